@@ -1,12 +1,12 @@
-"""The stages of every task as Dagster assets: one module a stage, in the order of `CHAIN`.
+"""The stages of every task as Dagster assets: one module per stage, in the order of `CHAIN`.
 
-An asset body is a sentence: read, call the library, say what came out, hand the reference on. What
-the stages do is in `kinemill`; nothing here computes.
+An asset body reads its inputs, calls `kinemill`, and emits metadata, check results and a reference.
+It computes nothing itself.
 """
 
 from kinemill.task import Task
 
-# From a stage's module to the asset it makes. An edge may only run downwards; a test holds it.
+# Asset by module of the stage. A stage may depend only on stages above it; a test checks that.
 CHAIN = {
     "ingest": "recordings",
     "validate": "episodes",
@@ -24,9 +24,9 @@ _OF_DYNAMICS = ("references",)
 
 
 def stages_of(task: Task) -> dict[str, str]:
-    """Return the part of `CHAIN` that a task has.
+    """Return the stages of a task: a part of `CHAIN`.
 
-    What learns without logs begins at `dataset`; policies have no references.
+    Tasks without logs start at `dataset`; policies have no references.
     """
     left_out = () if task.learn.from_logs else _OF_LOGS
     left_out += () if task.learn.gives == "dynamics" else _OF_DYNAMICS

@@ -1,10 +1,10 @@
-"""Training set: the training episodes of the dataset and what augmentation adds to them.
+"""Training set: the training episodes of the dataset and their augmented copies.
 
-From: dataset. Copies are physically consistent, follow from the seed and the episode's id, and
-never touch validation or test; those that fail a physical check are left out and counted. The table
-says which share of the episodes each augmentation touched, the picture shows one before and after.
-Scaling stays that of the originals. Refreshed with the dataset or when the task's `augment` part
-changes.
+Input: dataset. Copies are physically consistent and determined by the seed and the episode's id.
+Validation and test episodes are not augmented. Copies that fail a physical check are dropped and
+counted. The table shows the share of episodes per augmentation, the picture one episode before and
+after. Scaling is that of the original episodes. Rebuilt when the dataset or the task's `augment`
+part changes.
 """
 
 import dagster as dg
@@ -23,10 +23,10 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.augment import augment
         from resources.pictures import before_after
 
-        mill = get_task_resource(context)
-        outcome = augment(mill.task, mill.home, dataset)
+        resource = get_task_resource(context)
+        outcome = augment(resource.task, resource.home, dataset)
         counts = outcome.summary
-        drawn = before_after(mill.home, mill.task.name, outcome.ref)
+        drawn = before_after(resource.home, resource.task.name, outcome.ref)
         yield from emit(
             context,
             outcome,

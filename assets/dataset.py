@@ -1,9 +1,9 @@
-"""Dataset: the accepted episodes, split, packed and measured; a frozen version.
+"""Dataset: an immutable version of the accepted episodes, split and packed, with statistics.
 
-From: episodes. Rows are float32 in the task's units at the task's time step, one episode after the
-other. The split is by recording through a stable hash, or by the patterns of the task file, so
-nothing changes side as data grows. Mean and standard deviation are those of the training split
-alone. Refreshed when an episode is accepted or the task's `dataset` part changes.
+Input: episodes. Rows are float32 in the task's units at the task's time step, one episode after the
+other. The split is by recording, from a stable hash or the patterns of the task file, so no
+recording changes its split as data grows. Mean and standard deviation are from the training split
+only. Rebuilt when an episode is accepted or the task's `dataset` part changes.
 """
 
 import dagster as dg
@@ -13,10 +13,10 @@ from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
 
-_CARD = """Dataset: the card of the environment that the policy learns in, for there are no logs.
+_CARD = """Dataset: the card of the environment that the policy is trained in, without logs.
 
-It freezes settings, sources and library versions, the names, units and limits of what a policy sees
-and gives there, and what actions drawn at random bring. Refreshed when one of them changes.
+It records settings, sources and library versions, names, units and limits of observations and
+actions, and the return of random actions. Rebuilt when one of them changes.
 """
 
 
@@ -32,10 +32,10 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
         from kinemill.dataset.histograms import histogram_sheet
         from resources.pictures import clips_drawn
 
-        mill = get_task_resource(context)
-        outcome = make_dataset(mill.task, mill.home, episodes)
-        counts, packed = outcome.summary, load_dataset(mill.home, outcome.ref)
-        cycles, clips = clips_drawn(mill.task, mill.home, outcome.ref)
+        resource = get_task_resource(context)
+        outcome = make_dataset(resource.task, resource.home, episodes)
+        counts, packed = outcome.summary, load_dataset(resource.home, outcome.ref)
+        cycles, clips = clips_drawn(resource.task, resource.home, outcome.ref)
         for warning in warnings(counts):
             context.log.warning(warning)
         yield from emit(
@@ -57,7 +57,7 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
                     [
                         {"channel": name, "unit": packed.units[name], "mean": mean, "std": std}
                         for name, mean, std in zip(
-                            mill.task.columns, packed.mean, packed.std, strict=True
+                            resource.task.columns, packed.mean, packed.std, strict=True
                         )
                     ]
                 ),
@@ -72,11 +72,11 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext) -> Events:
         from kinemill.environments.card import make_card, open_card
 
-        mill = get_task_resource(context)
-        outcome = make_card(mill.task, mill.home)
+        resource = get_task_resource(context)
+        outcome = make_card(resource.task, resource.home)
         if not outcome.known:
-            mill.expect_training()
-        card = open_card(mill.home, outcome.ref)
+            resource.expect_training()
+        card = open_card(resource.home, outcome.ref)
         layout, chance = card.layout, card.random
         yield from emit(
             context,

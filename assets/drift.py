@@ -1,4 +1,4 @@
-"""Drift as a check of the asset `episodes`: the champion's own error on logs it never saw."""
+"""Drift as a check of the asset `episodes`: the champion's error on new logs."""
 
 from collections.abc import Iterable
 
@@ -9,30 +9,32 @@ from kinemill.task.protocols import Progress
 from resources.task_resource import TaskResource
 
 CHECK = "drift"
-_ASKED = CheckSpec("the champion errs on new episodes no more than on those held out for it")
+_CHECK = CheckSpec(
+    "the champion's error on new episodes is not larger than on its held-out episodes"
+)
 
 
-def asked(task: Task) -> dict[str, CheckSpec]:
-    """Return the check, of a task whose champion predicts; a policy foretells nothing."""
-    return {CHECK: _ASKED} if task.learn.gives == "dynamics" else {}
+def check_specs(task: Task) -> dict[str, CheckSpec]:
+    """Return the check for a task with a dynamics model; empty for policies."""
+    return {CHECK: _CHECK} if task.learn.gives == "dynamics" else {}
 
 
-def answers(mill: TaskResource, episodes: ArtifactRef, progress: Progress) -> list[CheckResult]:
-    """Ask the champion about the new ones among the accepted episodes; it warns, never blocks."""
-    return [_answer(mill, episodes, progress)] if asked(mill.task) else []
+def answers(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> list[CheckResult]:
+    """Measure the champion on new accepted episodes. The check warns and never blocks."""
+    return [_answer(resource, episodes, progress)] if check_specs(resource.task) else []
 
 
-def _answer(mill: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
-    from kinemill.register.champion import reigning
+def _answer(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
+    from kinemill.register.champion import load_champion
     from kinemill.validate.drift import find_drift
 
-    task, home = mill.task, mill.home
-    found = find_drift(task, home, episodes, lambda: reigning(home, task.name), progress)
+    task, home = resource.task, resource.home
+    found = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
     status = {"status": found["status"]}
     if found["status"] != "judged":
         return CheckResult(CHECK, True, f"{found['status']}: {found['why']}", status)
     counts, champion = found["counts"], found["champion"]
-    told = (
+    text = (
         f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
         f"{champion['version']}"
     )
@@ -48,7 +50,7 @@ def _answer(mill: TaskResource, episodes: ArtifactRef, progress: Progress) -> Ch
         "new_episodes": [_row(line, champion["units"]) for line in found["episodes"]],
         "drifting": found["drifting"],
     }
-    return CheckResult(CHECK, counts["drift"] == 0, told, values)
+    return CheckResult(CHECK, counts["drift"] == 0, text, values)
 
 
 def _row(line: Json, states: Iterable[str]) -> Json:

@@ -1,9 +1,10 @@
-"""ONNX model: one step and a whole rollout as files that run anywhere, physical units in and out.
+"""ONNX model: one step and a whole rollout as portable files, with physical units.
 
-From: model, and the dataset, of which parity cases are cut. Scaling, angles and integration are
-inside the files, as are channel names, units, time step and history. `step.onnx` advances a step,
-`rollout.onnx` a horizon in one call, for any batch. As the task's `export` part asks, step.c as
-well, and the same in fewer bits, each measured. Refreshed with the model or that part.
+Inputs: model, and the dataset, from which the parity cases are taken. The files contain scaling,
+angle handling and integration, and channel names, units, time step and history as metadata.
+`step.onnx` computes one step, `rollout.onnx` a horizon in one call, for any batch size. The task's
+`export` part enables step.c and quantized variants, each with measured error. Rebuilt when the
+model or that part changes.
 """
 
 import dagster as dg
@@ -23,8 +24,8 @@ def make(task: Task) -> dg.AssetsDefinition:
     ) -> Events:
         from kinemill.export import export
 
-        mill = get_task_resource(context)
-        outcome = export(mill.task, mill.home, model, dataset)
+        resource = get_task_resource(context)
+        outcome = export(resource.task, resource.home, model, dataset)
         said = outcome.summary
         yield from emit(
             context,

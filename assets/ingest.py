@@ -1,9 +1,9 @@
-"""Recordings: every raw log of the task, read once, resampled to the task's time step.
+"""Recordings: every raw log of the task, read once and resampled to the task's time step.
 
-From: the files in the drop folder, in any format that a reader knows. A recording is known by the
-hash of its bytes, so copies and renames add nothing, and raw bytes are kept unchanged. Angles are
-in rad, unwrapped; every other channel in the task's unit. A log that cannot be read is put in
-quarantine with its reasons, and the rest goes on. Refreshed when logs arrive.
+Input: the files in the drop folder, in any format with a reader. A recording is identified by the
+hash of its bytes, so copies and renames add nothing; the raw bytes are kept unchanged. Angles are
+in rad, unwrapped; all other channels are in the task's units. A log that cannot be read is
+quarantined with its reasons; the others are processed. Rebuilt when logs arrive.
 """
 
 from pathlib import Path
@@ -17,18 +17,16 @@ from kinemill.store import Json
 from kinemill.task import Task
 from resources.io import note
 
-_CHECKS = {
-    "readable": CheckSpec("something could be read of every log; rows lost on the way are counted")
-}
+_CHECKS = {"readable": CheckSpec("every log has readable rows; unreadable rows are counted")}
 
 
 class Logs(dg.Config):
-    """Where this run looks for new logs."""
+    """Where this run reads new logs."""
 
     folder: str | None = Field(
         default=None,
-        description="a folder or a log in the drop folder, which is the default; kinemill run "
-        "reads any other",
+        description="a folder or a log inside the drop folder (default: all of it); kinemill "
+        "run reads other places",
     )
 
 
@@ -42,14 +40,17 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.task.web_overrides import within
         from resources.pictures import recordings_drawn
 
-        mill, folder = get_task_resource(context), Path(config.folder) if config.folder else None
-        if mill.web and folder is not None:
-            folder = within(drop_folder(mill.task, mill.home), folder)
-        mill.read_ahead(folder, context.log.info)
-        report = ingest(mill.task, mill.home, folder, Lines(context))
-        note(mill.home, context.run.run_id, task.name, "known", report.known)
+        resource, folder = (
+            get_task_resource(context),
+            Path(config.folder) if config.folder else None,
+        )
+        if resource.web and folder is not None:
+            folder = within(drop_folder(resource.task, resource.home), folder)
+        resource.read_ahead(folder, context.log.info)
+        report = ingest(resource.task, resource.home, folder, Lines(context))
+        note(resource.home, context.run.run_id, task.name, "known", report.known)
         if not report.outcome.known:
-            mill.expect_training()
+            resource.expect_training()
         summary = report.outcome.summary
         yield from emit(
             context,
@@ -60,7 +61,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 tracks=summary["tracks"],
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
-                typical=drawing(recordings_drawn(mill.task, mill.home, report.outcome.ref)),
+                typical=drawing(recordings_drawn(resource.task, resource.home, report.outcome.ref)),
                 ignored=table([{"file": name, "why": why} for name, why in report.ignored.items()]),
                 reasons=reasons(report.fresh, "file"),
             ),
@@ -73,5 +74,8 @@ def make(task: Task) -> dg.AssetsDefinition:
 def _readable(summary: Json) -> CheckResult:
     counts = ("recordings", "quarantined", "rows", "dropped_rows")
     numbers = {name: summary[name] for name in counts}
-    told = "{quarantined} of {recordings} logs gave nothing; {dropped_rows} of {rows} rows lost"
-    return CheckResult("readable", not summary["quarantined"], told.format(**numbers), numbers)
+    text = (
+        "{quarantined} of {recordings} logs have no readable rows; "
+        "{dropped_rows} of {rows} rows dropped"
+    )
+    return CheckResult("readable", not summary["quarantined"], text.format(**numbers), numbers)

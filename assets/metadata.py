@@ -1,4 +1,4 @@
-"""The words assets may use in their metadata, so that the same thing has one name everywhere."""
+"""Metadata keys of assets, with descriptions, so that one thing has one name everywhere."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -10,70 +10,70 @@ import dagster as dg
 _SHOWN = 50  # rows of a table in the catalog
 
 WORDS = {
-    "summary": "what the model is, its errors in units, the best reference, whether to trust it",
+    "summary": "the model, its errors in units, the best reference, whether to trust it",
     "recordings": "recordings in the snapshot",
-    "quarantined": "recordings of which nothing was accepted",
+    "quarantined": "recordings without an accepted episode",
     "tracks": "continuous stretches found in the recordings",
     "episodes": "episodes, accepted or in each split",
     "rows": "rows at the task's time step",
     "rows_read": "rows of the logs, at the logs' own rates",
-    "dropped_rows": "rows left out, with the reasons in the table beside",
+    "dropped_rows": "rows left out, with the reasons in the table",
     "dropped": "rows left out, by check",
-    "typical": "rows of each recording, and one of typical length channel by channel",
-    "cuts": "how much of each recording was kept, and one with what was cut out of it",
-    "reasons": "what was left out or quarantined, and why",
-    "ignored": "files in the folder that are left alone, and why",
+    "typical": "rows of each recording, and the channels of one of typical length",
+    "cuts": "accepted share of each recording, and one recording with its cuts",
+    "reasons": "rejected or quarantined data, with reasons",
+    "ignored": "skipped files in the folder, with reasons",
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
     "histograms": "share of rows over the values of each channel: train, validation, test",
-    "cycles": "of clips of motion: each joint over the phase of a cycle, a line for each clip",
-    "clips": "of clips of motion: split, length, the cycle that was found, and commands",
-    "environment": "what a policy sees and gives: names, roles, units, limits",
-    "chance": "what actions drawn at random bring: mean and interval",
-    "augmentations": "what each augmentation added, the share of episodes it touched, and left out",
+    "cycles": "motion clips: each joint over the phase of a cycle, one line per clip",
+    "clips": "motion clips: split, length, detected cycle, and commands",
+    "environment": "observations and actions of a policy: names, roles, units, limits",
+    "chance": "return of random actions: mean and interval",
+    "augmentations": "rows added by each augmentation, share of episodes, and dropped copies",
     "before_after": "a training episode and its copies",
     "references": "the best member of each family of simple models, by its validation error",
     "best_reference": "the reference with the smallest validation error",
-    "candidates": "the trained model, the best reference if it was offered, and the decisions",
-    "steps": "training steps made",
+    "candidates": "the trained model, the best reference if it was a candidate, and the decisions",
+    "steps": "training steps",
     "parameters": "number of weights",
     "seed": "seed of the training",
-    "loss": "smallest watched validation error",
+    "loss": "smallest validation error",
     "best_return": "largest mean return of an evaluation during training",
     "loss_curve": "losses over the steps",
-    "errors": "error at the horizon by channel and unit, beside the baselines",
-    "trials": "return and success in the environment, from seeded starts never seen before",
-    "returns": "returns of all trials, from the least to the most",
+    "errors": "error at the horizon by channel and unit, compared with the baselines",
+    "trials": "return and success in the environment, from new seeded starts",
+    "returns": "returns of all trials, sorted",
     "error_growth": "error over the horizon by channel",
     "closed_loop": "episodes of the task's controller on the simulated robot, by their starts",
-    "parity": "largest difference between torch and ONNX, over what is allowed",
-    "gates": "what verification asked for, line by line",
+    "parity": "largest difference between torch and ONNX, relative to the tolerance",
+    "gates": "verification checks, line by line",
     "latency": "time of one call, ms",
     "onnx": "size of each file, bytes",
-    "variants": "the same in fewer bits: its error, the original's, and what is allowed",
+    "variants": "quantized variants: error, error of the original, and tolerance",
     "c99": "step.c: bytes, multiplications, difference from step.onnx, time of a step, us",
     "size": "size of the files, bytes",
     "version": "version in the registry",
-    "alias": "alias the version got",
-    "decision": "what the gate decided",
+    "alias": "alias of the version",
+    "decision": "decision of the gate",
     "gate": "the decision line by line",
     "report": "the report page; as a file it works offline",
     "mlflow_run": "the run in MLflow",
     "registry": "the version in MLflow",
-    "page": "the page of the version: where it comes from, data, training, errors, verdict",
+    "page": "page of the version: provenance, data, training, errors, decision",
     "history": "the versions of the task over time",
-    "files": "the files in MLflow, the report among them",
-    "store": "folder of the outcome",
-    "digest": "digest of the outcome, also its data version",
-    "known": "whether the outcome was there before",
+    "files": "the files in MLflow, including the report",
+    "store": "folder of the artifact",
+    "digest": "digest of the artifact, also its data version",
+    "known": "whether the artifact was cached",
 }
 
 
 def build_metadata(**entries: Any) -> dict[str, Any]:
-    """Return metadata made of known words alone; entries that are None are left out.
+    """Return metadata with known keys only; None values are omitted.
 
     Raises:
-        ValueError: a word that is not in the vocabulary.
+        ValueError: an unknown key.
     """
     if unknown := sorted(set(entries) - set(WORDS)):
         message = f"{unknown} not in assets/metadata.py; known: {sorted(WORDS)}"
@@ -82,7 +82,7 @@ def build_metadata(**entries: Any) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
-    """Show rows as a table, or nothing when there are none; columns are those of the first row."""
+    """Return rows as a table, or None if empty; columns are those of the first row."""
     if not rows:
         return None
     rows, columns = rows[:_SHOWN], list(rows[0])
@@ -93,7 +93,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
 
 
 def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataValue | None:
-    """Show why logs, or stretches of them, were left out; `name` is the key of a log's name."""
+    """Return a table of rejected logs or stretches; `name` is the key of the log's name."""
     rows = [{"log": log[name], **reason} for log in logs for reason in log["reasons"]]
     return table(rows[:_SHOWN])
 
@@ -107,7 +107,7 @@ def _cell(value: Any) -> str:
 
 
 def picture(path: Path) -> dg.MarkdownMetadataValue | None:
-    """Show a PNG inside the page, so that it needs no server of its own."""
+    """Embed a PNG in the page, so that no server is needed."""
     if not path.is_file():
         return None
     data = base64.b64encode(path.read_bytes()).decode()
@@ -115,7 +115,7 @@ def picture(path: Path) -> dg.MarkdownMetadataValue | None:
 
 
 def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
-    """Show an SVG inside the page, or nothing when there is none."""
+    """Embed an SVG in the page; None if there is none."""
     if svg is None:
         return None
     data = base64.b64encode(svg.encode()).decode()
@@ -123,7 +123,7 @@ def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Show what a check found: numbers and text as they are, lists of records as tables."""
+    """Return the values of a check as metadata: numbers and text unchanged, lists as tables."""
     return {name: _value(value) for name, value in values.items() if value not in (None, [], {})}
 
 

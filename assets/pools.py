@@ -1,17 +1,17 @@
-"""Pools: trainings that share a machine take turns, those on its GPUs and those on its cores."""
+"""Concurrency pools: limit parallel trainings per machine, separately for GPUs and CPU cores."""
 
 from kinemill.task import Task
 from resources.devices import gpus
 
 GPU, CPU = "gpu", "cpu"
-_TRAINS = "model"  # the one asset that takes a place
-_HERE = {"local", "torchrun"}  # other targets have queues of their own
+_TRAINS = "model"  # the only asset that occupies a slot
+_HERE = {"local", "torchrun"}  # other targets have their own queues
 
 
 def pool_of(task: Task, asset: str) -> str | None:
-    """Return the pool in which an asset of a task waits for its turn, or None.
+    """Return the concurrency pool of an asset, or None.
 
-    It goes by the task file: a device chosen in the launchpad comes too late for that.
+    The task file decides; Dagster resolves pools before it reads the launchpad's overrides.
     """
     if asset != _TRAINS or task.compute.type not in _HERE:
         return None

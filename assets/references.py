@@ -1,10 +1,9 @@
-"""References: the simple models that a trained model has to beat, fitted on the dataset.
+"""References: simple models fitted on the dataset, which a trained model has to beat.
 
-From: dataset. Persistence, constant velocity, linear models over several lengths of history and the
-simple physics that the channels allow: fitted on the training split, chosen on the validation
-split. The test split chooses nothing. The table shows the best member of each family, and whether
-it stays bounded over whole episodes. Refreshed when the dataset, channels or `verify.horizon`
-change.
+Input: dataset. Persistence, constant velocity, linear models with several lengths of history, and
+simple physics where the channels allow it: fitted on the training split, selected on the validation
+split, never on the test split. The table shows the best member of each family, and whether it stays
+bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horizon` change.
 """
 
 import dagster as dg
@@ -22,9 +21,9 @@ def make(task: Task) -> dg.AssetsDefinition:
     def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.verify.references import build_references, load_references
 
-        mill = get_task_resource(context)
-        outcome = build_references(mill.task, mill.home, dataset)
-        known = load_references(mill.home, outcome.ref)
+        resource = get_task_resource(context)
+        outcome = build_references(resource.task, resource.home, dataset)
+        known = load_references(resource.home, outcome.ref)
         yield from emit(
             context,
             outcome,
@@ -35,7 +34,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 
 def _rows(known: Json) -> list[Json]:
-    """Return a row for each family: its strongest member, whether that lasts, or why it has none.
+    """Return a row per family: its strongest member, whether it is stable, or why it has none.
 
     Errors are nRMSE at the horizon on the validation split; `lasting` is that of the best member
     whose whole-episode rollouts stay bounded.

@@ -1,11 +1,11 @@
-"""Registered model: a version in the registry, challenger first, champion if the gate lets it.
+"""Registered model: a version in the registry, first as challenger, as champion if the gate passes.
 
-From: verification and all that it stands on. The version carries signature, files, metrics and
-digests of task, data and code. The gate's rules are shown as checks here and never block: a refusal
-keeps the champion, and the run stays green. Refreshed when the verification or the task's `promote`
-part changes; a model that was decided on before is left as it is.
+Input: verification and its inputs. The version has signature, files, metrics and the digests of
+task, data and code. The gate's rules are shown as checks that never block: after a refusal the
+champion stays, and the run succeeds. Rebuilt when the verification or the task's `promote` part
+changes; an earlier decision about the same model stays.
 
-Where the gate refuses the trained model because a reference is as good or better, the best
+If the gate refuses the trained model because a reference is as good or better, the best
 reference is exported, verified and registered as the next version; `candidates` lists both.
 """
 
@@ -35,10 +35,10 @@ def make(task: Task) -> dg.AssetsDefinition:
         from resources.registration import outcome_of
         from resources.training import files_page, run_page, tracked_run, version_page
 
-        mill, references = get_task_resource(context), made.pop("references", None)
-        produced = Produced(**made, run_id=tracked_run(mill, made["model"]))
+        resource, references = get_task_resource(context), made.pop("references", None)
+        produced = Produced(**made, run_id=tracked_run(resource, made["model"]))
         found = register_candidates(
-            mill.task, mill.home, produced, references, progress=Lines(context)
+            resource.task, resource.home, produced, references, progress=Lines(context)
         )
         registration, verification = found.result.registration, found.result.produced.verification
         for name, value in (
@@ -46,10 +46,10 @@ def make(task: Task) -> dg.AssetsDefinition:
             ("verified", verification.to_json()),
             ("candidates", found.to_json()),
         ):
-            note(mill.home, context.run.run_id, task.name, name, value)
+            note(resource.home, context.run.run_id, task.name, name, value)
         yield from emit(
             context,
-            outcome_of(mill.home, registration),
+            outcome_of(resource.home, registration),
             build_metadata(
                 summary=registration.summary["headline"],
                 version=registration.version,
@@ -57,28 +57,28 @@ def make(task: Task) -> dg.AssetsDefinition:
                 decision=registration.summary["decision"],
                 candidates=table(found.to_json()["candidates"]) if predicts else None,
                 gate=table(registration.gate),
-                report=report_link(mill.home, mill.home.root / registration.report),
-                files=files_page(mill, made["model"], registration.summary["logged_model"]),
+                report=report_link(resource.home, resource.home.root / registration.report),
+                files=files_page(resource, made["model"], registration.summary["logged_model"]),
                 page=version_link(task.name, registration.version),
                 history=task_link(task.name),
-                mlflow_run=run_page(mill, made["model"]),
+                mlflow_run=run_page(resource, made["model"]),
                 registry=version_page(task.name, registration.version),
             ),
             _answers(registration.gate),
         )
-        if handed_on(mill.home, context.run.run_id, task.name, "recordings"):  # a whole run
-            note(mill.home, LATEST, task.name, "rules", rules_of(mill.task))
+        if handed_on(resource.home, context.run.run_id, task.name, "recordings"):  # a whole run
+            note(resource.home, LATEST, task.name, "rules", rules_of(resource.task))
 
     return registered_model
 
 
 def _answers(gate: list[Json]) -> list[CheckResult]:
-    """Gather the gate's lines by the rule that drew them."""
+    """Group the gate's verdicts by rule."""
     answers: list[CheckResult] = []
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line["rule"])]
         if lines:
-            told = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
+            text = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
             passed = all(line["passed"] for line in lines)
-            answers.append(CheckResult(f"gate_{rule}", passed, told, {"lines": lines}))
+            answers.append(CheckResult(f"gate_{rule}", passed, text, {"lines": lines}))
     return answers

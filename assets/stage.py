@@ -1,4 +1,4 @@
-"""Helpers of all stage assets: declaration, metadata, reuse of artifacts on a cache hit."""
+"""Shared code of all assets: declare an asset, emit its artifact and check results."""
 
 import functools
 import time
@@ -20,13 +20,13 @@ from resources.task_resource import TaskResource
 
 OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]
-_NAMED = 3  # recordings or episodes that a refusal names
-_SHORTEST = timedelta(minutes=2)  # Dagster takes no window below one, that of the warning neither
+_NAMED = 3  # recordings or episodes listed in a failure
+_SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """A check that an asset always answers: what it says when it passes, does a failure block."""
+    """Asset check: description of the passing state, and whether a failure blocks."""
 
     description: str
     blocking: bool = False
@@ -45,11 +45,11 @@ def stage(
 
     Args:
         task: the task; its name is the key prefix, the group and the name of the resource.
-        name: of the asset.
+        name: name of the asset.
         page: the docstring of the stage's module, shown in the catalog.
-        after: assets whose references it takes, by parameter name.
-        kinds: what Dagster shows as icons.
-        checks: what it is asked, by name.
+        after: upstream assets, by parameter name.
+        kinds: kinds, which Dagster shows as icons.
+        checks: asset checks, by name.
     """
     key = dg.AssetKey([task.name, name])
     declare = dg.asset(
@@ -64,35 +64,33 @@ def stage(
         required_resource_keys={task.name},
         freshness_policy=_freshness(task, name),
         check_specs=[
-            dg.AssetCheckSpec(
-                name, asset=key, blocking=asked.blocking, description=asked.description
-            )
-            for name, asked in (checks or {}).items()
+            dg.AssetCheckSpec(name, asset=key, blocking=spec.blocking, description=spec.description)
+            for name, spec in (checks or {}).items()
         ],
     )
-    return lambda body: declare(_judged(body))
+    return lambda body: declare(_with_fault_tag(body))
 
 
 def _freshness(task: Task, name: str) -> dg.FreshnessPolicy | None:
-    """Return from when on the page of a task's last asset calls it stale: `retrain.max_age`."""
+    """Return the freshness policy of a task's last asset, from `retrain.max_age`."""
     if task.retrain.max_age is None or name != CHAIN["register"]:
         return None
     most = max(timedelta(seconds=task.retrain.max_age), _SHORTEST)
     return dg.FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 
-def _judged(body: Callable[..., Events]) -> Callable[..., Events]:
-    """Let a failure of a stage say whether it passes, which decides about another attempt."""
+def _with_fault_tag(body: Callable[..., Events]) -> Callable[..., Events]:
+    """Tag a failed run with whether its fault is transient, which decides about a retry."""
 
     @functools.wraps(body)
-    def judged(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Events:
+    def wrapper(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Events:
         try:
             yield from body(context, *args, **kwargs)
         except Exception as error:
             note_fault(context.instance, context.run.run_id, error)
             raise
 
-    return judged
+    return wrapper
 
 
 def get_task_resource(context: dg.AssetExecutionContext) -> TaskResource:
@@ -102,7 +100,7 @@ def get_task_resource(context: dg.AssetExecutionContext) -> TaskResource:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found."""
+    """Result of one check."""
 
     name: str
     passed: bool
@@ -116,25 +114,25 @@ def emit(
     metadata: Mapping[str, Any],
     answers: Iterable[CheckResult] = (),
 ) -> Events:
-    """Tell the checks, then hand the reference on; a blocking check that failed stops before that.
+    """Yield the check results, then the reference; a failed blocking check prevents the output.
 
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    mill, given = get_task_resource(context), list(answers)
+    resource, given = get_task_resource(context), list(answers)
     yield from _results(context, given)
     blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
     refused = [one for one in given if one.name in blocking and not one.passed]
-    folder = mill.home.root / outcome.ref.path
+    folder = resource.home.root / outcome.ref.path
     common = build_metadata(
         digest=outcome.ref.digest, known=outcome.known, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
         causes = [one for one in refused if not waits(one.values)] or refused
-        told = "; ".join(_told(one) for one in causes)
+        text = "; ".join(_text(one) for one in causes)
         because = next((_because(one) for one in causes if one.values.get("because")), "")
         raise dg.Failure(
-            f"{because}blocked by {len(causes)} check(s): {told}; all values are in {folder}",
+            f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}",
             metadata={**metadata, **common},
             allow_retries=False,
         )
@@ -145,8 +143,8 @@ def emit(
     )
 
 
-def _told(answer: CheckResult) -> str:
-    """Say what a check that failed has found, for whom, and what to do, in one line."""
+def _text(answer: CheckResult) -> str:
+    """Format a failed check in one line: values, recordings or episodes, and the fix."""
     values = {name: value for name, value in answer.values.items() if name != "fix"}
     found = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
     names = [_name(one) for one in answer.values.get("failing") or []]
@@ -157,14 +155,14 @@ def _told(answer: CheckResult) -> str:
 
 
 def _because(answer: CheckResult) -> str:
-    """Say why logs gave nothing: that comes before the checks which follow from it."""
+    """Format why logs have no accepted data, which explains the failed checks."""
     reasons: list[str] = answer.values["because"]
-    more = f", and so on for {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
+    more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
     return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
 
 
 def _name(failing: Any) -> str:
-    """Name what fails a check: an episode, a recording, or the record of one."""
+    """Return the name of a failing episode, recording or record."""
     if not isinstance(failing, Mapping):
         return str(failing)
     record = cast("Mapping[str, Any]", failing)
@@ -179,10 +177,10 @@ def _is_many(value: Any) -> bool:
 def _results(
     context: dg.AssetExecutionContext, answers: list[CheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Answer every check that was declared; overrides may have dropped some and added others."""
+    """Yield a result for every declared check; overrides may have disabled some."""
     given = {answer.name: answer for answer in answers}
     for spec in context.assets_def.check_specs:
-        answer = given.get(spec.name, CheckResult(spec.name, True, "not asked for in this run", {}))
+        answer = given.get(spec.name, CheckResult(spec.name, True, "not enabled in this run", {}))
         yield dg.AssetCheckResult(
             check_name=spec.name,
             passed=answer.passed,
@@ -203,7 +201,7 @@ class Lines:
         self._log.info(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Write how far the stage is, unless that was told less than a second ago."""
+        """Write the progress of the stage, at most once a second."""
         if time.monotonic() - self._last >= 1.0:
             self._last = time.monotonic()
             self._log.info(f"{stage} {done}/{total} {note}")

@@ -1,10 +1,9 @@
-"""Model: the network that predicts the next state, or chooses the action, trained and judged.
+"""Model: the trained network that predicts the next state or selects the action.
 
-From: dataset (validation) and training set, or the card of an environment. Trains in a process of
-its own with live metrics in MLflow and live lines in the run's log, goes on from its checkpoint
-when it was killed, and keeps the weights with the best validation error, or return. Refreshed when
-the data or the task's `learn` part changes; otherwise the known model is handed on and no process
-starts.
+Inputs: dataset (validation) and training set, or the card of an environment. Training runs in a
+separate process with live metrics in MLflow and live lines in the run's log. It resumes from the
+last checkpoint if it was killed, and keeps the weights with the best validation error or return.
+Rebuilt when the data or the task's `learn` part changes; otherwise the cached model is used.
 """
 
 import dagster as dg
@@ -45,12 +44,12 @@ def _trained(
 ) -> Events:
     from resources.training import train_elsewhere
 
-    mill = get_task_resource(context)
-    outcome = train_elsewhere(context, mill, dataset, training_set)
-    yield from emit(context, outcome, _about_training(mill, outcome))
+    resource = get_task_resource(context)
+    outcome = train_elsewhere(context, resource, dataset, training_set)
+    yield from emit(context, outcome, _about_training(resource, outcome))
 
 
-def _about_training(mill: TaskResource, trained: Artifact) -> Json:
+def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     from resources.training import run_page
 
     summary = trained.summary
@@ -58,12 +57,12 @@ def _about_training(mill: TaskResource, trained: Artifact) -> Json:
         steps=summary["steps"],
         **{_word(summary["watched"]): summary["best"]},
         parameters=summary["parameters"],
-        seed=mill.task.learn.seed,
-        loss_curve=picture(mill.home.root / trained.ref.path / "loss.png"),
-        mlflow_run=run_page(mill, trained.ref),
+        seed=resource.task.learn.seed,
+        loss_curve=picture(resource.home.root / trained.ref.path / "loss.png"),
+        mlflow_run=run_page(resource, trained.ref),
     )
 
 
 def _word(watched: str) -> str:
-    """Return what the best value of a series is called: a return is the larger, the better."""
+    """Return the metadata key of the best value of a series: `best_return` or `loss`."""
     return "best_return" if watched.endswith("return") else "loss"

@@ -1,9 +1,9 @@
-"""Episodes: the stretches of the recordings that can be trusted, and why the rest cannot.
+"""Episodes: the valid stretches of the recordings, and the reasons for rejecting the others.
 
-From: recordings. Physical checks decide what is cut out, split or put in quarantine, as the task
-says; a schema suite, generated from the task, then judges what was accepted. Its checks, and the
-share in quarantine, block the chain; what was found on the way only warns. Units are the task's,
-rows at its time step. Refreshed with the recordings or when the task's `validate` part changes.
+Input: recordings. Physical checks decide what is cut out, split or quarantined, as configured by
+the task; a schema suite generated from the task checks the accepted episodes. The suite's checks
+and the quarantined share block the pipeline; other findings are warnings. Units are the task's,
+rows at its time step. Rebuilt when the recordings or the task's `validate` part change.
 """
 
 import dagster as dg
@@ -22,7 +22,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     checks = {
         name: CheckSpec(check.description, check.blocking)
         for name, check in planned_checks(task).items()
-    } | drift.asked(task)
+    } | drift.check_specs(task)
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
@@ -30,10 +30,10 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.validate import load_checks, validate
         from resources.pictures import episodes_drawn
 
-        mill = get_task_resource(context)
-        outcome = validate(mill.task, mill.home, recordings, Lines(context))
-        folder, summary = open_ref(mill.home, outcome.ref), outcome.summary
-        drawn = episodes_drawn(mill.task, mill.home, recordings, outcome.ref)
+        resource = get_task_resource(context)
+        outcome = validate(resource.task, resource.home, recordings, Lines(context))
+        folder, summary = open_ref(resource.home, outcome.ref), outcome.summary
+        drawn = episodes_drawn(resource.task, resource.home, recordings, outcome.ref)
         yield from emit(
             context,
             outcome,
@@ -46,14 +46,14 @@ def make(task: Task) -> dg.AssetsDefinition:
                 cuts=drawing(drawn),
                 dropped=table([{"check": k, "rows": n} for k, n in summary["dropped"].items()]),
                 reasons=reasons(read_json(folder / "quarantine.json"), "name"),
-                report=report_link(mill.home, folder / "page.html"),
+                report=report_link(resource.home, folder / "page.html"),
             ),
             [
                 *(
                     CheckResult(check.name, check.passed, check.description, check.values)
-                    for check in load_checks(mill.home, outcome.ref)
+                    for check in load_checks(resource.home, outcome.ref)
                 ),
-                *drift.answers(mill, outcome.ref, Lines(context)),
+                *drift.answers(resource, outcome.ref, Lines(context)),
             ],
         )
 

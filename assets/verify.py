@@ -1,10 +1,10 @@
-"""Verification: how good the exported model is, judged from its files alone in a fresh process.
+"""Verification: the quality of the exported model, measured on its files in a fresh process.
 
-From: the ONNX model, the trained model for parity, the references and the dataset's test split. Of
-dynamics: the error of every channel in its unit over the horizon, against the references. Of a
-policy: return and success in its environment, and its actions beside those of logs. Parity with the
-trained network; latency in ms; the files and what they say of themselves. One report that opens
-without a network. Refreshed with the model or the task's `verify` part.
+Inputs: the ONNX model, the trained model for parity, the references and the dataset's test split.
+For dynamics models: the error of every channel in its unit over the horizon, compared with the
+references. For policies: return and success rate in the environment, and actions compared with
+logs. Also parity with the trained network, latency in ms, and validity of the files and their
+metadata. One report that works offline. Rebuilt when the model or the task's `verify` part changes.
 """
 
 from collections.abc import Iterable
@@ -19,17 +19,19 @@ from resources.links import report_link
 from resources.task_resource import TaskResource
 
 _CHECKS = {
-    "parity": CheckSpec("the files give the numbers of the trained network, on all probes"),
-    "files": CheckSpec("the files are valid and whole, and say what the dataset says"),
-    "nan": CheckSpec("NaN in an input is NaN in every output of that row, and in no other"),
-    "finite": CheckSpec("every prediction, or return, on the test split and the probes is finite"),
-    "behavior": CheckSpec("same in, same out; limits hold; nonsense is refused; physical sense"),
-    "latency": CheckSpec("one call is as quick as the task wants, in ms"),
+    "parity": CheckSpec("the files reproduce the trained network's outputs on all test inputs"),
+    "files": CheckSpec("the files are valid and complete, and their metadata match the dataset"),
+    "nan": CheckSpec("NaN in an input gives NaN in every output of that row only"),
+    "finite": CheckSpec("every prediction or return on the test split and test inputs is finite"),
+    "behavior": CheckSpec(
+        "outputs are deterministic, within limits and plausible; invalid inputs are rejected"
+    ),
+    "latency": CheckSpec("the time of one call is within the task's limit, in ms"),
 }
 _OF_POLICIES = {
-    "closed_loop": CheckSpec("in its environment the files act as the trained network does"),
+    "closed_loop": CheckSpec("in the environment the files act like the trained network"),
 }
-# Which lines of the verification each check gathers, by words in their names.
+# Lines of the verification that each check groups, by words in their names.
 _WORDS = {
     "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
@@ -52,19 +54,19 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.verify import verify
         from kinemill.verify.headline import headline
 
-        mill = get_task_resource(context)
-        made.pop("references", None)  # what it is compared with, which `verify` finds in the store
-        outcome = verify(mill.task, mill.home, **made, progress=Lines(context))
-        folder = open_ref(mill.home, outcome.ref)
+        resource = get_task_resource(context)
+        made.pop("references", None)  # `verify` finds the references in the store
+        outcome = verify(resource.task, resource.home, **made, progress=Lines(context))
+        folder = open_ref(resource.home, outcome.ref)
         found = read_json(folder / "verification.json")
         yield from emit(
             context,
             outcome,
             build_metadata(
                 summary=headline(found).text,
-                **(_tried(found) if policy else _predicted(mill, outcome.ref, found)),
+                **(_tried(found) if policy else _predicted(resource, outcome.ref, found)),
                 gates=table(found["gates"]),
-                report=report_link(mill.home, folder / "report.html"),
+                report=report_link(resource.home, folder / "report.html"),
                 latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
                 parity=table(found["parity"]),
             ),
@@ -74,11 +76,11 @@ def make(task: Task) -> dg.AssetsDefinition:
     return verification
 
 
-def _predicted(mill: TaskResource, verification: ArtifactRef, found: Json) -> Json:
-    """Show how far a model of dynamics is off, and how that grows over the horizon."""
+def _predicted(resource: TaskResource, verification: ArtifactRef, found: Json) -> Json:
+    """Return the errors of a dynamics model, and their growth over the horizon."""
     from resources.pictures import error_growth
 
-    drawn = error_growth(mill.home, mill.task.name, verification)
+    drawn = error_growth(resource.home, resource.task.name, verification)
     looped = found["closed_loop"]
     return build_metadata(
         errors=table(_lines(found["metrics"])),
@@ -88,7 +90,7 @@ def _predicted(mill: TaskResource, verification: ArtifactRef, found: Json) -> Js
 
 
 def _tried(found: Json) -> Json:
-    """Show what a policy brings in its environment, and how far it is from the actions of logs."""
+    """Return a policy's returns in its environment, and its errors on the actions of logs."""
     from resources.pictures import returns_drawn
 
     lines = [
@@ -106,7 +108,7 @@ def _tried(found: Json) -> Json:
 
 
 def _lines(metrics: Json) -> list[Json]:
-    """Return one line for each channel, the last for all of them together."""
+    """Return one row per channel, and a last row for the mean."""
     test = [{"channel": name, **line} for name, line in metrics["test"].items()]
     return [*test, {"channel": "nrmse", "unit": "", **metrics["nrmse"]}]
 
@@ -117,7 +119,7 @@ def _answers(gates: list[Json], checks: Iterable[str]) -> list[CheckResult]:
         words = _WORDS.get(check, [check])
         lines = [gate for gate in gates if any(word in gate["name"] for word in words)]
         if lines:
-            told = "; ".join(f"{gate['name']}: {gate['found']}" for gate in lines)
+            text = "; ".join(f"{gate['name']}: {gate['found']}" for gate in lines)
             passed = all(gate["passed"] for gate in lines)
-            answers.append(CheckResult(check, passed, told, {"lines": lines}))
+            answers.append(CheckResult(check, passed, text, {"lines": lines}))
     return answers

@@ -1,4 +1,4 @@
-"""What looks for events that somebody wants to hear of, beside the runs and never in them."""
+"""Alert sensor: detects events that users subscribed to, outside of the runs."""
 
 import os
 import time
@@ -21,17 +21,17 @@ from resources.io import latest
 from resources.tags import OWNER, TASK
 
 _EVERY = 30  # s
-_TOLD = 5  # names, lines of a gate
+_TOLD = 5  # listed names, or lines of a gate
 _WILL_RETRY, _RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"
-_PATIENCE = 120.0  # s that the daemon gets to try a failed run again
-_LATELY = 2.0  # days; what failed before, with no daemon since, is no news
-_MOST = 100  # failed runs looked at in one tick
+_PATIENCE = 120.0  # s for the daemon to retry a failed run
+_LATELY = 2.0  # days; older failures are not reported
+_MOST = 100  # failed runs per tick
 _URL = "http://127.0.0.1:3000"
 
 
 @dataclass(frozen=True)
 class Found:
-    """An event, and how it is told; a body that takes long to find is found when it is news."""
+    """An event with its message; an expensive body is computed only if the event is new."""
 
     kind: alerts.Kind
     title: str
@@ -41,7 +41,7 @@ class Found:
 
 
 def tell(home: Home, found: Found) -> bool:
-    """Have an event told, if it is news and somebody wants to hear of it."""
+    """Queue an event for delivery, if it is new and has subscribers."""
     if not alerts.is_news(home, found.kind, found.event):
         return False
     link = f"{_pages(home)}/runs/{found.run}" if found.run else _pages(home)
@@ -50,7 +50,7 @@ def tell(home: Home, found: Found) -> bool:
 
 
 def _pages(home: Home) -> str:
-    """Return the address of Dagster's pages, as far as it is known."""
+    """Return the URL of Dagster's pages, if known."""
     served = home.dagster / "servers" / "addresses.json"
     written: Json = read_json(served) if served.is_file() else {}
     return os.environ.get("KINEMILL_URL") or written.get("Dagster") or _URL
@@ -60,26 +60,26 @@ def _pages(home: Home) -> str:
     name="alerts",
     minimum_interval_seconds=_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Has failures, refusals, quarantine, drift, silence and a full disk told, once.",
+    description="Sends alerts: failures, refusals, quarantine, drift, stalled runs, full disks.",
 )
 def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Look at what the last runs came to; send what is due."""
+    """Check the results of the last runs, and send due alerts."""
     home = Home.resolve()
     try:
         asked = alerts.settings(home)
     except KinemillError as error:
         return dg.SkipReason(str(error))
     if asked is None:
-        return dg.SkipReason("no alerts.yaml: nobody wants to hear anything")
+        return dg.SkipReason("no alerts.yaml: there are no subscribers")
     alerts.begin(home)
     new = list[Found]()
     for source in _sources(home, asked, context.instance):
         try:
             new += [found for found in source if tell(home, found)]
-        except KinemillError as error:  # a damaged document keeps nobody from hearing the rest
+        except KinemillError as error:  # a damaged document must not block other alerts
             context.log.warning(str(error))
     deliver(home)
-    return dg.SkipReason("; ".join(found.title for found in new) or "nothing new")
+    return dg.SkipReason("; ".join(found.title for found in new) or "no new events")
 
 
 def _sources(
@@ -95,11 +95,10 @@ def _sources(
 
 
 def failures(instance: dg.DagsterInstance) -> Iterator[Found]:
-    """Yield the runs that failed lately and were not tried again.
+    """Yield the runs that failed recently and were not retried.
 
-    A run-failure sensor hears of none that was started in a terminal, and of each before it is
-    known whether it is tried again: Dagster says beforehand that it would be, which is not so where
-    no daemon can start it.
+    A run-failure sensor does not get runs that were started in a terminal, and is called before it
+    is known whether a run is retried: Dagster announces a retry even if no daemon can start it.
     """
     lately = datetime.now(UTC) - timedelta(days=_LATELY)
     wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
@@ -120,20 +119,20 @@ def failures(instance: dg.DagsterInstance) -> Iterator[Found]:
 
 
 def _said(instance: dg.DagsterInstance, run: str) -> str:
-    """Return what a failed run said, step by step."""
-    told = list[str]()
+    """Return the errors of a failed run, step by step."""
+    text = list[str]()
     for entry in instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):
         data = entry.dagster_event.step_failure_data if entry.dagster_event else None
         if data and data.error:
-            told.append(reason(data.error))
-    if not told:
+            text.append(reason(data.error))
+    if not text:
         entries = instance.all_logs(run, of_type=dg.DagsterEventType.RUN_FAILURE)
-        told = [str(entry.dagster_event.message) for entry in entries if entry.dagster_event]
-    return "\n".join(told) or "it did not say why"
+        text = [str(entry.dagster_event.message) for entry in entries if entry.dagster_event]
+    return "\n".join(text) or "no error was recorded"
 
 
 def refusals(home: Home, task: str) -> Iterator[Found]:
-    """Yield the decision about the newest version, if it was refused, or waits for a person."""
+    """Yield the decision about the newest version, if it was refused or waits for approval."""
     ref = latest(home, task, "registered_model")
     decided = home.root / ref.path / "decision.json" if ref else None
     if ref is None or decided is None or not decided.is_file():
@@ -142,7 +141,9 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
     event = alerts.Event(f"{task}:{facts['version']}", _made(home, ref.path), task)
     if facts["decision"] == "waiting":
         version = f"{task}:{facts['version']}"
-        body = f"it passed all else; kinemill show {version}, then kinemill approve {version}"
+        body = (
+            f"it passed all other rules; kinemill show {version}, then kinemill approve {version}"
+        )
         title = f"{task} version {facts['version']} waits for approval"
         yield Found("waiting", title, body, event)
     if facts["decision"] != "refused":
@@ -159,7 +160,7 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
 
 
 def quarantines(home: Home, task: str, share: float) -> Iterator[Found]:
-    """Yield the recordings in quarantine, if they are more than a share of all."""
+    """Yield the quarantined recordings, if their share exceeds the limit."""
     ref = latest(home, task, "episodes")
     if ref is None or not (home.root / ref.path / SUMMARY).is_file():
         return
@@ -168,9 +169,9 @@ def quarantines(home: Home, task: str, share: float) -> Iterator[Found]:
     if not every or held <= share * every:
         return
     names = sorted(summary["failing"])
-    key = digest([task, held, names])  # new ones are news, what is held back for long is none
+    key = digest([task, held, names])  # one alert per new set of recordings
     body = f"{', '.join(names[:_TOLD])}{' and more' if held > _TOLD else ''}"
-    fix = f"kinemill quarantine {task} says why, and lets through what is sound"
+    fix = f"kinemill quarantine {task} shows the reasons and releases recordings"
     event = alerts.Event(key, _made(home, ref.path), task)
     title = f"{held} of {every} recordings of {task} are in quarantine"
     yield Found("quarantine", title, f"{body}\n{fix}", event)
@@ -192,7 +193,7 @@ def drifts(home: Home, task: str) -> Iterator[Found]:
 
 
 def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Found]:
-    """Yield the runs under way of which nothing was heard for `after` s."""
+    """Yield the runs under way without an event for `after` s."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         if not records:
@@ -205,12 +206,12 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Found]:
                 task=run.tags.get(TASK, run.job_name),
                 owner=run.tags.get(OWNER, ""),
             )
-            body = f"nothing was heard of run {run.run_id} since {when}; kinemill cancel ends it"
+            body = f"run {run.run_id} has no event since {when}; end it with kinemill cancel"
             yield Found("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
 
 
 def disk(home: Home) -> Iterator[Found]:
-    """Yield that the disk is nearly full, at most once a day."""
+    """Yield an alert if the disk is nearly full, at most once a day."""
     if why := shortage(home.root):
         yield Found(
             "disk",
@@ -221,7 +222,7 @@ def disk(home: Home) -> Iterator[Found]:
 
 
 def _made(home: Home, path: str) -> float | None:
-    """Return when an outcome was published, s since the epoch; None if it is gone."""
+    """Return when an artifact was published, s since the epoch; None if it was deleted."""
     manifest = home.root / Path(path) / MANIFEST
     return manifest.stat().st_mtime if manifest.is_file() else None
 

@@ -1,4 +1,4 @@
-"""A range of a task's recordings, brought to its present rules by a run of its own."""
+"""Backfill: reprocess a range of a task's recordings by its current rules, in a separate run."""
 
 import dagster as dg
 from pydantic import Field
@@ -7,17 +7,17 @@ from assets.stage import Lines
 
 
 class Backfill(dg.Config):
-    """Which recordings of which task; names are those at first sight, in character order."""
+    """Selected recordings of a task; names are those when first ingested, in character order."""
 
     task: str = Field(description="name of the task")
-    match: list[str] = Field(default=["*"], description="patterns, one of which a name fits")
-    first: str | None = Field(default=None, description="the first name, included")
-    last: str | None = Field(default=None, description="the last name, included")
+    match: list[str] = Field(default=["*"], description="glob patterns of names; one has to match")
+    first: str | None = Field(default=None, description="first name, inclusive")
+    last: str | None = Field(default=None, description="last name, inclusive")
 
 
-@dg.op(description="Read and judge a range of known recordings by the task's present rules.")
+@dg.op(description="Read and check a range of known recordings by the task's current rules.")
 def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> None:
-    """Publish what is missing; the next run of the task finds it known."""
+    """Publish missing results; the next run of the task uses them from the cache."""
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.loader import named_task
@@ -29,9 +29,7 @@ def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> Non
     context.add_output_metadata({key: found[key] for key in ("recordings", "read", "judged")})
 
 
-@dg.job(
-    description="Brings a range of a task's recordings to its present rules, ahead of the rest."
-)
+@dg.job(description="Reprocesses a range of a task's recordings by its current rules.")
 def backfill() -> None:
     """Run the one step."""
     recordings_in_range()

@@ -1,4 +1,4 @@
-"""A run in this process that a signal ended: its state in Dagster, and what it leaves behind."""
+"""A run in this process that a signal ended: its state in Dagster, and its kept results."""
 
 import dagster as dg
 
@@ -10,9 +10,9 @@ _CHECKPOINT = "checkpoint-"  # names the folder of a checkpoint, before its step
 
 
 def cancel_run(instance: dg.DagsterInstance, home: Home, run_id: str) -> str:
-    """Mark a stopped run as canceled; return what it leaves behind and how to resume.
+    """Mark a stopped run as canceled; return its kept results and how to resume.
 
-    Dagster marks it as failed, which the daemon would start again and report as a failure.
+    Dagster marks it as failed, so the daemon would restart it and report a failure.
     """
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status != dg.DagsterRunStatus.CANCELED:
@@ -22,7 +22,7 @@ def cancel_run(instance: dg.DagsterInstance, home: Home, run_id: str) -> str:
 
 
 def _finished(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return the assets that the run made, in order."""
+    """Return the assets that the run materialized, in order."""
     done = [
         stat
         for stat in instance.get_run_step_stats(run_id)
@@ -33,7 +33,7 @@ def _finished(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 def _checkpoint(home: Home, run_id: str) -> list[str]:
-    """Return the last checkpoint of the run's training, if there is one."""
+    """Return the last checkpoint of the run's training, if any."""
     noted = noted_training(home, run_id)
     if noted is None:
         return []

@@ -1,4 +1,4 @@
-"""One task as Dagster sees it: its assets, its job, its sensor and its schedule."""
+"""Dagster definitions of a task: assets, job, sensors and schedule."""
 
 import importlib
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ from pipelines.staleness_sensor import ages
 from pipelines.tune import tune
 from resources.io import refs
 from resources.tags import MAX_RUNTIME, TASK
-from resources.task_resource import mill
+from resources.task_resource import define_task_resource
 
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:
-    """Make the assets of one task, in the order of the stages."""
+    """Return the assets of one task, in the order of the stages."""
     return [importlib.import_module(f"assets.{stage}").make(task) for stage in stages_of(task)]
 
 
 def definitions_of(
     tasks: Sequence[Task], others: Sequence[dg.AssetsDefinition] = (), *, web: bool = True
 ) -> dg.Definitions:
-    """Make the definitions of some tasks, and of assets that belong to none.
+    """Return the definitions of some tasks, and of assets that belong to none.
 
     Args:
-        tasks: as their files have them.
+        tasks: the tasks, as in their files.
         others: assets of no task.
-        web: their run configuration comes over the web; see `resources.task_resource`.
+        web: whether run configuration comes over the web; see `resources.task_resource`.
     """
     return dg.Definitions(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
@@ -50,10 +50,10 @@ def definitions_of(
         ],
         resources={
             "refs": refs,
-            "io_manager": dg.mem_io_manager,  # Dagster's own pickles into any folder that is named
-            **{task.name: mill(task, web=web) for task in tasks},
+            "io_manager": dg.mem_io_manager,  # Dagster's default pickles into any folder
+            **{task.name: define_task_resource(task, web=web) for task in tasks},
         },
-        executor=in_process,  # 2.2 s for six steps; a process each costs 1.6 s more
+        executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
 
 
@@ -61,13 +61,13 @@ def _job(task: Task) -> Any:
     return dg.define_asset_job(
         task.name,
         selection=dg.AssetSelection.groups(task.name),
-        description=task.description or f"The whole chain of {task.name}.",
+        description=task.description or f"The full pipeline of {task.name}.",
         tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
     )
 
 
 def _watchers(task: Task) -> list[dg.SensorDefinition]:
-    """Make the sensors that a task file switches on."""
+    """Return the sensors that a task file enables."""
     wanted, logs = task.retrain, task.learn.from_logs
     predicts = logs and task.learn.gives == "dynamics"
     made = {

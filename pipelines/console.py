@@ -1,4 +1,4 @@
-"""The stages of a run as they go: a live table on a terminal, a line a stage anywhere else."""
+"""Progress view of a run: a live table on a terminal, else one line per stage."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ from kinemill.tracking.throughput import Pace, Throttle, clock
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
-_WAITING = "waiting for "  # begins what a lock says of its holder
+_WAITING = "waiting for "  # prefix of messages about a lock's holder
 _WIDTH = 20  # columns of a bar
 _PIPES = "[pipes] "  # begins what Dagster says of a training process that a signal ended
 _MARKS = {"waiting": "·", "done": "✓", "failed": "✗", "stopped": "■"}
@@ -31,18 +31,18 @@ _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"
 
 
 class View(Protocol):
-    """Who hears the events of a run."""
+    """Receiver of the events of a run."""
 
     def listen(self, event: dg.EventLogEntry) -> None:
-        """Take in one event."""
+        """Handle one event."""
         ...
 
 
 class Stages:
-    """What is known of each stage: how it stands, since when, and what it last said.
+    """State of each stage: status, start time, and last message.
 
     Args:
-        assets: that the stages make, in order.
+        assets: assets of the stages, in order.
     """
 
     def __init__(self, assets: Sequence[str]) -> None:
@@ -52,14 +52,14 @@ class Stages:
         self.notes = dict.fromkeys(assets, "")
 
     def bar(self, asset: str) -> RenderableType:
-        """Draw how far a running stage is, if it tells `model 50/500 ...`; else nothing."""
-        told = _COUNTED.match(self.notes[asset]) if self.states[asset] == "running" else None
-        if told is None:
+        """Draw the progress bar of a stage that reports `model 50/500 ...`; else nothing."""
+        text = _COUNTED.match(self.notes[asset]) if self.states[asset] == "running" else None
+        if text is None:
             return ""
-        return ProgressBar(int(told["total"]), int(told["done"]), width=_WIDTH)
+        return ProgressBar(int(text["total"]), int(text["done"]), width=_WIDTH)
 
     def listen(self, event: dg.EventLogEntry) -> str | None:
-        """Take in one event; return the asset whose stage just ended, if one did."""
+        """Handle one event; return the asset whose stage just ended, if any."""
         asset = (event.step_key or "").partition("__")[2]
         if asset not in self.states:
             return None
@@ -94,12 +94,12 @@ def _end(kind: dg.DagsterEventType) -> str:
 
 
 def _waits(event: dg.DagsterEvent) -> bool:
-    """Tell whether a stage waits for a place in a pool."""
+    """Return whether a stage waits for a slot in a pool."""
     return "pool" in event.engine_event_data.metadata
 
 
 def _result(event: dg.DagsterEvent) -> str:
-    """Say in a few words what a stage handed on."""
+    """Format the numbers that a stage reported."""
     metadata = event.step_materialization_data.materialization.metadata
     numbers = [
         f"{name} {value.value:.4g}"
@@ -120,11 +120,11 @@ class LiveView:
         self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=8)
 
     def listen(self, event: dg.EventLogEntry) -> None:
-        """Take in one event."""
+        """Handle one event."""
         self.stages.listen(event)
 
     def draw(self) -> Table:
-        """Draw the stages as they stand."""
+        """Draw the current state of the stages."""
         table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
         for asset, state in self.stages.states.items():
             mark = Spinner("dots") if state == "running" else Text(_MARKS[state])
@@ -146,14 +146,14 @@ class LiveView:
 
 
 class LineView:
-    """Plain lines for logs and pipes: one as a stage ends, and its progress each 10 s or 10 %."""
+    """Plain lines for logs and pipes: one per finished stage, and progress every 10 s or 10 %."""
 
     def __init__(self, console: Console, assets: Sequence[str]) -> None:
         self.stages, self.console = Stages(assets), console
         self._throttle, self._pace = Throttle(), Pace()
 
     def listen(self, event: dg.EventLogEntry) -> None:
-        """Take in one event."""
+        """Handle one event."""
         ended = self.stages.listen(event)
         if ended:
             took, state = self.stages.took[ended], self.stages.states[ended]
@@ -162,7 +162,7 @@ class LineView:
             self._progress((event.step_key or "").partition("__")[2])
 
     def _progress(self, asset: str) -> None:
-        """Print what a stage reported if it is progress that is due, or a lock it waits for."""
+        """Print a message of a stage if it is due progress or a wait for a lock."""
         note = self.stages.notes.get(asset, "")
         if counted := _COUNTED.match(note):
             done, total = int(counted["done"]), int(counted["total"])
@@ -186,10 +186,10 @@ class LineView:
 
 
 class Nobody:
-    """A view that nobody looks at."""
+    """A view without output."""
 
     def listen(self, event: dg.EventLogEntry) -> None:
-        """Drop the event."""
+        """Ignore the event."""
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""What Dagster loads: the assets of every task, one job a chain, and what starts it.
+"""Entry point of Dagster: assets, job, sensors and schedules of every task.
 
-Importing this reads the task files and no more: torch, MLflow and Great Expectations are imported
-by the stage that uses them. A task file with mistakes becomes one asset of its own that shows what
-is wrong; the other tasks load as ever.
+Importing it only reads the task files: torch, MLflow and Great Expectations are imported by the
+stages that use them. An invalid task file becomes an asset that shows the errors; the other tasks
+load normally.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ _log = dg.get_dagster_logger("kinemill")
 
 
 def broken(path: Path, error: KinemillError) -> dg.AssetsDefinition:
-    """Make the asset that stands for a task file with mistakes; running it tells them again."""
+    """Return the asset for an invalid task file; materializing it shows the errors again."""
 
     @dg.asset(
         key=[path.stem, "task_file"],
@@ -30,13 +30,13 @@ def broken(path: Path, error: KinemillError) -> dg.AssetsDefinition:
     )
     def task_file() -> dg.MaterializeResult[Any]:
         load_task(path)
-        return dg.MaterializeResult(metadata={"next": "mended: reload the code location"})
+        return dg.MaterializeResult(metadata={"next": "fixed: reload the code location"})
 
     return task_file
 
 
 def build() -> dg.Definitions:
-    """Read the task files and make the definitions of all of them."""
+    """Read the task files and return the definitions of all of them."""
     tasks: list[Task] = []
     assets: list[dg.AssetsDefinition] = []
     for path in list_tasks().values():
@@ -48,5 +48,5 @@ def build() -> dg.Definitions:
     return definitions_of(tasks, assets)
 
 
-tune_process()  # the process is Dagster's: a code server, or a worker of one run
+tune_process()  # this process is Dagster's: a code server or a run worker
 defs = build()

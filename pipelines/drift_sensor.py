@@ -1,4 +1,4 @@
-"""What starts a training when the champion no longer predicts what the robot does."""
+"""Drift sensor: start a training when new logs drift from the champion."""
 
 import json
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from pipelines.log_sensor import runs_of
 from resources.io import latest
 from resources.tags import AUTOMATIC, SOON, WHY
 
-_EVERY = 5  # s, the floor of Dagster's sensor loop
+_EVERY = 5  # s, the minimum of Dagster's sensor loop
 _TOLD = 3  # drifting recordings named in the reason of a run
 
 
 def drifts(task: Task) -> dg.SensorDefinition:
-    """Make the sensor that runs the chain of `task` once for every new set of drifting recordings.
+    """Return the sensor that runs the pipeline of `task` once per new set of drifting recordings.
 
-    It looks at what the last run, or `kinemill drift`, has found; it judges nothing itself.
+    It reads the result of the last run or of `kinemill drift`, and measures nothing itself.
     """
 
     @dg.sensor(
@@ -30,7 +30,7 @@ def drifts(task: Task) -> dg.SensorDefinition:
         job_name=task.name,
         minimum_interval_seconds=_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the chain of {task.name} when new logs drift from its champion.",
+        description=f"Runs the pipeline of {task.name} when new logs drift from its champion.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -41,9 +41,9 @@ def drifts(task: Task) -> dg.SensorDefinition:
         call = next_training(now, Home.resolve(), seen)
         if call.request is None:
             return dg.SkipReason(call.why)
-        # Asked last: it may be about to learn from the very recordings.
+        # Checked last: the run in progress may already train on these recordings.
         if runs_of(context.instance, task.name).going():
-            return dg.SkipReason(f"{call.why}; looked at again when the run under way has ended")
+            return dg.SkipReason(f"{call.why}; checked again when the current run has ended")
         context.log.info(call.why)
         return dg.SensorResult(run_requests=[call.request], cursor=json.dumps(call.seen))
 
@@ -52,7 +52,7 @@ def drifts(task: Task) -> dg.SensorDefinition:
 
 @dataclass(frozen=True)
 class Call:
-    """What drift calls for: a run or none, why, and what has been asked for by now."""
+    """Decision of the sensor: a run or none, the reason, and the new cursor."""
 
     request: dg.RunRequest | None
     why: str
@@ -60,10 +60,10 @@ class Call:
 
 
 def next_training(task: Task, home: Home, seen: Json) -> Call:
-    """Decide what the drift found last calls for, given what was asked for before.
+    """Decide whether the last drift result needs a run, given earlier requests.
 
-    Recordings that the newest model's dataset lists, used or not, call for nothing: training once
-    more would not learn more from them.
+    Recordings in the dataset of the newest model, used or not, do not trigger a run: training again
+    would not use more of them.
     """
     from kinemill.validate.drift import latest_drift
 
@@ -71,16 +71,16 @@ def next_training(task: Task, home: Home, seen: Json) -> Call:
         return Call(None, "retrain.on_drift is off", seen)
     found = latest_drift(home, task.name)
     if found is None:
-        return Call(None, "no new episode was judged yet", seen)
+        return Call(None, "no new episode was evaluated yet", seen)
     if found["status"] != "judged":
-        return Call(None, f"nothing was judged: {found['status']}", seen)
+        return Call(None, f"no episode was evaluated: {found['status']}", seen)
     listed = _listed(task, home, [item["recording"] for item in found["drifting"]])
     new = [item for item in found["drifting"] if item["recording"] not in listed]
     if not new:
         return Call(None, _quiet(found), seen)
     asked, why = digest([item["recording"] for item in new]), _why(found["champion"], new)
     if asked == seen.get("asked"):
-        return Call(None, f"asked for already: {why}", seen)
+        return Call(None, f"already requested: {why}", seen)
     tags = {**AUTOMATIC, **SOON, WHY: why}
     request = dg.RunRequest(run_key=f"{task.name}-drift-{asked[:16]}", tags=tags)
     return Call(request, why, {"asked": asked})
@@ -88,18 +88,20 @@ def next_training(task: Task, home: Home, seen: Json) -> Call:
 
 def _quiet(found: Json) -> str:
     counts, drifting = found["counts"], len(found["drifting"])
-    told = f"{counts['drift']} of {counts['episodes']} new episodes drift"
-    return f"{told}; the newest model knows their recordings" if drifting else told
+    text = f"{counts['drift']} of {counts['episodes']} new episodes drift"
+    return (
+        f"{text}; the dataset of the newest model contains their recordings" if drifting else text
+    )
 
 
 def _why(champion: int, new: list[Json]) -> str:
-    told = "; ".join(f"{item['name']}: {item['told']}" for item in new[:_TOLD])
+    text = "; ".join(f"{item['name']}: {item['told']}" for item in new[:_TOLD])
     more = f"; and {len(new) - _TOLD} more" if len(new) > _TOLD else ""
-    return f"{len(new)} new recordings drift from champion version {champion}: {told}{more}"
+    return f"{len(new)} new recordings drift from champion version {champion}: {text}{more}"
 
 
 def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
-    """Return which of the recordings the dataset of the newest model lists."""
+    """Return the recordings that are in the dataset of the newest model."""
     wanted, model = list(recordings), latest(home, task.name, "model")
     if not wanted or model is None:
         return set()
@@ -113,4 +115,4 @@ def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
         listing = scan_listing(dataset.folder(home)).filter(pl.col("recording").is_in(wanted))
         return set(listing.select(pl.col("recording").unique()).collect()["recording"])
     except (BadInput, FileNotFoundError):
-        return set()  # model or dataset is gone: nothing says what was learned
+        return set()  # model or dataset was deleted

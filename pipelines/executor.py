@@ -1,4 +1,4 @@
-"""Executor of launched runs: steps run in one process, which ends with its servers."""
+"""Executor of launched runs: steps run in the run's process, which ends with its servers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +15,11 @@ _SCHEMA: Any = dg.in_process_executor.config_schema
 
 @dg.executor(name="in_process", config_schema=_SCHEMA)
 def in_process(context: dg.InitExecutorContext) -> dg.Executor:
-    """Make Dagster's in-process executor in a process that does not outlive who launched it.
+    """Return Dagster's in-process executor, in a process that exits with its launcher.
 
-    When the code server or the daemon is killed, a run would go on unseen, with its training, while
-    the next daemon starts another. Its process ends instead; the launcher then finds it gone, and
-    the run is started again from its checkpoint. A chain that `kinemill run` executes in a terminal
-    does not come by here.
+    If the code server or the daemon is killed, the run would continue unmonitored while the next
+    daemon starts another one. Instead its process exits, the launcher detects that, and the run is
+    restarted from its checkpoint. `kinemill run` in a terminal does not use this executor.
     """
     end_with_ancestors()
     make: Any = dg.in_process_executor.executor_creation_fn
@@ -31,17 +30,17 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
 class Cancellable(InProcessExecutor):
     """Dagster's executor for a run that may be marked as canceled while its process starts.
 
-    Dagster looks for that mark once, before the process reports that the run has started. A mark
-    that comes later would be overwritten by that report, and the run would go on.
+    Dagster checks for cancellation once, before the process reports that the run has started. A
+    later cancellation would be overwritten by that report, and the run would continue.
     """
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        """Yield the events of the steps; end where the run is marked as canceled.
+        """Yield the events of the steps; stop if the run is marked as canceled.
 
         Raises:
-            DagsterExecutionInterruptedError: it is.
+            DagsterExecutionInterruptedError: the run was canceled.
         """
         _check(plan_context)
         for event in super().execute(plan_context, execution_plan):

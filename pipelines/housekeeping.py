@@ -1,4 +1,4 @@
-"""What the keeper of a home asks of Dagster: live runs, old runs, and its storage's versions."""
+"""Dagster's part of maintenance: live runs, old runs, and versions of its storage."""
 
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -40,14 +40,14 @@ class Runs:
         self._home, self._instance = home, instance
 
     def live_since(self) -> float | None:
-        """Return when the oldest run that has not ended was made, s since the epoch, or None."""
+        """Return when the oldest unfinished run was created, s since the epoch, or None."""
         records = self._instance.get_run_records(
             dg.RunsFilter(statuses=_LIVE), limit=1, ascending=True
         )
         return records[0].create_timestamp.timestamp() if records else None
 
     def old_runs(self, before: float) -> Iterator[OldRun]:
-        """Yield runs that ended before a time, without those that made what is latest."""
+        """Yield runs that ended before a time, except the latest of any asset."""
         latest, until = self._latest(), datetime.fromtimestamp(before, UTC)
         cursor: str | None = None
         while True:
@@ -65,7 +65,7 @@ class Runs:
         self._instance.delete_run(run)
 
     def _latest(self) -> set[str]:
-        """Return the runs that the catalog shows as the latest of an asset."""
+        """Return the runs that are the latest of an asset in the catalog."""
         keys = self._instance.all_asset_keys()
         found = [self._instance.get_latest_materialization_event(key) for key in keys]
         return {event.run_id for event in found if event is not None}
@@ -88,7 +88,7 @@ class Storage:
         self._instance = instance
 
     def parts(self) -> Sequence[Part]:
-        """Return its three parts with their schemas; those of single runs follow the events'."""
+        """Return its three parts with their schemas; run event logs share that of the events."""
         if self._instance is None:
             return ()
         return (
@@ -98,7 +98,7 @@ class Storage:
         )
 
     def upgrade(self) -> None:
-        """Run Dagster's own migrations; what they print goes to stderr."""
+        """Run Dagster's migrations, with their output on stderr."""
         if self._instance is not None:
             with redirect_stdout(sys.stderr):
                 self._instance.upgrade()
@@ -110,7 +110,7 @@ def _part(name: str, storage: Any) -> Part:
 
 
 def _is_known(revision: str) -> bool:
-    """Tell whether this Dagster knows how to come from a schema to its own."""
+    """Return whether the installed Dagster can migrate from a schema."""
     scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
     try:
         return bool(scripts.get_revision(revision))
@@ -120,7 +120,7 @@ def _is_known(revision: str) -> bool:
 
 @contextmanager
 def storage(home: Home) -> Generator[Storage]:
-    """Open Dagster's storage of a home to upgrade it, if there is any."""
+    """Open Dagster's storage of a home for an upgrade, if it exists."""
     if not (home.dagster / "dagster.yaml").is_file():
         yield Storage(None)
         return
@@ -134,7 +134,7 @@ def _there(files: list[Path]) -> list[Path]:
 
 @contextmanager
 def orchestrator(home: Home) -> Generator[Orchestrator]:
-    """Open Dagster's storage of a home, if it has any."""
+    """Open Dagster's storage of a home, if it exists."""
     if not (home.dagster / "dagster.yaml").is_file():
         yield Nobody()
         return

@@ -1,4 +1,4 @@
-"""Dagster's own storage: under the home, set up from `dagster.yaml`, never in the checkout.
+"""Dagster's storage: in the home, configured by `dagster.yaml`, never in the checkout.
 
 Where machines share a database (`KINEMILL_DATABASE`), runs, events and schedules are kept there.
 """
@@ -20,8 +20,10 @@ from kinemill.store.home import Home, project_root
 from kinemill.store.locks import lock
 
 _SETTINGS = "dagster.yaml"
-_SHARED = "KINEMILL_DAGSTER_STORAGE"  # variable that names the schema, so that no file has it
-# Capturing output starts two processes a step and would swallow the live view of a terminal.
+_SHARED = (
+    "KINEMILL_DAGSTER_STORAGE"  # variable with the schema, so that it is not written to a file
+)
+# Capturing output starts two processes per step and would hide the live view of a terminal.
 _QUIET = {
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
@@ -34,23 +36,23 @@ def checkout() -> Path:
     """Return the folder of the Dagster project.
 
     Raises:
-        BadInput: it is not to be found.
+        BadInput: it was not found.
     """
     root = project_root()
     if root is None:
-        raise BadInput("KINEMILL_PROJECT", "names no checkout", fix="set it to one")
+        raise BadInput("KINEMILL_PROJECT", "is not a checkout", fix="set it to a checkout")
     return root
 
 
 def prepare(home: Home) -> Path:
-    """Put `dagster.yaml` where Dagster looks for it, and point DAGSTER_HOME there; return it.
+    """Write `dagster.yaml` to Dagster's folder, set DAGSTER_HOME to it, and return it.
 
     Raises:
         BadInput: the home cannot be written.
     """
     folder = home.dagster
     if home.root.exists() and not os.access(home.root, os.W_OK):
-        raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a folder of yours")
+        raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a writable folder")
     home.make()
     settings = _settings()
     if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
@@ -61,7 +63,7 @@ def prepare(home: Home) -> Path:
 
 
 def _settings() -> bytes:
-    """Return `dagster.yaml` as it holds here: a shared database takes the place of SQLite."""
+    """Return the content of `dagster.yaml`; a shared database replaces SQLite."""
     settings = (checkout() / _SETTINGS).read_bytes()
     shared = address_of("dagster")
     if shared is None:
@@ -82,7 +84,7 @@ def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
     """
     folder = prepare(home)
     ref = InstanceRef.from_dir(str(folder), overrides=_QUIET)
-    with lock(home, "dagster"):  # two that make the same tables fail
+    with lock(home, "dagster"):  # creating the same tables concurrently fails
         check_databases(home)
         opened = dg.DagsterInstance.from_ref(ref)
     with opened as instance:

@@ -1,10 +1,9 @@
-"""Log sensor: start a run when logs arrive, once for new logs, again only if that may help.
+"""Log sensor: start the pipeline when logs arrive, once per set of logs, with useful retries.
 
-A log that still grows is left alone, and while a run of the task is under way what arrives waits:
-the next run takes all of it. A run that failed for a reason that passes (its process was killed, a
-database was locked) is asked for again after a while, under a key that counts the attempts, and so
-is one that failed before the logs were read; one that failed for good after that only when logs,
-task file or program change.
+Logs that still grow are skipped. Logs that arrive during a run of the task wait for the next run,
+which reads all of them. A run that failed transiently (its process was killed, a database was
+locked) or before it read the logs is requested again after a pause, under a key that counts the
+attempts. A permanent failure after that is retried only when logs, task file or program change.
 """
 
 import json
@@ -24,8 +23,11 @@ from resources.io import LATEST, read_note
 from resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
 from resources.task_resource import rules_of
 
-_EVERY = 5  # s, the floor of Dagster's sensor loop
-_FIRST_PAUSE, _LONGEST = 300.0, 86400.0  # s before the second attempt, four times that each time
+_EVERY = 5  # s, the minimum of Dagster's sensor loop
+_FIRST_PAUSE, _LONGEST = (
+    300.0,
+    86400.0,
+)  # s before the second attempt; four times as long for each further attempt
 _UP_TO_DATASET = ("recordings", "episodes", "dataset")
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -34,19 +36,21 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-Fate = Literal["going", "ended", "passing", "lasting"]  # of a run; the last two: it failed
+Fate = Literal[
+    "going", "ended", "passing", "lasting"
+]  # of a run; the last two: transient or permanent failure
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the sensor remembers.
+    """State of the sensor between ticks.
 
     Attributes:
-        asked: what the last run was asked for; empty: none was.
-        attempt: at that, from 1.
-        at: when, s since the epoch.
-        pending: how that run ends is not known yet.
-        trained: how many recordings the last whole chain started from.
+        asked: digest of the last request; empty: none.
+        attempt: number of the attempt, from 1.
+        at: time of the request, s since the epoch.
+        pending: whether the result of the run is still unknown.
+        trained: number of recordings at the last full run.
     """
 
     asked: str = ""
@@ -63,7 +67,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Call:
-    """What arrivals call for: a run or none, why, and what is remembered from now on."""
+    """Decision of the sensor: a run or none, the reason, and the new state."""
 
     request: dg.RunRequest | None
     why: str
@@ -72,17 +76,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Runs:
-    """What is known of runs: how the one of a key ended, and whether any of the task is going."""
+    """Runs of the task: result by run key, and whether any is in progress."""
 
     fate: Callable[[str], Fate]
     going: Callable[[], bool]
 
 
 def arrivals(task: Task) -> dg.SensorDefinition:
-    """Make the sensor that runs the chain of `task` once for every new set of logs.
+    """Return the sensor that runs the pipeline of `task` once per new set of logs.
 
-    With `retrain.after_new_recordings` above 1, logs run up to the dataset at once, and the rest of
-    the chain when enough of them have come.
+    With `retrain.after_new_recordings` above 1, new logs are processed up to the dataset at once,
+    and the other stages run when there are enough new recordings.
     """
 
     @dg.sensor(
@@ -90,7 +94,7 @@ def arrivals(task: Task) -> dg.SensorDefinition:
         job_name=task.name,
         minimum_interval_seconds=_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the chain when logs arrive in the drop folder of {task.name}.",
+        description=f"Runs the pipeline when logs arrive in the drop folder of {task.name}.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -110,25 +114,25 @@ def arrivals(task: Task) -> dg.SensorDefinition:
 
 
 def remembered(cursor: str | None) -> Seen:
-    """Read a cursor; one of an earlier version counts as none."""
+    """Read a cursor; one of an earlier version is ignored."""
     found: dict[str, Any] = json.loads(cursor or "{}")
     known = Seen.__dataclass_fields__
     return Seen(**{name: value for name, value in found.items() if name in known})
 
 
 def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | None = None) -> Call:
-    """Decide what the logs in the drop folder call for at `moment` (s since the epoch)."""
+    """Decide at `moment` (s since the epoch) whether the logs in the drop folder need a run."""
     from kinemill.ingest.arrivals import news
     from kinemill.ingest.stage import drop_folder
 
     now = time.time() if moment is None else moment
     found = news(task, home, drop_folder(task, home))
     if found.more:
-        return Call(None, "still looking at what arrived", seen)
+        return Call(None, "still scanning new files", seen)
     asked = _asked(task, found.ids) if found.ids or found.known else ""
     if asked and asked != seen.asked and (found.ids or _rules(asked) != _rules(seen.asked)):
         if runs.going():
-            return Call(None, "new logs wait for the run under way to end", seen)
+            return Call(None, "new logs wait for the current run to end", seen)
         return _of_news(task, home, replace(seen, asked=asked, attempt=0), now, found.ids)
     if seen.pending:
         return _again(task, seen, runs, now, unread=len(found.ids))
@@ -142,7 +146,7 @@ def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | Non
 
 
 def _of_news(task: Task, home: Home, wanted: Seen, now: float, unread: frozenset[str]) -> Call:
-    """Ask for a run of new logs or new rules, unless another run has used the same."""
+    """Request a run for new logs or rules, unless another run has used them."""
     if not unread and read_note(home, LATEST, task.name, "rules") == _rules(wanted.asked):
         known = replace(wanted, pending=False, trained=_recordings(home, task.name))
         return Call(None, "another run has used these logs", known)
@@ -157,7 +161,7 @@ def _nothing_new(unread: frozenset[str]) -> str:
 
 
 def _asked(task: Task, ids: frozenset[str]) -> str:
-    """Name what is asked for: contents, and the rules and the program that it goes by."""
+    """Return the digest of a request: contents, rules and program."""
     return f"{digest(sorted(ids))[:16]}-{rules_of(task)}"
 
 
@@ -166,28 +170,28 @@ def _rules(asked: str) -> str:
 
 
 def _again(task: Task, seen: Seen, runs: Runs, now: float, unread: int) -> Call:
-    """Look at how the last run ended, and ask for another attempt if that may help.
+    """Check how the last run ended, and request another attempt if it may succeed.
 
-    A run that failed for good is tried again only if it left logs unread: without that, one fault
-    would keep all logs that arrived with it out of the store for ever.
+    A permanently failed run is retried only if it left logs unread. Otherwise one fault would keep
+    all logs that arrived with it out of the store.
     """
     fate = runs.fate(f"{task.name}-{seen.key}")
     if fate == "going":
-        return Call(None, "its run is under way", seen)
+        return Call(None, "its run is in progress", seen)
     if fate == "ended" or (fate == "lasting" and not unread):
-        told = "no new logs" if fate == "ended" else "the run for these logs failed for good"
-        return Call(None, told, replace(seen, pending=False))
+        text = "no new logs" if fate == "ended" else "the run for these logs failed permanently"
+        return Call(None, text, replace(seen, pending=False))
     left = seen.at + pause(seen.attempt) - now
     if left > 0:
         lost = f" before it had read {unread} logs" if unread else ""
-        told = f"the run failed{lost}; attempt {seen.attempt + 1} in {left / 60:.0f} min"
-        return Call(None, told, seen)
+        text = f"the run failed{lost}; attempt {seen.attempt + 1} in {left / 60:.0f} min"
+        return Call(None, text, seen)
     whole = task.retrain.after_new_recordings == 1 or seen.asked.startswith("train")
     return _ask(task, seen, f"attempt {seen.attempt + 1}", now, whole=whole)
 
 
 def pause(attempt: int) -> float:
-    """Return the time from one attempt to the next, s."""
+    """Return the pause before the next attempt, s."""
     return min(_FIRST_PAUSE * 4.0 ** (attempt - 1), _LONGEST)
 
 
@@ -201,16 +205,16 @@ def _ask(task: Task, wanted: Seen, why: str, now: float, *, whole: bool) -> Call
 
 
 def _recordings(home: Home, task: str) -> int:
-    """Return how many recordings of the task are known, counted without reading any."""
+    """Return the number of known recordings, without reading any."""
     folder = home.store / "members" / task
     if not folder.is_dir():
         return 0
-    with os.scandir(folder) as entries:  # of a hundred thousand, `iterdir` would make as many paths
+    with os.scandir(folder) as entries:  # `iterdir` would create 100,000 paths
         return sum(1 for _ in entries)
 
 
 def runs_of(instance: dg.DagsterInstance, task: str) -> Runs:
-    """Return what Dagster knows of the runs of a task."""
+    """Return the runs of a task in Dagster."""
 
     def going() -> bool:
         filters = dg.RunsFilter(job_name=task, statuses=UNDER_WAY)
@@ -218,13 +222,13 @@ def runs_of(instance: dg.DagsterInstance, task: str) -> Runs:
 
     def fate(key: str) -> Fate:
         found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: key}), limit=1)
-        return _fate(instance, found[0]) if found else "ended"  # somebody deleted it
+        return _fate(instance, found[0]) if found else "ended"  # deleted by a user
 
     return Runs(fate, going)
 
 
 def _fate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Fate:
-    """Tell how a run and its retries, by Dagster or by hand, ended."""
+    """Return how a run and its automatic or manual retries ended."""
     group = instance.get_run_group(run.run_id)
     attempts = list(group[1]) if group else [run]
     statuses = {one.status for one in attempts}
@@ -233,12 +237,12 @@ def _fate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Fate:
     if any(not one.is_finished or _is_retried(one, attempts) for one in attempts):
         return "going"
     if dg.DagsterRunStatus.CANCELED in statuses:
-        return "ended"  # somebody did not want it
-    lasting = any(one.tags.get(FAULT) == "lasting" for one in attempts)
-    return "lasting" if lasting else "passing"
+        return "ended"  # canceled by a user
+    permanent = any(one.tags.get(FAULT) == "lasting" for one in attempts)
+    return "lasting" if permanent else "passing"
 
 
 def _is_retried(run: dg.DagsterRun, attempts: list[dg.DagsterRun]) -> bool:
-    """Tell whether Dagster is about to start another run for one that failed."""
+    """Return whether Dagster will retry a failed run."""
     begun = any(one.parent_run_id == run.run_id for one in attempts)
     return run.tags.get("dagster/will_retry") == "true" and not begun

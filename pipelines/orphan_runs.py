@@ -1,8 +1,7 @@
-"""What dead runs leave behind, put right without a daemon: their state, and their places in pools.
+"""Clean up after dead runs without a daemon: their state, and their slots in pools.
 
-`kinemill run` and `kinemill up` begin with it. The daemon does the same while it runs; but a home
-on which only `kinemill run` works has none, and a run that was killed would hold its place in a
-pool for ever.
+`kinemill run` and `kinemill up` call it at the start. The daemon does the same while it runs. A
+home that uses only `kinemill run` has no daemon, and a killed run would occupy its slot forever.
 """
 
 import dagster as dg
@@ -12,7 +11,7 @@ _GONE = "its process is gone"
 
 
 def reap(instance: dg.DagsterInstance) -> list[str]:
-    """Fail the runs whose process is gone and free what finished runs hold; return the failed."""
+    """Fail the runs whose process is gone and free slots of ended runs; return the failed."""
     going = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     failed: list[str] = []
     for run in instance.get_runs(dg.RunsFilter(statuses=going)):
@@ -32,7 +31,7 @@ def reap(instance: dg.DagsterInstance) -> list[str]:
 
 
 def free(instance: dg.DagsterInstance) -> None:
-    """Free the places in pools that finished or deleted runs hold."""
+    """Free the slots in pools that finished or deleted runs occupy."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return

@@ -1,8 +1,8 @@
-"""Concurrency pools `gpu` and `cpu`: how many trainings run at once on this machine.
+"""Limits of parallel trainings: pools `gpu` (one slot per GPU) and `cpu` (one per two cores).
 
-Only the step that trains takes a place; the rest of a chain goes on meanwhile. Without a limit of
-its own a pool has the default of `dagster.yaml`, one place. Whoever sets another in Dagster's pages
-(Deployment, Concurrency) is not overruled.
+Only the training step occupies a slot; other stages continue meanwhile. A pool without a limit has
+the default of `dagster.yaml`, one slot. Limits that a user sets in Dagster's pages (Deployment,
+Concurrency) are kept.
 """
 
 import os
@@ -14,13 +14,13 @@ from resources.devices import gpus
 
 
 def limits() -> dict[str, int]:
-    """Return the places that this machine has, by pool."""
+    """Return the number of slots of this machine, by pool."""
     cores = os.cpu_count() or 1
     return {GPU: max(1, gpus()), CPU: max(1, cores // 2)}
 
 
 def set_limits(instance: dg.DagsterInstance) -> None:
-    """Give the pools the limits of this machine where nobody has set others."""
+    """Set the pools' limits for this machine, unless a user has set them."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return

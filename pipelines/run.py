@@ -1,6 +1,6 @@
-"""The chain of one task in this process, as `kinemill run` does it: no server, no daemon.
+"""Run the pipeline of a task in this process, for `kinemill run`: no server, no daemon.
 
-The run is kept in the same Dagster storage as every other, so the web pages show it.
+The run is recorded in the same Dagster storage as all others, so the web pages show it.
 """
 
 import logging
@@ -35,7 +35,9 @@ from resources.io import handed_on, latest, read_note
 from resources.processes import boot_id
 from resources.tags import BOOT, OWNER, RESUME
 
-_UNSTORED = "Exception while writing logger call to event log: "  # Dagster begins a line with it
+_UNSTORED = (
+    "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
+)
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
 
@@ -48,24 +50,24 @@ def run_chain(
     watched: bool = False,
     web: bool = False,
 ) -> Json:
-    """Run the whole chain and return the document of `kinemill run`.
+    """Run the full pipeline and return the document of `kinemill run`.
 
     Args:
         task: name of a task, or path of its file.
         overrides: dotted key to value.
         logs: folder with new logs, or one log; default: the task's drop folder.
-        resume: go on with the latest training that was interrupted, or fail.
-        watched: show the stages on stderr as they go.
+        resume: resume the latest interrupted training, or fail.
+        watched: show the progress of the stages on stderr.
         web: the overrides come over the web; see `load_task`.
 
     Raises:
         TaskError: the task file or an override is wrong; nothing was started.
-        Blocked: a blocking check refused what a stage made.
-        KinemillError: what else a stage said.
+        Blocked: a blocking check failed.
+        KinemillError: another error of a stage.
         Interrupted: a signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
-    load_task(task, overrides, web=web)  # refused here, before Dagster is asked
+    load_task(task, overrides, web=web)  # checked before Dagster is started
     remember_task(home, plain)
     run_id = make_new_run_id()
     _silence()
@@ -90,11 +92,11 @@ def make_until(
     watched: bool = False,
     web: bool = False,
 ) -> ArtifactRef:
-    """Run the chain of a task up to an asset, and return what that handed on.
+    """Run the pipeline of a task up to an asset, and return its reference.
 
     Raises:
         TaskError: the task file or an override is wrong; nothing was started.
-        Blocked: a blocking check refused what a stage made.
+        Blocked: a blocking check failed.
         Interrupted: a signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
@@ -109,27 +111,27 @@ def make_until(
         _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
-        raise Blocked(plain.name, f"made no {asset}", fix=_look(plain))
+        raise Blocked(plain.name, f"did not produce {asset}", fix=_look(plain))
     return made
 
 
 def _silence() -> None:
-    """Keep Dagster's own chatter off the terminal; the run's log keeps it all."""
+    """Keep Dagster's messages off the terminal; the run's log contains them."""
     for name in ("dagster", "sqlalchemy.pool"):  # the pool logs a connection that a signal broke
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for category in (dg.BetaWarning, dg.PreviewWarning):
         warnings.filterwarnings("ignore", category=category)
-    quiet_threads()  # that of Pipes meets a full disk, too
+    quiet_threads()  # the thread of Pipes fails on a full disk as well
 
 
 class _Errors:
-    """The stream `sys.stderr` without what Dagster writes there for each event it cannot store."""
+    """Filter of `sys.stderr` that drops Dagster's message for each event it cannot store."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text, unless the error that ends the run says the same."""
+        """Write a text, unless the error of the run reports the same."""
         return len(text) if text.startswith(_UNSTORED) else self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -137,7 +139,7 @@ class _Errors:
 
 
 class _Run(NamedTuple):
-    """The id and the tags of a run, and the assets that it makes; None: all."""
+    """Id, tags and assets of a run; None: all assets."""
 
     id: str
     tags: Mapping[str, str]
@@ -145,10 +147,10 @@ class _Run(NamedTuple):
 
 
 def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) -> None:
-    """Run the job of a task, or a part of it; `load_task` has checked the overrides."""
+    """Run the job of a task or a part of it; overrides are already checked by `load_task`."""
     job = definitions_of([task], web=False).resolve_job_def(task.name)
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
-    reap(instance)  # a dead run may hold the place in a pool that this one needs
+    reap(instance)  # a dead run may occupy the slot that this one needs
     try:
         with redirect_stderr(cast(TextIO, _Errors(sys.stderr))):
             job.execute_in_process(
@@ -167,7 +169,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise Interrupted(cancel_run(instance, Home.resolve(), run.id)) from error
     finally:
-        free(instance)  # a signal leaves them
+        free(instance)  # a signal leaves slots occupied
 
 
 def _look(task: Task) -> str:
@@ -206,7 +208,7 @@ def _summary(home: Home, ref: ArtifactRef | None) -> Json | None:
 
 
 def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:
-    """Return the verification of the candidate that a run ended with, or None."""
+    """Return the verification of the candidate that the run selected, or None."""
     noted = read_note(home, run_id, task.name, "verified")
     return ArtifactRef.from_json(noted) if noted else None
 
@@ -216,7 +218,7 @@ def _verification(home: Home, ref: ArtifactRef | None) -> Json | None:
 
 
 def verification_of(task: str, version: int | None) -> Json:
-    """Return `verification.json` of a version; without one the latest of the task, or nothing."""
+    """Return `verification.json` of a version, else the latest of the task, or None."""
     home = Home.resolve()
     if version is None:
         return _verification(home, latest(home, load_task(task).name, "verification")) or {}

@@ -1,4 +1,4 @@
-"""What notes a run that failed or was canceled, and ends what it left open in MLflow."""
+"""Run status sensors: record failed runs, and end their open MLflow runs."""
 
 import json
 from datetime import UTC, datetime
@@ -10,21 +10,21 @@ from dagster_shared.error import SerializableErrorInfo
 from kinemill.store.home import Home
 from kinemill.tracking import end_orphans
 
-_EVERY = 5  # s, the floor of Dagster's sensor loop
+_EVERY = 5  # s, the minimum of Dagster's sensor loop
 
 
 @dg.run_failure_sensor(
     name="failures",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=_EVERY,
-    description="Notes every failed run in dagster/failures.jsonl under the home.",
+    description="Appends every failed run to dagster/failures.jsonl in the home.",
 )
 def failures(context: dg.RunFailureSensorContext) -> None:
-    """Append one line for a failed run: which, when, what it said."""
+    """Append one line for a failed run: job, time and error."""
     run, errors = context.dagster_run, context.get_step_failure_events()
-    home, told = Home.resolve(), context.failure_event.event_specific_data
-    # Monitoring says that a process is gone without any data.
-    whole = told.error if isinstance(told, JobFailureData) else None
+    home, text = Home.resolve(), context.failure_event.event_specific_data
+    # Run monitoring reports a lost process without step data.
+    whole = text.error if isinstance(text, JobFailureData) else None
     line = {
         "run": run.run_id,
         "job": run.job_name,
@@ -37,7 +37,7 @@ def failures(context: dg.RunFailureSensorContext) -> None:
         },
     }
     if not errors and whole is None and home.has_registry:
-        end_orphans(home)  # its process was killed, and its training with it
+        end_orphans(home)  # its process and its training were killed
     file = home.dagster / "failures.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as out:
@@ -50,7 +50,7 @@ def failures(context: dg.RunFailureSensorContext) -> None:
     name="cancellations",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=_EVERY,
-    description="Ends in MLflow what a canceled run had no time to end.",
+    description="Ends the MLflow runs that a canceled run left open.",
 )
 def cancellations(context: dg.RunStatusSensorContext) -> None:
     """Mark the MLflow runs as KILLED whose processes are gone."""
@@ -60,7 +60,7 @@ def cancellations(context: dg.RunStatusSensorContext) -> None:
 
 
 def reason(error: SerializableErrorInfo) -> str:
-    """Return what we or a library said first, without what was wrapped around it."""
+    """Return the original error, without the errors that wrap it."""
     said = error
     while said.cause is not None and not _is_ours(said):
         said = said.cause

@@ -1,4 +1,4 @@
-"""Nightly runs, as `retrain.cron` of a task says; they do nothing when nothing is new."""
+"""Schedules from `retrain.cron` of a task; a run without new data uses the cache only."""
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from resources.tags import AT_NIGHT, AUTOMATIC
 
 
 def nightly(task: Task) -> dg.ScheduleDefinition | None:
-    """Make the schedule of one task, or none when its task file has no `retrain.cron`."""
+    """Return the schedule of a task, or None without `retrain.cron`."""
     if task.retrain.cron is None:
         return None
 
@@ -18,12 +18,12 @@ def nightly(task: Task) -> dg.ScheduleDefinition | None:
         cron_schedule=task.retrain.cron,
         job_name=task.name,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Runs the chain once more, so that what was missed by day is made up for.",
+        description="Runs the pipeline on a schedule, to process logs that the sensors missed.",
     )
     def run_chain() -> dg.RunRequest | dg.SkipReason:
         logs = task.learn.from_logs
         if logs and latest(Home.resolve(), task.name, "recordings") is None:
-            return dg.SkipReason(f"no log of {task.name} was ever read")
+            return dg.SkipReason(f"{task.name} has no recordings")
         return dg.RunRequest(tags={**AUTOMATIC, **AT_NIGHT})
 
     return run_chain

@@ -1,9 +1,9 @@
-"""The web pages in one terminal: Dagster's webserver and daemon, and MLflow's pages.
+"""Run the web servers: Dagster's webserver and daemon, and MLflow's pages.
 
-Everything listens on this machine alone, unless told otherwise, and behind a guard
-(`pipelines/auth`). Each server writes to a file of its own under the home;
-when one ends by itself, its last lines are shown and all of them are stopped: nothing is started
-again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren included.
+All servers listen on loopback by default, behind a guard (`pipelines/auth`). Each server logs to
+its own file in the home. If one exits, its last lines are shown and all are stopped; nothing is
+restarted silently. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren
+included.
 """
 
 import errno
@@ -34,44 +34,44 @@ from pipelines.auth.users import Users, home_token
 from pipelines.instance import checkout, open_instance
 from pipelines.pools import set_limits
 
-ADDRESSES = "addresses.json"  # of the pages, by name, beside the servers' logs: for the commands
+ADDRESSES = "addresses.json"  # addresses of the pages by name, for other commands
 _PORTS = 65536
-_TRIES = 50  # ports looked at after the wanted one
-_START = 120.0  # s a server may take until it answers
-_GRACE = 15.0  # s for processes to end by themselves
+_TRIES = 50  # ports tried after the requested one
+_START = 120.0  # s until a server has to answer
+_GRACE = 15.0  # s for processes to exit
 _TAIL = 20  # lines shown of a server that ended
-# Whether one of ours answers on this machine needs no certificate.
+# Checking our own servers on this machine needs no certificate.
 _UNSEEN = ssl._create_unverified_context()  # pyright: ignore[reportPrivateUsage]
 
 
 @dataclass
 class Server:
-    """A process to keep: its name, what it runs, and where it answers, if it does."""
+    """A server process: name, command, and URL if any."""
 
     name: str
     command: Sequence[str]
     url: str | None = None
-    shown: str | None = None  # to people: the address from elsewhere
+    shown: str | None = None  # URL for users on other machines
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
 
 class _Stop(BaseException):
-    """Somebody wants us to end; no error, so no `except Exception` may catch it."""
+    """A signal requested the shutdown; not an Exception, so that no handler catches it."""
 
 
 def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | None = None) -> int:
-    """Serve until a signal; return the exit code 3 when a server ends without one.
+    """Serve until a signal; return exit code 3 if a server exits.
 
     Args:
-        dagster_port: for Dagster's pages; the next free one if it is taken.
-        mlflow_port: for MLflow's pages, likewise.
-        door: on what the pages are served, and to whom; default: to this machine.
+        dagster_port: port of Dagster's pages; the next free one if it is taken.
+        mlflow_port: port of MLflow's pages, likewise.
+        door: address, login and TLS options; default: this machine only.
 
     Raises:
-        BadInput: this home is served already; two daemons would start everything twice. Or others
-            could ask, and there is nobody who may log in.
+        BadInput: the home is already served (two daemons would start everything twice), or the
+            options are invalid.
         CorruptArtifact: a database of Dagster is damaged.
-        Interrupted: a signal came; all servers are stopped.
+        Interrupted: a signal arrived; all servers are stopped.
     """
     home = Home.resolve()
     opened = (door or Door()).checked(Users(home))
@@ -87,7 +87,7 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
 def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
     with open_instance(home) as instance:
         set_limits(instance)
-    end_orphans(home)  # opens the database too: made here once, so that no server races for it
+    end_orphans(home)  # creates the database as well, so that the servers do not race for it
     home_token(home)  # likewise
     ports = free_ports({"Dagster": dagster_port, "MLflow": mlflow_port}, door.host)
     servers = plan(home, ports[0], ports[1], door)
@@ -105,11 +105,11 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
                     _say(f"{server.name:<10} {server.shown or server.url}")
             for line in door.news():
                 _say(line)
-            _say("Ctrl-C stops all of it")
+            _say("stop with Ctrl-C")
             return _watch(servers, logs)
         except _Stop as asked:
             _say("stopping")
-            kept = "all servers are stopped, and runs in progress start again with the next server"
+            kept = "all servers are stopped; runs in progress restart with the next server"
             raise Interrupted(f"{kept}; {resume()}") from asked
         finally:
             (logs / ADDRESSES).unlink(missing_ok=True)
@@ -117,14 +117,18 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
 
 
 def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Server]:
-    """Return the three servers; sets what they need to know in the environment."""
+    """Return the three servers, and set their environment variables."""
     workspace = str(checkout() / "workspace.yaml")
     ports = {"KINEMILL_MLFLOW_URL": mlflow_port, "KINEMILL_DAGSTER_URL": dagster_port}
-    behind = any("://" in name for name in door.names)  # a proxy: who starts this says where
+    behind = any(
+        "://" in name for name in door.names
+    )  # behind a proxy the operator sets the address
     for name, port in ports.items():
         os.environ[name] = (behind and os.environ.get(name)) or door.shown(port)
     os.environ |= {
-        "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),  # may hold a password: not in a command
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(
+            home
+        ),  # may contain a password, so not in a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "false",
@@ -143,14 +147,14 @@ def _guarded(name: str, server: str, door: Door, port: int) -> Server:
 
 
 def free_ports(wanted: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
-    """Return a free port for each server, reporting each one that is not the wanted one.
+    """Return a free port for each server, and report ports that differ from the requested ones.
 
     Args:
-        wanted: port by name of the server.
-        host: address that they listen on.
+        wanted: requested port by name of the server.
+        host: address to listen on.
 
     Raises:
-        BadInput: a port and the next 50 are not to be had, or nobody can listen on the address.
+        BadInput: a port and the next 50 are not available, or the address is invalid.
     """
     found = list[int]()
     for name, port in wanted.items():
@@ -162,29 +166,29 @@ def free_ports(wanted: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
 
 
 def free_port(wanted: int, host: str = "127.0.0.1", taken: Sequence[int] = ()) -> int:
-    """Return `wanted`, or the first port after it that nobody listens on.
+    """Return `wanted`, or the next free port.
 
     Args:
         wanted: port, 1 to 65535.
         host: address to listen on.
-        taken: ports that are spoken for.
+        taken: ports that are already assigned.
 
     Raises:
-        BadInput: none of the next 50 is free, or nobody can listen on the address.
+        BadInput: none of the next 50 is free, or the address is invalid.
     """
     for port in range(wanted, min(wanted + _TRIES, _PORTS)):
         if port not in taken and _is_free(port, host):
             return port
     raise BadInput(
-        f"port {wanted}", f"and the next {_TRIES} cannot be used", fix="give another one"
+        f"port {wanted}", f"and the next {_TRIES} cannot be used", fix="choose another port"
     )
 
 
 def _is_free(port: int, host: str) -> bool:
-    """Tell whether this user may listen on a port, and nobody else does.
+    """Return whether this user can listen on a port.
 
     Raises:
-        BadInput: it is the address that nobody can listen on.
+        BadInput: the address is invalid.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -193,13 +197,13 @@ def _is_free(port: int, host: str) -> bool:
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 return False
-            fix = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+            fix = "choose an address of this machine, such as 127.0.0.1 or 0.0.0.0"
             raise BadInput(f"--host {host}", str(error.strerror or error), fix=fix) from error
     return True
 
 
 def start(server: Server, logs: Path) -> None:
-    """Start a server in a session of its own, its output in a file; it ends when we are killed."""
+    """Start a server in its own session with output to a file; it exits if this process dies."""
     with (logs / f"{server.name.lower()}.log").open("wb") as log:
         server.process = subprocess.Popen(
             [sys.executable, "-m", "kinemill.process", str(os.getpid()), *server.command],
@@ -220,18 +224,18 @@ def _wait_for_answers(servers: list[Server]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a web server answers at `url`."""
+    """Return whether a web server answers at `url`."""
     try:
         with urllib.request.urlopen(url, timeout=2, context=_UNSEEN):
             return True
     except urllib.error.HTTPError:
-        return True  # it wants to know who asks
+        return True  # it requires login
     except (urllib.error.URLError, OSError):
         return False
 
 
 def ended(servers: list[Server]) -> list[Server]:
-    """Return the servers whose process is gone."""
+    """Return the servers whose process has exited."""
     return [server for server in servers if server.process and server.process.poll() is not None]
 
 
@@ -241,17 +245,17 @@ def _watch(servers: list[Server], logs: Path) -> int:
     for server in gone:
         lines = (logs / f"{server.name.lower()}.log").read_text(errors="replace").splitlines()
         code = server.process.returncode if server.process else None
-        _say(f"{server.name} ended with code {code}; it last said:")
+        _say(f"{server.name} exited with code {code}; last output:")
         _say("\n".join(lines[-_TAIL:]))
     return 3
 
 
 def stop(servers: list[Server]) -> None:
-    """End all processes that grew from the servers: ask, wait, then make them."""
+    """Terminate all descendants of the servers; kill them after a grace period."""
     started = {server.process.pid for server in servers if server.process is not None}
     family: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        # A server leads a session: what a killed one started, its code server, is still of that.
+        # A server leads a session, which still contains the code server of a killed one.
         if process.pid in started or _session(process.pid) in started:
             with suppress(psutil.NoSuchProcess):
                 family |= {one.pid: one for one in (*process.children(recursive=True), process)}
@@ -280,14 +284,14 @@ def _send(process: psutil.Process, what: signal.Signals) -> None:
     try:
         process.send_signal(what)
     except psutil.NoSuchProcess:
-        return  # it ended meanwhile, which is what we want
+        return  # already exited
 
 
 @contextmanager
 def _stopped_by_signals() -> Generator[None]:
     def stop_now(_number: int, _frame: FrameType | None) -> None:
         for number in numbers:
-            signal.signal(number, signal.SIG_IGN)  # once is enough
+            signal.signal(number, signal.SIG_IGN)  # ignore further signals
         raise _Stop
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,15 +1,15 @@
-"""One of the servers in a container of its own: `python -m pipelines.service NAME`.
+"""Run one server in its own container: `python -m pipelines.service NAME`.
 
-`kinemill up` starts all of them on one machine. Here each becomes a process of its own. The pages
-are served on all addresses, behind the same guard (`pipelines/auth`), and everybody has to log in:
-`KINEMILL_USERS` names the file of users, `KINEMILL_NAMES` the names that the pages are asked by,
-`KINEMILL_PROXY` the addresses of a proxy that logs people in; lists are divided by commas.
+`kinemill up` starts all servers on one machine; here each is a separate process. The pages are
+served on all addresses behind the same guard (`pipelines/auth`), and login is required:
+`KINEMILL_USERS` names the file of users, `KINEMILL_NAMES` the host names of the pages,
+`KINEMILL_PROXY` the addresses of a proxy that logs users in; lists are separated by commas.
 
-- `code`: the assets; runs are its children, and so are trainings that are `compute: local`. It
-  asks nobody who one is, and answers only to who shares its network.
+- `code`: the code server; runs are its children, and so are trainings with `compute: local`. It has
+  no authentication and is reachable only in its own network.
 - `daemon`: sensors, schedules, the queue; `webserver`: Dagster's pages.
 - `mlflow`: MLflow's pages.
-- `bucket`: no server; makes the bucket that KINEMILL_REMOTE names.
+- `bucket`: not a server; creates the bucket that KINEMILL_REMOTE names.
 """
 
 import os
@@ -30,14 +30,14 @@ from pipelines.pools import set_limits
 _EVERYWHERE, _HERE = "0.0.0.0", "127.0.0.1"
 _PORTS = {"webserver": 3000, "mlflow": 5000}
 _NAMES, _PROXY = "KINEMILL_NAMES", "KINEMILL_PROXY"
-_WORKSPACE = Path("deploy") / "workspace.yaml"  # which finds the code server beside it
+_WORKSPACE = Path("deploy") / "workspace.yaml"  # contains the address of the code server
 
 
 def command(name: str, home: Home) -> list[str]:
     """Return the arguments of Python that start a server.
 
     Raises:
-        BadInput: there is none of this name, or it has pages and nobody may log in.
+        BadInput: unknown name, or a server with pages and no users.
     """
     root = checkout()
     workspace, assets = str(root / _WORKSPACE), str(root / "pipelines" / "definitions.py")
@@ -49,7 +49,7 @@ def command(name: str, home: Home) -> list[str]:
         "mlflow": lambda: _guarded("mlflow", name, home),
     }
     if name not in commands:
-        raise BadInput(name, "is no server", fix=nearest(name, list(commands)))
+        raise BadInput(name, "is not a server", fix=nearest(name, list(commands)))
     return ["-m", *commands[name]()]
 
 
@@ -63,22 +63,22 @@ def _listed(variable: str) -> tuple[str, ...]:
 
 
 def become(name: str) -> None:
-    """Turn this process into a server."""
+    """Replace this process by a server."""
     home = Home.resolve()
     arguments = command(name, home)
     prepare(home)
     if name == "mlflow":
         check_all(home)
-        open_tracking(home)  # its tables are made once, under a lock
+        open_tracking(home)  # creates its tables once, under a lock
     else:
         with open_instance(home) as instance:
-            set_limits(instance)  # makes Dagster's tables, likewise
+            set_limits(instance)  # creates Dagster's tables, likewise
     os.chdir(checkout())
     os.execv(sys.executable, [sys.executable, *arguments])
 
 
 def main() -> int:
-    """Become the server named on the command line."""
+    """Run the server named on the command line."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         if name == "bucket":

@@ -1,4 +1,4 @@
-"""Staleness sensor: start a training when the champion is old and new recordings have arrived."""
+"""Staleness sensor: start a training when the champion is old and there are new logs."""
 
 import time
 
@@ -16,14 +16,14 @@ _DAY = 86400.0  # s
 
 
 def ages(task: Task) -> dg.SensorDefinition:
-    """Make the sensor that runs the chain of `task` when its champion is older than it may be."""
+    """Return the sensor that runs the pipeline of `task` when its champion is too old."""
 
     @dg.sensor(
         name=f"{task.name}_age",
         job_name=task.name,
         minimum_interval_seconds=_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the chain of {task.name} when its champion is too old and logs came.",
+        description=f"Runs the pipeline of {task.name} if its champion is old and logs are new.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
@@ -32,21 +32,21 @@ def ages(task: Task) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         called = next_training(now, Home.resolve(), time.time())
         if isinstance(called, dg.RunRequest) and runs_of(context.instance, task.name).going():
-            return dg.SkipReason("looked at again when the run under way has ended")
+            return dg.SkipReason("checked again when the current run has ended")
         return called
 
     return watch
 
 
 def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.SkipReason:
-    """Decide at `moment` (s since the epoch) what the champion's age calls for.
+    """Decide at `moment` (s since the epoch) whether the champion's age needs a run.
 
-    Without another dataset a training would end with the same model, so none is asked for; for one
-    champion and one dataset it is asked for once.
+    Without a new dataset a training would produce the same model, so none is requested. A pair of
+    champion and dataset is requested once.
     """
-    from kinemill.register.age import reign_of
+    from kinemill.register.age import champion_term
 
-    champion, most = reign_of(home, task.name), task.retrain.max_age
+    champion, most = champion_term(home, task.name), task.retrain.max_age
     if most is None:
         return dg.SkipReason("retrain.max_age is off")
     if champion is None:
@@ -56,7 +56,7 @@ def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.S
         return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, of {most / _DAY:g}")
     dataset = latest(home, task.name, "dataset")
     if dataset is None or dataset.digest == champion.dataset:
-        return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, but no logs came since")
+        return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, but there are no new logs")
     return dg.RunRequest(
         run_key=f"{task.name}-age-{champion.version}-{dataset.digest[:16]}",
         tags={**AUTOMATIC, **SOON, WHY: f"{which} is {age / _DAY:.1f} days old"},

@@ -1,4 +1,4 @@
-"""A search for settings: data as the chain makes it, trials, the best one through the chain."""
+"""Hyperparameter search: prepare data, run trials, run the pipeline with the best settings."""
 
 import os
 import time
@@ -26,13 +26,13 @@ _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a call of the search is to do.
+    """Options of a search.
 
     Attributes:
-        trials: in all, those of earlier calls included; None: what the task file says.
-        workers: processes at a time.
-        timeout: s after which trials end where they are; None: never.
-        register: the best settings go through the chain.
+        trials: total number, earlier calls included; None: from the task file.
+        workers: number of parallel processes.
+        timeout: s after which trials are stopped; None: never.
+        register: run the pipeline with the best settings.
         logs: folder with new logs, or one log; None: the task's drop folder.
         web: the overrides come over the web; see `load_task`.
     """
@@ -63,7 +63,7 @@ def tune_task(
 
     Raises:
         TaskError: the task file, its space or an override is wrong; nothing was started.
-        Blocked: a blocking check refused the data.
+        Blocked: a blocking check failed on the data.
         TrainingFailed: no trial has a result.
     """
     home = Home.resolve()
@@ -103,21 +103,25 @@ def _tune(
 
 
 class Trials(dg.Config):
-    """What is searched, and for how long."""
+    """Task and limits of the search."""
 
     task: str = Field(description="name of the task")
-    trials: int | None = Field(default=None, description="in all; default: tune.trials of the task")
-    workers: int = Field(default=1, description="processes at a time")
-    timeout: float | None = Field(default=None, description="s, then trials end where they are")
-    register_best: bool = Field(default=True, description="the best goes through the chain")
-    overrides: dict[str, Any] = Field(default={}, description="dotted keys, as learn.history: 12")
+    trials: int | None = Field(
+        default=None, description="total number (default: tune.trials of the task)"
+    )
+    workers: int = Field(default=1, description="number of parallel processes")
+    timeout: float | None = Field(default=None, description="s after which trials are stopped")
+    register_best: bool = Field(default=True, description="run the pipeline with the best settings")
+    overrides: dict[str, Any] = Field(
+        default={}, description="dotted keys, such as learn.history: 12"
+    )
 
 
-@dg.op(description="Try settings from the task's space, and hand the best to the chain.")
+@dg.op(description="Searches the task's space, and runs the pipeline with the best settings.")
 def trials(context: dg.OpExecutionContext, config: Trials) -> None:
-    """Search, and show what was found."""
+    """Run the search, and log the result."""
     wanted = Wanted(config.trials, config.workers, config.timeout, config.register_best, web=True)
-    named_task(config.task)  # never the path of a file, which somebody may have uploaded
+    named_task(config.task)  # never a path, which a user may have uploaded
     found = tune_task(config.task, config.overrides, wanted, Lines(context))
     best = found["best"]
     context.add_output_metadata(

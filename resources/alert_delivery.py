@@ -23,7 +23,7 @@ from kinemill.errors import KinemillError
 from kinemill.store import Json, publish_json, read_json
 from kinemill.store.home import Home, project_root
 from kinemill.store.locks import lock
-from resources.alerts import OLD, Alerts, folder, settings, told, waiting
+from resources.alerts import OLD, Alerts, folder, sent, settings, waiting
 
 TRIES = 5
 FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
@@ -94,7 +94,7 @@ def _send_one(home: Home, path: Path, found: Alerts, failing: set[str]) -> None:
     open_ = [name for name in receivers if name not in [*note["sent"], *note["dropped"]]]
     publish_json(path, note)
     if not open_:
-        publish_json(told(home) / path.name, note)
+        publish_json(sent(home) / path.name, note)
         path.unlink()
 
 
@@ -151,7 +151,7 @@ def send(url: SecretStr, note: Mapping[str, Any], limit: float = LIMIT) -> str |
 
 def _forget_old(home: Home) -> None:
     """Forget what was told so long ago that it would not be told again anyway."""
-    for path in told(home).glob("*.json"):
+    for path in sent(home).glob("*.json"):
         if time.time() - path.stat().st_mtime > 2 * OLD:
             path.unlink(missing_ok=True)
 

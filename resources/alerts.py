@@ -97,11 +97,11 @@ def settings(home: Home) -> Alerts | None:
     try:
         return Alerts.model_validate(document.value or {})
     except ValidationError as error:
-        told = [
+        message = [
             f"line {document.line(item['loc'])}, {'.'.join(map(str, item['loc']))}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         ]
-        raise BadInput(path, "; ".join(told), expected="as docs/operations.md says") from None
+        raise BadInput(path, "; ".join(message), expected="as docs/operations.md says") from None
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,13 @@ def waiting(home: Home) -> Path:
     return folder(home) / "waiting"
 
 
-def told(home: Home) -> Path:
+def sent(home: Home) -> Path:
     """Return where it is noted what was told, so that it is not told again."""
     return folder(home) / "told"
 
 
 def _is_known(home: Home, id_: str) -> bool:
-    return any((place / f"{id_}.json").is_file() for place in (waiting(home), told(home)))
+    return any((place / f"{id_}.json").is_file() for place in (waiting(home), sent(home)))
 
 
 def _since(home: Home) -> float:

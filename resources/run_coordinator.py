@@ -22,8 +22,8 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
         """Put a run into the queue, with its owner."""
         run: Any = context.dagster_run
         name = context.get_request_header(USER_HEADER)
-        told = OWNER in run.tags and _PARENT not in run.tags
+        text = OWNER in run.tags and _PARENT not in run.tags
         may_tell = context.get_request_header(USER_MAY_HEADER) == "administer"
-        if name and not (told and may_tell):
+        if name and not (text and may_tell):
             self._instance.add_run_tags(run.run_id, {OWNER: name})
         return super().submit_run(context)

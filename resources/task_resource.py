@@ -61,7 +61,7 @@ class TaskResource:
             PREWARMED_WORKER.prepare()
 
 
-def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
+def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
     """Make the resource of one task; its config are overrides, spelled as in the task file.
 
     Args:

@@ -39,11 +39,11 @@ def run(job: str, processes: int) -> int:
             ]
         )
     except ChildFailedError as error:
-        return told(error.failures, processes)
+        return report_failures(error.failures, processes)
     return 0
 
 
-def told(failures: Mapping[int, ProcessFailure], processes: int) -> int:
+def report_failures(failures: Mapping[int, ProcessFailure], processes: int) -> int:
     """Say how processes ended, and return what to end with.
 
     Args:

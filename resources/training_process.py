@@ -86,12 +86,12 @@ def main() -> int:
     exit_with_parent(parent)
     tune_process()
     if int(os.environ.get("RANK", "0")) > 0:
-        return _told(lambda: assist(read_json(job)))
+        return _exit_code(lambda: assist(read_json(job)))
     with open_dagster_pipes() as pipes:
-        return _told(lambda: work(read_json(job), pipes))
+        return _exit_code(lambda: work(read_json(job), pipes))
 
 
-def _told(do: Callable[[], None]) -> int:
+def _exit_code(do: Callable[[], None]) -> int:
     try:
         do()
     except Exception as error:  # noqa: BLE001 - the last frame there is

@@ -150,9 +150,9 @@ def search_elsewhere(
     """
     with lock(search.home, f"tune/{search.name}/search", progress.say), tracked(search) as run:
         models = models_folder(search.home, search.task().name)
-        told = replace(bounds, parent=run[0], experiment=run[1], tracked_models=str(models))
+        text = replace(bounds, parent=run[0], experiment=run[1], tracked_models=str(models))
         try:
-            _work(search, told, workers, progress)
+            _work(search, text, workers, progress)
         finally:
             write_report(search)
             write_best(search)

@@ -63,7 +63,7 @@ def _waiting(home: Any, found: Any) -> list[dict[str, Any]]:
 
     place = project("resources.alerts")
     waiting = [read_json(path) for path in place.waiting(home).glob("*.json")]
-    every = [*waiting, *(read_json(path) for path in place.told(home).glob("*.json"))]
+    every = [*waiting, *(read_json(path) for path in place.sent(home).glob("*.json"))]
     return [
         {
             "receiver": name,

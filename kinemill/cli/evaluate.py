@@ -227,11 +227,11 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
     """Return the champion, if there is another one than the model itself."""
     from kinemill.errors import CorruptArtifact
     from kinemill.register.bundle import model_digest
-    from kinemill.register.champion import reigning
+    from kinemill.register.champion import load_champion
     from kinemill.runtime import load
 
     try:
-        found = reigning(chosen.home, chosen.task.name)
+        found = load_champion(chosen.home, chosen.task.name)
     except CorruptArtifact as error:
         return None, str(error)
     if found is None or found.version == chosen.version:

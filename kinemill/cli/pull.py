@@ -114,7 +114,7 @@ def canary(
         chosen = which or "@challenger"
         found = birds.start_canary(task.name, home, chosen, share, force=force, why=reason)
     else:
-        found = birds.look_at_canary(task.name, home)
+        found = birds.show_canary(task.name, home)
     if as_json:
         document(found)
     elif found["version"] is None:

@@ -67,7 +67,7 @@ def simulate(
     if to:
         write_table(found, to)
     if plot:
-        draw(found, chosen.simulator, start.told, plot)
+        draw(found, chosen.simulator, start.text, plot)
     summary = _summary(chosen, start, found)
     summary |= {"to": str(to) if to else None, "plot": str(plot) if plot else None}
     if as_json:
@@ -186,7 +186,7 @@ def _summary(chosen: Chosen, start: Any, found: Any) -> dict[str, Any]:
     return {
         "task": chosen.task.name,
         "model": chosen.to_json(),
-        "from": start.told,
+        "from": start.text,
         "dt": simulator.dt,
         "steps": found.height - 1,
         "seconds": (found.height - 1) * simulator.dt,

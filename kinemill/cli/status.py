@@ -151,7 +151,7 @@ def _bar(numbers: Any, *, wanted: bool) -> Generator[Any]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from kinemill.tracking.throughput import Pace, told
+    from kinemill.tracking.throughput import Pace, format_pace
 
     pace = Pace()
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
@@ -160,7 +160,7 @@ def _bar(numbers: Any, *, wanted: bool) -> Generator[Any]:
 
         def show(point: Mapping[str, Any]) -> None:
             pace.note(point["step"], point["time"])
-            how = told(pace, numbers.total)
+            how = format_pace(pace, numbers.total)
             progress.update(bar, completed=point["step"], total=numbers.total, pace=how)
 
         yield show

@@ -92,8 +92,8 @@ def _check(home: Home, to: Path) -> None:
         raise BadInput(to, f"is inside the home {home.root}", fix="name a folder on another disk")
     if (to.exists() and not to.is_dir()) or (to.is_dir() and any(to.iterdir()) and not is_pool(to)):
         raise BadInput(to, "holds something that is no backup", fix="name a new folder")
-    if told := shortage(to):
-        raise BadInput(to, told, fix="name a folder on a disk with room")
+    if text := shortage(to):
+        raise BadInput(to, text, fix="name a folder on a disk with room")
 
 
 def _left_out() -> list[str]:

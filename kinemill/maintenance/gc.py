@@ -136,7 +136,7 @@ def _candidates(
 
 def _outcomes(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
     """Yield the outcomes that nothing kept goes back to, oldest first, users before the used."""
-    nodes, needed_by, told = look.graph.nodes, look.graph.needed_by(), set[str]()
+    nodes, needed_by, text = look.graph.nodes, look.graph.needed_by(), set[str]()
     free = [node for path, node in nodes.items() if path not in look.kept]
     for node in sorted(free, key=lambda node: (node.used, node.path)):
         if wanted.task not in (None, node.task):
@@ -144,13 +144,13 @@ def _outcomes(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
         waiting = [node.path]
         while waiting:
             path = waiting[-1]
-            users = [u for u in needed_by.get(path, ()) if u not in told and u not in look.kept]
+            users = [u for u in needed_by.get(path, ()) if u not in text and u not in look.kept]
             if users:
                 waiting += users
                 continue
             waiting.pop()
-            if path not in told:
-                told.add(path)
+            if path not in text:
+                text.add(path)
                 yield _outcome(home, look, path, "nothing that is kept was made from it")
 
 

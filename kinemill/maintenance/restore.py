@@ -79,8 +79,8 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
             f"is not empty: it has {', '.join(sorted(there)[:5])}",
             fix="set KINEMILL_HOME to a new folder, or say --replace: what is there is moved aside",
         )
-    if told := shortage(home.root, sum(entry.bytes for entry in files)):
-        raise BadInput(home.root, told)
+    if text := shortage(home.root, sum(entry.bytes for entry in files)):
+        raise BadInput(home.root, text)
 
 
 def _bring(source: Path, entry: Entry, aside: Path) -> None:

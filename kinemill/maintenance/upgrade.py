@@ -98,10 +98,10 @@ class Documents:
             found = [Part("home", "not noted", str(FORMAT))]
         for form, where in _CHANGING:
             counts = Counter(number for _, number in _numbered(self._home, where))
-            told = ", ".join(f"{number} ({count})" for number, count in sorted(counts.items()))
+            text = ", ".join(f"{number} ({count})" for number, count in sorted(counts.items()))
             if set(counts) - {form.number}:
                 known = max(counts) <= form.number and min(counts) >= form.number - 1
-                found.append(Part(f"{form.kind}", told, str(form.number), known))
+                found.append(Part(f"{form.kind}", text, str(form.number), known))
             elif counts:
                 found.append(Part(form.kind, str(form.number), str(form.number)))
         return found
@@ -169,10 +169,10 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
 
 def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
     if newer := [part for part in parts if not part.known]:
-        told = "; ".join(f"{part.name} is at {part.found}" for part in newer)
+        text = "; ".join(f"{part.name} is at {part.found}" for part in newer)
         raise BadInput(
             home.root,
-            f"{told}, which the installed versions do not know",
+            f"{text}, which the installed versions do not know",
             expected=", ".join(part.wanted for part in newer),
             fix="it was written by newer versions: update these packages, or restore a backup",
         )

@@ -1,10 +1,10 @@
-"""The registry: every verified model a version, the gate decides which one robots load.
+"""The registry: every verified model is a version; the gate decides which one robots load.
 
-From: a verification and the model it judged. To: a version in MLflow with signature, files, lineage
-and decision; alias `challenger` on it, then `champion` if every rule of the gate holds. Refreshed
-when the verification or the task's `promote` part changes; the champion is left out of the key.
+Input: a verification and its model. Output: a version in MLflow with signature, files, lineage and
+decision, with the alias `challenger`, and `champion` if every rule of the gate passes. Rebuilt when
+the verification or the task's `promote` part changes. The champion is not part of the cache key.
 
-A name is imported on first use: reading the registry needs neither polars nor MLflow.
+Names are imported on first use, so that reading the registry needs neither polars nor MLflow.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""How old the champion is, asked of the registry's tables: MLflow takes seconds to import."""
+"""Age of the champion, read from the database tables because MLflow takes seconds to import."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +26,15 @@ class ChampionTerm:
     dataset: str | None
 
 
-def reign_of(home: Home, task: str) -> ChampionTerm | None:
-    """Return what is known of the champion of a task, or None."""
+def champion_term(home: Home, task: str) -> ChampionTerm | None:
+    """Return the champion of a task with its registration time and dataset, or None."""
     if not home.has_registry:
         return None
-    row = _ask(tracking_uri(home), dataset=tags.DATASET, task=task, alias=CHAMPION)
+    row = _query(tracking_uri(home), dataset=tags.DATASET, task=task, alias=CHAMPION)
     return ChampionTerm(int(row.version), row.creation_time / 1000.0, row.dataset) if row else None
 
 
-def _ask(uri: str, **values: str) -> Any:
+def _query(uri: str, **values: str) -> Any:
     from sqlalchemy import create_engine, text
     from sqlalchemy.pool import NullPool
 

@@ -1,9 +1,9 @@
-"""The champion's alias: moved by compare-and-set, and every move is recorded.
+"""The champion alias: moved by compare-and-set, with a record of every move.
 
-The caller names the champion it expects; if that has changed, nothing moves. All of kinemill moves
-it under the task's lock, which holds between machines that share a database. The record is written
-before the alias moves (`kinemill.register.commit`). The audit trail is one tag of the registered
-model for each event, so plain MLflow clients see it, too.
+The caller names the expected champion; if the champion has changed, nothing moves. kinemill moves
+the alias only under the task's lock, which machines that share a database share. The record is
+written before the alias moves (`kinemill.register.commit`). Each event of the audit trail is one
+tag of the registered model, so MLflow clients see it as well.
 """
 
 import json
@@ -32,13 +32,13 @@ What = Literal[
     "canary ended",
     "restored",
 ]
-CROWNED = ("champion", "promoted")  # by the gate, by a person
-MOVES = (*CROWNED, "rolled back")  # events after which another version reigns
-_LONGEST = 1000  # characters of a reason; MLflow takes 5000 for all of an event
+PROMOTED = ("champion", "promoted")  # by the gate, by a user
+MOVES = (*PROMOTED, "rolled back")  # events that change the champion
+_LONGEST = 1000  # characters of a reason; MLflow allows 5000 for an event
 
 
 class ChampionChanged(KinemillError):
-    """Another version became champion since it was looked up; nothing was moved."""
+    """Another version became champion since the lookup; the alias was not moved."""
 
     exit_code = 1
 
@@ -49,11 +49,11 @@ class Event:
 
     Attributes:
         at: ISO 8601, UTC.
-        who: the person, or the user that a service runs as.
-        what: what happened to the version.
-        version: its number.
-        before: the champion until then, or None.
-        why: the reason that was given, or what decided.
+        who: the user, or the account of the service.
+        what: type of the event.
+        version: number of the version.
+        before: the previous champion, or None.
+        why: the given reason, or the rules that decided.
     """
 
     at: str
@@ -65,41 +65,41 @@ class Event:
 
     @classmethod
     def of(cls, what: What, version: int, before: int | None, why: str) -> "Event":
-        """Note what happens now, in the name of whoever this process works for."""
+        """Return an event with the current time and user."""
         return cls(now(), current_user(), what, version, before, why[:_LONGEST])
 
 
 @contextmanager
 def guarded(home: Home, task: str) -> Generator[None]:
-    """Hold the lock under which a task's versions are decided about and its champion moves."""
+    """Hold the lock for decisions about a task's versions and for moving its champion alias."""
     with lock(home, f"register-{task}"):
         yield
 
 
-def crown(tracking: Tracking, task: str, version: int, expected: int | None) -> Change:
-    """Return the change that makes a version champion in place of the expected one.
+def move_champion(tracking: Tracking, task: str, version: int, expected: int | None) -> Change:
+    """Return the change that makes a version champion in place of the expected champion.
 
     Call it under `guarded`.
 
     Raises:
         ChampionChanged: another version is champion.
     """
-    held = aliases_of(tracking.home, task)
-    if held.get(CHAMPION) != expected:
-        raise changed(task, held.get(CHAMPION), expected)
+    aliases_now = aliases_of(tracking.home, task)
+    if aliases_now.get(CHAMPION) != expected:
+        raise changed(task, aliases_now.get(CHAMPION), expected)
     aliases: dict[str, int | None] = {CHAMPION: version}
-    if held.get(CHALLENGER) == version:  # it is challenger no more
+    if aliases_now.get(CHALLENGER) == version:  # a champion is not challenger as well
         aliases[CHALLENGER] = None
     return Change(aliases=aliases, notes={tags.CHAMPION: str(version)})
 
 
 def changed(task: str, found: int | None, expected: int | None) -> ChampionChanged:
-    """Return the error that says who is champion now."""
+    """Return the error that names the current champion."""
     return ChampionChanged(
         task,
-        f"the champion changed: now it is {_name(found)}",
+        f"the champion changed: it is now {_name(found)}",
         expected=_name(expected),
-        fix=f"kinemill models {task} shows what there is; decide anew",
+        fix=f"list the versions with kinemill models {task}, then repeat the command",
     )
 
 
@@ -108,7 +108,7 @@ def _name(number: int | None) -> str:
 
 
 def same_event(one: Event, other: Event) -> bool:
-    """Return whether an event repeats the one before it; a canary that grows does not."""
+    """Return whether an event repeats the previous one; a canary with a new share does not."""
     grown = other.what == "canary" and one.why != other.why
     return (one.what, one.version, one.before) == (other.what, other.version, other.before) and (
         not grown
@@ -116,25 +116,25 @@ def same_event(one: Event, other: Event) -> bool:
 
 
 def trail(tracking: Tracking, task: str) -> list[Event]:
-    """Return what happened to the versions of a task, the oldest event first."""
+    """Return the events of a task, oldest first."""
     found = notes_of(tracking.home, task)
     keys = sorted(key for key in found if key.startswith(tags.EVENT))
     return [Event(**json.loads(found[key])) for key in keys]
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:
-    """Return which version was crowned last, though its alias or itself may be gone since."""
+    """Return the last version that became champion, even if it or its alias was deleted."""
     noted = notes_of(tracking.home, task).get(tags.CHAMPION)
     if noted:
         return int(noted)
-    crowned = tracking.client.search_model_versions(
+    champions = tracking.client.search_model_versions(
         f"name = '{task}' and tags.`{tags.DECISION}` = '{CHAMPION}'",
         max_results=1,
         order_by=["version_number DESC"],
     )
-    return int(crowned[0].version) if crowned else None
+    return int(champions[0].version) if champions else None
 
 
 def notes_of(home: Home, task: str) -> dict[str, str]:
-    """Return our tags of a registered model; none where there is no such model."""
+    """Return kinemill's tags of a registered model; empty if there is no such model."""
     return read_tables(home, task).notes

@@ -1,4 +1,4 @@
-"""Audit log: who made which version champion, when, from which one, and why."""
+"""Audit log of a task: who made which version champion, when, and why."""
 
 import json
 from typing import Any
@@ -16,17 +16,17 @@ def audit(home: Home, task: str) -> Json:
     """Return the audit trail of a task.
 
     Returns:
-        task, champion, `events` (the oldest first: at, who, what, version, before, why), and
-        `gaps`: in what MLflow shows something else, with the remedy; a champion that another MLflow
-        client moved is one.
+        task, champion, `events` (oldest first: at, who, what, version, before, why), and `gaps`:
+        differences between MLflow and the ledger, with the fix, such as a champion alias that
+        another MLflow client moved.
 
     Raises:
-        BadInput: nothing was registered yet.
+        BadInput: the task has no version.
         CorruptArtifact: the ledger of the task is damaged.
     """
     gaps = list[str]()
     try:
-        is_registered(home, task)  # which completes a commit that a killed process left
+        is_registered(home, task)  # completes a commit that a killed process left unfinished
     except KinemillError as error:
         gaps = [str(error)]
     ledger = read_ledger(home, task)

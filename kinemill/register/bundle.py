@@ -1,6 +1,6 @@
-"""The bundle of a version: what a robot downloads, and what a person needs to trust it.
+"""The bundle of a version: the files that a robot downloads, and their verification.
 
-What is in it, `kinemill.export.bundle` says.
+`kinemill.export.bundle` defines the content.
 """
 
 from pathlib import Path
@@ -36,10 +36,10 @@ def make_bundle(
 
 
 def model_files(folder: Path) -> tuple[str, ...]:
-    """Return the names of the files that are run: of a policy one, of a step two."""
+    """Return the names of the ONNX files: one for a policy, two for a dynamics model."""
     return (POLICY,) if (folder / POLICY).is_file() else MODEL_FILES
 
 
 def model_digest(folder: Path) -> str:
-    """Return the sha256 of a bundle's `rollout.onnx` or `policy.onnx`: which model it is."""
+    """Return the sha256 of `rollout.onnx` or `policy.onnx`, which identifies the model."""
     return file_digest(folder / model_files(folder)[-1])

@@ -1,9 +1,9 @@
-"""Canary release: a version for a share of the robots before all, chosen by their names.
+"""Canary: a version that only a share of the robots gets, selected by robot name.
 
-It is set at the registry, so it grows and ends without a hand on any robot: those that pull
-`TASK@canary` get its version if they are in the share, else the champion. A robot's name and the
-version decide, so a robot stays where it is while the share grows, and another version begins with
-others. Without a canary all of them get the champion.
+The canary is set in the registry, so no robot has to be changed: robots that pull `TASK@canary` get
+its version if they are in the share, else the champion. The selection is a hash of robot name and
+version. A robot keeps its version while the share grows, and another version selects other robots.
+Without a canary all robots get the champion.
 """
 
 import json
@@ -16,32 +16,32 @@ from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.decision_service import serves
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import serve_still
+from kinemill.register.measurements import serve_zero_window
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.runtime.canary import Canary, canary_in
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.tracking import Tracking
 
-_TRUSTED = (CHAMPION, "waiting")  # what the gate said of a version that robots may run
+_TRUSTED = (CHAMPION, "waiting")  # gate decisions after which robots may run a version
 
 
 def start_canary(
     task: str, home: Home, which: str, share: float, *, force: bool = False, why: str = ""
 ) -> Json:
-    """Give a version to a share of the robots; a version that is there already grows or shrinks.
+    """Start a canary, or change the share of the current one.
 
     Args:
-        task: whose.
+        task: name of the task.
         home: where the registry lives.
         which: `:number` or `@alias`.
         share: of the robots, above 0, at most 1.
-        force: a version that the gate refused, too; the reason is asked for.
-        why: the reason, for the trail.
+        force: allow a version that the gate refused; needs `why`.
+        why: the reason, for the audit trail.
 
     Raises:
-        BadInput: no such version, one that was refused, or no share.
-        Blocked: it does not load and answer.
+        BadInput: no such version, a refused version, or a share out of range.
+        Blocked: the version does not load or predict.
     """
     if not 0.0 < share <= 1.0:
         raise BadInput("--share", f"is {share:g}", expected="above 0, at most 1")
@@ -52,9 +52,9 @@ def start_canary(
     if version.decision not in _TRUSTED and not (force and why):
         fix = f"kinemill why {task}:{version.number}; --force --why REASON overrides the gate"
         raise BadInput(version.name, "has not passed the gate", fix=fix)
-    answered, told = serves(tracking, version, serve_still)
-    if not answered:
-        raise Blocked(version.name, told, expected="a model that loads and answers")
+    is_served, text = serves(tracking, version, serve_zero_window)
+    if not is_served:
+        raise Blocked(version.name, text, expected="a model that loads and predicts")
     reason = f"{share:.0%} of the robots" + (", by force" if force else "") + (why and f": {why}")
     with guarded(home, task):
         check_registry(home, task)
@@ -64,7 +64,7 @@ def start_canary(
 
 
 def end_canary(task: str, home: Home, *, why: str = "") -> Json:
-    """Give the champion to all robots again.
+    """End the canary: all robots get the champion.
 
     Raises:
         BadInput: there is no canary.
@@ -78,7 +78,7 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
     return _document(task, tracking)
 
 
-def look_at_canary(task: str, home: Home) -> Json:
+def show_canary(task: str, home: Home) -> Json:
     """Return the canary of a task: version and share, or null for both, and the champion."""
     return _document(task, open_registry(home, task))
 

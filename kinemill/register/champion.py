@@ -29,8 +29,8 @@ _USED = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Reigning:
-    """The champion of a task, its checked files and the dataset it was made from."""
+class LoadedChampion:
+    """The champion of a task, its verified files and its dataset."""
 
     home: Home
     registered: Version
@@ -48,15 +48,15 @@ class Reigning:
 
     @property
     def dataset(self) -> str:
-        """The digest of the dataset it learned from and was judged on."""
+        """The digest of the dataset it was trained and evaluated on."""
         return self.registered.tags[tags.DATASET]
 
     def used(self) -> frozenset[str]:
-        """Return the content hashes of the recordings on any side of its dataset.
+        """Return the content hashes of the recordings in any split of its dataset.
 
         Raises:
             BadInput: the dataset was never in this home.
-            CorruptArtifact: it is gone or damaged.
+            CorruptArtifact: it is missing or damaged.
         """
         found = self._cataloged
         if found.status(self.home) != "ready":
@@ -69,17 +69,17 @@ class Reigning:
         return frozenset(listed.select(pl.col("recording").unique()).collect()["recording"])
 
     def held_out(self, most: int) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
-        """Yield id, name and rows (N, C) of `most` episodes of its validation and test splits.
+        """Yield id, name and rows (N, C) of up to `most` validation and test episodes.
 
-        With more than that, those with the smallest content hashes: a choice that says nothing
-        about what is in them.
+        If there are more, those with the smallest content hashes: a selection that does not depend
+        on the content.
         """
         episodes = [*self._packed.of("validation"), *self._packed.of("test")]
         for episode in sorted(episodes, key=_by_hash)[:most]:
             yield episode.id, episode.name, self._packed.rows(episode)
 
     def training_rows(self, most: int) -> NDArray[np.float32]:
-        """Return `most` rows (N, C), evenly chosen, of its training split."""
+        """Return up to `most` evenly spaced rows (N, C) of its training split."""
         episodes = self._packed.of("train")
         stops = np.cumsum([episode.rows for episode in episodes])
         total = int(stops[-1])
@@ -102,15 +102,15 @@ def _by_hash(episode: PackedEpisode) -> Any:
     return episode.recording, episode.start
 
 
-def reigning(home: Home, task: str) -> Reigning | None:
+def load_champion(home: Home, task: str) -> LoadedChampion | None:
     """Return the champion of a task, or None while it has none.
 
     Raises:
-        CorruptArtifact: its files are gone or damaged, here and in MLflow.
+        CorruptArtifact: its files are missing or damaged, in the store and in MLflow.
     """
     if not is_registered(home, task):
         return None
     if CHAMPION not in aliases_of(home, task):
         return None
     found = find_version(home, task, f"@{CHAMPION}")
-    return Reigning(home, found, bundle_folder(home, found))
+    return LoadedChampion(home, found, bundle_folder(home, found))

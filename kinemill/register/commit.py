@@ -1,9 +1,9 @@
 """Commit a change of the registry: to the ledger first, then to MLflow.
 
-The record in the ledger is the decision: who, why, from which version, to which, when. It is on the
-disk before MLflow changes. MLflow notes the number of the last record that it shows, so a process
-that dies in between is found by the next command, which applies the record once more. Applying a
-record twice gives the same result.
+The ledger record holds the decision: who, why, from which version, to which, when. It is on disk
+before MLflow changes. MLflow stores the number of the last applied record. If a process dies in
+between, the next command detects that and applies the record again. Applying a record is
+idempotent.
 """
 
 import json
@@ -29,7 +29,7 @@ from kinemill.tracking import Tracking
 def commit(tracking: Tracking, task: str, change: Change, event: Event | None = None) -> None:
     """Record a change, with the event that goes into the audit trail, and apply it to MLflow.
 
-    Call it under `guarded`, after `kinemill.register.consistency` compared the two.
+    Call it under `guarded`, after `kinemill.register.consistency` compared ledger and MLflow.
     """
     with lock(tracking.home, f"ledger-{task}"):
         if event is not None:
@@ -42,10 +42,10 @@ def commit(tracking: Tracking, task: str, change: Change, event: Event | None = 
 
 
 def _expect_applied(tracking: Tracking, task: str) -> None:
-    """Raise unless MLflow shows all records there are.
+    """Raise unless MLflow shows all records.
 
     Raises:
-        RegistryMismatch: this machine has another ledger than the one that MLflow shows.
+        RegistryMismatch: MLflow shows another ledger than this machine's.
     """
     shown = notes_of(tracking.home, task).get(tags.APPLIED, "0")
     if shown != str(next_number(tracking.home, task) - 1):
@@ -57,7 +57,7 @@ def _expect_applied(tracking: Tracking, task: str) -> None:
 
 
 def _note(tracking: Tracking, task: str, event: Event) -> dict[str, str]:
-    """Return the note of an event; one that repeats the last event has none."""
+    """Return the note of an event; empty if it repeats the last event."""
     notes = read_ledger(tracking.home, task).notes
     keys = sorted(key for key in notes if key.startswith(tags.EVENT))
     if keys and same_event(Event(**json.loads(notes[keys[-1]])), event):
@@ -66,7 +66,7 @@ def _note(tracking: Tracking, task: str, event: Event) -> dict[str, str]:
 
 
 def apply(tracking: Tracking, task: str, change: Change) -> None:
-    """Write what a change says to MLflow, in which its new version exists already."""
+    """Apply a change to MLflow, in which its new version already exists."""
     client = tracking.client
     for number, stamped in change.tags.items():
         for name, value in stamped.items():
@@ -93,5 +93,5 @@ def _set_note(client: Any, task: str, name: str, value: str | None) -> None:
 
 
 def finish(tracking: Tracking, task: str, number: int) -> None:
-    """Note in MLflow that it shows the records of a task up to a number."""
+    """Store in MLflow the number of the last applied record of a task."""
     tracking.client.set_registered_model_tag(task, tags.APPLIED, str(number))

@@ -1,4 +1,4 @@
-"""What the gate's rules look at, and what they answer: a `GateInputs`, and its verdicts."""
+"""Inputs and outputs of gate rules: `GateInputs` and verdicts."""
 
 import math
 from collections.abc import Mapping
@@ -10,19 +10,20 @@ from kinemill.verify.comparison import Comparison
 from kinemill.verify.losses import Horizons
 
 Value = str | float
-NOBODY = "no champion"
+NO_CHAMPION = "no champion"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of a decision: what was asked, what was found, and whether it is enough.
+    """One line of a decision: what was required, what was found, and whether it passed.
 
     Attributes:
         rule: name of the line.
         passed: whether it holds.
         found: what was found.
-        wanted: what was asked.
-        undecided: whether it fails for want of test data alone, which makes a champion provisional.
+        wanted: what was required.
+        undecided: whether it failed only because of too little test data, which makes a champion
+            provisional.
     """
 
     rule: str
@@ -44,14 +45,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Measured:
-    """Errors of one model on the test split, as the gate itself has found them.
+    """Errors of one model on the test split, as measured by the gate.
 
     Attributes:
         error: `promote.metric`; infinite where its rollouts diverge.
         channels: RMSE at the horizon by channel, in its unit.
-        windows: how many were looked at.
-        episodes: of the test split that they begin in.
-        history: rows known at the start of each window; of trials 0.
+        windows: number of windows.
+        episodes: number of test episodes in which they begin.
+        history: known rows at the start of each window; 0 for trials.
     """
 
     error: float
@@ -67,12 +68,12 @@ class Paired:
 
     Attributes:
         model: `promote.metric` of the challenger; infinite where its rollouts diverge.
-        reference: of the other one.
-        headline: the two compared by `promote.metric` at the horizon; None where it is a return, a
-            share of successes, or only claimed.
+        reference: that of the other model.
+        headline: comparison by `promote.metric` at the horizon; None for a return, a success rate,
+            or a value that was only claimed.
         interval: 95 % of model / reference, or of model - reference where more is better.
-        horizons: the two compared at every horizon and on every channel; none of policies.
-        itself: whether the challenger answers as this reference does.
+        horizons: comparisons at every horizon and channel; empty for policies.
+        itself: whether the challenger predicts the same as this reference.
     """
 
     model: float
@@ -93,23 +94,23 @@ class Paired:
 
 @dataclass(frozen=True)
 class Champion:
-    """The reigning champion, measured on the challenger's own test split.
+    """The champion, measured on the challenger's test split.
 
     Attributes:
         version: its version in the registry.
-        measured: its errors on the same windows as `rival`, or None when there are none.
-        rival: the challenger's errors on those windows.
+        measured: its errors on the same windows as `challenger`; None if not measured.
+        challenger: the challenger's errors on those windows.
         paired: the challenger compared with it, or None.
-        problem: why it could not be measured, for a person to read.
-        same: whether it is the very model that challenges it.
-        differs: in what its interface is another; None where that cannot be told.
-        provisional: whether there was too little test data when it became champion.
+        problem: why it could not be measured.
+        same: whether the challenger is the same model.
+        differs: differences of the interfaces; None if unknown.
+        provisional: whether it became champion with too little test data.
         reference: whether it is a reference instead of a trained model.
     """
 
     version: int
     measured: Measured | None = None
-    rival: Measured | None = None
+    challenger: Measured | None = None
     paired: Paired | None = None
     problem: str | None = None
     same: bool = False
@@ -120,12 +121,12 @@ class Champion:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Shares of rows that repeat training rows, as the dataset version states them.
+    """Shares of rows that repeat training rows, from the dataset version.
 
     Attributes:
-        near_duplicates: of the test rows, from other recordings of the same run.
-        repeated: of the test rows, that return in training rows of their own recording.
-        validation: of the validation rows, of either kind.
+        near_duplicates: share of the test rows that repeat other recordings.
+        repeated: share of the test rows that repeat training rows of the same recording.
+        validation: share of the validation rows, of either kind.
     """
 
     near_duplicates: float = math.nan
@@ -134,13 +135,13 @@ class Repeated:
 
     @property
     def test(self) -> float:
-        """Of the test rows, of either kind."""
+        """Share of the test rows, of either kind."""
         return self.near_duplicates + self.repeated
 
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's word on a version: who, when (ISO 8601, UTC), and whether it may break users."""
+    """Approval of a version: who, when (ISO 8601, UTC), and whether it may break users."""
 
     who: str
     at: str
@@ -149,11 +150,11 @@ class Approval:
 
 @dataclass(frozen=True)
 class GateInputs:
-    """What rules judge.
+    """Inputs of the gate rules.
 
     Attributes:
-        task: its wishes.
-        verification: what the verification says of the challenger.
+        task: its `promote` part configures the rules.
+        verification: the verification document of the challenger.
         champion: None if there never was one.
         measured: the challenger's errors, taken again from the registered files.
         references: the challenger compared with each reference there is on this data, by name.
@@ -162,8 +163,8 @@ class GateInputs:
         size: of the challenger's ONNX files, bytes.
         age: of its dataset, s.
         served: whether the serving runtime loaded it and got an answer, and what came of it.
-        approval: a person's word on it, if there is one.
-        repeated: how much of its validation and test data repeats its training data.
+        approval: approval by a user, if any.
+        repeated: shares of its validation and test data that repeat its training data.
     """
 
     task: Task
@@ -181,10 +182,10 @@ class GateInputs:
 
 
 def number(value: object) -> float:
-    """Read a measured number; what is none, such as null, is NaN, which passes no rule."""
+    """Return a measured number as float; anything else, such as null, is NaN and passes no rule."""
     return float(value) if isinstance(value, int | float) else math.nan
 
 
 def shown(value: float) -> Value:
-    """Return a number as JSON can hold it: finite ones as they are, others as text."""
+    """Return a number for JSON: finite as float, otherwise as text."""
     return value if math.isfinite(value) else str(value)

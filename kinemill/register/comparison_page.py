@@ -18,7 +18,7 @@ _STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
 
 
 def comparison_page(found: Json) -> str:
-    """Return the page about a comparison's document."""
+    """Return the HTML page of a comparison document."""
     if found.get("form") == "policy":
         return tried_page(found)
     title = f"{found['task']}: version {found['a']['version']} against {found['b']['version']}"
@@ -39,14 +39,14 @@ def _lead(found: Json) -> str:
     names = {side: f"version {found[side]['version']}" for side in "ab"}
     ratio, (low, high) = found["nrmse"]["ratio"], found["nrmse"]["interval"]
     if ratio is None:
-        return f"{names['a']} and {names['b']} cannot be put into proportion: one diverges."
-    told = f"{names['b']} has <b>{number(ratio)}</b> times the error of {names['a']}"
+        return f"{names['a']} and {names['b']} cannot be compared: one of them diverges."
+    text = f"{names['b']} has <b>{number(ratio)}</b> times the error of {names['a']}"
     if low is None:
-        return f"{told}; the test split is too small for an interval."
+        return f"{text}; the test split is too small for an interval."
     interval = f"95 % interval {number(low)} to {number(high)}"
     better = found["better"]
-    verdict = f"{names[better]} is better" if better else "that may be chance"
-    return f"{told} ({interval}, paired): {verdict}."
+    verdict = f"{names[better]} is better" if better else "the difference is not significant"
+    return f"{text} ({interval}, paired): {verdict}."
 
 
 def _cards(found: Json) -> str:
@@ -77,15 +77,15 @@ def _errors(found: Json) -> str:
     nrmse = found["nrmse"]
     rows.append(
         [
-            name_of("nRMSE", "mean of RMSE / spread"),
+            name_of("nRMSE", "mean of RMSE / std"),
             *(_number(nrmse[side]) for side in "ab"),
             _number(nrmse["ratio"]),
         ]
     )
     seconds, steps = found["windows"]["seconds"], found["windows"]["horizon"]
     heads = ["Channel", *(f"Version {found[side]['version']}" for side in "ab"), "Ratio"]
-    told = f"<p>Root mean square error in each channel's unit after {steps} steps, with its 95 % "
-    return f"<h2>Error {seconds:.4g} s ahead</h2>{told}interval.</p>" + table(
+    text = f"<p>Root mean square error in each channel's unit after {steps} steps, with its 95 % "
+    return f"<h2>Error {seconds:.4g} s ahead</h2>{text}interval.</p>" + table(
         heads, rows, numbers_from=1, even=True
     )
 
@@ -103,12 +103,12 @@ def _horizons(found: Json) -> str:
         [at_horizon(key), *(_ratio(_of(by, name)) for name in names)]
         for key, by in found["horizons"].items()
     ]
-    told = (
+    text = (
         f"<p>Error of version {found['b']['version']} over that of version {found['a']['version']} "
-        "with its 95 % interval: red is surely worse, green surely better.</p>"
+        "with its 95 % interval: red is significantly worse, green significantly better.</p>"
     )
     heads = ["Horizon", "nRMSE", *map(name_of, found["channels"])]
-    return f"<h2>At every horizon</h2>{told}{table(heads, rows, numbers_from=1)}"
+    return f"<h2>At every horizon</h2>{text}{table(heads, rows, numbers_from=1)}"
 
 
 def _of(by: Json, name: str) -> Json | None:
@@ -116,7 +116,7 @@ def _of(by: Json, name: str) -> Json | None:
 
 
 def _ratio(one: Json | None) -> str:
-    """Spell a ratio; of a channel that never moves in training there is none."""
+    """Format a ratio; a channel that never moves in training has none."""
     if one is None or one["reference"] is None:
         return "–"
     if one["ratio"] is None:
@@ -136,13 +136,13 @@ def _growth(found: Json) -> str:
         figure(channel, line["unit"], _chart(line, dt))
         for channel, line in found["channels"].items()
     )
-    told = "<p>Root mean square error over seconds ahead, of both on the same windows.</p>"
+    text = "<p>Root mean square error over the prediction time, on the same windows.</p>"
     kind = "grid even" if len(found["channels"]) in {2, 4} else "grid"
-    return f'<h2>How errors grow</h2>{told}{legend(labels)}<div class="{kind}">{charts}</div>'
+    return f'<h2>Error growth</h2>{text}{legend(labels)}<div class="{kind}">{charts}</div>'
 
 
 def _chart(line: Json, dt: float) -> str:
-    """Draw the errors of both over the steps."""
+    """Draw the errors of both versions over the steps."""
     lines = list[Line]()
     for side, style in _STYLE.items():
         steps = [0.0, *(math.nan if v is None else v for v in line[side]["by_step"])]
@@ -158,15 +158,15 @@ def _gates(found: Json) -> str:
     lines = {side: {line["rule"]: line for line in found[side]["gate"]} for side in "ab"}
     rows = [[name_of(rule), *(_verdict(lines[side].get(rule)) for side in "ab")] for rule in rules]
     heads = ["Rule", *(f"Version {found[side]['version']}" for side in "ab")]
-    return f"<h2>What the gate said</h2>{table(heads, rows)}"
+    return f"<h2>Gate decisions</h2>{table(heads, rows)}"
 
 
 def _verdict(line: Json | None) -> str:
     if line is None:
-        return "not asked"
+        return "not evaluated"
     found = line["found"]
-    told = number(found) if isinstance(found, float) else escape(str(found))
-    return f"{mark(line['passed'])} {told}"
+    text = number(found) if isinstance(found, float) else escape(str(found))
+    return f"{mark(line['passed'])} {text}"
 
 
 def _number(value: float | None) -> str:

@@ -1,9 +1,9 @@
-"""Compare the registry in MLflow with the ledger in the store, before anything relies on it.
+"""Compare the registry in MLflow with the ledger in the store, before it is used.
 
-Every command that reads or writes the registry comes through here. A commit that a killed process
-left unfinished is applied. A registry that is lost, damaged or altered stops the command with one
-line: the store knows what was decided, and `kinemill admin rebuild-registry` brings it back.
-Versions that other MLflow clients added stay out of it, unless they hold one of our aliases.
+Every command that reads or writes the registry calls this module first. It completes a commit that
+a killed process left unfinished. A registry that is lost, damaged or altered stops the command with
+an error; `kinemill admin rebuild-registry` rebuilds it from the store. Versions that other MLflow
+clients added are ignored, unless they have one of kinemill's aliases.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,15 +29,15 @@ from kinemill.tracking.database import REBUILD
 
 _OURS = (CHAMPION, CHALLENGER)
 _COLUMNS = ("run_id", "source")
-_MOST = 3  # differences that an error names
+_MOST = 3  # differences listed in an error
 
 
 def open_registry(home: Home, task: str) -> Tracking:
-    """Open the registry of a task in which something was registered, compared with the ledger.
+    """Open the registry of a task with at least one version, after comparing it with the ledger.
 
     Raises:
-        BadInput: nothing was registered.
-        RegistryMismatch: MLflow shows something else than the store has recorded.
+        BadInput: the task has no version.
+        RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is lost or damaged.
     """
     require_registry(home, task)
@@ -48,8 +48,8 @@ def require_registry(home: Home, task: str) -> None:
     """Compare the registry of a task with its ledger, without MLflow, which takes 2 s to import.
 
     Raises:
-        BadInput: nothing was registered.
-        RegistryMismatch: MLflow shows something else than the store has recorded.
+        BadInput: the task has no version.
+        RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is lost or damaged.
     """
     if not is_registered(home, task):
@@ -57,15 +57,15 @@ def require_registry(home: Home, task: str) -> None:
 
 
 def is_registered(home: Home, task: str) -> bool:
-    """Return whether there is a registry to ask for a task, after comparing it with the ledger.
+    """Return whether a task has a registry, after comparing it with the ledger.
 
     Raises:
-        RegistryMismatch: MLflow shows something else than the store has recorded.
+        RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is lost or damaged.
     """
     if not home.has_registry:
         if ledger_tasks(home):
-            open_tracking(home)  # which says that it is lost
+            open_tracking(home)  # raises the error that it is lost
         return False
     check_registry(home, task)
     return True
@@ -75,7 +75,7 @@ def check_all(home: Home) -> None:
     """Compare the registry of every task with its ledger.
 
     Raises:
-        RegistryMismatch: MLflow shows something else than the store has recorded.
+        RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is lost or damaged.
     """
     for task in ledger_tasks(home):
@@ -86,7 +86,7 @@ def check_registry(home: Home, task: str) -> None:
     """Complete an unfinished commit of a task, then compare MLflow with the ledger.
 
     Raises:
-        RegistryMismatch: MLflow shows something else than the store has recorded.
+        RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is damaged.
     """
     if found := mismatches(home, task):
@@ -94,18 +94,17 @@ def check_registry(home: Home, task: str) -> None:
         shared = database()
         raise RegistryMismatch(
             spell(shared) if shared else home.mlflow_db,
-            f"is not the registry of {task} that the store has recorded: "
-            f"{'; '.join(found[:_MOST])}{more}",
+            f"differs from the ledger of {task} in the store: {'; '.join(found[:_MOST])}{more}",
             fix=REBUILD,
         )
 
 
 def mismatches(home: Home, task: str) -> list[str]:
-    """Return in what MLflow differs from the ledger, after completing an unfinished commit."""
+    """Return the differences between MLflow and ledger, after completing an unfinished commit."""
     ledger, shown = read_ledger(home, task), read_tables(home, task)
     if not list(differences(ledger, shown)):
         return []
-    with lock(home, f"ledger-{task}"):  # a commit may have been under way
+    with lock(home, f"ledger-{task}"):  # repeat under the lock: a commit may have been in progress
         ledger, shown = read_ledger(home, task), read_tables(home, task)
         if shown.applied == ledger.number - 1 and _complete(home, ledger, shown):
             shown = read_tables(home, task)
@@ -113,10 +112,10 @@ def mismatches(home: Home, task: str) -> list[str]:
 
 
 def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
-    """Apply the last record once more; return whether nothing else came in between.
+    """Apply the last record again; return False if another client changed the registry meanwhile.
 
-    The alias of a champion that is neither the one before nor the one after was moved by another
-    client, so the record stays unapplied, which shows as a mismatch.
+    If the champion alias is on neither the previous nor the next champion, another client moved it.
+    The record then stays unapplied, and the mismatch is reported.
     """
     before, last = Ledger(ledger.task), Change()
     for last in changes(home, ledger.task):
@@ -132,20 +131,20 @@ def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
 
 
 def differences(ledger: Ledger, shown: Shown) -> Iterator[str]:
-    """Yield in what MLflow differs from the ledger; nothing for a task without a ledger."""
+    """Yield the differences between MLflow and ledger; none for a task without a ledger."""
     if not ledger.number and database() is None:
         champion = shown.versions.get(shown.aliases.get(CHAMPION, 0))
         if champion and tags.KEY in champion.tags:
-            yield "the store has no record of any version (kinemill restore brings it back)"
+            yield "the store has no record of any version (restore it with kinemill restore)"
     if not ledger.number:
-        return  # a robot may share the database alone
+        return  # a robot may share only the database
     if shown.applied != ledger.number:
-        yield f"it shows {shown.applied} of {ledger.number} records"
+        yield f"it has {shown.applied} of {ledger.number} records"
     yield from _of_versions(ledger, shown)
     for alias in _OURS:
-        noted, held = ledger.aliases.get(alias), shown.aliases.get(alias)
-        if noted != held:
-            yield f"@{alias} is {_name(held)}, and {_name(noted)} by the last decision"
+        recorded, current = ledger.aliases.get(alias), shown.aliases.get(alias)
+        if recorded != current:
+            yield f"@{alias} is {_name(current)}, but {_name(recorded)} by the last decision"
     notes = {name: value for name, value in shown.notes.items() if name != tags.APPLIED}
     if names := _unlike(ledger.notes, notes):
         yield f"the model has another {', '.join(names)}"
@@ -163,9 +162,9 @@ def _of_versions(ledger: Ledger, shown: Shown) -> Iterator[str]:
                 yield f"version {number} has another {', '.join(names)}"
 
 
-def _unlike(noted: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
-    """Return the names under which two sets of our tags hold something else, sorted."""
-    return sorted(name for name in {*noted, *shown} if noted.get(name) != shown.get(name))
+def _unlike(recorded: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
+    """Return the names of tags whose values differ, sorted."""
+    return sorted(name for name in {*recorded, *shown} if recorded.get(name) != shown.get(name))
 
 
 def _name(number: int | None) -> str:

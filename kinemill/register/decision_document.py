@@ -1,4 +1,4 @@
-"""The decision on paper: the verdict, line by line, in JSON, in the report and in markdown."""
+"""Gate decision as a document: all verdicts in JSON, in the HTML report and in markdown."""
 
 import html
 import json
@@ -21,23 +21,23 @@ VERSION = 3
 def make_decision(
     home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
 ) -> Artifact:
-    """Publish `decision.json` and the report with the verdict in it.
+    """Publish `decision.json` and the report with the decision.
 
     Args:
         home: where the store lives.
-        facts: task, version, decision and what else belongs into `decision.json`.
+        facts: task, version, decision and the other fields of `decision.json`.
         verdicts: the gate's lines.
-        bundle: folder of the bundle, whose report is completed.
+        bundle: folder of the bundle with the report to complete.
         performance: the sentence about errors and the best reference.
     """
     gate = [verdict.to_json() for verdict in verdicts]
-    told = headline(facts, verdicts, performance)
-    content = {**facts, "headline": told.text, "gate": gate}
+    text = headline(facts, verdicts, performance)
+    content = {**facts, "headline": text.text, "gate": gate}
 
     def build(folder: Path) -> Json:
         (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
         page = (bundle / "report.html").read_text(encoding="utf-8")
-        page = retitle(page, told, _word(facts))
+        page = retitle(page, text, _word(facts))
         (folder / "report.html").write_text(
             insert(page, section(facts, verdicts)), encoding="utf-8"
         )
@@ -47,7 +47,7 @@ def make_decision(
 
 
 def insert(page: str, piece: str) -> str:
-    """Put `piece` where the marker is, else before the foot of the page, else at the end."""
+    """Insert `piece` at the marker, else before the footer, else at the end of the page."""
     for place in (MARKER, "<footer", "</body>"):
         if place in page:
             before, _, after = page.rpartition(place)
@@ -55,15 +55,15 @@ def insert(page: str, piece: str) -> str:
     return page + piece
 
 
-def retitle(page: str, told: Headline, word: str) -> str:
-    """Put the decision in the place of the badge and the first line that verification wrote."""
+def retitle(page: str, text: Headline, word: str) -> str:
+    """Replace the badge and headline of the verification with those of the decision."""
     before, start, rest = page.partition(HEAD[0])
     _, end, after = rest.partition(HEAD[1])
-    return f"{before}{head_section(told, word)}{after}" if start and end else page
+    return f"{before}{head_section(text, word)}{after}" if start and end else page
 
 
 def _word(facts: Json) -> str:
-    """Return the badge: provisional champion, champion, waiting, refused."""
+    """Return the badge: Provisional champion, Champion, Waiting or Refused."""
     return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
 
 
@@ -87,15 +87,15 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
             f"<details><summary>All {len(rows)} rules, {count} passed</summary>{every}</details>"
         )
         every = (table(heads, failed, fixed=True) if failed else "") + every
-    told = headline(facts, verdicts)
+    text = headline(facts, verdicts)
     return (
-        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(told.verdict)}</p>'
+        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(text.verdict)}</p>'
         f"{every}</section>\n"
     )
 
 
 def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
-    """Return a version's description: first line, decision, and the gate's lines.
+    """Return a version's description in markdown: headline, decision and verdicts.
 
     Args:
         facts: see `make_decision`.
@@ -107,8 +107,8 @@ def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
         for item in verdicts
     ]
     head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
-    told = headline(facts, verdicts, performance)
-    first = f"{told.performance} **{told.verdict}**".strip()
+    text = headline(facts, verdicts, performance)
+    first = f"{text.performance} **{text.verdict}**".strip()
     return "\n".join([first, "", *head, *rows])
 
 
@@ -119,25 +119,25 @@ def _answer(item: Verdict) -> str:
 
 
 def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
-    """Return the first line: what the model achieves, and the decision."""
+    """Return the headline: performance of the model and decision."""
     gate = [verdict.to_json() for verdict in verdicts]
-    ruling = Ruling(
+    decision = Ruling(
         facts["decision"],
         failed_causes(gate),
         provisional=str(facts.get("provisional") or ""),
         address=f"{facts['task']}:{facts['version']}",
         champion=facts["previous_champion"],
     )
-    return replace(ruling_words(ruling), performance=performance)
+    return replace(ruling_words(decision), performance=performance)
 
 
 def line(verdict: Verdict) -> str:
-    """Return one verdict as the text of a tag."""
+    """Format one verdict as the value of a tag."""
     found, wanted = show_value(verdict.found), show_value(verdict.wanted)
     outcome = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
     return f"{outcome}: found {found}, wanted {wanted}"
 
 
 def show_value(value: Value) -> str:
-    """Spell a number to six digits, text as it is."""
+    """Format a number with six digits; return text unchanged."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

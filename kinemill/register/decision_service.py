@@ -1,4 +1,4 @@
-"""The decision about a version: judged, written down, and only then carried out."""
+"""Decide about a version: evaluate the gate, publish the decision, then apply it."""
 
 import json
 import tempfile
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import decision_document, tags
-from kinemill.register.alias_switch import Event, crown, last_champion
+from kinemill.register.alias_switch import Event, last_champion, move_champion
 from kinemill.register.commit import commit
 from kinemill.register.gate import (
     Challenger,
     Conclusion,
     CurrentChampion,
     conclude,
-    judge,
-    make_contest,
+    evaluate,
+    make_gate_inputs,
 )
 from kinemill.register.ledger import Change
 from kinemill.register.measurements import Measurements, Serve
@@ -37,34 +37,34 @@ from kinemill.verify.analysis import plain
 
 
 def decide(tracking: Tracking, task: Task, version: Version, evidence: Measurements) -> None:
-    """Evaluate an undecided version, publish the verdict, then commit the decision.
+    """Evaluate an undecided version, publish the decision, then commit it.
 
-    Call it under `guarded`. Tags, aliases and the audit entry are one record, so a process that
-    dies before it leaves an undecided version, which is evaluated again, and one that dies after it
-    leaves a decision, which the next command completes.
+    Call it under `guarded`. Tags, aliases and the audit entry are one record. If the process dies
+    before the record, the version stays undecided and is evaluated again. If it dies after the
+    record, the next command completes the decision.
 
     Raises:
         ChampionChanged: another MLflow client moved the champion while the version was evaluated.
     """
     commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
-    verdicts, ended, held, before = _judge(tracking, task, version, evidence)
-    outcome = ended.decision
+    verdicts, conclusion, held, before = _evaluate(tracking, task, version, evidence)
+    outcome = conclusion.decision
     facts: Json = {
         "task": task.name,
         "version": version.number,
         "decision": outcome,
-        "provisional": ended.provisional,
+        "provisional": conclusion.provisional,
         "previous_champion": held,
         "key": version.tags[tags.KEY],
     }
-    change = _write_down(tracking, version, facts, verdicts)
+    change = _publish_decision(tracking, version, facts, verdicts)
     fault_point("register.judged")
     stamped = {**change.tags[version.number], tags.BEFORE: before, tags.DECISION: outcome}
     change = replace(change, tags={version.number: stamped})
     if outcome == CHAMPION:
-        moved = crown(tracking, task.name, version.number, held)
+        moved = move_champion(tracking, task.name, version.number, held)
         change = replace(change, aliases=moved.aliases, notes=moved.notes)
-    event = Event.of(outcome, version.number, held, _why(verdicts, ended.provisional))
+    event = Event.of(outcome, version.number, held, _why(verdicts, conclusion.provisional))
     commit(tracking, task.name, change, event)
     fault_point("register.switched")
 
@@ -80,10 +80,10 @@ def _why(verdicts: list[Verdict], provisional: str) -> str:
     return "; ".join(failed) or f"all {len(verdicts)} lines of the gate"
 
 
-def _judge(
+def _evaluate(
     tracking: Tracking, task: Task, version: Version, evidence: Measurements
 ) -> tuple[list[Verdict], Conclusion, int | None, str]:
-    """Return the gate's verdicts and what follows, and the champion and its numbers."""
+    """Return verdicts, conclusion, number of the champion, and its errors by channel as JSON."""
     held = aliases_of(tracking.home, task.name).get(CHAMPION)
     folder = bundle_folder(tracking.home, version)
     challenger = Challenger(
@@ -92,14 +92,16 @@ def _judge(
         serves(tracking, version, evidence.serve),
         approval_of(version),
     )
-    contest = make_contest(task, challenger, _reigning(tracking, task.name, held), evidence)
-    theirs = contest.champion.measured if contest.champion else None
-    verdicts, channels = judge(contest), plain(theirs.channels if theirs else {})
-    return verdicts, conclude(contest, verdicts), held, json.dumps(channels)
+    inputs = make_gate_inputs(
+        task, challenger, _current_champion(tracking, task.name, held), evidence
+    )
+    other = inputs.champion.measured if inputs.champion else None
+    verdicts, channels = evaluate(inputs), plain(other.channels if other else {})
+    return verdicts, conclude(inputs, verdicts), held, json.dumps(channels)
 
 
-def _reigning(tracking: Tracking, task: str, held: int | None) -> CurrentChampion | None:
-    """Return who reigns; a champion whose alias or version is gone is one that cannot be beaten."""
+def _current_champion(tracking: Tracking, task: str, held: int | None) -> CurrentChampion | None:
+    """Return the champion; one whose alias or version was deleted has no version to compare."""
     number = held or last_champion(tracking, task)
     if number is None:
         return None
@@ -111,7 +113,7 @@ def _reigning(tracking: Tracking, task: str, held: int | None) -> CurrentChampio
 
 
 def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, str]:
-    """Tell whether the copy that MLflow keeps loads and answers in the serving runtime."""
+    """Return whether MLflow's copy loads and predicts in the serving runtime, and a message."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="kinemill-copy-") as scratch:
@@ -119,25 +121,25 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             copy_bundle(tracking, version, Path(scratch))
             return serve(Path(scratch))
         except (MlflowException, CorruptArtifact, BadInput, OSError) as error:
-            return False, f"the registered copy is not whole: {str(error).splitlines()[0]}"
+            return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
 
 
 def approval_of(version: Version) -> Approval | None:
-    """Return a person's word on a version, if there is one."""
+    """Return the approval of a version, if any."""
     given = version.tags.get(tags.APPROVED)
     return Approval(**json.loads(given)) if given else None
 
 
-def _write_down(
+def _publish_decision(
     tracking: Tracking, version: Version, facts: Json, verdicts: list[Verdict]
 ) -> Change:
-    """Publish the verdict with the version's files; return its tags and description."""
+    """Publish the decision with the version's files; return its tags and description."""
     home, client = tracking.home, tracking.client
-    told = version.tags.get(tags.PERFORMANCE, "")
-    papers = decision_document.make_decision(
-        home, facts, verdicts, bundle_folder(tracking.home, version), told
+    text = version.tags.get(tags.PERFORMANCE, "")
+    published = decision_document.make_decision(
+        home, facts, verdicts, bundle_folder(tracking.home, version), text
     )
-    folder = open_ref(home, papers.ref)
+    folder = open_ref(home, published.ref)
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     held = {item.rule: item.passed for item in verdicts}
@@ -148,10 +150,10 @@ def _write_down(
     stamped |= {
         tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),
         tags.PREVIOUS: str(facts["previous_champion"] or 0),
-        tags.REPORT: f"{papers.ref.path}/report.html",
+        tags.REPORT: f"{published.ref.path}/report.html",
         tags.BETTER: "yes" if better else "no",
         tags.PROVISIONAL: facts["provisional"] or tags.NO,
         tags.SERVES: "yes" if held.get("serves") else "no",
     }
-    described = decision_document.markdown(facts, verdicts, told)
+    described = decision_document.markdown(facts, verdicts, text)
     return Change(tags={version.number: stamped}, descriptions={version.number: described})

@@ -1,9 +1,9 @@
-"""A champion cannot be deleted: the database itself refuses, whoever asks.
+"""Guard against deleting a champion: a database trigger that rejects it for every client.
 
-MLflow drops the alias of a version that is deleted and says nothing, and robots that ask for
-`champion` find none. A trigger on the one table of aliases keeps the row of `champion` from being
-deleted; moving it to another version is an update, and is let through. So neither MLflow's pages
-nor its clients delete a champion, take its alias away, or delete the model as a whole.
+MLflow silently drops the alias of a version that is deleted, and robots that load `champion` fail.
+A trigger on the alias table rejects deleting the row of `champion`; moving the alias is an update
+and is allowed. So neither MLflow's pages nor its clients can delete a champion, its alias or its
+model.
 """
 
 from collections.abc import Generator
@@ -13,20 +13,20 @@ from typing import Any
 from kinemill.register.versions import CHAMPION
 from kinemill.tracking import Tracking
 
-_WAIT = 120.0  # s that somebody may hold the database
+_WAIT = 120.0  # s to wait for a locked database
 TRIGGER = "kinemill_champion_stays"
-_TOLD = (
+_MESSAGE = (
     "this version is champion: robots load it. Make another one champion first "
     "(kinemill promote, kinemill rollback)"
 )
 _SQLITE = f"""
 CREATE TRIGGER IF NOT EXISTS {TRIGGER} BEFORE DELETE ON registered_model_aliases
-WHEN OLD.alias = '{CHAMPION}' BEGIN SELECT RAISE(ABORT, '{_TOLD}'); END
+WHEN OLD.alias = '{CHAMPION}' BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END
 """
 _POSTGRES = f"""
 CREATE OR REPLACE FUNCTION {TRIGGER}() RETURNS trigger AS $$
 BEGIN
-  IF OLD.alias = '{CHAMPION}' THEN RAISE EXCEPTION '{_TOLD}'; END IF;
+  IF OLD.alias = '{CHAMPION}' THEN RAISE EXCEPTION '{_MESSAGE}'; END IF;
   RETURN OLD;
 END $$ LANGUAGE plpgsql;
 CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE DELETE ON registered_model_aliases
@@ -40,7 +40,7 @@ _KNOWN = {
 
 
 def protect(tracking: Tracking) -> None:
-    """Have the database refuse to lose a champion, if it does not do so already."""
+    """Create the trigger, unless it exists."""
     from sqlalchemy import text
 
     with _connected(tracking) as (connection, kind):
@@ -49,7 +49,7 @@ def protect(tracking: Tracking) -> None:
 
 
 def release(tracking: Tracking) -> None:
-    """Let champions be deleted again, as forgetting a task does; registering protects anew."""
+    """Drop the trigger, to forget a task; the next registration creates it again."""
     from sqlalchemy import text
 
     with _connected(tracking) as (connection, kind):
@@ -62,7 +62,7 @@ def _connected(tracking: Tracking) -> Generator[tuple[Any, str]]:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    patient = {"timeout": _WAIT} if tracking.uri.startswith("sqlite") else {}
-    engine: Any = create_engine(tracking.uri, poolclass=NullPool, connect_args=patient)
+    connect_options = {"timeout": _WAIT} if tracking.uri.startswith("sqlite") else {}
+    engine: Any = create_engine(tracking.uri, poolclass=NullPool, connect_args=connect_options)
     with engine.begin() as connection:
         yield connection, engine.dialect.name

@@ -1,4 +1,4 @@
-"""Promotion gate: evaluate every gate rule for one challenger."""
+"""The gate: evaluate every rule of the family for one challenger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
 
 @dataclass(frozen=True)
 class CurrentChampion:
-    """Who reigns as far as aliases tell: a version, or the number of one that is gone."""
+    """The champion by its alias: a version, or the number of one that was deleted."""
 
     tracking: Tracking
     number: int
@@ -43,7 +43,7 @@ class CurrentChampion:
 
 @dataclass(frozen=True)
 class Challenger:
-    """What is known of a challenger before it is judged: files, papers, a person's word."""
+    """What is known about a challenger before evaluation: files, verification, approval."""
 
     folder: Path
     verification: Json
@@ -56,66 +56,64 @@ class Conclusion:
     """What follows from the verdicts.
 
     Attributes:
-        decision: `waiting` if nothing but a person's approval is missing.
-        provisional: why a champion is one for the time being, and what to do; empty if it is not.
+        decision: `waiting` if only the approval is missing.
+        provisional: why a champion is provisional, and what to do; empty if it is not.
     """
 
     decision: Literal["champion", "waiting", "refused"]
     provisional: str = ""
 
 
-def judge(contest: GateInputs) -> list[Verdict]:
+def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Return the verdicts of all rules, in the order of their names."""
-    return [verdict for name in RULES for verdict in RULES[name](contest)]
+    return [verdict for name in RULES for verdict in RULES[name](inputs)]
 
 
-def conclude(contest: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
+def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     """Return what follows from the verdicts.
 
-    Where nothing fails but lines for which there is too little test data, the challenger becomes
-    champion provisionally, unless that would replace an established champion.
+    If all failed lines lack test data only, the challenger becomes provisional champion. An
+    established champion is not replaced that way.
     """
     failed = [item for item in verdicts if not item.passed]
     waits = any(item.rule == "approval" for item in failed)
     left = [item for item in failed if item.rule != "approval"]
-    established = contest.champion is not None and not contest.champion.provisional
+    established = inputs.champion is not None and not inputs.champion.provisional
     if not verdicts or any(not item.undecided for item in left) or (left and established):
         return Conclusion("refused")
-    provisional = _provisional(contest, left) if left else ""
+    provisional = _provisional(inputs, left) if left else ""
     return Conclusion("waiting" if waits else "champion", provisional)
 
 
-def _provisional(contest: GateInputs, undecided: Sequence[Verdict]) -> str:
-    lacks = amount_of(contest).lacks(contest) or [
-        f"{item.rule}: {item.found}" for item in undecided
-    ]
+def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
+    lacks = amount_of(inputs).lacks(inputs) or [f"{item.rule}: {item.found}" for item in undecided]
     return (
         f"{', '.join(lacks)}: record more test episodes, or give dataset.test a larger share; if "
         "this is all there will be, lower promote.min_test_episodes and promote.min_independent"
     )
 
 
-def make_contest(
-    task: Task, challenger: Challenger, reigning: CurrentChampion | None, evidence: Measurements
+def make_gate_inputs(
+    task: Task, challenger: Challenger, current: CurrentChampion | None, evidence: Measurements
 ) -> GateInputs:
-    """Put a challenger's bundle against the reigning champion; both are measured afresh.
+    """Measure a challenger and the champion, and return the inputs of all rules.
 
     Args:
-        task: its `promote` part says what is asked.
-        challenger: the one.
-        reigning: the other; None if there never was a champion.
-        evidence: where the gate's own numbers come from.
+        task: its `promote` part configures the rules.
+        challenger: the version to evaluate.
+        current: the champion; None if there never was one.
+        evidence: measures models for the gate.
     """
     folder = challenger.folder
-    # What does not answer in a process of its own is not run in this one: it might end it.
+    # A bundle that failed the smoke test in a separate process could crash this process as well.
     model, found = None, Findings(problem=challenger.served[1])
     if challenger.served[0]:
-        model, found = _own(folder, evidence)
+        model, found = _measure_challenger(folder, evidence)
     claimed = task.learn.gives == "policy"
     return GateInputs(
         task,
         challenger.verification,
-        champion=_champion(reigning, folder, model, evidence) if reigning else None,
+        champion=_champion(current, folder, model, evidence) if current else None,
         measured=found.measured,
         references=claims(task, challenger.verification) if claimed else found.references,
         absent=found.absent,
@@ -128,8 +126,8 @@ def make_contest(
     )
 
 
-def _own(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
-    """Load and measure the challenger; what keeps that from happening is the `problem`."""
+def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
+    """Load and measure the challenger; store an error in `problem`."""
     from kinemill import runtime
 
     model = None
@@ -141,12 +139,12 @@ def _own(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
 
 
 def _champion(
-    reigning: CurrentChampion, folder: Path, model: Any, evidence: Measurements
+    current: CurrentChampion, folder: Path, model: Any, evidence: Measurements
 ) -> Champion:
-    """Load and measure the champion; what keeps that from happening is its `problem`."""
-    number = reigning.number
+    """Load and measure the champion; store an error in its `problem`."""
+    number = current.number
     try:
-        theirs, champion = _load(reigning)
+        other_one, champion = _load(current)
     except (CorruptArtifact, BadInput) as error:
         problem = f"champion version {number} cannot be loaded: {error}"
         return Champion(number, problem=problem, differs=None)
@@ -156,41 +154,48 @@ def _champion(
     about = Champion(
         number,
         differs=differs,
-        provisional=reigning.is_provisional,
-        reference=reigning.is_reference,
+        provisional=current.is_provisional,
+        reference=current.is_reference,
     )
-    if model_digest(theirs) == model_digest(folder):
+    if model_digest(other_one) == model_digest(folder):
         return replace(about, same=True)
     if any(not line.startswith("history ") for line in differs):
         return replace(about, problem=f"cannot be compared: {'; '.join(differs)}")
     try:
-        duel = evidence.compare(model, champion)
+        comparison = evidence.compare(model, champion)
     except BadInput as error:
-        return replace(about, problem=f"champion version {number} cannot be tried: {error}")
-    return replace(about, measured=duel.champion, rival=duel.challenger, paired=duel.paired)
+        return replace(about, problem=f"champion version {number} cannot be measured: {error}")
+    return replace(
+        about,
+        measured=comparison.champion,
+        challenger=comparison.challenger,
+        paired=comparison.paired,
+    )
 
 
-def _load(reigning: CurrentChampion) -> tuple[Path, Any]:
+def _load(current: CurrentChampion) -> tuple[Path, Any]:
     from kinemill import runtime
 
-    if reigning.version is None:
-        where, fix = f"version {reigning.number}", "kinemill promote or rollback names another"
-        raise BadInput(where, "was champion, and its alias or itself is gone", fix=fix)
-    folder = bundle_folder(reigning.tracking.home, reigning.version)
+    if current.version is None:
+        where, fix = f"version {current.number}", "kinemill promote or rollback names another"
+        raise BadInput(where, "was champion, and its alias or the version was deleted", fix=fix)
+    folder = bundle_folder(current.tracking.home, current.version)
     return folder, runtime.load(folder, non_finite="pass")
 
 
 def differences(champion: Any, challenger: Any) -> list[str]:
-    """Return in which ways two interfaces are not the same to whoever runs them."""
-    acts = [isinstance(one, PolicyInterface) for one in (champion, challenger)]
-    if acts[0] != acts[1]:
-        kinds = ["a policy" if one else "a model of dynamics" for one in acts]
+    """Return the differences between two interfaces that matter to programs that run them."""
+    is_policy = [isinstance(one, PolicyInterface) for one in (champion, challenger)]
+    if is_policy[0] != is_policy[1]:
+        kinds = ["a policy" if one else "a dynamics model" for one in is_policy]
         return [f"the champion is {kinds[0]}, the challenger {kinds[1]}"]
-    one, two = (x.layout for x in (champion, challenger)) if acts[0] else (champion, challenger)
+    one, two = (
+        (x.layout for x in (champion, challenger)) if is_policy[0] else (champion, challenger)
+    )
     found = [
         f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
         f"{_spell(getattr(two, name))}"
-        for name in (_POLICY if acts[0] else (*_MUST, "history"))
+        for name in (_POLICY if is_policy[0] else (*_MUST, "history"))
         if getattr(one, name) != getattr(two, name)
     ]
     for name, unit in one.units.items():

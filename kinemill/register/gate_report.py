@@ -1,4 +1,4 @@
-"""Why a version is champion or is not: the gate's lines in words, with what to do about each."""
+"""Explain a decision: the gate's verdicts with a fix for each that failed."""
 
 import inspect
 
@@ -13,14 +13,14 @@ from kinemill.store import Json
 from kinemill.store.home import Home
 
 _DIVERGED = (
-    "its predictions grow without bound: train with a longer learn.horizon or a smaller model; the "
-    "report shows from which step ahead on. The lines that follow from it need no fix of their own"
+    "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
+    "the first step that diverges. The lines that follow from it need no separate fix"
 )
-_ADVICE = "Refused:"  # in a rule's docstring; what follows says what to do
+_ADVICE = "Refused:"  # in the docstring of a rule: the fix follows
 
 
 def why(home: Home, task: str, which: str = "") -> Json:
-    """Return why a version is champion or is not.
+    """Explain why a version is or is not champion.
 
     Args:
         home: where the registry lives.
@@ -28,7 +28,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         which: `:number`, `@alias`, or "" for the newest version.
 
     Returns:
-        task, version, aliases, decision, `provisional` (why, or ""), `headline` (first line),
+        task, version, aliases, decision, `provisional` (why, or ""), `headline`,
         `told` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
         `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
         that failed `fix`), report.
@@ -46,7 +46,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "decision": version.decision,
         "provisional": version.provisional,
         "headline": headline_of(version).text,
-        "told": _told(version),
+        "told": _text(version),
         "causes": causes(version.gate),
         "blessings": {
             "better": version.tags.get(tags.BETTER),
@@ -62,9 +62,9 @@ def why(home: Home, task: str, which: str = "") -> Json:
 
 
 def causes(gate: list[Json]) -> list[Json]:
-    """Return the lines that failed, the fundamental causes first, with what to do about each.
+    """Return the failed lines with a fix for each, root causes first.
 
-    A line that only follows from another one names that and has no fix of its own.
+    A line that follows from another names that line and has no fix.
     """
     diverged = is_diverged(gate)
     found: list[Json] = []
@@ -76,20 +76,20 @@ def causes(gate: list[Json]) -> list[Json]:
 
 
 def advice(line: str) -> str:
-    """Return what to do about a line of the gate that failed, from its rule's docstring."""
+    """Return the fix for a failed line, from the docstring of its rule."""
     for rule in RULES:
         if is_of(rule, line):
-            _, _, told = (inspect.getdoc(RULES[rule]) or "").partition(_ADVICE)
-            return " ".join(told.split())
+            _, _, text = (inspect.getdoc(RULES[rule]) or "").partition(_ADVICE)
+            return " ".join(text.split())
     return ""
 
 
-def _told(version: Version) -> str:
+def _text(version: Version) -> str:
     previous = int(version.tags.get(tags.PREVIOUS, "0"))
     if version.decision is None:
-        return "the gate has not judged it: its registration was interrupted, kinemill run ends it"
+        return "registration was interrupted before the gate; resume it with kinemill run"
     if version.decision == "waiting":
-        return f"waits for a person's approval: kinemill approve {version.task}:{version.number}"
+        return f"waits for approval: kinemill approve {version.task}:{version.number}"
     if version.decision != CHAMPION:
         failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"

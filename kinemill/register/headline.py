@@ -1,4 +1,4 @@
-"""The first line about a registered version: what the model achieves, and what it is now."""
+"""Headline of a registered version: its performance and status."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ _DIVERGES: Json = {"rule": "finite", "passed": False, "found": "diverges", "want
 
 
 def ruling_of(version: Version) -> Ruling:
-    """Return what the registry decided about a version, and whether that still stands."""
+    """Return the decision about a version, and whether it is still in effect."""
     return Ruling(
         version.decision,
         failed_causes(version.gate),
@@ -25,12 +25,12 @@ def ruling_of(version: Version) -> Ruling:
 
 
 def failed_causes(gate: list[Json]) -> list[Json]:
-    """Return the failed lines that are causes of their own; a divergence stands first."""
+    """Return the failed lines that are root causes; a divergence comes first."""
     causes = [cause.line for cause in ranked(gate) if cause.follows is None]
     return [_DIVERGES, *causes[1:]] if is_diverged(gate) else causes
 
 
 def headline_of(version: Version) -> Headline:
-    """Return the first line about a version."""
-    told = version.tags.get(tags.PERFORMANCE, "")
-    return replace(ruling_words(ruling_of(version)), performance=told)
+    """Return the headline of a version."""
+    text = version.tags.get(tags.PERFORMANCE, "")
+    return replace(ruling_words(ruling_of(version)), performance=text)

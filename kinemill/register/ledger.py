@@ -1,13 +1,13 @@
-"""The ledger of a task: its versions, aliases and decisions, in the store, in order.
+"""Ledger of a task: its versions, aliases and decisions, as an ordered log in the store.
 
-`store/registry/TASK/000001.json` and the files after it hold one record each and never change. What
-they add up to is the source of truth about the versions of a task. MLflow holds a copy of it for
-other programs, which `kinemill.register.consistency` compares and `kinemill.register.rebuild` makes
-again. A record is on the disk before MLflow changes, so a process that dies in between leaves the
-whole decision, with who and why, and the next command completes the copy.
+`store/registry/TASK/000001.json` and the files after it hold one record each and never change.
+Their sum is the source of truth about the versions of a task. MLflow holds a copy for other
+programs; `kinemill.register.consistency` compares it and `kinemill.register.rebuild` rebuilds it. A
+record is on disk before MLflow changes. If a process dies in between, the next command completes
+the copy.
 
-Machines that share a database share the registry, and its ledger through the object store. Without
-a shared database each home has a registry and a ledger of its own.
+Machines that share a database share the registry, and the ledger through the object store. Without
+a shared database each home has its own registry and ledger.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,15 +27,15 @@ _RESTORE = "restore it from a backup: kinemill restore"
 
 
 class RegistryMismatch(KinemillError):
-    """MLflow shows another registry than the store has recorded."""
+    """The registry in MLflow differs from the ledger in the store."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One record: what it adds to the state of a task. None as a value removes the name.
+    """One record: a change of a task's state. A value of None removes the name.
 
     Attributes:
-        created: a new version: `number`, `run_id`, `source`.
+        created: new version: `number`, `run_id`, `source`.
         tags: tags by version number.
         descriptions: markdown by version number.
         aliases: version number by alias.
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass
 class Entry:
-    """A version as the ledger knows it."""
+    """A version in the ledger."""
 
     run_id: str
     source: str
@@ -72,7 +72,7 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """What the records of a task add up to."""
+    """State of a task: the sum of its records."""
 
     task: str
     number: int = 0  # of the last record
@@ -118,18 +118,18 @@ def changes(home: Home, task: str) -> Iterator[Change]:
         CorruptArtifact: a record is damaged or missing.
     """
     folder = ledger_folder(home, task)
-    _bring(home, folder)
+    _fetch_records(home, folder)
     for number, path in enumerate(sorted(folder.glob("[0-9]*.json")), start=1):
         if path.name != f"{number:06d}.json":
             raise CorruptArtifact(folder / f"{number:06d}.json", "is missing", fix=_RESTORE)
         try:
             yield Change.from_json(FORMAT.open(path, read_json(path)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptArtifact(path, "is no registry record", fix=_RESTORE) from error
+            raise CorruptArtifact(path, "is not a registry record", fix=_RESTORE) from error
 
 
 def read_ledger(home: Home, task: str) -> Ledger:
-    """Return the state of a task; one without records is empty.
+    """Return the state of a task; empty without records.
 
     Raises:
         CorruptArtifact: a record is damaged or missing.
@@ -147,32 +147,32 @@ def read_ledger(home: Home, task: str) -> Ledger:
 
 
 def append(home: Home, task: str, change: Change) -> int:
-    """Write the next record of a task to the disk and return its number; hold the ledger's lock."""
+    """Write the next record of a task to disk and return its number. Needs the ledger's lock."""
     number = next_number(home, task)
     publish(home, ledger_folder(home, task) / f"{number:06d}.json", FORMAT.stamp(asdict(change)))
     return number
 
 
 def next_number(home: Home, task: str) -> int:
-    """Return the number of the next record of a task; hold the ledger's lock."""
+    """Return the number of the next record of a task. Needs the ledger's lock."""
     folder = ledger_folder(home, task)
-    _bring(home, folder)
+    _fetch_records(home, folder)
     return sum(1 for _ in folder.glob("[0-9]*.json")) + 1
 
 
 def publish(home: Home, path: Path, document: Json) -> None:
-    """Write a file of a ledger, for all machines that share the registry."""
+    """Write a file of a ledger, also to the object store if machines share the registry."""
     if database() is None:
         publish_json(path, document)
     else:
         publish_shared(home, path, document)
 
 
-def is_there(home: Home, path: Path) -> bool:
-    """Return whether a file of a ledger is there, after looking where machines share it."""
+def has_file(home: Home, path: Path) -> bool:
+    """Return whether a file of a ledger exists, after fetching it if the ledger is shared."""
     return path.is_file() if database() is None else bring_file(home, path)
 
 
-def _bring(home: Home, folder: Path) -> None:
+def _fetch_records(home: Home, folder: Path) -> None:
     if database() is not None:
         bring_new(home, folder)

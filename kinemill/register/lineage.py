@@ -1,4 +1,4 @@
-"""Lineage in both directions: which recordings made a model, and what a recording went into."""
+"""Lineage in both directions: recordings of a model version, and model versions of a recording."""
 
 from collections.abc import Sequence
 
@@ -20,14 +20,14 @@ _USED = ("train", "validation", "test")
 
 
 def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: int = PAGE) -> Json:
-    """Return the recordings that a model version learned from and was judged on.
+    """Return the recordings that a model version was trained and evaluated on.
 
     Args:
         home: where the registry lives.
         task: name of the task.
         which: `@alias`, `:number`, or "" for the champion, else the newest.
-        offset: recordings left out at the start of the page.
-        limit: recordings on the page.
+        offset: number of recordings to skip.
+        limit: maximum number of recordings.
 
     Raises:
         BadInput: no such version, or its dataset is not in this home.
@@ -57,15 +57,15 @@ def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: in
 
 
 def uses_of(home: Home, task: str, recording: str) -> Json:
-    """Return the dataset and model versions that a recording went into, newest first.
+    """Return the dataset and model versions that use a recording, newest first.
 
     Args:
         home: where the registry lives.
         task: name of the task.
-        recording: its content hash or the start of it, or its name at first sight.
+        recording: its content hash, a prefix of it, or its name when first ingested.
 
     Raises:
-        BadInput: the task never had such a recording.
+        BadInput: the task has no such recording.
     """
     models = versions_of(home, task) if is_registered(home, task) else []
     known = _members(home, task, recording)
@@ -89,8 +89,8 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     if not found:
         raise BadInput(
             f"recording {recording!r}",
-            f"was never one of task {task!r}",
-            expected="the name it had at first sight, or the start of its sha256",
+            f"is not a recording of task {task!r}",
+            expected="its name when first ingested, or a prefix of its sha256",
         )
     listed = [
         {"hash": hash_, "name": name, "datasets": uses} for hash_, (name, uses) in found.items()

@@ -1,4 +1,4 @@
-"""What commands show of versions, and where the files of one are."""
+"""Documents about versions, and the folder of a version's files."""
 
 from pathlib import Path
 
@@ -38,11 +38,11 @@ def _line(item: Version) -> Json:
 
 
 def show(task: str, home: Home, which: str = "") -> Json:
-    """Return all that is known about one version, named by `@alias`, `:number` or "".
+    """Return the document of one version, named by `@alias`, `:number` or "".
 
     Raises:
         BadInput: there is no such version.
-        CorruptArtifact: its files are said to lie outside of the home.
+        CorruptArtifact: the recorded path is outside of the home.
     """
     require_registry(home, task)
     item = find_version(home, task, which)
@@ -76,8 +76,8 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
         home: where the registry lives; default `KINEMILL_HOME`.
 
     Raises:
-        BadInput: not such an address, or no such version.
-        CorruptArtifact: the version's files are gone or have changed, here and in MLflow.
+        BadInput: invalid address, or no such version.
+        CorruptArtifact: the version's files are missing or changed, in the store and in MLflow.
     """
     task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)

@@ -1,4 +1,4 @@
-"""What the gate looks at itself: models measured on the test split, and served as robots do it."""
+"""The gate's own measurements: errors on the test split, and a smoke test in a fresh process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ from kinemill.register.metric import error_of
 from kinemill.register.paired_rollouts import (
     SPLIT,
     RolledOut,
-    answers_alike,
     errors_of,
+    is_same_model,
     pair,
     roll_out,
 )
@@ -33,10 +33,10 @@ from kinemill.task import Task
 from kinemill.verify import Errors
 from kinemill.verify.accuracy import gather, window_starts
 
-PATIENCE = 60.0  # s that a model may take to load and answer
-_STEPS = 25  # that a model is asked for where no task says how many
-_RUNS_AWAY = 3.0  # times the error of the stable member of a family
-_TOLERANCE = 1e-5  # of the largest answer; the same arithmetic in two processes
+TIMEOUT = 60.0  # s for a model to load and predict
+_STEPS = 25  # default number of predicted steps
+_UNSTABLE = 3.0  # ratio to the error of the stable member of its family
+_TOLERANCE = 1e-5  # relative to the largest output; the same arithmetic in two processes
 _ANSWER = """
 import sys
 import numpy as np
@@ -50,13 +50,13 @@ np.save(answered, load(folder).rollout(*feed))
 
 @dataclass(frozen=True)
 class Findings:
-    """What the gate found of a challenger itself.
+    """The gate's measurements of a challenger.
 
     Attributes:
         measured: its errors; None if it could not be measured.
-        references: compared with each reference on the same rows, by name; none of a policy, whose
-            verification says it.
-        absent: references that this data has none of, and why.
+        references: the challenger compared with each reference on the same rows, by name; empty
+            for a policy, whose verification contains the comparison.
+        absent: references that do not exist for this data, and why.
         problem: why it could not be measured.
     """
 
@@ -75,12 +75,12 @@ class ChampionComparison:
     paired: Paired
 
 
-# From the folder of a bundle to whether it loads and answers, and what came of it.
+# Takes the folder of a bundle; returns whether it loads and predicts, and a message.
 Serve = Callable[[Path], tuple[bool, str]]
 
 
 class Measurements(Protocol):
-    """Where the gate's own numbers come from."""
+    """Measures models for the gate."""
 
     def measure(self, challenger: Any) -> Findings:
         """Measure a loaded model, and compare it with the references.
@@ -99,7 +99,7 @@ class Measurements(Protocol):
         ...
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Tell whether the bundle in `folder` loads and answers in a fresh process, and how."""
+        """Return whether the bundle in `folder` loads and predicts in a fresh process, and why."""
         ...
 
     def age(self) -> float:
@@ -113,18 +113,18 @@ class Measurements(Protocol):
 
 @dataclass(frozen=True)
 class TestSplit:
-    """Evidence from the test split of the dataset that the challenger learned from."""
+    """Measurements on the test split of the dataset that the challenger was trained on."""
 
-    __test__ = False  # none of pytest's
+    __test__ = False  # pytest must not collect this class
 
     task: Task
     home: Home
     dataset: ArtifactRef
 
     def measure(self, challenger: Any) -> Findings:
-        """Measure on all windows and whole episodes of the test split, beside the references.
+        """Measure a model and the references on all windows and episodes of the test split.
 
-        All know as many rows as the one with the longest history.
+        Every model gets the rows of the longest history among them.
         """
         own = self._roll_out(challenger, self._history(challenger))
         pairs = {
@@ -138,31 +138,33 @@ class TestSplit:
         """Measure both on the same windows and whole episodes of the test split."""
         history, promote = self._history(challenger, champion), self.task.promote
         own, other = (self._roll_out(one, history) for one in (challenger, champion))
-        mine, theirs = (
+        mine, other_one = (
             measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
         )
-        # What the task allows a channel to lose against the champion is no loss.
+        # A loss within `promote.max_channel_loss` does not count against the challenger.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
-        return ChampionComparison(mine, theirs, pair(own, other, promote.channel, margin))
+        return ChampionComparison(mine, other_one, pair(own, other, promote.channel, margin))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Load the bundle in a process of its own and ask it about the first test window."""
+        """Load the bundle in a separate process and predict the first test window."""
         wanted = self.task.verify
         simulator = load(folder)
         try:
             rows = simulator.history + wanted.horizon
             starts = window_starts(self._rows, SPLIT, rows, wanted.stride)[:1]
         except BadInput:
-            return serve_still(folder)  # no test episode is long enough, which is not its fault
+            return serve_zero_window(
+                folder
+            )  # no test episode is long enough, which is not its fault
         return serve(folder, gather(self._rows, starts, simulator.history, wanted.horizon))
 
     def age(self) -> float:
-        """Return how long ago the dataset version was entered into the catalog, s."""
+        """Return the age of the dataset version in the catalog, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
     def repeated(self) -> Repeated:
-        """Return what the dataset version states."""
+        """Return the shares of repeated rows that the dataset version records."""
         return repeated_in(self.home, self.dataset)
 
     @cached_property
@@ -177,7 +179,7 @@ class TestSplit:
         return load_references(self.home, built.ref)
 
     def _history(self, *models: Any) -> int:
-        """Return how many rows are known at the start of each window: the longest history."""
+        """Return the number of known rows at the start of each window: the longest history."""
         known = (*self._references.predictors().values(), *self._references.free_run().values())
         return max(one.history for one in (*models, *known))
 
@@ -185,17 +187,17 @@ class TestSplit:
         return roll_out(model, self._rows, self.task, history)
 
     def _against(self, own: RolledOut, reference: Any) -> Paired:
-        """Compare with a family of references: its strongest member, in free run its stable one.
+        """Compare with a family of references: the strongest member, in free run the stable one.
 
-        A strongest member that runs away on these rows is no reference: the stable one is. A
-        challenger that is the stable one is compared with that alone.
+        If the strongest member diverges on these rows, the stable member replaces it. A challenger
+        that is the stable member is compared with that member only.
         """
         promote, history = self.task.promote, own.errors.history
         stable = self._roll_out(reference.stable, history) if reference.stable else None
-        if stable is not None and reference.folder is not None and answers_alike(own, stable):
+        if stable is not None and reference.folder is not None and is_same_model(own, stable):
             return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
         errors = errors_of(reference.strongest, self._rows, self.task, history)
-        if stable is not None and not errors.nrmse <= _RUNS_AWAY * stable.errors.nrmse:
+        if stable is not None and not errors.nrmse <= _UNSTABLE * stable.errors.nrmse:
             errors = stable.errors
         other = RolledOut(errors, stable.run if stable else None)
         return pair(own, other, promote.channel, promote.margin)
@@ -210,7 +212,7 @@ def repeated_in(home: Home, dataset: ArtifactRef) -> Repeated:
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:
-    """Return what the gate wants to know of errors; a model that diverges errs infinitely."""
+    """Return the errors that the gate needs; the error of a model that diverges is infinite."""
     first_rows = np.sort([episode.start for episode in dataset.of(SPLIT)])
     return Measured(
         error=error_of(errors, channel),
@@ -221,10 +223,10 @@ def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = No
     )
 
 
-def serve_still(folder: Path) -> tuple[bool, str]:
-    """Have a fresh process load a bundle and answer where all is 0, for which no data is needed."""
+def serve_zero_window(folder: Path) -> tuple[bool, str]:
+    """Load a bundle in a fresh process and predict from zeros, which needs no data."""
     if (folder / POLICY).is_file():
-        return serve_policy(folder, PATIENCE)
+        return serve_policy(folder, TIMEOUT)
     simulator = load(folder)
     history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
     still = Windows(
@@ -237,19 +239,19 @@ def serve_still(folder: Path) -> tuple[bool, str]:
 
 
 def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
-    """Have a fresh process load the bundle in `folder` and roll it out over windows.
+    """Load the bundle in `folder` in a fresh process and roll it out over windows.
 
-    It answers well if every number is finite and the one that this process gets.
+    The test passes if every number is finite and equal to the result in this process.
     """
     feed = windows.states, windows.past_actions, windows.actions
     names = ("states", "past_actions", "actions")
-    found, told = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), PATIENCE)
+    found, text = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
     if found is None:
-        return False, told
+        return False, text
     expected = load(folder, non_finite="pass").rollout(*feed)
     if not np.isfinite(found).all():
-        return False, "answers with what is not finite"
+        return False, "returns non-finite values"
     allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
     if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
-        return False, "answers otherwise than in this process"
+        return False, "returns other values than in this process"
     return True, f"answered {found.shape[1]} steps"

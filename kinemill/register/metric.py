@@ -1,4 +1,4 @@
-"""What the gate compares, `promote.metric`: as it measures it, and as a verification claims it."""
+"""The gate's metric, `promote.metric`: as measured by the gate and as claimed by a verification."""
 
 import math
 from collections.abc import Mapping
@@ -12,36 +12,36 @@ from kinemill.verify import Errors
 
 @dataclass(frozen=True)
 class Metric:
-    """What the gate compares.
+    """The metric of a task.
 
     Attributes:
         name: `nrmse`, `return` or `success`.
-        channel: the state whose error it is; None for all of them.
-        larger: whether more of it is better.
-        rivals: who is to be beaten.
-        steps: whether it is of a model that predicts steps, and not of a policy.
+        channel: the state whose error it is; None for all states.
+        larger: whether larger is better.
+        opponents: names of the references and the champion to beat.
+        steps: whether it is the metric of a dynamics model, not of a policy.
     """
 
     name: str
     channel: str | None
     larger: bool
-    rivals: tuple[str, ...]
+    opponents: tuple[str, ...]
     steps: bool = False
 
 
 def metric_of(task: Task) -> Metric:
-    """Return what a task wants to be compared, with what its defaults mean for what it learns."""
+    """Return the metric of a task, with defaults resolved for the kind of model."""
     wanted = task.promote
     if task.learn.gives == "dynamics":
         return Metric("nrmse", wanted.channel, False, tuple(wanted.beats), steps=True)
     tried = wanted.metric != ACTIONS and task.environment is not None
     usual = ("random", "champion") if tried else ("repeat", "linear", "champion")
-    # The default of all tasks names what only a dynamics model can beat.
+    # The default of `promote.beats` names references that exist for dynamics models only.
     meant = tuple(name for name in wanted.beats if name not in REFERENCES or name == "linear")
-    rivals = usual if len(meant) < len(wanted.beats) else meant
+    opponents = usual if len(meant) < len(wanted.beats) else meant
     if not tried:
-        return Metric("nrmse", None, False, rivals)
-    return Metric(RETURN if wanted.metric == NRMSE else wanted.metric, None, True, rivals)
+        return Metric("nrmse", None, False, opponents)
+    return Metric(RETURN if wanted.metric == NRMSE else wanted.metric, None, True, opponents)
 
 
 def error_of(errors: Errors, channel: str | None) -> float:
@@ -52,24 +52,25 @@ def error_of(errors: Errors, channel: str | None) -> float:
 
 
 def claimed(verification: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
-    """Return what a verification says of the metric, by who does so; null stands for one diverged.
+    """Return the metric of each model in a verification; None for one that diverged.
 
-    Whose other channels diverged has diverged; of whom anything is missing, all is.
+    A model counts as diverged if another of its channels diverged. One without the value is
+    omitted.
     """
     metrics = verification.get("metrics", {})
     whole: dict[str, Any] = metrics.get(metric.name, {})
     if metric.channel is None:
         return whole
     own = metrics.get("test", {}).get(metric.channel, {})
-    return {who: None if whole[who] is None else own[who] for who in whole if who in own}
+    return {name: None if whole[name] is None else own[name] for name in whole if name in own}
 
 
-def claimed_interval(verification: Mapping[str, Any], metric: Metric, rival: str) -> Any:
-    """Return the interval of model over rival that a verification says; None if it does not.
+def claimed_interval(verification: Mapping[str, Any], metric: Metric, opponent: str) -> Any:
+    """Return the interval of model / opponent in a verification; None if missing.
 
-    Of what is better the more there is of it: of model minus rival.
+    For metrics where larger is better: the interval of model - opponent.
     """
-    found = verification.get("against", {}).get(rival, {})
+    found = verification.get("against", {}).get(opponent, {})
     if metric.larger:
         return found.get(metric.name)
     if metric.channel is None:
@@ -80,14 +81,14 @@ def claimed_interval(verification: Mapping[str, Any], metric: Metric, rival: str
 
 
 def claimed_count(verification: Mapping[str, Any], metric: Metric) -> int:
-    """Return on how many windows or episodes a verification says that it measured; -1: not said."""
+    """Return the number of windows or episodes in a verification; -1 if missing."""
     return int(verification.get("windows", {}).get("episodes" if metric.larger else "count", -1))
 
 
 def claimed_history(verification: Mapping[str, Any], metric: Metric) -> int:
-    """Return how many rows a verification says were known in each window; -1: not said.
+    """Return the number of known rows per window in a verification; -1 if missing.
 
-    Of policies 0: they remember what they want themselves.
+    0 for policies, which keep their own history.
     """
     if not metric.steps:
         return 0

@@ -1,7 +1,7 @@
-"""The rows of a version in MLflow's tables, kept in the store, so that MLflow can be rebuilt.
+"""The rows of a version in MLflow's tables, copied to the store so that MLflow can be rebuilt.
 
-They are the experiment, the run with its parameters and metrics, the dataset it learned from, the
-logged model and the version. Tags and aliases of the version change later: the ledger has them.
+They are the experiment, the run with its parameters and metrics, the training dataset, the logged
+model and the version. Tags and aliases of the version change later and are in the ledger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import CorruptArtifact
-from kinemill.register.ledger import is_there, ledger_folder, publish
+from kinemill.register.ledger import has_file, ledger_folder, publish
 from kinemill.register.mlflow_tables import connected
 from kinemill.register.versions import Version
 from kinemill.store import Json, read_json
@@ -18,7 +18,7 @@ from kinemill.store.home import Home
 from kinemill.tracking.database import artifact_root
 
 FORMAT = Format("registry rows", 1)
-# In the order in which rows refer to each other, with what chooses those of a version.
+# In the order of foreign keys, with the condition that selects the rows of a version.
 _TABLES = {
     "experiments": "experiment_id",
     "experiment_tags": "experiment_id",
@@ -72,7 +72,7 @@ def save_rows(home: Home, version: Version) -> None:
 
 
 def _chosen(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
-    """Return what chooses the rows of a version, by the column in `_TABLES`."""
+    """Return the values that select the rows of a version, by the column in `_TABLES`."""
     run, model = [version.run_id], [version.logged_model]
     (logged,) = rows("logged_models", model_id=model)
     learned = rows("inputs", destination_id=run)
@@ -89,15 +89,15 @@ def _chosen(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
 
 
 def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
-    """Write the rows of a version to MLflow's tables, where they are missing or differ.
+    """Write the rows of a version to MLflow's tables if they are missing or differ.
 
     Raises:
-        CorruptArtifact: the store lacks them, or they are damaged.
+        CorruptArtifact: the rows are missing from the store or damaged.
     """
     from sqlalchemy import MetaData, text
 
     path = rows_file(home, task, number)
-    if not is_there(home, path):
+    if not has_file(home, path):
         raise CorruptArtifact(path, "is missing", fix="restore it from a backup: kinemill restore")
     document = FORMAT.open(path, read_json(path))
     moved = _moved(document, artifact_root(home))
@@ -109,12 +109,12 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
             if "experiment_id" in row:
                 row["experiment_id"] = experiment
         _put(known.tables[name], rows, connection)
-    if connection.dialect.name == "postgresql":  # whose counter did not see the inserted id
+    if connection.dialect.name == "postgresql":  # its sequence ignores explicit ids
         connection.execute(text(_COUNT_ON))
 
 
 def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
-    """Return the rows with their artifacts below `root`: the home may have moved."""
+    """Return the rows with artifact paths below `root`, since the home may have moved."""
     old = document["artifacts"]
 
     def place(value: Any) -> Any:
@@ -128,7 +128,7 @@ def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
 
 
 def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
-    """Return the id of the experiment: the one by this name, else its own, else a free one."""
+    """Return the id of the experiment with this name, else the recorded id, else a free id."""
     from sqlalchemy import select
 
     (row,) = rows
@@ -156,7 +156,7 @@ def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:
 def _compared(
     table: Any, keys: Sequence[str], rows: Sequence[Json], connection: Any
 ) -> Iterator[tuple[Json, Json | None]]:
-    """Yield each row with the one that MLflow has under the same primary key, or None."""
+    """Yield each row with MLflow's row of the same primary key, or None."""
     from sqlalchemy import select
 
     for row in rows:

@@ -1,4 +1,4 @@
-"""The registry of a task as MLflow's tables hold it, read without MLflow, which loads in 2 s."""
+"""Read the registry of a task from MLflow's tables, without importing MLflow, which takes 2 s."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from kinemill.register.ledger import Entry
 from kinemill.store.home import Home
 from kinemill.tracking.database import damaged_database, tracking_uri
 
-_WAIT = 120.0  # s that somebody may hold the database
+_WAIT = 120.0  # s to wait for a locked database
 _VERSIONS = """
 SELECT version, run_id, source, description, creation_time FROM model_versions
 WHERE name = :task AND current_stage != 'Deleted_Internal'
@@ -22,7 +22,7 @@ _ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = :ta
 
 @dataclass
 class Row(Entry):
-    """A version as MLflow shows it, with the tags of other programs.
+    """A version in MLflow, including tags of other programs.
 
     Attributes:
         created: s since the epoch.
@@ -32,13 +32,13 @@ class Row(Entry):
 
     @property
     def own_tags(self) -> dict[str, str]:
-        """The tags under our names."""
+        """The tags of kinemill."""
         return {name: value for name, value in self.tags.items() if name.startswith(tags.OWN)}
 
 
 @dataclass
 class Shown:
-    """What MLflow shows of a task."""
+    """State of a task in MLflow."""
 
     versions: dict[int, Row] = field(default_factory=dict[int, Row])
     aliases: dict[str, int] = field(default_factory=dict[str, int])
@@ -46,13 +46,13 @@ class Shown:
 
     @property
     def applied(self) -> int:
-        """Number of the ledger's last record that it shows; 0 where none is noted."""
+        """Number of the last applied ledger record; 0 if none."""
         noted = self.notes.get(tags.APPLIED, "0")
         return int(noted) if noted.isdigit() else 0
 
 
 def read_tables(home: Home, task: str) -> Shown:
-    """Return what MLflow's tables hold of a task.
+    """Return the state of a task from MLflow's tables.
 
     Raises:
         KinemillError: the database is damaged, or holds no registry.
@@ -80,11 +80,11 @@ def read_tables(home: Home, task: str) -> Shown:
             return shown
     except OperationalError as error:
         if "no such table" not in str(error) and "does not exist" not in str(error):
-            raise  # somebody holds it, or the server does not answer
+            raise  # locked, or the server does not answer
         raise damaged_database(home, "holds no registry") from error
     except (DatabaseError, ValueError, TypeError, OverflowError) as error:
-        told = str(getattr(error, "orig", error)).splitlines()[0]
-        raise damaged_database(home, f"is damaged ({told})") from error
+        message = str(getattr(error, "orig", error)).splitlines()[0]
+        raise damaged_database(home, f"is damaged ({message})") from error
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def connected(home: Home) -> Generator[Any]:
     from sqlalchemy.pool import NullPool
 
     uri = tracking_uri(home)
-    patient = {"timeout": _WAIT} if uri.startswith("sqlite") else {}
-    engine = create_engine(uri, poolclass=NullPool, connect_args=patient)
+    connect_options = {"timeout": _WAIT} if uri.startswith("sqlite") else {}
+    engine = create_engine(uri, poolclass=NullPool, connect_args=connect_options)
     with engine.begin() as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""Create a model version in MLflow: model signature, files, tags, lineage both ways."""
+"""Create a model version in MLflow: signature, files, tags, and lineage in both directions."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from kinemill.store.fault_injection import fault_point
 from kinemill.tracking import Tracking
 
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
-WHOLE = ("nrmse", "return", "success")  # numbers about all of a model
+WHOLE = ("nrmse", "return", "success")  # metrics of the whole model
 
 
 def create_version(
@@ -25,8 +25,8 @@ def create_version(
 ) -> int:
     """Log the bundle as an MLflow model and register it under the task's name.
 
-    The version appears last and with all its tags at once, so a crash before leaves no version and
-    one after leaves a whole one that only lacks its decision.
+    The version is created last, with all tags in one call. A crash before that leaves no version; a
+    crash after it leaves a complete version without a decision.
 
     Args:
         tracking: the home's MLflow.
@@ -63,7 +63,7 @@ def create_version(
 
 
 def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
-    """Write the MLflow model: rollout.onnx or policy.onnx with its signature, the bundle beside."""
+    """Write the MLflow model: rollout.onnx or policy.onnx with its signature, and the bundle."""
     import onnx
     from mlflow.models import Model
 
@@ -73,7 +73,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
         model,
         str(folder),
         signature=signature(model),
-        # Left to itself MLflow spends 3 s on finding these out,
+        # Given explicitly because MLflow needs 3 s to detect them,
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         # and moves the weights out of the model in memory.
         save_as_external_data=False,
@@ -88,7 +88,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
 
 
 def signature(model: Any) -> Any:
-    """Return the MLflow signature of an ONNX model: named tensors, -1 where any size goes."""
+    """Return the MLflow signature of an ONNX model: named tensors, -1 for a dynamic size."""
     import numpy as np
     import onnx
     from mlflow.models import ModelSignature
@@ -128,7 +128,7 @@ def _metrics(metrics: Json) -> dict[str, float]:
 
 
 def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:
-    """Tell the run which model came out of it, and how good that is."""
+    """Log the output model and its metrics on the run."""
     from mlflow.entities import LoggedModelOutput, Metric
 
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])

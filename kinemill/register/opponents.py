@@ -1,4 +1,4 @@
-"""Which models a challenger has to beat, and with which it was compared."""
+"""Models that a challenger has to beat, and its comparisons with them."""
 
 from collections.abc import Mapping
 
@@ -10,64 +10,64 @@ from kinemill.verify.losses import Horizons
 CHAMPION = "champion"
 
 
-def own_reference(contest: GateInputs) -> str | None:
-    """Return the reference that the challenger is, if the task allows that.
+def own_reference(inputs: GateInputs) -> str | None:
+    """Return the reference that the challenger is identical to, if the task allows that.
 
-    The gate tells it by its answers, not by its name: see `Paired.itself`.
+    The gate compares predictions, not names: see `Paired.itself`.
     """
-    if not contest.task.promote.allow_reference:
+    if not inputs.task.promote.allow_reference:
         return None
-    known = contest.references.items()
+    known = inputs.references.items()
     return next((name for name, one in known if one.itself and name not in TRIVIAL), None)
 
 
-def to_beat(contest: GateInputs) -> list[str]:
-    """Return who is to be beaten: `promote.beats`, champion included.
+def to_beat(inputs: GateInputs) -> list[str]:
+    """Return the names of the models to beat: `promote.beats`, champion included.
 
-    A challenger that is a reference has to beat the trivial ones and the champion. Than the others
-    it may only not be worse: it was chosen among them on validation.
+    A challenger that is a reference has to beat the trivial references and the champion. It only
+    must not be worse than the others, among which it was selected on validation.
     """
-    rivals = metric_of(contest.task).rivals
-    own = own_reference(contest)
+    opponents = metric_of(inputs.task).opponents
+    own = own_reference(inputs)
     if own is None:
-        return list(rivals)
-    return [name for name in rivals if name not in REFERENCES or name in (*TRIVIAL, own)]
+        return list(opponents)
+    return [name for name in opponents if name not in REFERENCES or name in (*TRIVIAL, own)]
 
 
-def is_absent(contest: GateInputs, name: str) -> bool:
-    """Return whether a reference does not exist on this data, though others do."""
-    others = [one for one in metric_of(contest.task).rivals if one in contest.references]
-    return name in contest.absent and bool(others)
+def is_absent(inputs: GateInputs, name: str) -> bool:
+    """Return whether this reference does not exist for this data, while others do."""
+    others = [one for one in metric_of(inputs.task).opponents if one in inputs.references]
+    return name in inputs.absent and bool(others)
 
 
-def compared(contest: GateInputs) -> dict[str, Horizons]:
+def compared(inputs: GateInputs) -> dict[str, Horizons]:
     """Return the comparisons with each of `promote.beats`, champion included, at all horizons."""
     found: dict[str, Paired] = {
-        name: contest.references[name]
-        for name in metric_of(contest.task).rivals
-        if name in contest.references and name != own_reference(contest)
+        name: inputs.references[name]
+        for name in metric_of(inputs.task).opponents
+        if name in inputs.references and name != own_reference(inputs)
     }
-    return {name: one.horizons for name, one in (found | _champion(contest)).items()}
+    return {name: one.horizons for name, one in (found | _champion(inputs)).items()}
 
 
-def headlines(contest: GateInputs) -> Mapping[str, Paired]:
-    """Return the comparisons that a verdict stands on, by who is to be beaten."""
+def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
+    """Return the comparisons that a verdict uses, by name of the opponent."""
     found = {
-        name: contest.references[name]
-        for name in to_beat(contest)
-        if name in contest.references and name != own_reference(contest)
+        name: inputs.references[name]
+        for name in to_beat(inputs)
+        if name in inputs.references and name != own_reference(inputs)
     }
-    return found | _champion(contest)
+    return found | _champion(inputs)
 
 
-def _champion(contest: GateInputs) -> dict[str, Paired]:
-    """Return the comparison with the champion, by its name, if it counts and was made."""
-    champion = contest.champion
-    if champion is None or champion.paired is None or CHAMPION not in to_beat(contest):
+def _champion(inputs: GateInputs) -> dict[str, Paired]:
+    """Return the comparison with the champion under its name, if it exists and counts."""
+    champion = inputs.champion
+    if champion is None or champion.paired is None or CHAMPION not in to_beat(inputs):
         return {}
     return {CHAMPION: champion.paired}
 
 
-def agreed_to_break(champion: Champion, contest: GateInputs) -> bool:
-    """Return whether a person approved that the interface is not the champion's."""
-    return contest.approval is not None and contest.approval.breaking and bool(champion.differs)
+def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
+    """Return whether a user approved an interface that differs from the champion's."""
+    return inputs.approval is not None and inputs.approval.breaking and bool(champion.differs)

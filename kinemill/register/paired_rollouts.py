@@ -1,4 +1,4 @@
-"""Two models rolled out on the same rows, and compared at every horizon and over whole episodes."""
+"""Roll out two models on the same rows and compare them at all horizons and in free run."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.losses import counted_horizons
 
 SPLIT = "test"
-# A reference and its exported float32 files: their predictions differ by at most this share of the
-# error, and in any case by rounding, in training spreads.
+# Tolerances between a reference and its exported float32 files: a share of the error, and rounding
+# in units of the training std.
 _ALIKE, _ROUNDING = 0.01, 1e-5
-# Where there is no error that could be compared.
+# Used where there is no error to compare.
 _NOTHING = Comparison(
     math.nan, math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan
 )
@@ -30,7 +30,7 @@ _NOTHING = Comparison(
 
 @dataclass(frozen=True)
 class RolledOut:
-    """Errors of one model over windows and, if it has some, over whole episodes."""
+    """Errors of one model over windows and, if measured, over whole episodes."""
 
     errors: Errors
     run: FreeRun | None
@@ -40,19 +40,19 @@ def roll_out(model: Any, rows: PackedDataset, task: Task, history: int) -> Rolle
     """Measure a model over the windows and the whole episodes of the test split.
 
     Args:
-        model: that can be rolled out.
-        rows: of the dataset.
-        task: says over which horizons, and how far apart windows start.
-        history: rows known at the start.
+        model: the model to roll out.
+        rows: rows of the dataset.
+        task: sets the horizons and the stride of windows.
+        history: number of known rows at the start.
 
     Raises:
-        BadInput: other channels than the dataset's, or no window.
+        BadInput: the channels differ from the dataset's, or there is no window.
     """
     return RolledOut(errors_of(model, rows, task, history), free_run(model, rows, SPLIT, history))
 
 
 def errors_of(model: Any, rows: PackedDataset, task: Task, history: int) -> Errors:
-    """Measure a model over the windows of the test split alone; see `roll_out`."""
+    """Measure a model over the windows of the test split only; see `roll_out`."""
     wanted = task.verify
     keys = counted_horizons(task.promote, wanted.horizon)
     steps = {int(key) for key in keys if key != FREE_RUN} | {wanted.horizon}
@@ -64,14 +64,14 @@ def pair(own: RolledOut, other: RolledOut, channel: str | None, margin: float) -
 
     Args:
         own: the challenger.
-        other: what it is compared with; without whole episodes it counts as diverging there.
-        channel: of `promote.metric`; None for nrmse.
-        margin: of `Comparison.p_worse`.
+        other: the other model; without whole episodes it counts as diverging in free run.
+        channel: channel of `promote.metric`; None for nrmse.
+        margin: margin of `Comparison.p_worse`.
     """
     found = compare((own.errors, own.run), (other.errors, other.run), margin)
     if FREE_RUN not in found and own.run is not None:
         found[FREE_RUN] = _runs_alone(own.run)
-    still = dict.fromkeys(own.errors.constant, _NOTHING)  # no error counts there
+    still = dict.fromkeys(own.errors.constant, _NOTHING)  # constant channels
     headline = found[str(own.errors.horizon)].get(channel or NRMSE, _NOTHING)
     model, reference = (error_of(one.errors, channel) for one in (own, other))
     every = {key: still | by for key, by in found.items()}
@@ -90,10 +90,10 @@ def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
 
 
 @QUIETLY
-def answers_alike(own: RolledOut, other: RolledOut) -> bool:
-    """Tell whether two models are the same one, but for rounding.
+def is_same_model(own: RolledOut, other: RolledOut) -> bool:
+    """Return whether two models are the same except for rounding.
 
-    In every window their predictions are as near to each other as a small part of their errors.
+    In every window the difference of their predictions is a small part of their errors.
     """
     return all(
         _rms(error - other.errors.by_horizon[steps], own)
@@ -103,6 +103,6 @@ def answers_alike(own: RolledOut, other: RolledOut) -> bool:
 
 
 def _rms(values: Floats, own: RolledOut) -> float:
-    """Return the root mean square of (W, S) in spreads of training, of channels that move there."""
+    """Return the root mean square of (W, S) in training std, over channels that move there."""
     moves = own.errors.spread > 0.0
     return float(np.sqrt(((values[:, moves] / own.errors.spread[moves]) ** 2).mean()))

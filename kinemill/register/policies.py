@@ -1,6 +1,6 @@
-"""What the gate looks at itself of policies: tried from the same starts, or measured on logs.
+"""The gate's measurements of policies: trials from the same starts, or errors on logs.
 
-Symbols: N episodes.
+Symbols: N number of episodes.
 """
 
 import math
@@ -18,7 +18,7 @@ from kinemill.environments.card import open_card
 from kinemill.environments.evaluation import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
 from kinemill.register.measurements import (
-    PATIENCE,
+    TIMEOUT,
     ChampionComparison,
     Findings,
     Measurements,
@@ -38,12 +38,12 @@ from kinemill.verify import Errors
 
 @dataclass(frozen=True)
 class PolicyEvidence:
-    """Evidence about policies: in the task's environment, or on the test split of its logs.
+    """Measurements of policies in the task's environment, or on the test split of its logs.
 
     Attributes:
-        task: says what is compared.
-        home: where data lie.
-        dataset: that the challenger learned from, or the card of its environment.
+        task: sets the metric.
+        home: where the data are.
+        dataset: training dataset of the challenger, or the card of its environment.
     """
 
     task: Task
@@ -54,33 +54,33 @@ class PolicyEvidence:
     )
 
     def measure(self, challenger: Any) -> Findings:
-        """Try a policy from the starts, or measure its actions at held-out rows."""
+        """Run a policy from the starts, or measure its actions at held-out rows."""
         metric = metric_of(self.task)
         if metric.larger:
             return Findings(_measured(self.trials(challenger), metric.name))
         return Findings(_errors(self.errors(challenger), self._logs))
 
     def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
-        """Try policies from the same starts, or measure their actions at the same rows."""
+        """Run policies from the same starts, or measure their actions at the same rows."""
         if metric_of(self.task).larger:
-            return self._duel(self.trials(challenger), self.trials(champion))
+            return self._compare(self.trials(challenger), self.trials(champion))
         return self._errors_of(challenger, champion)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Have a fresh process load the policy and act."""
-        return serve_policy(folder, PATIENCE)
+        """Load the policy in a fresh process and run it."""
+        return serve_policy(folder, TIMEOUT)
 
     def age(self) -> float:
-        """Return how long ago the dataset version was entered into the catalog, s."""
+        """Return the age of the dataset version in the catalog, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
     def repeated(self) -> Repeated:
-        """Return what the dataset version states; without logs there are no rows to repeat."""
+        """Return the shares of repeated rows of the dataset version; 0 without logs."""
         return repeated_in(self.home, self.dataset) if self.task.learn.from_logs else Repeated()
 
     def trials(self, policy: Policy) -> Trials:
-        """Try a policy in the environment, once."""
+        """Return the trials of a policy in the environment; each policy runs once."""
         known = self._tried.get(id(policy))
         if known is None:
             known = self._tried[id(policy)] = policy, _run(self._world, policy)
@@ -93,31 +93,33 @@ class PolicyEvidence:
             return self.task
         return open_card(self.home, self.dataset).task(self.task)
 
-    def _duel(self, challenger: Trials, champion: Trials) -> ChampionComparison:
+    def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
         name = metric_of(self.task).name
-        mine, theirs = (_measured(one, name) for one in (challenger, champion))
+        mine, other_one = (_measured(one, name) for one in (challenger, champion))
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return ChampionComparison(mine, theirs, Paired(mine.error, theirs.error, interval=interval))
+        return ChampionComparison(
+            mine, other_one, Paired(mine.error, other_one.error, interval=interval)
+        )
 
     def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
-        own, theirs = self.errors(challenger), self.errors(champion)
-        mine, other = (_errors(one, self._logs) for one in (own, theirs))
-        headline = own.against(theirs, margin=self.task.promote.margin)
+        own, other_one = self.errors(challenger), self.errors(champion)
+        mine, other = (_errors(one, self._logs) for one in (own, other_one))
+        headline = own.against(other_one, margin=self.task.promote.margin)
         return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
 
     def errors(self, policy: Policy) -> Errors:
-        """Return how far a policy's actions are off those of the test split.
+        """Return the errors of a policy's actions on the test split.
 
         Raises:
-            BadInput: it has other actions.
+            BadInput: its actions differ from the dataset's.
         """
         from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
 
         data = self._logs
         if policy.actions != tuple(data.packed.actions):
-            told = f"are {', '.join(policy.actions)}"
-            raise BadInput("actions", told, expected=", ".join(data.packed.actions))
+            text = f"are {', '.join(policy.actions)}"
+            raise BadInput("actions", text, expected=", ".join(data.packed.actions))
         rows = judged_rows(data)
         return errors_of(acted_on(policy, data)[rows], data, rows, policy)
 
@@ -129,10 +131,10 @@ class PolicyEvidence:
 
 
 def _run(task: Task, policy: Policy) -> Trials:
-    """Try a policy from every start.
+    """Run a policy from every start.
 
     Raises:
-        BadInput: it cannot act there.
+        BadInput: it does not fit the environment.
     """
     from kinemill.verify.policies.trials import trial_seeds  # which imports torch
 
@@ -158,21 +160,21 @@ def _errors(errors: Errors, data: Any) -> Measured:
 
 
 def evidence_of(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:
-    """Return where the gate's own numbers about what a task learns come from."""
+    """Return the measurements for the kind of model that a task learns."""
     kind = PolicyEvidence if task.learn.gives == "policy" else TestSplit
     return kind(task, home, dataset)
 
 
 def claims(task: Task, verification: Json) -> dict[str, Paired]:
-    """Return a policy against each reference as its verification says.
+    """Return a policy's comparison with each reference, from its verification.
 
-    What is not said is NaN, which passes no rule. A null error is one that diverged; of returns
-    there is nothing that null could stand for.
+    Missing values are NaN, which passes no rule. A null error means divergence; a null return is
+    invalid.
     """
     metric = metric_of(task)
     said = claimed(verification, metric)
     found = dict[str, Paired]()
-    for name in metric.rivals:
+    for name in metric.opponents:
         if name == "champion":
             continue
         diverged = not metric.larger and name in said and said[name] is None

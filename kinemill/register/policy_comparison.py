@@ -1,4 +1,4 @@
-"""Two versions of a policy side by side: tried from the same starts in the task's environment."""
+"""Compare two versions of a policy from the same starts in the task's environment."""
 
 from dataclasses import dataclass
 from html import escape
@@ -15,13 +15,13 @@ from kinemill.verify.report_sections import document
 
 @dataclass(frozen=True)
 class TriedBoth:
-    """Two versions, `a` and `b`, tried from the same starts.
+    """Two versions, `a` and `b`, with trials from the same starts.
 
     Attributes:
         a, b: the versions.
-        trials: of both.
-        number: of the newer one of the datasets, or cards, that they learned from.
-        differs: in what their interfaces are not the same.
+        trials: trials of both.
+        number: number of the newer of their two datasets or cards.
+        differs: differences of their interfaces.
     """
 
     a: Version
@@ -32,7 +32,7 @@ class TriedBoth:
 
 
 def tried_document(both: TriedBoth) -> Json:
-    """Return what came of trying both, as JSON.
+    """Return the comparison as JSON.
 
     Returns:
         task, form, dataset, windows (episodes, seeds), `return` and `success` (a, b, difference
@@ -69,14 +69,14 @@ def _episodes(first: Trials, second: Trials) -> list[Json]:
 
 
 def tried_page(found: Json) -> str:
-    """Return the page about a comparison of policies."""
+    """Return the HTML page of a comparison of policies."""
     names = {side: f"version {found[side]['version']}" for side in "ab"}
     title = f"{found['task']}: {names['a']} against {names['b']}"
     better, (low, high) = found["better"], found[RETURN]["interval"]
-    verdict = f"{names[better]} is better" if better else "that may be chance"
+    verdict = f"{names[better]} is better" if better else "the difference is not significant"
     lead = (
-        f"From the same {found['windows']['episodes']} starts {names['b']} brings "
-        f"<b>{number(found[RETURN]['difference'])}</b> more than {names['a']} "
+        f"From the same {found['windows']['episodes']} starts the return of {names['b']} is "
+        f"<b>{number(found[RETURN]['difference'])}</b> larger than that of {names['a']} "
         f"(95 % interval {number(low)} to {number(high)}): {verdict}."
     )
     kinds = [what for what in (RETURN, SUCCESS) if what in found]
@@ -95,6 +95,6 @@ def tried_page(found: Json) -> str:
         f'<header><div><div class="eyebrow">Policy comparison</div><h1>{escape(title)}</h1></div>'
         f'</header><p class="lead">{lead}</p>',
         f'<div class="cards">{"".join(cards)}</div>',
-        "<h2>Start by start</h2>" + table(heads, rows, numbers_from=1, even=True),
+        "<h2>Returns by start</h2>" + table(heads, rows, numbers_from=1, even=True),
     ]
-    return document(title, sections, "Tried by kinemill; the numbers are in comparison.json.")
+    return document(title, sections, "Measured by kinemill; the numbers are in comparison.json.")

@@ -1,7 +1,7 @@
-"""Manual decisions: approve a version, promote one, rollback to the previous champion.
+"""Manual decisions: approve a version, promote one, roll back to the previous champion.
 
-Each looks up the champion first and moves it by compare-and-set: whoever comes second is told that
-the champion changed. Whatever becomes champion has to load and answer in the serving runtime.
+Each function looks up the champion first and moves the alias by compare-and-set; a concurrent
+change raises `ChampionChanged`. A new champion has to load and predict in the serving runtime.
 """
 
 import json
@@ -11,11 +11,11 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.alias_switch import (
-    CROWNED,
+    PROMOTED,
     Event,
-    crown,
     guarded,
     last_champion,
+    move_champion,
     trail,
 )
 from kinemill.register.commit import commit
@@ -24,7 +24,7 @@ from kinemill.register.decision_service import approval_of, decide, serves
 from kinemill.register.delete_guard import protect
 from kinemill.register.gate import differences
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Measurements, serve_still
+from kinemill.register.measurements import Measurements, serve_zero_window
 from kinemill.register.policies import evidence_of
 from kinemill.register.rules import Approval
 from kinemill.register.saved_task import task_of
@@ -42,7 +42,7 @@ from kinemill.store.locks import current_user, now
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 
-_LOOK_UP = -1  # expected champion: the one there is when the call begins
+_LOOK_UP = -1  # expected champion: the champion at the time of the call
 
 
 def approve(
@@ -54,30 +54,30 @@ def approve(
     why: str = "",
     evidence: Measurements | None = None,
 ) -> Json:
-    """Record an approval of a version, and have the gate evaluate it again.
+    """Record an approval of a version, and evaluate the gate again.
 
-    The gate evaluates it with the task that it was made with, overrides included.
+    The gate uses the task that the version was made with, overrides included.
 
     Args:
-        task: whose version it is.
+        task: task of the version.
         home: where the registry lives.
         which: `:number` or `@alias`.
-        breaking: another interface than the champion's is meant to be.
-        why: the reason, for the trail.
-        evidence: what the gate looks at itself; default the test split of the version's dataset.
+        breaking: approve an interface that differs from the champion's.
+        why: the reason, for the audit trail.
+        evidence: measurements for the gate; default: the test split of the version's dataset.
 
     Returns:
         task, version, decision, gate, champion.
 
     Raises:
-        BadInput: there is no such version, or it was crowned before.
+        BadInput: there is no such version, or it passed the gate before.
     """
     with guarded(home, task.name):
         tracking = open_registry(home, task.name)
         protect(tracking)
         version = find_version(tracking.home, task.name, which)
         if version.decision == CHAMPION:
-            raise BadInput(version.name, "passed the gate before", fix="nothing is left to approve")
+            raise BadInput(version.name, "passed the gate before", fix="no approval is needed")
         earlier = approval_of(version)
         given = Approval(current_user(), now(), breaking or bool(earlier and earlier.breaking))
         number = version.number
@@ -101,20 +101,20 @@ def promote(
     force: bool = False,
     why: str = "",
 ) -> Json:
-    """Make a version champion that passed the gate before, or any one by force.
+    """Make a version champion that passed the gate, or any version with `force`.
 
     Args:
-        task: name and wishes.
+        task: the task.
         home: where the registry lives.
         which: `:number` or `@alias`.
-        expected: the champion that is replaced; default the one there is when this begins.
-        force: a version that the gate refused, too; the reason is asked for.
-        why: the reason, for the trail.
+        expected: the champion to replace; default: the current one.
+        force: allow a version that the gate refused; needs `why`.
+        why: the reason, for the audit trail.
 
     Raises:
-        BadInput: there is no such version, it was refused, or no reason was given.
-        Blocked: it does not load and answer.
-        ChampionChanged: somebody else was faster.
+        BadInput: there is no such version, it was refused, or `why` is missing.
+        Blocked: the version does not load or predict.
+        ChampionChanged: the champion changed meanwhile.
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
@@ -122,11 +122,11 @@ def promote(
     version = find_version(tracking.home, task.name, which)
     if version.decision != CHAMPION and not force:
         refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
-        found = f"the gate refused it: {refused}" if refused else "the gate has not judged it"
+        found = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
         fix = f"kinemill why {task.name}:{version.number}; --force --why REASON overrides the gate"
         raise BadInput(version.name, found, expected="a version that passed the gate", fix=fix)
     if force and not why:
-        raise BadInput("--force", "overrides the gate", expected="the reason, as --why TEXT")
+        raise BadInput("--force", "overrides the gate", expected="a reason: --why TEXT")
     event = Event.of("promoted", version.number, expected, f"by force: {why}" if force else why)
     return _move(task, tracking, version, event)
 
@@ -139,19 +139,19 @@ def rollback(
     expected: int | None = _LOOK_UP,
     why: str = "",
 ) -> Json:
-    """Make the champion before this one champion again, or the one that `to` names.
+    """Roll back to the previous champion, or to the version that `to` names.
 
     Args:
-        task: name and wishes.
+        task: the task.
         home: where the registry lives.
-        to: `:number`; default the champion that the present one replaced.
-        expected: the champion that is replaced; default the one there is when this begins.
-        why: the reason, for the trail.
+        to: `:number`; default: the champion that the current one replaced.
+        expected: the champion to replace; default: the current one.
+        why: the reason, for the audit trail.
 
     Raises:
-        BadInput: there is none before it, or no such version.
-        Blocked: it does not load and answer.
-        ChampionChanged: somebody else was faster.
+        BadInput: there is no previous champion, or no such version.
+        Blocked: the version does not load or predict.
+        ChampionChanged: the champion changed meanwhile.
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
@@ -159,18 +159,19 @@ def rollback(
     which = to or f":{_before(tracking, task.name, expected)}"
     version = find_version(tracking.home, task.name, which)
     if version.decision is None:
-        raise BadInput(version.name, "the gate has not judged it", fix="name another: --to NUMBER")
+        fix = "select another: --to NUMBER"
+        raise BadInput(version.name, "the gate has not evaluated it", fix=fix)
     event = Event.of("rolled back", version.number, expected, why)
     return _move(task, tracking, version, event)
 
 
 def _before(tracking: Tracking, task: str, champion: int | None) -> int:
-    """Return which version reigned before the champion; the last one, if its alias is gone."""
+    """Return the champion before the current one; the last one if the alias was deleted."""
     if champion is None:
         if (last := last_champion(tracking, task)) is not None:
             return last
-        raise BadInput(task, "never had a champion", fix=f"kinemill run {task}")
-    crowned = [e for e in trail(tracking, task) if e.what in CROWNED and e.version == champion]
+        raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
+    crowned = [e for e in trail(tracking, task) if e.what in PROMOTED and e.version == champion]
     if crowned and crowned[-1].before:
         return crowned[-1].before
     noted = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
@@ -178,47 +179,47 @@ def _before(tracking: Tracking, task: str, champion: int | None) -> int:
         return previous
     raise BadInput(
         f"models:/{task}/{champion}",
-        "is the first champion: there is none before it",
+        "is the first champion",
         fix=f"kinemill rollback {task} --to NUMBER; kinemill models {task} lists the versions",
     )
 
 
 def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Json:
-    """Try the version as robots load it, then move the champion, if it is still the expected."""
+    """Smoke-test the version, then move the alias if the champion is still the expected one."""
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion already")
-    answered, told = serves(tracking, version, serve_still)
+    answered, text = serves(tracking, version, serve_zero_window)
     if not answered:
         raise Blocked(
             version.name,
-            f"{told}; the champion stays",
-            expected="a model that loads and answers",
+            f"{text}; the champion stays",
+            expected="a model that loads and predicts",
             fix=f"kinemill models {task.name} lists others",
         )
     with guarded(tracking.home, task.name):
         check_registry(tracking.home, task.name)
         protect(tracking)
-        change = crown(tracking, task.name, version.number, event.before)
+        change = move_champion(tracking, task.name, version.number, event.before)
         commit(tracking, task.name, change, event)
     moved = find_version(tracking.home, task.name, f":{version.number}")
     return _document(moved, event.before) | {"differs": _differs(tracking, moved, event.before)}
 
 
 def _differs(tracking: Tracking, version: Version, before: int | None) -> list[str]:
-    """Say in what the new champion is not the same to programs that ran the one before."""
+    """Return the interface differences between the new champion and the previous one."""
     if before is None:
         return []
     try:
         earlier = find_version(tracking.home, version.task, f":{before}")
         old, new = (load(bundle_folder(tracking.home, one)).interface for one in (earlier, version))
     except (BadInput, CorruptArtifact) as error:
-        return [f"whether the interface is the same cannot be told: {error}"]
-    told = differences(old, new)
+        return [f"the interfaces could not be compared: {error}"]
+    text = differences(old, new)
     return [
         line.replace("of the champion", f"of version {before}").replace(
             "of the challenger", f"of version {version.number}"
         )
-        for line in told
+        for line in text
     ]
 
 

@@ -1,4 +1,4 @@
-"""Provenance chain: from a registered version back to its recordings, each link with its digest."""
+"""Provenance chain: from a registered version back to its recordings, each link by digest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from kinemill.register.versions import Version
 from kinemill.store import MANIFEST, Json, file_digest, read_json
 from kinemill.store.home import Home
 
-# From a stage to the one whose digest its manifest names, the newest first.
+# Each stage with the stage whose digest its manifest contains, newest first.
 _BACK = {"dataset": "episodes", "episodes": "recordings"}
 
 
 @dataclass(frozen=True)
 class Link:
-    """One outcome that a version stands on.
+    """One artifact in the provenance of a version.
 
     Attributes:
-        stage: that made it.
-        digest: by which the next one knows it.
-        folder: where it is; None if it is not in this home any more.
-        summary: what the stage said of it.
+        stage: the stage that built it.
+        digest: digest by which the next stage refers to it.
+        folder: its folder; None if it is no longer in this home.
+        summary: summary of the stage.
     """
 
     stage: str
@@ -62,7 +62,7 @@ def _link(home: Home, task: str, stage: str, digest: str) -> Link:
 
 
 def _folder(home: Home, task: str, stage: str, digest: str) -> Path | None:
-    """Return the folder of an outcome, by the digest of its manifest or of what it holds."""
+    """Return the folder of an artifact, by the digest of its manifest or of its content."""
     for manifest in (home.store / stage / task).glob(f"*/{MANIFEST}"):
         folder = manifest.parent
         if digest in (file_digest(manifest), read_json(folder / "summary.json").get("digest")):

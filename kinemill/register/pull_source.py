@@ -1,4 +1,4 @@
-"""Pulling from the registry of a home; what is done with it, `kinemill.runtime.download` says."""
+"""Sources for pulling a model from the registry of a home; see `kinemill.runtime.download`."""
 
 import shutil
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ __all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]
 class OfHome:
     """The registry of a home, or of a shared database; `which` is `@alias` or `:number`.
 
-    `@canary` is the champion, or the canary of the robot of that name.
+    `@canary` is the canary version if the robot is in its share, else the champion.
     """
 
     home: Home
@@ -36,7 +36,7 @@ class OfHome:
 
         try:
             if not is_registered(self.home, self.task):
-                raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
+                raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
             which = self.which
             if which == WHICH:
                 notes = notes_of(self.home, self.task)

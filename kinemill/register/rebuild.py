@@ -1,9 +1,9 @@
 """Rebuild the registry in MLflow from the store: versions, aliases and audit trail, as recorded.
 
-Versions keep their numbers, tags, runs and files. A database that can be read is repaired where it
-is, so runs and versions of other clients stay; one that cannot is replaced. The file as it was is
-kept beside it in either case. Runs that became no version are not in the store, and are lost with
-the database.
+Versions keep their numbers, tags, runs and files. A readable database is repaired in place, so runs
+and versions of other clients stay; an unreadable one is replaced. A copy of the old file is kept
+next to it in either case. Runs without a version are not in the store and are lost with the
+database.
 """
 
 import shutil
@@ -34,19 +34,20 @@ from kinemill.tracking.database import create_database
 
 
 def rebuild_registry(home: Home) -> Json:
-    """Make MLflow show what the store has recorded, for every task.
+    """Rebuild the registry in MLflow from the ledgers, for every task.
 
     Returns:
-        home, `kept` (the database file as it was, or null), and for each task its versions,
-        champion, and `unlike` (what MLflow showed that the store has not recorded).
+        home, `kept` (copy of the old database file, or null), and for each task its versions,
+        champion, and `unlike` (differences of MLflow from the ledger before the rebuild).
 
     Raises:
-        BadInput: the home is in use: its processes have the database open.
-        KinemillError: the store lacks what is needed.
+        BadInput: the home is in use: processes have the database open.
+        KinemillError: files are missing from the store.
     """
     tasks = ledger_tasks(home)
     if not tasks:
-        raise KinemillError(home.ledgers, "holds no ledger", fix="kinemill restore brings one back")
+        fix = "restore one with kinemill restore"
+        raise KinemillError(home.ledgers, "holds no ledger", fix=fix)
     with ExitStack() as held:
         held.enter_context(unused(home))
         for task in tasks:
@@ -54,7 +55,7 @@ def rebuild_registry(home: Home) -> Json:
         ledgers = [read_ledger(home, task) for task in tasks]
         kept = None if database() else _keep(home)
         tracking = open_tracking(home)
-        release(tracking)  # an alias that another client set may have to go
+        release(tracking)  # an alias that another client set may have to be deleted
         rebuilt = {ledger.task: _rebuild(tracking, ledger) for ledger in ledgers}
         protect(tracking)
         for task in tasks:
@@ -63,7 +64,7 @@ def rebuild_registry(home: Home) -> Json:
 
 
 def _keep(home: Home) -> Path | None:
-    """Copy a database that can be read, or move one away that cannot; return where it is."""
+    """Copy a readable database, or move an unreadable one away; return the path."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = home.root / f"mlflow.db.before-{stamp}"
     with lock(home, "mlflow"):
@@ -107,7 +108,7 @@ def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
 
 
 def _state(ledger: Ledger, shown: Shown) -> Change:
-    """Return the whole state of a task as one change of what MLflow shows."""
+    """Return the whole state of a task as one change."""
     unknown = shown.notes.keys() - ledger.notes.keys() - {tags.APPLIED}
     aliases: dict[str, int | None] = dict(ledger.aliases)
     stray = [one for one in (CHAMPION, CHALLENGER) if one in shown.aliases.keys() - aliases.keys()]
@@ -120,7 +121,7 @@ def _state(ledger: Ledger, shown: Shown) -> Change:
 
 
 def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
-    """Delete tags under our names that the store has not recorded."""
+    """Delete kinemill's tags that are not in the ledger."""
     shown = read_tables(tracking.home, ledger.task)
     for number, entry in ledger.versions.items():
         for name in shown.versions[number].own_tags.keys() - entry.tags.keys():
@@ -128,7 +129,7 @@ def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
 
 
 def _restore_files(tracking: Tracking, ledger: Ledger, number: int) -> None:
-    """Upload the files of a version again if MLflow's copy of them is gone."""
+    """Upload the files of a version again if MLflow's copy is missing."""
     entry = ledger.versions[number]
     model = entry.source.removeprefix("models:/")
     if tracking.client.list_logged_model_artifacts(model):
@@ -138,7 +139,7 @@ def _restore_files(tracking: Tracking, ledger: Ledger, number: int) -> None:
         bundle = open_ref(tracking.home, ref)
         check_bundle(bundle, entry.tags[tags.SUMS])
     except (KeyError, CorruptArtifact):
-        return  # `pull` and `load` say what is missing
+        return  # `pull` and `load` report the missing files
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
         save(bundle, folder, entry.run_id, model)

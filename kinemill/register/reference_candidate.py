@@ -4,10 +4,10 @@ The gate compares a trained model with the references on test episodes. Where it
 because a reference is as good or better, the strongest reference that can be exported goes through
 export, verification and the same gate. Both become versions, so nothing is hidden.
 
-Validation does not decide between the two. It is often the end of recordings that both were fitted
-to, and there a flexible fit looks better than on a recording of its own: the two models of
-`tasks/double_pendulum.yaml` have a ratio of errors of 1.97 on such ends, and of 0.43 to 1.33 on
-each of five recordings that were left out.
+The validation split does not decide between the two. It is often the end of recordings that both
+were fitted to, where a flexible model has a smaller error than on an unseen recording: the ratio of
+errors of the two models of `tasks/double_pendulum.yaml` is 1.97 on such ends, and 0.43 to 1.33 on
+five recordings that were left out.
 """
 
 import json
@@ -25,7 +25,7 @@ from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter, Progress
 
 TRAINED = "trained"
-_PUBLISHED = 1  # version of how a reference is published as a model
+_PUBLISHED = 1  # code version of publishing a reference as a model
 _RULES = ("beats", "interval", "no_worse")  # that compare with references
 
 
@@ -35,7 +35,7 @@ class Candidate:
 
     Attributes:
         name: `trained`, or the name of the reference.
-        produced: the outcomes that it was registered from.
+        produced: the artifacts that it was registered from.
         registration: its version and decision.
     """
 
@@ -60,12 +60,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a run registered.
+    """The versions that a run registered.
 
     Attributes:
         trained: the trained model.
-        reference: the best reference; None: it was not offered to the gate.
-        why: why the reference was offered, or was not.
+        reference: the best reference; None if it was not a candidate.
+        why: why the reference was or was not a candidate.
     """
 
     trained: Candidate
@@ -74,11 +74,11 @@ class Candidates:
 
     @property
     def result(self) -> Candidate:
-        """The one that the run ends with: the reference if it became champion in this run."""
+        """The result of the run: the reference if it became champion in this run."""
         found = self.reference
         if found is None or not found.is_champion:
             return self.trained
-        # A reference that was champion before this training is the one that won against it.
+        # A reference that was champion before this training is the opponent that won.
         newer = found.registration.version > self.trained.registration.version
         return found if newer else self.trained
 
@@ -101,15 +101,15 @@ def register_candidates(
     evidence: Measurements | None = None,
     progress: Progress | None = None,
 ) -> Candidates:
-    """Register the trained model, and the best reference where the gate prefers a reference.
+    """Register the trained model, and the best reference if the gate found a reference better.
 
     Args:
         task: its `promote` part holds the rules.
         home: where the registry is.
-        produced: outcomes of the trained model.
-        references: see `kinemill.verify.references`; None where there are none, as for policies.
-        evidence: of the gate; default: the test split.
-        progress: told about the second candidate, and passed to its verification.
+        produced: artifacts of the trained model.
+        references: see `kinemill.verify.references`; None if there are none, as for policies.
+        evidence: measurements for the gate; default: the test split.
+        progress: receives a message about the second candidate and the progress of verification.
 
     Raises:
         Blocked: the files of the reference cannot be exported or run.
@@ -134,7 +134,7 @@ def register_candidates(
 def lost_to_references(registration: Registration) -> list[str]:
     """Return the failed rules that compare with a reference; none unless the gate refused.
 
-    Rules that fail only for want of test data are not counted: the reference lacks it, too.
+    Rules that failed only because of too little test data do not count: the reference has no more.
     """
     if registration.summary["decision"] != "refused":
         return []
@@ -153,26 +153,27 @@ def _why_none(registration: Registration) -> str:
 
 
 def why_no_reference(task: Task) -> str:
-    """Return why no reference can take the place of this task's model; "" where one can."""
+    """Return why a reference cannot replace this task's model; "" if it can."""
     learn: Any = task.learn
     if not task.promote.allow_reference:
         return "promote.allow_reference is false"
-    asked = {
+    unsupported = {
         f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
         f"learn.loss: {learn.loss}": learn.loss == "gaussian",
         f"learn.robots: {learn.robots}": learn.robots != "none",
     }
-    return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
+    named = [what for what, is_set in unsupported.items() if is_set]
+    return ", ".join(f"a reference does not support {what}" for what in named)
 
 
 def exportable(home: Home, references: ArtifactRef) -> str | None:
-    """Return the stable reference with the smallest validation error that is a model, if any."""
+    """Return the stable, exportable reference with the smallest validation error, if any."""
     from kinemill.verify.references import load_references  # imports torch
 
     errors = {
-        name: item.lasting.nrmse
+        name: item.stable_member.nrmse
         for name, item in load_references(home, references).items.items()
-        if item.lasting is not None and item.folder is not None
+        if item.stable_member is not None and item.folder is not None
     }
     return min(errors, key=lambda name: errors[name], default=None)
 
@@ -200,15 +201,15 @@ def publish_reference(
     """Publish a reference like a trained model; its description names it.
 
     Raises:
-        ValueError: it cannot be a model, see `exportable`.
+        ValueError: it cannot be exported, see `exportable`.
     """
     from kinemill.train import load_model
     from kinemill.train.warm_start import DESCRIPTION, WEIGHTS
     from kinemill.verify.references import load_references
 
     item = load_references(home, references).items[name]
-    source, lasting = item.folder, item.lasting
-    if source is None or lasting is None:
+    source, stable = item.folder, item.stable_member
+    if source is None or stable is None:
         raise ValueError(f"{name} cannot be exported")
     digests = {file: file_digest(source / file) for file in (DESCRIPTION, WEIGHTS)}
 
@@ -220,7 +221,7 @@ def publish_reference(
             "reference": name,
             "parameters": sum(value.numel() for value in load_model(folder).parameters()),
             "watched": "validation/nrmse",
-            "best": lasting.nrmse,
+            "best": stable.nrmse,
         }
 
     inputs = {

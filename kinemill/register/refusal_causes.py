@@ -1,7 +1,7 @@
-"""Causes of a refusal in order: what has to be fixed first, and what only follows from it.
+"""Causes of a refusal, ordered: root causes first, then the lines that follow from them.
 
-A model that diverges also fails parity, the comparison with every reference and the repetition of
-its error, but only one of these lines names what to fix.
+A model that diverges also fails parity, all comparisons with references and the repeated
+measurement, but only one of these lines names what to fix.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from kinemill.register.rules import is_of
 from kinemill.store import Json
 
-# Fundamental causes first: a file that does not work, data that prove nothing, a model that is
-# worse, then what a working and better model may still lack.
+# Root causes first: files that do not work, too little data, a worse model, then the remaining
+# rules.
 RANK = (
     "precision",
     "parity",
@@ -33,9 +33,9 @@ RANK = (
 )
 _DIVERGED = ("finite errors", "finite returns", "finite")  # checks of verification
 _EXPORTED = ("precision", "parity")
-# What fails because predictions are not finite.
+# Rules that fail if predictions are not finite.
 _DIVERGENCE = (*_EXPORTED, "measured", "stability", "no_worse", "beats", "interval", "channels")
-# A model that is significantly worse than a reference cannot be better than it by the margin.
+# A model that is significantly worse than a reference cannot be better by the margin.
 _STRONGER = (("no_worse", "beats"), ("no_worse", "interval"), ("beats", "interval"))
 
 
@@ -45,7 +45,7 @@ class Cause:
 
     Attributes:
         line: the line (`rule`, `passed`, `found`, `wanted`).
-        follows: the rule line that explains it; None for a cause of its own.
+        follows: the failed line that explains it; None for a root cause.
     """
 
     line: Json
@@ -58,14 +58,14 @@ class Cause:
 
 
 def ranked(gate: Sequence[Json]) -> list[Cause]:
-    """Return the lines that failed: causes of their own first, by `RANK`, then what follows."""
+    """Return the failed lines: root causes first, by `RANK`, then those that follow from them."""
     failed = sorted((line for line in gate if not line["passed"]), key=_place)
     found = [Cause(line, _explained_by(line, failed)) for line in failed]
     return sorted(found, key=lambda cause: cause.follows is not None)
 
 
 def is_diverged(gate: Sequence[Json]) -> bool:
-    """Tell whether the gate found predictions that are not finite."""
+    """Return whether the gate found non-finite predictions."""
     return any(
         (is_of("verified", line["rule"]) and _checks(line) & set(_DIVERGED))
         or (is_of("measured", line["rule"]) and str(line["found"]).startswith("not finite"))
@@ -79,7 +79,7 @@ def _place(line: Json) -> int:
 
 
 def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
-    """Return the failed line that explains this one; None if it is a cause of its own."""
+    """Return the failed line that explains this one; None for a root cause."""
     rules, rule = [str(other["rule"]) for other in failed], str(line["rule"])
     if is_diverged(failed):
         first = "verified" if "verified" in rules else "measured"
@@ -90,10 +90,10 @@ def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
 
 
 def _roots(line: Json) -> list[str]:
-    """Return the lines that would explain this one, the strongest first."""
+    """Return the lines that would explain this one, strongest first."""
     rule = str(line["rule"])
     if line.get("undecided") and rule != "evidence":
-        return ["evidence"]  # there is no interval for want of test data
+        return ["evidence"]  # too little test data for an interval
     if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
         return list(_EXPORTED)
     return [
@@ -102,5 +102,5 @@ def _roots(line: Json) -> list[str]:
 
 
 def _checks(line: Json) -> set[str]:
-    """Return the checks that a line `verified` names as failed."""
+    """Return the failed checks that a `verified` line lists."""
     return set(str(line["found"]).removeprefix("failed: ").split(", "))

@@ -1,9 +1,9 @@
-"""From a verified bundle to a version with a decision, safe to kill anywhere in between.
+"""Register a verified bundle as a version with a decision; safe to kill at any point.
 
-The order makes it safe. The version appears in MLflow with its key, all its files and tags. Then
-the ledger records it. Then the gate evaluates it, and one record holds the whole decision. A run
-that finds a version with the key but without a decision resumes there. All of it happens under a
-file lock of the task.
+The order makes it safe: 1. the version is created in MLflow with its key, files and tags; 2. the
+ledger records it; 3. the gate evaluates it, and one record holds the whole decision. A run that
+finds a version with the key but without a decision resumes at step 3. A file lock of the task is
+held.
 """
 
 import json
@@ -42,15 +42,15 @@ Status = Literal["done", "refused", "unchanged"]
 
 @dataclass(frozen=True)
 class Produced:
-    """What the chain made, and from what: all that a version is traced back to.
+    """Artifacts of a pipeline run: the provenance of a version.
 
     Attributes:
-        verification: of the exported model.
+        verification: verification of the exported model.
         onnx_model: the exported model.
         model: the trained model, or a reference published as one.
-        dataset: or the card of the environment.
+        dataset: the dataset, or the card of the environment.
         trained: the model trained in the same run, where `model` is a reference.
-        run_id: the MLflow run that trained the model; None looks for it, or starts one of its own.
+        run_id: MLflow run of the training; None: find it, or create a new run.
     """
 
     verification: ArtifactRef
@@ -63,19 +63,18 @@ class Produced:
 
 @dataclass(frozen=True)
 class Registration:
-    """What came of registering.
+    """Result of a registration.
 
     Attributes:
         version: number of the version in the registry.
-        alias: the alias it has now: champion, challenger or none.
-        status: `done` when it became champion, `refused` when the gate refused it, `unchanged`
-            when it had its decision before; then nothing was made. One that waits for approval
-            is refused until then.
+        alias: its current alias: champion, challenger or none.
+        status: `done` if it became champion, `refused` if the gate refused it or it waits for
+            approval, `unchanged` if it was decided before.
         gate: verdicts as JSON objects: rule, passed, found, wanted.
-        run_id: the run it came from.
-        report: the report with the verdict in it, relative to the home.
-        summary: decision, provisional (why), headline (first line), nrmse, bundle (relative to the
-            home), MLflow's logged model, previous champion.
+        run_id: the MLflow run of the training.
+        report: the report with the decision, relative to the home.
+        summary: decision, provisional (why), headline, nrmse, bundle (relative to the home),
+            MLflow's logged model, previous champion.
     """
 
     version: int
@@ -97,7 +96,7 @@ class Registration:
 
 
 def registration_key(task: Task, produced: Produced) -> str:
-    """Return the digest of what is registered and under which rules: never of the champion."""
+    """Return the cache key: digest of the artifacts and rules, without the champion."""
     return digest(
         {
             "verification": produced.verification.digest,
@@ -115,14 +114,14 @@ def register(
     commit: str | None = None,
     evidence: Measurements | None = None,
 ) -> Registration:
-    """Register a verified model as challenger and let the gate decide whether it is champion.
+    """Register a verified model as challenger and let the gate decide about promotion.
 
     Args:
         task: with the rules of the gate.
         home: where the registry lives.
-        produced: references of the stages before.
-        commit: which code this is; default: what `kinemill.store.provenance` says.
-        evidence: what the gate looks at itself; default the test split of the dataset, or trials in
+        produced: artifacts of the previous stages.
+        commit: commit of the code; default: from `kinemill.store.provenance`.
+        evidence: measurements for the gate; default: the test split of the dataset, or trials in
             the environment.
 
     Returns:
@@ -154,7 +153,7 @@ def register(
 
 
 def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactRef) -> None:
-    """Write a new version to the ledger, unless it is there, with its task and rows in MLflow."""
+    """Record a new version in the ledger, with its task and MLflow rows, unless recorded."""
     home, number = tracking.home, version.number
     _link(tracking, version, dataset)
     known = read_ledger(home, task.name)
@@ -193,9 +192,9 @@ def _registration(version: Version, status: Status) -> Registration:
 
 
 def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -> Version | None:
-    """Return the version with this key, recorded or left by a process that died before that.
+    """Return the version with this key, recorded, or left unrecorded by a process that died.
 
-    Another MLflow client may have made one with the same key: it counts only with the same tags.
+    A version of another MLflow client with the same key counts only with the same tags.
     """
     recorded = read_ledger(tracking.home, task).versions
     for found in versions_of(tracking.home, task):
@@ -206,7 +205,7 @@ def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -
 
 
 def _run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
-    """Return the run that trained the model, as an earlier registration tagged it, or a new one."""
+    """Return the run that trained the model, as tagged by an earlier registration, or a new run."""
     trained = tracking.client.search_runs(
         [tracking.experiment(task.name)],
         f"tags.`{tags.MODEL}` = '{produced.model.digest}'",
@@ -223,7 +222,7 @@ def _tags(
     task: Task, home: Home, produced: Produced, bundle: Artifact, commit: str | None
 ) -> dict[str, str]:
     verification = read_json(open_ref(home, bundle.ref) / "verification.json")
-    metrics = verification.get("metrics", {})  # what is missing there, the gate refuses
+    metrics = verification.get("metrics", {})  # the gate refuses missing metrics
     start = summary_of(home, produced.model).get("started_from")
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
@@ -239,7 +238,7 @@ def _tags(
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
-        **({tags.PERFORMANCE: told} if (told := performance(verification)) else {}),
+        **({tags.PERFORMANCE: text} if (text := performance(verification)) else {}),
         tags.METRICS: json.dumps(
             {name: metrics.get(name, {}) for name in ("test", "nrmse")}
             | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}
@@ -248,7 +247,7 @@ def _tags(
 
 
 def _reference(home: Home, produced: Produced) -> dict[str, str]:
-    """Return the tags of a reference: its name, and the model that was trained in the same run."""
+    """Return the tags of a reference: its name, and the model trained in the same run."""
     if produced.trained is None:
         return {}
     return {
@@ -259,14 +258,14 @@ def _reference(home: Home, produced: Produced) -> dict[str, str]:
 
 
 def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
-    """Write on the run what it learned from and became, and on the model that it is registered."""
+    """Log dataset and version on the run, and the registration on the logged model."""
     client, run_id = tracking.client, version.run_id
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
     client.set_tag(run_id, tags.VERSION, version.name)
-    told = version.tags.get(tags.PERFORMANCE)
-    if told and tags.NOTE not in client.get_run(run_id).data.tags:  # what a user wrote stays
-        client.set_tag(run_id, tags.NOTE, told)
+    text = version.tags.get(tags.PERFORMANCE)
+    if text and tags.NOTE not in client.get_run(run_id).data.tags:  # keep a user's description
+        client.set_tag(run_id, tags.NOTE, text)
     registered = [{"name": version.task, "version": str(version.number)}]
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}

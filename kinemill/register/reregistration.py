@@ -1,8 +1,7 @@
-"""A model that comes again under another key, verified anew by a newer kinemill, to the same end.
+"""Detect a model that was already decided on, verified again by a newer kinemill.
 
-The key of a version holds the digest of its verification, and a kinemill that verifies more gives
-that another digest. If the files are the same, the data, what the task asks, and what came of it,
-there is nothing to decide again.
+The key of a version contains the digest of its verification, which changes when a newer kinemill
+checks more. If files, data, task rules and results are the same, the decision stands.
 """
 
 import math
@@ -21,11 +20,11 @@ from kinemill.task import Task
 from kinemill.tracking import Tracking
 
 _ON_PAPER = ("verified", "parity", "precision", "latency", "stability")
-_VERDICTS = ("verification.json", "report.html", "cases.npz", SUMS)  # not of the model itself
+_VERDICTS = ("verification.json", "report.html", "cases.npz", SUMS)  # not part of the model
 
 
 def wishes(task: Task) -> str:
-    """Return the digest of what a task asks of a challenger, defaults of this version left out."""
+    """Return the digest of a task's rules for challengers, without default values."""
     parts = {"promote": task.promote, "verify": task.verify}
     return digest(
         {
@@ -38,13 +37,13 @@ def wishes(task: Task) -> str:
 def decided_before(
     tracking: Tracking, task: Task, stamped: Mapping[str, str], folder: Path
 ) -> Version | None:
-    """Return the version with the same files, data, wishes and verdict, if one was decided on.
+    """Return the decided version with the same files, data, rules and results, if any.
 
     Args:
         tracking: the registry.
-        task: with its wishes.
-        stamped: what the new version would carry.
-        folder: its bundle.
+        task: the task with its rules.
+        stamped: tags of the new version.
+        folder: bundle of the new version.
     """
     for version in versions_of(tracking.home, task.name):
         same = all(version.tags.get(tag) == stamped[tag] for tag in (tags.MODEL, tags.DATASET))
@@ -52,7 +51,7 @@ def decided_before(
             try:
                 before = bundle_folder(tracking.home, version)
             except (BadInput, CorruptArtifact):
-                continue  # it has no files any more that could be the same
+                continue  # its files were deleted
             documents = (read_json(one / "verification.json") for one in (before, folder))
             if _same_files(before, folder) and same_end(task, *documents):
                 return version
@@ -68,7 +67,7 @@ def _same_files(before: Path, now: Path) -> bool:
 
 
 def same_end(task: Task, old: Json, new: Json) -> bool:
-    """Tell whether two verifications of the same files found the same, but for rounding."""
+    """Return whether two verifications of the same files are equal except for rounding."""
     return (
         _verdicts(task, old) == _verdicts(task, new)
         and _count(old) == _count(new)
@@ -78,9 +77,9 @@ def same_end(task: Task, old: Json, new: Json) -> bool:
 
 
 def _verdicts(task: Task, document: Json) -> dict[str, bool]:
-    """Return how a document fares with the rules that look at nothing else."""
-    contest = GateInputs(task, document)
-    return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](contest)}
+    """Return the verdicts of the rules that use only the verification document."""
+    inputs = GateInputs(task, document)
+    return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](inputs)}
 
 
 def _count(document: Json) -> Any:
@@ -92,7 +91,7 @@ def _gates(document: Json) -> dict[str, bool]:
 
 
 def _near(old: Any, new: Any) -> bool:
-    """Tell whether all that one document says, another one says too; it may say more."""
+    """Return whether a document contains all values of another; it may contain more."""
     if isinstance(old, dict):
         return isinstance(new, dict) and all(
             name in new and _near(value, new[name]) for name, value in old.items()

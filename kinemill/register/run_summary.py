@@ -1,4 +1,4 @@
-"""The `run` document: what one run of the chain came to, in the form that commands print."""
+"""The `run` document: the result of one pipeline run, as commands print it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,24 +8,24 @@ from kinemill.store import Json
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.headline import headline
 
-_METRICS = ("test", "nrmse", "return", "success")  # the last two of policies
+_METRICS = ("test", "nrmse", "return", "success")  # the last two for policies
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the stages of one run reported; None for stages that were not reached.
+    """Results of the stages of one run; None for stages that were not reached.
 
     Attributes:
         task: name of the task.
-        known: files of the ingest that brought nothing new.
+        known: number of ingested files without new data.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
         verification: content of `verification.json`.
         selection: see `kinemill.register.reference_candidate.Candidates.to_json`.
         registration: a `Registration` as JSON.
-        report: path of the report with the verdict.
+        report: path of the report with the decision.
         seconds: wall time by stage, s.
-        warnings: what a user should know about the dataset.
+        warnings: warnings about the dataset.
     """
 
     task: str
@@ -63,7 +63,7 @@ def run_document(facts: RunFacts) -> Json:
 
 
 def _headline(facts: RunFacts) -> str:
-    """Return the first line about the model; empty if none was verified."""
+    """Return the headline of the model; empty if none was verified."""
     if facts.registration:
         return facts.registration["summary"].get("headline", "")
     return headline(facts.verification).text if facts.verification else ""
@@ -79,17 +79,17 @@ def _episodes(facts: RunFacts) -> Json:
 
 
 def _metrics(verification: Json | None, registered: Json) -> Json:
-    """Return errors; of policies tried in an environment what they bring, by who brings it.
+    """Return the errors, or for policies in an environment the returns, by name of the model.
 
-    The champion is the one that the gate found, tried from the same starts; null without one.
+    The champion's value is the one that the gate measured; null without a champion.
     """
     if verification is None:
         return {"test": {}, "nrmse": {}}
-    metrics, theirs = verification["metrics"], registered.get("champion", {})
+    metrics, other = verification["metrics"], registered.get("champion", {})
     found = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
     for what in (RETURN, SUCCESS):
         if what in metrics:
-            found[what] = {**metrics[what], "champion": theirs.get(what)}
+            found[what] = {**metrics[what], "champion": other.get(what)}
     return found
 
 

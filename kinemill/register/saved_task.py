@@ -1,7 +1,7 @@
-"""The task that a version was made with, overrides included: what it is evaluated with later.
+"""The task that a version was made with, overrides included, for later evaluations.
 
 The task file may have changed since, or the version was made with `--set`. So the whole task is
-kept with the version, in `store/registry/TASK/tasks/`, and checked against the digest in its tags.
+stored in `store/registry/TASK/tasks/` and checked against the digest in the version's tags.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.ledger import is_there, ledger_folder, publish
+from kinemill.register.ledger import has_file, ledger_folder, publish
 from kinemill.register.versions import Version
 from kinemill.store import Json, digest, read_json
 from kinemill.store.formats import Format
@@ -22,32 +22,32 @@ FORMAT = Format("recorded task", 1)
 
 
 def task_content(task: Task) -> Json:
-    """Return all keys of a task, as they are kept and as its digest is taken."""
+    """Return all keys of a task, as they are stored and hashed."""
     return task.model_dump(mode="json", by_alias=True)
 
 
 def save_task(home: Home, task: Task, number: int) -> None:
-    """Write the task that a version was made with to the store."""
+    """Write the task of a version to the store."""
     publish(home, _file(home, task.name, number), FORMAT.stamp(task_content(task)))
 
 
 def task_of(
     home: Home, task: Task, version: Version, overrides: Mapping[str, Any] | None = None
 ) -> Task:
-    """Return the task that a version was made with; of a version of other clients the one given.
+    """Return the task that a version was made with; for versions of other clients `task`.
 
     Args:
         home: where the store lives.
-        task: as the task file has it now.
-        version: of the task.
+        task: the current task file.
+        version: a version of the task.
         overrides: dotted key to value, on top of the recorded task.
 
     Raises:
         CorruptArtifact: the recorded task is damaged.
-        TaskError: an override does not fit, or a file that the task names is gone.
+        TaskError: an override is invalid, or a file that the task names is missing.
     """
     path = _file(home, task.name, version.number)
-    if not is_there(home, path):
+    if not has_file(home, path):
         return load_task(task.path, overrides) if task.path and overrides else task
     content = FORMAT.open(path, read_json(path))
     if digest(content) != version.tags.get(tags.TASK):
@@ -59,10 +59,10 @@ def task_of(
 
 
 def reading_task(recorded: Task, task: Task) -> Task:
-    """Return the recorded task of a version, able to read logs if the task file of today is.
+    """Return the recorded task of a version, with channels of the current task file if needed.
 
-    A policy that learned in its environment alone was made without channels. When the task file
-    declares some since, they say how logs are read.
+    A policy that was trained in an environment only has no channels. If the task file declares
+    channels now, they are used to read logs.
     """
     if recorded.channels or not task.channels:
         return recorded

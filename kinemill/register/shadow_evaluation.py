@@ -1,8 +1,8 @@
-"""Shadow evaluation: champion and challenger on new logs, and which would have been right.
+"""Shadow evaluation: measure champion and challenger on logs as they arrive.
 
-Each new log is measured once for the pair, on the same windows, as `kinemill evaluate` does; what
-came of it is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either of them
-learned from, or was judged on before, say nothing new: they are noted as `seen`, and not counted.
+Each new log is measured once for the pair, on the same windows, as `kinemill evaluate` does. The
+result is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either model was
+trained or evaluated on are recorded as `seen` and not counted.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.files import scan
-from kinemill.register.champion import Reigning
+from kinemill.register.champion import LoadedChampion
 from kinemill.register.consistency import open_registry
 from kinemill.register.gate import differences
 from kinemill.register.saved_task import reading_task, task_of
@@ -38,13 +38,13 @@ RIGHT = (CHAMPION, CHALLENGER, "neither")
 
 @dataclass(frozen=True)
 class Shadow:
-    """A champion, and the one that runs in its shadow.
+    """A champion and the challenger in its shadow.
 
     Attributes:
-        task: how logs are read, over which horizon models are asked.
-        home: where the registry lives, and the record is kept.
-        champion: the one.
-        challenger: the other.
+        task: sets the log format and the horizon.
+        home: where the registry and the record are.
+        champion: the champion.
+        challenger: the version to compare.
     """
 
     task: Task
@@ -59,15 +59,15 @@ class Shadow:
         return self.home.root / "shadow" / self.task.name / name
 
     def look(self, folder: Path) -> Iterator[Json]:
-        """Measure both on every log in `folder` that is not in the record yet; yield its line.
+        """Measure both on every log in `folder` that is not yet recorded; yield its line.
 
-        A log from which nothing is accepted, or nothing long enough, is noted with `why`.
+        A log without an accepted episode of sufficient length is recorded with `why`.
         """
         with lock(self.home, f"shadow-{self.task.name}"):
             known = {line["recording"] for line in self.lines()}
             for sight in scan(self.task, folder).logs:
                 if time.time() - sight.path.stat().st_mtime < self.task.ingest.settle:
-                    continue  # still being written; the next look takes it
+                    continue  # still being written; the next scan reads it
                 hash_ = file_digest(sight.path)
                 if hash_ not in known:
                     known.add(hash_)
@@ -76,7 +76,7 @@ class Shadow:
                     yield line
 
     def lines(self) -> list[Json]:
-        """Return what was recorded so far; a line that a kill cut is left out."""
+        """Return the recorded lines; a line that a kill truncated is skipped."""
         if not self.record.is_file():
             return []
         found = list[Json]()
@@ -88,7 +88,7 @@ class Shadow:
         return found
 
     def summary(self) -> Json:
-        """Count who was right, over the logs that neither had seen."""
+        """Count the wins of each, over the logs that neither had seen."""
         counted = [line for line in self.lines() if line.get("right")]
         ratios = [line["ratio"] for line in counted if line["ratio"] is not None]
         return {
@@ -105,7 +105,7 @@ class Shadow:
     def _line(self, name: str, path: Path, hash_: str) -> Json:
         about: Json = {"recording": hash_, "name": name, "at": now(), "right": None}
         if hash_ in self._seen:
-            return about | {"why": "seen: one of them learned from it, or was judged on it"}
+            return about | {"why": "seen: one of them was trained or evaluated on it"}
         try:
             read = read_logs(self.task, self.home, path)
             errors = {who: self._errors(model, read) for who, model in self.models.items()}
@@ -124,7 +124,7 @@ class Shadow:
         }
 
     def _errors(self, model: Any, logs: Logs) -> Errors:
-        """Return errors of predictions; of a policy how far its actions differ from the logs."""
+        """Return the prediction errors, or for policies the errors of actions."""
         if isinstance(model, Policy):
             from kinemill.verify.policies.evaluation import action_errors
 
@@ -133,7 +133,7 @@ class Shadow:
         return evaluate(model, logs.rows, SPLIT, wanted.horizon, wanted.stride, history=history)
 
     def _append(self, line: Json) -> None:
-        """Append one line, whole, after whatever a kill may have cut."""
+        """Append one line; start on a new line if a kill truncated the last one."""
         self.record.parent.mkdir(parents=True, exist_ok=True)
         with self.record.open("a+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -148,7 +148,7 @@ class Shadow:
 
     @cached_property
     def models(self) -> dict[str, Any]:
-        """Both, loaded, by alias."""
+        """Both models, loaded, by alias."""
         tracking = open_tracking(self.home)
         both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
@@ -162,18 +162,18 @@ class Shadow:
 
     @cached_property
     def _seen(self) -> frozenset[str]:
-        """Return the recordings that either of them learned from or was judged on."""
+        """Return the recordings that either model was trained or evaluated on."""
         seen = frozenset[str]()
         for version in (self.champion, self.challenger):
             try:
-                seen |= Reigning(self.home, version, Path()).used()
+                seen |= LoadedChampion(self.home, version, Path()).used()
             except (BadInput, CorruptArtifact):
-                continue  # its dataset is gone: what it saw is not known any more
+                continue  # its dataset was deleted, so its recordings are unknown
         return seen
 
 
 def _right(champion: float, challenger: float) -> str:
-    """Say whose error is smaller; what is not finite is never right."""
+    """Return which error is smaller; a non-finite error never wins."""
     if champion < challenger or (np.isfinite(champion) and not np.isfinite(challenger)):
         return CHAMPION
     if challenger < champion or (np.isfinite(challenger) and not np.isfinite(champion)):
@@ -187,17 +187,17 @@ def shadow(
     which: str = f"@{CHALLENGER}",
     overrides: Mapping[str, Any] | None = None,
 ) -> Shadow:
-    """Put a version into the shadow of the champion.
+    """Return the shadow evaluation of a version next to the champion.
 
     Args:
-        task: whose versions they are. The task that the champion was made with says how logs are
-            read, and over which horizon models are evaluated.
+        task: the task. The recorded task of the champion sets the log format and the horizon.
         home: where the registry lives.
         overrides: dotted key to value, on top of that task.
         which: `@alias` or `:number` of the challenger.
 
     Raises:
-        BadInput: there is no champion, no such version, they are one, or see other channels.
+        BadInput: there is no champion or no such version, both are the same version, or their
+            channels differ.
     """
     tracking = open_registry(home, task.name)
     champion = find_version(tracking.home, task.name, f"@{CHAMPION}")
@@ -209,5 +209,7 @@ def shadow(
     interfaces = [model.interface for model in found.models.values()]
     differs = [line for line in differences(*interfaces) if not line.startswith("history ")]
     if differs:
-        raise BadInput(challenger.name, f"cannot run beside the champion: {'; '.join(differs)}")
+        raise BadInput(
+            challenger.name, f"cannot be compared with the champion: {'; '.join(differs)}"
+        )
     return found

@@ -1,4 +1,4 @@
-"""Having a process of its own load a bundle and answer, as a robot's does."""
+"""Smoke test: a fresh process loads a bundle and predicts, as a robot would."""
 
 import tempfile
 from collections.abc import Mapping
@@ -26,49 +26,49 @@ np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
 """
 
 
-def ask(code: str, folder: Path, given: Mapping[str, Any], patience: float) -> tuple[Any, str]:
-    """Have a fresh process run code on a bundle and arrays, and return what it answered.
+def ask(code: str, folder: Path, given: Mapping[str, Any], timeout: float) -> tuple[Any, str]:
+    """Run code on a bundle and arrays in a fresh process, and return the result.
 
     Args:
-        code: Python that is given the folder, a file with arrays, and where its array goes.
+        code: Python; its arguments are the folder, the input file and the output file.
         folder: of the bundle.
         given: arrays by name.
-        patience: s that it may take.
+        timeout: s.
 
     Returns:
-        The array and nothing; or None, and why there is none.
+        The array and an empty text; or None and the reason.
     """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
         asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
         np.savez(asked, allow_pickle=False, **given)
-        done = run_python(["-c", code, str(folder), str(asked), str(answered)], patience)
+        done = run_python(["-c", code, str(folder), str(asked), str(answered)], timeout)
         if done is None:
-            return None, f"gave no answer within {patience:g} s"
+            return None, f"gave no answer within {timeout:g} s"
         if done.returncode or not answered.is_file():
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
             return None, f"ended with code {done.returncode}: {last}"
         return np.load(answered, allow_pickle=False), ""
 
 
-def serve_policy(folder: Path, patience: float) -> tuple[bool, str]:
-    """Have a fresh process load the policy in `folder` and act for some steps.
+def serve_policy(folder: Path, timeout: float) -> tuple[bool, str]:
+    """Load the policy in `folder` in a fresh process and run it for some steps.
 
-    It answers well if every number is finite and the one that this process gets.
+    The test passes if every number is finite and equal to the result in this process.
     """
     from kinemill.export.policy_cases import drawn  # which imports torch
 
     policy = load(folder / POLICY)
     given = drawn(policy.interface, cases=2)
     steps = {name: part[0] for name, part in given.items()}
-    found, told = ask(_ACT, folder, steps, patience)
+    found, text = ask(_ACT, folder, steps, timeout)
     if found is None:
-        return False, told
+        return False, text
     policy.reset(seed=0)
     acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(found))]
     expected = np.array(acts, dtype=float).reshape(len(found), -1)
     if not np.isfinite(found).all():
-        return False, "answers with what is not finite"
+        return False, "returns non-finite values"
     allowed = 1e-5 * max(1.0, float(np.abs(expected).max()))
     if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
-        return False, "answers otherwise than in this process"
+        return False, "returns other values than in this process"
     return True, f"acted for {len(found)} steps"

@@ -1,4 +1,4 @@
-"""The page of a task: its champion, and how the error of its versions went over time."""
+"""HTML page of a task: its champion, and the error of its versions over time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -26,8 +26,8 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
 
     Args:
         task: its name.
-        versions: the newest first.
-        address: of a version's page.
+        versions: newest first.
+        address: returns the URL of a version's page.
     """
     sections = [
         f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>',
@@ -41,7 +41,7 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
 
 
 def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], str]) -> str:
-    """Return the page that lists the tasks, each with its champion."""
+    """Return the page that lists the tasks with their champions."""
     rows = [
         [
             f'<a href="{escape(address(task))}">{name_of(task)}</a>',
@@ -68,7 +68,7 @@ def _of(version: Version | None) -> str:
 
 
 def _nrmse(version: Version, who: str = "model") -> float | None:
-    """Return the error, or of a policy that was tried in its environment the return."""
+    """Return the error, or the return for a policy with trials in its environment."""
     value = version.metrics.get(_what(version), {}).get(who)
     return float(value) if isinstance(value, int | float) else None
 
@@ -87,7 +87,7 @@ def _error(version: Version | None) -> str:
 
 
 def _first(versions: Sequence[Version]) -> str:
-    """Return the first line: the champion, or the newest version where there is none."""
+    """Return the lead: the champion, or the newest version if there is none."""
     shown = _champion(versions) or next(iter(versions), None)
     return lead_section(headline_of(shown)) if shown else ""
 
@@ -95,13 +95,13 @@ def _first(versions: Sequence[Version]) -> str:
 def _lead(versions: Sequence[Version]) -> str:
     champion = _champion(versions)
     if champion is None:
-        return "No version is champion yet: none passed the gate."
+        return "No version has passed the gate yet, so there is no champion."
     refused = sum(1 for one in versions if one.decision == "refused")
     more = f"; the gate refused {refused} of {len(versions)} versions" if refused else ""
-    told = f"<b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
+    text = f"<b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
     if champion.provisional:
-        return f"Robots load {told} It is provisional: {escape(champion.provisional)}."
-    return f"Robots load {told}"
+        return f"Robots load {text} It is provisional: {escape(champion.provisional)}."
+    return f"Robots load {text}"
 
 
 def _cards(versions: Sequence[Version]) -> str:
@@ -115,18 +115,18 @@ def _cards(versions: Sequence[Version]) -> str:
 
 
 def _good(champion: Version | None) -> str:
-    """Return the card that says how good the champion is."""
+    """Return the card with the champion's error or return."""
     if _what(champion) == RETURN:
-        return card("What it brings, return", _error(champion), "", "in its own trials")
+        return card("Return", _error(champion), "", "in trials")
     if champion is None:
-        return card("Its error, nRMSE", "–", "", "no champion")
-    told = headline_of(champion)
-    more = "a reference is better, or a rule failed" if told.tone == "bad" else "test recordings"
-    return card("Its error, nRMSE", _error(champion), "", more, _TONES[told.tone])
+        return card("Error, nRMSE", "–", "", "no champion")
+    text = headline_of(champion)
+    more = "a reference is better, or a rule failed" if text.tone == "bad" else "test recordings"
+    return card("Error, nRMSE", _error(champion), "", more, _TONES[text.tone])
 
 
 def _course(versions: Sequence[Version]) -> str:
-    """Draw the error or return of every version, and that of whoever was champion, over time."""
+    """Draw the error or return of all versions and of the champion over time."""
     known = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
     if len(known) < 2:
         return ""
@@ -134,11 +134,11 @@ def _course(versions: Sequence[Version]) -> str:
     short = moments[-1] - moments[0] < 3 * _DAY
     passed = (moments - moments[0]) / (_HOUR if short else _DAY)
     errors = np.array([error for _, error in known])
-    reigned = [index for index, (one, _) in enumerate(known) if one.decision == CHAMPION]
+    champion_terms = [index for index, (one, _) in enumerate(known) if one.decision == CHAMPION]
     lines = [Line("every version", "model", passed, errors)]
-    if reigned:
-        ends = np.append(passed[reigned], passed[-1])
-        held = np.append(errors[reigned], errors[reigned][-1])
+    if champion_terms:
+        ends = np.append(passed[champion_terms], passed[-1])
+        held = np.append(errors[champion_terms], errors[champion_terms][-1])
         lines.append(Line("champion", "champion", ends, held, staircase=True))
     start = known[0][0].created[:16].replace("T", " ")
     since = f"over {'hours' if short else 'days'} since {start} UTC"

@@ -1,4 +1,4 @@
-"""How much test data a verdict stands on: episodes, and independent blocks of rows in them."""
+"""Amount of test data behind a decision: episodes, and independent blocks of rows."""
 
 import math
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from kinemill.register.comparison import GateInputs
 from kinemill.register.opponents import headlines
 
-_ROUNDING = 1e-9  # effective numbers are sums of rounded shares
+_ROUNDING = 1e-9  # effective sample sizes are sums of rounded shares
 
 
 @dataclass(frozen=True)
 class Amount:
-    """Test data behind a verdict.
+    """Amount of test data behind a decision.
 
     Attributes:
-        episodes: of the test split that windows begin in, or trials.
-        blocks: independent blocks of rows that carry the comparison that has the fewest; NaN where
-            whole episodes or trials carry all of them, or nothing was compared.
+        episodes: number of test episodes with windows, or of trials.
+        blocks: smallest number of independent blocks over the comparisons; NaN if all comparisons
+            use whole episodes or trials, or there is no comparison.
     """
 
     episodes: int
     blocks: float = math.nan
 
-    def lacks(self, contest: GateInputs) -> list[str]:
-        """Return what there is too little of, in words; nothing if there is enough."""
-        wanted = contest.task.promote
+    def lacks(self, inputs: GateInputs) -> list[str]:
+        """Return what is insufficient, as text; empty if there is enough."""
+        wanted = inputs.task.promote
         found = list[str]()
         if not self.episodes >= wanted.min_test_episodes:
             found.append(f"{_count(self.episodes, 'test episode')} of {wanted.min_test_episodes}")
@@ -33,18 +33,18 @@ class Amount:
         return found
 
     def __str__(self) -> str:
-        told = _count(self.episodes, "test episode")
-        return told if math.isnan(self.blocks) else f"{told}, {self.blocks:.2g} independent blocks"
+        text = _count(self.episodes, "test episode")
+        return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} independent blocks"
 
 
-def amount_of(contest: GateInputs) -> Amount:
-    """Return how much test data a contest has.
+def amount_of(inputs: GateInputs) -> Amount:
+    """Return the amount of test data of gate inputs.
 
-    Whole episodes are known to be independent of one another, and a comparison over them says by
-    the width of its interval how few they are; blocks within episodes are counted.
+    Only blocks within episodes are counted. Whole episodes are independent, and a small number of
+    them shows in the width of the interval.
     """
-    episodes = contest.measured.episodes if contest.measured else 0
-    found = [one.headline for one in headlines(contest).values() if one.headline is not None]
+    episodes = inputs.measured.episodes if inputs.measured else 0
+    found = [one.headline for one in headlines(inputs).values() if one.headline is not None]
     blocks = [
         one.effective_n if math.isfinite(one.effective_n) else 0.0
         for one in found
@@ -53,9 +53,9 @@ def amount_of(contest: GateInputs) -> Amount:
     return Amount(episodes, min(blocks, default=math.nan))
 
 
-def is_enough(contest: GateInputs) -> bool:
-    """Return whether there is as much test data as the task asks for."""
-    return not amount_of(contest).lacks(contest)
+def is_enough(inputs: GateInputs) -> bool:
+    """Return whether there is as much test data as the task requires."""
+    return not amount_of(inputs).lacks(inputs)
 
 
 def _count(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Two versions side by side: errors by channel and horizon, on the same test split."""
+"""Compare two versions: errors by channel and horizon, on the same test split."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +33,10 @@ class ComparedVersions:
 
     Attributes:
         a, b: the versions.
-        errors: of both, on the test split of the newer dataset of the two.
-        horizons: `b` against `a` at every horizon and, of models of dynamics, over whole episodes.
-        number: of that dataset in the catalog.
-        differs: in what their interfaces are not the same.
+        errors: errors of both, on the test split of the newer of their two datasets.
+        horizons: `b` against `a` at every horizon and, for dynamics models, over whole episodes.
+        number: number of that dataset in the catalog.
+        differs: differences of their interfaces.
     """
 
     a: Version
@@ -48,28 +48,28 @@ class ComparedVersions:
 
 
 def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedBoth:
-    """Measure two versions on the test split of the newer dataset of the two.
+    """Measure two versions on the test split of the newer of their two datasets.
 
-    Policies are tried from the same starts instead, where there is an environment to try them in.
+    Policies run from the same starts in the environment instead, if there is one.
 
     Args:
-        task: whose versions they are; the one that the version with the newer dataset was made
-            with says over which horizon, and how far apart windows start.
+        task: the task. The recorded task of the version with the newer dataset sets the horizon
+            and the stride of windows.
         home: where the registry lives.
         a: `:number` or `@alias`.
         b: the other one.
 
     Raises:
-        BadInput: there is no such version, or they cannot be fed the same episodes.
-        CorruptArtifact: files of a version, or the dataset, are gone.
+        BadInput: there is no such version, or their inputs differ.
+        CorruptArtifact: files of a version or the dataset are missing.
     """
     tracking = open_registry(home, task.name)
     first, second = (find_version(tracking.home, task.name, which) for which in (a, b))
     models = [load(bundle_folder(tracking.home, one), non_finite="pass") for one in (first, second)]
     differs = differences(models[0].interface, models[1].interface)
     if any(not line.startswith("history ") for line in differs):
-        told = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
-        raise BadInput(f"{task.name}{a} and {b}", f"cannot be fed the same episodes: {told}")
+        text = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
+        raise BadInput(f"{task.name}{a} and {b}", f"cannot be compared: {text}")
     known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
     newer = max(known, key=lambda version: version.number)
     task = task_of(home, task, (first, second)[known.index(newer)])
@@ -90,7 +90,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedB
 
 
 def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
-    """Return what was compared, as JSON; of policies see `comparing_policies`.
+    """Return the comparison as JSON; for policies see `policy_comparison`.
 
     Returns:
         task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,

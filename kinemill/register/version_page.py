@@ -1,6 +1,6 @@
-"""The page of one version: where it comes from, its data, its training, its errors, its verdict.
+"""HTML page of one version: provenance, data, training, errors and decision.
 
-Self-contained: it opens without a server or a network, on a phone, light and dark.
+Self-contained: works offline, on a phone, light and dark.
 """
 
 import math
@@ -29,19 +29,22 @@ from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
 from kinemill.verify.report_sections import document
 
-_REJECTED, _REASON = 30, ("check", "channel", "where", "found", "expected")  # reasons listed, told
-_SAID = {  # numbers of a stage's summary that the chain of custody shows
+_REJECTED, _REASON = (
+    30,
+    ("check", "channel", "where", "found", "expected"),
+)  # number and columns of listed reasons
+_SAID = {  # numbers of a stage's summary in the provenance table
     "recordings": ("recordings", "tracks", "rows"),
     "episodes": ("accepted", "quarantined", "rows"),
     "dataset": ("episodes", "rows"),
     "model": ("steps", "parameters", "best"),
     "verification": ("passed",),
 }
-_LOOK = "Numbers in the task's units; the whole record is in the registry."
+_LOOK = "Numbers in the task's units; the full record is in the registry."
 
 
 def version_page(home: Home, version: Version) -> str:
-    """Return the whole page about a version as one HTML document."""
+    """Return the page of a version as one HTML document."""
     links = custody(home, version)
     model = next((link.folder for link in links if link.stage == "model"), None)
     report = _verified(home, version)
@@ -80,9 +83,9 @@ def _cards(version: Version) -> str:
     best = best_reference({"metrics": version.metrics, "model": {"reference": own}})
     others = dict.fromkeys(name for name in (best, "persistence") if name in errors and name != own)
     worse = best is not None and model is not None and model > (errors[best] or math.inf)
-    told = "on recordings it has never seen"
+    text = "on unseen recordings"
     cards = [
-        card("Error, nRMSE", _number(model), "", told, "bad" if worse else ""),
+        card("Error, nRMSE", _number(model), "", text, "bad" if worse else ""),
         *(
             card(label(str(name)), _number(errors[str(name)]), "", _beside(name == best))
             for name in others
@@ -96,12 +99,12 @@ def _beside(best: bool) -> str:
 
 
 def _tried(version: Version) -> str:
-    """Return the cards of a policy that was tried in its environment."""
+    """Return the cards of a policy with trials in its environment."""
     cards: list[str] = []
     for what in (RETURN, SUCCESS):
         found: Mapping[str, float | None] = version.metrics.get(what, {})
-        told = f"at random {_number(found.get('random'))}"
-        cards += [card(what, _number(found["model"]), "", told)] if "model" in found else []
+        text = f"at random {_number(found.get('random'))}"
+        cards += [card(what, _number(found["model"]), "", text)] if "model" in found else []
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -124,7 +127,7 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
         [
             name_of(link.stage),
             f"<code>{link.digest[:SHORT]}</code>",
-            escape(_told(link)) if link.folder else "not in this home any more",
+            escape(_text(link)) if link.folder else "no longer in this home",
         ]
         for link in links
     ]
@@ -138,9 +141,9 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
         for name, (digest, what) in others.items()
     ]
     return (
-        "<h2>Chain of custody</h2><p>Each outcome is known by the digest of its manifest, which "
-        "names that of the one before; changed bytes would be noticed.</p>"
-        + table(["Outcome", "Digest", "What it holds"], rows)
+        "<h2>Provenance</h2><p>Each artifact is identified by the digest of its manifest, which "
+        "contains the digests of its inputs, so changed bytes are detected.</p>"
+        + table(["Artifact", "Digest", "Content"], rows)
     )
 
 
@@ -151,15 +154,15 @@ def _onnx(version: Version) -> str:
 
 
 def _code(said: str) -> tuple[str, str]:
-    """Return the commit, if it is one, and what kind of code this was."""
+    """Return the commit, if any, and a description of the code state."""
     commit = said.removesuffix(CHANGED)
     if fullmatch("[0-9a-f]{40}", commit) is None:
-        return "", said if said not in ("", "unknown") else "not known: made outside of git"
-    changed = " and changes that are in no commit" if commit != said else ""
+        return "", said if said not in ("", "unknown") else "unknown: built outside of git"
+    changed = " and uncommitted changes" if commit != said else ""
     return commit, f"commit{changed}"
 
 
-def _told(link: Link) -> str:
+def _text(link: Link) -> str:
     if "random" in link.summary:
         return "the card of an environment"
     parts: list[str] = []
@@ -175,7 +178,7 @@ def _told(link: Link) -> str:
 
 
 def _data(home: Home, link: Link | None) -> str:
-    """Return a histogram of every channel: what the model saw, and what it is judged on."""
+    """Return a histogram of every channel in training, validation and test data."""
     if link is None or link.folder is None:
         return ""
     if (link.folder / CARD).is_file():
@@ -188,21 +191,21 @@ def _data(home: Home, link: Link | None) -> str:
     key = {STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count}
     return (
         "<h2>Data</h2><p>Share of the rows over the values of each channel, by split. Where test "
-        f"lies outside of train, the model guesses.</p>{legend(key)}"
+        f"lies outside of train, the model extrapolates.</p>{legend(key)}"
         f'<div class="grid">{"".join(charts)}</div>'
     )
 
 
 def _environment(card: Json) -> str:
-    """Return what a policy learned in: names, units and limits, and what chance brings there."""
+    """Return the section on a policy's environment: channels, and the return of random actions."""
     layout, chance = card["layout"], card["random"]
     rows = [
         [name_of(name), role, escape(layout["units"][name]), _limits(layout["limits"].get(name))]
         for role, names in (("observed", layout["observation"]), ("action", layout["actions"]))
         for name in names
     ]
-    told = f"Actions drawn at random bring {number(chance['return'])} an episode there."
-    return f"<h2>Environment</h2><p>{told}</p>{table(['Name', 'Role', 'Unit', 'Limits'], rows)}"
+    text = f"Random actions have a mean return of {number(chance['return'])} per episode."
+    return f"<h2>Environment</h2><p>{text}</p>{table(['Name', 'Role', 'Unit', 'Limits'], rows)}"
 
 
 def _limits(ends: Sequence[float] | None) -> str:
@@ -210,7 +213,7 @@ def _limits(ends: Sequence[float] | None) -> str:
 
 
 def rejected(link: Link | None) -> str:
-    """Return which stretches and recordings were left out, and why."""
+    """Return the section on rejected data: stretches, recordings and reasons."""
     if link is None or link.folder is None:
         return ""
     lost = list(_quarantined(link.folder))
@@ -219,22 +222,22 @@ def rejected(link: Link | None) -> str:
         [name_of(name), *(escape(str(reason.get(key) or "")) for key in _REASON)]
         for name, reason in lost
     ]
-    told = _left_out(link.summary)
+    text = _left_out(link.summary)
     if len(rows) > _REJECTED:
-        told += f" The first {_REJECTED} of {len(rows)} reasons:"
+        text += f" The first {_REJECTED} of {len(rows)} reasons:"
     heads = ["Recording", *(key.capitalize() for key in _REASON)]
-    return f"<h2>Rejected</h2><p>{told}</p>" + (table(heads, rows[:_REJECTED]) if rows else "")
+    return f"<h2>Rejected</h2><p>{text}</p>" + (table(heads, rows[:_REJECTED]) if rows else "")
 
 
 def _quarantined(folder: Path) -> Iterator[tuple[str, Json]]:
-    """Yield the reasons for which nothing of a recording was accepted, with its name."""
+    """Yield the reasons for recordings without accepted data, with their names."""
     for log in read_json(folder / "quarantine.json"):
         for reason in log["reasons"]:
             yield str(log.get("name", "")), reason
 
 
 def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
-    """Return what checks found in recordings of which something was accepted."""
+    """Return the findings in recordings with accepted data."""
     return [
         (found["recording"], found)
         for check in read_json(folder / "checks.json")
@@ -247,16 +250,16 @@ def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
 def _left_out(summary: Json) -> str:
     lost, kept, whole = summary["dropped"], summary["rows"], summary["quarantined"]
     if not lost and not whole:
-        return "Nothing was left out."
+        return "No data was left out."
     by = ", ".join(f"{escape(check)} {rows:,}" for check, rows in lost.items())
     rows = sum(lost.values())
-    told = f"<b>{rows:,}</b> of {rows + kept:,} rows were left out" + (f" ({by})" if by else "")
-    nothing = f"of {whole} of {summary['recordings']} recordings nothing was kept"
-    return f"{told}; {nothing if whole else 'something of every recording was kept'}."
+    text = f"<b>{rows:,}</b> of {rows + kept:,} rows were left out" + (f" ({by})" if by else "")
+    nothing = f"{whole} of {summary['recordings']} recordings were rejected completely"
+    return f"{text}; {nothing if whole else 'no recording was rejected completely'}."
 
 
 def _verified(home: Home, version: Version) -> str:
-    """Return the verification's own report, from its lead to its end."""
+    """Return the body of the verification report."""
     report = home.inside(version.tags.get(tags.BUNDLE, ""), version.name) / "report.html"
     if not report.is_file():
         return ""

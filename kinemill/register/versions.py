@@ -1,4 +1,4 @@
-"""Looking into the registry: versions of a task, their aliases, and the files behind them."""
+"""Read the registry: versions of a task, their aliases and their files."""
 
 import json
 import re
@@ -17,15 +17,15 @@ from kinemill.store.home import Home
 from kinemill.tracking import Tracking, open_tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-NEWEST = "@newest"  # no alias of MLflow's, which knows `latest` as reserved
-SHORT = 12  # characters of a digest that people get to see
+NEWEST = "@newest"  # not an MLflow alias; MLflow reserves `latest`
+SHORT = 12  # displayed characters of a digest
 
 _ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9]+)\Z")
 
 
 @dataclass(frozen=True)
 class Version:
-    """One registered model version, with the aliases that MLflow's search leaves out."""
+    """One registered model version, with its aliases."""
 
     task: str
     number: int
@@ -38,18 +38,18 @@ class Version:
 
     @property
     def decision(self) -> str | None:
-        """What the gate decided, `champion` or `refused`; None while it has not."""
+        """The decision of the gate, `champion`, `waiting` or `refused`; None while undecided."""
         return self.tags.get(tags.DECISION)
 
     @property
     def provisional(self) -> str:
-        """Why the gate made it champion for the time being, and what to do; empty if it did not."""
-        told = self.tags.get(tags.PROVISIONAL, tags.NO)
-        return told if told != tags.NO and self.decision == CHAMPION else ""
+        """Why it is a provisional champion, and what to do; empty if it is not."""
+        text = self.tags.get(tags.PROVISIONAL, tags.NO)
+        return text if text != tags.NO and self.decision == CHAMPION else ""
 
     @property
     def standing(self) -> str:
-        """What the version is now: its aliases, or without any what the gate decided on it."""
+        """The status of the version: its aliases, or the gate's decision if it has none."""
         if self.aliases:
             spelled = {CHAMPION: f"provisional {CHAMPION}"} if self.provisional else {}
             return ", ".join(spelled.get(alias, alias) for alias in self.aliases)
@@ -58,7 +58,7 @@ class Version:
 
     @property
     def is_provisional(self) -> bool:
-        """Whether too little test data stood behind the decision that made it champion."""
+        """Whether it became champion with too little test data."""
         return bool(self.provisional)
 
     @property
@@ -73,7 +73,7 @@ class Version:
 
     @property
     def logged_model(self) -> str:
-        """The id of the model in MLflow that holds the version's files."""
+        """The id of the logged model in MLflow with the version's files."""
         return self.source.removeprefix("models:/")
 
     @property
@@ -83,7 +83,7 @@ class Version:
 
 
 def aliases_of(home: Home, task: str) -> dict[str, int]:
-    """Return version by alias; empty when nothing was registered."""
+    """Return version by alias; empty if the task has no version."""
     return read_tables(home, task).aliases
 
 
@@ -108,10 +108,10 @@ def versions_of(home: Home, task: str) -> list[Version]:
 def find_version(home: Home, task: str, which: str = "") -> Version:
     """Return the version that `@alias`, `@newest`, `:3`, `/3` or "" names.
 
-    Without a name it is the champion, else the newest.
+    Without a name: the champion, else the newest.
 
     Raises:
-        BadInput: there is none, or none of that name.
+        BadInput: the task has no version, or none with that name.
     """
     known = versions_of(home, task)
     if not known:
@@ -124,7 +124,7 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     fix = f"kinemill models {task} lists them"
     if which == f"@{CHAMPION}":
         fix += "; none passed the gate yet, or the champion was deleted"
-    raise BadInput(task + which, "is no version", expected=f"one of {there}", fix=fix)
+    raise BadInput(task + which, "is not a version", expected=f"one of {there}", fix=fix)
 
 
 def _is_named(version: Version, which: str) -> bool:
@@ -136,29 +136,29 @@ def _is_named(version: Version, which: str) -> bool:
 
 
 def parse_address(address: str, where: object) -> tuple[str, str]:
-    """Return the task and the version, as `find_version` takes it, that an address names.
+    """Parse an address into the task and the version name for `find_version`.
 
     Raises:
-        BadInput: it is no address; `where` it was given is said.
+        BadInput: it is not an address; the error names `where` it was given.
     """
     parsed = _ADDRESS.match(address)
     if parsed is None:
-        raise BadInput(where, "is no address", expected="models:/TASK@champion, models:/TASK/3")
+        raise BadInput(where, "is not an address", expected="models:/TASK@champion, models:/TASK/3")
     return parsed["task"], parsed["which"]
 
 
 def bundle_folder(home: Home, version: Version) -> Path:
-    """Return the checked folder of a version's bundle: the store's, else MLflow's copy of it.
+    """Return the verified folder of a version's bundle: from the store, else MLflow's copy.
 
     Raises:
-        CorruptArtifact: neither is whole, or it is said to lie outside of the home.
+        CorruptArtifact: both are damaged, or the recorded path is outside of the home.
     """
     stamped = version.tags
     if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
         raise CorruptArtifact(
             version.name,
-            "was not registered by kinemill: it names no bundle",
-            fix=f"kinemill run {version.task} registers one that is",
+            "was not registered by kinemill: it has no bundle",
+            fix=f"register one with kinemill run {version.task}",
         )
     home.inside(stamped[tags.BUNDLE], version.name)
     try:
@@ -181,18 +181,18 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
         last = str(error).strip().splitlines()[-1]
         raise CorruptArtifact(
             version.name,
-            f"has no whole files: {damage.where} {damage.found}; MLflow's copy: {last}",
-            fix=f"kinemill run {version.task} with the same logs and settings makes them again",
+            f"has no intact files: {damage.where} {damage.found}; MLflow's copy: {last}",
+            fix=f"kinemill run {version.task} with the same logs and settings restores them",
         ) from error
     return open_ref(tracking.home, fetched.ref)
 
 
 def copy_bundle(tracking: Tracking, version: Version, folder: Path) -> None:
-    """Copy the bundle that MLflow keeps of a version into an empty folder, hash-checked.
+    """Copy MLflow's bundle of a version into an empty folder, hash-checked.
 
     Raises:
         CorruptArtifact: a file is missing or has changed.
-        MlflowException, OSError: there is no such copy, or it cannot be reached.
+        MlflowException, OSError: the copy does not exist or cannot be reached.
     """
     from mlflow.artifacts import download_artifacts
 

@@ -1,4 +1,4 @@
-"""The model that a training starts from, a registered version or a folder, by its address."""
+"""Resolve `learn.start_from`: the registered version or folder that training starts from."""
 
 from pathlib import Path
 
@@ -16,21 +16,21 @@ from kinemill.train import start_in
 
 
 def start_of(task: Task, home: Home) -> WarmStart | None:
-    """Return the model that `learn.start_from` stands for now, or None if a training starts anew.
+    """Return the model that `learn.start_from` refers to now, or None to start from scratch.
 
-    An alias is looked up, so that what is trained names the version that it stood for.
+    An alias is resolved, so that the trained model records the version.
 
     Raises:
         BadInput: no such version or folder.
-        CorruptArtifact: the version's weights are gone or damaged, and the registry has none of
-            them; or they are said to lie outside of the home.
+        CorruptArtifact: the version's weights are missing or damaged, also in MLflow, or the
+            recorded path is outside of the home.
     """
     address = task.learn.start_from
     if address is None:
         return None
     if not address.startswith("models:/"):
-        beside = task.path.parent if task.path else Path()
-        return start_in((beside / Path(address).expanduser()).resolve())
+        base = task.path.parent if task.path else Path()
+        return start_in((base / Path(address).expanduser()).resolve())
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
     if not is_registered(home, name):
@@ -45,13 +45,13 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
         ref = trained_in(version)
         return WarmStart(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
     except (KeyError, CorruptArtifact) as error:
-        what = "its weights are gone, or of an earlier kinemill"
+        what = "its weights are missing, or of an earlier kinemill"
         fix = f"kinemill run {name} with the same logs and settings makes them again"
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
 
 
 def trained_in(version: Version) -> ArtifactRef:
-    """Return the model that was trained for a version: not the reference that it may serve.
+    """Return the model that was trained for a version, not the reference that it may serve.
 
     Raises:
         KeyError: the version names no model.
@@ -64,7 +64,7 @@ def trained_in(version: Version) -> ArtifactRef:
 
 def _note(version: Version) -> str:
     reference = version.tags.get(tags.REFERENCE)
-    # A closed-form fit is no start for a network: the network trained in the same run is.
+    # A network cannot start from a closed-form fit; it starts from the network of the same run.
     if reference is None:
         return ""
     return (

@@ -68,7 +68,7 @@ class Throttle:
         return due
 
 
-def told(pace: Pace, total: int | None, batch: int | None = None) -> str:
+def format_pace(pace: Pace, total: int | None, batch: int | None = None) -> str:
     """Say how fast a training goes: steps and windows a second, and the time left.
 
     Args:
@@ -115,5 +115,5 @@ class Paced:
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hand on how far the training is, and how fast it goes."""
         self._pace.note(done)
-        how = told(self._pace, total, self._batch)
+        how = format_pace(self._pace, total, self._batch)
         self._progress.advance(stage, done, total, "; ".join(part for part in (how, note) if part))

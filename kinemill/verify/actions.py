@@ -66,9 +66,9 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         found, more = column[int(bad[0])], f" ({len(bad)} such rows)" if len(bad) > 1 else ""
-        told = "empty" if found is None else repr(found)
+        text = "empty" if found is None else repr(found)
         where = f"{path}, row {bad[0] + 1}, {name}"
-        raise BadInput(where, f"is {told}{more}", expected="a finite number")
+        raise BadInput(where, f"is {text}{more}", expected="a finite number")
     return values
 
 

@@ -168,8 +168,8 @@ def rounding(path: Path, original: Simulator, cases: Arrays) -> Gate:
     moved = wrapped((wanted - inputs[0][:, -1]).astype(np.float64), angle)
     share = np.sqrt(np.square(off).mean(axis=0)) / (np.sqrt(np.square(moved).mean(axis=0)) + TINY)
     most, worst = ADDS_UP * 2.0 ** -BITS[name], float(share.max())
-    told = f"{worst:.2g} of what the first step changes"
-    return Gate("rounding", worst <= most, told, f"at most {most:.2g} in {name}")
+    text = f"{worst:.2g} of what the first step changes"
+    return Gate("rounding", worst <= most, text, f"at most {most:.2g} in {name}")
 
 
 def check_folder(folder: Path) -> None:
@@ -257,6 +257,6 @@ def _tried(name: str, ask: Callable[[], Gate | list[Gate]]) -> list[Gate]:
     try:
         found = ask()
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-        told = str(error).strip().splitlines()
-        return [Gate(name, False, told[0] if told else type(error).__name__, "runs")]
+        text = str(error).strip().splitlines()
+        return [Gate(name, False, text[0] if text else type(error).__name__, "runs")]
     return found if isinstance(found, list) else [found]

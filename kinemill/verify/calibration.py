@@ -54,11 +54,11 @@ class Calibration:
     def line(self, step: int = -1) -> str:
         """Say in one line how often the truth lay inside at a step, on average over channels."""
         shares = self.coverage[:, step].mean(axis=1)
-        told = (
+        text = (
             f"{share:.0%} in {level:.0%} intervals"
             for level, share in zip(self.levels, shares, strict=True)
         )
-        return f"truth: {', '.join(told)}"
+        return f"truth: {', '.join(text)}"
 
 
 @QUIETLY

@@ -28,8 +28,8 @@ def _stability(found: Json) -> str:
     if not runs or not noise:
         return ""
     lost = runs["first_diverged_step"]
-    told = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
-    told += f"diverge, the first at step {lost}" if lost else "diverge"
+    text = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
+    text += f"diverge, the first at step {lost}" if lost else "diverge"
     rows = [
         [
             name_of(name, line["unit"]),
@@ -40,7 +40,7 @@ def _stability(found: Json) -> str:
         for name, line in noise["channels"].items()
     ]
     return (
-        f"<h2>Far ahead, and under noise</h2><p>{told}. Noise of {noise['noise']:.0%} of a "
+        f"<h2>Far ahead, and under noise</h2><p>{text}. Noise of {noise['noise']:.0%} of a "
         f"channel's spread in all that is known moves the prediction {noise['steps']} steps ahead "
         "as the table says; a gain of 1 hands it on as it is.</p>"
         + table(
@@ -66,10 +66,10 @@ def _speed(found: Json) -> str:
         for line in found["throughput"]
     ]
     first = times["rollout"]
-    told = found["machine"]
+    text = found["machine"]
     machine = escape(
-        f"{told['processor']}, {told['cores']} cores, {told['system']}, Python {told['python']}, "
-        f"ONNX Runtime {told['onnxruntime']}"
+        f"{text['processor']}, {text['cores']} cores, {text['system']}, Python {text['python']}, "
+        f"ONNX Runtime {text['onnxruntime']}"
     )
     start = [
         ["Import of the runtime", f"{cold['import_ms']:.0f} ms"],

@@ -33,7 +33,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
     found: Json = {
         "plant": task.control.plant,
-        "episodes": [_told(seed, run) for seed, run in zip(seeds, runs, strict=True)],
+        "episodes": [_to_json(seed, run) for seed, run in zip(seeds, runs, strict=True)],
         "successes": sum(run.success for run in runs),
         "cost": float(np.mean([run.cost for run in runs])),
         "idle_cost": float(np.mean([run.cost for run in idle])),
@@ -42,5 +42,5 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
     return found, f"{motion(task, runs, seeds)}<h3>Signals</h3>{signals(task, runs, seeds)}"
 
 
-def _told(seed: int, run: Episode) -> Json:
+def _to_json(seed: int, run: Episode) -> Json:
     return {"seed": seed, "cost": run.cost, "success": run.success, "steps": len(run.actions)}

@@ -35,26 +35,26 @@ _KEY = (
 
 def verified_head(document: Json) -> str:
     """Return the head of a verification: green if all checks passed and no reference is better."""
-    told, passed = headline(document), document["passed"]
-    worse = "A reference is better" if passed and told.tone == "bad" else ""
+    text, passed = headline(document), document["passed"]
+    worse = "A reference is better" if passed and text.tone == "bad" else ""
     word = worse or ("Verified" if passed else "Not verified")
-    return head_section(replace(told, tone="good") if told.tone == "warning" else told, word)
+    return head_section(replace(text, tone="good") if text.tone == "warning" else text, word)
 
 
-def head_section(told: Headline, word: str) -> str:
+def head_section(text: Headline, word: str) -> str:
     """Return the badge of a page and its first line, between the marks of `HEAD`.
 
     The registry puts its decision in its place, see `kinemill.register.decision_document`.
     """
-    sign = {"good": "✓", "warning": "…", "bad": "✕"}[told.tone]
-    badge = f'<div class="verdict {told.tone}">{sign} {escape(word)}</div></header>'
-    return f"{HEAD[0]}{badge}{lead_section(told)}{HEAD[1]}"
+    sign = {"good": "✓", "warning": "…", "bad": "✕"}[text.tone]
+    badge = f'<div class="verdict {text.tone}">{sign} {escape(word)}</div></header>'
+    return f"{HEAD[0]}{badge}{lead_section(text)}{HEAD[1]}"
 
 
-def lead_section(told: Headline) -> str:
+def lead_section(text: Headline) -> str:
     """Return the first line of a page; its color says whether it is good news."""
-    verdict = f" <b>{escape(told.verdict)}</b>" if told.verdict else ""
-    return f'<p class="lead {told.tone}-lead">{escape(told.performance)}{verdict}</p>'
+    verdict = f" <b>{escape(text.verdict)}</b>" if text.verdict else ""
+    return f'<p class="lead {text.tone}-lead">{escape(text.performance)}{verdict}</p>'
 
 
 def comparison_section(document: Json) -> str:
@@ -105,10 +105,10 @@ def horizons_card(document: Json) -> str:
     worse = sum(cell.state == "worse" for cell in cells)
     better = sum(cell.state == "better" for cell in cells)
     tone = "bad" if worse else "good" if better == len(cells) else ""
-    told = f"of {len(cells)} comparisons over horizons and channels"
+    text = f"of {len(cells)} comparisons over horizons and channels"
     if worse:
-        return card("Worse than a reference", str(worse), "", told, tone)
-    return card("Better than every reference", str(better), "", told, tone)
+        return card("Worse than a reference", str(worse), "", text, tone)
+    return card("Better than every reference", str(better), "", text, tone)
 
 
 def free_run_words(document: Json) -> str:
@@ -148,9 +148,9 @@ def _cell(cell: Cell | None) -> str:
     found = cell.comparison
     ratio = f"{number(found.ratio)} ×" if math.isfinite(found.ratio) else "diverges"
     inside = f"{number(found.low)} – {number(found.high)}" if math.isfinite(found.high) else ""
-    told = f"{less_or_more(found.ratio)} {label(cell.reference)}"
+    text = f"{less_or_more(found.ratio)} {label(cell.reference)}"
     return (
-        f'<span class="state {cell.state}" title="{escape(told)}">{ratio}</span>'
+        f'<span class="state {cell.state}" title="{escape(text)}">{ratio}</span>'
         f'<span class="interval">{inside or "no interval"}</span>'
         f'<span class="interval">{escape(label(cell.reference))}</span>'
     )
@@ -158,16 +158,16 @@ def _cell(cell: Cell | None) -> str:
 
 def _counting(states: set[str]) -> str:
     """Say which of the comparisons count in the gate."""
-    told = (
+    text = (
         " The gate counts each of them, and leaves out what promote.horizons and promote.channels "
         "of the task leave out."
     )
     if "uncounted" in states:
-        told += (
+        text += (
             f" In free run it does not count where the best reference's error is above {SKILL:g} "
             "of the spread in training: nothing predicts so far."
         )
-    return told
+    return text
 
 
 def _left_out(document: Json) -> str:
@@ -229,8 +229,8 @@ def _chosen(document: Json) -> str:
         return ""
     heads = ["Reference", "Used", "Settings", "Validation nRMSE"]
     split = escape(str(references.get("chosen_on") or "validation"))
-    told = f"<p>Fitted on training rows, chosen on {split} rows; test rows choose nothing.</p>"
-    return told + table(heads, rows, numbers_from=3, fixed=True)
+    text = f"<p>Fitted on training rows, chosen on {split} rows; test rows choose nothing.</p>"
+    return text + table(heads, rows, numbers_from=3, fixed=True)
 
 
 def _facts(kind: str, facts: Json) -> list[str]:

@@ -33,7 +33,7 @@ def manners(simulator: Simulator, refusing: Simulator, probes: Sequence[Probe]) 
         gate("angles end at π", _turned(simulator, probes), "within -π to π rad"),
         gate(
             "nonsense is refused",
-            [one.told for one in refusals(refusing, probes[0]) if not one.refused],
+            [one.text for one in refusals(refusing, probes[0]) if not one.refused],
             "a clear error for NaN, infinity, text, other shapes, and what is beyond limits",
         ),
     ]
@@ -84,7 +84,7 @@ class Refusal:
 
     tried: str
     refused: bool
-    told: str
+    text: str
 
 
 def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:

@@ -90,7 +90,7 @@ def references_for(
 
 def evaluate_logs(
     simulator: Simulator,
-    rivals: Mapping[str, Predictor],
+    opponents: Mapping[str, Predictor],
     logs: Logs,
     measurement: Measurement,
     whole: Mapping[str, Predictor] | None = None,
@@ -99,10 +99,10 @@ def evaluate_logs(
 
     Args:
         simulator: loaded with `non_finite="pass"`.
-        rivals: by name, see `labels.LABELS`.
+        opponents: references to compare with, by name; see `labels.LABELS`.
         logs: see `read_logs`.
         measurement: over which horizon; in the training spread, where the training rows are known.
-        whole: rivals over whole episodes; default: `rivals`.
+        whole: references over whole episodes; default: `opponents`.
 
     Raises:
         BadInput: the model speaks of other channels, or no episode is long enough.
@@ -111,7 +111,7 @@ def evaluate_logs(
         raise BadInput(
             "the model", f"has another interface than the task now: {'; '.join(differing)}"
         )
-    predictors: dict[str, Predictor] = {MODEL: simulator, **rivals}
+    predictors: dict[str, Predictor] = {MODEL: simulator, **opponents}
     rows = max(one.history for one in predictors.values()) + measurement.horizon
     longest = max(episode.rows for episode in logs.rows.episodes)
     if longest < rows:
@@ -121,7 +121,7 @@ def evaluate_logs(
             expected=f"at least history + horizon = {rows}",
             fix="take a smaller --horizon, or longer logs",
         )
-    far = {MODEL: simulator, **(rivals if whole is None else whole)}
+    far = {MODEL: simulator, **(opponents if whole is None else whole)}
     return analyze(predictors, logs.rows, SPLIT, measurement, far)
 
 
@@ -222,12 +222,12 @@ def _page(found: Evaluation, summary: Json) -> str:
     if len(analysis.errors) > 1:
         cards += [best_card(summary), horizons_card(summary)]
     cards.append(windows_card(analysis, "Windows"))
-    told = "They are spread evenly over all windows, from the best predicted to the worst."
+    text = "They are spread evenly over all windows, from the best predicted to the worst."
     sections = [
         f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
         f"</header>{lead_section(headline(summary))}",
         f'<div class="cards">{"".join(cards)}</div>',
-        *analysis_sections(analysis, summary, where, found.examples, told),
+        *analysis_sections(analysis, summary, where, found.examples, text),
         _logs(found),
     ]
     footer = (

@@ -51,10 +51,10 @@ def compare_elsewhere(
         replace(pair, simulator=threaded), _called(reference, f"{THREADS} threads")
     )
     for provider in present():
-        told = _called(reference, ACCELERATORS[provider])
+        text = _called(reference, ACCELERATORS[provider])
         sessions = open_on(folder, pair.simulator.interface, provider)
         if sessions is not None:
-            found += compare_both(replace(pair, simulator=sessions), told)
+            found += compare_both(replace(pair, simulator=sessions), text)
     return found
 
 

@@ -61,11 +61,11 @@ def check_files(
             continue  # a gate of its own says so
     wrong = {line.split()[0] for one in found for line in unlike(one, dataset)}
     wrong |= {line for one in found for line in _unlike_trained(one, trained)}
-    told = [f"differs in {name}" for name in sorted(wrong)]
+    text = [f"differs in {name}" for name in sorted(wrong)]
     if len(found) < len(models) or any(one != found[0] for one in found):
-        told = ["the two files say different things", *told]
+        text = ["the two files say different things", *text]
     wanted = "channels, units, angles, dt of the dataset; all else as in the trained model"
-    return [*gates, gate("metadata", told, wanted)]
+    return [*gates, gate("metadata", text, wanted)]
 
 
 def structures(models: Mapping[Path, onnx.ModelProto]) -> list[Structure]:

@@ -179,15 +179,15 @@ def _cell(
     worst = max(lost.get(place, []), key=lambda loss: _ratio(loss.comparison), default=None)
     if worst is not None and worst.comparison is not None:
         return Cell(horizon, channel, worst.reference, worst.comparison, "worse")
-    rivals = {
+    opponents = {
         name: found[horizon][channel]
         for name, found in compared.items()
         if channel in found.get(horizon, {})
     }
-    finite = {name: one for name, one in rivals.items() if math.isfinite(one.reference)}
+    finite = {name: one for name, one in opponents.items() if math.isfinite(one.reference)}
     if not finite:
         return None
-    name = min(finite, key=lambda rival: finite[rival].reference)
+    name = min(finite, key=lambda opponent: finite[opponent].reference)
     state = _state(finite[name], horizon)
     if state != "better" and not rules.count(horizon, channel, name):
         state = "uncounted"

@@ -138,8 +138,8 @@ def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
         return Headline("", "Do not use it.", "bad")
     if document.get("passed") is None:
         return Headline("", "", "good")
-    told = "All checks of the exported files passed; the gate has not decided."
-    return Headline("", told, "warning")
+    message = "All checks of the exported files passed; the gate has not decided."
+    return Headline("", message, "warning")
 
 
 def ruling_words(ruling: Ruling) -> Headline:
@@ -150,13 +150,13 @@ def ruling_words(ruling: Ruling) -> Headline:
     if ruling.decision == "waiting":
         return Headline("", f"{name} waits for approval: kinemill approve {name}.", "warning")
     if ruling.decision is None:
-        told = (
+        message = (
             "the gate has not decided; its registration was interrupted, kinemill run completes it"
         )
-        return Headline("", f"{name}: {told}.", "warning")
+        return Headline("", f"{name}: {message}.", "warning")
     if ruling.override:
-        told = f"{name} is champion by manual override; the gate refused it"
-        return Headline("", f"{told}: {causes(ruling.failed)}.", "bad")
+        message = f"{name} is champion by manual override; the gate refused it"
+        return Headline("", f"{message}: {causes(ruling.failed)}.", "bad")
     return Headline("", f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
 
 
@@ -164,18 +164,18 @@ def _champion_words(ruling: Ruling, name: str) -> Headline:
     if ruling.former:
         return Headline("", f"{name} was champion; another version is now.", "warning")
     if ruling.provisional:
-        told = f"{name} is provisional champion: {ruling.provisional.rstrip('.')}."
-        return Headline("", told, "warning")
+        message = f"{name} is provisional champion: {ruling.provisional.rstrip('.')}."
+        return Headline("", message, "warning")
     instead = f" instead of version {ruling.champion}" if ruling.champion else ""
-    told = f"{name} is champion{instead}: it passed every rule of the gate."
-    return Headline("", told, "good")
+    message = f"{name} is champion{instead}: it passed every rule of the gate."
+    return Headline("", message, "good")
 
 
 def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
     """Return why the gate refused a model: the first causes in words, the rest counted."""
-    told = list(dict.fromkeys(map(_cause, failed)))
-    more = len(told) - most
-    return listed(told[:most] + ([counted(more, "more reasons")] if more > 0 else []))
+    message = list(dict.fromkeys(map(_cause, failed)))
+    more = len(message) - most
+    return listed(message[:most] + ([counted(more, "more reasons")] if more > 0 else []))
 
 
 def _cause(failed: Mapping[str, Any]) -> str:
@@ -209,9 +209,9 @@ def _errors(document: Json, test: Json) -> str:
             return -ratio if math.isfinite(ratio) else 0.0
 
         names = sorted(names, key=relative)[: _CHANNELS - 1]
-    told = [f"{amount(known(shown[n].get(MODEL)))} {shown[n]['unit']} ({n})" for n in names]
+    message = [f"{amount(known(shown[n].get(MODEL)))} {shown[n]['unit']} ({n})" for n in names]
     more = len(shown) - len(names)
-    return listed(told + ([counted(more, "more channels")] if more else []))
+    return listed(message + ([counted(more, "more channels")] if more else []))
 
 
 def _compared(document: Json) -> str:
@@ -241,8 +241,8 @@ def _worse(document: Json, found: Sequence[Cell]) -> str:
     """Say in how many comparisons a reference is better, and name the worst."""
     every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
     worst = found[0]
-    told = f"a reference is better in {len(found)} of {counted(every, 'comparisons')}"
-    return f"Do not rely on it: {told}, most {worst.where()} ({worst.words()})."
+    message = f"a reference is better in {len(found)} of {counted(every, 'comparisons')}"
+    return f"Do not rely on it: {message}, most {worst.where()} ({worst.words()})."
 
 
 def _diverging(document: Json) -> str:

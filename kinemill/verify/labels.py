@@ -33,11 +33,11 @@ def label(name: str) -> str:
 
 def spoken(name: str, about: Mapping[str, Any] | None = None) -> str:
     """Return the name for a sentence, with its rows of history where they are known."""
-    told = _NAMES.get(name, name.replace("_", " "))
+    text = _NAMES.get(name, name.replace("_", " "))
     rows = (about or {}).get("history")
     if not isinstance(rows, int) or rows < 2:
-        return told
-    return f"{told} {'and' if ' with ' in told else 'with'} {rows} rows of history"
+        return text
+    return f"{text} {'and' if ' with ' in text else 'with'} {rows} rows of history"
 
 
 def kind_of(about: Mapping[str, Any] | None) -> str:

@@ -63,12 +63,12 @@ def training_section(model: Path | None) -> str:
         return ""
     summary: Json = read_json(model / SUMMARY)
     best: int = summary["best_step"]
-    told = (
+    text = (
         f"Over the steps of training. The weights are those of step {best}, marked in green, the "
         f"best by <code>{escape(summary['watched'])}</code>."
     )
     return (
-        f"{HEADING}<p>{told}</p>{_panels(curves, best)}"
+        f"{HEADING}<p>{text}</p>{_panels(curves, best)}"
         f"{_actions(curves)}{_events(curves)}{_statistics(curves, best)}"
     )
 
@@ -140,8 +140,8 @@ def _grid(head: str, charts: Sequence[str], count: int, key: str) -> str:
     if not charts:
         return ""
     more = f" The first {len(charts)} of {count}." if count > len(charts) else ""
-    told = f"In the episodes that were learned from.{more}"
-    return f'<h3>{head}</h3><p>{told}</p>{key}<div class="grid">{"".join(charts)}</div>'
+    text = f"In the episodes that were learned from.{more}"
+    return f'<h3>{head}</h3><p>{text}</p>{key}<div class="grid">{"".join(charts)}</div>'
 
 
 def _statistics(curves: Curves, best: int) -> str:

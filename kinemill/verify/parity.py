@@ -202,8 +202,8 @@ def tried(what: str, probe: Probe, compared: Callable[[], list[Parity]]) -> list
 
 def not_made(what: str, probe: Probe, error: Exception) -> Parity:
     """Return the comparison that an error kept from being made."""
-    told = str(error).strip().splitlines()
-    trouble = told[0] if told else type(error).__name__
+    text = str(error).strip().splitlines()
+    trouble = text[0] if text else type(error).__name__
     return Parity(what, probe.name, len(probe.states), "", np.inf, 0.0, False, False, trouble)
 
 

@@ -68,8 +68,8 @@ def evidence_words(comparison: Mapping[str, Any]) -> str:
     size = known(comparison.get("effective_n"))
     if not math.isfinite(size):
         return ""
-    told = counted(size, f"independent {comparison.get('unit') or 'blocks'}")
+    text = counted(size, f"independent {comparison.get('unit') or 'blocks'}")
     found = known(comparison.get("detectable"))
     if not math.isfinite(found):
-        return f"{told}, too few for an interval"
-    return f"{told}; a difference under {percent(found)} would not be found"
+        return f"{text}, too few for an interval"
+    return f"{text}; a difference under {percent(found)} would not be found"

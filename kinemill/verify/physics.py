@@ -25,13 +25,13 @@ class Sense:
         name: `energy` or `symmetry`.
         found: of what it is measured in.
         within: how much passes.
-        told: the same in words.
+        text: the same as text.
     """
 
     name: str
     found: float
     within: float
-    told: str
+    text: str
 
     @property
     def passed(self) -> bool:
@@ -40,7 +40,7 @@ class Sense:
 
     def gate(self) -> Gate:
         """Return the line of the verdict."""
-        return Gate(self.name, self.passed, self.told, f"at most {self.within:.3g} of its spread")
+        return Gate(self.name, self.passed, self.text, f"at most {self.within:.3g} of its spread")
 
 
 def physical_sense(

@@ -29,12 +29,12 @@ def write(verdict: Verdict, found: Json, dataset: PackedDataset, folder: Path) -
 def page(verdict: Verdict, found: Json, dataset: PackedDataset) -> str:
     """Return the whole report as one HTML document without links to anything outside."""
     task, analysis = verdict.subject.simulator.interface.task, verdict.analysis
-    told = "Typical is the median window; nine of ten are better than the hard one."
+    text = "Typical is the median window; nine of ten are better than the hard one."
     sections = [
         _header(found, escape(task)),
         _cards(verdict, found),
         DECISION,
-        *analysis_sections(analysis, found, "the test split", three_examples(analysis.model), told),
+        *analysis_sections(analysis, found, "the test split", three_examples(analysis.model), text),
         fitting_section(verdict.subject.fitting),
         _gates(verdict),
         *trial_sections(found, verdict.subject.motion),

@@ -40,23 +40,23 @@ def document(title: str, sections: Sequence[str], footer: str) -> str:
 
 
 def analysis_sections(
-    analysis: Analysis, found: Json, where: str, examples: Sequence[Example], told: str
+    analysis: Analysis, found: Json, where: str, examples: Sequence[Example], text: str
 ) -> list[str]:
     """Return what every report shows of an analysis, one section after the other.
 
     Args:
         analysis: of the model and its references.
-        found: the document that says the same.
+        found: the same analysis as a JSON document.
         where: which data it was made on, in words.
         examples: rollouts to draw; none: no such section.
-        told: how the examples were chosen, in words.
+        text: how the examples were chosen, in words.
     """
     analysis = _of_others(analysis, own_reference(found))
     return [
         comparison_section(found),
         _errors(analysis, found, where),
         _growth(analysis),
-        _rollouts(analysis, examples, told) if examples else "",
+        _rollouts(analysis, examples, text) if examples else "",
         _worst(analysis),
         _free_run(analysis, found),
         _residuals(analysis),
@@ -146,13 +146,13 @@ def _left_out(model: Errors) -> str:
     return "" if shown == every else f" Shown are the {shown} of {every} channels that err most."
 
 
-def _rollouts(analysis: Analysis, examples: Sequence[Example], told: str) -> str:
+def _rollouts(analysis: Analysis, examples: Sequence[Example], text: str) -> str:
     """Return example rollouts beside the truth; `told` says which they are."""
     styles = {name: label(name) for name in reversed(shown_in_rollouts(analysis))}
     return (
         "<h2>Rollouts against the truth</h2><p>Windows over seconds; the dashed "
         "line is now. Left of it is what the model knows, right of it what it predicts from its "
-        f"own predictions. {told}{_left_out(analysis.model)}</p>"
+        f"own predictions. {text}{_left_out(analysis.model)}</p>"
         + legend({"truth": "measured"} | styles)
         + rollouts(analysis, examples)
     )

@@ -31,14 +31,14 @@ class Start:
         past_actions: between them, (H-1, A).
         actions: (T, A), the first acts from the present on.
         measured: the states that were measured after each of `actions`, (T, S); None if unknown.
-        told: where all this comes from, for people.
+        text: description of the source.
     """
 
     states: Floats
     past_actions: Floats
     actions: Floats
     measured: Floats | None
-    told: str
+    text: str
 
     def first(self, steps: int | None) -> "Start":
         """Return the same start with `steps` actions alone.
@@ -55,10 +55,10 @@ class Start:
                 expected=f"at most {len(self.actions)}",
             )
         measured = None if self.measured is None else self.measured[:steps]
-        return Start(self.states, self.past_actions, self.actions[:steps], measured, self.told)
+        return Start(self.states, self.past_actions, self.actions[:steps], measured, self.text)
 
 
-def start_of_rows(rows: Floats, interface: Interface, at: int, told: str) -> Start:
+def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Start:
     """Start within measured rows (N, S + A): row `at` is the present.
 
     Raises:
@@ -68,7 +68,7 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, told: str) -> Sta
     first, last = history - 1, len(rows) - 2
     if not first <= at <= last:
         raise BadInput(
-            f"row {at} of {told}",
+            f"row {at} of {text}",
             f"cannot be the present: it has {len(rows)} rows",
             expected=f"{first} to {last}, as the model knows {history} rows"
             if first <= last
@@ -80,7 +80,7 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, told: str) -> Sta
         past_actions=acted[at - history + 1 : at],
         actions=acted[at:-1],
         measured=known[at + 1 :],
-        told=f"{told}, from row {at}",
+        text=f"{text}, from row {at}",
     )
 
 
@@ -131,12 +131,12 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
 
 
-def plot(found: pl.DataFrame, simulator: Simulator, told: str, path: Path) -> None:
+def plot(found: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
     """Draw every state, beside what was measured if that is known, and every action."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
-        path.write_text(_page(found, simulator.interface, told), encoding="utf-8")
+        path.write_text(_page(found, simulator.interface, text), encoding="utf-8")
         return
     interface, time = simulator.interface, found["time_s"].to_numpy()
     names = [*interface.states, *interface.actions]
@@ -151,14 +151,14 @@ def plot(found: pl.DataFrame, simulator: Simulator, told: str, path: Path) -> No
             axis.plot(time, measured, color=COLORS["truth"], lw=1, label="measured")
         axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
     axes[0].legend(fontsize=8, frameon=False)
-    axes[0].set_title(told, fontsize=9)
+    axes[0].set_title(text, fontsize=9)
     axes[-1].set_xlabel("s")
     drawn.set_size_inches(9.0, 1.9 * len(names) + 0.6)
     drawn.subplots_adjust(left=0.1, right=0.97, hspace=0.3)
     drawn.savefig(path, dpi=DPI)
 
 
-def _page(found: pl.DataFrame, interface: Interface, told: str) -> str:
+def _page(found: pl.DataFrame, interface: Interface, text: str) -> str:
     time = found["time_s"].to_numpy()
     charts = list[str]()
     for name in (*interface.states, *interface.actions):
@@ -172,7 +172,7 @@ def _page(found: pl.DataFrame, interface: Interface, told: str) -> str:
         charts.append(figure(name, interface.units[name], chart))
     measured = any(name.endswith("_measured") for name in found.columns)
     styles = {"model": "simulated"} | ({"truth": "measured"} if measured else {})
-    facts = [[name_of("Steps"), f"{len(time) - 1} of {interface.dt:g} s"], [name_of("From"), told]]
+    facts = [[name_of("Steps"), f"{len(time) - 1} of {interface.dt:g} s"], [name_of("From"), text]]
     sections = [
         '<header><div><div class="eyebrow">Simulation</div>'
         f"<h1>{interface.task}</h1></div></header>",

@@ -44,9 +44,9 @@ def verify(
     """
     gives = task.learn.gives
     looped = gives == "dynamics" and task.control is not None and task.verify.closed_loop > 0
-    told = task.part("control", "channels", "dt") if looped else {}
+    message = task.part("control", "channels", "dt") if looped else {}
     if gives == "policy":
-        told = task.part("environment", "channels", "dt") | {"policies": POLICIES}
+        message = task.part("environment", "channels", "dt") | {"policies": POLICIES}
     refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
     counted: Json = {}
     if gives == "dynamics":
@@ -58,14 +58,14 @@ def verify(
     inputs = {
         **{name: ref.digest for name, ref in refs.items()},
         **task.part("verify"),
-        **told,
+        **message,
         **counted,
         "version": VERSION,
     }
 
     def build(folder: Path) -> Json:
         job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
-        job |= {"task": task.model_dump(mode="json", by_alias=True) if told else None}
+        job |= {"task": task.model_dump(mode="json", by_alias=True) if message else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
         job |= {"gives": gives} | counted
         (progress or NullReporter()).say(

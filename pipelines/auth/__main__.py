@@ -1,4 +1,4 @@
-"""One of the two servers with its guard: `python -m pipelines.auth dagster_webserver|mlflow`."""
+"""Run one server with the guard: `python -m pipelines.auth dagster_webserver|mlflow`."""
 
 import argparse
 import logging
@@ -28,12 +28,12 @@ from pipelines.instance import checkout
 
 _SERVERS = ("dagster_webserver", "mlflow")
 _STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
-_GRACE = 3  # s for answers under way when the server is told to end
+_GRACE = 3  # s for open responses at shutdown
 
 
 @contextmanager
 def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
-    """Open Dagster's web pages as its own command does, with the code server behind them."""
+    """Return Dagster's web app, with its code server."""
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -58,7 +58,7 @@ def task_of_job(job: str) -> str | None:
 
 
 def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
-    """Return the job of a run and the assets that it makes."""
+    """Return the job of a run and its assets."""
     found = instance.get_run_by_id(run)
     if found is None:
         return None
@@ -67,10 +67,10 @@ def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
 
 @contextmanager
 def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
-    """Open MLflow's web pages as its own command does, in one process."""
+    """Return MLflow's web app, in one process."""
     prepare_mlflow()
     os.environ |= {
-        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard asks for more
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard is stricter
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
     }
@@ -88,7 +88,7 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal."""
     wanted = _parsed(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     home = Home.resolve()
@@ -127,7 +127,7 @@ def _run(app: Guard, wanted: argparse.Namespace) -> None:
         host=wanted.host,
         port=wanted.port,
         log_level="warning",
-        proxy_headers=False,  # nobody stands between us and the browser
+        proxy_headers=False,  # there is no proxy between browser and server
         server_header=False,
         ssl_certfile=wanted.certificate,
         ssl_keyfile=wanted.key,
@@ -141,9 +141,11 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("server", choices=_SERVERS)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--name", action="append", default=[], help="one the server is asked by")
-    parser.add_argument("--proxy", action="append", default=[], help="address that says who asks")
-    parser.add_argument("--workspace", help="file that says where the assets are")
+    parser.add_argument("--name", action="append", default=[], help="host name of the server")
+    parser.add_argument(
+        "--proxy", action="append", default=[], help="address of a proxy that logs users in"
+    )
+    parser.add_argument("--workspace", help="workspace file of Dagster")
     parser.add_argument("--login", action="store_true")
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--certificate")

@@ -13,8 +13,8 @@ WINDOW = 60.0  # s
 class Attempts:
     """Counts attempts in a sliding window, on the thread of the event loop alone.
 
-    An attempt counts from before its check, so that parallel attempts cannot pass the limit
-    together; a successful one is taken back. The total limit also bounds the memory.
+    An attempt is counted before its check, so that parallel attempts cannot exceed the limit; a
+    successful one is removed again. The total limit also bounds the memory.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Attempts:
         """Check that an address has attempts left.
 
         Raises:
-            Refused: it has used all of its own, or all addresses together have used theirs.
+            Refused: the limit of this address, or of all addresses, is reached.
         """
         now, network = time.monotonic(), _network(peer)
         while self._recent and now - self._recent[0][0] > WINDOW:
@@ -54,7 +54,7 @@ class Attempts:
 
 
 def _network(peer: str) -> str:
-    """Return what one client controls: an IPv4 address, or 64 bits of an IPv6 address."""
+    """Return the address range of one client: an IPv4 address, or an IPv6 /64 prefix."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

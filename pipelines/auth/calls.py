@@ -1,16 +1,16 @@
-"""A request as far as the rules depend on it, and what refuses one."""
+"""Request data that the rules use, and the error that rejects a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 class Refused(Exception):
-    """A request that is not passed on.
+    """A request was rejected.
 
     Args:
-        status: of HTTP.
-        why: for people, one line.
-        retry_after: s after which the same request may succeed.
+        status: HTTP status.
+        why: reason, one line.
+        retry_after: s until a retry may succeed.
     """
 
     def __init__(self, status: int, why: str, *, retry_after: int | None = None) -> None:
@@ -20,14 +20,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A request as far as the rules depend on it; of repeated headers all values.
+    """Request data that the rules use; all values of repeated headers.
 
     Attributes:
-        method: of HTTP, in capitals; GET for a websocket.
-        headers: by name in small letters.
+        method: HTTP method in upper case; GET for a websocket.
+        headers: values by lower-case name.
         scheme: http or https.
-        peer: address that it comes from.
-        websocket: it wants to become one.
+        peer: address of the client.
+        websocket: whether it is a websocket handshake.
     """
 
     method: str
@@ -40,9 +40,9 @@ class Call:
         """Return the value of a header.
 
         Raises:
-            Refused: it is there twice, which two servers may read in two ways.
+            Refused: it is repeated, which servers interpret differently.
         """
         found = self.headers.get(name, [])
         if len(found) > 1:
-            raise Refused(400, f"the header {name} is there {len(found)} times")
+            raise Refused(400, f"the header {name} is repeated {len(found)} times")
         return found[0] if found else None

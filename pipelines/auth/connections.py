@@ -24,7 +24,7 @@ class LimitedProtocol(H11Protocol):
     _phase: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to wait for a request; beyond `MOST` the oldest that waits gives way."""
+        """Wait for a request; with more than `MOST` connections the oldest idle one is closed."""
         super().connection_made(cast(asyncio.Transport, transport))
         self._watch()
         if len(self.connections) <= MOST:
@@ -36,12 +36,12 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def has_no_request(self) -> bool:
-        """Return whether no request came whole yet, so that nobody misses an answer."""
+        """Return whether no complete request has arrived, so that closing loses no response."""
         return self._phase == "head" and self._timer is not None
 
     @property
     def since(self) -> float:
-        """Return when the present phase ends, which orders connections by age."""
+        """Return when the current phase times out, which orders connections by age."""
         return self._timer.when() if self._timer else 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,12 +60,12 @@ class LimitedProtocol(H11Protocol):
         self._watch()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Leave the connection to the websocket, which sends pings."""
+        """Stop the timeouts: the websocket sends its own pings."""
         super().handle_websocket_upgrade(event)
         self._stop()
 
     def _watch(self) -> None:
-        """Set the limit of the present phase; bytes renew that of a body, but not of headers."""
+        """Set the timeout of the current phase; bytes extend that of a body, not of headers."""
         if self.transport.get_protocol() is not self or self.transport.is_closing():
             self._stop()
             return
@@ -83,7 +83,7 @@ class LimitedProtocol(H11Protocol):
         if phase == "body" and self.flow.read_paused:  # the server reads slowly, not the client
             self._watch()
             return
-        self._close(f"no whole {phase} of a request within {limit:g} s")
+        self._close(f"no complete {phase} of a request within {limit:g} s")
 
     def _close(self, why: str) -> None:
         self._stop()

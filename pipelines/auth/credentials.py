@@ -1,7 +1,7 @@
-"""Passwords and tokens that requests carry: counted first, then checked.
+"""Check passwords and tokens of requests, with a limit on attempts.
 
-A password costs 0.1 s and 32 MB to hash. Hashes run in a small thread pool with a bounded queue,
-apart from the threads that answer requests; sessions and tokens need none and never wait for one.
+Hashing a password takes 0.1 s and 32 MB. Hashes run in a small thread pool with a bounded queue,
+separate from the threads that serve requests; sessions and tokens need no hash.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pipelines.auth.attempts import Attempts
 from pipelines.auth.calls import Refused
 from pipelines.auth.permissions import Permission
-from pipelines.auth.users import Person, Users
+from pipelines.auth.users import Identity, Users
 
-_THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # that hash; other work keeps half the cores
-_QUEUE = 16  # hashes that run or wait; about two seconds of work for one thread
+_THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # for hashing; half the cores stay free
+_QUEUE = 16  # running and waiting hashes; about 2 s of work for one thread
 _RETRY = 2  # s
-_REMEMBERED = 256  # passwords that were right and are not hashed again
+_REMEMBERED = 256  # cached correct passwords
 _WRONG = "this password or token is wrong"
 
 
@@ -30,7 +30,7 @@ class Credentials:
     Args:
         users: who may log in.
         owner: name of the home's owner.
-        token: of the home; it gives the owner's rights.
+        token: token of the home; it has the owner's rights.
     """
 
     def __init__(self, users: Users, owner: str, token: str) -> None:
@@ -38,38 +38,38 @@ class Credentials:
         self._key = secrets.token_bytes(32)
         self._attempts = Attempts()
         self._pool = ThreadPoolExecutor(_THREADS, "password")
-        self._hashing: dict[bytes, Future[Person | None]] = {}
+        self._hashing: dict[bytes, Future[Identity | None]] = {}
         self._right: dict[bytes, None] = {}
 
-    async def check(self, peer: str, given: str) -> Person:
+    async def check(self, peer: str, given: str) -> Identity:
         """Return the user that a header identifies.
 
         Args:
-            peer: address that the request comes from.
+            peer: address of the client.
             given: value of the header.
 
         Raises:
-            Refused: 401 if it is wrong, 429 after too many wrong ones, 503 if too many passwords
-                wait to be hashed.
+            Refused: 401 if it is wrong, 429 after too many wrong ones, 503 if the queue is full.
         """
         kind, _, value = given.partition(" ")
         if kind.lower() == "basic" and (login := _decoded(value)):
             return await self._by_password(peer, *login)
-        # A token is random and cheap to check: a right one works whatever its address did before.
-        if kind.lower() == "bearer" and (person := self._by_token(value.strip())):
-            return person
+        # A token is random and cheap to check: a correct one works even after too many wrong
+        # attempts.
+        if kind.lower() == "bearer" and (identity := self._by_token(value.strip())):
+            return identity
         self._attempts.count(peer)
         raise Refused(401, _WRONG)
 
-    def _by_token(self, token: str) -> Person | None:
+    def _by_token(self, token: str) -> Identity | None:
         if hmac.compare_digest(token.encode(), self._token.encode()):
-            return Person(self._owner, Permission.ADMINISTER, "token")
+            return Identity(self._owner, Permission.ADMINISTER, "token")
         return self._users.by_token(token)
 
-    async def _by_password(self, peer: str, name: str, password: str) -> Person:
+    async def _by_password(self, peer: str, name: str, password: str) -> Identity:
         """Return the user of a Basic login; equal parallel logins share one hash."""
-        self._attempts.check(peer)  # before the memory of right ones, which would confirm guesses
-        user = self._users.person(name, "password")
+        self._attempts.check(peer)  # before the cache of correct ones, which would confirm guesses
+        user = self._users.identity(name, "password")
         parts = f"{user.version if user else ''}:{name}:{password}"
         digest = hmac.digest(self._key, parts.encode(), "sha256")
         if user and digest in self._right:
@@ -92,15 +92,15 @@ class Credentials:
         self._right[digest] = None
         return found
 
-    def _submit(self, digest: bytes, name: str, password: str) -> "Future[Person | None]":
+    def _submit(self, digest: bytes, name: str, password: str) -> "Future[Identity | None]":
         future = self._pool.submit(self._users.by_password, name, password)
         self._hashing[digest] = future
         future.add_done_callback(lambda _: self._hashing.pop(digest, None))
         return future
 
 
-async def _result(future: "Future[Person | None]") -> Person | None:
-    # Shielded: a request that ends early does not cancel the hash of the others that wait for it.
+async def _result(future: "Future[Identity | None]") -> Identity | None:
+    # Shielded: a canceled request must not cancel the hash that other requests wait for.
     return await asyncio.shield(asyncio.wrap_future(future))
 
 

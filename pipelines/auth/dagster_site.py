@@ -1,4 +1,4 @@
-"""What is served of Dagster: pages and downloads by GET, GraphQL by POST and by websocket."""
+"""Served routes of Dagster: pages and downloads by GET, GraphQL by POST and websocket."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ from pipelines.auth.operation import Field, Operation, parse_operation
 from pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
 from pipelines.auth.request import Request, parse_object, write_json
 
-OPERATING = {  # mutations that start and end runs, or look for new task files
+OPERATING = {  # mutations that start and end runs, or reload task files
     "launchRun",
     "launchPipelineExecution",
     "launchMultipleRuns",
@@ -29,7 +29,7 @@ _NOTHING = {"__typename"}  # changes nothing
 _OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
 _ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets
 _GATE = {"promote", "verify"}  # parts of a task that decide what becomes champion
-_STREAMS = {"out", "err"}  # of a step: what `/logs` serves
+_STREAMS = {"out", "err"}  # streams of a step that `/logs` serves
 _RUN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KINDS = {"connection_init", "connection_terminate", "start", "stop"}
 _LONGEST = 200  # characters of the id of a subscription
@@ -51,16 +51,16 @@ class DagsterSite:
         self._task_of_job, self._job_of_run = task_of_job, job_of_run
 
     def route(self, request: Request) -> Route:
-        """Return how a request is served.
+        """Return the route of a request.
 
         Raises:
-            Refused: it is not.
+            Refused: it is not served.
         """
         if request.segments == ("graphql",):
             if request.method == "POST":
                 return Route(self._decide, "json")
             if request.query:
-                raise Refused(405, "GraphQL is asked by POST, never by GET")
+                raise Refused(405, "GraphQL requests use POST, not GET")
         if not request.is_safe:
             raise Refused(403 if request.method == "POST" else 405, "this part is closed")
         self._check_page(request.segments)
@@ -70,14 +70,14 @@ class DagsterSite:
         """Return the canonical form of a message of a websocket.
 
         Raises:
-            Refused: it is none of Dagster's protocol, or asks for a mutation.
+            Refused: it is not part of Dagster's protocol, or contains a mutation.
         """
         found = parse_object(text)
         kind, name = found.get("type"), found.get("id")
         if kind not in _KINDS:
-            raise Refused(400, "this message is none of the protocol graphql-ws")
+            raise Refused(400, "this message is not part of the protocol graphql-ws")
         if not (name is None or (isinstance(name, str | int) and len(str(name)) <= _LONGEST)):
-            raise Refused(400, "the id of a subscription is a short text")
+            raise Refused(400, "the id of a subscription must be a short text")
         sent: dict[str, Any] = {"type": kind}
         if name is not None:
             sent["id"] = name
@@ -85,22 +85,22 @@ class DagsterSite:
             payload = found.get("payload")
             operation = parse_operation(payload if isinstance(payload, dict) else {})
             if operation.is_mutation:
-                raise Refused(403, "a websocket carries no mutation")
+                raise Refused(403, "mutations are not allowed on a websocket")
             sent["payload"] = operation.body
         return write_json(sent)
 
     def _check_page(self, segments: tuple[str, ...]) -> None:
-        """Check a page: Dagster answers some addresses with an error of its own."""
+        """Check the path of a page: Dagster fails on some paths."""
         match segments:
             case ("notebook", *_) | ("dagit", "notebook", *_):
                 raise Refused(403, "notebooks are not served")
             case ("logs", *_, last) if len(segments) < 3 or last not in _STREAMS:
-                raise Refused(404, "there are no such logs")
+                raise Refused(404, "no such logs")
             case ("logs",):
-                raise Refused(404, "there are no such logs")
+                raise Refused(404, "no such logs")
             case ("download_debug", run):
                 if not _RUN.fullmatch(run) or self._job_of_run(run) is None:
-                    raise Refused(404, "there is no such run")
+                    raise Refused(404, "no such run")
             case _:
                 return
 
@@ -116,7 +116,7 @@ class DagsterSite:
         return Decision(need, self._tasks(operation.fields), operation.body, changes)
 
     def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:
-        """Return the tasks that some mutations change; None where one cannot be attributed."""
+        """Return the tasks that mutations change; None if one cannot be attributed."""
         found = NO_TASK
         for one in fields:
             tasks = self._of_mutation(one)
@@ -163,7 +163,7 @@ class DagsterSite:
         return self._of_job(job, [_listed(one.get("path")) for one in assets])
 
     def _of_job(self, job: object, keys: list[list[str]]) -> str | None:
-        """Return the one task of a job; of a selection of assets, that which all belong to."""
+        """Return the task of a job, or the common task of a selection of assets."""
         if not isinstance(job, str):
             return None
         if job != _ASSETS:
@@ -173,9 +173,9 @@ class DagsterSite:
 
 
 def _sets_gate(operation: Operation) -> bool:
-    """Return whether a launch changes what decides which model becomes champion.
+    """Return whether a launch changes rules that decide which model becomes champion.
 
-    Run configuration comes as an object or as YAML text; where it cannot be read, it may.
+    The run configuration is an object or YAML text; an unreadable one counts as a change.
     """
     for one in operation.fields:
         launches = [one.arguments.get("executionParams")]
@@ -188,7 +188,7 @@ def _sets_gate(operation: Operation) -> bool:
 
 
 def _config(given: object) -> Mapping[str, Any] | None:
-    """Return a run configuration as Dagster reads it; None if it is none."""
+    """Parse a run configuration as Dagster does; None if it is invalid."""
     from dagster_shared.yaml_utils import load_run_config_yaml
 
     found: Any = given

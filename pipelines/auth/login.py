@@ -1,4 +1,4 @@
-"""On which address the pages are served, by which names, and whether one has to log in."""
+"""Options of the web servers: address, host names, TLS, proxy and login."""
 
 import socket
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ class Door:
     """How the pages are served.
 
     Attributes:
-        host: address to listen on; other than loopback it demands that one logs in.
-        names: further names that the pages are asked by, such as that of a proxy; one that speaks
-            TLS before them is named whole, `https://mill.example`.
-        proxy: addresses of one that logs people in and says who asks.
+        host: address to listen on; other than loopback it requires login.
+        names: further host names, such as that of a proxy; for a proxy with TLS the full URL,
+            `https://mill.example`.
+        proxy: addresses of a proxy that logs users in.
         login: demand a password or token on loopback as well.
-        read_only: nobody can start or change anything.
-        certificate: of TLS, a PEM file; without, passwords travel in the clear.
-        key: that belongs to it.
+        read_only: reject all changes.
+        certificate: PEM file for TLS; without it passwords are sent unencrypted.
+        key: PEM file with the key of the certificate.
     """
 
     host: str = "127.0.0.1"
@@ -39,18 +39,18 @@ class Door:
     proxy: tuple[str, ...] = ()
 
     def checked(self, users: Users) -> "Door":
-        """Return the door as it may be opened.
+        """Return the validated options.
 
         Raises:
-            BadInput: one has to log in and there are no users, or half of a certificate, or no
-                secret to know the proxy by.
+            BadInput: login is required and there are no users, only one of certificate and key is
+                given, or the secret of the proxy is missing.
         """
         proxy_at(self.proxy)
         if (self.certificate is None) != (self.key is None):
             raise BadInput("--certificate", "and --key belong together", fix="give both")
         for file in (self.certificate, self.key):
             if file is not None and not file.is_file():
-                raise BadInput(file, "is not there")
+                raise BadInput(file, "does not exist")
         opened = replace(self, login=self.login or self.host not in HERE or bool(self.proxy))
         if opened.login and not users:
             what = f"--host {self.host}" if self.host not in HERE else "--login"
@@ -75,25 +75,25 @@ class Door:
         return self._address("127.0.0.1" if self.host in _EVERYWHERE else self.host, port)
 
     def shown(self, port: int) -> str:
-        """Return the address for people, who may sit elsewhere."""
+        """Return the URL to show to users, possibly on other machines."""
         plain = [name for name in self.names if "://" not in name]  # the others are a proxy's
         elsewhere = plain[0] if plain else socket.gethostname()
         return self._address(elsewhere, port) if self.host in _EVERYWHERE else self.url(port)
 
     def news(self) -> Iterator[str]:
-        """Say what whoever opened the door should know."""
+        """Yield notes for the operator who starts the servers."""
         if self.read_only:
-            yield "read-only: nobody can start or change anything"
+            yield "read-only: all changes are rejected"
         clear = self.certificate is None and not any("://" in name for name in self.names)
         if self.login and clear and self.host not in HERE:
-            yield "passwords travel in the clear: give --certificate and --key, or use a VPN"
+            yield "passwords are sent unencrypted: give --certificate and --key, or use a VPN"
 
     def _address(self, host: str, port: int) -> str:
         scheme = "http" if self.certificate is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _names(self) -> set[str]:
-        """Return the names that the pages may be asked by, beside those of loopback."""
+        """Return the allowed host names in addition to loopback."""
         names = {name.lower().rstrip("/") for name in self.names}
         if self.host in HERE:
             return names

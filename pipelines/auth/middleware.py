@@ -1,7 +1,7 @@
-"""The guard as an ASGI layer around a server's app: HTTP, and websockets with what they say.
+"""The guard as ASGI middleware around a server's app: HTTP, and websockets with their messages.
 
-Each request is parsed, authorized, and built anew in one canonical form (`request`): the app never
-receives what the client sent.
+Each request is parsed, authorized, and rebuilt in canonical form (`request`): the app never
+receives the client's bytes.
 """
 
 import logging
@@ -26,7 +26,7 @@ from pipelines.auth.request import (
 from pipelines.auth.revocation import CLOSED, revocable
 from pipelines.auth.rules import Rules
 from pipelines.auth.uploads import Uploads
-from pipelines.auth.users import Person
+from pipelines.auth.users import Identity
 from resources.tags import USER_HEADER, USER_MAY_HEADER
 
 _SUBPROTOCOL = "graphql-ws"
@@ -34,18 +34,18 @@ _log = logging.getLogger("kinemill.guard")
 
 
 class Guard:
-    """Passes on to `app` what the rules let through, with the name of who asks in a header.
+    """Forwards authorized requests to `app`, with the name of the user in a header.
 
     Args:
-        app: of the server.
-        rules: that hold for it.
+        app: app of the server.
+        rules: rules of the server.
     """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app, self._rules, self._uploads = app, rules, Uploads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request, websocket, or start and end of the server."""
+        """Handle one request, websocket, or lifespan event."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -58,24 +58,24 @@ class Guard:
         with ExitStack() as stack:
             try:
                 own_page = self._rules.check_page(call)
-                person = await self._rules.who(call, own_page=own_page)
+                identity = await self._rules.who(call, own_page=own_page)
                 request, route = await self._parsed(call, scope, receive)
-                request = await self._authorized(request, route, person, stack)
+                request = await self._authorized(request, route, identity, stack)
             except Refused as refused:
                 answer = self._refuse(call, scope, refused)
                 await answer(scope, receive, _closed_frames(send))
                 return
-            if person.by == "password":
-                cookie = self._rules.sessions.issue(call, person)
+            if identity.by == "password":
+                cookie = self._rules.sessions.issue(call, identity)
             body = receive if route.body == "stream" else _body_once(request, receive)
             answer = _closed_frames(send, cookie)
-            await self._app(forwarded(request, scope, _names(person)), body, answer)
+            await self._app(forwarded(request, scope, _names(identity)), body, answer)
 
     async def _parsed(self, call: Call, scope: Scope, receive: Receive) -> tuple[Request, Route]:
-        """Return a request with its body, and how it is served.
+        """Return a request with its body, and its route.
 
         Raises:
-            Refused: it cannot be read in one way, or is not served.
+            Refused: it is ambiguous, or not served.
         """
         request = parse_request(call, scope)
         route = self._rules.site.route(request)
@@ -85,22 +85,22 @@ class Guard:
         return replace(request, query=(), body=await read_json(receive)), route
 
     async def _authorized(
-        self, request: Request, route: Route, person: Person, stack: ExitStack
+        self, request: Request, route: Route, identity: Identity, stack: ExitStack
     ) -> Request:
         """Return the request that the app receives.
 
         Raises:
-            Refused: they may not make it.
+            Refused: the user may not make it.
         """
         if route.body == "stream":
             stack.enter_context(self._uploads.writing(request.path))
-        decision = await run_in_threadpool(route.decide, request, person.name)
-        self._rules.check_may(person, decision)
+        decision = await run_in_threadpool(route.decide, request, identity.name)
+        self._rules.check_may(identity, decision)
         if route.body == "stream":
             self._uploads.check(request.path)
         stack.enter_context(self._uploads.closing(decision.closes))
         if decision.need is not Permission.LOOK:
-            said = (person.name, request.method, request.path, decision.changes)
+            said = (identity.name, request.method, request.path, decision.changes)
             _log.warning("%s: %s %r [%s]", *said)
         return request if decision.body is None else replace(request, body=decision.body)
 
@@ -127,17 +127,17 @@ class Guard:
         call = _call_of(scope)
         try:
             own_page = self._rules.check_page(call)
-            person = await self._rules.who(call, own_page=own_page)
+            identity = await self._rules.who(call, own_page=own_page)
             request = parse_request(call, scope)
             if request.path != "/graphql" or _SUBPROTOCOL not in scope.get("subprotocols", []):
-                raise Refused(403, "a websocket speaks graphql-ws at /graphql")
+                raise Refused(403, "websockets need the protocol graphql-ws at /graphql")
         except Refused as refused:
             _log.warning("refused a websocket from %s: %s", call.peer, refused.why)
             await receive()
             await send(CLOSED)
             return
 
-        is_current = self._rules.is_current(call, person, own_page=own_page)
+        is_current = self._rules.is_current(call, identity, own_page=own_page)
         receive, send = revocable(receive, send, is_current)
 
         async def listen() -> Message:
@@ -148,11 +148,11 @@ class Guard:
             try:
                 return {**message, "bytes": None, "text": self._rules.site.message(sent).decode()}
             except Refused as refused:
-                _log.warning("refused a message of %s's websocket: %s", person.name, refused.why)
+                _log.warning("refused a message of %s's websocket: %s", identity.name, refused.why)
                 await send(CLOSED)
                 return {"type": "websocket.disconnect", "code": CLOSED["code"]}
 
-        opened = forwarded(request, scope, _names(person))
+        opened = forwarded(request, scope, _names(identity))
         opened["subprotocols"] = [_SUBPROTOCOL]
         await self._app(opened, listen, send)
 
@@ -168,14 +168,14 @@ def _call_of(scope: Scope) -> Call:
 
 
 def _body_once(request: Request, receive: Receive) -> Receive:
-    """Return what gives the canonical body to the app, and then waits for the client to leave."""
+    """Return an ASGI receive that yields the canonical body, then waits for the disconnect."""
     given = False
 
     async def get_or_build() -> Message:
         nonlocal given
         if given:
             while (message := await receive())["type"] != "http.disconnect":
-                continue  # the rest of a body that the app does not get
+                continue  # the rest of a body that is not forwarded
             return message
         given = True
         body = b"" if request.body is None else write_json(request.body)
@@ -184,16 +184,16 @@ def _body_once(request: Request, receive: Receive) -> Receive:
     return get_or_build
 
 
-def _names(person: Person) -> dict[str, str]:
-    """Return the headers that name who asks; what the request claimed is not among them."""
+def _names(identity: Identity) -> dict[str, str]:
+    """Return the headers that name the user; those of the client are dropped."""
     return {
-        USER_HEADER.lower(): person.name.encode("ascii", "replace").decode(),
-        USER_MAY_HEADER.lower(): person.may.name.lower(),
+        USER_HEADER.lower(): identity.name.encode("ascii", "replace").decode(),
+        USER_MAY_HEADER.lower(): identity.may.name.lower(),
     }
 
 
 def _closed_frames(send: Send, cookie: str | None = None) -> Send:
-    """Let no page show the answer in a frame, and no script read it as something else."""
+    """Add headers against framing and content sniffing."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":

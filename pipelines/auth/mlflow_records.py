@@ -1,4 +1,4 @@
-"""What MLflow's database says of the runs, models and experiments that a request names."""
+"""Look up the runs, models and experiments of a request in MLflow's database."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-MADE_BY = "kinemill.made_by"  # tag of a run or model that was made over HTTP: by which user
+MADE_BY = "kinemill.made_by"  # tag of a run or model created over HTTP: its user
 _OPEN_RUN = {"RUNNING", "SCHEDULED"}
 _OPEN_MODEL = "PENDING"
 
@@ -16,10 +16,10 @@ class Run:
     """A run or a logged model.
 
     Attributes:
-        id: of MLflow.
-        owner: user who made it over HTTP; None for what kinemill made.
-        experiment: id.
-        is_finished: nothing is added to it any more.
+        id: MLflow id.
+        owner: user who created it over HTTP; None if kinemill created it.
+        experiment: id of the experiment.
+        is_finished: whether it is read-only.
     """
 
     id: str
@@ -29,7 +29,7 @@ class Run:
 
 
 class Records(Protocol):
-    """What the rules ask about MLflow's contents."""
+    """Queries of the rules about MLflow's contents."""
 
     def run(self, name: str) -> Run | None:
         """Return a run."""
@@ -44,7 +44,7 @@ class Records(Protocol):
         ...
 
     def owner_of(self, path: str) -> Run | None:
-        """Return the run or logged model to whose artifacts a path of the store belongs."""
+        """Return the run or logged model that owns an artifact path."""
         ...
 
     def is_task(self, name: object) -> bool:
@@ -53,7 +53,7 @@ class Records(Protocol):
 
 
 class MlflowRecords:
-    """The records of MLflow's server, read from the stores that it answers from itself.
+    """The records of MLflow's server, read from its own stores.
 
     Args:
         root: folder or address of all artifacts, as a URI.
@@ -79,7 +79,7 @@ class MlflowRecords:
         return found and found.name
 
     def owner_of(self, path: str) -> Run | None:
-        """Return the run or logged model to whose artifacts a path of the store belongs."""
+        """Return the run or logged model that owns an artifact path."""
         parts = Path(path).parts
         if "artifacts" not in parts[2:-1]:
             return None
@@ -103,7 +103,7 @@ class MlflowRecords:
         return name in self._tasks()
 
     def _sources(self, name: str) -> list[str]:
-        """Return the paths in the store of all versions that a run or model became."""
+        """Return the store paths of all versions of a run or model."""
         registry, found = _registry(), list[Any]()
         for key, value in (("run_id", name), ("source_path", f"models:/{name}")):
             found += registry.search_model_versions(f"{key} = '{value}'")
@@ -124,7 +124,7 @@ class MlflowRecords:
         return self._relative(source)
 
     def _relative(self, location: str) -> str:
-        """Return the path in the store that an artifact location stands for."""
+        """Return the store path of an artifact location."""
         if location.startswith(f"{self._root}/"):
             return unquote(location.removeprefix(f"{self._root}/"))
         return unquote(urlsplit(location).path).strip("/")
@@ -140,7 +140,7 @@ class MlflowRecords:
 
     @staticmethod
     def _asked(ask: Callable[[], Any]) -> Any:
-        """Return an answer of MLflow's store; None for what it does not know."""
+        """Return the result of a query; None if the record does not exist."""
         from mlflow.exceptions import MlflowException
 
         try:

@@ -1,7 +1,7 @@
-"""What is served of MLflow: pages, questions, and changes to what the user made.
+"""Served routes of MLflow: pages, queries, and changes to the user's own records.
 
-kinemill writes runs and versions into the database and the artifact store directly. Over HTTP,
-everything that it registered, and every run that is finished, is therefore read-only for all.
+kinemill writes runs and versions directly to the database and the artifact store. Over HTTP, all
+registered versions and finished runs are therefore read-only.
 """
 
 import re
@@ -31,7 +31,7 @@ _READ = re.compile(
     r"|unified-traces|get-trace-artifact|get-online-trace-details|server-info|ui-telemetry"
     rf"|datasets/(?:search|{_NAMES}(?:/experiment-ids|/records)?)"
 )
-_ASKED = re.compile(  # questions that MLflow takes by POST
+_ASKED = re.compile(  # queries that MLflow accepts by POST
     r"(?:experiments|runs|logged-models|traces|datasets|issues)/search"
     r"|experiments/search-datasets|registered-models/get-latest-versions"
     r"|traces/(?:batchGetInfos|calculate-filter-correlation|metrics)"
@@ -47,7 +47,7 @@ class MlflowSite:
     """MLflow's server.
 
     Args:
-        records: what its database says of runs and experiments.
+        records: lookups of runs and experiments.
     """
 
     def __init__(self, records: Records) -> None:
@@ -99,7 +99,7 @@ class MlflowSite:
         }
 
     def route(self, request: Request) -> Route:
-        """Return how a request is served.
+        """Return the route of a request.
 
         Raises:
             Refused: it is not.
@@ -141,7 +141,7 @@ class MlflowSite:
         return None
 
     def _of_artifact(self, request: Request, kind: str, path: str) -> Route:
-        """Return how the artifact store is served: reads, and uploads to unfinished runs."""
+        """Return the route of an artifact request: reads, and uploads to unfinished runs."""
         if request.is_safe and kind in {"artifacts", "presigned"}:
             return only(Permission.LOOK)
         if request.method == "PUT" and kind == "artifacts":
@@ -149,12 +149,12 @@ class MlflowSite:
         found = _UPLOADING.fullmatch(path)
         if request.method == "POST" and kind == "mpu" and found:
             return Route(lambda _asked, user: self._upload(found[1], user), "json")
-        raise Refused(403, "artifacts are written by PUT, and are not deleted")
+        raise Refused(403, "artifacts are written by PUT and cannot be deleted")
 
     def _upload(self, path: str, user: str) -> Decision:
         owner = self._records.owner_of(path)
         if owner is None:
-            raise Refused(403, "artifacts are written to the folder of a run, and nowhere else")
+            raise Refused(403, "artifacts can be written only to the folder of a run")
         _check_open(owner, user)
         return Decision(Permission.OPERATE, self._tasks(owner.experiment), changes=path)
 
@@ -170,7 +170,7 @@ class MlflowSite:
         return Decision(Permission.OPERATE, tasks, changes=_shown(body, "experiment_id"))
 
     def _create_run(self, body: _Body, user: str) -> Decision:
-        """Stamp a new run with the user who makes it: only they write to it."""
+        """Tag a new run with its user: only this user can write to it."""
         _check_tags(body.get("tags"))
         tags = [one for one in body.get("tags") or [] if one.get("key") != "mlflow.user"]
         stamped = [{"key": MADE_BY, "value": user}, {"key": "mlflow.user", "value": user}]
@@ -209,7 +209,7 @@ class MlflowSite:
             raise Refused(400, "the body names another model than the path")
         model = self._records.model(name)
         if model is None:
-            raise Refused(404, f"there is no model {name}")
+            raise Refused(404, f"no model {name}")
         _check_owner(model, user)
         if model.is_finished and set(body) - {"tags", "model_id"}:
             raise Refused(403, f"model {name} is finished")
@@ -222,19 +222,21 @@ class MlflowSite:
         return replace(self._create(body), closes=frozenset(re.findall(_NAMES, named)))
 
     def _create(self, body: _Body) -> Decision:
-        """Return what it takes to make something that has a name.
+        """Return the permission to create a named record.
 
         Raises:
-            Refused: the name is that of a task, whose experiment and model kinemill makes.
+            Refused: the name is that of a task, which kinemill creates.
         """
         if self._records.is_task(body.get("name")):
-            raise Refused(403, f"kinemill makes {body.get('name')!r}; choose another name")
+            raise Refused(
+                403, f"{body.get('name')!r} is reserved for kinemill; choose another name"
+            )
         return Decision(Permission.OPERATE, _named(body), changes=_shown(body, "name"))
 
     def _run_of(self, body: _Body) -> Run:
         names = {body[key] for key in ("run_id", "run_uuid") if body.get(key)}
         if len(names) != 1 or not all(isinstance(name, str) for name in names):
-            raise Refused(400, "the body names one run, as run_id")
+            raise Refused(400, "the body must name one run as run_id")
         name = names.pop()
         if (run := self._records.run(name)) is None:
             raise Refused(404, f"there is no run {name[:40]}")
@@ -245,7 +247,7 @@ class MlflowSite:
         return Decision(need, self._tasks(run.experiment), changes=run.id)
 
     def _tasks(self, experiment: object) -> frozenset[str] | None:
-        """Return the task of an experiment; None where there is none."""
+        """Return the task of an experiment, or None."""
         return _task_of(self._records.experiment(str(experiment)))
 
 
@@ -270,40 +272,42 @@ def _administer(body: _Body, _: str) -> Decision:
 
 
 def _fields(request: Request) -> _Body:
-    """Return a body whose keys MLflow reads in one way.
+    """Return a body with unambiguous keys.
 
     Raises:
-        Refused: a key is spelled in another way than MLflow's own clients spell it.
+        Refused: a key is spelled differently from MLflow's own clients.
     """
     body = request.body or {}
     for key in body:
         if not _SNAKE.fullmatch(key):
-            raise Refused(400, f"{key[:40]!r} is no field of MLflow's requests")
+            raise Refused(400, f"{key[:40]!r} is not a field of MLflow's requests")
     return body
 
 
 def _check_open(run: Run, user: str) -> None:
     _check_owner(run, user)
     if run.is_finished:
-        raise Refused(403, f"{run.id} is finished or registered: its files and numbers stay")
+        raise Refused(403, f"{run.id} is finished or registered and therefore read-only")
 
 
 def _check_owner(run: Run, user: str) -> None:
     if run.owner != user:
-        raise Refused(403, f"{run.id} belongs to {run.owner or 'kinemill'}; only they change it")
+        raise Refused(
+            403, f"{run.id} belongs to {run.owner or 'kinemill'}, who alone may change it"
+        )
 
 
 def _check_tags(tags: object) -> None:
     """Check the tags of a request.
 
     Raises:
-        Refused: one is kinemill's own, or they are no list of keys and values.
+        Refused: one is reserved for kinemill, or the tags are not a list of keys and values.
     """
     if not isinstance(tags, list | None):
-        raise Refused(400, "tags are a list")
+        raise Refused(400, "tags must be a list")
     for tag in tags or []:
         if not isinstance(tag, Mapping):
-            raise Refused(400, "a tag is an object with key and value")
+            raise Refused(400, "a tag must be an object with key and value")
         if tag.get("key") != "mlflow.user":  # MLflow's client sends it; the guard replaces it
             _check_key(tag.get("key"))
 
@@ -312,13 +316,13 @@ def _check_key(key: object, *, missing: bool = False) -> None:
     if key is None and missing:
         return
     if not isinstance(key, str):
-        raise Refused(400, "a tag has a key")
+        raise Refused(400, "a tag needs a key")
     if key.strip().startswith(_RESERVED):
-        raise Refused(403, f"the tag {key[:60]!r} is written by kinemill alone")
+        raise Refused(403, f"the tag {key[:60]!r} is reserved for kinemill")
 
 
 def _named(body: _Body) -> frozenset[str] | None:
-    """Return the task of what is named in a body."""
+    """Return the task of the record that a body names."""
     return _task_of(body.get("name"))
 
 

@@ -1,7 +1,7 @@
-"""A GraphQL request reduced to the one operation that it runs, within limits of size.
+"""Reduce a GraphQL request to the one operation that it runs, within size limits.
 
-The servers receive the printed form of that operation and of the fragments that it uses: what was
-not authorized is not in the text, and no operation name decides between several.
+The servers receive the printed form of that operation and its fragments, so that they cannot run
+anything that was not authorized.
 """
 
 from collections.abc import Mapping
@@ -36,13 +36,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a request runs.
+    """The operation of a request.
 
     Attributes:
         kind: query, mutation or subscription.
-        fields: at the root, through fragments.
+        fields: root fields, with fragments expanded.
         text: canonical document.
-        variables: that come with it.
+        variables: its variables.
     """
 
     kind: OperationType
@@ -52,7 +52,7 @@ class Operation:
 
     @property
     def is_mutation(self) -> bool:
-        """Return whether it may change something."""
+        """Return whether it is a mutation."""
         return self.kind is OperationType.MUTATION
 
     @property
@@ -74,25 +74,25 @@ def parse_operation(body: Mapping[str, Any]) -> Operation:
     """Return the operation of a GraphQL request.
 
     Raises:
-        Refused: it has none, or several and no name, or is larger than any page sends.
+        Refused: it has none, or several and no name, or exceeds a limit.
     """
     query, name = body.get("query"), body.get("operationName")
     variables = body.get("variables")
     if not isinstance(query, str):
-        raise Refused(400, "there is no GraphQL query in it")
+        raise Refused(400, "the body has no GraphQL query")
     if not isinstance(variables, dict | None) or not isinstance(name, str | None):
-        raise Refused(400, "variables are a JSON object, and operationName is a text")
+        raise Refused(400, "variables must be a JSON object, and operationName a text")
     try:
         document = parse(query, no_location=True, max_tokens=_TOKENS)
         return _operation(document, name, variables or {})
     except (GraphQLError, RecursionError) as error:
-        raise Refused(400, f"this is no GraphQL ({str(error).splitlines()[0]})") from error
+        raise Refused(400, f"this is not GraphQL ({str(error).splitlines()[0]})") from error
 
 
 def _operation(document: DocumentNode, name: str | None, variables: dict[str, Any]) -> Operation:
     fragments, operations = _definitions(document)
     if name is None and len(operations) != 1:
-        raise Refused(400, "a request holds one operation, or names one in operationName")
+        raise Refused(400, "the request must hold one operation, or name one in operationName")
     wanted = [one for one in operations if name is None or (one.name and one.name.value == name)]
     if len(wanted) != 1:
         raise Refused(400, f"there are {len(wanted)} operations {name!r}")
@@ -119,7 +119,7 @@ def _check_size(size: _Size) -> None:
         ("aliases", size.aliases, _ALIASES),
     ):
         if found > most:
-            raise Refused(400, f"the query has {found} {what}, and at most {most} are answered")
+            raise Refused(400, f"the query has {found} {what}, more than the limit of {most}")
 
 
 def _definitions(
@@ -133,7 +133,9 @@ def _definitions(
         elif isinstance(node, FragmentDefinitionNode) and node.name.value not in fragments:
             fragments[node.name.value] = node
         else:
-            raise Refused(400, "a request holds operations and fragments, each name once")
+            raise Refused(
+                400, "the request must hold only operations and fragments with unique names"
+            )
     return fragments, operations
 
 
@@ -181,10 +183,10 @@ def _of_fragment(
 def _roots(
     chosen: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> list[FieldNode]:
-    """Return the root fields; `_check_size` came before, so the expansion is small.
+    """Return the root fields. Call `_check_size` first, so that the expansion is small.
 
     Raises:
-        Refused: there are more than a page asks for.
+        Refused: there are too many.
     """
     found: list[FieldNode] = []
     waiting = [chosen]
@@ -197,7 +199,9 @@ def _roots(
             else:
                 waiting.append(getattr(node, "selection_set"))  # noqa: B009
     if len(found) > _ROOTS:
-        raise Refused(400, f"the query has {len(found)} root fields, and at most {_ROOTS} are read")
+        raise Refused(
+            400, f"the query has {len(found)} root fields, more than the limit of {_ROOTS}"
+        )
     return found
 
 

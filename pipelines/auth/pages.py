@@ -1,7 +1,7 @@
-"""Pages of the mill's own beside Dagster's: tasks, versions, and the reports in the home.
+"""kinemill's own pages on Dagster's server: tasks, versions, and the reports in the home.
 
-They only show. A report comes from data of others, so it is served in a sandbox: what is in it can
-neither load anything nor speak to the servers, whatever a recording was called.
+They are read-only. Reports contain untrusted text, such as names of recordings, so they are served
+in a sandbox in which they can neither load anything nor send requests.
 """
 
 from pathlib import Path
@@ -28,21 +28,21 @@ _SANDBOX = {
 
 
 def with_pages(app: ASGIApp, home: Home) -> Starlette:
-    """Return Dagster's app with the mill's own pages beside it."""
+    """Return Dagster's app with kinemill's pages added."""
     pages = _Pages(home)
     routes = [
         Route(TASKS, pages.tasks),
         Route(f"{TASKS}/{{task}}", pages.task),
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
-        Route(f"{PREFIX}/{{path:path}}", lambda _: _none("there is no such page")),
+        Route(f"{PREFIX}/{{path:path}}", lambda _: _none("no such page")),
         Mount("/", app),
     ]
     return Starlette(routes=routes)
 
 
 class _Pages:
-    """What is shown; each request looks anew."""
+    """The pages; each request reads the current state."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -72,7 +72,7 @@ class _Pages:
     def file(self, request: Request) -> Response:
         path = (self._home.root / request.path_params["path"]).resolve()
         if not _may_show(self._home, path):
-            return _none("there is no such report")
+            return _none("no such report")
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
@@ -81,7 +81,7 @@ class _Pages:
 
 
 def _may_show(home: Home, path: Path) -> bool:
-    """Tell whether a file is a report: a page or picture in the store, wherever links lead."""
+    """Return whether a file is a report: a page or picture in the store, links resolved."""
     inside = path.is_relative_to(home.store.resolve())
     return inside and path.suffix in _SHOWN and path.is_file()
 

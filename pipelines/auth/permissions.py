@@ -1,7 +1,7 @@
-"""What a request needs: a permission, and the tasks whose state it changes.
+"""Permissions of requests, and the tasks whose state they change.
 
-Each server has a `Site` that lists what is served. What is not listed is closed, so that a new
-version of Dagster or MLflow opens nothing.
+Each server has a `Site` that lists the served routes. Other routes are closed, so that a new
+version of Dagster or MLflow does not open any.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ NO_TASK: frozenset[str] = frozenset()
 
 
 class Permission(IntEnum):
-    """A permission; a role has its own and all below."""
+    """A permission; a role includes all lower ones."""
 
     LOOK = 0
     OPERATE = 1
@@ -26,14 +26,14 @@ class Permission(IntEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What an authorized request needs, and what the server receives as its body.
+    """The permission that a request needs, and the body that the server receives.
 
     Attributes:
-        need: permission.
-        tasks: that it changes: empty for what belongs to no task, None for what cannot be
-            attributed to tasks and is therefore closed to users of some tasks only.
-        body: canonical JSON body; None keeps the parsed one.
-        changes: what the log names.
+        need: the permission.
+        tasks: the tasks that it changes; empty if it belongs to no task; None if it cannot be
+            attributed, which rejects users with limited tasks.
+        body: canonical JSON body; None for the parsed one.
+        changes: description for the log.
         closes: runs and models that it finishes or registers.
     """
 
@@ -46,12 +46,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Route:
-    """How one kind of request is served.
+    """A route: how one kind of request is served.
 
     Attributes:
-        decide: returns what a parsed request of a named user needs.
-        body: `json` is read and parsed first, `stream` is passed on as it arrives, `none` is
-            dropped.
+        decide: returns the decision for a parsed request and a user name.
+        body: `json` is parsed first, `stream` is forwarded as it arrives, `none` is dropped.
     """
 
     decide: Callable[[Request, str], Decision]
@@ -59,10 +58,10 @@ class Route:
 
 
 class Site(Protocol):
-    """What one of the servers serves."""
+    """The served routes of one server."""
 
     def route(self, request: Request) -> Route:
-        """Return how a request is served; its body is not read yet.
+        """Return the route of a request, before its body is read.
 
         Raises:
             Refused: it is not.
@@ -73,7 +72,7 @@ class Site(Protocol):
         """Return the canonical form of a message of a websocket.
 
         Raises:
-            Refused: it asks for something else than to read.
+            Refused: it is not a read.
         """
         ...
 

@@ -1,8 +1,8 @@
-"""A proxy that logs people in (OIDC): it says who asks in a header, and is believed alone.
+"""Trusted proxy that logs users in (OIDC) and sends the user name in a header.
 
-What it says counts if the request comes from one of its addresses and brings the secret that both
-know (`KINEMILL_PROXY_SECRET`) as `X-Kinemill-Proxy`: an address alone may be shared with others, as
-that of loopback is, and a header alone can be sent by anybody.
+The header is trusted if the request comes from one of the proxy's addresses and has the shared
+secret (`KINEMILL_PROXY_SECRET`) as `X-Kinemill-Proxy`. An address alone may be shared with other
+programs, such as loopback, and a header alone can be forged.
 """
 
 import hmac
@@ -23,13 +23,13 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class Proxy:
-    """Whom to believe, and which headers.
+    """A trusted proxy and its headers.
 
     Attributes:
-        networks: addresses that it asks from.
-        secret: that it brings.
-        user: header with the name of who asks, in small letters.
-        groups: header with their groups, divided by commas.
+        networks: its addresses.
+        secret: the shared secret.
+        user: lower-case name of the header with the user name.
+        groups: header with the user's groups, separated by commas.
     """
 
     networks: tuple[_Network, ...]
@@ -38,17 +38,17 @@ class Proxy:
     groups: str = "x-forwarded-groups"
 
     def who(self, call: Call) -> tuple[str, list[str]] | None:
-        """Return the name and groups of who asks; None if the proxy says nothing of it.
+        """Return the user name and groups; None if the header is missing.
 
         Raises:
-            Refused: somebody else pretends to be the proxy.
+            Refused: the request does not come from the proxy.
         """
         given = call.one(SECRET_HEADER)
         if given is None:
             return None
         same = hmac.compare_digest(given.encode(), self.secret.encode())
         if not (same and self._is_at(call.peer)):
-            raise Refused(403, "this is not the proxy that logs people in")
+            raise Refused(403, "only the proxy may name the user")
         name = (call.one(self.user) or "").strip()
         groups = [group.strip() for group in (call.one(self.groups) or "").split(",")]
         return (name, [group for group in groups if group]) if name else None
@@ -63,10 +63,10 @@ class Proxy:
 
 
 def proxy_at(addresses: Iterable[str]) -> Proxy | None:
-    """Return the proxy that asks from some addresses, such as `10.0.0.5` or `10.0.0.0/24`.
+    """Return the proxy at some addresses, such as `10.0.0.5` or `10.0.0.0/24`.
 
     Raises:
-        BadInput: of an address, or of the secret in the environment.
+        BadInput: an address or the secret in the environment is invalid.
     """
     networks = tuple(_network(address) for address in addresses)
     if not networks:
@@ -75,7 +75,7 @@ def proxy_at(addresses: Iterable[str]) -> Proxy | None:
     if len(secret) < _SHORTEST or not secret.isascii():
         expected = f"at least {_SHORTEST} characters of ASCII, which the proxy sends"
         fix = 'set it: python -c "import secrets; print(secrets.token_urlsafe())"'
-        raise BadInput(SECRET, "is no secret to know a proxy by", expected=expected, fix=fix)
+        raise BadInput(SECRET, "is not a valid secret of a proxy", expected=expected, fix=fix)
     named = {
         name: os.environ[variable].lower()
         for name, variable in (("user", _USER), ("groups", _GROUPS))

@@ -1,7 +1,7 @@
-"""One HTTP request, parsed once: the servers receive what is built from the parsed value alone.
+"""Parse an HTTP request once; the servers receive only what is rebuilt from the parsed value.
 
 Two programs that parse the same bytes can disagree: about the case of a content type, the second of
-two equal keys, a query string beside a body, an encoded slash. The guard therefore parses a request
+two equal keys, a query string with a body, an encoded slash. The guard therefore parses a request
 strictly, authorizes the parsed value, and serializes that value again in one canonical form.
 """
 
@@ -46,10 +46,10 @@ class Request:
 
     Attributes:
         method: one of `METHODS`.
-        segments: of the path, decoded; empty for `/`.
-        query: names and values of the query string, in their order.
-        headers: those that are forwarded, by name in lower case.
-        length: bytes of the body as the client declares them; None where it does not.
+        segments: decoded parts of the path; empty for `/`.
+        query: names and values of the query string, in order.
+        headers: forwarded headers, by lower-case name.
+        length: declared length of the body in bytes, or None.
         body: parsed JSON object; None for a request without one.
     """
 
@@ -75,7 +75,7 @@ def parse_request(call: Call, scope: Scope) -> Request:
     """Return a request without its body.
 
     Raises:
-        Refused: two servers could read it in two ways.
+        Refused: it is ambiguous.
     """
     method = scope.get("method", "GET")
     if method not in METHODS:
@@ -101,7 +101,7 @@ def _segments(scope: Scope) -> tuple[str, ...]:
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     if not raw.startswith(b"/") or b"#" in raw or b"?" in raw:
-        raise Refused(400, "the target of a request is a path")
+        raise Refused(400, "the target of a request must be a path")
     parts = raw[1:].split(b"/")
     if parts[-1] == b"":
         parts.pop()
@@ -129,7 +129,7 @@ def _query(raw: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _host(call: Call) -> str:
-    """Return the checked Host header, spelled in one way."""
+    """Return the checked Host header in canonical form."""
     parts = urlsplit(f"//{call.one('host') or ''}")
     name = parts.hostname or ""
     named = f"[{name}]" if ":" in name else name
@@ -137,16 +137,16 @@ def _host(call: Call) -> str:
 
 
 def check_json(call: Call) -> None:
-    """Check that a body is JSON in UTF-8, which no page of another site can send unasked.
+    """Check that a body is JSON in UTF-8, which other sites send only after a preflight.
 
     Raises:
         Refused: it is something else, or compressed.
     """
     kind = (call.one("content-type") or "").strip()
     if not _JSON.fullmatch(kind):
-        raise Refused(415, f"a body is {_FORM} here, not {kind[:60]!r}")
+        raise Refused(415, f"a body must be {_FORM}, not {kind[:60]!r}")
     if (call.one("content-encoding") or "identity").strip().lower() != "identity":
-        raise Refused(415, "a compressed body is not read")
+        raise Refused(415, "compressed bodies are not accepted")
 
 
 async def read_json(receive: Receive, largest: int = LARGEST) -> dict[str, Any]:
@@ -172,11 +172,11 @@ async def read_json(receive: Receive, largest: int = LARGEST) -> dict[str, Any]:
 
 
 def parse_object(text: bytes | str) -> dict[str, Any]:
-    """Return a JSON object that every parser reads alike.
+    """Parse a JSON object strictly, so that all parsers agree.
 
     Raises:
-        Refused: it has a key twice, a number that is none, another encoding than UTF-8, trailing
-            text or too many levels, or is no object.
+        Refused: it has a duplicate key, an invalid number, an encoding other than UTF-8, trailing
+            text or too many levels, or is not an object.
     """
     try:
         found = json.loads(
@@ -187,16 +187,16 @@ def parse_object(text: bytes | str) -> dict[str, Any]:
         )
         write_json(found)  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"this is no strict JSON ({str(error)[:120]})") from error
+        raise Refused(400, f"this is not strict JSON ({str(error)[:120]})") from error
     if not isinstance(found, dict):
-        raise Refused(400, "a body is one JSON object, not a list or a value")
+        raise Refused(400, "a body must be one JSON object, not a list or a value")
     if not _is_flat(found, _DEEPEST):
         raise Refused(400, f"the body has more than {_DEEPEST} levels")
     return found
 
 
 def write_json(value: object) -> bytes:
-    """Return a value as JSON in UTF-8, in the one form that the servers receive."""
+    """Return a value as canonical JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -204,8 +204,8 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
     """Return the scope that a server receives, built from a parsed request.
 
     Args:
-        request: as it was authorized.
-        scope: of the client; only addresses and the server's own state are taken from it.
+        request: the authorized request.
+        scope: scope of the client; only addresses and the server's state are used.
         extra: headers of the guard.
     """
     headers = {**request.headers, **extra}
@@ -228,16 +228,16 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        message = "a key is there twice"
+        message = "a key is repeated"
         raise ValueError(message)
     return found
 
 
 def _finite(text: str) -> float:
-    """Return a number; NaN and infinities are no JSON, and 1e999 is read as one of them."""
+    """Return a finite number; JSON has no NaN or infinity, and 1e999 overflows."""
     number = float(text)
     if not math.isfinite(number):
-        message = f"{text[:20]} is no finite number"
+        message = f"{text[:20]} is not a finite number"
         raise ValueError(message)
     return number
 

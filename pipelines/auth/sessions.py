@@ -7,7 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 from pipelines.auth.calls import Call
-from pipelines.auth.users import Person, Users
+from pipelines.auth.users import Identity, Users
 
 _LIFETIME = 12 * 3600  # s
 
@@ -23,14 +23,14 @@ class Sessions:
         self._users = users
         self._key = secrets.token_bytes(32)
 
-    def issue(self, call: Call, person: Person) -> str:
+    def issue(self, call: Call, identity: Identity) -> str:
         """Return the value of `Set-Cookie` for a user whose password was just checked."""
-        text = f"{person.name}.{int(time.time()) + _LIFETIME}"
+        text = f"{identity.name}.{int(time.time()) + _LIFETIME}"
         secure = "; Secure" if call.scheme == "https" else ""
-        value = f"{text}.{self._signature(text, person)}"
+        value = f"{text}.{self._signature(text, identity)}"
         return f"{_cookie(call)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
-    def find(self, call: Call) -> Person | None:
+    def find(self, call: Call) -> Identity | None:
         """Return the user whose valid session a request carries."""
         prefix = f"{_cookie(call)}="
         for part in ";".join(call.headers.get("cookie", [])).split(";"):
@@ -38,20 +38,20 @@ class Sessions:
                 continue
             text, _, signature = part.strip().removeprefix(prefix).rpartition(".")
             name, _, until = text.rpartition(".")
-            person = self._users.person(name, "session")
-            if person is None:
+            identity = self._users.identity(name, "session")
+            if identity is None:
                 continue
-            right = self._signature(text, person)
+            right = self._signature(text, identity)
             if hmac.compare_digest(signature.encode(), right.encode()) and int(until) > time.time():
-                return person
+                return identity
         return None
 
-    def _signature(self, text: str, person: Person) -> str:
-        signed = f"{text}.{person.version}".encode()
+    def _signature(self, text: str, identity: Identity) -> str:
+        signed = f"{text}.{identity.version}".encode()
         return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
 
 
 def _cookie(call: Call) -> str:
-    """Return the name of the cookie; cookies of one machine are shared between its ports."""
+    """Return the name of the cookie, with the port: browsers share cookies between ports."""
     port = urlsplit(f"//{call.one('host') or ''}").port
     return f"kinemill-{port or 'web'}"

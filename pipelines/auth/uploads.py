@@ -1,4 +1,4 @@
-"""Uploads under way: a run is not finished or registered while its files are being written.
+"""Track uploads, so that a run is not finished or registered while its files are written.
 
 An upload is authorized before its body arrives. A client could otherwise start one slowly, register
 the run's model, and then send other bytes.
@@ -20,13 +20,13 @@ class Uploads:
 
     @contextmanager
     def writing(self, path: str) -> Generator[None]:
-        """Note an upload; enter it before the upload is authorized."""
+        """Register an upload; enter it before the upload is authorized."""
         with _counted(self._written, [path]):
             yield
 
     @contextmanager
     def closing(self, names: frozenset[str]) -> Generator[None]:
-        """Note that runs or models are finished or registered.
+        """Register that runs or models are being finished or registered.
 
         Raises:
             Refused: files are being written to one of them.
@@ -41,7 +41,7 @@ class Uploads:
         """Check an authorized upload against what is being closed.
 
         Raises:
-            Refused: its run is.
+            Refused: its run is being finished.
         """
         if set(self._closing) & set(path.split("/")):
             raise Refused(409, f"the run of {path} is being finished")

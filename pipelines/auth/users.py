@@ -1,9 +1,9 @@
-"""Who may use the web pages: users with a role, a password and tokens; the home's own token.
+"""Users of the web pages, with role, password and tokens; and the token of the home.
 
 They are in `users.json` of the home (or the file that `KINEMILL_USERS` names, such as a mounted
-secret), which its owner alone can read: of passwords the scrypt hash, of tokens, which are random,
-the sha256. Whom a proxy logs in has neither, just a role, by name or as one of a group. There are
-no users to begin with, and no default password.
+secret), readable by its owner only: scrypt hashes of passwords, and the sha256 of tokens, which are
+random. Users that a proxy logs in have only a role, by name or by group. There are no default users
+and no default password.
 """
 
 import hashlib
@@ -50,16 +50,16 @@ _NO_PASSWORD = Password(salt="00" * 16, hash="00" * 32)  # hashed for a user who
 
 
 @dataclass(frozen=True)
-class Person:
-    """Who asks.
+class Identity:
+    """The authenticated user of a request.
 
     Attributes:
-        name: for the record.
-        may: what they may do.
-        by: how that is known: `password`, `token`, `session`, `proxy`, or `page`, one of our own in
-            a browser of this machine.
+        name: name of the user.
+        may: highest permission.
+        by: method of authentication: `password`, `token`, `session`, `proxy`, or `page` (one of our
+            pages in a browser of this machine).
         version: changes with the password and the rights of a user.
-        tasks: that they may change; None: all.
+        tasks: tasks that the user may change; None: all.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Person:
 
 
 class Users:
-    """The users of a home, read anew whenever their file changes.
+    """The users of a home, reloaded when their file changes.
 
     Args:
-        home: whose `users.json` it is, unless `KINEMILL_USERS` names another one.
+        home: home with `users.json`, unless `KINEMILL_USERS` names another file.
     """
 
     def __init__(self, home: Home) -> None:
@@ -87,7 +87,7 @@ class Users:
 
     @property
     def version(self) -> str:
-        """What changes whenever a user, a role, a password or a token does.
+        """Version that changes with every user, role, password or token.
 
         Raises:
             BadInput: the file is damaged.
@@ -96,18 +96,18 @@ class Users:
         return self._cached[0]
 
     def rights(self) -> dict[str, tuple[str, tuple[str, ...] | None]]:
-        """Return the role of each user and the tasks that it holds for, None for all, by name."""
+        """Return the role and tasks (None: all) of each user, by name."""
         return {name: (user.role, user.tasks) for name, user in sorted(self._read().items())}
 
-    def person(self, name: str, by: By) -> Person | None:
-        """Return a user, if there is one of this name."""
+    def identity(self, name: str, by: By) -> Identity | None:
+        """Return the identity of a user, or None."""
         user = self._read().get(name)
-        return _person(name, user, by) if user else None
+        return _identify(name, user, by) if user else None
 
-    def by_proxy(self, name: str, groups: Iterable[str]) -> Person | None:
-        """Return whom a proxy logged in: a user of its own, else one of the groups' highest role.
+    def by_proxy(self, name: str, groups: Iterable[str]) -> Identity | None:
+        """Return the user that a proxy logged in: by name, else with the groups' highest role.
 
-        Somebody who has a password here is somebody else, whatever they are called over there.
+        A local user with a password is never matched by a name from the proxy.
         """
         known = self._read()
         own = known.get(name)
@@ -115,44 +115,44 @@ class Users:
         if odd or (own and own.password):
             return None
         if own:
-            return _person(name, own, "proxy")
+            return _identify(name, own, "proxy")
         joined = [known[GROUP + one] for one in groups if GROUP + one in known]
         highest = max((ROLES[one.role] for one in joined), default=None)
         if highest is None:
             return None
         limits = [_limit(one) for one in joined if ROLES[one.role] is highest]
         tasks = None if None in limits else frozenset[str]().union(*(one or () for one in limits))
-        return Person(name, highest, "proxy", tasks=tasks)
+        return Identity(name, highest, "proxy", tasks=tasks)
 
-    def by_password(self, name: str, password: str) -> Person | None:
-        """Return the user whose password this is; a wrong name takes as long to find out."""
+    def by_password(self, name: str, password: str) -> Identity | None:
+        """Return the user with this password; unknown names take the same time."""
         user = self._read().get(name)
         stored = (user and user.password) or _NO_PASSWORD
         found = _hashed(password, bytes.fromhex(stored.salt))
         same = hmac.compare_digest(found.hash, stored.hash)
-        return _person(name, user, "password") if user and user.password and same else None
+        return _identify(name, user, "password") if user and user.password and same else None
 
-    def by_token(self, token: str) -> Person | None:
+    def by_token(self, token: str) -> Identity | None:
         """Return the user whose token this is."""
         digest = _digest(token)
         for name, user in self._read().items():
             if hmac.compare_digest(user.token or "", digest):
-                return _person(name, user, "token")
+                return _identify(name, user, "token")
         return None
 
     def put(
         self, name: str, role: str, password: str, tasks: Collection[str] | None = None
     ) -> None:
-        """Add a user, or give one other rights and another password; token and sessions end.
+        """Add or replace a user; an existing token and sessions end.
 
         Args:
-            name: of the user.
+            name: name of the user.
             role: one of `ROLES`.
             password: at least `SHORTEST` characters.
-            tasks: that they may change; None: all.
+            tasks: tasks that the user may change; None: all.
 
         Raises:
-            BadInput: of the name, the role, the password or the tasks.
+            BadInput: the name, the role, the password or a task is invalid.
         """
         if not LOCAL_NAME.fullmatch(name):
             raise BadInput("user", repr(name), expected="a-z, 0-9, _ . -, a letter first")
@@ -161,13 +161,15 @@ class Users:
         self._put(name, role, _hashed(password, secrets.token_bytes(16)), tasks)
 
     def put_proxied(self, name: str, role: str, tasks: Collection[str] | None = None) -> None:
-        """Give somebody whom a proxy logs in, or a `group:NAME`, a role; they have no password.
+        """Assign a role to a user or `group:NAME` of a proxy; they have no password.
 
         Raises:
-            BadInput: of the name, the role or the tasks.
+            BadInput: the name, the role or a task is invalid.
         """
         if not PROXIED_NAME.fullmatch(name.removeprefix(GROUP)):
-            raise BadInput("user", repr(name), expected="a name as the proxy says it, 128 at most")
+            raise BadInput(
+                "user", repr(name), expected="the name that the proxy sends, at most 128 characters"
+            )
         self._put(name, role, None, tasks)
 
     def _put(
@@ -181,7 +183,7 @@ class Users:
             write_users(self._path, {**self._read(), name: user})
 
     def renew_token(self, name: str) -> str:
-        """Give a user a token and return it: it is kept nowhere; an earlier one ends.
+        """Create and return a token; only its hash is stored, and an earlier token ends.
 
         Raises:
             BadInput: there is no such user.
@@ -190,7 +192,7 @@ class Users:
             known, token = self._read(), secrets.token_urlsafe(32)
             self._check(name)
             if name.startswith(GROUP):
-                raise BadInput(name, "has no token", fix="give one to a user")
+                raise BadInput(name, "is not a user", fix="create the token for a user")
             user = known[name].model_copy(update={"token": _digest(token)})
             write_users(self._path, {**known, name: user})
         return token
@@ -226,7 +228,7 @@ class Users:
 
 
 def home_token(home: Home) -> str:
-    """Return the token of the home, made the first time; who can read it owns the home."""
+    """Return the token of the home, created on first use; it has the owner's rights."""
     path = home.dagster / "servers" / _TOKEN
     if not path.is_file():
         with lock(home, "users"):
@@ -235,11 +237,11 @@ def home_token(home: Home) -> str:
     return path.read_text(encoding="ascii")
 
 
-def _person(name: str, user: User, by: By) -> Person:
+def _identify(name: str, user: User, by: By) -> Identity:
     """Return a user with the version that sessions are bound to."""
     password = user.password.salt + user.password.hash if user.password else ""
     version = _digest(f"{user.role}:{user.tasks}:{password}")
-    return Person(name, ROLES[user.role], by, version, _limit(user))
+    return Identity(name, ROLES[user.role], by, version, _limit(user))
 
 
 def _limit(user: User) -> frozenset[str] | None:

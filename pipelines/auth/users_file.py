@@ -1,4 +1,4 @@
-"""The file of users: what it stores of each, its checks, and how secrets are written."""
+"""The file of users: schema, validation, and writing it with restricted permissions."""
 
 import json
 import os
@@ -34,10 +34,10 @@ class User(_Strict):
     """A user, without the name.
 
     Attributes:
-        role: see `people.ROLES`.
-        tasks: that an operator or promoter may change; None: all.
+        role: see `users.ROLES`.
+        tasks: tasks that an operator or promoter may change; None: all.
         password: None for a user or group of a proxy.
-        token: its sha256 in hex.
+        token: sha256 of the token in hex.
     """
 
     role: Role
@@ -85,7 +85,7 @@ def write_users(path: Path, users: dict[str, User]) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Publish a text file that its owner alone can read, from the first moment on."""
+    """Publish a text file that is readable by its owner only, also while it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
@@ -117,9 +117,9 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; a key that is there twice hides an entry."""
+    """Return a JSON object; a duplicate key would hide an entry."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        message = "a key is there twice"
+        message = "a key is repeated"
         raise ValueError(message)
     return found

@@ -114,5 +114,5 @@ def _failure(found: str) -> KinemillError:
     passing = any(word in found for word in _ANOTHER_MAY_DO)
     kind = ProcessLost if passing else TrainingFailed
     last = found.strip().splitlines()
-    told = os.linesep.join(last[-12:])
-    return kind("pod of the training", told, fix="a rerun goes on from the last checkpoint")
+    text = os.linesep.join(last[-12:])
+    return kind("pod of the training", text, fix="a rerun goes on from the last checkpoint")

@@ -80,7 +80,7 @@ def test_a_recording_tells_where_it_went(versions):
         (["datasets", "arm", "show", "9"], "expected 1 to 2"),
         (["datasets", "arm", "diff", "1"], "list, show V or diff A B"),
         (["lineage", "arm"], "has no version yet"),
-        (["lineage", "arm", "--recording", "z.csv"], "was never one of task 'arm'"),
+        (["lineage", "arm", "--recording", "z.csv"], "is not a recording of task 'arm'"),
     ],
 )
 def test_what_is_not_there_is_told(versions, arguments, said):

@@ -49,7 +49,7 @@ def test_drifting_recordings_are_asked_for_once_and_with_the_reason(place, found
     )
     assert call.request.tags["kinemill/why"] == call.why
     again = look(place, call.seen)
-    assert (again.request, again.why) == (None, f"asked for already: {call.why}")
+    assert (again.request, again.why) == (None, f"already requested: {call.why}")
 
 
 def test_another_set_is_asked_for_under_another_key(place, found):
@@ -68,9 +68,9 @@ def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, 
 
 @pytest.mark.parametrize("status", ["no champion", "not comparable"])
 def test_without_a_verdict_nothing_is_asked_for(place, found, status):
-    assert look(place).why == "no new episode was judged yet"
+    assert look(place).why == "no new episode was evaluated yet"
     found(status=status)
-    assert look(place).why == f"nothing was judged: {status}"
+    assert look(place).why == f"no episode was evaluated: {status}"
     assert look(place).request is None
 
 
@@ -98,7 +98,7 @@ def test_a_run_under_way_is_waited_for(place, found):
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         waiting = tick(place, instance)
-        assert "when the run under way has ended" in waiting.skip_message
+        assert "when the current run has ended" in waiting.skip_message
         instance.report_run_canceled(instance.get_run_by_id(run.run_id))
         result = tick(place, instance)
     (request,) = result.run_requests

@@ -138,7 +138,7 @@ def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path)
     }
     assert told["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in told["with"].stdout
     assert told["without"].returncode != 0
-    assert "bring a token" in told["without"].stderr
+    assert "send a token" in told["without"].stderr
 
 
 def test_an_operator_runs_no_code_by_uploading_a_file(served):

@@ -72,7 +72,7 @@ def test_what_arrives_during_a_run_waits_for_its_end(place, drop):
     drop("b.csv", 2)
     waiting = look(place, first.seen, going=True)
     assert (waiting.request, waiting.seen) == (None, first.seen)
-    assert "wait for the run under way" in waiting.why
+    assert "wait for the current run" in waiting.why
     assert look(place, waiting.seen).request is not None
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the
     assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
     take()
     over = look(place, second.seen, fate="lasting", moment=3e9)
-    assert (over.request, over.why) == (None, "the run for these logs failed for good")
+    assert (over.request, over.why) == (None, "the run for these logs failed permanently")
 
 
 def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(
@@ -152,7 +152,7 @@ def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_chang
     first = look(place, Seen(), moment=1e9)
     take()
     refused = look(place, first.seen, fate="lasting", moment=2e9)
-    assert (refused.request, refused.why) == (None, "the run for these logs failed for good")
+    assert (refused.request, refused.why) == (None, "the run for these logs failed permanently")
     assert look(place, refused.seen, moment=3e9).request is None
     drop("b.csv", 2)
     assert look(place, refused.seen, moment=3e9).request is not None
@@ -232,7 +232,7 @@ def test_what_one_tick_has_no_time_for_waits_for_the_next(place, drop, monkeypat
         drop(f"{number}.csv", number)
     monkeypatch.setattr(arrivals, "_PER_TICK", 1)
     whys = [look(place, Seen()).why for _ in range(4)]
-    assert whys == ["still looking at what arrived"] * 2 + ["3 new logs"] * 2
+    assert whys == ["still scanning new files"] * 2 + ["3 new logs"] * 2
 
 
 def tick(instance, cursor=None):
@@ -250,7 +250,7 @@ def test_the_sensor_asks_dagster_how_its_run_ended(place, drop, take):
         run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
         fate = runs_of(instance, TASK).fate
         assert (runs_of(instance, TASK).going(), fate(request.run_key)) == (True, "going")
-        assert tick(instance, asked.cursor).skip_message == "its run is under way"
+        assert tick(instance, asked.cursor).skip_message == "its run is in progress"
         instance.report_run_failed(run)
         assert fate(request.run_key) == "passing"
         assert "attempt 2 in 5 min" in tick(instance, asked.cursor).skip_message

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.register import tags
-from kinemill.register.age import reign_of
+from kinemill.register.age import champion_term
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
@@ -30,7 +30,7 @@ def champion(place, empty_database):
     source = (place.home.artifacts / "model").as_uri()
     client.create_model_version(TASK, source, tags={tags.DATASET: "old"})
     client.set_registered_model_alias(TASK, "champion", "1")
-    return reign_of(place.home, TASK)
+    return champion_term(place.home, TASK)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def look(place, days, **overrides):
 def test_the_registry_says_who_reigns_since_when_and_from_what(place, champion):
     assert (champion.version, champion.dataset) == (1, "old")
     assert abs(champion.since - time.time()) < 60.0
-    assert reign_of(place.home, "another_task") is None
+    assert champion_term(place.home, "another_task") is None
 
 
 def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(place, champion, dataset):
@@ -68,8 +68,8 @@ def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(place, cha
     ("days", "made", "why"),
     [
         (29, "new", "champion version 1 is 29.0 days old, of 30"),
-        (31, "old", "champion version 1 is 31.0 days old, but no logs came since"),
-        (31, None, "champion version 1 is 31.0 days old, but no logs came since"),
+        (31, "old", "champion version 1 is 31.0 days old, but there are no new logs"),
+        (31, None, "champion version 1 is 31.0 days old, but there are no new logs"),
     ],
 )
 def test_a_young_one_or_one_that_knows_all_logs_stays(place, champion, dataset, days, made, why):
@@ -127,6 +127,6 @@ def test_a_run_under_way_is_waited_for(place, champion, dataset, monkeypatch):
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         with dg.build_sensor_context(instance=instance) as context:
-            assert "run under way" in ages(task)(context).skip_message
+            assert "current run" in ages(task)(context).skip_message
             instance.report_run_canceled(run)
             assert ages(task)(context).run_key == f"{TASK}-age-1-new"

@@ -94,7 +94,7 @@ def test_only_what_passed_the_gate_and_answers_flies(waiting, monkeypatch):
     monkeypatch.setattr(canary, "serves", lambda *_: (False, "ended with code -8"))
     with pytest.raises(Blocked, match="ended with code -8"):
         start(home, ":2", 0.1)
-    assert canary.look_at_canary("cart", home)["version"] == 3
+    assert canary.show_canary("cart", home)["version"] == 3
     canary.end_canary("cart", home)
     with pytest.raises(BadInput, match="has no canary"):
         canary.end_canary("cart", home)

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from kinemill.errors import CorruptArtifact
-from kinemill.register.champion import reigning
+from kinemill.register.champion import load_champion
 
 
 def test_before_anything_is_registered_there_is_none(chain):
-    assert reigning(chain.home, "cart") is None
-    assert reigning(chain.home, "never_heard_of") is None
+    assert load_champion(chain.home, "cart") is None
+    assert load_champion(chain.home, "never_heard_of") is None
 
 
 def test_a_refused_model_is_no_champion(chain):
     chain.register(0.1, passed=False)
-    assert reigning(chain.home, "cart") is None
+    assert load_champion(chain.home, "cart") is None
 
 
 def test_it_knows_its_files_and_the_recordings_of_its_dataset(chain):
     produced = chain.produce(0.1)
     chain.register(0.1)
-    found = reigning(chain.home, "cart")
+    found = load_champion(chain.home, "cart")
     assert (found.version, found.dataset) == (1, produced.dataset.digest)
     content = (found.folder / "rollout.onnx").read_bytes()
     assert hashlib.sha256(content).hexdigest() == found.model
@@ -39,13 +39,13 @@ def test_it_knows_its_files_and_the_recordings_of_its_dataset(chain):
 def test_it_is_the_champion_and_not_the_newest(chain):
     chain.register(0.1)
     chain.register(0.5, gain=0.7)
-    assert reigning(chain.home, "cart").version == 1
+    assert load_champion(chain.home, "cart").version == 1
 
 
 def test_a_dataset_that_is_gone_is_said_so(chain):
     produced = chain.produce(0.1)
     chain.register(0.1)
-    assert reigning(chain.home, "cart").used()  # while it is there
+    assert load_champion(chain.home, "cart").used()  # while it is there
     (chain.home.root / produced.dataset.path / "MANIFEST.json").unlink()
     with pytest.raises(CorruptArtifact, match=r"dataset of champion version 1 is gone"):
-        reigning(chain.home, "cart").used()
+        load_champion(chain.home, "cart").used()

@@ -63,7 +63,7 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     test = TestSplit(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "cannot be tried: train split: its longest episode has 40 rows" in verdict["found"]
+    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict["found"]
 
 
 @pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])

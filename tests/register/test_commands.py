@@ -18,7 +18,7 @@ from kinemill.tracking import open_tracking
 def kinemill(reigned, monkeypatch):
     chain = reigned(2)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
     chain.register(0.26, gain=0.7)
 
     def run(*args, code=0):
@@ -57,7 +57,7 @@ def test_the_audit_of_a_champion_that_another_client_moved_exits_with_1(kinemill
 def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
     with pytest.raises(BadInput, match="the gate refused it: beats_linear"):
         kinemill("promote", "cart:3")
-    with pytest.raises(Exception, match="the champion changed: now it is version 2"):
+    with pytest.raises(Exception, match="the champion changed: it is now version 2"):
         kinemill("promote", "cart:1", "--expect", "1")
     found = json.loads(kinemill("promote", "cart:1", "--expect", "2", "--json"))
     assert (found["version"], found["aliases"], found["champion_before"]) == (1, ["champion"], 2)

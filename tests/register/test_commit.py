@@ -11,7 +11,7 @@ import pytest
 from kinemill import runtime
 from kinemill.register import audit, canary, fetch_bundle, promotion
 from kinemill.register.alias_switch import MOVES
-from kinemill.register.canary import end_canary, look_at_canary, start_canary
+from kinemill.register.canary import end_canary, show_canary, start_canary
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import fault_injection
 from kinemill.task import load_task
@@ -25,7 +25,7 @@ WHY = "because of test"
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
     for module in (promotion, canary):
-        monkeypatch.setattr(module, "serve_still", lambda folder: (True, "answered"))
+        monkeypatch.setattr(module, "serve_zero_window", lambda folder: (True, "answered"))
 
 
 def waiting(chain, gain):
@@ -90,7 +90,7 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
     assert len(events) > known
     assert events[-1]["why"].endswith(WHY) or action in LAST
     if action == "canary":
-        assert look_at_canary("cart", chain.home)["version"] == 1
+        assert show_canary("cart", chain.home)["version"] == 1
     else:
         assert events[-1]["what"] in MOVES
 
@@ -123,7 +123,7 @@ def random_action(chain, draw, number):
         partial(start_canary, "cart", chain.home, other, draw.uniform(0.1, 0.9), why=why),
         partial(chain.register, 0.01, gain=2.0 + number, champion=0.1),
     ]
-    if look_at_canary("cart", chain.home)["version"]:
+    if show_canary("cart", chain.home)["version"]:
         choices.append(partial(end_canary, "cart", chain.home, why=why))
     if number % 5 == 0:
         return waiting(chain, 2.0 + number)

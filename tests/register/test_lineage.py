@@ -38,7 +38,7 @@ def test_a_recording_that_went_into_nothing_is_known_all_the_same(chain):
 
 
 def test_what_was_never_there_is_said_so(chain):
-    with pytest.raises(BadInput, match="was never one of task 'cart'"):
+    with pytest.raises(BadInput, match="is not a recording of task 'cart'"):
         uses_of(chain.home, "cart", "nope.csv")
     with pytest.raises(BadInput, match="has no version yet"):
         made_from(chain.home, "cart")

@@ -10,7 +10,7 @@ import pytest
 
 from kinemill import runtime
 from kinemill.export.bundle import write_interface
-from kinemill.register.measurements import TestSplit, serve_still
+from kinemill.register.measurements import TestSplit, serve_zero_window
 from kinemill.store import get_or_build, publish_json
 from kinemill.task import load_task
 from tests.register.conftest import interface, rollout_model, step_model
@@ -30,11 +30,11 @@ def bundle(tmp_path):
 
 
 def test_a_model_that_loads_and_answers_serves(bundle):
-    assert serve_still(bundle(0.5)) == (True, "answered 25 steps")
+    assert serve_zero_window(bundle(0.5)) == (True, "answered 25 steps")
 
 
 def test_a_model_that_answers_nan_does_not_serve(bundle):
-    assert serve_still(bundle(math.nan)) == (False, "answers with what is not finite")
+    assert serve_zero_window(bundle(math.nan)) == (False, "returns non-finite values")
 
 
 def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
@@ -42,10 +42,10 @@ def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, 
 
     dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
     monkeypatch.setattr(measurements, "_ANSWER", dying)
-    assert serve_still(bundle(0.5)) == (False, "ended with code -8: it said nothing")
+    assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
     monkeypatch.setattr(measurements, "_ANSWER", "import time; time.sleep(60)")
     monkeypatch.setattr(measurements, "PATIENCE", 0.2)
-    assert serve_still(bundle(0.5)) == (False, "gave no answer within 0.2 s")
+    assert serve_zero_window(bundle(0.5)) == (False, "gave no answer within 0.2 s")
 
 
 @pytest.fixture
@@ -162,7 +162,9 @@ def test_the_registered_copy_is_what_has_to_serve(chain):
     from kinemill.tracking import open_tracking
 
     tracking = open_tracking(chain.home)
-    good, told = serves(tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_still)
+    good, told = serves(
+        tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_zero_window
+    )
     assert not good
-    assert told.startswith("the registered copy is not whole:")
+    assert told.startswith("the registered copy is damaged:")
     assert json.dumps(told)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.register.gate import judge
+from kinemill.register.gate import evaluate
 from kinemill.register.rules import RULES, Champion, GateInputs, Paired
 from kinemill.task import load_task
 from kinemill.task.promote import FREE_RUN
@@ -35,7 +35,7 @@ def test_each_reference_has_a_line_that_says_how_near_it_was(task):
     assert all(line.passed for line in found.values())
     assert found["no_worse_linear"].found == "at most 0.333 x, nrmse after 1 step"
     assert found["no_worse_linear"].wanted == (
-        "nowhere surely worse: after 1 step, after 5 steps, after 25 steps, in free run"
+        "nowhere significantly worse: after 1 step, after 5 steps, after 25 steps, in free run"
     )
     assert found["no_worse_champion"].found == "no champion"
 
@@ -107,7 +107,7 @@ def of_reference(task, name, **changes):
     found |= {"linear": equal, "linear_sincos": equal, name: replace(equal, itself=True)}
     absent = {"physics": "no velocities"}
     contest = GateInputs(task, {}, references=found | changes, absent=absent)
-    return {line.rule: line for line in judge(contest)}
+    return {line.rule: line for line in evaluate(contest)}
 
 
 def test_a_reference_need_not_beat_itself_nor_its_equals(task):
@@ -150,7 +150,7 @@ def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_sp
 def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
     known = {name: paired(0.1, error) for name, error in BASELINES.items()}
     contest = GateInputs(task, {}, references=known, absent={"physics": "no velocities"})
-    lines = {line.rule: line for line in judge(contest)}
+    lines = {line.rule: line for line in evaluate(contest)}
     assert lines["beats_physics"].found == "no reference on this data: no velocities"
     assert "interval_physics" not in lines
     alone = load_task(task.path, {"promote.beats": ["physics"]})

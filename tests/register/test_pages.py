@@ -92,7 +92,7 @@ def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons
     sound = {"dropped": {}, "rows": 925, "quarantined": 0, "recordings": 2}
     for file in ("checks", "quarantine"):
         (tmp_path / f"{file}.json").write_text("[]")
-    assert "Nothing was left out." in rejected(Link("episodes", "abc", tmp_path, sound))
+    assert "No data was left out." in rejected(Link("episodes", "abc", tmp_path, sound))
 
 
 def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
@@ -103,7 +103,7 @@ def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
         commit: f"<code>4f4f4f4f4f4f</code>{text}commit<",
         f"{commit}-dirty": f"<code>4f4f4f4f4f4f</code>{text}commit and changes that are in no",
         "kinemill 0.1.0": f"–{text}kinemill 0.1.0<",
-        "unknown": f"–{text}not known: made outside of git<",
+        "unknown": f"–{text}unknown: built outside of git<",
     }.items():
         version.tags["kinemill.commit"] = said
         assert told in version_page(chain.home, version)
@@ -127,4 +127,4 @@ def test_the_page_of_a_version_is_a_command_too(chain, monkeypatch, tmp_path):
     told = CliRunner().invoke(app, ["report", chain.task.name, "--to", str(page), "--json"])
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["version"] == 1
-    assert "Chain of custody" in page.read_text()
+    assert "Provenance" in page.read_text()

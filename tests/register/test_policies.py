@@ -21,9 +21,9 @@ from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import drawn
 from kinemill.register import Produced, approve, register, rollback
 from kinemill.register.comparison_page import comparison_page
-from kinemill.register.gate import judge
+from kinemill.register.gate import evaluate
 from kinemill.register.lookup import list_versions, show
-from kinemill.register.measurements import ChampionComparison, Findings, serve_still
+from kinemill.register.measurements import ChampionComparison, Findings, serve_zero_window
 from kinemill.register.model_version import save
 from kinemill.register.policies import PolicyEvidence, claims
 from kinemill.register.rules import Champion, GateInputs, Measured, Paired, Repeated
@@ -274,7 +274,7 @@ def judged(task, returned, evidence, **changes):
         age=evidence.age(),
         served=evidence.served,
     )
-    return [line.rule for line in judge(contest) if not line.passed]
+    return [line.rule for line in evaluate(contest) if not line.passed]
 
 
 @pytest.mark.parametrize("trick", list(TRICKS))
@@ -304,7 +304,7 @@ def lines_of(task, own, champion, low=1.0):
     duel = Claims(own, champion, (low, 20.0)).compare(None, None)
     champion = Champion(1, duel.champion, duel.challenger, duel.paired)
     contest = GateInputs(task, verification(own), champion=champion)
-    return {line.rule: line for line in judge(contest)}
+    return {line.rule: line for line in evaluate(contest)}
 
 
 def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_kept(task):
@@ -319,9 +319,9 @@ def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_k
     equal = lines_of(bounded, 500.0, 500.0)["beats_champion"]
     assert not equal.passed
     assert equal.found == (
-        "500, not better: as much as the return of champion version 1, nothing measurable to gain"
+        "500, not better: equal to the return of champion version 1, no measurable gain"
     )
-    assert equal.wanted == "> 500 (return of champion version 1: 500, all there is, margin 0.02)"
+    assert equal.wanted == "> 500 (return of champion version 1: 500, the maximum, margin 0.02)"
 
 
 def test_a_ceiling_that_a_champion_is_above_is_none(task):
@@ -377,11 +377,11 @@ def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(
 
 
 def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
-    assert serve_still(by_gain[HOLDS]) == (True, "acted for 25 steps")
+    assert serve_zero_window(by_gain[HOLDS]) == (True, "acted for 25 steps")
     shutil.copytree(by_gain[HOLDS], tmp_path / "broken")
     (tmp_path / "broken" / "policy.onnx").write_bytes(b"\0")
     with pytest.raises(CorruptArtifact, match="its bytes differ from what was published"):
-        serve_still(tmp_path / "broken")
+        serve_zero_window(tmp_path / "broken")
 
 
 def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned):
@@ -404,10 +404,10 @@ def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
     tracking = open_tracking(reigned.home)
     page = version_page(reigned.home, find_version(tracking.home, "cart", ":1"))
     assert "What it brings" not in page  # that is the report's, which this bundle has none of
-    assert "Actions drawn at random bring" in page
+    assert "Random actions have a mean return of" in page
     assert "policy.onnx" in page
     listed = task_page("cart", versions_of(tracking.home, "cart"))
-    assert "What it brings, return" in listed
+    assert "Return" in listed
 
 
 def test_the_page_of_a_version_shows_its_training_once(reigned):

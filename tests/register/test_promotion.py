@@ -24,7 +24,7 @@ from tests.register.conftest import Claims, enroll
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
 
 
 def champion(chain):
@@ -37,7 +37,7 @@ def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(re
     found = promotion.rollback(chain.task, chain.home, why="it shakes")
     assert (found["version"], found["champion_before"], champion(chain)) == (2, 3, [2])
     assert promotion.rollback(chain.task, chain.home)["version"] == 1
-    with pytest.raises(BadInput, match="is the first champion: there is none before it"):
+    with pytest.raises(BadInput, match="is the first champion"):
         promotion.rollback(chain.task, chain.home)
     assert promotion.rollback(chain.task, chain.home, to=":3")["version"] == 3
     with pytest.raises(BadInput, match="is champion already"):
@@ -113,7 +113,7 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
         thread.join(120)
     assert (len(won), len(told)) == (1, 7)
     assert champion(chain) == won
-    assert f"the champion changed: now it is version {won[0]}; expected version 1" in told[0]
+    assert f"the champion changed: it is now version {won[0]}; expected version 1" in told[0]
 
 
 def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned):
@@ -130,7 +130,9 @@ def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned)
 
 def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(reigned, monkeypatch):
     chain = reigned(3)
-    monkeypatch.setattr(promotion, "serve_still", lambda folder: (False, "ended with code -8"))
+    monkeypatch.setattr(
+        promotion, "serve_zero_window", lambda folder: (False, "ended with code -8")
+    )
     with pytest.raises(Blocked, match="ended with code -8; the champion stays"):
         promotion.rollback(chain.task, chain.home)
     assert champion(chain) == [3]
@@ -144,7 +146,7 @@ def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
         "challenger",
         "waiting",
     )
-    assert why(chain.home, "cart")["told"].startswith("waits for a person's approval")
+    assert why(chain.home, "cart")["told"].startswith("waits for approval")
     given = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
     assert (given["decision"], given["aliases"]) == ("champion", ["champion"])
     assert chain.register(0.1, task=task).status == "unchanged"
@@ -255,4 +257,4 @@ def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
     assert sorted(codes) == [0, *[1] * 7], told
     won = range(2, 10)[codes.index(0)]
     assert champion(chain) == [won]
-    assert sum(f"the champion changed: now it is version {won}" in text for text in told) == 7
+    assert sum(f"the champion changed: it is now version {won}" in text for text in told) == 7

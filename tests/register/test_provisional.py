@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.register import list_versions, promote, rollback, show, why
-from kinemill.register.gate import conclude, judge
+from kinemill.register.gate import conclude, evaluate
 from kinemill.register.rules import Champion, GateInputs, Measured, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
@@ -42,7 +42,7 @@ def contest(task, champion=None, episodes=6, **changes):
 
 
 def concluded(found):
-    ended = conclude(found, judge(found))
+    ended = conclude(found, evaluate(found))
     return ended.decision, bool(ended.provisional)
 
 

@@ -72,7 +72,7 @@ def test_the_folder_is_the_champions_and_follows_it(chain, source, tmp_path):
 def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):
     to = tmp_path / "model"
     away = OfHome(Home(tmp_path / "not mounted"), "cart", "@champion")
-    with pytest.raises(Unreachable, match="is not there: no registry, or not mounted"):
+    with pytest.raises(Unreachable, match="is missing: no registry, or not mounted"):
         pull(away, to)
     pull(source, to)
     found = pull(away, to)
@@ -116,7 +116,7 @@ def test_a_folder_of_somebody_elses_is_left_alone_and_what_is_not_there_is_said(
     mine.mkdir()
     with pytest.raises(BadInput, match="is there and was not pulled"):
         pull(source, mine)
-    with pytest.raises(BadInput, match="cart:7: is no version"):
+    with pytest.raises(BadInput, match="cart:7: is not a version"):
         pull(OfHome(source.home, "cart", ":7"), tmp_path / "model")
 
 

@@ -42,7 +42,7 @@ from kinemill.tracking.database import create_database
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def full(reigned, monkeypatch):
     """A registry with champions, a refusal, a rollback, an approval and a canary."""
     from kinemill.register import canary
 
-    monkeypatch.setattr(canary, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(canary, "serve_zero_window", lambda folder: (True, "answered"))
     chain = reigned(2)
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     run_id = start_run(chain.home, "cart", "k", params={"learn": {"lr": 0.1}})

@@ -71,8 +71,8 @@ def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_mode
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"learn.ensemble": 2}, "a reference cannot give learn.ensemble: 2"),
-        ({"learn.loss": "gaussian"}, "a reference cannot give learn.loss: gaussian"),
+        ({"learn.ensemble": 2}, "a reference does not support learn.ensemble: 2"),
+        ({"learn.loss": "gaussian"}, "a reference does not support learn.loss: gaussian"),
         ({"promote.allow_reference": False}, "promote.allow_reference is false"),
         ({}, ""),
     ],

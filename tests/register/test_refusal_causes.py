@@ -44,7 +44,7 @@ def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
         ("beats_linear", "verified"),
         ("interval_linear", "verified"),
     ]
-    assert found[0]["fix"].startswith("its predictions grow without bound")
+    assert found[0]["fix"].startswith("predictions diverge")
     assert all(line["fix"] is None for line in found if line["follows"])
     assert not any("fault of the export" in str(line["fix"]) for line in found)
     assert [line["rule"] for line in failed_causes(DIVERGED)] == ["finite", "size"]

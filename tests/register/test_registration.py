@@ -190,7 +190,7 @@ def test_a_champion_without_files_is_a_clear_error_and_a_run_brings_them_back(ch
     chain.register(0.1)
     shutil.rmtree(chain.home.store / "bundle")
     shutil.rmtree(chain.home.artifacts)
-    with pytest.raises(CorruptArtifact, match=r"models:/cart/1: has no whole files.*kinemill run"):
+    with pytest.raises(CorruptArtifact, match=r"models:/cart/1: has no intact files.*kinemill run"):
         fetch_bundle("models:/cart@champion", chain.home)
     lost = chain.register(0.05, gain=0.6)
     (verdict,) = [item for item in lost.gate if item["rule"] == "beats_champion"]
@@ -203,12 +203,12 @@ def test_what_is_not_there_or_no_address_says_so(chain, tmp_path):
     assert list_versions("cart", chain.home) == {"task": "cart", "versions": []}
     with pytest.raises(BadInput, match="cart: has no version yet; kinemill run cart"):
         show("cart", chain.home)
-    with pytest.raises(BadInput, match="is no address"):
+    with pytest.raises(BadInput, match="is not an address"):
         fetch_bundle("cart@champion", chain.home)
     with pytest.raises(BadInput, match="has no version yet"):
         fetch_bundle("models:/cart@champion", tmp_path / "nowhere")
     chain.register(0.1)
-    with pytest.raises(BadInput, match=r"cart:7: is no version; expected one of 1@champion"):
+    with pytest.raises(BadInput, match=r"cart:7: is not a version; expected one of 1@champion"):
         show("cart", chain.home, ":7")
 
 

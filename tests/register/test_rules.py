@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.register.gate import conclude, judge
+from kinemill.register.gate import conclude, evaluate
 from kinemill.register.gate_report import advice
 from kinemill.register.rules import (
     RULES,
@@ -51,7 +51,7 @@ def _errs(error, windows=12, episodes=3, **channels):
 def _champion(model=0.1, reference=0.2, interval=(0.4, 0.6), **changes):
     fields = {
         "measured": _errs(reference, position=1.0, velocity=2.0),
-        "rival": _errs(model, position=1.0, velocity=1.0),
+        "challenger": _errs(model, position=1.0, velocity=1.0),
         "paired": paired(model, reference, interval),
     }
     return Champion(4, **(fields | changes))
@@ -92,11 +92,11 @@ def _good(task, **changes):
 
 
 def _refused(contest):
-    return [verdict.rule for verdict in judge(contest) if not verdict.passed]
+    return [verdict.rule for verdict in evaluate(contest) if not verdict.passed]
 
 
 def test_what_passes_every_rule_passes_the_gate(task):
-    verdicts = judge(_good(task))
+    verdicts = evaluate(_good(task))
     assert [verdict.rule for verdict in verdicts if not verdict.passed] == []
     assert {name for name in RULES if any(is_of(name, item.rule) for item in verdicts)} == set(
         RULES
@@ -119,7 +119,7 @@ def test_no_rule_passes_what_was_not_measured(name, task):
         contest = GateInputs(good.task, {}, champion, references=references)
         assert [verdict.passed for verdict in RULES[name](contest)].count(True) == 0
         assert RULES[name](contest)
-        assert conclude(contest, judge(contest)).decision == "refused"
+        assert conclude(contest, evaluate(contest)).decision == "refused"
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -155,7 +155,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("rule", list(REFUSALS))
 def test_each_rule_refuses_what_is_beyond_its_bound_and_no_other_rule_does(rule, task):
-    verdicts = judge(_good(task, **REFUSALS[rule]))
+    verdicts = evaluate(_good(task, **REFUSALS[rule]))
     assert [verdict.rule for verdict in verdicts if not verdict.passed] == [rule]
 
 
@@ -168,12 +168,12 @@ def test_fewer_windows_than_the_gate_itself_finds_are_no_verification(task):
 
 def test_one_channel_may_not_pay_for_the_others(task):
     good = _good(task)
-    champion = replace(good.champion, rival=_errs(0.1, position=1.11, velocity=0.5))
-    (verdict,) = [v for v in judge(replace(good, champion=champion)) if not v.passed]
+    champion = replace(good.champion, challenger=_errs(0.1, position=1.11, velocity=0.5))
+    (verdict,) = [v for v in evaluate(replace(good, champion=champion)) if not v.passed]
     assert (verdict.rule, verdict.found) == ("channels", "position 1.11")
     for odd in ({"velocity": 0.5}, {"position": NAN, "velocity": 0.5}):
-        broken = replace(good, champion=replace(champion, rival=_errs(0.1, **odd)))
-        assert [v.rule for v in judge(broken) if not v.passed] == ["channels"]
+        broken = replace(good, champion=replace(champion, challenger=_errs(0.1, **odd)))
+        assert [v.rule for v in evaluate(broken) if not v.passed] == ["channels"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
     other = replace(good, champion=champion)
     assert _refused(other) == UNMEASURED
     breaking = replace(other, approval=Approval("ann", "2026", breaking=True))
-    assert [v.rule for v in judge(breaking) if not v.passed] == []
+    assert [v.rule for v in evaluate(breaking) if not v.passed] == []
 
 
 def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task):
@@ -209,8 +209,8 @@ def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task)
     )
     for contest in (reigns, challenges):
         assert _refused(contest) == []
-        (verdict,) = [one for one in judge(contest) if one.rule == "interface"]
-        assert verdict.found == f"{line}; a reference has a history of its own"
+        (verdict,) = [one for one in evaluate(contest) if one.rule == "interface"]
+        assert verdict.found == f"{line}; the history of a reference may differ"
     other = replace(differs, reference=True, differs=(line, "dt ..."))
     assert _refused(replace(good, champion=other)) == ["interface"]
 
@@ -223,7 +223,7 @@ def test_a_broken_or_absent_champion_cannot_be_beaten_not_even_by_breaking(task)
 
 def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
     contest = _good(task, champion=None)
-    assert [v.rule for v in judge(contest) if not v.passed] == []
+    assert [v.rule for v in evaluate(contest) if not v.passed] == []
     equal = contest.references | {"linear": paired(0.3, 0.3)}
     refused = ["beats_linear", "interval_linear"]
     assert _refused(replace(contest, references=equal)) == refused
@@ -250,7 +250,7 @@ def test_the_margin_is_relative_and_only_finite_models_beat(task, model, referen
 
 
 def test_only_the_named_references_are_asked_about(task):
-    verdicts = judge(_contest(task, beats=["linear_sincos"], champion=Champion(1)))
+    verdicts = evaluate(_contest(task, beats=["linear_sincos"], champion=Champion(1)))
     named = ("beats", "interval", "no_worse")
     assert [item.rule for item in verdicts if any(is_of(name, item.rule) for name in named)] == [
         f"{name}_linear_sincos" for name in named
@@ -260,7 +260,7 @@ def test_only_the_named_references_are_asked_about(task):
 def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
     contest = _contest(task, beats=["champion"], champion=Champion(4, same=True))
     (verdict,) = RULES["beats"](contest)
-    assert (verdict.passed, verdict.found) == (True, "champion version 4 is this very model")
+    assert (verdict.passed, verdict.found) == (True, "champion version 4 is the same model")
 
 
 def test_what_is_not_finite_is_shown_as_text(task):
@@ -306,5 +306,5 @@ def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
     spoilt = "the trained model itself gives numbers that are not finite"
     (line,) = RULES["parity"](_failing(_good(task), "step parity", spoilt, "parity"))
     assert (line.passed, line.found) == (False, f"out of parity: step parity: {spoilt}")
-    for cause in ("fault of the export", "diverged in training", "precision"):
+    for cause in ("bug in the export", "training diverged", "precision"):
         assert cause in advice("parity")

@@ -77,5 +77,5 @@ def test_without_a_champion_or_another_version_there_is_no_shadow(chain, task):
     with pytest.raises(BadInput, match="is the champion itself"):
         shadow(task, chain.home, ":1")
     chain.register(0.05, gain=0.6, dt=0.05)
-    with pytest.raises(BadInput, match="cannot run beside the champion: dt of the champion"):
+    with pytest.raises(BadInput, match="cannot be compared with the champion: dt of the champion"):
         shadow(task, chain.home)

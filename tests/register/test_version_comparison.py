@@ -49,9 +49,7 @@ def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
 def test_what_sees_other_channels_cannot_be_compared(chain, task):
     chain.register(0.1)
     chain.register(0.05, gain=0.6, dt=0.05)
-    with pytest.raises(
-        BadInput, match=r"cannot be fed the same episodes: dt of the models:/cart/1"
-    ):
+    with pytest.raises(BadInput, match=r"cannot be compared: dt of the models:/cart/1"):
         compare(task, chain.home, ":1", ":2")
 
 

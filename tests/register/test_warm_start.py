@@ -37,10 +37,10 @@ def test_without_an_address_a_training_starts_anew(chain, task):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("models:/cart/7", "is no version"),
-        ("models:/cart@best", "is no version"),
+        ("models:/cart/7", "is not a version"),
+        ("models:/cart@best", "is not a version"),
         ("models:/kart@champion", "no model is called 'kart'; did you mean 'cart'"),
-        ("models:/cart", "is no address"),
+        ("models:/cart", "is not an address"),
         ("elsewhere", r"has no weights\.safetensors"),
     ],
 )
@@ -59,7 +59,7 @@ def test_weights_that_are_gone_are_told_of(chain, task):
     chain.register(0.1)
     start = start_of(starting(task, "models:/cart/1"), chain.home)
     shutil.rmtree(start.folder)
-    with pytest.raises(CorruptArtifact, match="its weights are gone"):
+    with pytest.raises(CorruptArtifact, match="its weights are missing"):
         start_of(starting(task, "models:/cart/1"), chain.home)
 
 

@@ -15,7 +15,7 @@ from kinemill.train import find_model, job_folder, load_model
 from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
 from resources.task_resource import TaskResource
-from resources.torchrun_job import told
+from resources.torchrun_job import report_failures
 from resources.training import write_job
 from tests.train.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
@@ -29,7 +29,7 @@ def failure(rank: int, code: int) -> ProcessFailure:
 
 def test_one_that_was_killed_is_told_and_may_be_tried_again(capsys):
     ends = {0: failure(0, -signal.SIGTERM), 1: failure(1, -signal.SIGKILL), 2: failure(2, 1)}
-    code = told(ends, 3)
+    code = report_failures(ends, 3)
     assert code == os.EX_TEMPFAIL
     said = "process 1 of 3 was killed by signal 9; the others were ended\n"
     assert capsys.readouterr().err == said
@@ -37,7 +37,7 @@ def test_one_that_was_killed_is_told_and_may_be_tried_again(capsys):
 
 def test_a_fault_of_the_leader_is_the_fault_of_all():
     ends = {2: failure(2, -signal.SIGTERM), 1: failure(1, 1), 0: failure(0, 2)}
-    assert told(ends, 3) == 2
+    assert report_failures(ends, 3) == 2
 
 
 def by_torchrun(task):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed, Unreachable
-from resources.training_process import _told
+from resources.training_process import _exit_code
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,6 @@ def test_only_what_another_attempt_may_do_ends_as_passing(error, code, capsys):
     def fail():
         raise error
 
-    assert _told(fail) == code
+    assert _exit_code(fail) == code
     assert capsys.readouterr().err == f"{error}\n"
-    assert _told(lambda: None) == 0
+    assert _exit_code(lambda: None) == 0

@@ -13,7 +13,7 @@ from kinemill.store.home import project_root
 from kinemill.task import load_task
 from kinemill.task.overrides import apply, leaves, nested
 from pipelines.run import run_config
-from resources.task_resource import mill
+from resources.task_resource import define_task_resource
 
 CART_POLE = project_root() / "tasks" / "cart_pole.yaml"
 
@@ -149,7 +149,7 @@ def recorded(config):
 
     task = load_task(CART_POLE)
     context = dg.build_init_resource_context(config=config["resources"]["cart_pole"]["config"])
-    return next(mill(task, web=False).resource_fn(context)).task
+    return next(define_task_resource(task, web=False).resource_fn(context)).task
 
 
 @given(st.lists(PIECES, max_size=5))

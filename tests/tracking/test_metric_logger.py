@@ -12,7 +12,7 @@ from kinemill.task.trackers import TRACKERS, Training
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.jsonl import read_points
 from kinemill.tracking.metric_logger import logged
-from kinemill.tracking.throughput import Pace, Paced, Throttle, clock, told
+from kinemill.tracking.throughput import Pace, Paced, Throttle, clock, format_pace
 
 TASK = """\
 task: arm
@@ -86,11 +86,11 @@ def test_every_tracker_takes_a_training_and_writes_under_its_folder_alone(name, 
 def test_tensorboard_shows_scalars_and_texts_and_no_step_of_an_attempt_before(task, folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    told = task.model_copy(update={"track": [TRACKERS["tensorboard"](type="tensorboard")]})
-    train(told, folder, Listener(), (10, 20, 30))
+    tracked = task.model_copy(update={"track": [TRACKERS["tensorboard"](type="tensorboard")]})
+    train(tracked, folder, Listener(), (10, 20, 30))
     for file in (folder / "tensorboard").iterdir():
         file.rename(file.with_name(file.name.replace("tfevents.1", "tfevents.0")))  # the older one
-    train(told, folder, Listener(), (20, 40))
+    train(tracked, folder, Listener(), (20, 40))
     shown = EventAccumulator(str(folder / "tensorboard"))
     shown.Reload()
     assert [(one.step, one.value) for one in shown.Scalars("train/loss")] == [
@@ -158,13 +158,13 @@ def test_an_error_of_the_training_closes_all_trackers_and_goes_on_up(task, folde
         def close(self, ended_well):
             ended.append(ended_well)
 
-    told = task.model_copy(update={"track": [Seen("never")]})
+    tracked = task.model_copy(update={"track": [Seen("never")]})
     with (
         pytest.raises(ValueError, match="the training"),
-        logged(told, folder, (Listener(), Listener())),
+        logged(tracked, folder, (Listener(), Listener())),
     ):
         raise ValueError("the training")
-    train(told, folder, Listener())
+    train(tracked, folder, Listener())
     assert ended == [False, True]
 
 
@@ -211,9 +211,12 @@ def test_switching_trackers_is_no_other_training(task):
     from kinemill.train import job_folder
 
     def key(track):
-        told = task.model_copy(update={"track": track})
+        tracked = task.model_copy(update={"track": track})
         return job_folder(
-            told, Home(task.path.parent), ArtifactRef("a", "1" * 64), ArtifactRef("b", "2" * 64)
+            tracked,
+            Home(task.path.parent),
+            ArtifactRef("a", "1" * 64),
+            ArtifactRef("b", "2" * 64),
         )
 
     assert key([]) == key([TRACKERS["tensorboard"](type="tensorboard")])
@@ -221,15 +224,15 @@ def test_switching_trackers_is_no_other_training(task):
 
 def test_pace_is_that_of_the_latest_reports_and_says_how_long_the_rest_takes():
     pace = Pace()
-    assert told(pace, 1000, 32) == ""
+    assert format_pace(pace, 1000, 32) == ""
     for step, at in ((0, 0.0), (10, 30.0)):  # compiling takes its time
         pace.note(step, at)
     for index in range(20):
         pace.note(100 + 10 * index, 40.0 + index)
     assert pace.rate == pytest.approx(10.0)
-    assert told(pace, 1000, 32) == "10 steps/s, 320 windows/s, 1:11 left"
+    assert format_pace(pace, 1000, 32) == "10 steps/s, 320 windows/s, 1:11 left"
     pace.note(50, 61.0)  # back to a checkpoint
-    assert told(pace, 1000) == ""
+    assert format_pace(pace, 1000) == ""
     assert [clock(seconds) for seconds in (7, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
 
 

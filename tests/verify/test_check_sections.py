@@ -196,11 +196,11 @@ def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
     assert len(found) == 10
     assert all(one.refused for one in found)
     # The velocity may be -30 to 30 rad/s, and is 90.
-    assert found[-1].told == (
+    assert found[-1].text == (
         "states, batch 0, history 3, velocity: is 90 (1 such values in all); expected -30 to 30, "
         "its limits; load(..., out_of_limits='pass') lets the model say what it makes of it"
     )
-    assert "expected" in next(one.told for one in found if one.tried == "a channel too many")
+    assert "expected" in next(one.text for one in found if one.tried == "a channel too many")
     passing = load(exported, non_finite="pass")  # takes NaN, and so is told
     taken = refusals(passing, measured(pendulum, passing.interface, 5))
     assert [one.tried for one in taken if not one.refused] == [

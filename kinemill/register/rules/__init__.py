@@ -1,15 +1,14 @@
-"""Gate rules, one file each: what a challenger must show to become champion.
+"""Gate rules, one file each: the conditions for a challenger to become champion.
 
-A rule is a function from `GateInputs` to its verdicts: none when the task does not ask for it, one
-for each thing it compares, each called as the rule or `<rule>_<what>`. A pass is always a
-comparison that holds, never the absence of one that fails, so that a NaN passes nothing. The
-docstring of a rule is shown in Dagster; what follows `Refused:` is what `kinemill why` advises.
+A rule maps `GateInputs` to verdicts: none if the task does not enable it, else one per comparison,
+named `<rule>` or `<rule>_<what>`. A verdict passes only if a comparison is true, so NaN never
+passes. Dagster shows the docstring of a rule. `kinemill why` prints the text after `Refused:`.
 """
 
 from collections.abc import Callable
 
 from kinemill.register.comparison import (
-    NOBODY,
+    NO_CHAMPION,
     Approval,
     Champion,
     GateInputs,
@@ -28,12 +27,12 @@ RULES: Registry[Rule] = Registry("kinemill.register.rules", "gate rule")
 
 
 def is_of(rule: str, line: str) -> bool:
-    """Tell whether a line of a decision is one of this rule's."""
+    """Return whether a line of a decision belongs to this rule."""
     return line == rule or line.startswith(f"{rule}_")
 
 
 __all__ = [
-    "NOBODY",
+    "NO_CHAMPION",
     "RULES",
     "Approval",
     "Champion",

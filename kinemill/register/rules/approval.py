@@ -1,16 +1,16 @@
-"""A person has agreed, when the task wants that."""
+"""A user approved the version, if the task requires it."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("approval")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when somebody approved the version, if `promote.approval` asks for it.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if a user approved the version, when `promote.approval` is set.
 
-    Refused: it waits for a person: kinemill approve TASK:VERSION.
+    Refused: the version waits for approval: kinemill approve TASK:VERSION.
     """
-    if not contest.task.promote.approval:
+    if not inputs.task.promote.approval:
         return []
-    given = contest.approval
+    given = inputs.approval
     found = f"by {given.who}, {given.at}" if given else "not yet"
-    return [Verdict("approval", given is not None, found, "a person's: kinemill approve")]
+    return [Verdict("approval", given is not None, found, "an approval: kinemill approve")]

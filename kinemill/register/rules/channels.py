@@ -1,43 +1,43 @@
-"""No channel became worse than the champion's by more than the task allows.
+"""No channel has a larger error than the champion's by more than the task allows.
 
-Errors are RMSE at the horizon by channel, in its unit, of both on the same windows.
+Errors are RMSE at the horizon per channel, in its unit, of both models on the same windows.
 """
 
 import math
 
-from kinemill.register.opponents import agreed_to_break
-from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Measured, Verdict
+from kinemill.register.opponents import is_break_approved
+from kinemill.register.rules import NO_CHAMPION, RULES, Champion, GateInputs, Measured, Verdict
 
 
 @RULES.register("channels")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when the RMSE of each channel is <= (1 + promote.max_channel_loss) * the champion's.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the RMSE of each channel is <= (1 + promote.max_channel_loss) * the champion's.
 
-    Refused: better on average, at the cost of one channel; kinemill compare shows by how much, and
-    learn.loss weights say what matters.
+    Refused: one channel became worse; kinemill compare shows by how much. Increase the weight of
+    the channel in learn.loss.
     """
-    allowed, champion = contest.task.promote.max_channel_loss, contest.champion
+    allowed, champion = inputs.task.promote.max_channel_loss, inputs.champion
     if allowed is None:
         return []
     wanted = f"<= {1.0 + allowed:g} x champion, each channel"
     if champion is None:
-        return [Verdict("channels", passed=True, found=NOBODY, wanted=wanted)]
+        return [Verdict("channels", passed=True, found=NO_CHAMPION, wanted=wanted)]
     if champion.same:
-        return [Verdict("channels", passed=True, found="this very model", wanted=wanted)]
-    if champion.measured is None or champion.rival is None:
-        return [_unknown(champion, contest, wanted)]
-    return [_worst(champion.measured, champion.rival, allowed, wanted)]
+        return [Verdict("channels", passed=True, found="the same model", wanted=wanted)]
+    if champion.measured is None or champion.challenger is None:
+        return [_unknown(champion, inputs, wanted)]
+    return [_worst(champion.measured, champion.challenger, allowed, wanted)]
 
 
-def _unknown(champion: Champion, contest: GateInputs, wanted: str) -> Verdict:
-    agreed = agreed_to_break(champion, contest)
+def _unknown(champion: Champion, inputs: GateInputs, wanted: str) -> Verdict:
+    agreed = is_break_approved(champion, inputs)
     found = "approved as breaking" if agreed else champion.problem or "was not measured"
     return Verdict("channels", agreed, found, wanted)
 
 
-def _worst(champion: Measured, rival: Measured, allowed: float, wanted: str) -> Verdict:
+def _worst(champion: Measured, challenger: Measured, allowed: float, wanted: str) -> Verdict:
     ratios = {
-        name: _ratio(rival.channels.get(name, math.nan), reference)
+        name: _ratio(challenger.channels.get(name, math.nan), reference)
         for name, reference in champion.channels.items()
     }
     passed = bool(ratios) and all(0.0 <= ratio <= 1.0 + allowed for ratio in ratios.values())

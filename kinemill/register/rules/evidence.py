@@ -1,24 +1,24 @@
-"""The test split holds enough episodes, and enough independent rows, to decide by."""
+"""The test split has enough episodes and enough independent rows for a decision."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict
 from kinemill.register.test_size import amount_of
 
 
 @RULES.register("evidence")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass with `promote.min_test_episodes` test episodes, `promote.min_independent` blocks.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass with `promote.min_test_episodes` episodes and `promote.min_independent` blocks.
 
-    A block is a stretch of test rows that is independent of the others; one in which the robot
-    rests counts for nothing. Where whole episodes carry the comparison, blocks are not counted.
-    With less, a model that passes all else becomes a provisional champion if there is no champion,
-    or a provisional one. An established champion stays.
+    A block is a stretch of test rows that is independent of the others; blocks in which the robot
+    rests are not counted. Blocks are not counted either where whole episodes are compared. With
+    less data, a model that passes all other rules becomes provisional champion, unless there is an
+    established champion.
 
-    Refused: record more test episodes, or give `dataset.test` a larger share; episodes shorter than
-    history + verify.horizon do not count. Lower promote.min_test_episodes and
-    promote.min_independent if that is all there ever will be.
+    Refused: record more test episodes, or increase `dataset.test`; episodes shorter than
+    history + verify.horizon do not count. If no more data will be recorded, lower
+    promote.min_test_episodes and promote.min_independent.
     """
-    wanted, amount = contest.task.promote, amount_of(contest)
-    asked = f">= {wanted.min_test_episodes} test episodes, >= {wanted.min_independent} blocks"
-    passed = contest.measured is not None and not amount.lacks(contest)
-    undecided = contest.measured is not None and amount.episodes > 0 and not passed
-    return [Verdict("evidence", passed, str(amount), asked, undecided)]
+    wanted, amount = inputs.task.promote, amount_of(inputs)
+    required = f">= {wanted.min_test_episodes} test episodes, >= {wanted.min_independent} blocks"
+    passed = inputs.measured is not None and not amount.lacks(inputs)
+    undecided = inputs.measured is not None and amount.episodes > 0 and not passed
+    return [Verdict("evidence", passed, str(amount), required, undecided)]

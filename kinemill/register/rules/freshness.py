@@ -1,4 +1,4 @@
-"""What it learned from is recent enough, when the task says how recent that is."""
+"""The dataset is recent enough, if the task sets a maximum age."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict
 
@@ -6,14 +6,14 @@ DAY = 86400.0  # s
 
 
 @RULES.register("freshness")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when its dataset version was made at most `promote.max_data_age` before the decision.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the dataset version is at most `promote.max_data_age` old at the decision.
 
-    Refused: new logs first (kinemill ingest, kinemill run), or a larger promote.max_data_age.
+    Refused: add new logs (kinemill ingest, kinemill run), or increase promote.max_data_age.
     """
-    bound = contest.task.promote.max_data_age
+    bound = inputs.task.promote.max_data_age
     if bound is None:
         return []
-    passed = 0.0 <= contest.age <= bound
-    found = f"dataset of {contest.age / DAY:.3g} days"
+    passed = 0.0 <= inputs.age <= bound
+    found = f"dataset of {inputs.age / DAY:.3g} days"
     return [Verdict("freshness", passed, found, f"<= {bound / DAY:.3g} days")]

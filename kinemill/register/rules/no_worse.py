@@ -1,9 +1,9 @@
-"""The challenger is not surely worse than any reference, at any horizon, on any channel.
+"""The challenger is not significantly worse than any reference, at any horizon or channel.
 
-Compared are one step, several horizons and whole episodes on own predictions, each channel and
-their mean, each against the strongest reference there and the champion; the procedure of Holm keeps
-the chance of one false loss among all of them at 5 % (see kinemill.verify.losses).
-`promote.horizons` and `promote.channels` say what counts.
+The rule compares one step, several horizons and whole free-run episodes, for each channel and the
+mean, with the strongest reference there and with the champion. The Holm procedure keeps the
+probability of any false loss at 5 % (see kinemill.verify.losses). `promote.horizons` and
+`promote.channels` select the comparisons.
 """
 
 import math
@@ -12,82 +12,82 @@ from collections.abc import Sequence
 from kinemill.register.metric import metric_of
 from kinemill.register.opponents import (
     CHAMPION,
-    agreed_to_break,
     compared,
     is_absent,
+    is_break_approved,
     own_reference,
 )
-from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Verdict
+from kinemill.register.rules import NO_CHAMPION, RULES, Champion, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
-_SHOWN = 3  # losses spelled in a line
+_SHOWN = 3  # losses listed in a line
 
 
 @RULES.register("no_worse")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when no comparison with one of `promote.beats` shows the challenger surely worse.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the challenger is not significantly worse than any of `promote.beats`.
 
-    Surely worse by more than `promote.margin`, than the champion by more than
-    `promote.max_channel_loss` if that is larger; or more than twice the error where there is too
-    little data for an interval. Whole episodes count where a reference is nearer to the truth than
-    0.8 of the training spread; elsewhere only three times its error does. A reference that diverges
-    at a horizon is none there. A challenger that is a reference has to be no worse than the other
-    fitted ones at verify.horizon and over whole episodes, averaged over the channels.
+    Significantly worse means worse by more than `promote.margin` (for the champion the larger of
+    that and `promote.max_channel_loss`), or more than twice the error where there is too little
+    data for an interval. Whole episodes count where the reference's error is below 0.8 of the
+    training std; elsewhere only an error more than three times as large counts. A reference that
+    diverges at a horizon is skipped there. A challenger that is a reference is compared with the
+    other fitted references at verify.horizon and over whole episodes, averaged over channels.
 
-    Refused: better at verify.horizon, at the cost of a channel or another horizon. Train over
-    shorter and longer learn.horizon, weigh the channel in learn.loss, or say what does not matter:
-    promote.horizons, promote.channels.
+    Refused: a channel or another horizon is worse. Train with shorter and longer learn.horizon,
+    increase the weight of the channel in learn.loss, or exclude what does not matter with
+    promote.horizons and promote.channels.
     """
-    metric = metric_of(contest.task)
-    if contest.task.learn.gives != "dynamics":
+    metric = metric_of(inputs.task)
+    if inputs.task.learn.gives != "dynamics":
         return []
-    last, known = contest.task.verify.horizon, compared(contest)
-    counted, own = Counted.of(contest.task.promote, last), own_reference(contest)
+    last, known = inputs.task.verify.horizon, compared(inputs)
+    counted, own = Counted.of(inputs.task.promote, last), own_reference(inputs)
     found, peers = all_losses(known, counted, own, last), peers_of(own)
     between = (str(last), *(one for one in counted.horizons if one == FREE_RUN))
-    at = {name: between if name in peers else counted.horizons for name in metric.rivals}
-    lines = [_line(name, contest, known, found, at[name]) for name in metric.rivals]
+    at = {name: between if name in peers else counted.horizons for name in metric.opponents}
+    lines = [_line(name, inputs, known, found, at[name]) for name in metric.opponents]
     return [line for line in lines if line is not None]
 
 
 def _line(
     name: str,
-    contest: GateInputs,
+    inputs: GateInputs,
     known: dict[str, Horizons],
     found: dict[str, list[Loss]],
     horizons: Sequence[str],
 ) -> Verdict | None:
     rule = f"no_worse_{name}"
-    if name == own_reference(contest) or is_absent(contest, name):
-        return None  # `beats` says so
-    wanted = f"nowhere surely worse: {', '.join(map(at_horizon, horizons))}"
+    if name == own_reference(inputs) or is_absent(inputs, name):
+        return None  # `beats` reports it
+    wanted = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
     if name in known:
         if found[name]:
             return Verdict(rule, False, _told_losses(found[name]), wanted)
         return _nowhere(rule, known[name], horizons, wanted)
     if name == CHAMPION:
-        return _unmeasured_champion(rule, contest, wanted)
+        return _unmeasured_champion(rule, inputs, wanted)
     return Verdict(rule, False, "was not measured", wanted)
 
 
-def _unmeasured_champion(rule: str, contest: GateInputs, wanted: str) -> Verdict:
-    champion: Champion | None = contest.champion
+def _unmeasured_champion(rule: str, inputs: GateInputs, wanted: str) -> Verdict:
+    champion: Champion | None = inputs.champion
     if champion is None:
-        return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or {wanted}")
+        return Verdict(rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or {wanted}")
     if champion.same:
-        return Verdict(rule, passed=True, found="this very model", wanted=wanted)
-    agreed = agreed_to_break(champion, contest)
+        return Verdict(rule, passed=True, found="the same model", wanted=wanted)
+    agreed = is_break_approved(champion, inputs)
     found = "approved as breaking" if agreed else champion.problem or "was not measured"
     return Verdict(rule, agreed, found, wanted)
 
 
 def _told_losses(found: Sequence[Loss]) -> str:
-    """Spell the worst losses, and how many more there are."""
+    """Format the worst losses, and the number of further ones."""
     worst = sorted(found, key=_rank, reverse=True)
-    told = "; ".join(map(_spell, worst[:_SHOWN]))
+    text = "; ".join(map(_format_loss, worst[:_SHOWN]))
     more = len(worst) - _SHOWN
-    return f"{told}; and {more} more" if more > 0 else told
+    return f"{text}; and {more} more" if more > 0 else text
 
 
 def _rank(loss: Loss) -> float:
@@ -95,7 +95,7 @@ def _rank(loss: Loss) -> float:
     return ratio if math.isfinite(ratio) else math.inf
 
 
-def _spell(loss: Loss) -> str:
+def _format_loss(loss: Loss) -> str:
     where = f"{loss.channel} {at_horizon(loss.horizon)}"
     if loss.comparison is None:
         return f"{where} was not measured"
@@ -107,7 +107,7 @@ def _spell(loss: Loss) -> str:
 
 
 def _nowhere(rule: str, known: Horizons, horizons: Sequence[str], wanted: str) -> Verdict:
-    """Say where the model is nearest to being worse; pass if there is any comparison at all."""
+    """Report the largest ratio; pass if there is any comparison at all."""
     every = [
         (one, channel, horizon) for horizon in horizons for channel, one in known[horizon].items()
     ]
@@ -120,7 +120,7 @@ def _nowhere(rule: str, known: Horizons, horizons: Sequence[str], wanted: str) -
 
 
 def at_horizon(key: str) -> str:
-    """Spell a horizon: `1` is after 1 step, `free_run` in free run."""
+    """Format a horizon: `1` is after 1 step, `free_run` in free run."""
     if key == FREE_RUN:
         return "in free run"
     return f"after {key} step{'s' * (key != '1')}"

@@ -1,20 +1,20 @@
-"""What the exported files lose to rounding is small beside the model's own error."""
+"""The rounding error of the exported files is small compared with the model's error."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("precision")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when verification found that rounding costs less than what matters, on every channel.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if verification found the rounding error negligible on every channel.
 
-    Refused: the trained model is better than what float32 makes of it, and the export is not at
-    fault: use `export.precision: float64`, or fewer lags (`learn.history`), whose sums cancel less;
-    for a coordinate far from zero, `kind: coordinate`.
+    Refused: float32 rounding makes the exported model worse than the trained one. Use
+    `export.precision: float64`, fewer lags (`learn.history`), which lose fewer digits to
+    cancellation, or `kind: coordinate` for a coordinate far from zero.
     """
-    if contest.task.learn.gives == "policy":
-        return []  # what a policy loses shows in its return
-    held = contest.verification.get("verification", {}).get("precision") is True
-    gates = contest.verification.get("gates", [])
+    if inputs.task.learn.gives == "policy":
+        return []  # the return of a policy includes rounding
+    held = inputs.verification.get("verification", {}).get("precision") is True
+    gates = inputs.verification.get("gates", [])
     line = next((one for one in gates if one.get("name") == "precision"), {})
     found = line.get("found", "small" if held else "was not measured")
     return [Verdict("precision", held, found, line.get("wanted", "a loss that does not matter"))]

@@ -1,14 +1,14 @@
-"""The registry's own copy loads and answers in the serving runtime, in a fresh process."""
+"""The registered copy loads and predicts in the serving runtime, in a fresh process."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("serves")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when the registered copy, loaded as robots load it, answers a real window.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the registered copy, loaded as robots load it, predicts a real window.
 
-    Refused: a robot could not run it; found is what its runtime said. A damaged upload is made
-    again by kinemill run with the same logs.
+    Refused: a robot cannot run it; `found` is the error of the runtime. If the upload is damaged,
+    repeat kinemill run with the same logs.
     """
-    passed, found = contest.served
-    return [Verdict("serves", passed, found, "loads and answers in a process of its own")]
+    passed, found = inputs.served
+    return [Verdict("serves", passed, found, "loads and predicts in a separate process")]

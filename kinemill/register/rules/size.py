@@ -1,4 +1,4 @@
-"""The files are small enough for the robot, when the task says how small that is."""
+"""The files are small enough for the robot, if the task sets a limit."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict, shown
 
@@ -6,13 +6,13 @@ MB = 1e6  # bytes
 
 
 @RULES.register("size")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when the ONNX files together have at most `promote.max_size` MB.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the ONNX files together have at most `promote.max_size` MB.
 
-    Refused: fewer or narrower layers (learn.model), or a larger promote.max_size.
+    Refused: use fewer or narrower layers (learn.model), or increase promote.max_size.
     """
-    bound = contest.task.promote.max_size
+    bound = inputs.task.promote.max_size
     if bound is None:
         return []
-    found = contest.size / MB
+    found = inputs.size / MB
     return [Verdict("size", 0.0 < found <= bound, shown(found), f"<= {bound:g} MB")]

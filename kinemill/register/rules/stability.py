@@ -1,17 +1,17 @@
-"""Long rollouts stay within physical limits, when the task says how many of them must."""
+"""Long rollouts stay within physical limits, if the task sets a limit on divergence."""
 
 from kinemill.register.rules import RULES, GateInputs, Verdict, number, shown
 
 
 @RULES.register("stability")
-def judge(contest: GateInputs) -> list[Verdict]:
-    """Pass when at most a share of `promote.max_diverged` of long rollouts diverges.
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if at most a share `promote.max_diverged` of the long rollouts diverges.
 
-    Refused: longer rollouts in training (learn.horizon), more damping, or limits on the channels.
+    Refused: train with longer rollouts (learn.horizon), more damping, or limits on the channels.
     """
-    bound = contest.task.promote.max_diverged
+    bound = inputs.task.promote.max_diverged
     if bound is None:
         return []
-    found = number((contest.verification.get("stability") or {}).get("diverged"))
+    found = number((inputs.verification.get("stability") or {}).get("diverged"))
     wanted = f"share that diverges <= {bound:g}"
     return [Verdict("stability", 0.0 <= found <= bound, shown(found), wanted)]

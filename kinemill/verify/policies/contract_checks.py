@@ -26,19 +26,19 @@ def manners(policy: Policy, refusing: Policy, probes: Sequence[Probe]) -> list[G
         probes: of at least two rows each.
     """
     acted = {probe.name: played(policy, probe.inputs) for probe in probes}
-    within = [f"{name}: {told}" for name, part in acted.items() for told in beyond(policy, part)]
+    within = [f"{name}: {text}" for name, part in acted.items() for text in beyond(policy, part)]
     wanted = "each action within its limits, each choice one that there is"
     found = [gate("limits of actions", within, wanted), *out_of_range(policy)]
     if policy.interface.layout.mask:
-        told = [line for probe in probes for line in forbidden(policy, probe, acted[probe.name])]
-        found.append(gate("forbidden choices", told, "none is ever chosen"))
+        text = [line for probe in probes for line in forbidden(policy, probe, acted[probe.name])]
+        found.append(gate("forbidden choices", text, "none is ever chosen"))
     first = probes[0]
     again = played(policy, first.inputs)
     same = bool(np.array_equal(again, acted[first.name], equal_nan=True))
-    told = "the same bits" if same else "other actions the second time"
-    found.append(Gate("repeatable", same, told, "the same actions for the same episode"))
+    text = "the same bits" if same else "other actions the second time"
+    found.append(Gate("repeatable", same, text, "the same actions for the same episode"))
     found.append(_reset(policy, first))
-    nonsense = [one.told for one in refusals(refusing, first) if not one.refused]
+    nonsense = [one.text for one in refusals(refusing, first) if not one.refused]
     wanted = "a clear error for NaN, text, other shapes, and what is beyond limits"
     return [*found, gate("nonsense is refused", nonsense, wanted)]
 
@@ -79,11 +79,11 @@ def out_of_range(policy: Policy) -> list[Gate]:
     if probe is None:
         return []
     acted = played(policy, probe.inputs)
-    told = beyond(policy, acted)
+    text = beyond(policy, acted)
     if not np.isfinite(acted).all():
-        told = ["actions are not finite", *told]
+        text = ["actions are not finite", *text]
     wanted = "finite actions within limits, 1e6 times beyond what is ever observed"
-    return [gate("observations out of range", told, wanted)]
+    return [gate("observations out of range", text, wanted)]
 
 
 def _reset(policy: Policy, probe: Probe) -> Gate:
@@ -95,8 +95,8 @@ def _reset(policy: Policy, probe: Probe) -> Gate:
         policy.act(one)
     policy.reset(seed=3)
     same = bool(np.array_equal(first, policy.act(one)))
-    told = "the same" if same else "another action"
-    return Gate("reset", same, told, "the action with which an episode began, after a reset")
+    text = "the same" if same else "another action"
+    return Gate("reset", same, text, "the action with which an episode began, after a reset")
 
 
 def refusals(policy: Policy, probe: Probe) -> list[Refusal]:

@@ -77,8 +77,8 @@ def _against(verdict: Verdict) -> Json:
     found: Json = {}
     if verdict.held_out:
         errors = verdict.held_out.errors
-        rivals = {name: one for name, one in errors.items() if name != MODEL}
-        found = against({name: errors[MODEL].compare(one) for name, one in rivals.items()})
+        opponents = {name: one for name, one in errors.items() if name != MODEL}
+        found = against({name: errors[MODEL].compare(one) for name, one in opponents.items()})
     if verdict.looped:
         found |= {RANDOM: differences(verdict.looped.model, verdict.looped.random)}
     return found

@@ -148,23 +148,23 @@ def examine(path: Any, model: onnx.ModelProto) -> list[Gate]:
     inputs = [item.name for item in model.graph.input]
     outputs = [item.name for item in model.graph.output]
     wanted = [*interface.shapes(), *carry], ["action", *(f"next_{name}" for name in carry)]
-    told = [f"inputs are {', '.join(inputs)}"] if inputs != wanted[0] else []
-    told += [f"outputs are {', '.join(outputs)}"] if outputs != wanted[1] else []
+    text = [f"inputs are {', '.join(inputs)}"] if inputs != wanted[0] else []
+    text += [f"outputs are {', '.join(outputs)}"] if outputs != wanted[1] else []
     for item in model.graph.input:
         dims = item.type.tensor_type.shape.dim
-        told += [f"{item.name} is of one batch alone"] if not dims[0].dim_param else []
-    return [*gates, gate(f"{POLICY} interface", told, "the tensors that the metadata name")]
+        text += [f"{item.name} is of one batch alone"] if not dims[0].dim_param else []
+    return [*gates, gate(f"{POLICY} interface", text, "the tensors that the metadata name")]
 
 
 def _metadata(subject: Subject) -> Gate:
     """Compare what the file says with what the trained policy says; versions may differ."""
     found, trained = subject.policy.interface, subject.trained
-    told = [
+    text = [
         f"differs in {item.name}"
         for item in fields(trained)
         if item.name != "versions" and getattr(found, item.name) != getattr(trained, item.name)
     ]
-    return gate("metadata", told, "as in the trained policy")
+    return gate("metadata", text, "as in the trained policy")
 
 
 def _met(subject: Subject, loop: Looped | None) -> Probe | None:
@@ -180,18 +180,18 @@ def parity_gate(parity: list[Parity]) -> Gate:
     """Return the line for all comparisons with torch, at the worst."""
     wrong = [row for row in parity if not row.passed]
     if trouble := next((row for row in wrong if row.trouble), None):
-        told = f"batch of {trouble.batch}, {trouble.probe}: {trouble.trouble}"
-        return Gate("policy parity", False, told, "a policy that runs")
+        text = f"batch of {trouble.batch}, {trouble.probe}: {trouble.trouble}"
+        return Gate("policy parity", False, text, "a policy that runs")
     worst = max(wrong or parity, key=lambda row: row.found - row.allowed)
-    told = f"{worst.found:.2e} in {worst.action} ({worst.probe}, {len(parity)} comparisons)"
-    return Gate("policy parity", not wrong, told, f"at most {worst.allowed:.2e}")
+    text = f"{worst.found:.2e} in {worst.action} ({worst.probe}, {len(parity)} comparisons)"
+    return Gate("policy parity", not wrong, text, f"at most {worst.allowed:.2e}")
 
 
 def contained(poisoned: list[Poison]) -> Gate:
     """Return the line for NaN."""
-    told = sorted({f"not from {row.tensor}" for row in poisoned if not row.passed})
+    text = sorted({f"not from {row.tensor}" for row in poisoned if not row.passed})
     wanted = "NaN in its row, in no other"
-    return gate("NaN stays in its row", told, wanted, f"{len(poisoned)} of them")
+    return gate("NaN stays in its row", text, wanted, f"{len(poisoned)} of them")
 
 
 def _runnable(task: str, gates: list[Gate], parity: list[Parity]) -> None:

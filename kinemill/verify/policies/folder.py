@@ -83,5 +83,5 @@ def tried(name: str, ask: Callable[[], list[Gate]]) -> list[Gate]:
     try:
         return ask()
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-        told = str(error).strip().splitlines()
-        return [Gate(name, False, told[0] if told else type(error).__name__, "runs")]
+        text = str(error).strip().splitlines()
+        return [Gate(name, False, text[0] if text else type(error).__name__, "runs")]

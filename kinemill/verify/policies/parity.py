@@ -65,8 +65,8 @@ def _compared(policy: Policy, cases: Cases, probe: Probe, batch: int, threads: i
     try:
         found = played(policy, probe.first(batch).inputs)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return Parity(probe.name, batch, steps, threads, "", np.inf, 0.0, False, told)
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return Parity(probe.name, batch, steps, threads, "", np.inf, 0.0, False, text)
     off = np.abs(found.astype(np.float64) - wanted)
     passed = bool((off <= allowed).all() and np.isfinite(found).all())
     excess = np.where(np.isfinite(off), off - allowed, np.inf)

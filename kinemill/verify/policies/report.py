@@ -66,22 +66,22 @@ def _cards(verdict: Verdict, found: Json) -> str:
         model = verdict.looped.model
         ends = model.interval()
         low, high = ends["return"]
-        told = f"95 %: {number(low)} to {number(high)}, {len(model.returns)} episodes"
-        cards.append(card("Return", number(model.mean_return), "", told))
+        text = f"95 %: {number(low)} to {number(high)}, {len(model.returns)} episodes"
+        cards.append(card("Return", number(model.mean_return), "", text))
         if model.success is not None:
             low, high = ends["success"]
-            told = f"95 %: {low:.0%} to {high:.0%}"
-            cards.append(card("Success", f"{model.success:.0%}", "of episodes", told))
+            text = f"95 %: {low:.0%} to {high:.0%}"
+            cards.append(card("Success", f"{model.success:.0%}", "of episodes", text))
     if verdict.held_out:
         error = found["metrics"]["nrmse"]["model"]
         rows = f"{found['windows']['rows']} held-out rows"
         cards.append(card("Error of actions", number(error), "of their spread", rows))
     step = verdict.subject.trained.dt * 1e3
-    told = f"p99 {number(times.p99)} ms; a step takes {step:.4g} ms"
-    cards.append(card("One action", number(times.p50), "ms", told))
+    text = f"p99 {number(times.p99)} ms; a step takes {step:.4g} ms"
+    cards.append(card("One action", number(times.p50), "ms", text))
     held = sum(row.passed for row in verdict.tried.parity)
-    told = "any batch, two threads, many steps in a row"
-    cards.append(card("Parity with torch", f"{held} of {len(verdict.tried.parity)}", "", told))
+    text = "any batch, two threads, many steps in a row"
+    cards.append(card("Parity with torch", f"{held} of {len(verdict.tried.parity)}", "", text))
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -95,9 +95,9 @@ def _returns(verdict: Verdict, found: Json) -> str:
         success = "–"
         if tried.success is not None:
             success = f"{tried.success:.0%} ({ends['success'][0]:.0%} – {ends['success'][1]:.0%})"
-        told = f"{number(tried.mean_return)} ({number(low)} – {number(high)})"
+        text = f"{number(tried.mean_return)} ({number(low)} – {number(high)})"
         steps = f"{np.mean(tried.lengths):.4g}"
-        rows.append([name_of(who), told, success, steps])
+        rows.append([name_of(who), text, success, steps])
     low, high = found["against"]["random"]["return"]
     seeds = looped.model.seeds
     return (
@@ -140,8 +140,8 @@ def _actions(verdict: Verdict) -> str:
     for place, name in enumerate(policy.actions):
         limits = policy.limits.get(name, (-np.inf, np.inf))
         values, choices = acted[:, place], policy.interface.choices[place]
-        told = _chosen(values, choices) if choices else _sent(values, *limits)
-        rows.append([name_of(name, policy.units[name]), *told])
+        text = _chosen(values, choices) if choices else _sent(values, *limits)
+        rows.append([name_of(name, policy.units[name]), *text])
         if place < SHOWN:
             shown = values[:CHOICES] if choices else values
             charts.append(acted_chart(name, policy.units[name], shown, limits, dt))

@@ -57,10 +57,10 @@ class Looped:
         off = float(np.mean(mine) - np.mean(self.torch.returns))
         same = abs(off) <= self._allowed()  # NaN is not
         steps = [step for step in self.parted if step is not None]
-        told = f"{len(mine)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
+        text = f"{len(mine)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
         return [
             gate("finite returns", [] if finite else ["some are not"], "a return of each episode"),
-            gate("closed loop", self.wrong, "the policy in torch's own actions", told),
+            gate("closed loop", self.wrong, "the policy in torch's own actions", text),
             Gate(
                 "same return",
                 same,
@@ -120,7 +120,7 @@ def looped(subject: Subject) -> Looped | None:
         random=by_chance(task, seeds),
         torch=torch,
         parted=[step for step, _ in found],
-        wrong=[told for _, told in found if told],
+        wrong=[text for _, text in found if text],
     )
 
 
@@ -156,21 +156,21 @@ def compared(one: Recorded, other: Recorded, interface: PolicyInterface) -> tupl
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell for each step whether two observations are the same, but for rounding: (T,)."""
-    mine, theirs = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
+    mine, other_one = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
     reach = np.maximum(np.abs(mine).max(axis=0, initial=0.0), 1e-6)
-    return (np.abs(mine - theirs) <= SAME * reach).all(axis=1)
+    return (np.abs(mine - other_one) <= SAME * reach).all(axis=1)
 
 
 def _off(one: Recorded, other: Recorded, interface: PolicyInterface) -> NDArray[np.float64]:
     """Return how far actions differ, over what is near enough, (T, A)."""
     count, steps = len(interface.layout.actions), min(len(one.rewards), len(other.rewards))
-    mine, theirs = (
+    mine, other_one = (
         part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)
     )
     choices = np.array(interface.choices)
     spread = spread_of(mine.astype(np.float32)[None], interface)
     near = np.where(choices > 0, 0.5, NEAR * spread)
-    return np.abs(mine - theirs) / near
+    return np.abs(mine - other_one) / near
 
 
 def filmed(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:

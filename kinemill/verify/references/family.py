@@ -45,12 +45,12 @@ class Reference:
     Attributes:
         name: of the family.
         best: the member with the smallest error at the horizon.
-        lasting: the best member whose whole-episode rollouts stay bounded; None if none does.
+        stable_member: the best member whose whole-episode rollouts stay bounded; None if none does.
     """
 
     name: str
     best: Member
-    lasting: Member | None
+    stable_member: Member | None
 
     @property
     def strongest(self) -> Predictor:
@@ -60,17 +60,17 @@ class Reference:
     @property
     def stable(self) -> Predictor | None:
         """What a model is compared with over whole episodes."""
-        return self.lasting.predictor if self.lasting else None
+        return self.stable_member.predictor if self.stable_member else None
 
     @property
     def folder(self) -> Path | None:
         """The stable member as a trained model, to be exported; None: there is none."""
-        return self.lasting.folder if self.lasting else None
+        return self.stable_member.folder if self.stable_member else None
 
     def to_json(self) -> Json:
         """Return how it was chosen."""
-        lasting = self.lasting.to_json() if self.lasting else None
-        return {"strongest": self.best.to_json(), "stable": lasting}
+        stable_member = self.stable_member.to_json() if self.stable_member else None
+        return {"strongest": self.best.to_json(), "stable": stable_member}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from kinemill.verify.references.family import (
 from kinemill.verify.references.ranking import (
     Candidate,
     candidates_of,
-    lasting,
+    is_stable,
     strongest,
 )
 from kinemill.verify.references.ridge import (
@@ -79,7 +79,7 @@ def fit_references(
     for spec in specs:
         if spec.name in first:
             rest = [one.errors for name, one in first.items() if name != spec.name]
-            chosen = first[spec.name], lasting(every[spec.name], rest, ground)
+            chosen = first[spec.name], is_stable(every[spec.name], rest, ground)
             items[spec.name] = _reference(spec, place, chosen)
     return References(items, left_out, ground.split)
 

@@ -29,13 +29,13 @@ class _Group:
         fitted: each of them.
         errors: of each, (M, K).
         stacked: all of them as one predictor.
-        lasting: whether each stays bounded over whole episodes; empty: not tried yet.
+        is_stable: whether each stays bounded over whole episodes; empty: not tried yet.
     """
 
     fitted: list[Fitted]
     errors: Floats
     stacked: StepPredictor
-    lasting: list[bool] = field(default_factory=list[bool])
+    is_stable: list[bool] = field(default_factory=list[bool])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ class Candidate:
 
     def lasts(self, ground: Ground) -> bool:
         """Return whether it stays bounded over whole episodes; its group is tried at once."""
-        if not self.group.lasting:
+        if not self.group.is_stable:
             every = ground.lasts(self.group.stacked, len(self.group.fitted))
-            self.group.lasting = every.tolist()
-        return self.group.lasting[self.number]
+            self.group.is_stable = every.tolist()
+        return self.group.is_stable[self.number]
 
 
 def candidates_of(
@@ -98,7 +98,7 @@ def strongest(candidates: Sequence[Candidate]) -> Candidate:
     return _ordered(candidates)[0]
 
 
-def lasting(
+def is_stable(
     candidates: Sequence[Candidate], others: Sequence[Floats], ground: Ground
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.

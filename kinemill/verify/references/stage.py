@@ -114,7 +114,7 @@ def _simple_json(references: References) -> dict[str, Json]:
     """Return what the references without weights are made of."""
     found: dict[str, Json] = {}
     for name, item in references.items.items():
-        for kind, member in (("strongest", item.best), ("stable", item.lasting)):
+        for kind, member in (("strongest", item.best), ("stable", item.stable_member)):
             if member is not None and member.folder is None:
                 values = vars(member.predictor)
                 found[f"{name}-{kind}"] = {

@@ -86,9 +86,9 @@ def test_the_rights_of_groups_are_those_of_the_highest_role(users):
 
 
 def test_other_tasks_end_a_session(guarded, users):
-    before = users.person("tim", "session").version
+    before = users.identity("tim", "session").version
     users.put("tim", "operator", PASSWORD, ["walker"])
-    assert users.person("tim", "session").version != before
+    assert users.identity("tim", "session").version != before
     assert User(role="operator", password=None, token=None).tasks is None
 
 
