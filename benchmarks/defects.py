@@ -18,7 +18,7 @@ from benchmarks import ROOT, replace_section
 from benchmarks._planting import KINDS
 from kinemill.sim import SIMULATORS
 from kinemill.task import Task, load_task
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import Values
 
 DATA = ROOT.parent / "shared" / "data"
@@ -144,7 +144,7 @@ def plant(
                 continue
             score.planted += 1
             score.real += episode.real
-            found = judge(planted.values, episode.task).findings
+            found = apply_checks_to_track(planted.values, episode.task).findings
             named = any(
                 item.check in names and item.fault.channel in planted.channels for item in found
             )
@@ -161,7 +161,7 @@ def blamed(episodes: list[Episode]) -> list[str]:
     """Return what is found in episodes that are sound."""
     found: list[str] = []
     for episode in episodes:
-        verdict = judge(episode.values, episode.task)
+        verdict = apply_checks_to_track(episode.values, episode.task)
         if verdict.findings:
             first = verdict.findings[0]
             found.append(

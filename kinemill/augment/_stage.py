@@ -30,7 +30,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 
 VERSION = 2
 WORKERS = 4  # episodes in memory at a time, with their copies
@@ -213,6 +213,6 @@ def _judged(task: Task, values: Rows) -> list[tuple[str, str]]:
     columns = {name: values[:, index].astype(np.float64) for index, name in enumerate(task.columns)}
     return [
         (found.check, f"{found.check}: {found.fault.found}, expected {found.fault.expected}")
-        for found in judge(columns, task).findings
+        for found in apply_checks_to_track(columns, task).findings
         if found.rule != "warn"
     ]

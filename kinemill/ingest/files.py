@@ -1,4 +1,4 @@
-"""Which files in a drop folder are logs, and which of them are complete."""
+"""Scan a drop folder for logs, and wait for incomplete files."""
 
 import os
 import stat
@@ -36,14 +36,14 @@ class Found(NamedTuple):
         logs: files that are new, or look different than when they were read.
         familiar: those that look the same, and their content hashes.
         sidecars: what describes logs beside them, new or different.
-        told: side-cars that look the same.
+        known_sidecars: side-cars that look the same.
         ignored: why each of the rest is left alone, by name.
     """
 
     logs: list[FileStat]
     familiar: Familiar
     sidecars: list[FileStat]
-    told: list[FileStat]
+    known_sidecars: list[FileStat]
     ignored: dict[str, str]
 
 
@@ -97,10 +97,10 @@ def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     found, same, admitted, top = nothing_found(), dict[str, Entry](), readers(task), str(folder)
     for name, entry in _strangers(top, known or {}, same, found.ignored):
         _sort(task, folder, name, entry, admitted, found)
-    told = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
+    known_sidecars = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
     return found._replace(
         logs=sorted(found.logs),
-        told=[FileStat(top, name, *same.pop(name)[0]) for name in told],
+        known_sidecars=[FileStat(top, name, *same.pop(name)[0]) for name in known_sidecars],
         familiar=Familiar(top, same),
         ignored=dict(sorted(found.ignored.items())),
     )

@@ -1,4 +1,4 @@
-"""Metadata of a recording: session, robot, operator and whatever else is said about it.
+"""Metadata of a recording, such as session, robot and operator.
 
 From attributes inside the file, from the log's name at first sight by the named groups of a
 pattern, and from a side-car file beside the log: the later of these has the last word. Attributes
@@ -40,8 +40,8 @@ def metadata(task: Task, name: str, kept: Mapping[str, str]) -> dict[str, str]:
     found = re.search(pattern, name) if pattern else None
     groups = found.groupdict() if found else {}
     own = {key[1:]: value for key, value in kept.items() if key.startswith(OWN)}
-    beside = {key: value for key, value in kept.items() if not key.startswith(OWN)}
-    return own | {key: value for key, value in groups.items() if value is not None} | beside
+    from_sidecar = {key: value for key, value in kept.items() if not key.startswith(OWN)}
+    return own | {key: value for key, value in groups.items() if value is not None} | from_sidecar
 
 
 def read_attributes(task: Task, log: Path) -> dict[str, str]:
@@ -92,11 +92,11 @@ def describe(task: Task, member: Member, log: Path | None) -> Member:
     if log is None:
         return member
     own = {key: value for key, value in member.meta.items() if key.startswith(OWN)}
-    beside = {key: value for key, value in member.meta.items() if key not in own}
-    if not beside or PROBLEM in beside:
-        beside = read_sidecar(task, log)
-    said = (own or read_attributes(task, log)) | beside
-    return replace(member, meta=said) if said != member.meta else member
+    from_sidecar = {key: value for key, value in member.meta.items() if key not in own}
+    if not from_sidecar or PROBLEM in from_sidecar:
+        from_sidecar = read_sidecar(task, log)
+    merged = (own or read_attributes(task, log)) | from_sidecar
+    return replace(member, meta=merged) if merged != member.meta else member
 
 
 def _read(path: Path) -> dict[str, str]:

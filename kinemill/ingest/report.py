@@ -81,8 +81,8 @@ class IngestReport:
     @cached_property
     def fresh(self) -> list[Json]:
         """The entries of the files that are new or look different than at the last ingest."""
-        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.read.items()]
-        return _sorted([*told, *(unstable(sight, why) for sight, why in self.unread.items())])
+        listed = [self.teller.tell(sight, hash_) for sight, hash_ in self.read.items()]
+        return _sorted([*listed, *(unstable(sight, why) for sight, why in self.unread.items())])
 
     @property
     def known(self) -> int:
@@ -92,8 +92,8 @@ class IngestReport:
     @cached_property
     def files(self) -> list[Json]:
         """The entries of all files; reads all of the snapshot."""
-        told = [self.teller.tell(sight, hash_.hex()) for sight, hash_ in self.familiar.items()]
-        return _sorted([*told, *self.fresh])
+        listed = [self.teller.tell(sight, hash_.hex()) for sight, hash_ in self.familiar.items()]
+        return _sorted([*listed, *self.fresh])
 
 
 def _sorted(entries: list[Json]) -> list[Json]:

@@ -1,8 +1,8 @@
-"""The stage: what lies in a folder -> the snapshot of a task's recordings, and what became of each.
+"""Ingest stage: from a folder of logs to the snapshot of a task's recordings, with a report.
 
-Only what has changed since the last ingest is looked into: files that look different, recordings
-about which a person has decided, and what an ingest that ended early was about to take. Where the
-rules of reading have changed, or the index is lost, that is everything.
+Only changes since the last ingest are processed: files with a new stat, recordings with a manual
+decision, and files of an interrupted ingest. If the ingest rules have changed, or the index is
+lost, everything is processed.
 """
 
 from collections.abc import Mapping
@@ -79,13 +79,13 @@ class _Taken:
 def ingest(
     task: Task, home: Home, folder: Path | None = None, progress: Progress | None = None
 ) -> IngestReport:
-    """Take in the logs of a folder, and publish the snapshot of all recordings of the task.
+    """Ingest the logs of a folder, and publish the snapshot of all recordings of the task.
 
     Args:
         task: says which files are logs and how they are read.
         home: where outcomes, raw bytes and memberships are kept.
         folder: where the logs are, searched recursively, or one log; default: the drop folder.
-        progress: hears of each file.
+        progress: called for each file.
 
     Raises:
         BadInput: no such folder, the task declares no channels, or it has no recording yet and
@@ -94,7 +94,7 @@ def ingest(
     """
     require_channels(task)
     progress = progress or NullReporter()
-    # Whoever comes second waits, hears for whom, and finds everything known.
+    # A second ingest blocks here, reports the lock holder, then reads the cached result.
     with lock(home, f"ingest-{task.name}", progress.say):
         return _ingest(task, home, folder, progress)
 
@@ -129,9 +129,9 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
         raise _nothing(task, source, unread)
     if not is_file(source):
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in taken.unfinished}
-        beside = dict.fromkeys(looked.sidecars, NOTHING)
-        told = [sight.name for sight in looked.told]
-        book.write({**finished, **beside}, {*familiar.files, *told})
+        sidecar_entries = dict.fromkeys(looked.sidecars, NOTHING)
+        known_sidecars = [sight.name for sight in looked.known_sidecars]
+        book.write({**finished, **sidecar_entries}, {*familiar.files, *known_sidecars})
     snapshot = Snapshot(home, taken.outcome.ref)
     teller = Reporter(task, home, snapshot, decisions, taken.entered, taken.unfinished)
     return IngestReport(taken.outcome, looked.ignored, teller, read, unread, familiar)
@@ -185,12 +185,12 @@ class _Taking:
             earlier: what was read under the names of the first before.
             progress: hears of each recording.
         """
-        asked = self._asked(read, familiar)
+        requested = self._requested(read, familiar)
         contents = list(read.items())
-        if asked - set(read.values()):
-            contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in asked]
-        jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
-        changes: dict[str, Json | None] = dict.fromkeys(asked)
+        if requested - set(read.values()):
+            contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in requested]
+        jobs, entered = self._jobs(requested - self._barred, first_sights(contents))
+        changes: dict[str, Json | None] = dict.fromkeys(requested)
         unfinished = dict[str, str]()
         for member, outcome in record(jobs, progress, first=lambda: self._note(entered)):
             if isinstance(outcome, str):
@@ -227,11 +227,11 @@ class _Taking:
         return gone
 
     def _jobs(
-        self, asked: set[str], sources: Mapping[str, tuple[Member, Path]]
+        self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
     ) -> tuple[list[Job], set[str]]:
         """Return what is to be read, known members and new ones, and the hashes of the new."""
         jobs, entered = list[Job](), set[str]()
-        for hash_ in sorted(asked):
+        for hash_ in sorted(requested):
             known = find_member(self._home, self._task.name, hash_)
             fresh, path = sources.get(hash_, (None, None))
             member = known or fresh
@@ -240,7 +240,7 @@ class _Taking:
                 entered |= set[str]() if known else {hash_}
         return jobs, entered
 
-    def _asked(self, read: Contents, familiar: Familiar) -> set[str]:
+    def _requested(self, read: Contents, familiar: Familiar) -> set[str]:
         """Return the hashes of all recordings that are to be looked into."""
         if self._before is None:
             known = members(self._home, self._task.name)
@@ -277,11 +277,11 @@ class _Taking:
 def _nothing(task: Task, source: Path, unread: Mapping[FileStat, str]) -> BadInput:
     endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
     named = [f"{sight.label} {why}" for sight, why in sorted(unread.items())]
-    told = f": {'; '.join(named[:SHOWN])}" if named else ""
+    listing = f": {'; '.join(named[:SHOWN])}" if named else ""
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return BadInput(
         source,
-        f"holds no complete log of the task {task.name!r}{told}{more}",
+        f"holds no complete log of the task {task.name!r}{listing}{more}",
         expected=f"files that end in {', '.join(endings)} and match `ingest.include`",
         fix="put logs there, or name a folder with --logs",
     )

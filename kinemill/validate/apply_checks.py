@@ -1,4 +1,4 @@
-"""One track of a recording in, the pieces of it that can be trusted out, with the reasons.
+"""Apply the checks to one track: return the accepted pieces with the reasons for dropped rows.
 
 Rows are removed once and counted once, under the first check that wants them gone: non-finite
 values, then the checks in the order of their phases. What becomes of a fault is for its check's
@@ -43,12 +43,12 @@ class Finding:
 
     @property
     def costs(self) -> bool:
-        """Whether rows are taken out for it."""
+        """Whether rows are removed for it."""
         return not self.repaired and self.rule != "warn"
 
     @property
-    def told(self) -> str:
-        """What was found, and what was done about it unless rows were taken out."""
+    def message(self) -> str:
+        """The finding, and how it was handled unless rows were removed."""
         if self.repaired:
             return f"{self.fault.found}; {'put right' if self.fault.put_right else 'interpolated'}"
         return f"{self.fault.found}; a warning" if self.rule == "warn" else self.fault.found
@@ -69,7 +69,7 @@ class Verdict:
     measured: dict[str, dict[str, float]] = field(default_factory=dict[str, Any])
 
 
-def judge(values: Values, task: Task) -> Verdict:
+def apply_checks_to_track(values: Values, task: Task) -> Verdict:
     """Look at one track, channel -> (n,) in the task's units, and decide by the task's `on_fault`.
 
     A piece shorter than `min_steps` holds no window worth learning from and is dropped too.

@@ -1,4 +1,4 @@
-"""Reading and judging a range of known recordings by the task's present rules, ahead of the rest.
+"""Backfill: ingest and evaluate a range of known recordings by the task's current rules.
 
 Outcomes are published one by one and no snapshot is made: after a change of rules a large task can
 be brought to them in ranges, one after the other or on several machines; the next run finds them
@@ -21,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.episodes import rules
-from kinemill.validate.shard_results import judge_recording
+from kinemill.validate.shard_results import evaluate_recording
 
 BATCH = 4096  # recordings whose outcomes are in memory
 
@@ -69,14 +69,14 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
             f"names no recording of {task.name}",
             fix=f"names are those at first sight: kinemill ingest {task.name} --json",
         )
-    read = judged = 0
+    read = evaluated = 0
     for first in range(0, len(chosen), BATCH):
-        some = _judge(task, home, chosen[first : first + BATCH], progress or NullReporter())
-        read, judged = read + some[0], judged + some[1]
-    return {"task": task.name, "recordings": len(chosen), "read": read, "judged": judged}
+        some = _evaluate(task, home, chosen[first : first + BATCH], progress or NullReporter())
+        read, evaluated = read + some[0], evaluated + some[1]
+    return {"task": task.name, "recordings": len(chosen), "read": read, "judged": evaluated}
 
 
-def _judge(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
+def _evaluate(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
     """Read and judge some recordings; return how many were not read, and not judged, before."""
     decisions, recordings = decided(home, task.name), list[Recording]()
     found = list(read_again(task, home, chosen, progress))
@@ -84,14 +84,14 @@ def _judge(task: Task, home: Home, chosen: list[Member], progress: Progress) -> 
         made = decisions.get(member.hash)
         released = made is not None and made.decision == "release"
         recordings.append(as_recording(home, member, outcome, released=released))
-    judged, row = 0, 8 * len(task.columns)  # bytes
-    work = partial(_judged, task, home, rules(task))
+    evaluated, row = 0, 8 * len(task.columns)  # bytes
+    work = partial(_evaluated, task, home, rules(task))
     for _, each in in_groups(work, recordings, lambda one: row * one.summary["rows"]):
         staged = [one for one in each if one]
         publish_staged(home, staged)
-        judged += len(staged)
-    return sum(not outcome.known for _, outcome in found), judged
+        evaluated += len(staged)
+    return sum(not outcome.known for _, outcome in found), evaluated
 
 
-def _judged(task: Task, home: Home, asked: Json, recording: Recording) -> Staged | None:
-    return judge_recording(task, home, recording, asked).staged
+def _evaluated(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:
+    return evaluate_recording(task, home, recording, task_rules).staged

@@ -26,7 +26,7 @@ from kinemill.store import Json, file_digest
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
-from kinemill.validate.episodes import judge_into
+from kinemill.validate.episodes import evaluate_into
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,12 @@ def _foretell(
         return _entry(path, hash_, "known" if member else "quarantined", [_unwanted(name)])
     with TemporaryDirectory(prefix="kinemill-check-") as scratch:
         recording = read_aside(task, home, path, Path(scratch))
-        judged = judge_into(task, recording, Path(scratch)) if recording.summary["tracks"] else {}
+        evaluated = (
+            evaluate_into(task, recording, Path(scratch)) if recording.summary["tracks"] else {}
+        )
         if accepted is not None:
-            accepted += _accepted(task, name, hash_, Path(scratch), judged.get("episodes", []))
-    return _verdict(path, recording, judged, known=member is not None)
+            accepted += _accepted(task, name, hash_, Path(scratch), evaluated.get("episodes", []))
+    return _verdict(path, recording, evaluated, known=member is not None)
 
 
 def _accepted(
@@ -122,10 +124,10 @@ def _accepted(
         yield Accepted(episode["id"], hash_, name, episode["rows"], start, part, columns, extent)
 
 
-def _verdict(path: Path, recording: Recording, judged: Json, *, known: bool) -> Json:
-    episodes = judged.get("episodes", [])
+def _verdict(path: Path, recording: Recording, evaluated: Json, *, known: bool) -> Json:
+    episodes = evaluated.get("episodes", [])
     outcome = "known" if known else "episodes" if episodes else "quarantined"
-    reasons = [*recording.summary["reasons"], *judged.get("reasons", [])]
+    reasons = [*recording.summary["reasons"], *evaluated.get("reasons", [])]
     found = _entry(path, recording.hash, outcome, reasons)
     rows = sum(episode["rows"] for episode in episodes)
     return {**found, "episodes": len(episodes), "rows": rows}

@@ -1,4 +1,4 @@
-"""Validated episodes of one recording: judged once, published once, whatever else arrives."""
+"""Validated episodes of one recording, evaluated and published once."""
 
 import errno
 from collections import Counter
@@ -21,7 +21,7 @@ from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import action_responses, table
-from kinemill.validate.apply_checks import Finding, Verdict, judge
+from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track
 from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
@@ -30,16 +30,16 @@ from kinemill.validate.quarantine_release import skip_checks
 
 STAGE, VERSION = "validated", 9
 SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
-SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
+SHOWN = 20  # maximum number of listed reasons per check and recording; the rest are counted
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One accepted episode: continuous rows at the task's dt, free of what the checks look for.
+    """One accepted episode: continuous rows at the task's dt, without faults.
 
-    Its bytes are checked against their digest when somebody asks for them.
+    Its bytes are verified against their digest on access.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Episode:
         """Where its rows lie.
 
         Raises:
-            CorruptArtifact: they are damaged.
+            CorruptArtifact: The file is damaged.
         """
         return self.folder() / self.file
 
@@ -66,7 +66,7 @@ class Episode:
 
 
 def rules(task: Task) -> Json:
-    """Return the part of the task that decides what becomes of a recording."""
+    """Return the part of the task that determines the result of a recording."""
     part = task.part("dt", "validate", "channels")
     del part["validate"]["max_quarantined_share"]
     for channel in part["channels"].values():
@@ -75,35 +75,35 @@ def rules(task: Task) -> Json:
 
 
 def validate_recording(
-    task: Task, home: Home, recording: Recording, asked: Json
+    task: Task, home: Home, recording: Recording, task_rules: Json
 ) -> Artifact | Staged:
-    """Judge one recording, aside, or find it judged already.
+    """Evaluate one recording into staging, or return the cached result.
 
     Args:
-        task: what to look for and what to do about it.
+        task: checks and fault handling.
         home: where outcomes are kept.
         recording: a recording with tracks.
-        asked: `rules(task)`, taken once for all recordings.
+        task_rules: `rules(task)`, taken once for all recordings.
     """
-    inputs = validated_inputs(recording, asked)
+    inputs = validated_inputs(recording, task_rules)
     return stage_outcome(
-        home, STAGE, task.name, inputs, lambda folder: judge_into(task, recording, folder)
+        home, STAGE, task.name, inputs, lambda folder: evaluate_into(task, recording, folder)
     )
 
 
-def validated_inputs(recording: Recording, asked: Json) -> Json:
-    """Return everything that becomes of a recording depends on; `asked` is `rules(task)`."""
-    inputs = {"recording": recording.ref.digest, "rules": asked}
+def validated_inputs(recording: Recording, task_rules: Json) -> Json:
+    """Return everything that the result of a recording depends on."""
+    inputs = {"recording": recording.ref.digest, "rules": task_rules}
     return inputs | ({"released": True} if recording.released else {})
 
 
-def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
-    """Judge a recording, write its episodes into `folder`, and return the summary.
+def evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
+    """Evaluate a recording, write its episodes into `folder`, and return the summary.
 
-    A recording that trips a check has no episodes: the error is its reason, and others go on.
+    If a check crashes, the recording has no episodes and the error as its reason; others continue.
     """
     try:
-        return _judge_into(task, recording, folder)
+        return _evaluate_into(task, recording, folder)
     except Exception as error:
         if not is_fault_of_content(error):
             raise
@@ -114,7 +114,8 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
             "whole log",
             f"a check failed: {spell_failure(error)}",
             expected="values that every check can work with",
-            fix="report this fault of kinemill or of the plug-in, and see the log for odd values",
+            fix="report this bug of kinemill or of the plug-in, and inspect the log for unusual "
+            "values",
         )
         return {
             "hash": recording.hash,
@@ -134,7 +135,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
 
 @dataclass
 class _Found:
-    """What was found in the tracks of a recording so far."""
+    """Results of the tracks of a recording so far."""
 
     episodes: list[Json] = field(default_factory=list[Json])
     kept: list[Track] = field(default_factory=list[Track])
@@ -145,11 +146,11 @@ class _Found:
     measured: list[Json] = field(default_factory=list[Json])
 
 
-def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
+def _evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
     found = _Found()
     bounds = [] if recording.released else bounds_of(task)
     for track in recording.summary["tracks"]:
-        _judge_track(task, recording, track, folder, bounds, found)
+        _evaluate_track(task, recording, track, folder, bounds, found)
     refer_to_recording(task, recording.ref, recording.folder, folder)
     checks = Counter(item["check"] for item in found.reasons if item["check"] != SCHEMA)
     return {
@@ -159,7 +160,7 @@ def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "dropped_rows": sum(found.dropped.values()),
         "dropped": dict(sorted(found.dropped.items())),
         "found": dict(sorted(checks.items())),
-        "reasons": _few(found.reasons),
+        "reasons": _truncate(found.reasons),
         "measured": found.measured,
         "sketches": _sketches(found.episodes, found.kept, task),
         "response": action_responses.sketch(_longest(found.kept), task) if found.kept else None,
@@ -168,7 +169,7 @@ def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     }
 
 
-def _judge_track(
+def _evaluate_track(
     task: Task,
     recording: Recording,
     track: Json,
@@ -176,13 +177,15 @@ def _judge_track(
     bounds: list[Bound],
     found: _Found,
 ) -> None:
-    """Judge one track and write its episodes."""
+    """Evaluate one track and write its episodes."""
     file = recording.folder / track["file"]
     frame = read_rows(file)
     as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
     values = _track_of(frame, task)
-    verdict = skip_checks(values, task) if recording.released else judge(values, task)
+    verdict = (
+        skip_checks(values, task) if recording.released else apply_checks_to_track(values, task)
+    )
     verdict = with_what_is_beside(verdict, frame, task)
     label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
     found.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
@@ -247,7 +250,7 @@ def _broken(row: table.Row, bounds: list[Bound]) -> tuple[str, str] | None:
 
 
 def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task: Task) -> Json:
-    """Return why a piece is left out: the schema of episodes would refuse it, and all others."""
+    """Return the reason to drop a piece: the schema of episodes would reject the whole dataset."""
     channel = column.partition(":")[0]
     return reason(
         SCHEMA,
@@ -256,12 +259,12 @@ def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task:
         channel=channel if channel in task.channels else None,
         expected=expected,
         fix=f"if such values are real, widen `channels.{channel}.limits` or the bounds of "
-        f"`validate.max_jump`; kinemill quarantine {task.name} release NAME lets one log through",
+        f"`validate.max_jump`; kinemill quarantine {task.name} release NAME accepts one log",
     )
 
 
 def _linked(file: Path, again: Path) -> bool:
-    """Let a published file, which never changes, be another one too, where the disk can do that."""
+    """Hard-link a published file, which never changes, if the file system supports it."""
     try:
         link(file, again)
     except OSError as error:
@@ -272,7 +275,7 @@ def _linked(file: Path, again: Path) -> bool:
 
 
 def _sketches(episodes: list[Json], kept: list[Track], task: Task) -> list[Json]:
-    """Return what is compared with other recordings, of each part by itself."""
+    """Return the sketches for comparison with other recordings, separately for each part."""
     parts: dict[str, list[Track]] = {}
     for episode, piece in zip(episodes, kept, strict=True):
         parts.setdefault(episode.get("part", ""), []).append(piece)
@@ -287,14 +290,14 @@ def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
         "check": finding.check,
         "channel": fault.channel,
         "where": f"{label}{rows}, {time_s[first]:.3f}-{time_s[last]:.3f} s",
-        "found": finding.told,
+        "found": finding.message,
         "expected": fault.expected,
         "fix": fault.fix,
     }
 
 
-def _few(reasons: list[Json]) -> list[Json]:
-    """Keep the first reasons of each check, and count the rest in one more."""
+def _truncate(reasons: list[Json]) -> list[Json]:
+    """Keep the first reasons of each check, and count the rest in one more reason."""
     seen: Counter[str] = Counter()
     few: list[Json] = []
     for item in reasons:

@@ -24,7 +24,7 @@ from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
 from kinemill.validate.cycles import STILL
 from kinemill.validate.previous_snapshot import shards_of
-from kinemill.validate.shard_results import read_judged
+from kinemill.validate.shard_results import read_evaluated
 
 SAMPLE = 60  # recordings looked at
 SIZE = (700, 130)  # px of a chart
@@ -56,16 +56,16 @@ def episode_sheet(
     was found in. Nothing where none of the sample has a row.
     """
     snapshot = Snapshot(home, recordings)
-    judged = {one["recording"]: one for one in islice(_judged(home, episodes), SAMPLE)}
-    entries = [one for hash_ in judged if (one := snapshot.find(hash_)) and one["tracks"]]
-    faulty = [one for one in entries if _cut(judged[one["hash"]])]
+    evaluated = {one["recording"]: one for one in islice(_evaluated(home, episodes), SAMPLE)}
+    entries = [one for hash_ in evaluated if (one := snapshot.find(hash_)) and one["tracks"]]
+    faulty = [one for one in entries if _cut(evaluated[one["hash"]])]
     entry = _median(faulty or entries)
     if entry is None:
         return None
-    sample = sorted(judged.values(), key=lambda one: one["name"])
+    sample = sorted(evaluated.values(), key=lambda one: one["name"])
     bars = [(kept, whole - kept) for kept, whole in (_seconds(one) for one in sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
-    shown = judged[entry["hash"]]
+    shown = evaluated[entry["hash"]]
     charts = [
         (first, _bars(bars)),
         *_channels(task, open_recording(home, entry), _bands(shown)),
@@ -73,9 +73,9 @@ def episode_sheet(
     return sheet(charts, SIZE, 1, {"model": "kept", "bad": "left out; darker where it was found"})
 
 
-def _judged(home: Home, episodes: ArtifactRef) -> Iterable[Json]:
+def _evaluated(home: Home, episodes: ArtifactRef) -> Iterable[Json]:
     for shard in shards_of(home, episodes):
-        yield from read_judged(home, shard)
+        yield from read_evaluated(home, shard)
 
 
 def _median(entries: Sequence[Json]) -> Json | None:
@@ -84,15 +84,15 @@ def _median(entries: Sequence[Json]) -> Json | None:
     return ranked[len(ranked) // 2] if ranked else None
 
 
-def _cut(judged: Json) -> bool:
+def _cut(evaluated: Json) -> bool:
     """Tell whether something was found in a recording of which something was kept."""
-    return any(track["faults"] and track["kept"] for track in judged["strip"])
+    return any(track["faults"] and track["kept"] for track in evaluated["strip"])
 
 
-def _seconds(judged: Json) -> tuple[float, float]:
+def _seconds(evaluated: Json) -> tuple[float, float]:
     """Return how much of a recording was kept, and how long it is, s."""
-    kept = sum(stop - start for track in judged["strip"] for start, stop in track["kept"])
-    return kept, sum(track["track"][1] - track["track"][0] for track in judged["strip"])
+    kept = sum(stop - start for track in evaluated["strip"] for start, stop in track["kept"])
+    return kept, sum(track["track"][1] - track["track"][0] for track in evaluated["strip"])
 
 
 def _of(shown: int, every: int) -> str:
@@ -144,10 +144,10 @@ def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:
     return Line(name, "value", np.concatenate(x), np.concatenate(y))
 
 
-def _bands(judged: Json) -> list[Band]:
+def _bands(evaluated: Json) -> list[Band]:
     """Mark what went into no episode, and where a check found something."""
     bands = list[Band]()
-    for track in judged["strip"]:
+    for track in evaluated["strip"]:
         start, stop = track["track"]
         for first, last in [*track["kept"], [stop, stop]]:
             if first > start:

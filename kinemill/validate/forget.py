@@ -23,7 +23,7 @@ from kinemill.store.remote_sync import withdraw
 from kinemill.task import Task
 from kinemill.validate.drift.evaluate import STAGE as MEASURED
 from kinemill.validate.duplicates.registry import forget_twins
-from kinemill.validate.episodes import STAGE as JUDGED
+from kinemill.validate.episodes import STAGE as EVALUATED
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def remains(task: Task, home: Home, member: Member) -> Remains:
 
 
 def _outcomes(task: Task, home: Home, hash_: str) -> Iterator[Path]:
-    for stage in (READ, JUDGED, MEASURED):
+    for stage in (READ, EVALUATED, MEASURED):
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
             # A damaged outcome is of nobody we know; the next run sets it aside.
             with suppress(CorruptArtifact):

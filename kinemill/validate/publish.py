@@ -39,7 +39,9 @@ class Publishing:
         nodes: Nodes = {}
 
         def make(get_or_build: Once) -> Artifact:
-            made = [self._shard(get_or_build, name, *asked) for name, asked in found.items()]
+            made = [
+                self._shard(get_or_build, name, *task_rules) for name, task_rules in found.items()
+            ]
             nodes.update({name: node for name, (node, _) in zip(found, made, strict=True)})
             return made[-1][1]
 
@@ -76,7 +78,8 @@ class Publishing:
 
         def make(get_or_build: Once) -> Artifact:
             made = {
-                name: self._shard(get_or_build, name, *asked)[0] for name, asked in found.items()
+                name: self._shard(get_or_build, name, *task_rules)[0]
+                for name, task_rules in found.items()
             }
             group = partial(self._group, get_or_build)
             nodes = amended(before, cuts, {**changes, **made}, group)

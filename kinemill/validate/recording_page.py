@@ -17,7 +17,7 @@ from kinemill.reports.charts import POINTS, Band, Line, line_chart, number, thin
 from kinemill.reports.components import card, style, table
 from kinemill.store import Json
 from kinemill.task import Task
-from kinemill.validate.apply_checks import Finding, Verdict, judge
+from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track
 from kinemill.validate.clips import clip_section
 from kinemill.validate.quarantine_release import skip_checks
 
@@ -82,7 +82,7 @@ def stretches_of(
     Raises:
         BadInput: there is no such episode.
     """
-    every = [_judge(task, recording, track) for track in recording.summary["tracks"]]
+    every = [_evaluate(task, recording, track) for track in recording.summary["tracks"]]
     return _one(every, recording, episode)
 
 
@@ -98,10 +98,10 @@ def _one(
     return [stretch], piece
 
 
-def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
+def _evaluate(task: Task, recording: Recording, track: Json) -> Stretch:
     frame = read_rows(recording.folder / track["file"]).select("time_s", *task.numbers)
     values = {name: frame[name].to_numpy() for name in task.columns}
-    verdict = judge(values, task)
+    verdict = apply_checks_to_track(values, task)
     if recording.released:  # what was found is shown, and that it was kept nevertheless
         verdict = Verdict(skip_checks(values, task).pieces, verdict.findings, verdict.dropped)
     return Stretch(track["index"], frame, verdict, track.get("part", ""))
@@ -251,4 +251,4 @@ _KEYS = ("check", "channel", "where", "found", "expected", "fix")
 def _told(stretch: Stretch, item: Finding) -> list[str]:
     fault, seconds = item.fault, stretch.seconds
     where = f"{seconds[fault.start]:.3f}–{seconds[fault.stop - 1]:.3f} s"
-    return [item.check, fault.channel or "", where, item.told, fault.expected, fault.fix]
+    return [item.check, fault.channel or "", where, item.message, fault.expected, fault.fix]

@@ -1,6 +1,6 @@
-"""Where each recording of a task stands: how it was read and judged, and what people decided.
+"""Status of each recording of a task: ingest, validation, and manual decisions.
 
-Only looks: what was not read or judged yet under the task's present rules is said to be so.
+Read-only: recordings that were not processed under the current rules are reported as such.
 """
 
 from collections.abc import Iterator
@@ -15,32 +15,32 @@ from kinemill.store.shards import holds
 from kinemill.task import Task
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
 from kinemill.validate.previous_snapshot import last_shards
-from kinemill.validate.shard_results import read_judged
+from kinemill.validate.shard_results import read_evaluated
 
 NOT_VALIDATED = "not validated"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One recording: `read` and `judged` are the summaries of what was published, if it was."""
+    """One recording: `read` and `evaluated` are the summaries of what was published, if it was."""
 
     member: Member
     decision: Decision | None
     read: Json | None
-    judged: Json | None
+    evaluated: Json | None
 
     @property
     def word(self) -> str:
         """The standing in one word."""
         if self.decision and self.decision.bars:
             return self.decision.standing
-        if self.read is None or (self.read["tracks"] and self.judged is None):
+        if self.read is None or (self.read["tracks"] and self.evaluated is None):
             return NOT_VALIDATED
         if self.decision:
             return "released"
         if not self.episodes:
             return "quarantined"
-        lost = self.read["dropped_rows"] + (self.judged or {}).get("dropped_rows", 0)
+        lost = self.read["dropped_rows"] + (self.evaluated or {}).get("dropped_rows", 0)
         return "partly" if lost else "accepted"
 
     @property
@@ -48,12 +48,12 @@ class Standing:
         """Its accepted episodes; none of one that is not to be taken."""
         if self.decision and self.decision.bars:
             return []
-        return (self.judged or {}).get("episodes", [])
+        return (self.evaluated or {}).get("episodes", [])
 
     @property
     def reasons(self) -> list[Json]:
         """Everything wrong with it."""
-        return [*(self.read or {}).get("reasons", []), *(self.judged or {}).get("reasons", [])]
+        return [*(self.read or {}).get("reasons", []), *(self.evaluated or {}).get("reasons", [])]
 
     def to_json(self) -> Json:
         """Return the standing as a JSON object."""
@@ -135,7 +135,9 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
 def _held_back(home: Home, node: Json) -> list[Json]:
     """Return the recordings of a shard of which something is held back, sorted by hash."""
     return [
-        item for item in read_judged(home, ArtifactRef.from_json(node["ref"])) if item["held_back"]
+        item
+        for item in read_evaluated(home, ArtifactRef.from_json(node["ref"]))
+        if item["held_back"]
     ]
 
 
@@ -158,12 +160,12 @@ def _undecided(task: Task, home: Home, item: Json) -> Standing:
 def standing_of(task: Task, home: Home, member: Member, decision: Decision | None) -> Standing:
     """Return where one recording stands under the task's present rules."""
     read = read_before(task, home, member)
-    judged = None
+    evaluated = None
     if read and read.summary["tracks"]:
         released = decision is not None and decision.decision == "release"
         recording = as_recording(home, member, read, released=released)
         key = digest(validated_inputs(recording, rules(task)))
-        judged = peek(home, STAGE, task.name, key)
+        evaluated = peek(home, STAGE, task.name, key)
     return Standing(
-        member, decision, read.summary if read else None, judged.summary if judged else None
+        member, decision, read.summary if read else None, evaluated.summary if evaluated else None
     )

@@ -14,18 +14,18 @@ TRACKS = 100  # of one recording that are drawn
 Json = dict[str, Any]
 
 
-def gather(judged: Iterable[Json]) -> Json:
+def gather(evaluated: Iterable[Json]) -> Json:
     """Return which of judged recordings are shown.
 
     Args:
-        judged: the recordings, sorted by hash.
+        evaluated: the recordings, sorted by hash.
 
     Returns:
         `faulty` and `sound`: lists of `{"recording", "name", "episodes", "reasons", "more",
         "strip"}`; `episodes` is their number, `more` that of the reasons left out.
     """
     faulty, sound = list[Json](), list[Json]()
-    for item in judged:
+    for item in evaluated:
         if item["reasons"] and len(faulty) < FAULTY:
             faulty.append(_shown(item))
         elif not item["reasons"] and len(sound) < SOUND:

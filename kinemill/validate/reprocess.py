@@ -1,4 +1,4 @@
-"""Reading and judging known recordings again after rules changed: only what the change touches.
+"""Reprocess known recordings after rules changed, limited to what the change affects.
 
 Every outcome is kept under the digest of the rules it was made by, so what a change does not touch
 is found again, and what was made by older rules stays where it is: old datasets stay readable.
@@ -18,7 +18,7 @@ from kinemill.store import MANIFEST, Artifact, ArtifactRef, Json, digest, peek, 
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
-from kinemill.validate.episodes import STAGE as JUDGED
+from kinemill.validate.episodes import STAGE as EVALUATED
 from kinemill.validate.episodes import rules, validated_inputs
 from kinemill.validate.stage import load_checks, validate
 
@@ -48,13 +48,13 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
     read = sum(read_before(task, home, member) is not None for member in wanted)
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         recordings = ingest(task, home, Path(empty), progress).outcome.ref
-    judged, total = _judged_before(task, home, recordings)
+    evaluated, total = _judged_before(task, home, recordings)
     outcome = validate(task, home, recordings, progress)
     return {
         "task": task.name,
         "changed": changed,
         "recordings": {"known": read, "redone": len(wanted) - read},
-        "episodes": {"known": judged, "redone": total - judged},
+        "episodes": {"known": evaluated, "redone": total - evaluated},
         **_found(home, outcome),
         "datasets": len(list((home.store / "dataset" / task.name).glob(f"*/{MANIFEST}"))),
     }
@@ -71,13 +71,13 @@ def _found(home: Home, outcome: Artifact) -> Json:
 
 def _judged_before(task: Task, home: Home, recordings: ArtifactRef) -> tuple[int, int]:
     """Count recordings with tracks: those judged under the present rules, and all."""
-    asked = rules(task)
+    task_rules = rules(task)
     keys = [
-        digest(validated_inputs(recording, asked))
+        digest(validated_inputs(recording, task_rules))
         for recording in load_recordings(home, recordings)
         if recording.summary["tracks"]
     ]
-    return sum(peek(home, JUDGED, task.name, key) is not None for key in keys), len(keys)
+    return sum(peek(home, EVALUATED, task.name, key) is not None for key in keys), len(keys)
 
 
 def _changed_reading(task: Task, home: Home, member: Member) -> list[Json]:
@@ -88,7 +88,7 @@ def _changed_reading(task: Task, home: Home, member: Member) -> list[Json]:
 def _changed_judging(task: Task, home: Home) -> list[Json]:
     now = {"rules": rules(task)}
     ignored = {"recording", "released"}
-    return [{"stage": "validate", **item} for item in _against(home, JUDGED, task, now, ignored)]
+    return [{"stage": "validate", **item} for item in _against(home, EVALUATED, task, now, ignored)]
 
 
 def _against(home: Home, stage: str, task: Task, now: Json, ignored: set[str]) -> list[Json]:

@@ -1,4 +1,4 @@
-"""What is kept together of the judged recordings of one shard, and what it comes to.
+"""Results of the evaluated recordings of one shard, and their summary.
 
 `judged.json` lists the recordings with their episodes and reasons, `table.parquet` has one row an
 accepted episode. The summary holds what merges with that of other shards: results of checks,
@@ -41,7 +41,7 @@ from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.episodes import validate_recording
 
 SHARD, VERSION = "episodes_shard", 4
-JUDGED, TABLE = "judged.json", "table.parquet"
+EVALUATED, TABLE = "judged.json", "table.parquet"
 ID = 16  # characters of a recording's hash that its episodes are called after
 
 Json = dict[str, Any]
@@ -55,8 +55,8 @@ class Shard:
     table: pl.DataFrame
 
     @property
-    def asked_of_schema(self) -> pl.DataFrame:
-        """The rows that the schema is asked about: not those that a person let through."""
+    def schema_rows(self) -> pl.DataFrame:
+        """The rows for the schema check: without recordings that a user released."""
         released = [item["recording"][:ID] for item in self.recordings if item.get("released")]
         if not released:
             return self.table
@@ -64,10 +64,10 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A recording that has just been judged: what its shard keeps of it, and all that was found.
+class EvaluatedRecording:
+    """A newly evaluated recording: its entry in the shard, and all results.
 
-    `staged` is what is still to be published, if it was not judged before.
+    `staged` is the artifact to publish, unless it was cached.
     """
 
     item: Json
@@ -76,31 +76,33 @@ class Judged:
 
     @property
     def sketches(self) -> list[Sketched]:
-        """What is compared with other recordings."""
+        """Sketches for comparison with other recordings."""
         return _sketched(self.item, self.summary)
 
 
-def rows_of(task: Task, judged: Iterable[Judged]) -> pl.DataFrame:
-    """Return one row for each episode of recordings that have just been judged."""
+def rows_of(task: Task, evaluated: Iterable[EvaluatedRecording]) -> pl.DataFrame:
+    """Return one row per episode of newly evaluated recordings."""
     columns: dict[str, list[Any]] = {name: [] for name in table.columns_of(task)}
-    for each in judged:
+    for each in evaluated:
         for name, values in each.summary.get("table", {}).items():
             columns[name] += values
     return pl.DataFrame(columns, schema=table.empty(task).schema)
 
 
-def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Judged:
-    """Judge a recording, or find it judged.
+def evaluate_recording(
+    task: Task, home: Home, recording: Recording, task_rules: Json
+) -> EvaluatedRecording:
+    """Evaluate a recording, or return the cached result.
 
     Args:
-        task: what to look for and what to do about it.
+        task: checks and fault handling.
         home: where outcomes are kept.
-        recording: any; without tracks there is nothing to judge.
-        asked: `rules(task)`, taken once for all recordings.
+        recording: any recording; without tracks nothing is evaluated.
+        task_rules: `rules(task)`, taken once for all recordings.
     """
     outcome: Artifact | Staged | None = None
     if recording.summary["tracks"]:
-        outcome = validate_recording(task, home, recording, asked)
+        outcome = validate_recording(task, home, recording, task_rules)
     summary = outcome.summary if outcome else {}
     item = {
         "recording": recording.hash,
@@ -121,14 +123,16 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
     item["held_back"] = bool(lost or not summary.get("episodes"))
     item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
     staged = outcome if isinstance(outcome, Staged) else None
-    return Judged(item | ({"released": True} if recording.released else {}), summary, staged)
+    return EvaluatedRecording(
+        item | ({"released": True} if recording.released else {}), summary, staged
+    )
 
 
 def sketches_of(home: Home, item: Json) -> list[Sketched]:
-    """Return what is compared of a recording that was judged before.
+    """Return the sketches of a recording that was evaluated before.
 
     Raises:
-        CorruptArtifact: its outcome is damaged.
+        CorruptArtifact: Its artifact is damaged.
     """
     if not item["sketches"]:
         return []
@@ -147,19 +151,19 @@ def open_shard(home: Home, ref: ArtifactRef) -> Shard:
     """Return a published shard.
 
     Raises:
-        CorruptArtifact: it is damaged.
+        CorruptArtifact: The shard is damaged.
     """
     folder = open_ref(home, ref)
-    return Shard(read_json(folder / JUDGED), pl.read_parquet(folder / TABLE, glob=False))
+    return Shard(read_json(folder / EVALUATED), pl.read_parquet(folder / TABLE, glob=False))
 
 
-def read_judged(home: Home, ref: ArtifactRef) -> list[Json]:
-    """Return the judged recordings of a published shard.
+def read_evaluated(home: Home, ref: ArtifactRef) -> list[Json]:
+    """Return the evaluated recordings of a published shard.
 
     Raises:
-        CorruptArtifact: it is damaged.
+        CorruptArtifact: The shard is damaged.
     """
-    return read_json(open_ref(home, ref) / JUDGED)
+    return read_json(open_ref(home, ref) / EVALUATED)
 
 
 def make_shard(
@@ -177,13 +181,13 @@ def make_shard(
         get_or_build: publishes it, now or later.
         task: gives channels and checks.
         inputs: everything it depends on.
-        shard: the judged recordings.
-        schema: what Great Expectations said about its episodes; empty if it has none.
+        shard: the evaluated recordings.
+        schema: Great Expectations results of its episodes; empty if it has none.
         cut: whether it is one of several.
     """
 
     def build(folder: Path) -> Json:
-        write_listed(folder / JUDGED, shard.recordings)
+        write_listed(folder / EVALUATED, shard.recordings)
         shard.table.write_parquet(folder / TABLE, compression="lz4")
         summary = _summary(task, shard, schema)
         return merge.bounded(summary) if cut else summary
@@ -220,14 +224,14 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
 
 
 def episodes_of(item: Json) -> Iterable[Json]:
-    """Yield the accepted episodes of a judged recording, as a dataset knows them."""
+    """Yield the accepted episodes of an evaluated recording, as a dataset lists them."""
     for episode in item["episodes"]:
         about = {"recording": item["recording"], "name": item["name"], "ref": item["ref"]}
         yield {**about, **episode}
 
 
 def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
-    """Tell, for each physical check, what it found in how many recordings and what it cost."""
+    """Return for each physical check its number of findings, recordings and dropped rows."""
     plans = planned_checks(task)
     results = {
         name: plans[f"physics_{name}"].answer(

@@ -1,8 +1,8 @@
-"""All recordings of a task: judged one by one, kept in shards, shown and checked together.
+"""Validation stage: check each recording, store the results in shards, check across recordings.
 
-A shard of recordings that is as it was before is not looked at again, and of one that has changed
-only the recordings that are new are judged. So one recording more costs its own judging and the
-writing of one shard, whatever the number of recordings.
+An unchanged shard of recordings is not read, and in a changed shard only new recordings are
+evaluated. So a new recording costs its own evaluation and the writing of one shard, whatever the
+number of recordings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,12 +43,12 @@ from kinemill.validate.previous_snapshot import (
 )
 from kinemill.validate.publish import Asked, Publishing
 from kinemill.validate.shard_results import (
-    Judged,
+    EvaluatedRecording,
     Shard,
     episodes_of,
-    judge_recording,
+    evaluate_recording,
     open_shard,
-    read_judged,
+    read_evaluated,
     rows_of,
     sketches_of,
 )
@@ -62,19 +62,19 @@ Json = dict[str, Any]
 def validate(
     task: Task, home: Home, recordings: ArtifactRef, progress: Progress | None = None
 ) -> Artifact:
-    """Judge every recording that is new and publish the episodes that can be learned from.
+    """Evaluate every new recording, and publish the accepted episodes.
 
-    A failing blocking check does not keep the outcome from being published: it holds the page that
-    says why. Whoever calls decides by `load_checks`.
+    The artifact is published even if a blocking check fails, since it holds the report with the
+    reason. The caller decides by `load_checks`.
 
     Args:
         task: channels, limits and the `validate` part.
         home: where outcomes are kept.
         recordings: snapshot of recordings, published by ingest.
-        progress: told after every recording that is judged.
+        progress: called after every evaluated recording.
 
     Returns:
-        the published episodes, checks and page; known when nothing has changed.
+        The published episodes, checks and page; cached if nothing has changed.
     """
     by = made_by(task)
     before = find_before(home, task.name, by)
@@ -86,7 +86,7 @@ def validate(
     except CorruptArtifact:
         if before is None:
             raise
-        outcome = validating.run(recordings, None)  # which makes anew what is not whole
+        outcome = validating.run(recordings, None)  # which rebuilds damaged artifacts
     fault_point("validate.published")
     return outcome
 
@@ -112,7 +112,7 @@ def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[Json]:
     Each is `{"id", "recording", "name", "rows", "ref", "file"}`, with `part` where it is of one.
     """
     for shard in shards_of(home, ref):
-        for item in read_judged(home, shard):
+        for item in read_evaluated(home, shard):
             yield from episodes_of(item)
 
 
@@ -127,7 +127,7 @@ def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
 
 
 def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]]:
-    """Yield shards of recordings, so many at a time that what is found in them fits into memory."""
+    """Yield shards of recordings, sized so that their findings fit into memory."""
     batch: dict[str, list[Json]] = {}
     for name in sorted(shards):
         batch[name] = shards[name]
@@ -138,8 +138,8 @@ def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]
         yield batch
 
 
-def _judge_entry(task: Task, home: Home, asked: Json, entry: Json) -> Judged:
-    return judge_recording(task, home, open_recording(home, entry), asked)
+def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: Json) -> EvaluatedRecording:
+    return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
 class _Validating:
@@ -150,7 +150,7 @@ class _Validating:
         self._asked = rules(task)
 
     def run(self, recordings: ArtifactRef, before: Before | None) -> Artifact:
-        """Judge what is new in the snapshot, and publish."""
+        """Evaluate the new recordings of the snapshot, and publish."""
         snapshot = Snapshot(self._home, recordings)
         old = Old(self._home, before, snapshot)
         entries = (entry for each in old.changed.values() for entry in each)
@@ -161,13 +161,13 @@ class _Validating:
         found: dict[str, Asked] = {}  # in one batch, the last
         for batch in _batches(old.changed):
             new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
-            judged = self._judge(new)
-            shards = {name: self._shard(each, judged, old) for name, each in batch.items()}
-            asked = {name: shard.asked_of_schema for name, shard in shards.items()}
-            asked = {name: rows for name, rows in asked.items() if not rows.is_empty()}
-            # One after the other: at once they would wait for the interpreter by turns.
-            repeats = self._note(judged.values(), before, old)
-            schema = merge.schema_of(self._task, asked)
+            evaluated = self._evaluate(new)
+            shards = {name: self._shard(each, evaluated, old) for name, each in batch.items()}
+            task_rules = {name: shard.schema_rows for name, shard in shards.items()}
+            task_rules = {name: rows for name, rows in task_rules.items() if not rows.is_empty()}
+            # Sequentially: concurrent calls would only compete for the GIL.
+            repeats = self._note(evaluated.values(), before, old)
+            schema = merge.schema_of(self._task, task_rules)
             published |= publishing.shards(found)
             found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
         repeats = repeats or self._note([], before, old)
@@ -177,13 +177,13 @@ class _Validating:
 
         return publishing.everything(old.tree, published, found, repeats, after)
 
-    def _judge(self, entries: list[Json]) -> dict[str, Judged]:
-        """Judge recordings, and publish what is found in groups."""
-        work = partial(_judge_entry, self._task, self._home, self._asked)
+    def _evaluate(self, entries: list[Json]) -> dict[str, EvaluatedRecording]:
+        """Evaluate recordings, and publish the results in groups."""
+        work = partial(_evaluate_entry, self._task, self._home, self._asked)
         columns = len(self._task.columns)
-        judged: dict[str, Judged] = {}
+        evaluated: dict[str, EvaluatedRecording] = {}
         for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry["rows"]):
-            found = list[Judged]()
+            found = list[EvaluatedRecording]()
             for entry, one in zip(group, each, strict=True):
                 found.append(one)
                 self._left -= 1
@@ -191,23 +191,29 @@ class _Validating:
                 done = self._total - self._left
                 self._progress.advance("validate", done, self._total, note)
             publish_staged(self._home, [one.staged for one in found if one.staged])
-            judged |= {entry["hash"]: one for entry, one in zip(group, found, strict=True)}
-        return judged
+            evaluated |= {entry["hash"]: one for entry, one in zip(group, found, strict=True)}
+        return evaluated
 
-    def _shard(self, entries: list[Json], judged: Mapping[str, Judged], old: Old) -> Shard:
+    def _shard(
+        self, entries: list[Json], evaluated: Mapping[str, EvaluatedRecording], old: Old
+    ) -> Shard:
         known = {e["hash"]: item for e in entries if (item := old.find(e))}
-        items = known | {e["hash"]: judged[e["hash"]].item for e in entries if e["hash"] in judged}
-        new = rows_of(self._task, (judged[e["hash"]] for e in entries if e["hash"] in judged))
+        items = known | {
+            e["hash"]: evaluated[e["hash"]].item for e in entries if e["hash"] in evaluated
+        }
+        new = rows_of(self._task, (evaluated[e["hash"]] for e in entries if e["hash"] in evaluated))
         rows = pl.concat([old.rows(self._task, known.values()), new])
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
-    def _note(self, judged: Iterable[Judged], before: Before | None, old: Old) -> Repeats:
-        """Note which of the recordings that were just judged repeat others."""
-        new = [sketched for item in judged for sketched in item.sketches]
+    def _note(
+        self, evaluated: Iterable[EvaluatedRecording], before: Before | None, old: Old
+    ) -> Repeats:
+        """Register which of the new recordings are near-duplicates."""
+        new = [sketched for item in evaluated for sketched in item.sketches]
 
         def known() -> Iterator[Sketched]:
             for shard in shards_of(self._home, before.outcome.ref) if before else ():
-                for item in read_judged(self._home, shard):
+                for item in read_evaluated(self._home, shard):
                     if item["recording"] not in old.gone:
                         yield from sketches_of(self._home, item)
 

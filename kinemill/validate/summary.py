@@ -64,8 +64,8 @@ def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
     if not every["accepted"]:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
-        asked = expectations.not_asked(task, f"{', '.join(failed)} failed")
-        found |= {check.name: check for check in [*nothing, *asked]}
+        task_rules = expectations.not_asked(task, f"{', '.join(failed)} failed")
+        found |= {check.name: check for check in [*nothing, *task_rules]}
     for name in physical_names():
         if numbers := every["measured"].get(name):
             result = found[f"physics_{name}"]

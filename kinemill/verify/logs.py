@@ -21,7 +21,7 @@ from kinemill.runtime.window_metrics import Floats
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate.episodes import judge_into
+from kinemill.validate.episodes import evaluate_into
 
 SPLIT = "test"  # the episodes of logs that are judged are all of this split
 
@@ -117,7 +117,7 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Piece], 
     with TemporaryDirectory(prefix="kinemill-logs-") as scratch:
         folder = Path(scratch)
         recording = read_aside(task, home, path, folder)
-        judged = judge_into(task, recording, folder) if recording.summary["tracks"] else {}
+        judged = evaluate_into(task, recording, folder) if recording.summary["tracks"] else {}
         return [
             _Piece(entry["id"], hash_, name, _rows(task, folder / entry["file"]))
             for entry in judged.get("episodes", [])

@@ -8,7 +8,7 @@ from kinemill.augment.close_loop import CloseLoop
 from kinemill.ingest import ingest
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.augment.conftest import make_task
 from tests.conftest import ROOT
 
@@ -83,7 +83,7 @@ def test_real_clips_close_within_their_largest_step_and_pass_the_checks(clips):
         length = np.linalg.norm(closed[:, signals.where(TRUNK)].astype(float), axis=1)
         np.testing.assert_allclose(length, 1.0, atol=1e-6)
         columns = {name: closed[:, at].astype(float) for at, name in enumerate(task.columns)}
-        found = [item.check for item in judge(columns, task).findings]
+        found = [item.check for item in apply_checks_to_track(columns, task).findings]
         assert found == [], episode.name
     assert open_before >= 13  # each clip has a joint that jumped at its seam, the worst
     assert longest > 3.0  # times its largest step inside

@@ -10,7 +10,7 @@ import pytest
 from kinemill.augment import Signals
 from kinemill.augment._media import ImageAugmentation, MediaAugmentation, TextAugmentation
 from kinemill.task import AUGMENTATIONS, Channel
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
 
@@ -29,7 +29,10 @@ def vary(name, values, signals, seed=0, settings=None):
 
 def faults(values: np.ndarray) -> list[str]:
     columns = {name: values[:, k].astype(float) for k, name in enumerate(CHANNELS)}
-    return [f"{found.check}: {found.fault.found}" for found in judge(columns, make_task()).findings]
+    return [
+        f"{found.check}: {found.fault.found}"
+        for found in apply_checks_to_track(columns, make_task()).findings
+    ]
 
 
 OF_NUMBERS = [

@@ -12,7 +12,7 @@ from kinemill.ingest import ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 
 JOINTS = ["hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle"]
 TRUNK = ["trunk_x", "trunk_y", "trunk_z", "trunk_w"]
@@ -60,7 +60,8 @@ def rows(task, episode):
 def faults(values, task):
     columns = {name: values[:, at].astype(float) for at, name in enumerate(task.columns)}
     return [
-        (item.check, item.fault.channel, item.fault.found) for item in judge(columns, task).findings
+        (item.check, item.fault.channel, item.fault.found)
+        for item in apply_checks_to_track(columns, task).findings
     ]
 
 

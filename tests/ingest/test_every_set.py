@@ -14,7 +14,7 @@ from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 from kinemill.validate import validate
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 
 # Of the 13 runs of the double pendulum one is a resting noise
 # record with two rows at time 0.0; one pendubot run has a row alone before a gap; the flight
@@ -79,7 +79,9 @@ def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, ho
     )
     for recording in recordings:
         rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
-        verdict = judge({name: rows[name].to_numpy() for name in task.columns}, task)
+        verdict = apply_checks_to_track(
+            {name: rows[name].to_numpy() for name in task.columns}, task
+        )
         assert verdict.measured["quantization"]["voltage:step"] == pytest.approx(0.2, rel=1e-6)
         assert verdict.findings == []
 

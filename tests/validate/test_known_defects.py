@@ -9,7 +9,7 @@ import pytest
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.validate.conftest import ROOT
 
 
@@ -25,7 +25,7 @@ def judged(home, shared_data):
             for track in recording.summary["tracks"]:
                 frame = read_rows(recording.folder / track["file"])
                 values = {name: frame[name].to_numpy() for name in task.columns}
-                found.append((recording.name, values, judge(values, task)))
+                found.append((recording.name, values, apply_checks_to_track(values, task)))
         return sorted(found, key=lambda item: item[0])
 
     return work

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.faults import measuring
 from kinemill.validate.motion import sensor_noise
@@ -51,12 +51,14 @@ def test_the_step_of_a_sensor_is_found_though_it_rests_at_first(long_swing):
 
 
 def test_a_spike_and_a_slip_anywhere_in_a_long_log_are_found(long_swing):
-    clean = judge(long_swing, make_task())
+    clean = apply_checks_to_track(long_swing, make_task())
     assert (clean.findings, clean.pieces) == ([], [(0, ROWS)])
     angle, velocity = long_swing["angle"].copy(), long_swing["velocity"].copy()
     angle[150_001:] += 1.0
     velocity[77_777] += 12.0
-    found = judge({**long_swing, "angle": angle, "velocity": velocity}, make_task()).findings
+    found = apply_checks_to_track(
+        {**long_swing, "angle": angle, "velocity": velocity}, make_task()
+    ).findings
     assert {(item.check, item.fault.start, item.fault.stop) for item in found} == {
         ("slip", 150_000, 150_002),
         ("spike", 77_777, 77_778),

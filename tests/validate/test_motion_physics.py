@@ -11,7 +11,7 @@ from kinemill.ingest.readers.ulog import read as read_flight
 from kinemill.ingest.tracks import make_tracks
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.dry_run import foretell
 from kinemill.validate.faults import checks_of
 from tests.validate.conftest import ROOT
@@ -53,7 +53,7 @@ def found(task: Task, check: str, values) -> list[tuple[int, int, str | None]]:
 
 
 def test_a_sound_rotation_passes_every_check():
-    assert judge(turning(), trunk_task()).findings == []
+    assert apply_checks_to_track(turning(), trunk_task()).findings == []
 
 
 def planar(rows: int = 500) -> dict[str, np.ndarray]:
@@ -69,13 +69,13 @@ def planar(rows: int = 500) -> dict[str, np.ndarray]:
 
 
 def test_elements_that_a_planar_walk_leaves_alone_are_not_blamed():
-    assert judge(planar(), trunk_task()).findings == []
+    assert apply_checks_to_track(planar(), trunk_task()).findings == []
     task = trunk_task()
     rate = {"role": "state", "unit": "1/s", "derivative_of": "qx"}
     document = task.model_dump(by_alias=True)
     document["channels"] |= {"wx": rate}
     values = planar() | {"wx": 0.3 * np.cos(np.arange(500) * 0.02)}
-    assert judge(values, Task.model_validate(document)).findings == []
+    assert apply_checks_to_track(values, Task.model_validate(document)).findings == []
 
 
 def test_a_rotation_that_is_frozen_as_a_whole_is_found():
@@ -94,13 +94,13 @@ def test_changes_of_sign_are_put_right_without_losing_a_row():
     for name in TURNING:
         values[name][100:250] *= -1.0
         values[name][400:] *= -1.0
-    verdict = judge(values, trunk_task())
+    verdict = apply_checks_to_track(values, trunk_task())
     assert [(item.check, item.fault.start, item.repaired) for item in verdict.findings] == [
         ("quaternion", 100, True),
         ("quaternion", 250, True),
         ("quaternion", 400, True),
     ]
-    assert verdict.findings[0].told.endswith("its sign changed; put right")
+    assert verdict.findings[0].message.endswith("its sign changed; put right")
     assert (verdict.pieces, verdict.dropped) == ([(0, 500)], {})
     for name in TURNING:
         assert verdict.repaired[name] == pytest.approx(truth[name], abs=0.0)
@@ -112,7 +112,7 @@ def test_a_change_of_sign_splits_where_the_task_wants_no_repair():
     values = turning()
     for name in TURNING:
         values[name][100:] *= -1.0
-    verdict = judge(values, trunk_task(quaternion={"on_fault": "split"}))
+    verdict = apply_checks_to_track(values, trunk_task(quaternion={"on_fault": "split"}))
     assert verdict.pieces == [(0, 100), (101, 500)]
     assert verdict.repaired == {}
 
@@ -121,7 +121,7 @@ def test_a_change_of_sign_splits_where_the_task_wants_no_repair():
 def test_a_quaternion_of_another_length_is_a_fault_named_by_its_element(rule):
     values = turning()
     values["qy"][200:203] = 0.9
-    verdict = judge(values, trunk_task(on_fault=rule))
+    verdict = apply_checks_to_track(values, trunk_task(on_fault=rule))
     (finding,) = verdict.findings
     assert (finding.check, finding.fault.start, finding.fault.stop) == ("quaternion", 200, 203)
     assert finding.fault.channel == "qy"
@@ -173,7 +173,7 @@ def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
     whole = turning(500)  # 10 s are 50 periods: row 500 would be row 0
     assert found(task, "loop_closure", whole) == []
     short = turning(495)
-    verdict = judge(short, task)
+    verdict = apply_checks_to_track(short, task)
     (finding,) = verdict.findings
     assert (finding.check, finding.rule, finding.fault.start) == ("loop_closure", "warn", 494)
     assert verdict.pieces == [(0, 495)]
@@ -224,7 +224,7 @@ def test_velocities_that_are_zero_in_the_first_row_of_a_moving_robot_are_placeho
     strict = task.model_copy(
         update={"validation": task.validation.model_copy(update={"on_fault": rule})}
     )
-    verdict = judge(values, strict)
+    verdict = apply_checks_to_track(values, strict)
     assert [(item.check, item.fault.start, item.fault.stop) for item in verdict.findings] == [
         ("placeholder", 0, 1)
     ]
@@ -276,10 +276,10 @@ def test_every_real_clip_is_accepted_but_for_its_first_frame(clips):
     assert len(clips) == 13
     for name, entry in clips.items():
         assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 1, 299), name
-        told = {reason["check"]: reason for reason in entry["reasons"]}
-        assert set(told) <= {"placeholder", "loop_closure", "quaternion"}, name
-        assert told["placeholder"]["where"] == "grid row 0, 0.000-0.000 s"
-        assert "every velocity is exactly 0" in told["placeholder"]["found"]
+        message = {reason["check"]: reason for reason in entry["reasons"]}
+        assert set(message) <= {"placeholder", "loop_closure", "quaternion"}, name
+        assert message["placeholder"]["where"] == "grid row 0, 0.000-0.000 s"
+        assert "every velocity is exactly 0" in message["placeholder"]["found"]
 
 
 def test_no_real_clip_closes(clips):
@@ -289,14 +289,14 @@ def test_no_real_clip_closes(clips):
 
 
 def test_signs_that_change_in_real_clips_are_put_right(clips):
-    told = {
+    message = {
         name: [item for item in entry["reasons"] if item["check"] == "quaternion"]
         for name, entry in clips.items()
     }
-    assert {name: len(items) for name, items in told.items() if items} == dict.fromkeys(FLIPS, 1)
+    assert {name: len(items) for name, items in message.items() if items} == dict.fromkeys(FLIPS, 1)
     for name, seconds in FLIPS.items():
-        assert told[name][0]["where"].endswith(f"{seconds:.3f}-{seconds:.3f} s")
-        assert told[name][0]["found"].endswith("; put right")
+        assert message[name][0]["where"].endswith(f"{seconds:.3f}-{seconds:.3f} s")
+        assert message[name][0]["found"].endswith("; put right")
 
 
 def test_the_seam_of_a_real_walk_is_the_one_that_is_known(shared_data):
@@ -344,7 +344,7 @@ def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(share
     task = load_task(ROOT / "tests" / "tasks" / "duck_motion.yaml")
     (frame,) = make_tracks(read(path, task), task).frames
     values = {name: frame[name].to_numpy() for name in task.columns}
-    measured = judge(values, task).measured["velocity"]
+    measured = apply_checks_to_track(values, task).measured["velocity"]
     assert measured["knee_velocity:scale"] == pytest.approx(1.0, abs=1e-3)
     assert measured["knee_velocity:lag_s"] == pytest.approx(0.5 / 30, abs=1e-4)
     values["knee_velocity"] = 1.1 * values["knee_velocity"]
@@ -357,10 +357,10 @@ def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_put_righ
     log = read_flight(shared_data / "px4_ulog" / "sample_log_small.ulg", task)
     (frame,) = make_tracks(log, task).frames
     values = {name: frame[name].to_numpy() for name in task.columns}
-    assert judge(values, task).findings == []
+    assert apply_checks_to_track(values, task).findings == []
     names = [name for name in task.states if name.startswith("attitude")]
     turned = {name: np.concatenate((values[name][:700], -values[name][700:])) for name in names}
-    verdict = judge({**values, **turned}, task)
+    verdict = apply_checks_to_track({**values, **turned}, task)
     (finding,) = verdict.findings
     assert (finding.check, finding.fault.start, finding.repaired) == ("quaternion", 700, True)
     for name in names:
@@ -368,6 +368,6 @@ def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_put_righ
     # One element lost, 3 rows: the length gives it away.
     lost = values["attitude_w"].copy()
     lost[300:303] = 0.0
-    (finding,) = judge({**values, "attitude_w": lost}, task).findings
+    (finding,) = apply_checks_to_track({**values, "attitude_w": lost}, task).findings
     assert (finding.check, finding.fault.channel) == ("quaternion", "attitude_w")
     assert (finding.fault.start, finding.fault.stop) == (300, 303)

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.task import CHECKS, load_task
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 
 
 def damaged(swing):
@@ -29,26 +29,26 @@ def damaged(swing):
 def test_a_check_decides_about_what_it_finds_and_about_nothing_else(
     pendulum, swing, rule, pieces, dropped
 ):
-    verdict = judge(damaged(swing), pendulum(limits={"on_fault": rule}))
+    verdict = apply_checks_to_track(damaged(swing), pendulum(limits={"on_fault": rule}))
     assert [finding.check for finding in verdict.findings] == ["limits", "spike"]
     assert verdict.pieces == pieces
     assert verdict.dropped == dropped
 
 
 def test_a_warning_says_that_it_is_one(pendulum, swing):
-    verdict = judge(damaged(swing), pendulum(limits={"on_fault": "warn"}))
-    assert verdict.findings[0].told == "9 N*m; a warning"
-    assert verdict.findings[1].told == verdict.findings[1].fault.found
+    verdict = apply_checks_to_track(damaged(swing), pendulum(limits={"on_fault": "warn"}))
+    assert verdict.findings[0].message == "9 N*m; a warning"
+    assert verdict.findings[1].message == verdict.findings[1].fault.found
 
 
 def test_a_check_says_how_many_rows_are_repaired(pendulum, swing):
     values = swing()
     values["velocity"][300:302] += 8.0
     short = pendulum(spike={"on_fault": "repair", "repair_rows": 1})
-    assert judge(values, short).pieces == [(0, 300), (302, 1000)]
-    verdict = judge(values, pendulum(spike={"on_fault": "repair"}))
+    assert apply_checks_to_track(values, short).pieces == [(0, 300), (302, 1000)]
+    verdict = apply_checks_to_track(values, pendulum(spike={"on_fault": "repair"}))
     assert verdict.pieces == [(0, 1000)]
-    assert verdict.findings[0].told.endswith("; interpolated")
+    assert verdict.findings[0].message.endswith("; interpolated")
     assert verdict.repaired["velocity"][300] == pytest.approx(4.5 * np.cos(9.0), abs=0.05)
 
 

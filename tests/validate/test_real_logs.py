@@ -6,7 +6,7 @@ import pytest
 from kinemill.ingest import ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes, validate
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.validate.conftest import ROOT, real_logs
 
 
@@ -21,7 +21,7 @@ def test_every_real_log_is_accepted_whole(double_pendulum, simple_pendulum):
         assert len(logs) == count
         for name, values in logs.items():
             rows = len(values[task.states[0]])
-            assert judge(values, task).pieces == [(0, rows)], name
+            assert apply_checks_to_track(values, task).pieces == [(0, rows)], name
 
 
 def test_limits_at_the_motors_own_peak_cut_torque_spikes_out_of_one_run(simple_pendulum):
@@ -29,7 +29,9 @@ def test_limits_at_the_motors_own_peak_cut_torque_spikes_out_of_one_run(simple_p
     # The 11 rows before and 2 rows between the first two are too few to learn from.
     path = ROOT / "tasks" / "simple_pendulum.yaml"
     task = load_task(path, {"channels.torque.limits": [-12, 12]})
-    dropped = {name: judge(log, task).dropped for name, log in simple_pendulum[1].items()}
+    dropped = {
+        name: apply_checks_to_track(log, task).dropped for name, log in simple_pendulum[1].items()
+    }
     assert {name: count for name, count in dropped.items() if count} == {
         "pd_sysid_measured.csv": {"limits": 3, "min_steps": 13}
     }
@@ -40,7 +42,7 @@ def test_a_resting_double_pendulum_is_not_stuck(double_pendulum, shared_data):
     every = task.model_copy(update={"ingest": task.ingest.model_copy(update={"exclude": []})})
     logs = real_logs(every, shared_data / "double_pendulum_sysid")
     (resting,) = [values for name, values in logs.items() if "noise" in name]
-    assert judge(resting, task).findings == []
+    assert apply_checks_to_track(resting, task).findings == []
 
 
 VELOCITIES = [
@@ -68,7 +70,7 @@ def test_damage_done_to_a_real_log_is_found_in_its_rows(double_pendulum):
     values["elbow_torque"][100:120] = np.nan
     values["elbow_angle"][400:500] = values["elbow_angle"][400]
     values["shoulder_velocity"][700] = 90.0
-    verdict = judge(values, task)
+    verdict = apply_checks_to_track(values, task)
     # Where the encoder wakes up it jumps, but this task bounds no jump.
     assert of(verdict.findings) == [
         ("nonfinite", 100, 120, "elbow_torque"),
@@ -89,9 +91,9 @@ def test_encoder_spikes_in_a_real_log_are_found(double_pendulum):
         }
     )
     values = {name: item.copy() for name, item in logs["A0_20220815_traj04.csv"].items()}
-    assert judge(values, bounded).findings == []
+    assert apply_checks_to_track(values, bounded).findings == []
     values["elbow_angle"][[250, 251, 640]] += 1.0
-    assert of(judge(values, bounded).findings) == [
+    assert of(apply_checks_to_track(values, bounded).findings) == [
         ("max_jump", 249, 253, "elbow_angle"),
         ("max_jump", 639, 642, "elbow_angle"),
     ]
@@ -154,12 +156,12 @@ def test_other_real_logs_are_sound_but_for_late_stamps(shared_data, folder, dt, 
     task, logs = logs_of(shared_data, folder, dt)
     assert len(logs) == count
     for name, values in logs.items():
-        assert of(judge(values, task).findings) == SPIKES.get(name, []), name
+        assert of(apply_checks_to_track(values, task).findings) == SPIKES.get(name, []), name
 
 
 def test_backward_differences_at_33_hz_are_half_a_row_late(shared_data):
     task, logs = logs_of(shared_data, "acrobot_pendubot_33hz", 0.03)
     for values in logs.values():
-        measured = judge(values, task).measured["velocity"]
+        measured = apply_checks_to_track(values, task).measured["velocity"]
         assert measured["elbow_velocity:lag_s"] == pytest.approx(0.015, abs=0.002)
         assert measured["elbow_velocity:scale"] == pytest.approx(1.0, abs=0.01)

@@ -18,7 +18,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
 from kinemill.validate import load_checks, load_episodes, planned_checks, report, table, validate
-from kinemill.validate.episodes import judge_into
+from kinemill.validate.episodes import evaluate_into
 from kinemill.validate.ranges import ranges
 from tests.validate.conftest import as_frame
 
@@ -93,9 +93,9 @@ def test_recordings_of_before_whose_tracks_are_parquet_are_judged_as_others(
     made = {}
     for recording in load_recordings(home, record(task, logs)):
         if recording.summary["tracks"]:
-            made["now"] = judge_into(task, recording, _folder(tmp_path / recording.name))
+            made["now"] = evaluate_into(task, recording, _folder(tmp_path / recording.name))
             before = _as_parquet(recording, _folder(tmp_path / f"before {recording.name}"))
-            made["before"] = judge_into(task, before, _folder(tmp_path / f"{recording.name}, 3"))
+            made["before"] = evaluate_into(task, before, _folder(tmp_path / f"{recording.name}, 3"))
             assert made["before"] == made["now"]
             for entry in made["now"]["episodes"]:
                 again = read_rows(tmp_path / f"{recording.name}, 3" / entry["file"])

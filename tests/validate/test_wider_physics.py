@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.task import Task
 from kinemill.validate import unit_outliers
-from kinemill.validate.apply_checks import judge
+from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring
 from kinemill.validate.motion import noise, slope_and_offset
 from kinemill.validate.time_lag import lag
@@ -54,7 +54,7 @@ def arm():
 
 
 def test_a_sound_arm_passes_every_check(arm):
-    assert judge(make_arm(), arm).findings == []
+    assert apply_checks_to_track(make_arm(), arm).findings == []
 
 
 def test_the_noise_around_a_row_is_that_of_its_block_and_never_below_the_whole():
@@ -154,7 +154,7 @@ def test_a_large_offset_hides_no_motion(arm, offset):
     """At 1e9 float64 holds steps of 1.2e-7 rad."""
     values = make_arm()
     values["upper"] = values["upper"] + offset
-    assert [fault.channel for fault in judge(values, arm).findings] == []
+    assert [fault.channel for fault in apply_checks_to_track(values, arm).findings] == []
     values["upper"][300:400] = values["upper"][300]
     assert places(arm, "stuck", values)[0][2] == "upper"
 
@@ -173,7 +173,7 @@ def test_a_velocity_that_differs_from_the_slope_by_half_its_spread_is_reported(a
     (fault,) = faults(arm, "velocity_noise", values)
     assert (fault.start, fault.stop, fault.channel) == (0, 1000, "upper_velocity")
     assert "53% of its own standard deviation" in fault.found
-    verdict = judge(values, arm)
+    verdict = apply_checks_to_track(values, arm)
     assert {item.check for item in verdict.findings} == {"velocity_noise"}
     assert verdict.pieces == [(0, 1000)]  # a warning
 
@@ -314,7 +314,7 @@ def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, 
     task = task.model_copy(update={"channels": {**task.channels, "velocity": free}})
     values = swing()
     values["velocity"] = factor * values["velocity"]
-    verdict = judge(values, task)
+    verdict = apply_checks_to_track(values, task)
     assert {item.check for item in verdict.findings} == {"time_unit"}
     assert (
         f"as if timestamps in {unit} were read in another unit" in verdict.findings[0].fault.found
@@ -392,7 +392,7 @@ def test_the_step_of_an_encoder_is_reported(pendulum, swing):
 
 
 def test_scale_offset_and_lag_are_reported_of_sound_velocities_too(arm):
-    measured = judge(make_arm(), arm).measured["velocity"]
+    measured = apply_checks_to_track(make_arm(), arm).measured["velocity"]
     assert measured["upper_velocity:scale"] == pytest.approx(1.0, abs=0.01)
     assert measured["upper_velocity:offset"] == pytest.approx(0.0, abs=0.01)
     assert measured["upper_velocity:lag_s"] == pytest.approx(0.0, abs=1e-3)
@@ -411,15 +411,15 @@ def tank(level):
 
 def test_a_level_beyond_its_sensor_is_told_and_kept():
     task, values = tank(lambda time: np.clip(6.0 + 5.0 * np.sin(2.0 * time), 0.0, 10.0))
-    verdict = judge(values, task)
+    verdict = apply_checks_to_track(values, task)
     # sin is above 0.8 for 0.643 rad to either side of its top: at 2 rad/s that is 64 rows
     assert [item.check for item in verdict.findings] == ["clipped"] * 3
     assert {item.fault.stop - item.fault.start for item in verdict.findings} <= {64, 65}
-    assert "rows at its limit, 10 V, where its slopes lead beyond" in verdict.findings[0].told
+    assert "rows at its limit, 10 V, where its slopes lead beyond" in verdict.findings[0].message
     assert verdict.pieces == [(0, 1000)]
     strict = type(task.validation.clipped)(on_fault="split")
     strict = task.validation.model_copy(update={"clipped": strict})
-    cut = judge(values, task.model_copy(update={"validation": strict}))
+    cut = apply_checks_to_track(values, task.model_copy(update={"validation": strict}))
     assert 192 <= cut.dropped["clipped"] <= 195
 
 
@@ -445,7 +445,7 @@ def test_a_row_beside_lost_ones_is_not_blamed_for_them(arm):
         values[f"{joint}_velocity"] = np.diff(values[joint], prepend=values[joint][0]) / 0.01
         values[f"{joint}_velocity"][0] = values[f"{joint}_velocity"][1]
     values["torque"][300] = np.nan
-    assert [item.check for item in judge(values, arm).findings] == ["nonfinite"]
+    assert [item.check for item in apply_checks_to_track(values, arm).findings] == ["nonfinite"]
 
 
 @pytest.mark.parametrize("rule", ["split", "repair"])
@@ -455,7 +455,7 @@ def test_short_losses_and_spikes_are_repaired_where_the_task_says_so(pendulum, s
     values["angle"][300:303] = np.nan
     values["velocity"][600] += 8.0
     values["angle"][800:820] = np.nan  # longer than repair_rows
-    verdict = judge(values, pendulum(on_fault=rule))
+    verdict = apply_checks_to_track(values, pendulum(on_fault=rule))
     if rule == "split":
         assert verdict.pieces == [(0, 300), (303, 600), (601, 800), (820, 1000)]
         return
@@ -469,7 +469,7 @@ def test_short_losses_and_spikes_are_repaired_where_the_task_says_so(pendulum, s
 def test_a_loss_at_the_end_of_a_track_has_nothing_to_interpolate_from(pendulum, swing):
     values = swing()
     values["angle"][997:] = np.nan
-    assert judge(values, pendulum(on_fault="repair")).pieces == [(0, 997)]
+    assert apply_checks_to_track(values, pendulum(on_fault="repair")).pieces == [(0, 997)]
 
 
 def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):

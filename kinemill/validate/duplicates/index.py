@@ -155,13 +155,13 @@ class TwinIndex:
         ]
         return found[:MOST]
 
-    def _near(self, number: int, asked: Sequence[int]) -> list[int]:
+    def _near(self, number: int, task_rules: Sequence[int]) -> list[int]:
         """Return the numbers, in order, of units before one that lie under the keys asked for."""
         places = ",".join("?" * _ASKED)
         query = f"SELECT number FROM keys WHERE key IN ({places}) AND number < ?"
         found: Counter[int] = Counter()
-        for first in range(0, len(asked), _ASKED):
-            some = list(asked[first : first + _ASKED])
+        for first in range(0, len(task_rules), _ASKED):
+            some = list(task_rules[first : first + _ASKED])
             some += some[-1:] * (_ASKED - len(some))
             found.update(row[0] for row in self._connection.execute(query, (*some, number)))
         if len(found) <= LOOKED:
@@ -169,20 +169,20 @@ class TwinIndex:
         # Twins agree in many keys; what agrees in one by chance grows with the number of units.
         return sorted(sorted(found, key=lambda near: (-found[near], near))[:LOOKED])
 
-    def _units(self, asked: Sequence[int]) -> list["_Unit"]:
+    def _units(self, task_rules: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""
-        if unknown := [number for number in asked if number not in self._known]:
+        if unknown := [number for number in task_rules if number not in self._known]:
             if len(self._known) > _KEPT:
                 self._known.clear()
-                unknown = asked
+                unknown = task_rules
             self._known |= self._read(unknown)
-        return [self._known[number] for number in asked]
+        return [self._known[number] for number in task_rules]
 
-    def _read(self, asked: Sequence[int]) -> dict[int, "_Unit"]:
+    def _read(self, task_rules: Sequence[int]) -> dict[int, "_Unit"]:
         rows = self._connection.execute(
             "SELECT number, unit, recording, seconds, numbers, begins FROM units"
-            f" WHERE number IN ({','.join('?' * len(asked))})",
-            asked,
+            f" WHERE number IN ({','.join('?' * len(task_rules))})",
+            task_rules,
         ).fetchall()
         seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
         arrays = [np.frombuffer(one, np.float32) for one in kept]
