@@ -97,7 +97,7 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
     def asleep(values, task):  # no check notices anything
         return Verdict([(0, len(values["torque"]))], [], {})
 
-    monkeypatch.setattr(episodes, "judge", asleep)
+    monkeypatch.setattr(episodes, "apply_checks_to_track", asleep)
     recordings = ingest(task, home, logs).outcome.ref
     outcome = validate(task, home, recordings)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)

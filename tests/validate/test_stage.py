@@ -201,7 +201,7 @@ def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, mo
         judged.append(len(values["angle"]))
         return real(values, task)
 
-    monkeypatch.setattr(episodes_module, "judge", judge)
+    monkeypatch.setattr(episodes_module, "apply_checks_to_track", judge)
     validate(task, home, record(task, logs))
     assert len(judged) == 3
     judged.clear()
@@ -214,7 +214,9 @@ def test_another_share_judges_no_recording_again_but_another_limit_does(
     home, pendulum, record, logs, monkeypatch
 ):
     validate(pendulum(), home, record(pendulum(), logs))
-    monkeypatch.setattr(episodes_module, "judge", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(
+        episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
+    )
     outcome = validate(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
     assert not outcome.known
     with pytest.raises(pytest.fail.Exception, match="judged again"):
