@@ -247,14 +247,14 @@ def test_a_check_that_trips_over_one_recording_judges_the_others(
 
     write("good.csv", swing)
     write("odd.csv", swing[:-1])
-    original = episodes.judge
+    original = episodes.apply_checks_to_track
 
     def tripping(values, task):
         if len(values["angle"]) < 100:
             raise ZeroDivisionError("by zero")
         return original(values, task)
 
-    monkeypatch.setattr(episodes, "judge", tripping)
+    monkeypatch.setattr(episodes, "apply_checks_to_track", tripping)
     task = task.model_copy(
         update={"validation": task.validation.model_copy(update={"max_quarantined_share": 0.9})}
     )

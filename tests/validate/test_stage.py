@@ -195,7 +195,7 @@ def test_the_same_recordings_give_the_same_bytes_in_another_home(
 
 def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, monkeypatch):
     task, judged = pendulum(), []
-    real = episodes_module.judge
+    real = episodes_module.apply_checks_to_track
 
     def judge(values, task):
         judged.append(len(values["angle"]))
