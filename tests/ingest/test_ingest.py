@@ -248,7 +248,7 @@ def test_damaged_raw_bytes_are_replaced_from_the_file_or_named(task, home, logs,
     raw.write_bytes(b"rubbish")
     (recording,) = load_recordings(home, report.outcome.ref)
     shutil.rmtree(recording.folder)
-    with pytest.raises(CorruptArtifact, match="not there"):
+    with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
         load_recordings(home, report.outcome.ref)
     moved = log.rename(logs.parent / "elsewhere.csv")
     with pytest.raises(CorruptArtifact, match=r"put 'a.csv' back"):

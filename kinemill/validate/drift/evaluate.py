@@ -19,7 +19,7 @@ from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.drift.coverage import kolmogorov_smirnov, population_stability
 from kinemill.validate.drift.reference import Reference, squares_of
-from kinemill.validate.shard_results import JUDGED
+from kinemill.validate.shard_results import EVALUATED
 
 STAGE, SHARD, VERSION = "drift_judged", "drift_shard", 1
 LINES = "lines.json"
@@ -55,7 +55,7 @@ class Judge:
         inputs = {"reference": self.reference.ref.digest, "shard": shard.digest, "version": VERSION}
 
         def build(folder: Path) -> Json:
-            judged = read_json(open_ref(self.home, shard) / JUDGED)
+            judged = read_json(open_ref(self.home, shard) / EVALUATED)
             unseen = (item for item in judged if item["recording"] not in self.used)
             new = [item for item in unseen if item["episodes"]]
             found: list[Json] = []
