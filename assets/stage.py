@@ -1,4 +1,4 @@
-"""Shared code of all assets: declare an asset, emit its artifact and check results."""
+"""Shared code of all assets: declare an asset, emit its artifact or a cache hit, and checks."""
 
 import functools
 import time

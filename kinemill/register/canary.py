@@ -1,4 +1,4 @@
-"""Canary: a version that only a share of the robots gets, selected by robot name.
+"""Canary release: a version that only a share of the robots gets, selected by robot name.
 
 The canary is set in the registry, so no robot has to be changed: robots that pull `TASK@canary` get
 its version if they are in the share, else the champion. The selection is a hash of robot name and

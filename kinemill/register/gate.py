@@ -1,4 +1,4 @@
-"""The gate: evaluate every rule of the family for one challenger."""
+"""The promotion gate: evaluate every rule of the family for one challenger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

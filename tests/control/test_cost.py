@@ -85,7 +85,11 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
         ("control.cost", [{"of": "angle.real"}], "neither a number, a name nor arithmetic"),
         ("control.cost", [], "at least 1 item"),
         ("control.derived", {"tip": "sin(angel)"}, "did you mean 'angle'"),
-        ("control.derived", {"angle": "2 * angle"}, "control.derived.angle: must be a word"),
+        (
+            "control.derived",
+            {"angle": "2 * angle"},
+            "control.derived.angle: must be a name that is not used elsewhere",
+        ),
         ("control.derived", {"sin": "2 * angle"}, "is not used elsewhere"),
         ("control.start", {"torque": [0, 1]}, "no state 'torque'"),
         ("control.plant", "pendulumm", "did you mean 'pendulum'"),

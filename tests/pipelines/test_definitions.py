@@ -39,7 +39,7 @@ def test_edges_run_only_down_the_chain(place):
         for key in graph.get_all_asset_keys()
         for parent in graph.get(key).parent_keys
     ]
-    assert len(edges) == 16
+    assert len(edges) == 17
     assert [edge for edge in edges if order.index(edge[0]) >= order.index(edge[1])] == []
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kinemill.register.gate import judge
+from kinemill.register.gate import evaluate
 from kinemill.register.rules import Champion, GateInputs, Repeated
 from kinemill.task import load_task
 from tests.register.conftest import Claims, verification
@@ -50,7 +50,7 @@ def lines(task, evidence, nrmse=0.29, without=()):
         served=(True, "answered"),
         repeated=Repeated(0.0, 0.0, 0.0),
     )
-    return {verdict.rule: verdict for verdict in judge(contest)}
+    return {verdict.rule: verdict for verdict in evaluate(contest)}
 
 
 @pytest.mark.parametrize("trick", list(TRICKS))

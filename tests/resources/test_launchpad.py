@@ -7,7 +7,7 @@ from dagster._core.execution.api import create_execution_plan
 from kinemill.errors import KinemillError
 from kinemill.store.home import project_root
 from kinemill.task import load_task
-from resources.task_resource import launchpad, mill
+from resources.task_resource import launchpad
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_descriptions_state_the_bounds(task):
 
 @pytest.mark.parametrize("change", [{"batch_size": 0}, {"batch_size": -5}, {"seed": -1}])
 def test_a_value_out_of_bounds_is_refused_before_any_step_and_named(task, change):
-    resource = mill(task)
+    resource = define_task_resource(task)
     context = dg.build_init_resource_context(config={"learn": change})
     with pytest.raises(KinemillError, match=f"learn.{next(iter(change))}"):
         next(resource.resource_fn(context))
@@ -50,7 +50,9 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
     @dg.op(required_resource_keys={"mill"})
     def look() -> None: ...
 
-    job = dg.GraphDefinition("job", node_defs=[look]).to_job(resource_defs={"mill": mill(task)})
+    job = dg.GraphDefinition("job", node_defs=[look]).to_job(
+        resource_defs={"mill": define_task_resource(task)}
+    )
     config = {"resources": {"mill": {"config": {"learn": change}}}}
     with pytest.raises(dg.DagsterInvalidConfigError) as refused:
         create_execution_plan(job, run_config=config)

@@ -16,7 +16,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking
 from kinemill.train import find_model
-from kinemill.tune import best_of, describe, lines, mlflow_run, write_best, write_report
+from kinemill.tune import best_of, describe, lines, tracked, write_best, write_report
 from kinemill.tune.evaluation import rollout_error
 from kinemill.tune.optuna_journal import Journal
 from kinemill.tune.results import importances
@@ -207,7 +207,7 @@ def test_a_torn_line_is_cut_off_and_a_damaged_one_is_told(tmp_path):
 def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
     search = search_of(home=tracked_home)
     for trials in (2, 3):  # it goes on in the same run
-        with mlflow_run(search) as (run, experiment):
+        with tracked(search) as (run, experiment):
             go(search, trials, parent=run, experiment=experiment)
     client = open_tracking(tracked_home).client
     runs = client.search_runs([experiment])

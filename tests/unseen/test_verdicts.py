@@ -66,7 +66,7 @@ def test_a_pendulum_of_low_noise_is_not_left_to_a_network_that_is_worse(verdict_
     broken = {line["rule"] for line in refused["gate"] if not line["passed"]}
     assert refused["status"] == "refused"
     assert "beats_linear_sincos" in broken
-    assert find_version(found.home, PENDULUM.name, "@champion").number == 1
+    assert find_version(found.home, PENDULUM.name, "@champion").number == 2
 
 
 @pytest.mark.slow

@@ -135,5 +135,5 @@ def test_a_task_cannot_ask_for_more_steps_than_are_measured(tmp_path):
     with pytest.raises(TaskError) as told:
         load_task(path)
     assert "promote.horizons: 30 steps are more than verify.horizon, 25" in str(told.value)
-    assert "'positon' is not a known state" in str(told.value)
+    assert "'positon' is not a state" in str(told.value)
     assert "position" in str(told.value)

@@ -15,7 +15,7 @@ from kinemill.validate.duplicates.registry import forget_twins, note_twins, twin
 from kinemill.validate.duplicates.similarity import course, distance, sketch, twins
 from tests.validate.conftest import make_swing, make_task, real_logs
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def hash_of(name):
