@@ -1,4 +1,4 @@
-"""Concurrency pools limit parallel trainings: `gpu` (one slot per GPU) and `cpu` (one per two cores).
+"""Concurrency pools limit parallel trainings: `gpu`, one slot per GPU, `cpu`, one per two cores.
 
 Only the training step occupies a slot; other stages continue meanwhile. A pool without a limit has
 the default of `dagster.yaml`, one slot. Limits that a user sets in Dagster's pages (Deployment,

@@ -1,4 +1,4 @@
-"""Create a model version in MLflow: model signature, files, tags, and lineage in both directions."""
+"""Create a model version in MLflow: model signature, files, tags, and lineage both ways."""
 
 import importlib
 import json

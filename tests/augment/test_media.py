@@ -131,7 +131,7 @@ def test_a_changed_byte_of_a_frame_is_found_when_it_is_opened(made, tmp_path):
     shutil.rmtree(recording.folder)  # as `kinemill forget` does
     media = load_media(copy, ref)
     name = next(one.id for one in media.episodes.values() if one.recording == recording.hash)
-    with pytest.raises(CorruptArtifact, match="not there"):
+    with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
         media.frames(name, "camera")
 
 

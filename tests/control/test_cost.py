@@ -88,7 +88,7 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
         (
             "control.derived",
             {"angle": "2 * angle"},
-            "control.derived.angle: must be a name that is not used elsewhere",
+            "angle: must be a name that is not used elsewhere",
         ),
         ("control.derived", {"sin": "2 * angle"}, "is not used elsewhere"),
         ("control.start", {"torque": [0, 1]}, "no state 'torque'"),

@@ -90,7 +90,7 @@ def test_a_backfill_takes_the_name_of_a_task_alone(place, evil):
 
 def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(place, logs, tmp_path):
     config = run_config(load_task(TASK), {}, logs)
-    with pytest.raises(BadInput, match="lies elsewhere"):
+    with pytest.raises(BadInput, match="is outside"):
         job().execute_in_process(
             run_config=config, asset_selection=[dg.AssetKey([TASK, "recordings"])]
         )

@@ -72,7 +72,7 @@ def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_b
     chain = reigned(3)
     open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
     (gap,) = audit(chain.home, "cart")["gaps"]
-    assert "@champion is version 1, and version 3 by the last decision; kinemill admin" in gap
+    assert "@champion is version 1, but version 3 by the last decision; kinemill admin" in gap
     for decide in (
         lambda: promotion.promote(chain.task, chain.home, ":2"),
         lambda: promotion.rollback(chain.task, chain.home),
@@ -121,7 +121,7 @@ def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned)
     chain.register(0.31, gain=0.6)
     with pytest.raises(BadInput, match=r"the gate refused it: beats_linear.*kinemill why cart:2"):
         promotion.promote(chain.task, chain.home, ":2")
-    with pytest.raises(BadInput, match="expected the reason"):
+    with pytest.raises(BadInput, match="expected a reason"):
         promotion.promote(chain.task, chain.home, ":2", force=True)
     promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
     assert champion(chain) == [2]
@@ -198,7 +198,7 @@ def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned)
     tracking = open_tracking(chain.home)
     release(tracking)
     tracking.client.delete_registered_model_alias("cart", "champion")
-    with pytest.raises(RegistryMismatch, match="@champion is none, and version 3 by the last"):
+    with pytest.raises(RegistryMismatch, match="@champion is none, but version 3 by the last"):
         promotion.rollback(chain.task, chain.home)
     rebuild_registry(chain.home)
     assert champion(chain) == [3]

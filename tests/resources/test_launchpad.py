@@ -7,7 +7,7 @@ from dagster._core.execution.api import create_execution_plan
 from kinemill.errors import KinemillError
 from kinemill.store.home import project_root
 from kinemill.task import load_task
-from resources.task_resource import launchpad
+from resources.task_resource import define_task_resource, launchpad
 
 
 @pytest.fixture(scope="module")

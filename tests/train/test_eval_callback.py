@@ -92,7 +92,7 @@ def test_a_simulator_that_learns_rolls_out_as_the_module_does(packed):
     [
         ("nobody.knows:it", r"cannot be imported \(No module named 'nobody'\); .*PYTHONPATH"),
         ("math:sinn", r"math has no function 'sinn'; .*sin"),
-        ("{folder}/no.py:swings", r"there is no file .*no\.py"),
+        ("{folder}/no.py:swings", r"no file .*no\.py"),
         ("{folder}/bad.py:swings", r"cannot be imported \(SyntaxError"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_function_that_fails_is_named(packed, hook, name, message):
 
 
 def test_a_name_that_is_none_is_a_mistake_in_the_task():
-    with pytest.raises(ValueError, match="is no `module:function`"):
+    with pytest.raises(ValueError, match="is neither `module:function`"):
         pendulum_task(evaluate_with="kinemill.control.eval_callback")
 
 

@@ -1,8 +1,8 @@
 """The improvement is significant: the interval of model / reference is below 1.
 
-The confidence interval is the paired 95 % interval of the ratio of `promote.metric`, over blocks of rows or
-whole episodes (see kinemill.verify.significance). For returns and success rates it is the interval
-of the difference per start, and has to be above 0.
+The confidence interval is the paired 95 % interval of the ratio of `promote.metric`, over blocks of
+rows or whole episodes (see kinemill.verify.significance). For returns and success rates it is the
+interval of the difference per start, and has to be above 0.
 """
 
 import math
