@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
-
 from kinemill.errors import CorruptArtifact
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
@@ -89,6 +87,9 @@ def write_json(path: Path, value: object) -> None:
 
 def write_listed(path: Path, items: list[Json]) -> None:
     """Write a long list as `write_json` does, in a quarter of the time."""
+    # Imported here: a robot imports this package and has no pydantic.
+    from pydantic_core import PydanticSerializationError, to_json
+
     with suppress(PydanticSerializationError):  # a name that is not UTF-8
         content = to_json(items)
         if b"NaN" not in content and b"Infinity" not in content:
@@ -112,6 +113,8 @@ def parse_json(path: Path, content: bytes) -> Any:
     Raises:
         CorruptArtifact: They are not valid JSON.
     """
+    from pydantic_core import from_json
+
     with suppress(ValueError):  # only the standard library accepts lone surrogates in names
         return from_json(content)
     try:
