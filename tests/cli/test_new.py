@@ -46,7 +46,7 @@ def test_a_file_of_another_name_is_refused_and_one_of_its_own_is_written(
 
 def test_a_bad_name_leaves_no_file(swing, log, kinemill, tmp_path):
     target = tmp_path / "Mine.yaml"
-    with pytest.raises(BadInput, match="no task name"):
+    with pytest.raises(BadInput, match="is not a valid task name"):
         kinemill("new", "Mine", "--from", log("a.csv"), "--to", target)
     assert not target.exists()
 

@@ -59,7 +59,7 @@ def test_what_is_wrong_with_the_file_is_said_once(make_task, write, home, logs):
     ("parts", "message"),
     [
         ({"a": {"velocty": "v1"}}, "unknown channel 'velocty'; did you mean 'velocity'?"),
-        ({"a/b": {}}, "'a/b' is no name of a part"),
+        ({"a/b": {}}, "'a/b' is not a valid part name"),
         ({"a": {"velocity": {"name": "v1", "unit": "kg"}}}, "kg"),
     ],
 )

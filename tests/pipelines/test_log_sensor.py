@@ -230,7 +230,7 @@ def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(place, drop, mo
 def test_what_one_tick_has_no_time_for_waits_for_the_next(place, drop, monkeypatch):
     for number in range(3):
         drop(f"{number}.csv", number)
-    monkeypatch.setattr(arrivals, "_PER_TICK", 1)
+    monkeypatch.setattr(arrived_logs, "_PER_TICK", 1)
     whys = [look(place, Seen()).why for _ in range(4)]
     assert whys == ["still scanning new files"] * 2 + ["3 new logs"] * 2
 

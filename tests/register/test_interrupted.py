@@ -19,8 +19,8 @@ class Killed(BaseException):
 
 PLACES = [
     (registering, "decide"),  # the version is there, nothing else
-    (decision_service, "_write_down"),  # challenger is set
-    (decision_service, "crown"),  # the verdict is written
+    (decision_service, "_publish_decision"),  # challenger is set
+    (decision_service, "move_champion"),  # the verdict is written
     (decision_service, "aliases_of"),  # before the champion is looked up
 ]
 
@@ -83,7 +83,7 @@ from tests.register.conftest import Claims
 
 task, home, refs, die = sys.argv[1:]
 if die:
-    decision_service._write_down = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+    decision_service._publish_decision = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
 found = register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
 print(json.dumps([found.version, found.status]))

@@ -44,7 +44,7 @@ def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, 
     monkeypatch.setattr(measurements, "_ANSWER", dying)
     assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
     monkeypatch.setattr(measurements, "_ANSWER", "import time; time.sleep(60)")
-    monkeypatch.setattr(measurements, "PATIENCE", 0.2)
+    monkeypatch.setattr(measurements, "TIMEOUT", 0.2)
     assert serve_zero_window(bundle(0.5)) == (False, "gave no answer within 0.2 s")
 
 

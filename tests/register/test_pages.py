@@ -86,7 +86,7 @@ def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons
     (tmp_path / "quarantine.json").write_text(json.dumps(lost))
     summary = {"dropped": {"stuck": 75}, "rows": 925, "quarantined": 1, "recordings": 2}
     told = rejected(Link("episodes", "abc", tmp_path, summary))
-    assert "<b>75</b> of 1,000 rows were left out (stuck 75); of 1 of 2 recordings" in told
+    assert "<b>75</b> of 1,000 rows were left out (stuck 75); 1 of 2 recordings were" in told
     assert (told.count("cut.csv"), told.count("lost.csv")) == (1, 1)
     assert "&lt;b&gt;" in told
     sound = {"dropped": {}, "rows": 925, "quarantined": 0, "recordings": 2}
@@ -101,7 +101,7 @@ def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
     commit, text = "4f" * 20, '</td><td class="text">'
     for said, told in {
         commit: f"<code>4f4f4f4f4f4f</code>{text}commit<",
-        f"{commit}-dirty": f"<code>4f4f4f4f4f4f</code>{text}commit and changes that are in no",
+        f"{commit}-dirty": f"<code>4f4f4f4f4f4f</code>{text}commit and uncommitted changes<",
         "kinemill 0.1.0": f"–{text}kinemill 0.1.0<",
         "unknown": f"–{text}unknown: built outside of git<",
     }.items():

@@ -58,7 +58,7 @@ def test_one_that_died_while_it_waited_is_not_taken(spare, tmp_path):
 def test_it_ends_with_the_one_it_waits_for(tmp_path):
     code = (
         "import resources.prewarmed_worker as s, sys\n"
-        "one = s.Spare()\n"
+        "one = s.PrewarmedWorker()\n"
         "one.prepare()\n"
         "print(one._waiting.pid, flush=True)\n"
         "sys.stdin.read()\n"
