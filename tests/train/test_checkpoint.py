@@ -170,7 +170,7 @@ def fault_points() -> set[str]:
     """Return the names of the fault points that a checkpoint passes, read from the code."""
     calls = [
         call.args[0].value
-        for module in ("train/checkpoint.py", "durable.py")
+        for module in ("train/checkpoint.py", "store/atomic_write.py")
         for call in ast.walk(ast.parse((Path(checkpoint.__file__).parents[1] / module).read_text()))
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "fault_point"
     ]

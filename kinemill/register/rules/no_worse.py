@@ -36,7 +36,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     other fitted references at verify.horizon and over whole episodes, averaged over channels.
 
     Refused: a channel or another horizon is worse. Train with shorter and longer learn.horizon,
-    increase the weight of the channel in learn.loss, or exclude what does not matter with
+    increase the weight of the channel in learn.weights, or exclude what does not matter with
     promote.horizons and promote.channels.
     """
     metric = metric_of(inputs.task)
