@@ -20,6 +20,13 @@ from kinemill.store.artifacts import (
     summary_of,
 )
 from kinemill.store.digests import file_digest
+from kinemill.store.documents import (
+    from_json_value,
+    publish_document,
+    read_document,
+    to_json_value,
+    write_document,
+)
 from kinemill.store.json_io import (
     Json,
     as_json,
@@ -50,17 +57,22 @@ __all__ = [
     "drop_indexes",
     "file_digest",
     "find",
+    "from_json_value",
     "get_or_build",
     "index_path",
     "open_ref",
     "peek",
+    "publish_document",
     "publish_file",
     "publish_json",
     "publish_shared",
     "publish_staged",
+    "read_document",
     "read_json",
     "stage_outcome",
     "summary_of",
+    "to_json_value",
+    "write_document",
     "write_json",
     "write_listed",
 ]

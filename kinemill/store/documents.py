@@ -1,0 +1,69 @@
+"""Typed documents: frozen dataclasses in the code, JSON on disk.
+
+A stage defines one dataclass for each JSON file that it writes. Only the functions below turn it
+into a dictionary and back, so that a renamed field is a type error and not a `KeyError`.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store.json_io import publish_json, read_json, write_json
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    # Imported here: a robot imports this package and has no pydantic.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def to_json_value(document: object) -> Any:
+    """Return `document` (a dataclass, or lists and dictionaries of them) as plain JSON values."""
+    return _adapter(type(document)).dump_python(document, mode="json")
+
+
+def from_json_value(value: object, kind: type[T], path: Path) -> T:
+    """Return plain JSON values as an instance of `kind`, and check every field.
+
+    Args:
+        value: What was read.
+        kind: A dataclass, or a generic such as `list[Item]`.
+        path: The file that it came from, for the error.
+
+    Raises:
+        CorruptArtifact: A field is missing or has another type.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        message = f"{place}: {first['msg']}, found {str(first['input'])[:80]}"
+        fix = "restore it from a backup: kinemill restore FOLDER"
+        raise CorruptArtifact(path, message, fix=fix) from error
+
+
+def read_document(path: Path, kind: type[T]) -> T:
+    """Read one JSON file as an instance of `kind`.
+
+    Raises:
+        CorruptArtifact: The file is not valid JSON, or a field is missing or has another type.
+    """
+    return from_json_value(read_json(path), kind, path)
+
+
+def write_document(path: Path, document: object) -> None:
+    """Write `document` as one line of JSON into a folder in staging."""
+    write_json(path, to_json_value(document))
+
+
+def publish_document(path: Path, document: object) -> None:
+    """Publish `document` as indented JSON, atomically."""
+    publish_json(path, to_json_value(document))
