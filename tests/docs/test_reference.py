@@ -1,0 +1,77 @@
+"""The reference pages are generated from the code and miss nothing."""
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+import typer
+
+from kinemill.cli.app import app
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "generate_reference", ROOT / "docs/reference/generate.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages(generator: ModuleType) -> dict[str, str]:
+    return generator.pages()
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of every row of every table, without the heads."""
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines]
+
+
+def test_every_generated_page_is_in_the_navigation_and_not_in_the_repository(pages):
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for name in pages:
+        assert f"reference/{name}" in navigation
+        assert not (ROOT / "docs/reference" / name).exists()
+
+
+def test_every_command_has_a_section_with_an_example(pages):
+    page = pages["commands.md"]
+    root = typer.main.get_command(app)
+    sections = dict(
+        re.findall(r"^## (kinemill [^{]+) \{[^\n]*\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    )
+    assert {name.split()[1] for name in sections} == set(root.commands)
+    assert [name for name, text in sections.items() if "```sh\nkinemill" not in text] == []
+
+
+def test_every_plug_in_and_every_tag_has_a_purpose(pages):
+    for page in ("plugin-list.md", "metadata.md"):
+        found = rows(pages[page])
+        assert len(found) > 50
+        assert [cells for cells in found if len(cells) < 2 or not cells[1].strip()] == []
+
+
+def test_every_family_of_the_library_is_listed(pages):
+    source = "\n".join(path.read_text() for path in (ROOT / "kinemill").rglob("*.py"))
+    families = set(re.findall(r"\bRegistry\(\s*\"(kinemill[\w.]+)\"", source))
+    listed = set(re.findall(r"entry point group: `([\w.]+)`", pages["plugin-list.md"]))
+    assert families - listed == set()
+
+
+def test_links_between_sections_lead_somewhere(pages):
+    page = pages["task-keys.md"]
+    anchors = set(re.findall(r"\{ #([\w-]+) \}", page))
+    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= anchors
+
+
+def test_every_key_of_a_task_file_has_a_type(pages):
+    found = rows(pages["task-keys.md"])
+    assert len(found) > 700
+    assert [cells for cells in found if cells[1].strip() in {"", "any value"}] == []
