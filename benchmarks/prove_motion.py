@@ -21,13 +21,13 @@ from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import ingest
+from kinemill.motion.walking_error import AHEAD, LinearWalk, alone, predicted, windows
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.walking_error import AHEAD, LinearWalk, alone, predicted, windows
 from kinemill.validate import validate
 
 CLIPS = ROOT.parent / "shared" / "data" / "awd_motion"

@@ -20,6 +20,10 @@ import torch
 from benchmarks import ROOT, replace_section
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
+from kinemill.motion.gait_reference import Reference
+from kinemill.motion.gait_setup import clips_of, family_of, scale_of
+from kinemill.motion.tracking_fit import rebuilt
+from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
@@ -27,10 +31,6 @@ from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.gait_reference import Reference
-from kinemill.train.objectives._gait_setup import clips_of, family_of, scale_of
-from kinemill.train.objectives._motion_tracking import rebuilt
-from kinemill.train.tracking_policy import TrackingPolicy
 
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 STEPS = os.environ.get("STEPS")

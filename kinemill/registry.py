@@ -35,10 +35,18 @@ class Registry(Mapping[str, T], Generic[T]):
         package: dotted name of the folder; its files without a leading underscore are the members.
         what: noun for one member in messages, such as "model".
         usual: the default member, if any.
+        modules: members of packages above this one, by name: the dotted name of the module.
     """
 
-    def __init__(self, package: str, what: str, usual: str | None = None) -> None:
+    def __init__(
+        self,
+        package: str,
+        what: str,
+        usual: str | None = None,
+        modules: Mapping[str, str] | None = None,
+    ) -> None:
         self.package, self.what, self.usual = package, what, usual
+        self.modules = modules or {}
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[U], U]:
@@ -69,7 +77,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def _entry_points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.package):
-            if point.name in found or point.name in self._files:
+            if point.name in {*found, *self._files, *self.modules}:
                 raise BadInput(self.package, f"two {self.what} plug-ins are called {point.name!r}")
             found[point.name] = point
         return found
@@ -83,6 +91,8 @@ class Registry(Mapping[str, T], Generic[T]):
         if name not in self._loaded:
             if name in self._files:
                 importlib.import_module(f"{self.package}.{name}")
+            elif name in self.modules:
+                importlib.import_module(self.modules[name])
             elif name in self._entry_points:
                 self._entry_points[name].load()
             else:
@@ -94,10 +104,12 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._files or name in self._loaded or name in self._entry_points
+        return any(
+            name in names for names in (self._files, self.modules, self._loaded, self._entry_points)
+        )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._files, *self._loaded, *self._entry_points}))
+        return iter(sorted({*self._files, *self.modules, *self._loaded, *self._entry_points}))
 
     def __len__(self) -> int:
         return len(list(iter(self)))

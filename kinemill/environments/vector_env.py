@@ -36,7 +36,7 @@ class Batch(Protocol):
 class Rows:
     """Episodes side by side, each begun anew when it ends.
 
-    The interface is that of `kinemill.train.reinforcement.vec_env.Copies`.
+    The interface is that of `kinemill.rl.vec_env.Copies`.
 
     Args:
         batch: the environment.
@@ -99,7 +99,7 @@ class Rows:
 
 
 def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> dict[str, float]:
-    """Return what an episode was like; `kinemill.train.reinforcement.episode_stats` sums it.
+    """Return what an episode was like; `kinemill.rl.episode_stats` sums it.
 
     Args:
         episode: its return, its steps, and whether it ended by itself.

@@ -154,7 +154,11 @@ MEDIA = ("image", "text")  # roles stored once per recording; steps hold referen
 AUGMENTATIONS: Registry[type[Plugin]] = Registry("kinemill.augment", "augmentation")
 MODELS: Registry[type[Model]] = Registry("kinemill.models", "model")
 ENCODINGS: Registry[type[Encoding]] = Registry("kinemill.train.features", "encoding")
-OBJECTIVES: Registry[type[Plugin]] = Registry("kinemill.train.objectives", "learn type")
+OBJECTIVES: Registry[type[Plugin]] = Registry(
+    "kinemill.train.objectives",
+    "learn type",
+    modules={"reinforcement": "kinemill.rl.objective", "motion": "kinemill.motion.objective"},
+)
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("kinemill.train.optimizers", "optimizer", "adamw")
 SCHEDULES: Registry[type[Schedule]] = Registry(
     "kinemill.train.schedules", "schedule", "cosine_warmup"

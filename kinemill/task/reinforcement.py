@@ -35,11 +35,11 @@ class Algorithm(Plugin):
 
     @abstractmethod
     def learner(self, site: Any) -> Any:
-        """Return a `kinemill.train.reinforcement.learner.Learner` at a `Site`."""
+        """Return a `kinemill.rl.learner.Learner` at a `Site`."""
 
     @abstractmethod
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
-        """Return the network of the policy, a `kinemill.train.reinforcement.networks.Core`.
+        """Return the network of the policy, a `kinemill.rl.networks.Core`.
 
         Args:
             learn: the `learn` part, whose `model` it is.
@@ -60,7 +60,7 @@ class Runner(Plugin):
 
     @abstractmethod
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return a `kinemill.train.reinforcement.vec_env.CopiesEnv`.
+        """Return a `kinemill.rl.vec_env.CopiesEnv`.
 
         Args:
             make: picklable factory of one environment with all wrappers.
@@ -69,5 +69,5 @@ class Runner(Plugin):
         """
 
 
-ALGORITHMS: Registry[type[Algorithm]] = Registry("kinemill.train.algorithms", "algorithm", "ppo")
-RUNNERS: Registry[type[Runner]] = Registry("kinemill.train.runners", "runner", "auto")
+ALGORITHMS: Registry[type[Algorithm]] = Registry("kinemill.rl.algorithms", "algorithm", "ppo")
+RUNNERS: Registry[type[Runner]] = Registry("kinemill.rl.runners", "runner", "auto")

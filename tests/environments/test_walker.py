@@ -9,15 +9,15 @@ from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, PITCH, SIDE
 from kinemill.environments.kinds._walkers import Walkers, height_of, leveled, soles, stance
 from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
+from kinemill.motion.gait_policy import GaitPolicy, GaitSizes
+from kinemill.motion.gait_reference import Reference
+from kinemill.motion.gaits import fit_gaits
+from kinemill.motion.motion_prior import BATCH, MotionPrior
+from kinemill.motion.motion_tracking import REACH, Tracking
+from kinemill.motion.tracking_policy import WIDTH, TrackingPolicy, see
+from kinemill.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.document import Task
-from kinemill.train.gait_policy import GaitPolicy, GaitSizes
-from kinemill.train.gait_reference import Reference
-from kinemill.train.gaits import fit_gaits
-from kinemill.train.motion_prior import BATCH, MotionPrior
-from kinemill.train.motion_tracking import REACH, Tracking
-from kinemill.train.reinforcement.networks import Perceptron
-from kinemill.train.tracking_policy import WIDTH, TrackingPolicy, see
 
 LOW, HIGH = (np.array([LIMITS[name][k] for name in JOINTS * 2]) for k in (0, 1))
 

@@ -11,7 +11,7 @@ from kinemill.runtime import load
 from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
-from tests.train.test_reinforcement import CART, DOORS, POINT, rl_task
+from tests.rl.test_training_loop import CART, DOORS, POINT, rl_task
 
 WRAPPED = {
     **POINT,

@@ -9,12 +9,12 @@ from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.export import export
 from kinemill.ingest import ingest
+from kinemill.motion.gaits import fit_gaits
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import train
-from kinemill.train.gaits import fit_gaits
 from kinemill.validate import validate
 from kinemill.verify import verify
 from tests.conftest import ROOT

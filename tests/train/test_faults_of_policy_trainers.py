@@ -26,9 +26,9 @@ from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
 from kinemill.train.policy_runner import as_policy
 from tests.conftest import ROOT
+from tests.rl.test_training_loop import rl_task, site_of
 from tests.train.cloning import demonstrations, packed, policy_task
 from tests.train.conftest import publish
-from tests.train.test_reinforcement import rl_task, site_of
 
 QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")
 RANDOM = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.3}, "patience": None}

@@ -92,7 +92,7 @@ def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed,
     ref = publish(home, packed)
     task = pendulum_task()
     before = job_folder(task, home, ref, ref)
-    monkeypatch.setattr("kinemill.train.objectives.reinforcement.Reinforcement.version", 99)
+    monkeypatch.setattr("kinemill.rl.objective.Reinforcement.version", 99)
     assert job_folder(task, home, ref, ref) == before
     monkeypatch.setattr("kinemill.train.objectives.dynamics.Dynamics.version", 99)
     assert job_folder(task, home, ref, ref) != before

@@ -1,0 +1,78 @@
+"""Check that training clips repeat themselves, and name the clips that do not.
+
+Symbols: n rows, J joints.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.validate.cycles import STILL, Floats, cycle_of
+
+_NAMED = 8  # clips that a message names
+_FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"
+
+
+def check_cycles(learn: Any, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse training clips that `kinemill.motion.gaits.fit_gaits` cannot be fitted to.
+
+    Args:
+        learn: settings of `objectives.motion`.
+        task: names the joints.
+        clips: values (n,) by channel, by name of the clip.
+
+    Raises:
+        BadInput: no clip is learned from, they have no common cycle, or one is too short.
+    """
+    where = f"{task.path or task.name}: dataset, train split"
+    wanted = [name for name in clips if any(fnmatch(name, own) for own in learn.motions)]
+    if not wanted:
+        found = ", ".join(sorted(clips)[:_NAMED])
+        raise BadInput(
+            where,
+            f"has no clip of {', '.join(learn.motions)}",
+            expected=found or "clips",
+            fix="change learn.motions",
+        )
+    joints = [learn.joints(task.channels)[name] for name in task.actions]
+    angles = {
+        name: np.stack([np.asarray(clips[name][one], np.float64) for one in joints], axis=1)
+        for name in wanted
+    }
+    spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles.values()], axis=0))
+    moving = {name: clip[:, spread > STILL] for name, clip in angles.items()}
+    try:
+        cycle = learn.cycle / task.dt if learn.cycle else cycle_of(list(moving.values()))
+    except BadInput as error:
+        odd = {name: clip for name, clip in moving.items() if not _repeats(clip)} or moving
+        raise BadInput(
+            where,
+            f"clips repeat nothing, or not twice: {_spell(odd)}",
+            expected="motions that repeat themselves, such as a gait, for at least two cycles",
+            fix=_FIX,
+        ) from error
+    short = {name: clip for name, clip in moving.items() if len(clip) < 2.0 * cycle}
+    if short:
+        raise BadInput(
+            where,
+            f"clips are shorter than two cycles: {_spell(short)}",
+            expected=f"at least {2.0 * cycle:.0f} rows, two cycles of {cycle * task.dt:.3g} s",
+            fix=_FIX,
+        )
+
+
+def _repeats(clip: Floats) -> bool:
+    try:
+        cycle_of([clip])
+    except BadInput:
+        return False
+    return True
+
+
+def _spell(clips: Mapping[str, Floats]) -> str:
+    named = ", ".join(f"{name} {len(clip)} rows" for name, clip in list(clips.items())[:_NAMED])
+    more = len(clips) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named

@@ -1,0 +1,158 @@
+"""The policy that reinforcement learning leaves: the wrappers of the policy, a network, limits.
+
+Nothing of the library that trained it is in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.environments.graph import Adapter, clipped
+from kinemill.rl.networks import Core
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task.reinforcement import Head
+from kinemill.train.policy import PolicyModule
+
+_NEVER = -1e8  # score of a choice that is forbidden, as in sb3-contrib
+
+
+class Kept(nn.Module):
+    """Tensors by name that take no part: what learning can be gone on from later, critics too.
+
+    Args:
+        tensors: any shapes.
+    """
+
+    PREFIX: ClassVar[str] = "kept."  # of the weights of an actor
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in tensors.items():
+            own = name.removeprefix(self.PREFIX).replace(".", "/")  # dots are for modules
+            self.register_buffer(own, value.detach().clone())
+
+    def named(self) -> dict[str, Tensor]:
+        """Return them by name."""
+        return {name.replace("/", "."): value for name, value in self.named_buffers()}
+
+
+class Actor(PolicyModule):
+    """A network between the wrappers of the policy.
+
+    The first number carried tells that an episode goes on: zero carry is its first step.
+
+    Args:
+        layout: what it sees and gives.
+        adapters: from the innermost one outwards.
+        core: the network.
+        head: how its numbers become continuous actions.
+        kept: what learning can be gone on from.
+    """
+
+    low: Tensor
+    high: Tensor
+    inner_low: Tensor
+    inner_high: Tensor
+
+    def __init__(
+        self,
+        layout: PolicyLayout,
+        adapters: Sequence[Adapter],
+        core: Core,
+        head: Head,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__(layout)
+        self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
+        ends = torch.tensor(
+            [layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions]
+        )
+        self.register_buffer("low", ends[:, 0].clone(), persistent=False)
+        self.register_buffer("high", ends[:, 1].clone(), persistent=False)
+        self.kept = Kept(kept or {})
+        scaled = any(type(one).act is not Adapter.act for one in adapters)
+        inner = torch.tensor([[-1.0, 1.0]] * len(layout.actions)) if scaled else ends
+        self.register_buffer("inner_low", inner[:, 0].clone(), persistent=False)
+        self.register_buffer("inner_high", inner[:, 1].clone(), persistent=False)
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """That the episode goes on, what adapters carry, what the network carries."""
+        inside = [shape for one in self.adapters for shape in one.carry_shapes]  # pyright: ignore[reportGeneralTypeIssues]
+        own = self.core.carry_shapes
+        return ((1,), *inside, *own) if inside or own else ()
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the action (B, A) in task units, and the carry."""
+        given = len(self.layout.inputs)
+        seen, mask = tensors[0], tensors[1] if self.layout.mask else None
+        carry = list(tensors[given:])
+        going = carry.pop(0) if carry else torch.ones_like(seen[:, :1])
+        after: list[Tensor] = [torch.ones_like(going)] if self.carry_shapes else []
+        for adapter in self.adapters:
+            count = len(adapter.carry_shapes)  # pyright: ignore[reportArgumentType]
+            own = tuple(carry[:count])
+            del carry[:count]
+            seen, own = adapter.observe(seen, 1.0 - going, own)  # pyright: ignore[reportCallIssue]
+            after += own
+        raw, *kept = self.core(seen, *carry)
+        return self._act(raw, mask), *after, *kept
+
+    def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        if any(self.layout.choices):
+            return self._chosen(raw, mask)
+        if self._head == "squashed":
+            raw = self.inner_low + 0.5 * (torch.tanh(raw) + 1.0) * (
+                self.inner_high - self.inner_low
+            )
+        action = clipped(raw, self.inner_low, self.inner_high)
+        for adapter in reversed(self.adapters):
+            action = adapter.act(action)  # pyright: ignore[reportCallIssue]
+        return clipped(action, self.low, self.high)
+
+    def _chosen(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the choice with the highest score, of each action; NaN where a score is NaN."""
+        if mask is not None:
+            raw = torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
+        parts = raw.split(self.layout.choices, dim=1)
+        best = torch.stack([part.argmax(dim=1) for part in parts], dim=1).to(raw.dtype)
+        return best + 0.0 * raw.sum(dim=1, keepdim=True)
+
+
+def outputs_of(layout: PolicyLayout) -> int:
+    """Return how many numbers a network gives: one a continuous action, one for each choice."""
+    return sum(layout.choices) if any(layout.choices) else len(layout.actions)
+
+
+def adapters_of(wrappers: Sequence[Any], layout: PolicyLayout) -> list[Adapter]:
+    """Return the wrappers of the policy in torch, from the innermost one outwards."""
+    made, inputs = list[Adapter](), len(layout.observation)
+    for wrapper in wrappers:
+        if wrapper.place == "policy":
+            made.append(wrapper.module(layout, inputs))
+            inputs = made[-1].outputs
+    return made
+
+
+def actor_of(
+    learn: Any,
+    layout: PolicyLayout,
+    wrappers: Sequence[Any],
+    kept: Mapping[str, Tensor],
+    core: Core | None = None,
+) -> Actor:
+    """Return the policy of a `learn` part, in evaluation mode.
+
+    Args:
+        learn: of type reinforcement.
+        layout: what the policy sees and gives.
+        wrappers: of the environment; those of the policy count.
+        kept: what learning can be gone on from.
+        core: the network; default: one that has learned nothing.
+    """
+    adapters = adapters_of(wrappers, layout)
+    inputs = adapters[-1].outputs if adapters else len(layout.observation)
+    own = core if core is not None else learn.algorithm.core(learn, inputs, outputs_of(layout))
+    return Actor(layout, adapters, own, learn.algorithm.head, kept).eval()

@@ -1,0 +1,108 @@
+"""Off-policy algorithms: settings shared by all that learn from a replay buffer."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
+
+
+class OffPolicy(Algorithm):
+    """Settings that all of them have; `learn.batch_size` steps are drawn for each update."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous",)
+    head: ClassVar[Head] = "squashed"
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    tau: float = Field(
+        default=0.005,
+        gt=0.0,
+        le=1.0,
+        description="of the targets' moving average",
+        examples=[0.005, 0.01, 0.02],
+    )
+    replay: PositiveInt = Field(default=1_000_000, description="steps that are remembered")
+    learning_starts: NonNegativeInt = Field(
+        default=100, description="steps at random before the first update"
+    )
+    train_every: PositiveInt = Field(default=1, description="steps of each copy between updates")
+    updates: int = Field(
+        default=1, ge=-1, description="of the networks, each time; -1: one for each step taken"
+    )
+    critic_sizes: list[PositiveInt] | None = Field(
+        default=None, description="hidden sizes of the critics; default: those of `learn.model`"
+    )
+    features: PositiveInt = Field(
+        default=64, description="numbers between another model than a perceptron, and the actor"
+    )
+
+    def usual(self, learn: Any) -> dict[str, Any]:
+        """Return the library's names of the settings that all have."""
+        return {
+            "gamma": self.gamma,
+            "tau": self.tau,
+            "buffer_size": min(self.replay, learn.steps + learn.eval_every),
+            "learning_starts": self.learning_starts,
+            "train_freq": self.train_every,
+            "gradient_steps": self.updates,
+            "batch_size": learn.batch_size,
+            "policy_kwargs": self.networks(learn),
+        }
+
+    def networks(self, learn: Any) -> dict[str, Any]:
+        """Return the library's words for the networks."""
+        from kinemill.rl.sb3 import (
+            ModelExtractor,
+            bend_of,
+            is_plain,
+            optimizer_of,
+        )
+
+        found = {"activation_fn": bend_of(learn.model), "optimizer_class": optimizer_of(learn)}
+        plain = is_plain(learn.model)
+        own = list(learn.model.hidden_sizes) if plain else []
+        critic = self.critic_sizes or own or [self.features]
+        found["net_arch"] = {"pi": own, "qf": list(critic)}
+        if plain:
+            return found
+        return found | {
+            "features_extractor_class": ModelExtractor,
+            "features_extractor_kwargs": {"model": learn.model, "features": self.features},
+        }
+
+    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.rl.networks import Modeled, Perceptron
+        from kinemill.rl.sb3 import is_plain
+
+        if is_plain(learn.model):
+            return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
+        return Modeled(learn.model, inputs, self.features, outputs)
+
+    def layers(self, actor: Any) -> list[Any]:
+        """Return the layers of the library's actor, in order."""
+        return [*actor.latent_pi, actor.mu]
+
+    def copied(self, learn: Any, policy: Any) -> Any:
+        """Return a copy of the actor's network in a policy of the library."""
+        from kinemill.rl.networks import Modeled, copy_layers
+
+        inputs, outputs = policy.observation_space.shape[0], policy.action_space.shape[0]
+        core, layers = self.core(learn, inputs, outputs), self.layers(policy.actor)
+        if isinstance(core, Modeled):
+            found = policy.actor.features_extractor.extractor
+            core.extractor.load_state_dict(found.state_dict())
+            copy_layers(layers, [core.head])
+        else:
+            copy_layers(layers, core.layers)
+        return core.eval()
+
+    def made(self, site: Any, model: Any, settings: dict[str, Any]) -> Any:
+        """Return a learner of the library's class `model`."""
+        from kinemill.rl.sb3 import LibraryLearner
+
+        build: Callable[..., Any] = partial(model, "MlpPolicy", **settings)
+        return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))

@@ -1,0 +1,112 @@
+"""On-policy algorithms: settings shared by those that learn from the newest steps alone."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm
+
+Share = Field(gt=0.0, le=1.0)
+
+
+class ActorCritic(Algorithm):
+    """Settings that all of them have."""
+
+    copies = 8
+    rollout: PositiveInt = Field(
+        default=128, description="steps of each copy between two updates", examples=[32, 128, 512]
+    )
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    gae_lambda: float = Field(
+        default=0.95,
+        ge=0.0,
+        le=1.0,
+        description="of advantages, over steps",
+        examples=[0.8, 0.9, 0.95, 0.98],
+    )
+    entropy: NonNegativeFloat = Field(
+        default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
+    )
+    value: NonNegativeFloat = Field(default=0.5, description="weight of the critic in the loss")
+    critic: Literal["shared", "separate"] = Field(
+        default="separate", description="whether the critic has a network of its own"
+    )
+    noise_held: PositiveInt | None = Field(
+        default=None,
+        description="steps for which exploring noise is held, a function of the state (gSDE); "
+        "default: drawn anew at each step",
+    )
+    features: PositiveInt = Field(
+        default=64, description="numbers between a shared or another model, and actor and critic"
+    )
+
+    @abstractmethod
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model of `env`, `learning_rate`, `device` and `seed`."""
+
+    def usual(self, learn: Any) -> dict[str, Any]:
+        """Return the library's names of the settings that all have."""
+        held = self.noise_held
+        return {
+            **({} if held is None else {"use_sde": True, "sde_sample_freq": held}),
+            "n_steps": self.rollout,
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.entropy,
+            "vf_coef": self.value,
+            "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
+            "policy_kwargs": self.networks(learn),
+        }
+
+    def networks(self, learn: Any) -> dict[str, Any]:
+        """Return the library's words for the networks."""
+        from kinemill.rl.sb3 import (
+            ModelExtractor,
+            bend_of,
+            is_plain,
+            optimizer_of,
+        )
+
+        found = {"activation_fn": bend_of(learn.model), "optimizer_class": optimizer_of(learn)}
+        if is_plain(learn.model) and self.critic == "separate":
+            return found | {"net_arch": list(learn.model.hidden_sizes)}
+        return found | {
+            "net_arch": [],
+            "share_features_extractor": self.critic == "shared",
+            "features_extractor_class": ModelExtractor,
+            "features_extractor_kwargs": {"model": learn.model, "features": self.features},
+        }
+
+    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.rl.networks import Modeled, Perceptron
+        from kinemill.rl.sb3 import is_plain
+
+        if is_plain(learn.model) and self.critic == "separate":
+            return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
+        return Modeled(learn.model, inputs, self.features, outputs)
+
+    def copied(self, learn: Any, policy: Any) -> Any:
+        """Return a copy of the actor's network in a policy of the library."""
+        from kinemill.rl.networks import Modeled, copy_layers
+
+        head = policy.action_net
+        core = self.core(learn, policy.observation_space.shape[0], head.out_features)
+        if isinstance(core, Modeled):
+            core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
+            core.head.load_state_dict(head.state_dict())
+        else:
+            copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
+        return core.eval()
+
+    def learner(self, site: Any) -> Any:
+        """Return what learns."""
+        from kinemill.rl.sb3 import LibraryLearner
+
+        return LibraryLearner(
+            site, self.build(site), lambda policy: self.copied(site.learn, policy)
+        )

@@ -1,0 +1,32 @@
+"""Advantage actor-critic (Mnih et al., 2016): one step of the optimizer for the newest steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from kinemill.rl.algorithms._on_policy import ActorCritic
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("a2c")
+class A2C(ActorCritic):
+    """Settings."""
+
+    type: Literal["a2c"] = "a2c"
+    rollout: int = 5
+    gae_lambda: float = 1.0
+    normalize_advantage: bool = False
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model."""
+        import stable_baselines3
+
+        settings = self.usual(site.learn) | {
+            "use_rms_prop": False,  # the task's optimizer
+            "normalize_advantage": self.normalize_advantage,
+        }
+        return partial(stable_baselines3.A2C, "MlpPolicy", **settings)
+
+    def compatible(self, other: str) -> bool:
+        """Tell whether the networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo")

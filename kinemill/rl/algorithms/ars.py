@@ -1,0 +1,74 @@
+"""Augmented random search (Mania et al., 2018): steps along random directions that paid."""
+
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
+
+
+@ALGORITHMS.register("ars")
+class ARS(Algorithm):
+    """Settings; `learn.optimizer.lr` is the size of a step."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
+    head: ClassVar[Head] = "squashed"
+    type: Literal["ars"] = "ars"
+    directions: PositiveInt = Field(
+        default=8, description="tried forwards and backwards", examples=[8, 16, 32]
+    )
+    top: PositiveInt | None = Field(default=None, description="that count; default: all")
+    noise: PositiveFloat = Field(
+        default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
+    )
+    episodes: PositiveInt = Field(default=1, description="of each direction")
+    linear: bool = Field(default=False, description="one layer instead of `learn.model`")
+    alive_bonus: float = Field(default=0.0, description="added to each step's reward")
+
+    def _hidden(self, learn: Any) -> list[int]:
+        return [] if self.linear else list(learn.model.hidden_sizes)
+
+    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+        """Return the policy's network.
+
+        Raises:
+            BadInput: it is no plain perceptron.
+        """
+        from kinemill.rl.networks import Perceptron, refuse_others
+
+        refuse_others(learn.model, self.type)
+        return Perceptron([inputs, *self._hidden(learn), outputs], learn.model.activation)
+
+    def learner(self, site: Any) -> Any:
+        """Return what learns."""
+        import sb3_contrib
+
+        from kinemill.rl.networks import copy_layers
+        from kinemill.rl.sb3 import LibraryLearner, bend_of
+
+        learn = site.learn
+
+        def copied(policy: Any) -> Any:
+            layers = list(policy.action_net)
+            linear = [layer for layer in layers if hasattr(layer, "out_features")]
+            core = self.core(learn, linear[0].in_features, linear[-1].out_features)
+            copy_layers(layers, core.layers)
+            return core.eval()
+
+        networks = {
+            "net_arch": self._hidden(learn),
+            "activation_fn": bend_of(learn.model),
+            "squash_output": True,
+        }
+        build = partial(
+            sb3_contrib.ARS,
+            "MlpPolicy",
+            n_delta=self.directions,
+            n_top=self.top,
+            delta_std=self.noise,
+            n_eval_episodes=self.episodes,
+            alive_bonus_offset=self.alive_bonus,
+            policy_kwargs=networks,
+        )
+        return LibraryLearner(site, build, copied)

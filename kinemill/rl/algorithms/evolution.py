@@ -1,0 +1,44 @@
+"""Evolution strategies (Salimans et al., 2017): the gradient of the return of perturbed policies.
+
+Perturbations come in mirrored pairs; what counts is the rank of a return, not its size. All
+members of a generation begin at the same start, each in a copy of the environment of its own.
+
+    g = 1 / (n s) sum_i w(R_i) e_i,   w: ranks, evenly between -1/2 and 1/2
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
+
+
+@ALGORITHMS.register("evolution")
+class Evolution(Algorithm):
+    """Settings; `learn.copies` is the size of a generation, an even number."""
+
+    copies: ClassVar[int] = 32
+    head: ClassVar[Head] = "squashed"
+    type: Literal["evolution"] = "evolution"
+    noise: PositiveFloat = Field(
+        default=0.1, description="spread of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
+    )
+    episodes: int = Field(default=1, ge=1, description="of each member")
+
+    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+        """Return the policy's network.
+
+        Raises:
+            BadInput: it is no plain perceptron.
+        """
+        from kinemill.rl.networks import Perceptron, refuse_others
+
+        refuse_others(learn.model, self.type)
+        sizes = [inputs, *learn.model.hidden_sizes, outputs]
+        return Perceptron(sizes, learn.model.activation)
+
+    def learner(self, site: Any) -> Any:
+        """Return what learns."""
+        from kinemill.rl.evolution import EvolutionLearner
+
+        return EvolutionLearner(site, self)

@@ -1,0 +1,23 @@
+"""Action masking in PPO (Huang and Ontañón, 2022): a forbidden choice has probability zero."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from kinemill.rl.algorithms.ppo import PPO
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("maskable_ppo")
+class MaskablePPO(PPO):
+    """Settings; the environment observes `action_mask` (M,), 1 for each choice that is allowed."""
+
+    acts: ClassVar[tuple[str, ...]] = ("choice", "choices")
+    masked: ClassVar[bool] = True
+    type: Literal["maskable_ppo"] = "maskable_ppo"
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model."""
+        import sb3_contrib
+
+        return partial(sb3_contrib.MaskablePPO, "MlpPolicy", **self.settings(site.learn))

@@ -1,0 +1,49 @@
+"""Proximal policy optimization (Schulman et al., 2017): several passes over the newest steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.rl.algorithms._on_policy import ActorCritic
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("ppo")
+class PPO(ActorCritic):
+    """Settings; `learn.batch_size` steps make one step of the optimizer."""
+
+    type: Literal["ppo"] = "ppo"
+    passes: PositiveInt = Field(
+        default=10, description="over what was collected", examples=[5, 10, 20]
+    )
+    clip: PositiveFloat = Field(
+        default=0.2,
+        description="how far the probability of an action may move in an update",
+        examples=[0.1, 0.2, 0.3],
+    )
+    target_kl: PositiveFloat | None = Field(
+        default=None, description="the passes end where the policy has moved so far"
+    )
+    normalize_advantage: bool = True
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model."""
+        import stable_baselines3
+
+        return partial(stable_baselines3.PPO, "MlpPolicy", **self.settings(site.learn))
+
+    def settings(self, learn: Any) -> dict[str, Any]:
+        """Return the library's names of all settings."""
+        return self.usual(learn) | {
+            "batch_size": learn.batch_size,
+            "n_epochs": self.passes,
+            "clip_range": self.clip,
+            "target_kl": self.target_kl,
+            "normalize_advantage": self.normalize_advantage,
+        }
+
+    def compatible(self, other: str) -> bool:
+        """Tell whether the networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo")

@@ -1,0 +1,63 @@
+"""PPO with a memory, an LSTM in actor and critic, for what one observation does not show."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import PositiveInt
+
+from kinemill.errors import BadInput
+from kinemill.rl.algorithms.ppo import PPO
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("recurrent_ppo")
+class RecurrentPPO(PPO):
+    """Settings; the memory is the policy's carry."""
+
+    recurrent: ClassVar[bool] = True
+    type: Literal["recurrent_ppo"] = "recurrent_ppo"
+    memory: PositiveInt = 64  # numbers that the actor remembers, and the critic
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model.
+
+        Raises:
+            BadInput: the layers above the memory are no plain perceptron.
+        """
+        import sb3_contrib
+
+        from kinemill.rl.sb3 import is_plain
+
+        if not is_plain(site.learn.model) or self.critic == "shared":
+            where = "learn.algorithm: recurrent_ppo"
+            expected = "model: {type: mlp}, no drop-out, and a separate critic"
+            raise BadInput(where, "has a memory of its own", expected=expected)
+        settings = self.settings(site.learn)
+        settings["policy_kwargs"] |= {"lstm_hidden_size": self.memory}
+        return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
+
+    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.rl.networks import Remembering
+
+        sizes = [*learn.model.hidden_sizes, outputs]
+        return Remembering(inputs, self.memory, sizes, learn.model.activation)
+
+    def copied(self, learn: Any, policy: Any) -> Any:
+        """Return a copy of the actor's network in a policy of the library."""
+        from kinemill.rl.networks import copy_layers
+
+        head, memory = policy.action_net, policy.lstm_actor
+        core = self.core(learn, policy.observation_space.shape[0], head.out_features)
+        for layer, weight, bias in (
+            (core.seen, memory.weight_ih_l0, memory.bias_ih_l0),
+            (core.known, memory.weight_hh_l0, memory.bias_hh_l0),
+        ):
+            layer.load_state_dict({"weight": weight, "bias": bias})
+        copy_layers([*policy.mlp_extractor.policy_net, head], core.above.layers)
+        return core.eval()
+
+    def compatible(self, other: str) -> bool:
+        """Tell whether the networks are the same."""
+        return other == self.type

@@ -1,0 +1,21 @@
+"""Soft actor-critic (Haarnoja et al., 2018): return and entropy, from all steps remembered."""
+
+from typing import Any, Literal
+
+from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("sac")
+class SAC(OffPolicy):
+    """Settings."""
+
+    type: Literal["sac"] = "sac"
+    entropy: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
+
+    def learner(self, site: Any) -> Any:
+        """Return what learns."""
+        import stable_baselines3
+
+        settings = self.usual(site.learn) | {"ent_coef": self.entropy}
+        return self.made(site, stable_baselines3.SAC, settings)

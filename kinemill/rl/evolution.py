@@ -1,0 +1,164 @@
+"""Evolution strategies as a learner: generations of perturbed policies, see `algorithms/evolution`.
+
+Symbols: P members, W weights of a policy, E inputs.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.rl.actor import outputs_of
+from kinemill.rl.learner import Site
+from kinemill.rl.networks import Perceptron
+from kinemill.rl.sb3 import moments, refill, seed_all
+from kinemill.train.checkpoint import Groups
+
+Floats = NDArray[np.float32]
+
+
+class EvolutionLearner:
+    """One policy, and the generations around it.
+
+    Args:
+        site: where.
+        settings: of the algorithm.
+
+    Raises:
+        BadInput: an odd number of copies.
+    """
+
+    def __init__(self, site: Site, settings: Any) -> None:
+        self._site, self._settings, self._seen = site, settings, 0
+        self._copies: Any = site.environment
+        self._random = np.random.default_rng(site.learn.seed)
+        if self._copies.num_envs % 2:
+            found = str(self._copies.num_envs)
+            raise BadInput("learn.copies", found, expected="an even number, members come in pairs")
+        torch.manual_seed(site.learn.seed)
+        inputs = self._copies.observation_space.shape[0]
+        self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))
+        with torch.no_grad():  # so that no choice is preferred at the beginning
+            self._core.layers[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
+        self._optimizer = site.learn.optimizer.build(list(self._core.parameters()))
+
+    @property
+    def step(self) -> int:
+        """Steps of the environment that all members took."""
+        return self._seen
+
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
+        """Let generations follow each other until so many steps were taken, or a few more."""
+        if seed is not None:
+            seed_all(seed)
+            self._random = np.random.default_rng(seed)
+        told = dict[str, float]()
+        while self._seen < until:
+            told = self._generation(self._random)
+        return told
+
+    def _generation(self, random: np.random.Generator) -> dict[str, float]:
+        pairs, spread = self._copies.num_envs // 2, self._settings.noise
+        here = nn.utils.parameters_to_vector(self._core.parameters()).detach()
+        half = torch.from_numpy(random.standard_normal((pairs, len(here)), dtype=np.float32))
+        noise = torch.cat([half, -half])
+        returns = np.zeros(2 * pairs)
+        for _ in range(self._settings.episodes):
+            returns += self._returns(here + spread * noise, int(random.integers(2**31)))
+        weights = torch.from_numpy(centered_ranks(returns))
+        gradient = -(weights @ noise) / (len(noise) * spread)
+        rate = self._site.rate(self._seen)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        start = 0
+        for one in self._core.parameters():
+            one.grad = gradient[start : start + one.numel()].view_as(one).clone()
+            start += one.numel()
+        self._optimizer.step()
+        return {
+            "population_return": float(returns.mean()),
+            "population_best": float(returns.max()),
+            "gradient": float(gradient.norm()),
+        }
+
+    @torch.no_grad()
+    def _returns(self, members: Tensor, seed: int) -> Any:
+        """Run one episode with each of the members (P, W); return their returns (P,)."""
+        layers, count = _layers(self._core, members), len(members)
+        self._copies._seeds = [seed] * count  # the same start for all
+        seen, returns, alive = self._copies.reset(), np.zeros(count), np.ones(count, bool)
+        while alive.any():
+            raw = self._core.side_by_side(torch.from_numpy(seen)[:, None], layers)[:, 0]
+            seen, rewards, dones, _ = self._copies.step(self._actions(raw))
+            returns += np.where(alive, rewards, 0.0)
+            self._seen += int(alive.sum())
+            alive &= ~dones
+        return returns
+
+    def _actions(self, raw: Tensor) -> Any:
+        """Turn outputs (P, n) into actions, as the finished policy does."""
+        choices = self._site.layout.choices
+        if any(choices):
+            if self._copies.masked:
+                raw = raw.masked_fill(torch.from_numpy(self._copies.masks) < 0.5, -1e8)
+            parts = [part.argmax(dim=1) for part in raw.split(choices, dim=1)]
+            return parts[0].numpy() if len(parts) == 1 else torch.stack(parts, dim=1).numpy()
+        space = self._copies.action_space
+        low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
+        return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
+
+    def core(self) -> Perceptron:
+        """Return a copy of the policy's network as it is now."""
+        return copy.deepcopy(self._core).eval()
+
+    def learned(self) -> dict[str, Tensor]:
+        """Return the policy's weights."""
+        return {name: value.clone() for name, value in self._core.state_dict().items()}
+
+    def start(self, learned: dict[str, Tensor]) -> None:
+        """Take the policy's weights.
+
+        Raises:
+            BadInput: they are of another network.
+        """
+        own = {name: value.shape for name, value in self._core.state_dict().items()}
+        if own != {name: value.shape for name, value in learned.items()}:
+            fix = "give learn.model the sizes that it had there"
+            raise BadInput("learn.start_from", "has another network", fix=fix)
+        self._core.load_state_dict(learned)
+
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """Return network, optimizer and the count of steps."""
+        groups: Groups = {"network": self.learned(), "optimizer": moments(self._optimizer)}
+        return groups, {"seen": self._seen}
+
+    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self._core.load_state_dict(groups["network"])
+        refill(self._optimizer, groups.get("optimizer", {}))
+        self._seen = state["seen"]
+
+
+def centered_ranks(values: Any) -> Floats:
+    """Return ranks, evenly between -0.5 for the lowest and 0.5; equal values share theirs."""
+    values = np.asarray(values)
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(count) - count
+    ranks = below[place] + 0.5 * (count[place] - 1)
+    return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
+
+
+def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Cut members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
+    found, start = list[tuple[Tensor, Tensor]](), 0
+    for layer in core.layers:
+        outputs, inputs = layer.out_features, layer.in_features
+        middle, end = start + outputs * inputs, start + outputs * (inputs + 1)  # pyright: ignore
+        weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)  # pyright: ignore
+        found.append((weight.contiguous(), members[:, None, middle:end]))
+        start = end
+    return found

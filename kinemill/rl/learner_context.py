@@ -1,0 +1,122 @@
+"""Making a training's site: what is known beforehand, and the copies that are acted in."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from kinemill.environments import learning_environment
+from kinemill.environments.evaluation import RandomPolicy
+from kinemill.environments.factory import Known
+from kinemill.errors import BadInput
+from kinemill.rl.actor import adapters_of
+from kinemill.rl.episode_stats import EpisodeStats
+from kinemill.rl.learner import Site
+from kinemill.rl.torch_vec_env import AdaptedRows
+from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
+from kinemill.task.document import Task
+
+
+def open_site(
+    task: Task, layout: PolicyLayout, known: Known, device: Any, callbacks: Sequence[Any] = ()
+) -> Site:
+    """Return where a task's algorithm learns; its environment has to be closed.
+
+    Raises:
+        BadInput: the algorithm cannot act there.
+    """
+    learn: Any = task.learn
+    refuse_unfit(learn.algorithm, layout)
+    copies = learn.copies or learn.algorithm.copies
+    native = native_of(task, layout, known)
+    environment = learn.runner.open(one_copy(task, known), native, copies)
+    return Site(learn, layout, environment, device, tuple(callbacks))
+
+
+def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
+    """Pass if an algorithm can learn what a policy has to do.
+
+    Raises:
+        BadInput: it cannot; the message says why.
+    """
+    kind = (
+        ("choice" if len(layout.choices) == 1 else "choices")
+        if any(layout.choices)
+        else "continuous"
+    )
+    where = f"learn.algorithm.type: {algorithm.type}"
+    if kind not in algorithm.acts:
+        raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
+    if getattr(algorithm, "noise_held", None) and kind != "continuous":
+        raise BadInput("learn.algorithm.noise_held", f"is for continuous actions, not a {kind}")
+    if layout.mask and not algorithm.masked:
+        fix = "learn.algorithm.type: maskable_ppo"
+        raise BadInput(where, "does not know of choices that are forbidden", fix=fix)
+    if algorithm.masked and not layout.mask:
+        fix = "learn.algorithm.type: ppo"
+        raise BadInput(where, "wants an environment that observes `action_mask`", fix=fix)
+    if layout.images or layout.texts or not layout.observation:
+        seen = ", ".join([*layout.images, *layout.texts]) or "nothing"
+        raise BadInput(where, f"observes {seen}", expected="a vector of numbers alone")
+
+
+def one_copy(task: Task, known: Known) -> Callable[[], Any]:
+    """Return what makes one copy of the environment; pickle takes it."""
+    own: Any = task.environment
+    if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # objects handed in
+        return lambda: tallied(task, known)
+    told = task.model_dump(mode="json", by_alias=True)
+    return partial(_told_copy, told, list(known))
+
+
+def _told_copy(told: Any, known: Known) -> Any:
+    return tallied(Task.model_validate(told), known)
+
+
+def tallied(task: Task, known: Known) -> Any:
+    """Return one copy, what happens in its episodes counted."""
+    return learning_environment(task, known, inner=EpisodeStats)
+
+
+def native_of(task: Task, layout: PolicyLayout, known: Known) -> Any:
+    """Return what makes copies that are computed at once, where the environment has that."""
+    own: Any = task.environment
+    bare = own.vectorized(task)
+    if bare is None or any(wrapper.place != "policy" for wrapper in own.wrappers):
+        return None
+    if not own.wrappers:
+        return bare
+    return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), known)
+
+
+def estimate(task: Task, seed: int) -> list[dict[str, Any]]:
+    """Return what each wrapper has to know, from steps of a random policy.
+
+    Each sees what the wrappers inside of it make of them.
+    """
+    known = list[dict[str, Any]]()
+    own: Any = task.environment
+    for index, wrapper in enumerate(own.wrappers):
+        if not wrapper.estimated:
+            known.append({})
+            continue
+        inside = own.model_copy(update={"wrappers": own.wrappers[:index]})
+        steps = wrapper.estimated
+        seen = _met(task.model_copy(update={"environment": inside}), known, steps, seed)
+        known.append(wrapper.estimate(seen))
+    return known
+
+
+def _met(task: Task, known: Known, steps: int, seed: int) -> Any:
+    environment = learning_environment(task, list(known))
+    policy, rows = RandomPolicy(environment.action_space), list[Any]()
+    observation, _ = environment.reset(seed=seed)
+    policy.reset(seed)
+    while len(rows) < steps:
+        rows.append(observation[OBSERVATION] if isinstance(observation, dict) else observation)
+        observation, _, ended, cut, _ = environment.step(policy.act(observation))
+        if ended or cut:
+            observation, _ = environment.reset()
+    environment.close()
+    return np.stack(rows)

@@ -1,0 +1,144 @@
+"""Reinforcement: learn what to do by trying it in an environment, judged by what that brings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    PrivateAttr,
+    SerializeAsAny,
+)
+
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import (
+    MODELS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Model,
+    Optimizer,
+    Plugin,
+    Schedule,
+    pick,
+)
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
+
+_UNUSED = (
+    "accumulate",
+    "halve_batch",
+    "ema",
+    "amp",
+    "compile",
+    "matmul",
+    "freeze",
+    "evaluate_with",
+)
+
+
+def _named(family: Any, cls: type[Plugin]) -> Any:
+    """Make a validator that takes a name alone, too."""
+    build = pick(family, cls)
+    return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
+
+
+@OBJECTIVES.register("reinforcement")
+class Reinforcement(Learn):
+    """Learn to act: all numbers of steps are steps of the environment, of all its copies."""
+
+    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    from_logs: ClassVar[bool] = False
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
+    version: ClassVar[int] = 4
+
+    type: Literal["reinforcement"] = "reinforcement"
+    algorithm: Annotated[
+        SerializeAsAny[Algorithm], BeforeValidator(_named(ALGORITHMS, Algorithm))
+    ] = Field(default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}))
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
+        default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]})
+    )
+    optimizer: Annotated[
+        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
+    ] = Field(default_factory=lambda: OPTIMIZERS["adam"].model_validate({"lr": 3e-4, "eps": 1e-5}))
+    schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
+        Field(default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}))
+    )
+    copies: PositiveInt | None = Field(
+        default=None, description="of the environment, side by side; default: the algorithm's own"
+    )
+    runner: Annotated[SerializeAsAny[Runner], BeforeValidator(_named(RUNNERS, Runner))] = Field(
+        default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"}),
+        description="where the copies act",
+    )
+    target: float | None = Field(
+        default=None, description="mean return at which the training ends, on new seeds too"
+    )
+    at_least: NonNegativeInt = Field(
+        default=0, description="steps before `patience` begins to count evaluations"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"  # small networks are slower on a GPU
+    batch_size: PositiveInt = 64
+    steps: PositiveInt = 100_000
+    grad_clip: float | None = Field(default=0.5, gt=0.0)
+    eval_every: PositiveInt = 10_000
+    evaluations: PositiveInt = Field(
+        default=5, description="of a round, after which episodes begin anew and may be saved"
+    )
+    save_every: PositiveInt = 10_000
+
+    _callbacks: tuple[Any, ...] = PrivateAttr(default=())
+
+    @property
+    def callbacks(self) -> tuple[Any, ...]:
+        """Of stable-baselines3's kind, handed in from Python; evolution knows none."""
+        return self._callbacks
+
+    def call(self, callbacks: Sequence[Any]) -> None:
+        """Let the library call some while it learns."""
+        self._callbacks = tuple(callbacks)
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return settings that would mean nothing here."""
+        del channels
+        fields = type(self).model_fields
+        return [
+            ((name,), "means nothing to reinforcement; leave it out")
+            for name in _UNUSED
+            if name in self.model_fields_set
+            and getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        ]
+
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return the card of the environment."""
+        from kinemill.environments.card import open_card
+
+        del training_set
+        return open_card(home, dataset)
+
+    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+        """Return what the policy sees and gives, and the wrappers that are a part of it."""
+        wrappers = [
+            wrapper.model_dump(mode="json")
+            for wrapper in task.environment.wrappers
+            if wrapper.place == "policy"
+        ]
+        return {"layout": data.layout.to_json(), "wrappers": wrappers}
+
+    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """Return an `Actor`."""
+        from kinemill.rl.actor import Kept, actor_of
+        from kinemill.runtime.policy_layout import PolicyLayout
+        from kinemill.task.environment import WRAPPERS
+
+        kept = {name: value for name, value in weights.items() if name.startswith(Kept.PREFIX)}
+        wrappers = [WRAPPERS[one["type"]].model_validate(one) for one in description["wrappers"]]
+        return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, kept)
+
+    def train(self, task: Any, data: Any, bench: Any) -> Any:
+        """Learn in the environment that the card froze."""
+        from kinemill.rl.training_loop import fit
+
+        return fit(data.task(task), data.layout, bench)

@@ -1,0 +1,225 @@
+"""Algorithms of stable-baselines3 and sb3-contrib as learners.
+
+Their own archives hold pickles; what they hold is taken out here as tensors and JSON instead.
+"""
+
+import random
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.rl.learner import Site
+from kinemill.rl.networks import Core, Extractor
+from kinemill.train.checkpoint import Groups
+
+_BENDS = {
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+}
+_REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+class ModelExtractor(BaseFeaturesExtractor):
+    """A model of the family `kinemill.models` in front of the library's own layers.
+
+    Args:
+        observation_space: of vectors (E,).
+        model: settings of it.
+        features: numbers that it gives.
+    """
+
+    def __init__(self, observation_space: Any, model: Any, features: int) -> None:
+        super().__init__(observation_space, features)
+        self.extractor = Extractor(model, observation_space.shape[0], features)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return (B, features)."""
+        return self.extractor(observations)
+
+
+def is_plain(model: Any) -> bool:
+    """Tell whether a model is a perceptron as the library has it itself."""
+    return model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
+
+
+def bend_of(model: Any) -> Any:
+    """Return the activation of the library's layers, as a class; tanh, where it has no such."""
+    return _BENDS.get(getattr(model, "activation", "tanh"), nn.Tanh)
+
+
+def optimizer_of(learn: Any) -> Callable[..., Any]:
+    """Return what makes the task's optimizer as the library asks for it."""
+    return lambda parameters, **_: learn.optimizer.build(list(parameters))
+
+
+def seed_all(seed: int) -> None:
+    """Let all that is drawn from now on in this process follow from a seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # the library draws from it
+    torch.manual_seed(seed)
+
+
+class LibraryLearner:
+    """A model of the library that learns in rounds.
+
+    Args:
+        site: where.
+        build: makes the model from an environment and a learning rate.
+        core: makes a copy of the policy's network from the library's policy.
+    """
+
+    def __init__(self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]) -> None:
+        self._site, self._core = site, core
+        rate, seen = site.rate, site.environment
+        self.model: Any = build(
+            env=seen,
+            learning_rate=lambda _: rate(self._steps()),
+            device=site.device,
+            seed=site.learn.seed,
+        )
+
+    def _steps(self) -> int:
+        model = getattr(self, "model", None)  # asked for while it is made
+        return 0 if model is None else model.num_timesteps
+
+    @property
+    def step(self) -> int:
+        """Steps of the environment that it has seen."""
+        return self.model.num_timesteps
+
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
+        """Learn until so many steps were seen, or a few more; with a seed, in new episodes."""
+        if seed is not None:
+            self._begin_anew(seed)
+        callbacks = list(self._site.callbacks) or None
+        self.model.learn(
+            until - self.step, callback=callbacks, log_interval=None, reset_num_timesteps=False
+        )
+        told = dict(self.model.logger.name_to_value)
+        self.model.logger.name_to_value.clear()
+        return {
+            name.removeprefix("train/"): float(value)
+            for name, value in told.items()
+            if name.startswith("train/") and isinstance(value, int | float | np.number)
+        }
+
+    def _begin_anew(self, seed: int) -> None:
+        seed_all(seed)
+        self.model.env.seed(seed)
+        self.model.env.action_space.seed(seed)
+        self.model.action_space.seed(seed)
+        self.model._last_obs = None
+
+    def core(self) -> Core:
+        """Return a copy of the policy's network as it is now."""
+        return self._core(self.model.policy)
+
+    def learned(self) -> dict[str, Tensor]:
+        """Return the weights of all networks, critics too."""
+        return {name: value.detach().clone() for name, value in self._weights().items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return dict(self.model.policy.state_dict())
+
+    def start(self, learned: dict[str, Tensor]) -> None:
+        """Take the weights of all networks.
+
+        Raises:
+            BadInput: they are of other networks.
+        """
+        own = self._weights()
+        other = [
+            name
+            for name in {*own, *learned}
+            if name not in own or name not in learned or own[name].shape != learned[name].shape
+        ]
+        if other:
+            raise BadInput(
+                "learn.start_from",
+                f"has other networks: {', '.join(sorted(other)[:4])}",
+                fix="give learn.model and the critic the sizes that they had there",
+            )
+        self.model.policy.load_state_dict(learned)
+        self._after_loading()
+
+    def _after_loading(self) -> None:
+        if hasattr(self.model, "weights"):  # what ARS perturbs
+            parameters = self.model.policy.parameters()
+            self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
+
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """Return networks, optimizers, replay buffer and counters."""
+        groups: Groups = {"networks": self.learned()}  # some share memory there
+        names, variables = self.model._get_torch_save_params()
+        for name in names:
+            part = attrgetter(name)(self.model)
+            if isinstance(part, torch.optim.Optimizer):
+                groups[f"optimizer/{name.replace('.', '/')}"] = moments(part)
+        groups["variables"] = {name: getattr(self.model, name) for name in variables}
+        buffer = getattr(self.model, "replay_buffer", None)
+        counters = {
+            "num_timesteps": self.model.num_timesteps,
+            "_episode_num": self.model._episode_num,
+            "_n_updates": self.model._n_updates,
+        }
+        if buffer is None:
+            return groups, counters
+        groups["replay"] = _replayed(buffer)
+        return groups, counters | {"pos": buffer.pos, "full": buffer.full}
+
+    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self.model.policy.load_state_dict(groups["networks"])
+        self._after_loading()
+        names, variables = self.model._get_torch_save_params()
+        for name in names:
+            part = attrgetter(name)(self.model)
+            if isinstance(part, torch.optim.Optimizer):
+                refill(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
+        for name in variables:
+            getattr(self.model, name).data.copy_(groups["variables"][name])
+        for name in ("num_timesteps", "_episode_num", "_n_updates"):
+            setattr(self.model, name, state[name])
+        if "pos" in state:
+            buffer = self.model.replay_buffer
+            buffer.pos, buffer.full = state["pos"], state["full"]
+            for name, value in groups["replay"].items():
+                getattr(buffer, name)[: len(value)] = value.numpy()
+
+
+def _replayed(buffer: ReplayBuffer) -> dict[str, Tensor]:
+    """Return what a replay buffer holds."""
+    rows = buffer.buffer_size if buffer.full else buffer.pos
+    return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in _REPLAY}
+
+
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what an optimizer remembers, by number of the parameter and name."""
+    entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{name}": torch.as_tensor(value)
+        for index, entry in entries.items()
+        for name, value in entry.items()
+    }
+
+
+def refill(optimizer: torch.optim.Optimizer, remembered: dict[str, Tensor]) -> None:
+    """Let an optimizer remember what `moments` returned."""
+    whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
+    for name, value in remembered.items():
+        index, _, key = name.partition("/")
+        entries.setdefault(int(index), {})[key] = value
+    whole["state"] = entries
+    optimizer.load_state_dict(whole)

@@ -1,0 +1,301 @@
+"""The loop of reinforcement learning: rounds, evaluations, checkpoints, the best policy kept.
+
+A round begins new episodes, and is over after some evaluations. A checkpoint lies between two
+rounds, and a round depends on what is in it and on the seed alone: who goes on from it gets the
+same weights, bit for bit, as who was never interrupted. Episodes that a round leaves unfinished
+count as cut off, not as ended.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.environments.evaluation import Trials
+from kinemill.errors import Diverged
+from kinemill.rl.actor import actor_of
+from kinemill.rl.episode_stats import summed_up
+from kinemill.rl.evaluation import Evaluator
+from kinemill.rl.learner import Learner, Site
+from kinemill.rl.learner_context import estimate, open_site
+from kinemill.rl.warm_start import begin_with
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store import Json
+from kinemill.task.document import Task
+from kinemill.task.environment import Trials as Settings
+from kinemill.train.checkpoint import Groups, Kept, is_due, read_checkpoint, write_checkpoint
+from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.run_config import dotted
+from kinemill.train.training_state import State
+
+WATCHED, STATISTICS = "evaluation/return", "statistics.csv"
+
+
+@dataclass
+class Training:
+    """What changes from round to round.
+
+    Attributes:
+        state: the numbers; `best` is the highest mean return, negative.
+        known: of each wrapper, what it estimated.
+        best: weights of the best policy.
+    """
+
+    state: State = field(default_factory=State)
+    known: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
+    """Learn until the steps are over, the target is reached, or nothing gets better.
+
+    Args:
+        task: with an `environment` part, and `learn` of type reinforcement.
+        layout: what a policy sees and gives there.
+        bench: where to work.
+
+    Raises:
+        TrainingFailed: weights are not finite.
+        BadInput: the algorithm cannot act there, or what it starts from is of other networks.
+    """
+    return Fitting(task, layout, bench).run()
+
+
+class Fitting:
+    """One training.
+
+    Args:
+        task: what to learn, and where.
+        layout: what a policy sees and gives there.
+        bench: where to work.
+    """
+
+    def __init__(self, task: Task, layout: PolicyLayout, bench: TrainingContext) -> None:
+        self._task, self._layout, self._bench = task, layout, bench
+        self._learn: Any = task.learn
+        self._own: Any = task.environment
+        self._tracker, self._progress = bench.listeners
+        self._training = Training()
+        self._evaluator = Evaluator(task)
+
+    def run(self) -> Trained:
+        """Learn, and return the best policy."""
+        found = read_checkpoint(self._bench.folder, self._progress.say)
+        if found is None:
+            self._training.known = self._first_known()
+        else:
+            self._restore(*found)
+        site = self.site()
+        try:
+            learner = self.learner(site)
+            if found is not None:
+                learner.restore(_of(found[0], "learner"), found[1]["learner"])
+            elif self._bench.start is not None:
+                learner.start(begin_with(self._bench.start, self._learn)[1])
+            self._tell(learner)
+            while not self._over():
+                self._go_on(learner, site.environment)
+            return self._finished(learner)
+        finally:
+            site.environment.close()
+            self._evaluator.close()
+
+    def site(self) -> Site:
+        """Return where the algorithm learns."""
+        return open_site(
+            self._task,
+            self._layout,
+            self._training.known,
+            self._bench.device,
+            self._learn.callbacks,
+        )
+
+    def learner(self, site: Site) -> Learner:
+        """Return what learns there."""
+        return self._learn.algorithm.learner(site)
+
+    def _first_known(self) -> list[dict[str, Any]]:
+        """Return what the wrappers know: from what is started from, else from random steps."""
+        if self._bench.start is not None:
+            return begin_with(self._bench.start, self._learn, self._own.wrappers)[0]
+        return estimate(self._task, derived(self._learn.seed, "estimate"))
+
+    def _tell(self, learner: Learner) -> None:
+        learn = self._learn
+        parameters = sum(value.numel() for value in learner.core().parameters())
+        self._tracker.log_params(dotted(self._task.part("learn")) | {"parameters": parameters})
+        self._progress.say(
+            f"{learn.algorithm.type}: {parameters} parameters of the policy, "
+            f"{learn.copies or learn.algorithm.copies} copies, {self._bench.device}"
+        )
+        if self._training.state.step:
+            self._progress.say(f"goes on after step {self._training.state.step}")
+
+    def _over(self) -> bool:
+        state, learn = self._training.state, self._learn
+        waited = learn.patience is not None and state.waited >= learn.patience
+        return state.step >= learn.steps or state.reached or waited
+
+    def _go_on(self, learner: Learner, copies: Any) -> None:
+        """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
+        state, learn = self._training.state, self._learn
+        began, before = time.perf_counter(), state.step
+        number = len(state.history.get(WATCHED, ()))
+        until = min(before + learn.eval_every, learn.steps)
+        fresh, ends = number % learn.evaluations == 0, (number + 1) % learn.evaluations == 0
+        seed = derived(learn.seed, "round", number) if fresh else None
+        told = learner.advance(until, seed)
+        state.step = learner.step
+        values = {f"learner/{name}": value for name, value in told.items()}
+        values |= summed_up(copies.drain(), self._layout.actions)
+        values |= self._evaluated(learner, number)
+        took = time.perf_counter() - began
+        state.seconds += took
+        state.record(values)  # without times: equal trainings have equal curves
+        pace = {"seconds": state.seconds, "steps_per_second": (state.step - before) / took}
+        self._tracker.log_metrics(values | pace, state.step)
+        note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
+        self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
+        if (is_due(state.step, state.saved, learn) and ends) or self._over():
+            state.saved = state.step
+            write_checkpoint(
+                self._bench.folder, self._groups(learner), self._json(learner), Kept.of(learn)
+            )
+
+    def _evaluated(self, learner: Learner, number: int) -> dict[str, float]:
+        """Look how good the policy is; keep it if it is the best so far, or reaches the target.
+
+        All are compared from the same starts: where these differ, the best of many, each tried
+        from others, would be the one with the easiest. The target is to be reached from new ones
+        too.
+        """
+        state, learn = self._training.state, self._learn
+        policy = self.policy(learner)
+        weights = policy.state_dict()
+        if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+            where = f"step {state.step}"
+            raise Diverged(where, "weights are not finite", fix="a lower learn.optimizer.lr")
+        trials = self._evaluator.run(policy, self._seeds("watched"))
+        mean = trials.mean_return
+        if learn.target is not None and mean >= learn.target:
+            again = self._evaluator.run(policy, self._seeds("again", number))
+            state.reached = 0.5 * (mean + again.mean_return) >= learn.target
+        if state.reached or -mean < state.best:
+            state.best, state.best_step, state.waited = -mean, state.step, 0
+            self._training.best = {name: value.clone() for name, value in weights.items()}
+        elif state.step >= learn.at_least:
+            state.waited += 1
+        return evaluated(trials) | {WATCHED: mean}
+
+    def policy(self, learner: Learner) -> Any:
+        """Return the policy as it is now, in evaluation mode, on the CPU."""
+        kept = {name: value.cpu() for name, value in learner.learned().items()}
+        actor = actor_of(self._learn, self._layout, self._own.wrappers, kept, learner.core().cpu())
+        own = [k for k, one in enumerate(self._own.wrappers) if one.place == "policy"]
+        for adapter, index in zip(actor.adapters, own, strict=True):
+            adapter.load(self._training.known[index])  # pyright: ignore[reportCallIssue]
+        return actor
+
+    def _seeds(self, *what: str | int) -> list[int]:
+        """Return seeds of starts that neither trials nor anything else is tried from."""
+        trials: Settings = self._own.trials
+        random = np.random.default_rng(derived(self._learn.seed, *what))
+        later = trials.seed + trials.episodes
+        return [int(one) for one in random.integers(later, later + 2**30, trials.watched)]
+
+    def _groups(self, learner: Learner) -> Groups:
+        tensors, _ = learner.state()
+        groups = {f"learner/{name}": values for name, values in tensors.items()}
+        groups["best"] = self._training.best
+        for index, known in enumerate(self._training.known):
+            groups[f"known/{index}"] = {
+                name: torch.as_tensor(value) for name, value in known.items()
+            }
+        return groups
+
+    def _json(self, learner: Learner) -> Json:
+        return {**self._training.state.to_json(), "learner": learner.state()[1]}
+
+    def _restore(self, groups: Groups, state: Json) -> None:
+        own = {name: value for name, value in state.items() if name != "learner"}
+        self._training.state = State.from_json(own)
+        self._training.best = groups["best"]
+        self._training.known = [
+            {name: value.numpy() for name, value in groups.get(f"known/{index}", {}).items()}
+            for index in range(len(self._own.wrappers))
+        ]
+
+    def _finished(self, learner: Learner) -> Trained:
+        """Try the best policy on the seeds that are for this alone."""
+        state, trials = self._training.state, self._own.trials
+        policy = self.policy(learner)
+        policy.load_state_dict(self._training.best)
+        seeds = [trials.seed + index for index in range(trials.episodes)]
+        tried = Evaluator(self._task, trials.variant)
+        final = tried.run(policy.eval(), seeds)
+        tried.close()
+        told = {
+            f"final/{name.partition('/')[2]}": value for name, value in evaluated(final).items()
+        }
+        self._tracker.log_metrics(told, state.step)
+        low, high = final.interval()["return"]
+        self._progress.say(
+            f"final return {final.mean_return:.4g} ({low:.4g} to {high:.4g}) "
+            f"over {trials.episodes} episodes on fresh seeds"
+        )
+        return Trained(
+            weights=self._training.best,
+            history=state.history,
+            step=state.step,
+            best_step=state.best_step,
+            best=-state.best,
+            watched=WATCHED,
+            summary={
+                "parameters": sum(value.numel() for value in policy.core.parameters()),
+                "objective": state.best,
+                "reached": state.reached,
+                "final": final.document(),
+            },
+            files={STATISTICS: table_of(state.history).encode()},
+        )
+
+
+def table_of(history: Mapping[str, Any]) -> str:
+    """Spell curves as CSV, one line an evaluation; what was not known is empty."""
+    steps = sorted({step for points in history.values() for step, _ in points})
+    known = [dict(points) for points in history.values()]
+    lines = [",".join(["step", *history])]
+    for step in steps:
+        values = [one.get(step) for one in known]
+        lines.append(",".join([str(step), *("" if v is None else f"{v:.6g}" for v in values)]))
+    return "\n".join(lines) + "\n"
+
+
+def evaluated(trials: Trials) -> dict[str, float]:
+    """Return the numbers of an evaluation by name."""
+    found = {
+        "evaluation/return": trials.mean_return,
+        "episodes/evaluation_std": float(np.std(trials.returns)),
+        "evaluation/length": float(np.mean(trials.lengths)),
+    }
+    return found | ({} if trials.success is None else {"evaluation/success": trials.success})
+
+
+def derived(seed: int, *what: str | int) -> int:
+    """Return a seed for one thing that is drawn, below 2^31."""
+    text = "/".join(map(str, (seed, *what)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def _of(groups: Mapping[str, Any], prefix: str) -> Groups:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): values
+        for name, values in groups.items()
+        if name.startswith(start)
+    }

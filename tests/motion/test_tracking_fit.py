@@ -1,0 +1,82 @@
+"""From clips to a policy in physics: trained, killed and gone on with, rebuilt."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import ROOT
+from benchmarks.prove_motion import data_of
+from kinemill.errors import BadInput
+from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import NullReporter
+from kinemill.train import load_model, train
+from kinemill.train.demonstrations import Demonstrations
+
+SHORT = {
+    "learn.prior": 0.5,
+    "learn.physics": {
+        "algorithm": {"type": "ppo", "rollout": 64},
+        "copies": 2,
+        "batch_size": 64,
+        "steps": 1536,
+        "eval_every": 256,
+        "save_every": 256,
+        "evaluations": 1,
+        "patience": None,
+    },
+    "environment.steps": 60,
+    "environment.trials.episodes": 2,
+    "environment.trials.watched": 2,
+}
+
+
+class Killed(Exception):
+    """What ends a training in the middle of this test."""
+
+
+class Killer(NullReporter):
+    """Ends a training after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Raise when it is time."""
+        del stage, total, note
+        if done > self._after:
+            raise Killed
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
+    task, found = load_task(ROOT / "tasks" / "walker.yaml", SHORT), []
+    for after in (None, 900):
+        home = Home(tmp_path / str(after))
+        refs = data_of(task, home, shared_data / "awd_motion")
+        if after is not None:
+            with pytest.raises(Killed):
+                train(task, home, *refs, (NullReporter(), Killer(after)))
+        model = train(task, home, *refs, (NullReporter(), NullReporter()))
+        found.append(load_model(home.root / model.ref.path))
+        assert isinstance(found[-1], TrackingPolicy)
+        assert model.summary["best_step"] > 0
+    whole, interrupted = (one.state_dict() for one in found)
+    assert all(torch.equal(value, interrupted[name]) for name, value in whole.items())
+
+
+@pytest.mark.slow
+def test_an_environment_of_other_channels_is_refused(shared_data, tmp_path):
+    other = {"learn.observations": ["left_knee", "left_ankle"], "learn.follows": {}}
+    task = load_task(ROOT / "tasks" / "walker.yaml", SHORT)
+    refs = data_of(task, Home(tmp_path), shared_data / "awd_motion")
+    data = tuple(Demonstrations.open(Home(tmp_path), ref) for ref in refs)
+    wrong = task.model_copy(
+        update={"environment": load_task(ROOT / "tasks" / "cartpole_rl.yaml").environment}
+    )
+    with pytest.raises(BadInput, match=r"expected .*walker"):
+        wrong.learn.describe(wrong, data)
+    assert np.isclose(task.learn.describe(task, data)["cycle"], 0.4235, atol=1e-3)
+    with pytest.raises(BadInput, match="next value of no joint"):
+        load_task(ROOT / "tasks" / "walker.yaml", SHORT | other)
