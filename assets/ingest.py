@@ -35,8 +35,8 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
-        from kinemill.ingest import ingest
-        from kinemill.ingest.stage import drop_folder
+        from kinemill.ingest import stage as ingest
+        from kinemill.ingest.files import drop_folder
         from kinemill.task.web_overrides import within
         from resources.pictures import recordings_drawn
 
@@ -47,21 +47,23 @@ def make(task: Task) -> dg.AssetsDefinition:
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
         resource.read_ahead(folder, context.log.info)
-        report = ingest(resource.task, resource.home, folder, Lines(context))
+        report = ingest.run(resource.task, resource.home, folder, Lines(context))
         note(resource.home, context.run.run_id, task.name, "known", report.known)
-        if not report.outcome.known:
+        if not report.artifact.known:
             resource.expect_training()
-        summary = report.outcome.summary
+        summary = report.artifact.summary
         yield from emit(
             context,
-            report.outcome,
+            report.artifact,
             build_metadata(
                 recordings=summary["recordings"],
                 quarantined=summary["quarantined"],
                 tracks=summary["tracks"],
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
-                typical=drawing(recordings_drawn(resource.task, resource.home, report.outcome.ref)),
+                typical=drawing(
+                    recordings_drawn(resource.task, resource.home, report.artifact.ref)
+                ),
                 ignored=table([{"file": name, "why": why} for name, why in report.ignored.items()]),
                 reasons=reasons(report.fresh, "file"),
             ),

@@ -18,7 +18,7 @@ import torch.profiler
 
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import ArtifactRef, file_digest
 from kinemill.store.home import Home
@@ -94,7 +94,7 @@ def prepare(folder: Path) -> Site:
     task = load_task(TASK, SETTINGS)
     task = load_task(TASK, {**SETTINGS, **dummy_overrides(task, dummy, "")})
     write_dummy_logs(task, logs, dummy)
-    episodes = validate(task, home, ingest(task, home, logs).outcome.ref).ref
+    episodes = validate(task, home, ingest.run(task, home, logs).artifact.ref).ref
     dataset = make_dataset(task, home, episodes).ref
     spelled = task.model_dump(mode="json", by_alias=True)
     return Site(spelled, home, dataset, augment(task, home, dataset).ref)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 
@@ -58,10 +59,10 @@ def _row(folder: str, task: Task) -> Row:
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="kinemill-formats-") as home:
             began = time.perf_counter()
-            report = ingest(task, Home(Path(home)), DATA / folder)
+            report = ingest.run(task, Home(Path(home)), DATA / folder)
             seconds.append(time.perf_counter() - began)
-            recordings = load_recordings(Home(Path(home)), report.outcome.ref)
-    summary = report.outcome.summary
+            recordings = load_recordings(Home(Path(home)), report.artifact.ref)
+    summary = report.artifact.summary
     return {
         "format": ", ".join(sorted({one.summary["format"] for one in recordings})),
         "set": folder,

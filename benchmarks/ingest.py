@@ -26,7 +26,7 @@ import polars as pl
 from scipy.signal import cont2discrete, lfilter, ss2tf
 
 from benchmarks import ROOT, ROUNDS, Row
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.process import tune_process
 from kinemill.store import file_digest
 from kinemill.store.home import Home
@@ -112,7 +112,7 @@ def _answer(torque, stiffness, damping):
 
 def mill(arm: Task, home: Home, logs: Path) -> int:
     """Take the logs of a folder from CSV to validated, published episodes; return their rows."""
-    recordings = ingest(arm, home, logs).outcome.ref
+    recordings = ingest.run(arm, home, logs).artifact.ref
     return int(validate(arm, home, recordings).summary["rows"])
 
 

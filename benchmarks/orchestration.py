@@ -137,7 +137,7 @@ def library(logs: Path) -> None:
     from kinemill.augment import augment
     from kinemill.dataset import make_dataset
     from kinemill.export import export
-    from kinemill.ingest import ingest
+    from kinemill.ingest import stage as ingest
     from kinemill.register import Produced, register
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -148,7 +148,7 @@ def library(logs: Path) -> None:
     from kinemill.verify import verify
 
     task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), NullReporter()
-    recordings = ingest(task, home, logs, quiet).outcome.ref
+    recordings = ingest.run(task, home, logs, quiet).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings, quiet).ref).ref
     training_set = augment(task, home, dataset).ref
     run = start_run(home, task.name, "benchmark", params={})

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import ROOT, replace_section
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import validate
@@ -84,7 +84,7 @@ def simulators(task: str) -> list[Any]:
 def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     """Return a task's dataset, as the chain makes it, with parts of the task changed."""
     loaded, home = load_task(task, {"ingest.settle": 0.0, **(changed or {})}), home_of(task)
-    recordings = ingest(loaded, home, DATA / SETS[task]).outcome.ref
+    recordings = ingest.run(loaded, home, DATA / SETS[task]).artifact.ref
     return load_dataset(
         home, make_dataset(loaded, home, validate(loaded, home, recordings).ref).ref
     )

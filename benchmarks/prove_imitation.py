@@ -25,7 +25,7 @@ from kinemill.environments import make_environment
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
 from kinemill.export.policy import describe, write_policy
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
 from kinemill.store import publish_json
 from kinemill.store.home import Home
@@ -83,7 +83,7 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     name, changed = CASES[case]
     task = load_task(name, {**changed, "learn.seed": seed})
     home = Home(kept() / name / "home")
-    recordings = ingest(task, home, logs).outcome.ref
+    recordings = ingest.run(task, home, logs).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings).ref).ref
     began = time.monotonic()
     outcome = train(

@@ -20,7 +20,7 @@ import torch
 from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.motion.walking_error import AHEAD, LinearWalk, alone, predicted, windows
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
@@ -61,8 +61,8 @@ class Walk:
 
 def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRef]:
     """Take clips in; return the dataset and its training set."""
-    report = ingest(task, home, logs)
-    data = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    report = ingest.run(task, home, logs)
+    data = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
     return data.ref, augment(task, home, data.ref).ref
 
 

@@ -33,7 +33,7 @@ from kinemill.dataset import (
     make_dataset,
     show_dataset,
 )
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import news
 from kinemill.process import tune_process
 from kinemill.store import ArtifactRef, atomic_write, index_path, read_json
@@ -130,7 +130,7 @@ def _unsynced() -> Generator[None]:
 
 def take(place: Place, logs: Path) -> None:
     """Ingest and validate what is new, to published snapshots."""
-    recordings = ingest(TASK, place.home, logs).outcome.ref
+    recordings = ingest.run(TASK, place.home, logs).artifact.ref
     validate(TASK, place.home, recordings)
 
 

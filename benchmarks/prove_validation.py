@@ -13,7 +13,7 @@ from kinemill import runtime
 from kinemill.augment import augment
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.export import export
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -35,7 +35,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
         ROOT / "tasks" / "double_pendulum.yaml",
         {"dataset.test": [f"*traj{recording}*"], "learn.compile": "off"},
     )
-    recordings = ingest(task, home, DATA, QUIET).outcome.ref
+    recordings = ingest.run(task, home, DATA, QUIET).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings, QUIET).ref).ref
     training_set = augment(task, home, dataset).ref
     model = train(task, home, dataset, training_set, (QUIET, QUIET)).ref

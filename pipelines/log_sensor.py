@@ -123,7 +123,7 @@ def remembered(cursor: str | None) -> Seen:
 def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | None = None) -> Call:
     """Decide at `moment` (s since the epoch) whether the logs in the drop folder need a run."""
     from kinemill.ingest.arrivals import news
-    from kinemill.ingest.stage import drop_folder
+    from kinemill.ingest.files import drop_folder
 
     now = time.time() if moment is None else moment
     found = news(task, home, drop_folder(task, home))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from kinemill.ingest.files import drop_folder
 from kinemill.ingest.prefetch import new_logs, read_ahead
-from kinemill.ingest.stage import drop_folder
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store.locks import current_user, holder, lock
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter
@@ -97,6 +97,6 @@ def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, ot
     log = tmp_path / "a.csv"
     log.write_text("time,q\n" + "".join(f"{k / 100},{k / 1000}\n" for k in range(100)))
     progress = Hearing(other.kill)
-    report = ingest(task, home, log, progress)
-    assert report.outcome.summary["recordings"] == 1
+    report = ingest.run(task, home, log, progress)
+    assert report.artifact.summary["recordings"] == 1
     assert "waiting for the lock 'ingest-arm'" in progress.heard[0]

@@ -32,13 +32,13 @@ def ingest(
     Example: kinemill ingest my_robot path/to/logs
     """
     from kinemill.cli.progress import Spoken
-    from kinemill.ingest import ingest as read_logs
+    from kinemill.ingest import stage
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
-    reports = [read_logs(loaded, home, folder, Spoken()) for folder in folders]
+    reports = [stage.run(loaded, home, folder, Spoken()) for folder in folders]
     _tell_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
     _show(f"logs of {loaded.name}", files, as_json=as_json)

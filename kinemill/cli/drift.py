@@ -52,12 +52,12 @@ def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
 
 def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     from kinemill.cli.progress import Spoken
-    from kinemill.ingest import ingest
+    from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
     from kinemill.validate import validate
     from kinemill.validate.drift import find_drift
 
-    recordings = ingest(task, home, logs, Spoken()).outcome.ref
+    recordings = ingest.run(task, home, logs, Spoken()).artifact.ref
     episodes = validate(task, home, recordings, Spoken()).ref
     return find_drift(task, home, episodes, lambda: load_champion(registry, task.name), Spoken())
 

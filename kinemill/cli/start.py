@@ -71,7 +71,7 @@ def start(
     """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
-    from kinemill.ingest.stage import drop_folder
+    from kinemill.ingest.files import drop_folder
     from kinemill.store.home import Home
     from kinemill.store.locks import current_user
     from kinemill.task import load_task

@@ -113,7 +113,7 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     from kinemill.augment import augment
     from kinemill.dataset import make_dataset
     from kinemill.environments.demonstrations import demonstrate
-    from kinemill.ingest import ingest
+    from kinemill.ingest import stage as ingest
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
     from kinemill.train import load_model, train
@@ -123,7 +123,7 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     own, home = task_under(task, variant), Home(folder / "home")
     news(f"{variant}: {episodes} demonstrations")
     demonstrate(own, folder / "logs", range(episodes), workers=workers)
-    recordings = ingest(own, home, folder / "logs").outcome.ref
+    recordings = ingest.run(own, home, folder / "logs").artifact.ref
     dataset = make_dataset(own, home, validate(own, home, recordings).ref).ref
     training_set = augment(own, home, dataset).ref
     news(f"{variant}: training")

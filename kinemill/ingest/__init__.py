@@ -10,6 +10,7 @@ themselves are never touched.
 Refreshed when files arrive. Rows are counted from 1, the first under the header.
 """
 
+from kinemill.ingest.files import drop_folder
 from kinemill.ingest.raw import (
     RawLog,
     Reader,
@@ -24,7 +25,6 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.recordings import Recording, load_recordings
 from kinemill.ingest.report import IngestReport
-from kinemill.ingest.stage import drop_folder, ingest
 
 __all__ = [
     "IngestReport",
@@ -35,7 +35,6 @@ __all__ = [
     "Unreadable",
     "drop_folder",
     "elements",
-    "ingest",
     "load_recordings",
     "match_columns",
     "reason",

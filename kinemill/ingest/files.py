@@ -22,6 +22,7 @@ from kinemill.ingest.file_stat import (
     see,
 )
 from kinemill.ingest.raw import Reader
+from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS, Task
 
@@ -56,6 +57,12 @@ def readers(task: Task) -> dict[str, Reader]:
     """Return the readers that the task admits, by format."""
     wanted = task.ingest.format
     return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
+
+
+def drop_folder(task: Task, home: Home) -> Path:
+    """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
+    watch = task.ingest.watch
+    return Path(watch).expanduser() if watch else home.logs(task.name)
 
 
 def require_channels(task: Task) -> None:

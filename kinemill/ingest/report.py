@@ -63,7 +63,7 @@ class IngestReport:
     """What an ingest found: the snapshot of all recordings, and what became of each file.
 
     Attributes:
-        outcome: the snapshot.
+        artifact: the snapshot.
         ignored: why files are left alone, by name.
         teller: says what became of a content.
         read: content hashes of the files that are new or look different than before.
@@ -71,7 +71,7 @@ class IngestReport:
         familiar: content hashes of all others.
     """
 
-    outcome: Artifact
+    artifact: Artifact
     ignored: Mapping[str, str]
     teller: Reporter
     read: Mapping[FileStat, str]

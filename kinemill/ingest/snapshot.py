@@ -51,7 +51,7 @@ class Snapshot:
 
     def __init__(self, home: Home, ref: ArtifactRef) -> None:
         folder = open_ref(home, ref)
-        self.outcome = Artifact(ref, read_json(folder / SUMMARY), known=True)
+        self.artifact = Artifact(ref, read_json(folder / SUMMARY), known=True)
         self.tree = Tree(read_json(folder / SNAPSHOT), self._group)
         self.shard = cache(self._shard)
         self._home = home
@@ -67,7 +67,7 @@ class Snapshot:
         return read_json(open_ref(self._home, ArtifactRef.from_json(node["ref"])) / ENTRIES)
 
     def __len__(self) -> int:
-        return self.outcome.summary["recordings"]
+        return self.artifact.summary["recordings"]
 
     def __iter__(self) -> Iterator[Json]:
         """Yield the entries, sorted by hash, reading one shard after the other."""
@@ -137,7 +137,7 @@ def amend(
     """
     changes = {hash_: entry for hash_, entry in changes.items() if before.find(hash_) != entry}
     if not changes:
-        return before.outcome
+        return before.artifact
     cuts = before.tree.cuts
     touched = sorted({name_of(hash_, cuts) for hash_ in changes})
     shards = {name: _amended(before.shard(name), name, changes) for name in touched}

@@ -16,6 +16,7 @@ from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
 from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, see, stat_of
 from kinemill.ingest.files import (
     Found,
+    drop_folder,
     nothing_found,
     readers,
     require_channels,
@@ -76,7 +77,7 @@ class _Taken:
     unfinished: Mapping[str, str]
 
 
-def ingest(
+def run(
     task: Task, home: Home, folder: Path | None = None, progress: Progress | None = None
 ) -> IngestReport:
     """Ingest the logs of a folder, and publish the snapshot of all recordings of the task.
@@ -97,12 +98,6 @@ def ingest(
     # A second ingest blocks here, reports the lock holder, then reads the cached result.
     with lock(home, f"ingest-{task.name}", progress.say):
         return _ingest(task, home, folder, progress)
-
-
-def drop_folder(task: Task, home: Home) -> Path:
-    """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
-    watch = task.ingest.watch
-    return Path(watch).expanduser() if watch else home.logs(task.name)
 
 
 def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
@@ -267,7 +262,7 @@ class _Taking:
         else:
             index, snapshot = self._before
             outcome = snapshots.amend(home, task, snapshot, changes, after)
-            if outcome and outcome is snapshot.outcome and index_of(outcome) != index:
+            if outcome and outcome is snapshot.artifact and index_of(outcome) != index:
                 save_index(home, task, index_of(outcome))
         if outcome:
             end_pending(home, task)

@@ -67,7 +67,7 @@ class Publishing:
             after: says what is to follow.
         """
         cuts = self._snapshot.tree.cuts
-        recordings = self._snapshot.outcome.ref.digest
+        recordings = self._snapshot.artifact.ref.digest
         share = self._task.validation.max_quarantined_share
         inputs = {
             "recordings": recordings,

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import Member, members
@@ -47,7 +48,7 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
     changed = [*_changed_reading(task, home, wanted[0]), *_changed_judging(task, home)]
     read = sum(read_before(task, home, member) is not None for member in wanted)
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
-        recordings = ingest(task, home, Path(empty), progress).outcome.ref
+        recordings = ingest.run(task, home, Path(empty), progress).artifact.ref
     evaluated, total = _judged_before(task, home, recordings)
     outcome = validate(task, home, recordings, progress)
     return {

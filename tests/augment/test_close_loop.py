@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.augment import Signals
 from kinemill.augment.close_loop import CloseLoop
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
 from kinemill.validate.apply_checks import apply_checks_to_track
@@ -54,8 +54,8 @@ def clips(shared_data, tmp_path_factory):
 
     task = load_task(ROOT / "tests" / "tasks" / "duck_motion.yaml")
     home = Home(tmp_path_factory.mktemp("home"))
-    report = ingest(task, home, shared_data / "awd_motion")
-    return task, load_episodes(home, validate(task, home, report.outcome.ref).ref)
+    report = ingest.run(task, home, shared_data / "awd_motion")
+    return task, load_episodes(home, validate(task, home, report.artifact.ref).ref)
 
 
 TRUNK = ["trunk_x", "trunk_y", "trunk_z", "trunk_w"]

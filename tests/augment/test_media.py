@@ -12,7 +12,8 @@ from kinemill.augment import augment
 from kinemill.dataset import load_dataset, load_media, make_dataset
 from kinemill.dataset.exporters import export_data
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -45,7 +46,7 @@ def made(tmp_path_factory):
     home = Home(folder / "home")
     task = task_of(folder, "  []\n")
     write_dummy_logs(task, folder / "logs", DUMMY)
-    recordings = ingest(task, home, folder / "logs").outcome.ref
+    recordings = ingest.run(task, home, folder / "logs").artifact.ref
     episodes = validate(task, home, recordings).ref
     return home, recordings, episodes, make_dataset(task, home, episodes).ref
 
@@ -238,7 +239,7 @@ def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, 
         load_task(tmp_path / "out" / "arm.yaml", {"verify.horizon": 5}),
         Home(tmp_path / "o"),
     )
-    accepted = validate(again, other, ingest(again, other, tmp_path / "out").outcome.ref)
+    accepted = validate(again, other, ingest.run(again, other, tmp_path / "out").artifact.ref)
     assert accepted.summary["accepted"] == 5
     before = load_media(home, ref)
     after = load_media(other, make_dataset(again, other, accepted.ref).ref)

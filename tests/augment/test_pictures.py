@@ -23,7 +23,7 @@ def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
     from matplotlib.image import imread
 
     from kinemill.dataset import make_dataset
-    from kinemill.ingest import ingest
+    from kinemill.ingest import stage as ingest
     from kinemill.sim import write_dummy_logs
     from kinemill.store.home import Home
     from kinemill.validate import validate
@@ -31,7 +31,7 @@ def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
 
     home, task = Home(tmp_path / "home"), task_of(tmp_path, CROP, COLOR)
     write_dummy_logs(task, tmp_path / "logs", DUMMY)
-    episodes = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref).ref
+    episodes = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref).ref
     dataset = make_dataset(task, home, episodes).ref
     path = before_after(home, "arm", augment(task, home, dataset).ref)
     # Two cameras add two strips of 1.6 inches, at 90 dots each, to the three channels.

@@ -8,7 +8,7 @@ import pytest
 from kinemill.augment import Signals
 from kinemill.augment.mirror import Mirror
 from kinemill.augment.time_scale import TimeScale
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
@@ -49,8 +49,8 @@ def task_file(tmp_path_factory):
 
 
 def episodes_of(task, file, home):
-    report = ingest(task, home, file)
-    return load_episodes(home, validate(task, home, report.outcome.ref).ref)
+    report = ingest.run(task, home, file)
+    return load_episodes(home, validate(task, home, report.artifact.ref).ref)
 
 
 def rows(task, episode):

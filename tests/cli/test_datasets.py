@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.cli.test_commands import tasks  # noqa: F401  (a fixture)
@@ -37,7 +37,7 @@ def versions(tasks, home, tmp_path):  # noqa: F811
         rows = "".join(f"{k / 100},{angle},{torque}\n" for k, (angle, torque) in enumerate(wave))
         (logs / name).write_text(f"time,angle,torque\n{rows}")
         if number >= 2:
-            accepted = validate(task, home, ingest(task, home, logs).outcome.ref)
+            accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
             make_dataset(task, home, accepted.ref)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.cli.dummy import prepare
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task, parse_overrides
 
 
@@ -16,7 +16,7 @@ def test_a_robot_of_some_dimensions_gets_a_task_and_logs_to_run_it_with(home):
     task = load_task(path, parse_overrides(spelled))
     assert (task.name, len(task.states), len(task.actions)) == ("proto", 6, 2)
     assert task.channels["camera"].shape == (16, 24, 3)
-    report = ingest(task, home, folder)
+    report = ingest.run(task, home, folder)
     assert [entry["rows"] for entry in report.files] == [120] * 4
     assert Path(path).is_relative_to(home.root / "dummy")
 
@@ -26,9 +26,9 @@ def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, mo
     for settings in (["samples=120"], ["samples=150", "seed=1"]):
         monkeypatch.setenv("KINEMILL_HOME", str(home.root))
         _, folder, spelled = prepare("cart_pole", settings)
-        report = ingest(load_task("cart_pole", parse_overrides(spelled)), home, folder)
+        report = ingest.run(load_task("cart_pole", parse_overrides(spelled)), home, folder)
         found.append({entry["rows"] for entry in report.files if entry["outcome"] == "episodes"})
-        assert report.outcome.summary["recordings"] == 8
+        assert report.artifact.summary["recordings"] == 8
     assert found == [{120}, {150}]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import audit, decide
 from kinemill.ingest.membership import members
 from kinemill.register import tags
@@ -43,13 +43,13 @@ def test_nothing_of_a_forgotten_recording_is_left(three, kinemill, home):
 def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, home, judged):
     task, folder, before = three
     kinemill("forget", "swing", "c.csv", "--yes")
-    report = ingest(task, home, folder)
-    assert report.outcome.summary["recordings"] == 2
+    report = ingest.run(task, home, folder)
+    assert report.artifact.summary["recordings"] == 2
     entry = next(file for file in report.files if file["file"] == "c.csv")
     assert (entry["outcome"], entry["reasons"][0]["check"]) == ("known", "forgotten")
     copy = folder / "copy.csv"
     copy.write_bytes((folder / "c.csv").read_bytes())
-    assert ingest(task, home, folder).outcome.summary["recordings"] == 2
+    assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     copy.unlink()
     kinemill("forget", "swing", "c.csv", "--undo")
     again = judged(task, folder)
@@ -96,7 +96,7 @@ def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, ho
     task, folder, _ = three
     found = hash_of(home, "c.csv")
     decide(home, "swing", (found, "c.csv"), "forget", "")  # and then the lights went out
-    assert ingest(task, home, folder).outcome.summary["recordings"] == 2
+    assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     made = kinemill("forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["outcomes"] == 2
     assert len(bytes_under(home.store / "raw")) == 2

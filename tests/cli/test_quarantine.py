@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import audit
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate.recording_status import standings
@@ -38,7 +38,7 @@ def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
 
 def test_a_recording_that_waits_for_its_validation_is_not_held_back(swing, log, kinemill, home):
     task, path = swing(), log("a.csv")
-    ingest(task, home, path.parent)
+    ingest.run(task, home, path.parent)
     found = kinemill("quarantine", "swing", "list", "--json")
     assert (found["total"], found["not_validated"], found["recordings"]) == (0, 1, [])
     listed = kinemill("quarantine", "swing", "list")
@@ -113,8 +113,8 @@ def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill
 def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill, judged, home):
     task, folder, _ = held
     kinemill("quarantine", "swing", "reject", "a.csv", "--because", "wrong robot")
-    report = ingest(task, home, folder)
-    assert report.outcome.summary["recordings"] == 2
+    report = ingest.run(task, home, folder)
+    assert report.artifact.summary["recordings"] == 2
     entry = next(file for file in report.files if file["file"] == "a.csv")
     assert (entry["outcome"], entry["episodes"]) == ("known", 0)
     (reason,) = entry["reasons"]
@@ -122,7 +122,7 @@ def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill
     assert "wrong robot" in reason["found"]
     assert standing(kinemill, "a.csv") == "rejected"
     kinemill("quarantine", "swing", "undo", "a.csv")
-    assert ingest(task, home, folder).outcome.summary["recordings"] == 3
+    assert ingest.run(task, home, folder).artifact.summary["recordings"] == 3
 
 
 def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from pipelines.log_sensor import Runs, Seen, next_run
 
@@ -31,7 +31,7 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
     call = next_run(task, home, Seen(), idle)
     assert call.request is not None  # the arrival sensor starts the chain, and once
     assert next_run(task, home, call.seen, idle).request is None
-    report = ingest(task, home, home.logs("pendulum"))
+    report = ingest.run(task, home, home.logs("pendulum"))
     assert [entry["outcome"] for entry in report.files] == ["episodes", "episodes"]
     assert [entry["rows"] for entry in report.files] == [50, 50]  # 1 s of 20 ms
 

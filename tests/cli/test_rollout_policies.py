@@ -11,7 +11,7 @@ from benchmarks._balance import DT
 from benchmarks._policies import Gains
 from kinemill.cli.app import app
 from kinemill.cli.policy_rollout import address_of
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 
 TASK = {
@@ -51,7 +51,7 @@ def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
     assert [one["seed"] for one in found["episodes"]] == [0, 1, 2]
     assert (found["return"], found["success"]) == (30.0, 1.0)
     task = load_task(path)
-    report = ingest(task, home, home.logs("balancing"))
+    report = ingest.run(task, home, home.logs("balancing"))
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 3
     assert [entry["rows"] for entry in report.files] == [30] * 3
     assert len(found["films"]) == 3

@@ -17,7 +17,7 @@ from kinemill.control import (
 from kinemill.control.recorded_runs import run_and_log
 from kinemill.control.report import page
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.reports.animation import moving
 from kinemill.task import load_task
 
@@ -92,8 +92,8 @@ def test_runs_are_logs_that_ingest_takes(home, tmp_path):
     again = run_and_log(task, ("random", plain_policy(task, "random")), range(2), logs)
     assert again.document["cost"] == runs.document["cost"]
     assert len(list(logs.iterdir())) == 2
-    report = ingest(task, home, logs)
-    assert report.outcome.summary["recordings"] == 2
+    report = ingest.run(task, home, logs)
+    assert report.artifact.summary["recordings"] == 2
     import polars as pl
 
     log = pl.read_csv(sorted(logs.iterdir())[0])

@@ -16,7 +16,8 @@ from kinemill.dataset._split import named_side
 from kinemill.dataset.exporters import export_data
 from kinemill.dataset.writers import WRITERS
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -54,10 +55,10 @@ def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form)
     assert {n: c.unit for n, c in again.channels.items()} == dataset.units
     assert again.channels["speed"].derivative_of == "angle"
     other = Home(tmp_path / "other")
-    report = ingest(again, other, tmp_path / "out")
+    report = ingest.run(again, other, tmp_path / "out")
     assert not any(entry["reasons"] for entry in report.files)
     found: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
-    for recording in load_recordings(other, report.outcome.ref):
+    for recording in load_recordings(other, report.artifact.ref):
         side = named_side(again.dataset, recording.name) or "train"
         for track in recording.summary["tracks"]:
             frame = read_rows(recording.folder / track["file"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.dataset._incremental import runs
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import MANIFEST
 from kinemill.store.home import Home
@@ -134,7 +134,7 @@ def test_what_lies_beside_the_rows_is_taken_over_too(tmp_path):
     late.rename(tmp_path / late.name)
 
     def accepted(home):
-        return validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref).ref
+        return validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref).ref
 
     home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
     make_dataset(task, home, accepted(home))

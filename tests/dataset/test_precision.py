@@ -10,7 +10,7 @@ from kinemill.dataset import load_dataset, make_dataset, warnings
 from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import validate
@@ -71,7 +71,7 @@ def dataset_of(tmp_path):
         folder = tmp_path / f"logs-{offset:g}"
         if not folder.exists():
             write_logs(folder, offset)
-        recordings = ingest(task, home, folder).outcome.ref
+        recordings = ingest.run(task, home, folder).artifact.ref
         outcome = make_dataset(task, home, validate(task, home, recordings).ref)
         return load_dataset(home, outcome.ref), outcome.summary
 
@@ -126,8 +126,8 @@ def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp
     low, high = task.channels["x"].limits
     assert -100.0 < low < -1.0 < 1.0 < high < 100.0
     home = Home(tmp_path / "home")
-    report = ingest(task, home, tmp_path / "logs")
-    outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    report = ingest.run(task, home, tmp_path / "logs")
+    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
     assert outcome.summary["coarse"] == []
     assert outcome.summary["statistics"]["x"]["std"] > 0.3
 

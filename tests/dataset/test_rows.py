@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.dataset._split import Known, cut_pieces, unmatched_patterns
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import Dataset, load_task
 from kinemill.validate import validate
 from tests.dataset.conftest import make_task, publish, spin
@@ -102,8 +102,8 @@ def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
 
 def test_the_real_silverbox_is_split_as_its_authors_ask(request, shared_data, home):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
-    report = ingest(task, home, shared_data / "silverbox")
-    outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    report = ingest.run(task, home, shared_data / "silverbox")
+    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
     assert outcome.summary["rows"] == {
         "train": 97000 - 40650, "validation": 105712 - 97000,
         "test": 40475 + 21688, "unused": 100 + 75 + 131072 - 127400,

@@ -12,7 +12,7 @@ import pytest
 
 from kinemill import parallel
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.store import get_or_build, object_store, open_ref, read_json, remote_sync, summary_of
 from kinemill.store.home import Home
 from tests.conftest import ROOT
@@ -133,15 +133,15 @@ def test_recordings_of_one_machine_are_recordings_of_the_other(
 ):
     monkeypatch.setattr(parallel, "MANY", many)  # from 1 on processes read them
     one, other = homes
-    first = ingest(task, one, logs)
+    first = ingest.run(task, one, logs)
     nothing = other.logs(task.name)
     nothing.mkdir(parents=True)
-    second = ingest(task, other, nothing)
-    assert second.outcome.ref == first.outcome.ref
-    assert first.outcome.summary["recordings"] > 3
-    assert second.outcome.summary == first.outcome.summary
+    second = ingest.run(task, other, nothing)
+    assert second.artifact.ref == first.artifact.ref
+    assert first.artifact.summary["recordings"] > 3
+    assert second.artifact.summary == first.artifact.summary
     raw = [key for key in keys(bucket) if key.startswith("mill/store/raw/")]
-    assert len(raw) == first.outcome.summary["recordings"]
+    assert len(raw) == first.artifact.summary["recordings"]
     assert not any("/index/" in key or "/pending/" in key for key in keys(bucket))
 
 
@@ -149,14 +149,14 @@ def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes,
     from kinemill.ingest.decisions import audit, decide, decided
 
     one, other = homes
-    first = ingest(task, one, logs)
+    first = ingest.run(task, one, logs)
     entry = next(iter(read_json(path) for path in one.store.glob(f"members/{task.name}/*.json")))
     decide(one, task.name, (entry["hash"], entry["name"]), "reject", "a test")
-    second = ingest(task, other, logs)
+    second = ingest.run(task, other, logs)
     assert entry["hash"] in decided(other, task.name)
-    assert second.outcome.summary["recordings"] == first.outcome.summary["recordings"] - 1
+    assert second.artifact.summary["recordings"] == first.artifact.summary["recordings"] - 1
     decide(other, task.name, (entry["hash"], entry["name"]), "withdraw", "")
-    ingest(task, one, logs)
+    ingest.run(task, one, logs)
     assert [made.number for made in audit(one, task.name)] == [1, 2]
 
 
@@ -205,7 +205,7 @@ def test_forgetting_a_recording_takes_it_out_of_the_store(bucket, homes, task, l
     from kinemill.validate.forget import forget
 
     one, _ = homes
-    ingest(task, one, logs)
+    ingest.run(task, one, logs)
     entry = read_json(next(iter(sorted(one.store.glob(f"members/{task.name}/*.json")))))
     entry.pop("format", None)
     member = Member(**entry)

@@ -6,7 +6,7 @@ import pytest
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.draft.builder import draft, nice
 from kinemill.errors import BadInput, BadLog
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.name_heuristics import guess
 from kinemill.task import load_task
 from kinemill.validate import load_checks, validate
@@ -56,7 +56,7 @@ def test_the_draft_of_a_real_set_runs_to_its_dataset(
         assert task.channels[velocity].derivative_of == position
         assert task.channels[velocity].unit == "rad/s"
     assert {task.channels[name].unit for name in actions} == {"N*m"}
-    episodes = validate(task, home, ingest(task, home, shared_data / folder).outcome.ref)
+    episodes = validate(task, home, ingest.run(task, home, shared_data / folder).artifact.ref)
     failed = [item.name for item in load_checks(home, episodes.ref) if item.blocking]
     assert failed
     assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
@@ -81,7 +81,7 @@ def test_vectors_of_a_humanoid_are_channels_called_as_its_data_set_calls_them(
     assert task.description == "Pick up the yellow bottle on the table."
     assert "a counter, by its name: frame_index" in text
     # No sample of the log itself is beyond the limits, on either side of zero.
-    episodes = validate(task, home, ingest(task, home, log).outcome.ref)
+    episodes = validate(task, home, ingest.run(task, home, log).artifact.ref)
     assert "limits" not in episodes.summary["dropped"]
 
 

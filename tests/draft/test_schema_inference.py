@@ -9,7 +9,7 @@ from scipy.io import savemat
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import form_of, survey
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks, validate
 from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
@@ -35,10 +35,10 @@ def drafted(tmp_path, source, rate=None):
 
 def taken(task, home, source):
     """Run a draft to its dataset; return it and the rows that ingest read."""
-    report = ingest(task, home, source)
-    episodes = validate(task, home, report.outcome.ref)
+    report = ingest.run(task, home, source)
+    episodes = validate(task, home, report.artifact.ref)
     assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
-    return load_dataset(home, make_dataset(task, home, episodes.ref).ref), report.outcome.summary
+    return load_dataset(home, make_dataset(task, home, episodes.ref).ref), report.artifact.summary
 
 
 @pytest.mark.parametrize(("log", "dt", "states", "actions", "rows"), SETS)

@@ -17,7 +17,7 @@ from kinemill.environments.evaluation import run_episode as run_trial
 from kinemill.environments.layout import action_limits
 from kinemill.environments.logs import write_episode
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim.pendulum import Pendulum
 from kinemill.task import load_task
 from kinemill.validate import validate
@@ -46,10 +46,10 @@ class Wild:
 
 def accepted(task, home, folder):
     """Ingest and validate logs; return how many recordings are accepted, and rows cut."""
-    report = ingest(task, home, folder)
-    assert report.outcome.summary["dropped_rows"] == 0
-    assert not report.outcome.summary["quarantined"]
-    summary = validate(task, home, report.outcome.ref).summary
+    report = ingest.run(task, home, folder)
+    assert report.artifact.summary["dropped_rows"] == 0
+    assert not report.artifact.summary["quarantined"]
+    summary = validate(task, home, report.artifact.ref).summary
     assert summary["quarantined"] == 0
     return summary["accepted"], summary["dropped_rows"]
 

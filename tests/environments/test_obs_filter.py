@@ -10,7 +10,7 @@ from kinemill.environments.evaluation import try_policy
 from kinemill.environments.obs_filter import narrowed
 from kinemill.environments.rollout_logs import film_policy, roll_out
 from kinemill.export.policy import describe, write_policy
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.train.policy import PolicyLayout, PolicyModule
@@ -115,7 +115,7 @@ def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, ho
         wanted = np.clip(GOAL - place, -0.5, 0.5)
         assert file["episode_0/actions"][:] == pytest.approx(wanted, abs=1e-6)
     assert (rates[-1] * GOAL > 0).all()  # m/s, on its way there
-    assert [entry["outcome"] for entry in ingest(task, home, logs).files] == ["episodes"]
+    assert [entry["outcome"] for entry in ingest.run(task, home, logs).files] == ["episodes"]
 
 
 def test_names_that_are_not_shown_leave_everything_in_its_place():

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill import parallel
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.store import ArtifactRef, fault_injection, open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -77,7 +78,7 @@ def mill(site: Site) -> dict[str, object]:
 
 
 def _once(task, home, logs) -> dict[str, object]:
-    recordings = ingest(task, home, logs).outcome
+    recordings = ingest.run(task, home, logs).artifact
     episodes = validate(task, home, recordings.ref)
     return {"recordings": recordings.ref.to_json(), "episodes": episodes.ref.to_json()}
 

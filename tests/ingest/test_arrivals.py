@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from kinemill.ingest import ingest, load_recordings, scan_cache, stage
+from kinemill.ingest import load_recordings, scan_cache
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import news, settled
 
 LONG_AGO = 1e9  # s: 2001, before any other file
@@ -17,13 +18,13 @@ def read(monkeypatch):
     """Names of the files whose bytes ingest reads to know their content, in order."""
     # What has just changed is looked at again for a second; here, for a hundredth of one.
     monkeypatch.setattr(scan_cache, "_FRESH", 0.01)
-    names, digest = [], stage.digest_to_copy
+    names, digest = [], ingest.digest_to_copy
 
     def noted(path, ahead):
         names.append(path.name)
         return digest(path, ahead)
 
-    monkeypatch.setattr(stage, "digest_to_copy", noted)
+    monkeypatch.setattr(ingest, "digest_to_copy", noted)
     return names
 
 
@@ -34,8 +35,8 @@ def take(task, home, logs, read):
     def ingested():
         time.sleep(0.02)  # so that what the test has just written is no longer fresh
         read.clear()
-        report = ingest(task, home, logs)
-        names = sorted(one.name for one in load_recordings(home, report.outcome.ref))
+        report = ingest.run(task, home, logs)
+        names = sorted(one.name for one in load_recordings(home, report.artifact.ref))
         return {one["file"]: one["outcome"] for one in report.files}, names, sorted(read)
 
     return ingested
@@ -86,13 +87,13 @@ def test_known_bytes_add_nothing_however_they_come(task, home, logs, take, write
     write("keep.csv", swing[:50])
     log = write("a.csv", swing)
     take()
-    ref = ingest(task, home, logs).outcome.ref
+    ref = ingest.run(task, home, logs).artifact.ref
     CHANGES[change](log)
     assert news(task, home, logs) == (frozenset(), False, True)
     outcomes, names, _ = take()
     assert set(outcomes.values()) == {"known"}
     assert names == ["a.csv", "keep.csv"]
-    assert ingest(task, home, logs).outcome.ref == ref
+    assert ingest.run(task, home, logs).artifact.ref == ref
 
 
 def test_a_copy_under_way_is_left_alone_and_taken_once_when_it_has_its_name(

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.ingest.messages import ulog_bytes, ulog_samples
@@ -111,7 +112,7 @@ def folder(logs, tmp_path):
 
 
 def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home, folder):
-    report = ingest(task, home, folder)
+    report = ingest.run(task, home, folder)
     told = {entry["file"]: entry for entry in report.files}
     for name, (_, check, found) in REFUSED.items():
         entry = told.pop(name)
@@ -134,7 +135,7 @@ def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home
     assert "link.csv" in report.ignored
     assert not (folder / "owned").exists()
     assert not list(folder.parent.glob("**/owned"))
-    names = {recording.name for recording in load_recordings(home, report.outcome.ref)}
+    names = {recording.name for recording in load_recordings(home, report.artifact.ref)}
     assert len(names) == len(report.files)
 
 
@@ -142,7 +143,7 @@ def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home
 def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, logs, write, word):
     write("nan.csv", text(*(f"{k / 100},{word},10.0,1.0" for k in range(100))))
     write("good.csv", GOOD)
-    outcome = validate(task, home, ingest(task, home, logs).outcome.ref)
+    outcome = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert outcome.summary["dropped"]["nonfinite"] == 100
 

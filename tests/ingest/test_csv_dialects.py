@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
@@ -34,7 +34,7 @@ def test_a_comma_between_numbers_with_points_is_no_decimal_comma(write, task):
 def test_a_tsv_file_is_a_log(task, home, logs, write):
     rows = "".join(f"{k / 100}\t{k}\t1\t0\n" for k in range(30))
     write("a.tsv", HEADER.replace(",", "\t") + rows)
-    assert ingest(task, home, logs).outcome.summary["rows"] == 30
+    assert ingest.run(task, home, logs).artifact.summary["rows"] == 30
 
 
 @pytest.mark.parametrize(

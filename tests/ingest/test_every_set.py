@@ -10,7 +10,8 @@ import pytest
 from benchmarks.formats import ROBOTS, SETS, task_of
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.draft.schema_inference import form_of
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 from kinemill.validate import validate
@@ -42,7 +43,7 @@ COUNTS = [  # files, parts or episodes, rows, dropped rows: of each set in `SETS
 @pytest.mark.parametrize(("chosen", "counts"), list(zip(SETS, COUNTS, strict=True)))
 def test_a_set_is_read_whole_by_its_task(home, shared_data, chosen, counts):
     folder, task, changed = chosen
-    summary = ingest(task_of(task, changed), home, shared_data / folder).outcome.summary
+    summary = ingest.run(task_of(task, changed), home, shared_data / folder).artifact.summary
     names = ("recordings", "tracks", "rows", "dropped_rows")
     assert tuple(summary[name] for name in names) == counts
     assert summary["quarantined"] == 0
@@ -62,7 +63,9 @@ def test_a_folder_of_robot_models_holds_no_log(shared_data):
 
 def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "rlc_sim.yaml")
-    for recording in load_recordings(home, ingest(task, home, shared_data / "rlc_sim").outcome.ref):
+    for recording in load_recordings(
+        home, ingest.run(task, home, shared_data / "rlc_sim").artifact.ref
+    ):
         rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
         raw = np.loadtxt(shared_data / "rlc_sim" / recording.name, delimiter=",", skiprows=1)
         assert np.array_equal(raw[:, 1], raw[:, 4])  # both columns that are named `V_C`
@@ -75,7 +78,7 @@ def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, ho
 def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "buck_converter.yaml")
     recordings = load_recordings(
-        home, ingest(task, home, shared_data / "buck_converter").outcome.ref
+        home, ingest.run(task, home, shared_data / "buck_converter").artifact.ref
     )
     for recording in recordings:
         rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
@@ -88,8 +91,8 @@ def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, ho
 
 def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "dc_generator.yaml")
-    report = ingest(task, home, shared_data / "dc_generator")
-    episodes = validate(task, home, report.outcome.ref)
+    report = ingest.run(task, home, shared_data / "dc_generator")
+    episodes = validate(task, home, report.artifact.ref)
     dataset = load_dataset(home, make_dataset(task, home, episodes.ref).ref)
     raw = np.loadtxt(shared_data / "dc_generator" / "generator.csv", delimiter=",", skiprows=1)
     assert np.array_equal(dataset.values[:, ::-1], raw[::500].astype(np.float32))
@@ -99,7 +102,9 @@ def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data)
 
 def test_silverbox_has_a_row_every_16384th_of_10_megahertz(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
-    (recording,) = load_recordings(home, ingest(task, home, shared_data / "silverbox").outcome.ref)
+    (recording,) = load_recordings(
+        home, ingest.run(task, home, shared_data / "silverbox").artifact.ref
+    )
     track = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     raw = pl.read_csv(shared_data / "silverbox" / "SNLS80mV.csv")
     assert track["output"].to_list() == raw["V2"].drop_nulls().to_list()  # a blank line at the end
@@ -108,7 +113,7 @@ def test_silverbox_has_a_row_every_16384th_of_10_megahertz(request, home, shared
 
 def test_the_run_that_stopped_after_a_second_begins_with_a_gap(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "pendubot.yaml")
-    report = ingest(task, home, shared_data / "pendubot_400hz")
+    report = ingest.run(task, home, shared_data / "pendubot_400hz")
     said = {entry["file"]: entry["reasons"] for entry in report.files if entry["reasons"]}
     assert list(said) == ["sac_exp01.csv"]
     times = pl.read_csv(shared_data / "pendubot_400hz" / "sac_exp01.csv")["time"].to_numpy()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import news, settled
 from kinemill.ingest.files import recognize, scan
 from kinemill.task import READERS
@@ -131,5 +131,5 @@ def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing,
 
 def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):
     write("a $(touch owned)\n; rm -rf x.csv", swing)
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     assert (entry["file"], entry["outcome"]) == ("a $(touch owned)\n; rm -rf x.csv", "episodes")

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import RawLog, Unreadable
 from kinemill.ingest.readers.hdf5 import read
 from kinemill.task import load_task
@@ -82,9 +83,9 @@ def test_one_damaged_episode_does_not_spoil_the_others(logs, arm, home):
             episode(file.create_group(f"episode_{number}"))
         del file["episode_1/actions"]
         file["episode_1/actions"] = FRAME[:3, :2]
-    report = ingest(arm, home, logs)
+    report = ingest.run(arm, home, logs)
     (entry,) = report.files
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     assert [track["rows"] for track in recording.summary["tracks"]] == [8, 8]
     (found,) = entry["reasons"]
     assert found["check"] == "rows"
@@ -231,9 +232,9 @@ def test_a_cut_file_is_refused(logs, task, keep):
 
 def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, request):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "bouc_wen.yaml")
-    report = ingest(task, home, shared_data / "bouc_wen_sim_h5")
+    report = ingest.run(task, home, shared_data / "bouc_wen_sim_h5")
     assert list(report.ignored) == ["README.txt"]
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     assert (recording.summary["rows"], recording.summary["reasons"]) == (40_960, [])
     (track,) = recording.summary["tracks"]
     assert track["rows"] == 40_960  # 54.6 s at 750 Hz

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.header_units import stated_unit
 from kinemill.task import Task
 
@@ -36,7 +36,7 @@ def reasons(home, tmp_path, speed: dict, angle: dict | None = None):
     rows = "\n".join(f"{0.1 * row:.1f},{row % 7},{row % 5}" for row in range(60))
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.csv").write_text(f"time,Angle (deg),Speed (rpm)\n{rows}\n")
-    (file,) = ingest(task, home, tmp_path / "logs").files
+    (file,) = ingest.run(task, home, tmp_path / "logs").files
     assert file["outcome"] == "episodes"
     return [(item["channel"], item["found"]) for item in file["reasons"]]
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import news
 from kinemill.ingest.files import scan
 from kinemill.store.home import Home
@@ -100,14 +100,14 @@ def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, g
         for kind, name in bad:
             with suppress(FileExistsError, IsADirectoryError):  # it took a good log's name
                 POISON[kind](folder, name)
-        report = ingest(task, home, folder)
+        report = ingest.run(task, home, folder)
         read = {entry["file"] for entry in report.files if entry["outcome"] == "episodes"}
         wanted = {valid_text(os.fsdecode(name + b".csv")) for name in good}
         assert wanted <= read
         json.dumps(report.files, ensure_ascii=False).encode()  # no name that cannot be written
-        found = validate(task, home, report.outcome.ref)
+        found = validate(task, home, report.artifact.ref)
         assert found.summary["accepted"] == len(good)
-        assert ingest(task, home, folder).outcome.known
+        assert ingest.run(task, home, folder).artifact.known
     finally:
         shutil.rmtree(folder)
         shutil.rmtree(home.root, ignore_errors=True)
@@ -117,24 +117,24 @@ def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, g
 def test_a_name_as_long_as_a_name_may_be_is_a_name(task, home, logs, write, swing, length):
     write("good.csv", swing)
     write("l" * (length - 4) + ".csv", swing[:-1])
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 2
-    assert ingest(task, home, logs).outcome.known
+    assert ingest.run(task, home, logs).artifact.known
 
 
 def test_the_ending_of_a_lone_file_may_be_as_long_as_a_name(task, home, write, swing):
     path = write("x." + "c" * 250, swing)
-    assert ingest(task, home, path).files[0]["outcome"] == "episodes"
+    assert ingest.run(task, home, path).files[0]["outcome"] == "episodes"
 
 
 def test_a_name_that_is_no_utf_8_is_kept_shown_and_found_again(task, home, logs):
     place(logs, b"bad\xff\xfe.csv").write_bytes(text(0.0))
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     assert (entry["file"], entry["outcome"]) == ("bad\\xff\\xfe.csv", "episodes")
     time.sleep(1.1)  # what has only just changed is not kept as read
-    ingest(task, home, logs)
-    again = ingest(task, home, logs)
-    assert (again.outcome.known, list(again.read), again.known) == (True, [], 1)
+    ingest.run(task, home, logs)
+    again = ingest.run(task, home, logs)
+    assert (again.artifact.known, list(again.read), again.known) == (True, [], 1)
 
 
 def test_a_tree_deeper_than_the_stack_is_walked(task, home, logs, write, swing):
@@ -150,7 +150,7 @@ def test_a_tree_deeper_than_the_stack_is_walked(task, home, logs, write, swing):
     os.close(file)
     os.close(here)
     try:
-        report = ingest(task, home, logs)
+        report = ingest.run(task, home, logs)
         assert [entry["outcome"] for entry in report.files] == ["episodes"] * 2
     finally:
         subprocess.run(["rm", "-rf", logs], check=True)  # shutil.rmtree recurses
@@ -177,7 +177,7 @@ def test_what_cannot_be_reached_is_named_with_the_reason(
 
     monkeypatch.setattr(os, "scandir", refusing)
     monkeypatch.setattr(Path, "open", refusing_open)
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     told = {entry["file"]: entry for entry in report.files}
     assert told["good.csv"]["outcome"] == "episodes"
     assert told["denied.csv"]["outcome"] == "unstable"
@@ -192,17 +192,16 @@ def test_what_cannot_be_reached_is_named_with_the_reason(
 def test_a_file_that_vanishes_while_it_is_read_costs_no_other(
     task, home, logs, write, swing, monkeypatch
 ):
-    from kinemill.ingest import stage
 
     write("good.csv", swing)
-    gone, digest = write("gone.csv", swing[:-1]), stage.digest_to_copy
+    gone, digest = write("gone.csv", swing[:-1]), ingest.digest_to_copy
 
     def vanishing(path, ahead=None):
         gone.unlink(missing_ok=True)
         return digest(path, ahead)
 
-    monkeypatch.setattr(stage, "digest_to_copy", vanishing)
-    told = {entry["file"]: entry["outcome"] for entry in ingest(task, home, logs).files}
+    monkeypatch.setattr(ingest, "digest_to_copy", vanishing)
+    told = {entry["file"]: entry["outcome"] for entry in ingest.run(task, home, logs).files}
     assert told == {"good.csv": "episodes", "gone.csv": "unstable"}
 
 
@@ -221,7 +220,7 @@ def test_a_reader_that_trips_over_one_log_reads_the_others(
         return original(path, task)
 
     monkeypatch.setitem(READERS._loaded, "csv", type(reader)(**{**vars(reader), "read": read}))
-    told = {entry["file"]: entry for entry in ingest(task, home, logs).files}
+    told = {entry["file"]: entry for entry in ingest.run(task, home, logs).files}
     assert told["good.csv"]["outcome"] == "episodes"
     assert told["odd.csv"]["outcome"] == "quarantined"
     assert type(error).__name__ in told["odd.csv"]["reasons"][0]["found"]
@@ -237,7 +236,7 @@ def test_a_full_home_is_not_blamed_on_a_log(task, home, logs, write, swing, monk
     write("good.csv", swing)
     monkeypatch.setattr(recordings, "write_rows", full)
     with pytest.raises(DiskFull):
-        ingest(task, home, logs)
+        ingest.run(task, home, logs)
 
 
 def test_a_check_that_trips_over_one_recording_judges_the_others(
@@ -258,7 +257,7 @@ def test_a_check_that_trips_over_one_recording_judges_the_others(
     task = task.model_copy(
         update={"validation": task.validation.model_copy(update={"max_quarantined_share": 0.9})}
     )
-    found = validate(task, home, ingest(task, home, logs).outcome.ref)
+    found = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (found.summary["accepted"], found.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, found.ref) if check.blocking)
 

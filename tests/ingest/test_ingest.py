@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
@@ -35,8 +36,8 @@ def bytes_under(folder) -> dict[str, bytes]:
 
 def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing):
     write("a.csv", swing)
-    report = ingest(task, home, logs)
-    assert report.outcome.summary == {
+    report = ingest.run(task, home, logs)
+    assert report.artifact.summary == {
         "recordings": 1,
         "quarantined": 0,
         "tracks": 1,
@@ -46,7 +47,7 @@ def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing
     (entry,) = report.files
     assert set(entry) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     assert (recording.hash, recording.name) == (entry["hash"], "a.csv")
     frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     assert frame.columns == ["time_s", *task.columns]
@@ -56,65 +57,65 @@ def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing
 def test_the_drop_folder_is_the_default(task, home, swing, write):
     home.logs("pendulum").mkdir(parents=True)
     shutil.copy(write("a.csv", swing), home.logs("pendulum") / "a.csv")
-    assert ingest(task, home).outcome.summary["recordings"] == 1
+    assert ingest.run(task, home).artifact.summary["recordings"] == 1
 
 
 def test_a_second_run_knows_everything_and_changes_no_byte(task, home, logs, write, swing):
     write("a.csv", swing)
     write("bad.csv", "time,position\n0,1\n")
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     before = bytes_under(home.root)
-    second = ingest(task, home, logs)
+    second = ingest.run(task, home, logs)
     assert outcomes(first) == {"a.csv": "episodes", "bad.csv": "quarantined"}
     assert outcomes(second) == {"a.csv": "known", "bad.csv": "known"}
-    assert second.outcome.known
-    assert second.outcome.ref == first.outcome.ref
+    assert second.artifact.known
+    assert second.artifact.ref == first.artifact.ref
     assert bytes_under(home.root) == before
 
 
 def test_the_same_logs_in_another_home_publish_the_same_bytes(task, tmp_path, logs, write, swing):
     write("a.csv", swing)
     write("b.csv", swing[:50])
-    refs = {ingest(task, Home(tmp_path / name), logs).outcome.ref for name in ("one", "two")}
+    refs = {ingest.run(task, Home(tmp_path / name), logs).artifact.ref for name in ("one", "two")}
     assert len(refs) == 1
     assert bytes_under(tmp_path / "one") == bytes_under(tmp_path / "two")
 
 
 def test_one_more_log_brings_one_more_recording(task, home, logs, write, swing):
     write("a.csv", swing)
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     write("b.csv", swing[:60])
-    second = ingest(task, home, logs)
+    second = ingest.run(task, home, logs)
     assert outcomes(second) == {"a.csv": "known", "b.csv": "episodes"}
-    assert second.outcome.summary["recordings"] == 2
-    assert second.outcome.ref != first.outcome.ref
+    assert second.artifact.summary["recordings"] == 2
+    assert second.artifact.ref != first.artifact.ref
 
 
 def test_a_copy_or_rename_is_known_and_keeps_its_first_name(task, home, logs, write, swing):
     original = write("a.csv", swing)
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     shutil.copy(original, logs / "0_copy.csv")
     original.rename(logs / "renamed.csv")
-    second = ingest(task, home, logs)
+    second = ingest.run(task, home, logs)
     assert outcomes(second) == {"0_copy.csv": "known", "renamed.csv": "known"}
-    assert second.outcome.ref == first.outcome.ref
-    assert load_recordings(home, second.outcome.ref)[0].name == "a.csv"
+    assert second.artifact.ref == first.artifact.ref
+    assert load_recordings(home, second.artifact.ref)[0].name == "a.csv"
 
 
 def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, logs, write, swing):
     write("b_copy.csv", swing)
     write("a.csv", swing)
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert outcomes(report) == {"a.csv": "episodes", "b_copy.csv": "known"}
-    assert report.outcome.summary["recordings"] == 1
+    assert report.artifact.summary["recordings"] == 1
 
 
 def test_recordings_stay_when_their_files_are_gone(task, home, logs, write, swing):
     log = write("a.csv", swing)
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     log.unlink()
-    second = ingest(task, home, logs)
-    assert second.outcome.ref == first.outcome.ref
+    second = ingest.run(task, home, logs)
+    assert second.artifact.ref == first.artifact.ref
     assert second.files == []
 
 
@@ -122,7 +123,7 @@ def test_raw_files_are_not_touched_and_their_bytes_are_kept(task, home, logs, wr
     log = write("sub/A.CSV", swing)
     os.utime(log, (1e9, 1e9))
     before, content = log.stat(), log.read_bytes()
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     after = log.stat()
     assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (
         before.st_mtime_ns,
@@ -141,16 +142,16 @@ def test_names_decide_what_is_wanted(make_task, home, logs, write, swing):
     write("run/noise.csv", swing[:50])
     write("desired/good.csv", swing[:60])
     task = make_task(ingest__include=["run/*"], ingest__exclude=["*noise*"])
-    assert outcomes(ingest(task, home, logs)) == {"run/good.csv": "episodes"}
+    assert outcomes(ingest.run(task, home, logs)) == {"run/good.csv": "episodes"}
 
 
 def test_names_at_first_sight_decide_for_ever(make_task, home, logs, write, swing):
     log = write("noise.csv", swing)
     write("good.csv", swing[:50])
-    assert ingest(make_task(), home, logs).outcome.summary["recordings"] == 2
+    assert ingest.run(make_task(), home, logs).artifact.summary["recordings"] == 2
     log.rename(logs / "renamed.csv")
-    report = ingest(make_task(ingest__exclude=["*noise*"]), home, logs)
-    assert report.outcome.summary["recordings"] == 1
+    report = ingest.run(make_task(ingest__exclude=["*noise*"]), home, logs)
+    assert report.artifact.summary["recordings"] == 1
     renamed = next(entry for entry in report.files if entry["file"] == "renamed.csv")
     assert (renamed["outcome"], renamed["reasons"][0]["check"]) == ("known", "patterns")
     assert "noise.csv" in renamed["reasons"][0]["found"]
@@ -163,13 +164,13 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
     for name in ("LICENSE", "notes.txt", ".hidden.csv", "b.csv.part", "c.csv.tmp", "d.csv~"):
         write(name, swing)
     write(".git/e.csv", swing)
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert list(report.ignored) == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
     assert outcomes(report) == {"a.csv": "episodes"}
 
 
 def test_a_single_file_is_one_log_whatever_its_ending(task, home, write, swing):
-    report = ingest(task, home, write("a.log", swing))
+    report = ingest.run(task, home, write("a.log", swing))
     assert outcomes(report) == {"a.log": "episodes"}
 
 
@@ -177,8 +178,8 @@ def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
     frame = pl.DataFrame(swing, schema=["time", "position", "velocity", "torque"], orient="row")
     frame.write_parquet(logs / "a.csv")
     frame.write_csv(logs / "b.parquet")
-    report = ingest(task, home, logs)
-    formats = {r.name: r.summary["format"] for r in load_recordings(home, report.outcome.ref)}
+    report = ingest.run(task, home, logs)
+    formats = {r.name: r.summary["format"] for r in load_recordings(home, report.artifact.ref)}
     assert formats == {"a.csv": "parquet", "b.parquet": "csv"}
     assert outcomes(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
 
@@ -186,7 +187,7 @@ def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
 def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, swing):
     late = [(t + 3.0, *rest) for t, *rest in swing[:30]]
     write("a.csv", [*swing, *late, late[-1], (2.0, 1.0, 1.0, 1.0)])
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     (entry,) = report.files
     assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 2, 130)
     assert {item["check"] for item in entry["reasons"]} == {
@@ -195,12 +196,12 @@ def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, s
         "gap",
         "too_short",
     }
-    assert report.outcome.summary["dropped_rows"] == 2
+    assert report.artifact.summary["dropped_rows"] == 2
 
 
 def test_reasons_are_texts_alone(task, home, logs, write):
     write("a.csv", "time,position,velocity,torque\n0,1,x,1\n0.01,1,1,1\n")
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     assert entry["outcome"] == "quarantined"
     for item in entry["reasons"]:
         assert set(item) == {"check", "channel", "where", "found", "expected", "fix"}
@@ -217,53 +218,53 @@ def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
         frame = pl.DataFrame(swing, ["time", "position", "velocity", "torque"], orient="row")
         frame.write_parquet(logs / name)
     home = Home(tmp_path / "run[1]*?")
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert outcomes(report) == {name: "episodes"}
-    (episode,) = load_episodes(home, validate(task, home, report.outcome.ref).ref)
+    (episode,) = load_episodes(home, validate(task, home, report.artifact.ref).ref)
     assert episode.read().height == 100
 
 
 def test_a_damaged_recording_is_rebuilt_from_the_kept_bytes(task, home, logs, write, swing):
     log = write("a.csv", swing)
-    first = ingest(task, home, logs)
-    (recording,) = load_recordings(home, first.outcome.ref)
+    first = ingest.run(task, home, logs)
+    (recording,) = load_recordings(home, first.artifact.ref)
     track = recording.folder / "track-0000.arrow"
     content = track.read_bytes()
     track.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
     with pytest.raises(CorruptArtifact, match="track-0000"):
-        load_recordings(home, first.outcome.ref)
+        load_recordings(home, first.artifact.ref)
     log.unlink()
-    second = ingest(task, home, logs)
-    assert second.outcome.ref == first.outcome.ref
+    second = ingest.run(task, home, logs)
+    assert second.artifact.ref == first.artifact.ref
     assert track.read_bytes() == content
-    load_recordings(home, second.outcome.ref)
+    load_recordings(home, second.artifact.ref)
 
 
 def test_damaged_raw_bytes_are_replaced_from_the_file_or_named(task, home, logs, write, swing):
     log = write("a.csv", swing)
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     hash_ = report.files[0]["hash"]
     raw = home.store / "raw" / hash_[:2] / f"{hash_}.csv"
     raw.chmod(0o644)
     raw.write_bytes(b"rubbish")
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     shutil.rmtree(recording.folder)
     with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
-        load_recordings(home, report.outcome.ref)
+        load_recordings(home, report.artifact.ref)
     moved = log.rename(logs.parent / "elsewhere.csv")
     with pytest.raises(CorruptArtifact, match=r"put 'a.csv' back"):
-        ingest(task, home, logs)
+        ingest.run(task, home, logs)
     moved.rename(log)
-    assert ingest(task, home, logs).outcome.ref == report.outcome.ref
+    assert ingest.run(task, home, logs).artifact.ref == report.artifact.ref
     assert raw.read_bytes() == log.read_bytes()
 
 
 def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write):
     write("notes.txt", "hello")
     with pytest.raises(BadInput, match=r"holds no complete log.*\.csv.*\.parquet"):
-        ingest(task, home, logs)
+        ingest.run(task, home, logs)
     with pytest.raises(BadInput, match="is no folder and no file"):
-        ingest(task, home, logs / "absent")
+        ingest.run(task, home, logs / "absent")
 
 
 def test_progress_hears_of_every_recording(task, home, logs, write, swing):
@@ -278,13 +279,13 @@ def test_progress_hears_of_every_recording(task, home, logs, write, swing):
 
     for count in (30, 40, 50):
         write(f"{count}.csv", swing[:count])
-    ingest(task, home, logs, Ear())
+    ingest.run(task, home, logs, Ear())
     assert heard == [("ingest", 1, 3), ("ingest", 2, 3), ("ingest", 3, 3)]
 
 
 def _ingest_elsewhere(job) -> str:
     task, home, logs = job
-    return ingest(load_task(task), Home(home), logs).outcome.ref.digest
+    return ingest.run(load_task(task), Home(home), logs).artifact.ref.digest
 
 
 def test_processes_that_ingest_the_same_logs_agree(task, home, logs, write, swing):
@@ -294,13 +295,13 @@ def test_processes_that_ingest_the_same_logs_agree(task, home, logs, write, swin
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
         digests = set(pool.map(_ingest_elsewhere, [job] * 3))
     assert len(digests) == 1
-    assert len(load_recordings(home, ingest(task, home, logs).outcome.ref)) == 10
+    assert len(load_recordings(home, ingest.run(task, home, logs).artifact.ref)) == 10
     assert list((home.store / ".staging").iterdir()) == []
 
 
 def test_members_are_one_small_file_each(task, home, logs, write, swing):
     log = write("a.csv", swing)
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     member = read_json(home.store / "members" / "pendulum" / f"{entry['hash']}.json")
     assert member == {
         "format": 1,
@@ -314,7 +315,7 @@ def test_members_are_one_small_file_each(task, home, logs, write, swing):
 
 def test_a_moved_home_still_knows_its_recordings(task, tmp_path, logs, write, swing):
     write("a.csv", swing)
-    ref = ingest(task, Home(tmp_path / "one"), logs).outcome.ref
+    ref = ingest.run(task, Home(tmp_path / "one"), logs).artifact.ref
     (tmp_path / "one").rename(tmp_path / "two")
     assert load_recordings(Home(tmp_path / "two"), ref)[0].name == "a.csv"
     assert str(tmp_path).encode() not in b"".join(bytes_under(tmp_path / "two").values())
@@ -325,8 +326,8 @@ def test_no_track_holds_a_null(task, home, logs, write, swing):
         f"{k / 100},{'' if k % 7 == 3 else k},1,{'' if k > 40 else 2}\n" for k in range(90)
     )
     write("a.csv", f"time,position,velocity,torque\n{rows}")
-    report = ingest(task, home, logs)
-    (recording,) = load_recordings(home, report.outcome.ref)
+    report = ingest.run(task, home, logs)
+    (recording,) = load_recordings(home, report.artifact.ref)
     folder = open_ref(home, recording.ref)
     for track in recording.summary["tracks"]:
         frame = read_rows(folder / track["file"])
@@ -339,27 +340,27 @@ def test_a_log_that_went_on_takes_the_place_of_what_it_was(task, home, logs, wri
     write("b.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
     os.utime(log, (1e9, 1e9))
     time.sleep(1.1)  # a look that is younger than the clock of the file system is not kept
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     (shorter,) = [entry["hash"] for entry in first.files if entry["file"] == "a.csv"]
     content = log.read_bytes()
     log.write_bytes(content + b"".join(b"%g,%g,%g,%g\n" % row for row in swing[60:]))
     assert log.read_bytes().startswith(content)
-    second = ingest(task, home, logs)
+    second = ingest.run(task, home, logs)
     assert outcomes(second) == {"a.csv": "episodes", "b.csv": "known"}
-    recordings = {item.hash: item for item in load_recordings(home, second.outcome.ref)}
+    recordings = {item.hash: item for item in load_recordings(home, second.artifact.ref)}
     assert len(recordings) == 2
     assert shorter not in recordings
     (made,) = decided(home, task.name).values()
     assert (made.recording, made.decision, made.name) == (shorter, "supersede", "a.csv")
     assert (home.store / "raw" / shorter[:2] / f"{shorter}.csv").read_bytes() == content
-    assert ingest(task, home, logs).outcome.ref == second.outcome.ref
+    assert ingest.run(task, home, logs).artifact.ref == second.artifact.ref
 
 
 def test_another_run_under_the_same_name_takes_nobodys_place(task, home, logs, write, swing):
     write("latest.csv", swing[:60])
     time.sleep(1.1)
-    ingest(task, home, logs)
+    ingest.run(task, home, logs)
     write("latest.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
-    report = ingest(task, home, logs)
-    assert report.outcome.summary["recordings"] == 2
+    report = ingest.run(task, home, logs)
+    assert report.artifact.summary["recordings"] == 2
     assert decided(home, task.name) == {}

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from kinemill.draft.builder import draft
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import About, Unreadable
 from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
@@ -64,8 +65,8 @@ def test_a_file_of_version_3_holds_many_episodes(logs, arm):
 def test_float32_stamps_of_ten_minutes_lose_no_step(logs, arm, home):
     task = arm.model_copy(update={"dt": 1 / 30})
     episode(0, 18_000).write_parquet(logs / "a.parquet")
-    report = ingest(task, home, logs)
-    (recording,) = load_recordings(home, report.outcome.ref)
+    report = ingest.run(task, home, logs)
+    (recording,) = load_recordings(home, report.artifact.ref)
     (track,) = recording.summary["tracks"]
     assert track["rows"] == 18_000
     frame = read_rows(recording.folder / track["file"])
@@ -128,7 +129,7 @@ def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_tas
     texts = pl.Series(["lift"] * 30 + ["lower"] * 30)
     columns = {"observation.image": images, "task": texts}
     frame.with_columns(**columns).write_parquet(logs / "a.parquet")
-    (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
+    (recording,) = load_recordings(home, ingest.run(task, home, logs).artifact.ref)
     assert recording.summary["reasons"] == []
     stored = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert stored.shape == (60, 2, 3, 3)
@@ -152,11 +153,11 @@ def test_absurd_row_counts_are_refused_before_they_are_read(logs, make_task):
 def test_twenty_episodes_of_a_humanoid_are_read_whole(shared_data, home, request, form):
     path = request.config.rootpath / "tests" / "tasks" / "g1.yaml"
     task = load_task(path, {"ingest.format": form})
-    report = ingest(task, home, shared_data / "g1_lerobot")
-    summary = report.outcome.summary
+    report = ingest.run(task, home, shared_data / "g1_lerobot")
+    summary = report.artifact.summary
     assert (summary["recordings"], summary["tracks"], summary["quarantined"]) == (20, 20, 0)
     assert (summary["rows"], summary["dropped_rows"]) == (7064, 0)
-    tracks = [r.summary["tracks"][0] for r in load_recordings(home, report.outcome.ref)]
+    tracks = [r.summary["tracks"][0] for r in load_recordings(home, report.artifact.ref)]
     assert sum(track["rows"] for track in tracks) == 7064  # no last step lost to float32
 
 
@@ -194,9 +195,9 @@ def version3(folder, episodes=3, names=("left_hip", "left_hip_vel", "gripper")):
 
 def test_parquet_files_under_meta_are_no_logs(logs, arm, home):
     version3(logs)
-    report = ingest(arm, home, logs)
+    report = ingest.run(arm, home, logs)
     assert [entry["file"] for entry in report.files] == ["data/chunk-000/file-000.parquet"]
-    assert (report.outcome.summary["quarantined"], report.outcome.summary["tracks"]) == (0, 3)
+    assert (report.artifact.summary["quarantined"], report.artifact.summary["tracks"]) == (0, 3)
     assert list(report.ignored) == [
         "meta/episodes/chunk-000/file-000.parquet", "meta/info.json", "meta/tasks.parquet",
     ]  # fmt: skip
@@ -205,7 +206,7 @@ def test_parquet_files_under_meta_are_no_logs(logs, arm, home):
 def test_a_folder_called_meta_without_a_data_set_holds_logs(logs, arm, home):
     (logs / "meta").mkdir()
     episode(0, 40).write_parquet(logs / "meta" / "a.parquet")
-    assert ingest(arm, home, logs).outcome.summary["tracks"] == 1
+    assert ingest.run(arm, home, logs).artifact.summary["tracks"] == 1
 
 
 def test_a_draft_takes_names_and_tasks_from_meta_and_splits_by_episode(logs, tmp_path):

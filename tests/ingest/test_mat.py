@@ -8,7 +8,8 @@ import pytest
 import yaml
 from scipy.io import savemat
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mat import read
@@ -82,9 +83,9 @@ def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
     document["ingest"] |= {"include": "*.mat", "rate": None, "parts": {}, "format": "mat"}
     (tmp_path / path.name).write_text(yaml.safe_dump(document))
     task = load_task(tmp_path / path.name)
-    report = ingest(task, home, shared_data / "cascaded_tanks")
+    report = ingest.run(task, home, shared_data / "cascaded_tanks")
     assert list(report.ignored) == ["dataBenchmark.csv"]
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     assert (recording.summary["rows"], recording.summary["reasons"]) == (1024, [])
     log = read(shared_data / "cascaded_tanks" / "dataBenchmark.mat", task)
     assert log.frame.row(0) == pytest.approx((0, 5.205, 3.2567), rel=1e-5)  # as the CSV beside it

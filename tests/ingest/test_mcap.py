@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
@@ -30,8 +30,8 @@ def checks(log) -> list[str]:
 
 def test_every_message_of_a_simulation_is_one_step(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "cart_pole_sim.yaml")
-    report = ingest(task, home, shared_data / "cartpole_sim_mcap")
-    assert report.outcome.summary == {
+    report = ingest.run(task, home, shared_data / "cartpole_sim_mcap")
+    assert report.artifact.summary == {
         "recordings": 1,
         "quarantined": 0,
         "tracks": 1,

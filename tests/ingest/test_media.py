@@ -5,7 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Images, Texts, Unreadable
 from kinemill.ingest.readers._heaps import damaged_heap
 from kinemill.ingest.readers.hdf5 import read
@@ -50,7 +51,7 @@ def episode(group: h5py.Group, rows: int = N, more: int = 0, first: int = 0, **p
 
 
 def stored(home, report):
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     tracks = [read_rows(recording.folder / item["file"]) for item in recording.summary["tracks"]]
     return recording, tracks
 
@@ -59,7 +60,7 @@ def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, h
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file.create_group("episode_0"), compression="gzip")
         episode(file.create_group("episode_1"), rows=5, more=1, first=100)
-    recording, tracks = stored(home, ingest(seeing(), home, logs))
+    recording, tracks = stored(home, ingest.run(seeing(), home, logs))
     images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert (images.shape, images.dtype) == ((13, 4, 6, 3), np.uint8)
     assert images[:, 0, 0, 0].tolist() == [*range(8), *range(100, 105)]
@@ -76,10 +77,10 @@ def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, h
 def test_a_slower_camera_is_held_and_a_faster_one_thinned_out(logs, home, seeing):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
-    _, (fast,) = stored(home, ingest(seeing(dt=0.005), home, logs))
+    _, (fast,) = stored(home, ingest.run(seeing(dt=0.005), home, logs))
     assert fast["camera"].to_list() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
     assert fast["angle"][1] == pytest.approx(0.05)  # numbers are interpolated, pictures are not
-    recording, (slow,) = stored(home, ingest(seeing(dt=0.02), home, logs))
+    recording, (slow,) = stored(home, ingest.run(seeing(dt=0.02), home, logs))
     assert slow["camera"].to_list() == [0, 1, 2, 3]
     images = np.load(recording.folder / "image-camera.npy")
     assert images[:, 0, 0, 0].tolist() == [0, 2, 4, 6]  # those that no step names are not kept
@@ -100,7 +101,7 @@ def test_demonstrations_of_robomimic_with_two_cameras_and_one_text_for_all(logs,
             demo["obs/agentview_image"] = pictures(N, 10 * number)
             demo["obs/eye_in_hand"] = pictures(N, 100)[:, :2]
         file["data"].attrs["language"] = "lift the cube"
-    recording, tracks = stored(home, ingest(task, home, logs))
+    recording, tracks = stored(home, ingest.run(task, home, logs))
     images = np.load(recording.folder / "image-wrist.npy")
     assert images.shape == (16, 2, 6, 3)
     assert tracks[1]["wrist"].to_list() == [*range(8, 16)]
@@ -120,7 +121,7 @@ def test_texts_may_be_an_array_with_one_for_each_row(logs, home, seeing, kind):
         else:
             file["said"] = said[0]
     task = seeing(channels__instruction={"role": "text", "source": "said"})
-    _, (track,) = stored(home, ingest(task, home, logs))
+    _, (track,) = stored(home, ingest.run(task, home, logs))
     places = [0, 1, 1, 2, 2, 2, 2, 3] if kind != "one" else [0] * 8
     assert track["instruction"].to_list() == places
 
@@ -186,7 +187,7 @@ def test_a_format_without_pictures_goes_to_quarantine_and_says_so(home, seeing, 
         ingest__rate=None,
     )
     write("a.csv", swing)
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     assert entry["outcome"] == "quarantined"
     assert [(item["check"], item["channel"]) for item in entry["reasons"]] == [
         ("media", "camera"),
@@ -246,7 +247,7 @@ def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home,
     whole = bytearray((logs / "a.h5").read_bytes())
     whole[place + 20] ^= 0xFF
     (logs / "a.h5").write_bytes(whole)
-    report = ingest(seeing(), home, logs)
+    report = ingest.run(seeing(), home, logs)
     recording, tracks = stored(home, report)
     images = np.load(recording.folder / "image-camera.npy")
     assert [track["camera"].to_list() for track in tracks] == [[*range(8)], [*range(8, 16)]]
@@ -261,7 +262,7 @@ def test_a_pictures_shape_that_differs_between_parts_is_named(logs, home, seeing
             episode(file.create_group(f"episode_{number}"))
         del file["episode_1/observations/image"]
         file["episode_1/observations/image"] = pictures()[:, :3]
-    recording, tracks = stored(home, ingest(seeing(), home, logs))
+    recording, tracks = stored(home, ingest.run(seeing(), home, logs))
     assert len(tracks) == 1
     (reason,) = recording.summary["reasons"]
     assert (reason["found"], reason["where"]) == (
@@ -282,7 +283,7 @@ def test_more_pictures_than_fit_into_memory_are_copied_block_by_block(logs, home
     log = read(logs / "a.h5", seeing())
     blocks = [len(block) for block in log.media["camera"].read(np.arange(0, rows, 2))]
     assert len(blocks) >= 3
-    recording, _ = stored(home, ingest(seeing(dt=0.02), home, logs))
+    recording, _ = stored(home, ingest.run(seeing(dt=0.02), home, logs))
     np.testing.assert_array_equal(np.load(recording.folder / "image-camera.npy"), image[::2])
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from kinemill.errors import BadLog
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._pictures import Plain, decoded
 from kinemill.ingest.readers.mcap import read
@@ -53,7 +54,7 @@ def seeing(tmp_path):
 
 def test_pictures_and_texts_of_topics_go_with_the_steps(seeing, logs, home):
     write_mcap(logs / "a.mcap", filmed())
-    (recording,) = load_recordings(home, ingest(seeing, home, logs).outcome.ref)
+    (recording,) = load_recordings(home, ingest.run(seeing, home, logs).artifact.ref)
     assert recording.summary["reasons"] == []
     (track,) = recording.summary["tracks"]
     frame = read_rows(recording.folder / track["file"])

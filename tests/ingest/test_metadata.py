@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.membership import members
 from kinemill.ingest.metadata import PROBLEM, metadata, read_attributes, read_sidecar
 
@@ -44,7 +44,7 @@ def test_a_broken_side_car_costs_no_recording_and_says_what_is_wrong(
 ):
     write("run.csv", swing)
     write("run.meta.yaml", content)
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert [(file["file"], file["outcome"]) for file in report.files] == [("run.csv", "episodes")]
     (member,) = members(home, "pendulum").values()
     assert said in member.meta[PROBLEM]
@@ -52,33 +52,35 @@ def test_a_broken_side_car_costs_no_recording_and_says_what_is_wrong(
 
 def test_a_side_car_is_no_log_and_is_kept_when_both_files_are_gone(task, home, logs, write, swing):
     log, sidecar = write("run.csv", swing), write("run.meta.json", '{"session": "a"}')
-    first = ingest(task, home, logs)
+    first = ingest.run(task, home, logs)
     assert [file["file"] for file in first.files] == ["run.csv"]
     log.unlink()
     sidecar.unlink()
-    again = ingest(task, home, logs)
+    again = ingest.run(task, home, logs)
     (member,) = members(home, "pendulum").values()
     assert (member.name, member.meta) == ("run.csv", {"session": "a"})
-    assert again.outcome.ref == first.outcome.ref
+    assert again.artifact.ref == first.artifact.ref
 
 
 def test_a_side_car_may_come_later_and_what_it_said_once_stays(task, home, logs, write, swing):
     write("run.csv", swing)
-    ref = ingest(task, home, logs).outcome.ref
+    ref = ingest.run(task, home, logs).artifact.ref
     for content, kept in (
         ("a: [1]\na: 2", None), ("session: mon", "mon"), ("session: tue", "mon")
     ):  # fmt: skip
         write("run.meta.yaml", content)
-        assert ingest(task, home, logs).outcome.ref == ref  # metadata is no part of a recording
+        assert (
+            ingest.run(task, home, logs).artifact.ref == ref
+        )  # metadata is no part of a recording
         (member,) = members(home, "pendulum").values()
         assert member.meta.get("session") == kept
 
 
 def test_another_pattern_reads_no_recording_again(make_task, home, logs, write, swing):
     write("mon/run.csv", swing)
-    first = ingest(make_task(), home, logs)
-    again = ingest(make_task(ingest__meta__name="(?P<session>[^/]+)/.*"), home, logs)
-    assert again.outcome.ref == first.outcome.ref
+    first = ingest.run(make_task(), home, logs)
+    again = ingest.run(make_task(ingest__meta__name="(?P<session>[^/]+)/.*"), home, logs)
+    assert again.artifact.ref == first.artifact.ref
     assert again.files[0]["outcome"] == "known"
 
 
@@ -122,7 +124,7 @@ def test_attributes_of_the_file_are_metadata_and_names_and_side_cars_go_before_t
     task = make_task(ingest__meta__name=r"(?P<gain>\w)\.")
     with_attributes(logs / name)
     write("a.meta.yaml", "robot: r3\n")
-    ingest(task, home, logs)
+    ingest.run(task, home, logs)
     (member,) = members(home, "pendulum").values()
     assert metadata(task, "?", {k: v for k, v in member.meta.items() if k != "robot"}) == said
     known = metadata(task, member.name, member.meta)
@@ -131,9 +133,9 @@ def test_attributes_of_the_file_are_metadata_and_names_and_side_cars_go_before_t
 
 def test_a_side_car_may_come_later_than_the_attributes(task, home, logs, write):
     with_attributes(logs / "a.h5")
-    ref = ingest(task, home, logs).outcome.ref
+    ref = ingest.run(task, home, logs).artifact.ref
     write("a.meta.yaml", "session: mon\n")
-    assert ingest(task, home, logs).outcome.ref == ref
+    assert ingest.run(task, home, logs).artifact.ref == ref
     (member,) = members(home, "pendulum").values()
     assert (member.meta["session"], member.meta["@robot"]) == ("mon", "r2")
 

@@ -10,7 +10,7 @@ import pytest
 
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import survey
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 
 STEPS = 60
@@ -68,8 +68,8 @@ def test_episodes_are_parts_without_the_last_observation(
     minari, tmp_path, home, nested, source, first
 ):
     minari(nested=nested)
-    report = ingest(load(tmp_path, source), home, tmp_path / "drop")
-    assert report.outcome.summary == {
+    report = ingest.run(load(tmp_path, source), home, tmp_path / "drop")
+    assert report.artifact.summary == {
         "recordings": 1, "quarantined": 0, "tracks": 3, "rows": 3 * STEPS, "dropped_rows": 3,
     }  # fmt: skip
     (entry,) = report.files

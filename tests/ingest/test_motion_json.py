@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
@@ -86,13 +87,13 @@ def test_what_is_no_clip_is_refused(logs, knee, content):
 def test_other_json_in_the_folder_is_no_log_unless_the_task_says_so(logs, knee, clip, home):
     (logs / "a.json").write_text(json.dumps(clip))
     (logs / "info.json").write_text('{"robot": "duck", "fps": 50}')
-    report = ingest(knee, home, logs)
-    assert (report.outcome.summary["tracks"], list(report.ignored)) == (1, ["info.json"])
+    report = ingest.run(knee, home, logs)
+    assert (report.artifact.summary["tracks"], list(report.ignored)) == (1, ["info.json"])
     assert recognize(knee, logs / "a.json") == "motion_json"
     named = knee.model_copy(
         update={"ingest": knee.ingest.model_copy(update={"format": "motion_json"})}
     )
-    summary = ingest(named, home, logs).outcome.summary
+    summary = ingest.run(named, home, logs).artifact.summary
     assert (summary["recordings"], summary["quarantined"]) == (2, 1)
 
 
@@ -107,11 +108,11 @@ def test_thirteen_real_clips_come_out_at_one_rate_with_their_known_defects(
 ):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "duck_motion.yaml")
     folder = shared_data / "awd_motion"
-    report = ingest(task, home, folder)
-    assert (report.outcome.summary["recordings"], report.outcome.summary["rows"]) == (13, 6600)
+    report = ingest.run(task, home, folder)
+    assert (report.artifact.summary["recordings"], report.artifact.summary["rows"]) == (13, 6600)
     assert not any(entry["reasons"] for entry in report.files)
     fast, peaks = [], []
-    for recording in load_recordings(home, report.outcome.ref):
+    for recording in load_recordings(home, report.artifact.ref):
         (track,) = recording.summary["tracks"]
         frame = read_rows(recording.folder / track["file"])
         assert frame.height == 300  # 10 s, whether the clip has 30 or 60 frames per second

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from kinemill.ingest import hash_copy, ingest, membership, stage
+from kinemill.ingest import hash_copy, membership
+from kinemill.ingest import stage as ingest
 from kinemill.store import digests
 
 
@@ -21,7 +22,7 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
 ):
     write("a.csv", swing)
     growing = write("b.csv", swing[:50])
-    digest = stage.digest_to_copy
+    digest = ingest.digest_to_copy
 
     def grow_meanwhile(path, ahead):
         found = digest(path, ahead)
@@ -29,12 +30,12 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
         return found
 
-    monkeypatch.setattr(stage, "digest_to_copy", grow_meanwhile)
-    report = ingest(task, home, logs)
+    monkeypatch.setattr(ingest, "digest_to_copy", grow_meanwhile)
+    report = ingest.run(task, home, logs)
     assert outcomes(report) == {"a.csv": "episodes", "b.csv": "unstable"}
-    assert report.outcome.summary["recordings"] == 1
+    assert report.artifact.summary["recordings"] == 1
     monkeypatch.undo()
-    assert outcomes(ingest(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
+    assert outcomes(ingest.run(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
 
 
 def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_that_is_known(
@@ -47,7 +48,7 @@ def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_tha
     assert log.stat().st_size > hash_copy.LEAST
     time.sleep(3 * digests.CALM / 1e9)
     monkeypatch.setattr(digests, "_blocks", _once(digests._blocks))
-    report = ingest(task, home, logs)
+    report = ingest.run(task, home, logs)
     assert outcomes(report) == {"a.csv": "episodes"}
     assert len(read) == 1  # and it found the copy: blocks are read once
     (kept,) = (home.store / "raw").rglob("*.csv")
@@ -55,7 +56,7 @@ def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_tha
     monkeypatch.undo()
     (logs / "again.csv").write_bytes(log.read_bytes())
     time.sleep(3 * digests.CALM / 1e9)
-    assert outcomes(ingest(task, home, logs))["again.csv"] == "known"
+    assert outcomes(ingest.run(task, home, logs))["again.csv"] == "known"
     assert not list((home.store / ".staging").iterdir())
 
 
@@ -82,10 +83,10 @@ def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, wri
     )
     writer = subprocess.Popen([sys.executable, "-c", script, str(growing)])
     time.sleep(0.2)
-    report = ingest(make_task(ingest__settle=settle), home, logs)
+    report = ingest.run(make_task(ingest__settle=settle), home, logs)
     writer.wait()
     assert outcomes(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
-    last = ingest(make_task(ingest__settle=settle), home, logs)
+    last = ingest.run(make_task(ingest__settle=settle), home, logs)
     assert outcomes(last) == {"growing.csv": "episodes", "old.csv": "known"}
 
 
@@ -94,7 +95,7 @@ def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
 ):
     write("a.csv", swing)
     begin = time.monotonic()
-    report = ingest(make_task(ingest__settle=0.3), home, logs)
+    report = ingest.run(make_task(ingest__settle=0.3), home, logs)
     assert outcomes(report) == {"a.csv": "episodes"}
     assert time.monotonic() - begin >= 0.2
 
@@ -103,4 +104,4 @@ def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
 def test_a_file_that_may_not_be_read_does_not_stop_the_others(task, home, logs, write, swing):
     write("a.csv", swing)
     write("b.csv", swing[:50]).chmod(0)
-    assert outcomes(ingest(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}
+    assert outcomes(ingest.run(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}

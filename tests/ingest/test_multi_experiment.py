@@ -6,7 +6,8 @@ import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.errors import TaskError
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 from kinemill.validate import validate
@@ -21,7 +22,7 @@ def rows(count: int) -> str:
 
 
 def frames(home, report) -> dict[str, pl.DataFrame]:
-    (recording,) = load_recordings(home, report.outcome.ref)
+    (recording,) = load_recordings(home, report.artifact.ref)
     return {
         track["part"]: read_rows(recording.folder / track["file"])
         for track in recording.summary["tracks"]
@@ -30,7 +31,7 @@ def frames(home, report) -> dict[str, pl.DataFrame]:
 
 def test_each_part_has_its_own_columns_and_clock(make_task, write, home, logs):
     write("a.csv", rows(30))
-    report = ingest(make_task(ingest__parts=TWO), home, logs)
+    report = ingest.run(make_task(ingest__parts=TWO), home, logs)
     found = frames(home, report)
     assert (list(found), report.files[0]["episodes"]) == (["first", "second"], 2)
     np.testing.assert_allclose(found["first"]["velocity"], 10.0 * np.arange(30))
@@ -41,7 +42,7 @@ def test_each_part_has_its_own_columns_and_clock(make_task, write, home, logs):
 
 def test_a_part_that_lacks_a_column_does_not_spoil_the_other(make_task, write, home, logs):
     write("a.csv", rows(30).replace(",v2\n", ",v3\n"))
-    (entry,) = ingest(make_task(ingest__parts=TWO), home, logs).files
+    (entry,) = ingest.run(make_task(ingest__parts=TWO), home, logs).files
     assert (entry["outcome"], entry["episodes"]) == ("episodes", 1)
     (reason,) = entry["reasons"]
     assert (reason["where"], reason["channel"]) == ("second, header", "velocity")
@@ -50,7 +51,7 @@ def test_a_part_that_lacks_a_column_does_not_spoil_the_other(make_task, write, h
 
 def test_what_is_wrong_with_the_file_is_said_once(make_task, write, home, logs):
     write("a.csv", "")
-    (entry,) = ingest(make_task(ingest__parts=TWO), home, logs).files
+    (entry,) = ingest.run(make_task(ingest__parts=TWO), home, logs).files
     assert (entry["outcome"], len(entry["reasons"])) == ("quarantined", 1)
     assert entry["reasons"][0]["where"] == "file"
 
@@ -71,8 +72,8 @@ def test_parts_that_make_no_sense_are_refused_with_their_place(make_task, parts,
 
 def test_the_two_tank_experiments_are_split_as_their_authors_ask(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml")
-    report = ingest(task, home, shared_data / "cascaded_tanks")
-    assert report.outcome.summary == {
+    report = ingest.run(task, home, shared_data / "cascaded_tanks")
+    assert report.artifact.summary == {
         "recordings": 1, "quarantined": 0, "tracks": 2, "rows": 2048, "dropped_rows": 0,
     }  # fmt: skip
     raw = pl.read_csv(shared_data / "cascaded_tanks" / "dataBenchmark.csv").head(1024)
@@ -83,7 +84,7 @@ def test_the_two_tank_experiments_are_split_as_their_authors_ask(request, home, 
         assert tracks[part]["pump"].to_list() == raw[f"u{suffix}"].to_list()
         assert tracks[part]["time_s"][-1] == 4.0 * 1023
         assert (tracks[part]["level"] > 9.99).sum() > 1  # the sensor saturates at 10 V
-    outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
     assert outcome.summary["rows"] == {"train": 850, "validation": 174, "test": 1024, "unused": 0}
     (test,) = (dataset := load_dataset(home, outcome.ref)).of("test")
     np.testing.assert_allclose(dataset.rows(test)[:, 0], raw["yVal"], rtol=1e-6)

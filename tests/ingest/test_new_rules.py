@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 
 
@@ -10,11 +11,11 @@ def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
     make_task, home, logs, write, swing
 ):
     log = write("a.csv", swing)
-    first = ingest(make_task(), home, logs)
+    first = ingest.run(make_task(), home, logs)
     log.unlink()
-    second = ingest(make_task(dt=0.02), home, logs)
-    assert second.outcome.ref != first.outcome.ref
-    (recording,) = load_recordings(home, second.outcome.ref)
+    second = ingest.run(make_task(dt=0.02), home, logs)
+    assert second.artifact.ref != first.artifact.ref
+    (recording,) = load_recordings(home, second.artifact.ref)
     assert recording.summary["tracks"][0]["rows"] == 50
 
 
@@ -24,7 +25,7 @@ def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, l
     steps = []
     for kind in ("linear", "angle"):
         task = make_task(channels__angle__kind=kind)
-        (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
+        (recording,) = load_recordings(home, ingest.run(task, home, logs).artifact.ref)
         frame = read_rows(recording.folder / "track-0000.arrow")
         steps.append(float(frame["angle"].diff().abs().max()))
     assert steps == pytest.approx([6.183185307, 0.1])
@@ -33,9 +34,9 @@ def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, l
 def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, logs, write, swing):
     write("a.csv", swing)
     first = make_task()
-    ingest(first, home, logs)
+    ingest.run(first, home, logs)
     turned = first.model_copy(update={"channels": dict(reversed(first.channels.items()))})
-    (recording,) = load_recordings(home, ingest(turned, home, logs).outcome.ref)
+    (recording,) = load_recordings(home, ingest.run(turned, home, logs).artifact.ref)
     frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     assert frame.columns == ["time_s", "velocity", "angle", "torque"]
 
@@ -54,5 +55,5 @@ def test_settings_that_do_not_matter_to_a_recording_leave_it_as_it_is(
     make_task, home, logs, write, swing, change
 ):
     write("a.csv", swing)
-    first = ingest(make_task(), home, logs)
-    assert ingest(make_task(**change), home, logs).outcome.ref == first.outcome.ref
+    first = ingest.run(make_task(), home, logs)
+    assert ingest.run(make_task(**change), home, logs).artifact.ref == first.artifact.ref

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.npz import read
@@ -39,7 +39,7 @@ def test_named_arrays_are_channels(logs, task, home, save):
     log = read(logs / "a.npz", task)
     assert log.frame.rows()[:2] == [(0.0, 0.0, 9.0, 1.0), (0.01, 1.0, 8.0, 0.0)]
     assert recognize(task, logs / "a.npz") == "npz"
-    assert ingest(task, home, logs).outcome.summary["rows"] == 5
+    assert ingest.run(task, home, logs).artifact.summary["rows"] == 5
 
 
 def test_names_with_a_slash_are_episodes(logs, task):

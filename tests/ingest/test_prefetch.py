@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinemill.ingest import ingest, prefetch
+from kinemill.ingest import prefetch
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import decide
 from kinemill.ingest.recordings import STAGE
 from kinemill.store import MANIFEST, file_digest
@@ -42,23 +43,23 @@ def test_shares_are_all_there_is_and_the_ingest_finds_them_read(task, home, fold
     assert counts == [3, 2]
     before = read(home, task)
     assert len(before) == 5
-    report = ingest(task, home, folder)
-    assert report.outcome.summary["recordings"] == 5
+    report = ingest.run(task, home, folder)
+    assert report.artifact.summary["recordings"] == 5
     assert read(home, task) == before
 
 
 def test_one_share_alone_leaves_the_others_to_the_ingest(task, home, folder):
     prefetch.read_ahead(task, home, folder, (0, 2))
     before = read(home, task)
-    report = ingest(task, home, folder)
-    assert report.outcome.summary["recordings"] == 5
+    report = ingest.run(task, home, folder)
+    assert report.artifact.summary["recordings"] == 5
     assert read(home, task).items() > before.items()
 
 
 def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, folder):
     prefetch.read_ahead(task, home, folder, (0, 1))
     (folder / "0.csv").unlink()
-    assert ingest(task, home, folder).outcome.summary["recordings"] == 4
+    assert ingest.run(task, home, folder).artifact.summary["recordings"] == 4
 
 
 def test_what_a_person_rejected_is_not_read(task, home, folder):

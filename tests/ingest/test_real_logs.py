@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 
@@ -49,7 +50,7 @@ def frames(home, ref) -> dict[str, list[pl.DataFrame]]:
 def test_every_row_of_every_hardware_log_is_accounted_for(
     arm, home, shared_data, folder, recordings, rows, dropped
 ):
-    summary = ingest(arm, home, shared_data / folder).outcome.summary
+    summary = ingest.run(arm, home, shared_data / folder).artifact.summary
     assert summary == {
         "recordings": recordings,
         "quarantined": 0,
@@ -61,7 +62,7 @@ def test_every_row_of_every_hardware_log_is_accounted_for(
 
 def test_jittered_500_hz_stamps_come_out_as_one_even_track(arm, home, shared_data):
     source = shared_data / "double_pendulum_sysid" / "A0_20220815_traj03.csv"
-    ((track,),) = frames(home, ingest(arm, home, source).outcome.ref).values()
+    ((track,),) = frames(home, ingest.run(arm, home, source).artifact.ref).values()
     raw = pl.read_csv(source)
     times = raw["time"].to_numpy()
     assert track.height == int((times[-1] - times[0]) / 0.01 + 1e-6) + 1
@@ -73,8 +74,8 @@ def test_jittered_500_hz_stamps_come_out_as_one_even_track(arm, home, shared_dat
 
 def test_a_header_with_spaces_and_a_repeated_stamp_is_read(arm, home, shared_data):
     (source,) = (shared_data / "double_pendulum_sysid").glob("*spaced_header*")
-    report = ingest(arm, home, source)
-    ((track,),) = frames(home, report.outcome.ref).values()
+    report = ingest.run(arm, home, source)
+    ((track,),) = frames(home, report.artifact.ref).values()
     assert report.files[0]["rows"] == 998
     assert report.files[0]["reasons"][0]["check"] == "repeated_stamp"
     assert report.files[0]["reasons"][0]["where"] == "row 2"
@@ -82,19 +83,22 @@ def test_a_header_with_spaces_and_a_repeated_stamp_is_read(arm, home, shared_dat
 
 
 def test_a_shipped_task_reads_the_set_it_was_written_for(home, shared_data):
-    report = ingest(load_task("double_pendulum"), home, shared_data / "double_pendulum_sysid")
-    assert (report.outcome.summary["recordings"], report.outcome.summary["quarantined"]) == (12, 0)
+    report = ingest.run(load_task("double_pendulum"), home, shared_data / "double_pendulum_sysid")
+    assert (report.artifact.summary["recordings"], report.artifact.summary["quarantined"]) == (
+        12,
+        0,
+    )
     assert not any(entry["reasons"] for entry in report.files)
     assert list(report.ignored) == ["LICENSE"]
 
 
 def test_logs_of_another_robot_are_quarantined_with_what_is_missing(arm, home, shared_data):
     for folder in ("silverbox", "cascaded_tanks"):
-        (entry,) = ingest(arm, home, shared_data / folder).files
+        (entry,) = ingest.run(arm, home, shared_data / folder).files
         assert (entry["outcome"], entry["episodes"]) == ("quarantined", 0)
         assert {item["check"] for item in entry["reasons"]} == {"columns"}
-    report = ingest(arm, home, shared_data / "g1_lerobot")
-    assert report.outcome.summary["quarantined"] == 22
+    report = ingest.run(arm, home, shared_data / "g1_lerobot")
+    assert report.artifact.summary["quarantined"] == 22
     missing = {item["channel"] for entry in report.files for item in entry["reasons"]}
     assert missing == {"q1", "qd1", "tau1"}  # the time is there, as `timestamp`
 
@@ -104,10 +108,10 @@ def test_a_real_log_cut_anywhere_never_gains_a_number(arm, home, shared_data, tm
     whole = (shared_data / "simple_pendulum" / "ilqr_measured.csv").read_bytes()
     path = tmp_path / "cut.csv"
     path.write_bytes(whole[:cut])
-    report = ingest(arm, home, path)
+    report = ingest.run(arm, home, path)
     (entry,), rows = report.files, whole[:cut].count(b"\n") - 1
     assert (entry["rows"], entry["reasons"][0]["check"]) == (rows, "cut_line")
-    ((track,),) = frames(home, report.outcome.ref).values()
+    ((track,),) = frames(home, report.artifact.ref).values()
     raw = pl.read_csv(whole).head(rows)
     for ours, theirs in (("q1", "position"), ("qd1", "velocity"), ("tau1", "torque")):
         expected = np.interp(track["time_s"], raw["time"], raw[theirs])
@@ -118,5 +122,5 @@ def test_files_in_a_read_only_folder_are_read(arm, home, shared_data, tmp_path):
     folder = tmp_path / "read_only"
     shutil.copytree(shared_data / "acrobot_pendubot_33hz", folder)
     folder.chmod(0o555)
-    assert ingest(arm, home, folder).outcome.summary["recordings"] == 12
+    assert ingest.run(arm, home, folder).artifact.summary["recordings"] == 12
     folder.chmod(0o755)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mcap import read as read_mcap
 from kinemill.ingest.readers.rosbag import read
@@ -85,7 +85,7 @@ def test_a_bag_folder_in_the_drop_folder_is_one_recording(tmp_path, arm, home):
     drop.mkdir()
     write_bag(drop / "run1", run(), "SQLITE3")
     write_bag(drop / "run2.bag", run(seconds=1.0))
-    report = ingest(arm, home, drop)
-    assert report.outcome.summary["recordings"] == 2
-    assert report.outcome.summary["tracks"] == 2
+    report = ingest.run(arm, home, drop)
+    assert report.artifact.summary["recordings"] == 2
+    assert report.artifact.summary["tracks"] == 2
     assert list(report.ignored) == ["run1/metadata.yaml"]

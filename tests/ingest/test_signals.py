@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
 from kinemill.ingest import recordings as stage
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.clock_resets import Stamps, laps
 from kinemill.ingest.raw import (
     RawLog,
@@ -209,8 +210,8 @@ def test_parts_of_a_log_are_numbered_through_and_a_bad_one_spoils_none(
         stage, "readers", lambda task: {"csv": Reader((".csv",), lambda head: True, read)}
     )
     write("a.csv", "time,position\n0,1\n")
-    report = ingest(task, home, logs)
-    (recording,) = load_recordings(home, report.outcome.ref)
+    report = ingest.run(task, home, logs)
+    (recording,) = load_recordings(home, report.artifact.ref)
     listed = [(one["index"], one["rows"], one["part"]) for one in recording.summary["tracks"]]
     assert listed == [(0, 31, "demo_0"), (1, 31, "demo_1"), (2, 41, "demo_1")]
     places = [item["where"] for item in recording.summary["reasons"]]

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
@@ -64,7 +64,7 @@ def test_every_value_of_a_flight_is_what_pyulog_reads(flight):
 
 def test_a_flight_is_one_track_behind_the_gap_that_its_drop_out_left(flight, home):
     task, path = flight
-    (entry,) = ingest(task, home, path).files
+    (entry,) = ingest.run(task, home, path).files
     assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 1, 4738)
     found = {item["check"]: item for item in entry["reasons"]}
     assert found["dropout"]["found"] == "the logger lost what came in 0.03 s"

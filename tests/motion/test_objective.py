@@ -14,7 +14,7 @@ from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import drawn, make_cases, played
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits, fourier
 from kinemill.runtime import load
 from kinemill.store.home import Home
@@ -121,7 +121,7 @@ def test_clips_that_do_not_repeat_are_named_before_a_dataset_is_published(
         (folder / f"{name}.json").unlink()
     (folder / "odd.json").write_text(json.dumps(content))
     task, home = load_task(task_file), Home(tmp_path / "home")
-    episodes = validate(task, home, ingest(task, home, folder).outcome.ref).ref
+    episodes = validate(task, home, ingest.run(task, home, folder).artifact.ref).ref
     with pytest.raises(BadInput, match=r"train split: clips repeat nothing.*odd\.json \d+ rows"):
         make_dataset(task, home, episodes)
     assert not (home.store / "dataset").exists()

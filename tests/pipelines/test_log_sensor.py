@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from kinemill.ingest import arrivals as arrived_logs
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
@@ -125,7 +125,7 @@ def take(place):
     def read():
         time.sleep(1.1)  # what has only just changed is not kept as read
         task = load_task(TASK, {"ingest.settle": 0})
-        ingest(task, place.home, place.home.logs(TASK))
+        ingest.run(task, place.home, place.home.logs(TASK))
 
     return read
 
@@ -216,7 +216,7 @@ def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(place, drop, mo
     path.write_text("timestamp,x\n" + "".join(f"{n},{n}\n" for n in range(200)))
     assert len(arrived_logs.news(task, place.home, folder).ids) == 1
     time.sleep(1.1)  # what has only just changed is not kept as read
-    ingest(task, place.home, folder)
+    ingest.run(task, place.home, folder)
     assert arrived_logs.news(task, place.home, folder) == (frozenset(), False, True)
     (folder / "copy.csv").write_bytes(path.read_bytes())
     assert arrived_logs.news(task, place.home, folder).ids == frozenset()

@@ -362,7 +362,7 @@ def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch)
     def fail(*_):
         raise ProcessLost("training process", "was killed by signal 9")
 
-    monkeypatch.setattr("kinemill.ingest.ingest", fail)
+    monkeypatch.setattr("kinemill.ingest.stage.run", fail)
     run = executed(instance, job)
     assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "true", "passing")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import write_logs
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -15,16 +15,16 @@ def demo(tmp_path_factory):
     """Return (ingest's report, validate's summary, the packed dataset) of the demo's logs."""
     home, task = Home(tmp_path_factory.mktemp("home")), load_task("cart_pole")
     write_logs(home.logs(task.name))
-    report = ingest(task, home, home.logs(task.name))
-    episodes = validate(task, home, report.outcome.ref)
+    report = ingest.run(task, home, home.logs(task.name))
+    episodes = validate(task, home, report.artifact.ref)
     dataset = make_dataset(task, home, episodes.ref)
     return report, episodes.summary, load_dataset(home, dataset.ref)
 
 
 def test_every_log_but_the_copy_is_a_recording_and_the_cut_line_is_gone(demo):
     report, _, _ = demo
-    assert report.outcome.summary["recordings"] == 24 + 4
-    assert report.outcome.summary["dropped_rows"] == 1
+    assert report.artifact.summary["recordings"] == 24 + 4
+    assert report.artifact.summary["dropped_rows"] == 1
     known = [entry["file"] for entry in report.files if entry["outcome"] == "known"]
     assert known == ["run-0000_copy.csv"]
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from kinemill.dataset import load_dataset, load_media, make_dataset
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.task import load_task
 from kinemill.validate import validate
@@ -32,8 +32,8 @@ def test_a_task_that_learns_without_logs_gets_none(tmp_path):
 def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))
     write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=4))
-    report = ingest(task, home, tmp_path / "logs")
-    accepted = validate(task, home, report.outcome.ref)
+    report = ingest.run(task, home, tmp_path / "logs")
+    accepted = validate(task, home, report.artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
     outcome = make_dataset(task, home, accepted.ref)
     assert outcome.summary["episodes"] == {"train": 2, "validation": 1, "test": 1, "unused": 0}
@@ -110,7 +110,7 @@ def test_pictures_texts_and_rewards_come_through_to_the_dataset(seeing, home, tm
     dummy = Dummy(episodes=4, samples=150, image=(24, 32), instructions=["go", "stop"], seed=3)
     task = load_task(seeing, dummy_overrides(load_task(seeing), dummy))
     write_dummy_logs(task, tmp_path / "logs", dummy)
-    recordings = ingest(task, home, tmp_path / "logs").outcome.ref
+    recordings = ingest.run(task, home, tmp_path / "logs").artifact.ref
     accepted = validate(task, home, recordings)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
     ref = make_dataset(task, home, accepted.ref).ref
@@ -167,7 +167,7 @@ def test_a_robot_of_any_dimensions_can_be_made_up(home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path), dummy))
     assert (len(task.states), len(task.actions), task.media) == (10, 3, ["camera", "instruction"])
     write_dummy_logs(task, tmp_path / "logs", dummy)
-    accepted = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref)
+    accepted = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (3, 0)
     plain = tmp_path / "plain.yaml"
     plain.write_text(dummy_task("plain", Dummy()))

@@ -8,7 +8,7 @@ import yaml
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.export import export
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import open_ref, read_json
@@ -80,7 +80,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     path = ROOT / "tasks" / "mini_bdx.yaml"
     task = load_task(path, {**dummy_overrides(load_task(path), dummy), "learn.steps": 10})
     write_dummy_logs(task, home.logs(task.name), dummy)
-    snapshot = ingest(task, home, home.logs(task.name)).outcome.ref
+    snapshot = ingest.run(task, home, home.logs(task.name)).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, snapshot).ref).ref
     training_set, nobody = augment(task, home, dataset).ref, (NullReporter(), NullReporter())
     model = train(task, home, dataset, training_set, nobody)

@@ -8,7 +8,7 @@ import torch
 
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.task import load_task
 from kinemill.train.demonstrations import Demonstrations, Feed, as_bytes
@@ -149,7 +149,7 @@ LAYOUTS = {one.__name__: one for one in (trajectories, robomimic, minari, lerobo
 
 def learned_from(task, home, logs):
     """Return demonstrations of the dataset and of the training set, from a folder of logs."""
-    accepted = validate(task, home, ingest(task, home, logs).outcome.ref)
+    accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
     return task.learn.open(home, dataset, augment(task, home, dataset).ref)
 
@@ -212,8 +212,8 @@ def test_a_number_that_the_task_does_not_explain_is_told(tmp_path, home):
     logs.mkdir()
     sources = lerobot(logs) | {"source: TEXT": "source: task_index, texts: {0: pick up the cup}"}
     task = task_of(tmp_path, sources, media=True)
-    report = ingest(task, home, logs)
-    assert report.outcome.summary["quarantined"] == RUNS // 2
+    report = ingest.run(task, home, logs)
+    assert report.artifact.summary["quarantined"] == RUNS // 2
     reasons = [item for entry in report.files for item in entry["reasons"]]
     assert reasons[0]["found"] == "holds 1"
     assert "channels.said.texts" in reasons[0]["fix"]

@@ -8,7 +8,7 @@ from kinemill.dataset import make_dataset
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
@@ -23,7 +23,7 @@ def learned(home, name, count, **changed):
     task = load_task(ROOT / "tasks" / f"{name}.yaml", changed)
     logs = home.root / "shown"
     demonstrate(task, logs, range(count))
-    accepted = validate(task, home, ingest(task, home, logs).outcome.ref)
+    accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
     metrics = {}
 

@@ -7,7 +7,7 @@ from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
 from kinemill.export import export
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.sim import write_logs
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
@@ -22,7 +22,7 @@ def learned_pendulum(home, seed):
     """Return the exported model of a pendulum, from the logs that `kinemill.sim` makes."""
     task = load_task(ROOT / "tasks" / "pendulum.yaml", {"ingest.settle": 0})
     write_logs(home.root / "logs", "pendulum", seed=seed)
-    accepted = validate(task, home, ingest(task, home, home.root / "logs").outcome.ref)
+    accepted = validate(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
     model = train(task, home, dataset, augment(task, home, dataset).ref, SILENT).ref
     return home.root / export(task, home, model).ref.path

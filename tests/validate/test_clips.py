@@ -9,7 +9,7 @@ import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.task import load_task
@@ -121,7 +121,7 @@ def test_other_tasks_have_no_clips(pendulum):
 
 
 def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
-    recordings = ingest(task, home, logs).outcome.ref
+    recordings = ingest.run(task, home, logs).artifact.ref
     drawn = ET.fromstring(recording_sheet(task, home, recordings))
     titles = [text.text for text in drawn.iter() if text.get("y") == "13"]
     assert [title.partition(",")[0] for title in titles[1:]] == ["forward", "hip", "knee"]
@@ -138,7 +138,7 @@ def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
 
 
 def test_the_page_of_a_clip_shows_its_cycle_and_every_channel_over_time(task, logs, home):
-    snapshot = Snapshot(home, ingest(task, home, logs).outcome.ref)
+    snapshot = Snapshot(home, ingest.run(task, home, logs).artifact.ref)
     page = view(task, open_recording(home, next(iter(snapshot))))
     assert page.count("<h2>Cycle</h2>") == 1
     over_time = page.partition("<h2>Track 0")[2]

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes, validate
 from kinemill.validate.check_results import waits
@@ -60,8 +61,8 @@ def test_any_value_in_any_column_leaves_all_other_logs_alone(task, home, logs, w
     write("good.csv")
     for number, (column, value) in enumerate((c, v) for c in [*COLUMNS, "extra"] for v in EXTREMES):
         write(f"{column} {value}.csv", 0.01 * (number + 1), column, value)
-    report = ingest(task, home, logs)
-    outcome = validate(task, home, report.outcome.ref)
+    report = ingest.run(task, home, logs)
+    outcome = validate(task, home, report.artifact.ref)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
     named = {entry["file"]: entry for entry in report.files}
     for column in ("position", "velocity", "torque"):
@@ -81,7 +82,7 @@ def test_limits_of_a_channel_admit_what_they_say(tmp_path, home, logs, write):
     path.write_text(TASK.replace("unit: N*m}", "unit: N*m, limits: [-1e15, 1e15]}"))
     task = load_task(path)
     write("large.csv", column="torque", value="1e14")
-    (entry,) = ingest(task, home, logs).files
+    (entry,) = ingest.run(task, home, logs).files
     assert "range" not in {reason["check"] for reason in entry["reasons"]}
 
 
@@ -98,7 +99,7 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
         return Verdict([(0, len(values["torque"]))], [], {})
 
     monkeypatch.setattr(episodes, "apply_checks_to_track", asleep)
-    recordings = ingest(task, home, logs).outcome.ref
+    recordings = ingest.run(task, home, logs).artifact.ref
     outcome = validate(task, home, recordings)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
@@ -113,7 +114,7 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
     for number in range(5):
         path = write(f"{number}.csv", 0.01 * number)
         path.write_text(path.read_text().replace("torque", "other"))
-    outcome = validate(task, home, ingest(task, home, logs).outcome.ref)
+    outcome = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     failed = [c for c in load_checks(home, outcome.ref) if c.blocking and not c.passed]
     causes = [check for check in failed if not waits(check.values)]
     assert [check.name for check in causes] == ["accepted_not_empty", "quarantined_share"]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.dataset import load_dataset, load_media, make_dataset
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
 
@@ -51,7 +51,7 @@ def test_rows_without_a_reward_are_cut_out_and_a_constant_one_is_none_of_the_che
     log(tmp_path / "logs" / "a.csv", 0, reward=(100, np.nan), force=(290, np.inf))
     log(tmp_path / "logs" / "b.csv", 1)
     log(tmp_path / "logs" / "c.csv", 2)
-    accepted = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref)
+    accepted = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
     episodes = load_episodes(home, accepted.ref)
     rows = sorted(one.rows for one in episodes if one.name == "a.csv")
     assert rows == [100, 189]  # before row 100, and from 101 to 289; 9 rows at the end are too few

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import load_recordings
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
@@ -19,9 +20,9 @@ def judged(home, shared_data):
 
     def work(task, folder, **overrides):
         task = load_task(ROOT / task, overrides)
-        report = ingest(task, home, shared_data / folder)
+        report = ingest.run(task, home, shared_data / folder)
         found = []
-        for recording in load_recordings(home, report.outcome.ref):
+        for recording in load_recordings(home, report.artifact.ref):
             for track in recording.summary["tracks"]:
                 frame = read_rows(recording.folder / track["file"])
                 values = {name: frame[name].to_numpy() for name in task.columns}

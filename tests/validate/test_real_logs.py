@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes, validate
 from kinemill.validate.apply_checks import apply_checks_to_track
@@ -111,8 +111,8 @@ def test_files_of_real_robots_pass_ingest_and_validation(
     home, shared_data, name, folder, recordings, repeats
 ):
     task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.settle": 0.0})
-    taken = ingest(task, home, shared_data / folder)
-    outcome = validate(task, home, taken.outcome.ref)
+    taken = ingest.run(task, home, shared_data / folder)
+    outcome = validate(task, home, taken.artifact.ref)
     assert outcome.summary["recordings"] == recordings
     assert outcome.summary["quarantined"] == 0
     assert outcome.summary["dropped"] == {}

@@ -68,7 +68,7 @@ def one_more(home, task, record, frames, count):
     (like,) = (one for one in entries if not one["tracks"])
     many = [like | {"hash": digest(n), "name": f"{n}.csv"} for n in range(count - len(entries))]
     before = Snapshot(home, snapshot.publish(home, task.name, [*entries, *many]).ref)
-    validate(task, home, before.outcome.ref)
+    validate(task, home, before.artifact.ref)
     new = like | {"hash": digest("new"), "name": "new.csv"}
     found = []
 

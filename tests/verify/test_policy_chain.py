@@ -13,7 +13,7 @@ from kinemill.environments.card import make_card
 from kinemill.environments.rollout_logs import roll_out
 from kinemill.export import export
 from kinemill.export.bundle import deliver
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.register import Produced, register
 from kinemill.runtime.__main__ import main
 from kinemill.store import open_ref, read_json
@@ -92,7 +92,7 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     task = load_task(path)
     expert = runtime.load(policy_folders[Gains])
     assert len(list(roll_out(TASK, expert, range(20), home.logs(task.name)))) == 20
-    snapshot = ingest(task, home, home.logs(task.name)).outcome
+    snapshot = ingest.run(task, home, home.logs(task.name)).artifact
     episodes = validate(task, home, snapshot.ref).ref
     dataset = make_dataset(task, home, episodes).ref
     training_set = augment(task, home, dataset).ref

@@ -15,7 +15,7 @@ from kinemill.dataset import PackedDataset, load_dataset, make_dataset
 from kinemill.export.bundle import write_interface
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model
-from kinemill.ingest import ingest
+from kinemill.ingest import stage as ingest
 from kinemill.runtime import Interface
 from kinemill.sim._table import csv
 from kinemill.sim.cart_pole import CartPole
@@ -144,7 +144,7 @@ class Robot:
     def episodes(self) -> ArtifactRef:
         """Read and validate everything that is there."""
         return validate(
-            self.task, self.home, ingest(self.task, self.home, self.logs).outcome.ref
+            self.task, self.home, ingest.run(self.task, self.home, self.logs).artifact.ref
         ).ref
 
     def crown(self) -> Known:
