@@ -1,6 +1,6 @@
-"""A robot's tree of bodies from its MuJoCo model, as plain numbers that go with the settings.
+"""A robot's tree of bodies from its MuJoCo model, as numbers that are part of the settings.
 
-Everything that equations of motion need and nothing else: meshes, contacts and sensors stay behind.
+It holds what equations of motion need; meshes, contacts and sensors are left out.
 """
 
 from pathlib import Path
@@ -15,28 +15,28 @@ Quaternion = tuple[float, float, float, float]  # w first
 
 
 class TreeJoint(Settings):
-    """A hinge or a slide, as its body carries it."""
+    """A hinge or a slide of a body."""
 
     name: str
     kind: Literal["hinge", "slide"]
     axis: Vector  # in the body's frame
     anchor: Vector  # m, in the body's frame
-    zero: float = 0.0  # rad or m: what the coordinate reads where the body stands as drawn
+    reference: float = 0.0  # rad or m: the coordinate in the pose of the model file
     armature: float = 0.0  # kg·m² or kg, of the drive's own rotor
     stiffness: float = 0.0  # N·m/rad or N/m
-    relaxed: float = 0.0  # rad or m: where the spring pulls to
+    spring_reference: float = 0.0  # rad or m: rest position of the spring
     viscous: float = 0.0  # N·m·s/rad or N·s/m
     coulomb: float = 0.0  # N·m or N
     gear: float = 1.0  # N·m or N for one unit of its motor
 
 
 class TreeBody(Settings):
-    """A rigid body; the ones it hangs from come before it."""
+    """A rigid body; its parent comes before it."""
 
     name: str
-    parent: int = Field(ge=-1, description="number of the body it hangs from; -1 is the world")
-    place: Vector  # m, in the parent's frame, joints at their zero
-    turn: Quaternion
+    parent: int = Field(ge=-1, description="index of the parent; -1 is the world")
+    position: Vector  # m, in the parent's frame, with joints at their reference
+    rotation: Quaternion  # in the parent's frame
     mass: float = Field(ge=0.0)  # kg
     center: Vector  # m, of mass, in the body's frame
     principal: Quaternion  # of inertia, in the body's frame
@@ -52,12 +52,12 @@ class Bodies(Settings):
 
     @property
     def joints(self) -> list[TreeJoint]:
-        """All joints, each after those that it hangs from."""
+        """All joints, each after its parents."""
         return [joint for body in self.bodies for joint in body.joints]
 
 
 def read_bodies(value: Any, info: ValidationInfo) -> Any:
-    """Read a MuJoCo model: its text, or its file, named relative to the task's."""
+    """Read a MuJoCo model: its XML text, or its file relative to the task file."""
     if not isinstance(value, str):
         return value
     import mujoco
@@ -71,8 +71,8 @@ def read_bodies(value: Any, info: ValidationInfo) -> Any:
             message = f"no file {path}; expected a MuJoCo model, relative to the task file"
             raise ValueError(message)
         return bodies_of(module.MjModel.from_xml_path(str(path)))
-    except ValueError as error:  # what MuJoCo raises, too
-        message = str(error).strip() or "is no MuJoCo model"
+    except ValueError as error:  # MuJoCo raises it, too
+        message = str(error).strip() or "is not a MuJoCo model"
         raise ValueError(message) from error
 
 
@@ -83,7 +83,7 @@ def bodies_of(model: Any) -> Bodies:
     """Return the bodies and joints of a compiled `mujoco.MjModel`.
 
     Raises:
-        ValueError: it has joints that are neither hinges nor slides, or loops.
+        ValueError: It has other joints than hinges and slides, or loops.
     """
     if model.neq or model.ntendon:
         message = f"{model.neq} equality constraints, {model.ntendon} tendons; expected a tree"
@@ -93,16 +93,16 @@ def bodies_of(model: Any) -> Bodies:
         for k in range(model.nu)
         if int(model.actuator_trntype[k]) == 0  # a joint
     }
-    found = list[TreeBody]()
+    bodies = list[TreeBody]()
     for number in range(1, model.nbody):
         body = model.body(number)
         first, count = int(model.body_jntadr[number]), int(model.body_jntnum[number])
-        found.append(
+        bodies.append(
             TreeBody(
                 name=body.name or f"body {number}",
                 parent=int(model.body_parentid[number]) - 1,
-                place=_numbers(body.pos),
-                turn=_numbers(body.quat),
+                position=_numbers(body.pos),
+                rotation=_numbers(body.quat),
                 mass=float(body.mass[0]),
                 center=_numbers(body.ipos),
                 principal=_numbers(body.iquat),
@@ -110,7 +110,7 @@ def bodies_of(model: Any) -> Bodies:
                 joints=tuple(_joint(model, first + k, gears) for k in range(count)),
             )
         )
-    return Bodies(gravity=_numbers(model.opt.gravity), bodies=tuple(found))
+    return Bodies(gravity=_numbers(model.opt.gravity), bodies=tuple(bodies))
 
 
 def _joint(model: Any, number: int, gears: dict[int, float]) -> TreeJoint:
@@ -126,10 +126,10 @@ def _joint(model: Any, number: int, gears: dict[int, float]) -> TreeJoint:
             "kind": kinds[kind],
             "axis": _numbers(joint.axis),
             "anchor": _numbers(joint.pos),
-            "zero": float(joint.qpos0[0]),
+            "reference": float(joint.qpos0[0]),
             "armature": float(joint.armature[0]),
             "stiffness": float(joint.stiffness[0]),
-            "relaxed": float(joint.qpos_spring[0]),
+            "spring_reference": float(joint.qpos_spring[0]),
             "viscous": float(joint.damping[0]),
             "coulomb": float(joint.frictionloss[0]),
             "gear": gears.get(number, 1.0),

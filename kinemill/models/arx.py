@@ -1,8 +1,8 @@
 """A linear model of the last rows, as levels of the newest row and changes from row to row (ARX).
 
 The autoregressive model with exogenous inputs of Ljung, System Identification (1999), chapter 4. In
-levels and changes it is the same model as in raw rows, but a penalty on its weights pulls toward
-"goes on as it went", and float32 does not have to cancel large numbers. It starts as the
+levels and changes it is the same model as in raw rows, but a penalty on its weights favors constant
+changes, and float32 does not have to cancel large numbers. Its initial weights are the
 least-squares solution over all training rows.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from kinemill.models._layout import ModelLayout
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
@@ -29,18 +30,18 @@ class Arx(Model):
     )
     relative: list[str] | None = Field(
         default=None,
-        description="channels that enter through their changes alone: where their zero lies is no "
-        "matter; default: those that `learn.encoding` shows as `relative`",
+        description="channels that enter through their changes alone, so that their zero does not "
+        "matter; default: those that `learn.encoding` encodes as `relative`",
     )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return names that are no channel."""
+        """Return the names of unknown channels."""
         return unknown_channels(list(self.relative or []), channels, "relative")
 
-    def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
-        """Make the network of physical values."""
-        from kinemill.models._lag_terms import Lags, relative_columns
-        from kinemill.models._regression import Regression
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+        """Make the `Regression` on lags."""
+        from kinemill.models.networks.lag_terms import Lags, relative_columns
+        from kinemill.models.networks.regression import Regression
 
         relative = relative_columns(layout, self.relative)
         terms = Lags(layout, relative, trigonometric=self.angles == "sin_cos")

@@ -1,9 +1,9 @@
 """System identification of simple joints: physics linear in its parameters, in closed form.
 
-The acceleration of each joint is a sum of gravity (sines and cosines of angles), friction (viscous,
-Coulomb's), drag, coupling between joints, actions, and what rows before say of delays and filters;
-Brunton, Proctor and Kutz (2016) identify such libraries, `rigid_body` the equations themselves. It
-starts as the least-squares solution over all training rows.
+The acceleration of each joint is a sum of terms: gravity (sines and cosines of angles), viscous and
+Coulomb friction, drag, coupling between joints, actions, and earlier rows for delays and filters.
+Brunton, Proctor and Kutz (2016) identify such libraries; `rigid_body` identifies the equations
+themselves. The initial weights are the least-squares solution over all training rows.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from kinemill.models._layout import ModelLayout
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
@@ -29,35 +30,35 @@ class Physics(Model):
     )
     pairs: dict[str, str] | None = Field(
         default=None,
-        description="position by velocity; default: those that follow from each other in "
-        "`learn.outputs` and `learn.relations`",
+        description="position by velocity; default: the pairs that `learn.outputs` and "
+        "`learn.relations` integrate",
     )
     relative: list[str] | None = Field(
         default=None,
         description="channels that enter through their changes alone; default: those that "
-        "`learn.encoding` shows as `relative`",
+        "`learn.encoding` encodes as `relative`",
     )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return names that are no channel."""
+        """Return the names of unknown channels."""
         pairs = [*(self.pairs or {}), *(self.pairs or {}).values()]
-        found = unknown_channels(pairs, channels, "pairs")
-        return found + unknown_channels(list(self.relative or []), channels, "relative")
+        relative = unknown_channels(list(self.relative or []), channels, "relative")
+        return unknown_channels(pairs, channels, "pairs") + relative
 
-    def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
-        """Make the network of physical values."""
-        from kinemill.models._lag_terms import relative_columns
-        from kinemill.models._library import Library
-        from kinemill.models._regression import Regression
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+        """Make the `Regression` on terms of mechanics."""
+        from kinemill.models.networks.lag_terms import relative_columns
+        from kinemill.models.networks.mechanics_terms import MechanicsTerms
+        from kinemill.models.networks.regression import Regression
 
         relative = relative_columns(layout, self.relative)
-        pairs, spread = _pairs(layout, self.pairs), scale["state_std"]
-        terms = Library(layout, relative, pairs, spread, coupling=self.coupling)
+        pairs, std = _pairs(layout, self.pairs), scale["state_std"]
+        terms = MechanicsTerms(layout, relative, pairs, std, coupling=self.coupling)
         return Regression(terms, layout.history, scale["output_std"], self.ridge)
 
 
-def _pairs(layout: Any, named: Mapping[str, str] | None) -> list[tuple[int, int]]:
-    """Return the columns of position and velocity: as named, else what a rate integrates to."""
+def _pairs(layout: ModelLayout, named: Mapping[str, str] | None) -> list[tuple[int, int]]:
+    """Return columns of position and velocity: as named, or as velocities are integrated."""
     states = layout.states
     if named is not None:
         return [(states.index(q), states.index(v)) for v, q in named.items()]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.models._layers import activation
+from kinemill.models.networks.layers import activation
 
 
 class Core(nn.Module):

@@ -23,7 +23,7 @@ class Head(Plugin):
 
     @abstractmethod
     def build(self, length: int, actions: int) -> Any:
-        """Make the `kinemill.models.heads.HeadModule` for chunks of `length` rows of `actions`."""
+        """Make the head for chunks of `length` rows of `actions`, a `networks.heads.HeadModule`."""
 
 
 class ImageEncoder(Plugin):
@@ -58,12 +58,12 @@ class ImageEncoder(Plugin):
         return str((folder / Path(value).expanduser()).absolute())
 
     @abstractmethod
-    def build(self, shape: tuple[int, int, int], told: int = 0) -> Any:
-        """Make the torch network: (B, C, H, W) in [0, 1], text features (B, told) -> (B, size).
+    def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:
+        """Make the network: (B, C, H, W) in [0, 1], text features (B, text_size) -> (B, size).
 
         Args:
             shape: height, width, colors.
-            told: size of the text features of a row; 0 without texts.
+            text_size: size of the text features of a row; 0 without texts.
         """
 
 
@@ -78,7 +78,7 @@ class TextEncoder(Plugin):
 
         Args:
             length: number of bytes that are read.
-            words: vocabulary of the training texts, see `words_of`.
+            words: vocabulary of the training texts, see `networks.text_encoders.vocabulary`.
         """
 
 

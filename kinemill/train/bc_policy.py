@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinemill.models.heads import Draws
+from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.runtime.policy_layout import SEED, PolicyLayout
 from kinemill.train.chunks import Chunk
 from kinemill.train.obs_encoder import ObsEncoder
@@ -87,7 +87,7 @@ class BCPolicy(PolicyModule):
         features = self.see(given)
         own = len(self._network_shapes)
         condition, *after = self.recall(features, count, rest[:own])
-        draws = Draws(given[SEED], count) if self.layout.seeded else None
+        draws = GraphNoise(given[SEED], count) if self.layout.seeded else None
         chunk = self.head(condition, draws)
         queue = rest[own:]
         if queue:

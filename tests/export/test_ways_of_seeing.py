@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.models._layers import activation
+from kinemill.models.networks.layers import activation
 from kinemill.runtime import load
 from kinemill.verify.nan_propagation import poison
 from kinemill.verify.parity import Pair, compare, refer

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.models._body_tree import Tree
-from kinemill.models._mechanics import solve
 from kinemill.models._mjcf import bodies_of
+from kinemill.models.networks.body_tree import Tree
+from kinemill.models.networks.mechanics import solve
 from kinemill.models.rigid_body import RigidBody
 from kinemill.task import load_task
 from kinemill.task.document import Task
@@ -157,7 +157,7 @@ def test_joints_are_found_by_name_and_refused_by_kind():
     with pytest.raises(BadInput, match=r"the slide 'rail': is 'yaw', a hinge"):
         build(model | {"joints": {"yaw": "rail", "rail": "yaw"}})
     post = '<body name="post" pos="1 0 0">'
-    with pytest.raises(BadInput, match=r"the hinge 'fifth': is no coordinate"):
+    with pytest.raises(BadInput, match=r"the hinge 'fifth': is not a coordinate"):
         build(model | {"mjcf": ARM.replace(post, post + '<joint name="fifth"/>')})
 
 

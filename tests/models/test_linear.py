@@ -73,7 +73,7 @@ def test_the_residual_learns_what_is_not_linear(truth):
 
 
 def test_a_linear_model_on_a_linear_model_is_refused():
-    with pytest.raises(ValidationError, match="leaves nothing"):
+    with pytest.raises(ValidationError, match="residual of a linear model"):
         Linear(residual={"type": "linear"})
 
 

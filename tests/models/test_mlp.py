@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.models._layers import activation
 from kinemill.models.mlp import MLP
+from kinemill.models.networks.layers import activation
 
 
 def test_the_window_holds_the_last_rows_and_the_newest_comes_last():

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.models._mechanics import Chain, Free, solve
-from kinemill.models._rigid_network import Actuators
+from kinemill.models.networks.mechanics import Chain, Free, solve
+from kinemill.models.networks.rigid_body import Actuators
 from kinemill.models.rigid_body import RigidBody
 from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
@@ -163,7 +163,7 @@ def test_what_does_not_fit_the_equations_is_refused():
     both = ALPHA | {"push": Output(relation="derivative", of="cart_velocity")}
     with pytest.raises(BadInput, match="slide comes after the hinge 'angle'"):
         RigidBody().build_for(make_layout(task, both, "semi_implicit", 4), {})
-    with pytest.raises(BadInput, match="asked once a step"):
+    with pytest.raises(BadInput, match="updated once a step"):
         build(RigidBody(drives=drives, observer=True), integrator="rk4")
 
 
@@ -174,8 +174,8 @@ def test_the_observer_finds_the_velocity_behind_noise():
         network.equations.mechanics.weight.zero_()
         network.equations.friction.viscous.fill_(-20.0)
         network.equations.friction.coulomb.fill_(-20.0)
-        network.trust.fill_(-3.0)
-        network.pull.fill_(0.05)
+        network.velocity_gain.fill_(-3.0)
+        network.position_gain.fill_(0.05)
         random, dt = torch.Generator().manual_seed(0), 0.02
         angle = 0.1 + dt * torch.arange(31.0).repeat(400, 1)
         noisy = 1.0 + 0.1 * torch.randn(400, 31, generator=random)

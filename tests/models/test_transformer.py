@@ -17,18 +17,18 @@ def test_a_block_computes_what_torch_computes():
     ).eval()
     with torch.no_grad():
         attention = reference.self_attn
-        attention.in_proj_weight.copy_(torch.cat([block.asked.weight, block.told.weight]))
-        attention.in_proj_bias.copy_(torch.cat([block.asked.bias, block.told.bias]))
-        attention.out_proj.load_state_dict(block.joined.state_dict())
+        attention.in_proj_weight.copy_(torch.cat([block.query.weight, block.key_value.weight]))
+        attention.in_proj_bias.copy_(torch.cat([block.query.bias, block.key_value.bias]))
+        attention.out_proj.load_state_dict(block.projection.state_dict())
         reference.linear1.load_state_dict(block.up.state_dict())
         reference.linear2.load_state_dict(block.down.state_dict())
-        reference.norm1.load_state_dict(block.before.state_dict())
-        reference.norm2.load_state_dict(block.between.state_dict())
+        reference.norm1.load_state_dict(block.attention_norm.state_dict())
+        reference.norm2.load_state_dict(block.mlp_norm.state_dict())
     x = torch.randn(4, 5, 8)
     mask = nn.Transformer.generate_square_subsequent_mask(5)
     expected = reference(x, src_mask=mask, is_causal=True)
-    torch.testing.assert_close(block(x, newest=False), expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(block(x, newest=True), expected[:, -1:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(block(x, newest_only=False), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(block(x, newest_only=True), expected[:, -1:], rtol=0, atol=1e-5)
 
 
 def test_heads_that_do_not_divide_the_size_are_refused():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset.sequences import make_sequences
-from kinemill.models.heads import Draws
+from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.objectives._teacher_forcing import KeyedNoise
@@ -153,7 +153,7 @@ class Cloning:
         conditions, rows, _ = self._conditions(self.watch, which, 0)
         every = len(conditions) // len(which)
         present, rows = conditions[every - 1 :: every], rows[every - 1 :: every]
-        draws = Draws(rows.unsqueeze(1), torch.zeros_like(rows.unsqueeze(1)))
+        draws = GraphNoise(rows.unsqueeze(1), torch.zeros_like(rows.unsqueeze(1)))
         truth = self.module.scaled(self.watch.actions.index_select(0, rows))
         return self.module.head(present, draws)[:, 0] - truth
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from kinemill.errors import BadInput
 from kinemill.models._recurrent import Recurrent
-from kinemill.models.encoders import loaded, unlike_weights
-from kinemill.models.encoders.texts.words import words_of
+from kinemill.models.networks.text_encoders import vocabulary
+from kinemill.models.networks.weights import different_weights, load_weights
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
@@ -43,7 +43,7 @@ def prepare(
     for name in layout.images:
         if learn.image.checkpoint is not None:
             where = f"learn.image.checkpoint of {name}"
-            loaded(module.sight.encoders[name], learn.image.checkpoint, where)
+            load_weights(module.sight.encoders[name], learn.image.checkpoint, where)
     train = Samples.of(data[1], "train", module, learn.stride)
     watch = Samples.of(data[0], "validation", module, 1, JUDGED)
     cloning = Cloning(learn, module, train, watch)
@@ -99,7 +99,7 @@ def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
         for one in data.packed.episodes
         for text in data.texts(one.id, name)
     }
-    return words_of(found)
+    return vocabulary(found)
 
 
 def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
@@ -120,7 +120,7 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
         encoders[name] = (learn.text.build(length, words), learn.text.size)
     sight = ObsEncoder(layout, about["angles"], scale, encoders)
     head = learn.head.build(learn.chunk.length, len(layout.actions))
-    network = learn.model.build_acting(layout, (sight.features, head.asks, learn.seq_len))
+    network = learn.model.build_acting(layout, (sight.features, head.condition_size, learn.seq_len))
     memory = Memory(learn.seq_len, isinstance(learn.model, Recurrent))
     return BCPolicy(layout, (sight, network, head), memory, learn.chunk, scale)
 
@@ -166,7 +166,7 @@ def start_policy(module: BCPolicy, start: WarmStart) -> None:
         fix = "start from a policy of equal channels"
         raise BadInput(where, "sees or gives something else than this policy", fix=fix)
     found = earlier.state_dict()
-    if unlike := unlike_weights(found, module.state_dict()):
+    if unlike := different_weights(found, module.state_dict()):
         raise BadInput(
             where,
             f"is of another architecture: {', '.join(unlike[:5])}",

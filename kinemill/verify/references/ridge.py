@@ -33,7 +33,7 @@ class Fitted:
         variant: its structure.
         history: rows it knows.
         ridge: its penalty.
-        solution: its weights, `kinemill.models._regression.Solution`.
+        solution: its weights, `kinemill.models.networks.regression.Solution`.
     """
 
     variant: Variant
@@ -88,7 +88,7 @@ def _fit(
 ) -> list[list[Fitted]]:
     import torch
 
-    from kinemill.models._regression import Triangle
+    from kinemill.models.networks.regression import Triangle
 
     longest = variant.longest or max(histories)
     wanted = [rows for rows in histories if rows <= longest]

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from kinemill.errors import BadInput
-from kinemill.models.encoders import IMAGES, TEXTS, loaded
-from kinemill.models.encoders.texts.words import number_of, split, words_of
+from kinemill.models.encoders import IMAGES, TEXTS
+from kinemill.models.networks.text_encoders import split_words, vocabulary, word_number
+from kinemill.models.networks.weights import load_weights
 from kinemill.train.demonstrations import as_bytes
 
 TEXT = "Reach the RED one, not the blue-one: größer!"
@@ -66,15 +67,15 @@ def test_a_picture_that_patches_do_not_cover_is_refused():
 
 def test_words_are_found_in_the_graph_as_in_python(tmp_path):
     """Capitals, punctuation and other alphabets; in torch and in ONNX Runtime."""
-    words = words_of(["reach the red one not blue", "größer"])
+    words = vocabulary(["reach the red one not blue", "größer"])
     network = TEXTS["words"].model_validate({"type": "words", "size": 4}).build(64, words)
     text = torch.from_numpy(as_bytes(TEXT, 64))[None]
     numbers, there = network.read(text.long())
-    said = [number_of(word.decode()) for word in split(TEXT)]
-    assert [word.decode() for word in split(TEXT)][:4] == ["reach", "the", "red", "one"]
+    said = [word_number(word.decode()) for word in split_words(TEXT)]
+    assert [word.decode() for word in split_words(TEXT)][:4] == ["reach", "the", "red", "one"]
     assert numbers[0, : len(said)].tolist() == said
     assert there[0].sum() == len(said)
-    wanted = sum(network.words[words.index(word.decode())] for word in split(TEXT))
+    wanted = sum(network.words[words.index(word.decode())] for word in split_words(TEXT))
     assert network(text)[0].tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
     found = onnx_of(network, text.expand(2, -1).contiguous(), tmp_path / "words.onnx")
     assert found[0].tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
@@ -90,7 +91,7 @@ def test_a_word_that_nobody_taught_says_nothing():
 def test_every_text_encoder_tells_instructions_apart(name):
     torch.manual_seed(0)
     texts = ["reach the red one", "reach the blue one", "reach the green one"]
-    network = TEXTS[name].model_validate({"type": name, "size": 3}).build(32, words_of(texts))
+    network = TEXTS[name].model_validate({"type": name, "size": 3}).build(32, vocabulary(texts))
     given = torch.from_numpy(np.stack([as_bytes(text, 32) for text in texts]))
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-2)
     for _ in range(60):
@@ -105,10 +106,10 @@ def test_a_checkpoint_on_this_machine_is_taken_and_another_encoder_refused(tmp_p
     small = IMAGES["conv"].model_validate({"type": "conv", "channels": [4]})
     one, other = small.build((16, 16, 3)), small.build((16, 16, 3))
     save_file(one.state_dict(), tmp_path / "eye.safetensors")
-    loaded(other, str(tmp_path / "eye.safetensors"), "here")
+    load_weights(other, str(tmp_path / "eye.safetensors"), "here")
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     wide = IMAGES["conv"].model_validate({"type": "conv", "channels": [5]}).build((16, 16, 3))
     with pytest.raises(BadInput, match="is of another encoder"):
-        loaded(wide, str(tmp_path / "eye.safetensors"), "here")
+        load_weights(wide, str(tmp_path / "eye.safetensors"), "here")
     with pytest.raises(BadInput, match="there is no file"):
-        loaded(wide, str(tmp_path / "none.safetensors"), "here")
+        load_weights(wide, str(tmp_path / "none.safetensors"), "here")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.models.heads import HEADS, Draws
-from kinemill.models.heads.diffusion import bounded, levels
+from kinemill.models.heads import HEADS
+from kinemill.models.networks.graph_noise import GraphNoise
+from kinemill.models.networks.heads import signal_and_noise
+from kinemill.models.networks.layers import clamp
 from kinemill.train.objectives._teacher_forcing import KeyedNoise
 
 CPU = torch.device("cpu")
@@ -19,7 +21,7 @@ SETTINGS = {
 
 def draws(seeds, step=0):
     seeds = torch.as_tensor(seeds).view(-1, 1)
-    return Draws(seeds, torch.full((len(seeds), 1), float(step)))
+    return GraphNoise(seeds, torch.full((len(seeds), 1), float(step)))
 
 
 def test_draws_are_even_and_not_alike_from_seed_to_seed_and_step_to_step():
@@ -62,7 +64,7 @@ def trained(name, wanted, steps=500):
     """Train a head on the same demonstrations for a condition that says nothing."""
     torch.manual_seed(0)
     head = HEADS[name].model_validate({"type": name, **SETTINGS[name]}).build(2, 1)
-    told = torch.nn.Parameter(torch.zeros(1, head.asks))
+    told = torch.nn.Parameter(torch.zeros(1, head.condition_size))
     own = list(head.parameters()) if isinstance(head, torch.nn.Module) else []
     torch.nn.init.normal_(told, std=0.1)
     optimizer = torch.optim.Adam([told, *own], lr=3e-3)
@@ -96,12 +98,12 @@ def test_two_ways_are_both_taken_and_never_the_middle_but_by_one_answer(name):
 
 def test_signal_and_noise_are_a_quarter_of_a_circle():
     for time in (0.0, 0.3, 1.0):
-        signal, noise = levels(time)
+        signal, noise = signal_and_noise(time)
         assert signal**2 + noise**2 == pytest.approx(1.0)
-    assert levels(0.0) == (1.0, 0.0)
+    assert signal_and_noise(0.0) == (1.0, 0.0)
 
 
 def test_bounds_leave_what_is_no_number():
-    found = bounded(torch.tensor([-9.0, 0.5, 9.0, float("nan")]), 2.0)
+    found = clamp(torch.tensor([-9.0, 0.5, 9.0, float("nan")]), 2.0)
     assert found[:3].tolist() == [-2.0, 0.5, 2.0]
     assert bool(torch.isnan(found[3]))

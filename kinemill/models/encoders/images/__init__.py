@@ -1,1 +1,1 @@
-"""How a network sees an image."""
+"""Image encoders."""

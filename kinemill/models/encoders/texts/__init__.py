@@ -1,1 +1,1 @@
-"""How a network reads a text."""
+"""Text encoders."""

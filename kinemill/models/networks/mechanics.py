@@ -3,7 +3,7 @@
 Symbols: B batch, n coordinates q (rad or m), v their rates, M (n, n) mass matrix, c the Coriolis
 and centrifugal terms, g the gradient of the potential, b generalized forces; M dv/dt + c + g = b.
 
-Spelled as plain operations on small slices, so that they are exported to ONNX as they stand.
+All are plain operations on small slices, which ONNX export supports.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-HIDDEN = 24  # bumps that a free mass matrix, or a free potential, is made of
+HIDDEN = 24  # hidden units of a free mass matrix, and of a free potential
 
 
 class Chain(nn.Module):
@@ -33,10 +33,10 @@ class Chain(nn.Module):
     def __init__(self, hinges: tuple[bool, ...]) -> None:
         super().__init__()
         count = len(hinges)
-        turning = torch.tensor(hinges).float()
-        summed = torch.tril(torch.ones(count, count)) * turning[:, None] * turning[None, :]
-        self.register_buffer("summed", summed + torch.diag(1.0 - turning), persistent=False)
-        self.register_buffer("hinge", turning, persistent=False)
+        hinge = torch.tensor(hinges).float()
+        summed = torch.tril(torch.ones(count, count)) * hinge[:, None] * hinge[None, :]
+        self.register_buffer("summed", summed + torch.diag(1.0 - hinge), persistent=False)
+        self.register_buffer("hinge", hinge, persistent=False)
         self.inertia = nn.Parameter(torch.zeros(count))  # logarithm of R's diagonal
         self.coupling = nn.Parameter(torch.zeros(count, count))  # R below its diagonal
         self.weight = nn.Parameter(torch.ones(count))
@@ -44,55 +44,53 @@ class Chain(nn.Module):
         if not all(hinges):
             self.axis = nn.Parameter(torch.zeros(count))
 
-    def start(self, inertia: Tensor) -> None:
-        """Let all masses and weights be as large as `inertia`, kg·m² or kg."""
+    def initialize(self, inertia: Tensor) -> None:
+        """Set all masses and weights to `inertia`, kg·m² or kg."""
         self.inertia.fill_(0.5 * torch.log(inertia))
         self.weight.fill_(float(inertia))
 
     def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
         theta, rate = q @ self.summed.T, v @ self.summed.T
-        turning = theta * self.hinge
+        angle = theta * self.hinge
         if hasattr(self, "axis"):
-            turning = turning + self.axis * (1.0 - self.hinge)
+            angle = angle + self.axis * (1.0 - self.hinge)
         root = torch.tril(self.coupling, -1) + torch.diag(torch.exp(self.inertia))
         constant = root @ root.T
-        between = turning.unsqueeze(2) - turning.unsqueeze(1)
-        mass = constant * torch.cos(between)
-        spinning = (self.hinge * rate.square()).unsqueeze(1)
-        forces = (constant * torch.sin(between) * spinning).sum(2)
-        forces = forces + self.weight * torch.sin(turning) * self.hinge
-        forces = forces + self.tilt * torch.cos(turning)
+        difference = angle.unsqueeze(2) - angle.unsqueeze(1)
+        mass = constant * torch.cos(difference)
+        squares = (self.hinge * rate.square()).unsqueeze(1)
+        forces = (constant * torch.sin(difference) * squares).sum(2)
+        forces = forces + self.weight * torch.sin(angle) * self.hinge
+        forces = forces + self.tilt * torch.cos(angle)
         return self.summed.T @ mass @ self.summed, forces @ self.summed
 
 
 class Free(nn.Module):
-    """Any mass matrix M = L(q) L(q)ᵀ and any potential V(q), as Lutter et al. (2019) have it.
+    """Any mass matrix M = L(q) L(q)ᵀ and any potential V(q) (Lutter et al., 2019).
 
     L is lower triangular with a positive diagonal; its elements, and V, are sums of tanh of cos q
-    and sin q (of q over its spread, where q is a length), so their slopes are known in closed form
-    and the Coriolis terms belong to M: c = Ṁ v - ½ ∂(vᵀ M v)/∂q.
+    and sin q (of q over its standard deviation, where q is a length). Their derivatives have closed
+    forms, and the Coriolis terms are consistent with M: c = Ṁ v - ½ ∂(vᵀ M v)/∂q.
 
     Args:
         hinges: which coordinates are angles, (n,).
-        spread: standard deviation of each coordinate, (n,).
+        std: standard deviation of each coordinate, (n,).
     """
 
     hinge: Tensor
-    spread: Tensor
-    rows: Tensor
-    columns: Tensor
-    place: Tensor
+    std: Tensor
+    placement: Tensor
 
-    def __init__(self, hinges: tuple[bool, ...], spread: Tensor) -> None:
+    def __init__(self, hinges: tuple[bool, ...], std: Tensor) -> None:
         super().__init__()
         count = len(hinges)
         rows, columns = torch.tril_indices(count, count)
-        place = torch.zeros(len(rows), count, count)
-        place[torch.arange(len(rows)), rows, columns] = 1.0
+        placement = torch.zeros(len(rows), count, count)
+        placement[torch.arange(len(rows)), rows, columns] = 1.0
         self.register_buffer("hinge", torch.tensor(hinges).float(), persistent=False)
-        self.register_buffer("spread", spread.float())
-        self.register_buffer("place", place.flatten(1), persistent=False)
+        self.register_buffer("std", std.float())
+        self.register_buffer("placement", placement.flatten(1), persistent=False)
         self.register_buffer("diagonal", (rows == columns).float(), persistent=False)
         self.bumps = nn.Linear(2 * count, HIDDEN)
         self.factor = nn.Linear(HIDDEN, len(rows))
@@ -100,49 +98,49 @@ class Free(nn.Module):
         self.height = nn.Linear(HIDDEN, 1, bias=False)
         self.size = nn.Parameter(torch.zeros(()))  # logarithm
 
-    def start(self, inertia: Tensor) -> None:
-        """Let M be about `inertia` times the unit matrix."""
+    def initialize(self, inertia: Tensor) -> None:
+        """Set M to about `inertia` times the unit matrix, kg·m² or kg."""
         self.factor.weight.mul_(0.1)
         self.factor.bias.copy_(self.get_buffer("diagonal") * math.log(math.e - 1.0))
         self.size.fill_(0.5 * torch.log(inertia))
 
     def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
-        seen, slope = self._seen(q)
-        bumps = torch.tanh(self.bumps(seen))
+        inputs, slope = self._inputs(q)
+        bumps = torch.tanh(self.bumps(inputs))
         raw, diagonal = self.factor(bumps), self.get_buffer("diagonal")
         scale = torch.exp(self.size)
         lower = self._square(scale * (raw + diagonal * (functional.softplus(raw) - raw)))
         # ∂(element)/∂(bump), with softplus' slope on the diagonal.
         steep = scale * (1.0 + diagonal * (torch.sigmoid(raw) - 1.0))
-        moved = (1.0 - bumps.square()).unsqueeze(1) * (slope @ self.bumps.weight.T)  # (B, n, P)
-        slopes = self._square(steep.unsqueeze(1) * (moved @ self.factor.weight.T))  # ∂L/∂q_k
+        tangent = (1.0 - bumps.square()).unsqueeze(1) * (slope @ self.bumps.weight.T)  # (B, n, P)
+        slopes = self._square(steep.unsqueeze(1) * (tangent @ self.factor.weight.T))  # ∂L/∂q_k
         rate = (slopes * v[:, :, None, None]).sum(1)
         speed = v.unsqueeze(2)
         momentum = lower.transpose(1, 2) @ speed  # Lᵀ v
-        twisted = (slopes.transpose(2, 3) @ speed.unsqueeze(1)).squeeze(3)  # (∂L/∂q_k)ᵀ v
-        forces = rate @ momentum + lower @ (rate.transpose(1, 2) @ speed) - twisted @ momentum
-        hills = torch.tanh(self.hills(seen))
+        turned = (slopes.transpose(2, 3) @ speed.unsqueeze(1)).squeeze(3)  # (∂L/∂q_k)ᵀ v
+        forces = rate @ momentum + lower @ (rate.transpose(1, 2) @ speed) - turned @ momentum
+        hills = torch.tanh(self.hills(inputs))
         climb = (1.0 - hills.square()).unsqueeze(1) * (slope @ self.hills.weight.T)
         gradient = (climb @ self.height.weight.T).squeeze(2) * scale.square()
         return lower @ lower.transpose(1, 2), forces.squeeze(2) + gradient
 
-    def _seen(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (cos q, sin q), or (0, q / spread), (B, 2n), and their slopes (B, n, 2n)."""
+    def _inputs(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (cos q, sin q), or (0, q / std), (B, 2n), and their slopes (B, n, 2n)."""
         cosine, sine = torch.cos(q) * self.hinge, torch.sin(q) * self.hinge
-        straight = (1.0 - self.hinge) / self.spread
-        seen = torch.cat([cosine, sine + straight * q], dim=1)
+        straight = (1.0 - self.hinge) / self.std
+        inputs = torch.cat([cosine, sine + straight * q], dim=1)
         slope = torch.cat([torch.diag_embed(-sine), torch.diag_embed(cosine + straight)], dim=2)
-        return seen, slope
+        return inputs, slope
 
     def _square(self, elements: Tensor) -> Tensor:
-        """Put elements (..., E) in their places below and on the diagonal, (..., n, n)."""
+        """Return elements (..., E) as lower triangular matrices, (..., n, n)."""
         count = len(self.hinge)
-        return (elements @ self.place).unflatten(-1, (count, count))
+        return (elements @ self.placement).unflatten(-1, (count, count))
 
 
 def solve(mass: Tensor, forces: Tensor) -> Tensor:
-    """Return x of M x = b by Cholesky's factors, unrolled: (B, n, n), (B, n) -> (B, n)."""
+    """Return x of M x = b by an unrolled Cholesky factorization: (B, n, n), (B, n) -> (B, n)."""
     count = forces.shape[1]
     factor: list[list[Tensor]] = []
     for i in range(count):

@@ -1,23 +1,25 @@
 """A network that is linear in given terms of the last rows, fitted in closed form.
 
-`arx` and `physics` differ in their terms alone. Symbols: B batch, N windows, H history, C columns
-(states, then actions), F terms, O outputs.
+The models `arx` and `physics` differ in their terms alone. Symbols: B batch, N windows, H history,
+C columns (states, then actions), F terms, O outputs.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STILL = 1e-12  # a term that varies less in training has no weight
+from kinemill.models.networks.layers import Network
+
+MIN_STD = 1e-12  # a term that varies less in training has no weight
 
 
 class Terms(nn.Module):
-    """What a regression is linear in: (B, H, C) in task units, newest row first -> (B, F).
+    """Terms of a regression: (B, H, C) in task units, newest row first -> (B, F).
 
-    The terms of a shorter history come first: `counts[h - 1]` of them need `h` rows.
+    The terms of a shorter history come first: `counts[h - 1]` terms need `h` rows.
 
     Attributes:
         counts: number of terms by history, 1 to H.
@@ -28,24 +30,25 @@ class Terms(nn.Module):
     columns: int
 
     def center_on(self, mean: Tensor) -> None:
-        """Take a mean (C,) off the columns from now on: large offsets would cost digits."""
+        """Subtract a mean (C,) from the columns, because large offsets would cost digits."""
         raise NotImplementedError
 
 
-class Regression(nn.Module):
+class Regression(Network):
     """`(state (B, S), action (B, A), features, window (B, H-1, C)) -> outputs (B, O), window`.
 
-    The window holds raw rows, the newest first. Each term is divided by its spread in training and
-    each output comes out in its own unit.
+    The window holds raw rows, the newest first. Each term is divided by its standard deviation in
+    training, and each output is in its own unit.
 
     Args:
-        terms: what it is linear in.
+        terms: the terms.
         history: H.
-        output_std: spread of each output in training, (O,).
+        output_std: standard deviation of each output in training, (O,).
         ridge: penalty on squared weights of scaled terms, relative to the rows fitted.
     """
 
     physical = True
+    head: nn.Linear
     gain: Tensor
     output_std: Tensor
 
@@ -53,13 +56,13 @@ class Regression(nn.Module):
         super().__init__()
         self.terms, self.history, self.ridge = terms, history, ridge
         count = terms.counts[history - 1]
-        self.head: nn.Module = nn.Linear(count, len(output_std))
+        self.head = nn.Linear(count, len(output_std))
         self.register_buffer("gain", torch.ones(count))
         self.register_buffer("output_std", output_std.float())
         self.carry_shapes = ((history - 1, terms.columns),) if history > 1 else ()
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        """Return the window after rows (B, K, ...), the oldest first; rows before them are 0."""
+        """Return the window after rows (B, K, ...), oldest first; missing rows are 0."""
         del features
         if self.history == 1:
             return ()
@@ -82,68 +85,69 @@ class Regression(nn.Module):
         """Set the weights to the least-squares solution; windows (N, H, ...), outputs (N, O)."""
         triangle = Triangle()
         with torch.no_grad():
-            for number, (states, actions, _, wanted) in enumerate(batches):
+            for number, (states, actions, _, targets) in enumerate(batches):
                 rows = torch.cat([states, actions], dim=-1).double().cpu()
                 if number == 0:
                     self.terms.center_on(rows.mean((0, 1)))
-                triangle.add(self.terms.cpu().double()(rows.flip(1)), wanted.double().cpu())
+                triangle.add(self.terms.cpu().double()(rows.flip(1)), targets.double().cpu())
             self.terms.to(self.gain)
             self.set(triangle.solution(self.terms.counts[self.history - 1], self.ridge))
 
     def set(self, solution: "Solution") -> None:
-        """Take the weights over; outputs were fitted in units of `output_std`."""
-        head: Any = self.head
+        """Set the weights; the outputs were fitted in units of `output_std`."""
         with torch.no_grad():
             self.gain.copy_(solution.gain)
-            head.weight.copy_(solution.weight)
-            head.bias.copy_(solution.bias)
+            self.head.weight.copy_(solution.weight)
+            self.head.bias.copy_(solution.bias)
 
 
+@dataclass(frozen=True, eq=False)
 class Solution:
     """Weights of scaled terms.
 
     Attributes:
-        gain: 1 / spread of each term, (F,); 0 for a term that never moves.
+        gain: 1 / standard deviation of each term, (F,); 0 for a constant term.
         weight: (O, F).
         bias: (O,).
     """
 
-    def __init__(self, gain: Tensor, weight: Tensor, bias: Tensor) -> None:
-        self.gain, self.weight, self.bias = gain, weight, bias
+    gain: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class Triangle:
-    """R of the QR decomposition of [1, terms, outputs], one batch after the other.
+    """R of the QR decomposition of [1, terms, outputs], updated batch by batch.
 
-    It is exact and of bounded size. As 1 is the first column, all below the first row belongs to
-    the centered columns; as shorter histories have the first terms, their R is its upper left part.
+    It is exact and of bounded size. The first column is 1, so the rows below the first belong to
+    the centered columns. Shorter histories have the first terms, so their R is the upper left part.
     """
 
     def __init__(self) -> None:
         self.rows, self.outputs = 0, 0
-        self.seen = torch.empty(0, 0, dtype=torch.float64)
+        self.triangle = torch.empty(0, 0, dtype=torch.float64)
 
-    def add(self, terms: Tensor, wanted: Tensor) -> None:
-        """Take in terms (N, F) and the outputs (N, O) that followed, float64."""
-        part = torch.cat([terms.new_ones(len(terms), 1), terms, wanted], dim=1)
-        stack = torch.cat([self.seen, part]) if len(self.seen) else part
-        self.seen = torch.linalg.qr(stack, mode="r").R
-        self.rows, self.outputs = self.rows + len(terms), wanted.shape[1]
+    def add(self, terms: Tensor, targets: Tensor) -> None:
+        """Add rows: terms (N, F) and outputs (N, O), float64."""
+        part = torch.cat([terms.new_ones(len(terms), 1), terms, targets], dim=1)
+        stack = torch.cat([self.triangle, part]) if len(self.triangle) else part
+        self.triangle = torch.linalg.qr(stack, mode="r").R
+        self.rows, self.outputs = self.rows + len(terms), targets.shape[1]
 
     def solution(self, terms: int, ridge: float) -> Solution:
         """Return the ridge regression on the first `terms`.
 
         Args:
-            terms: how many of them, F.
+            terms: F.
             ridge: penalty on squared weights of scaled terms, relative to the number of rows; the
-                constant is free.
+                constant is not penalized.
         """
-        width, count = self.seen.shape[1] - self.outputs, terms + 1
-        mean = self.seen[0] / self.seen[0, 0]  # of each column
-        left, right = self.seen[1:count, 1:count], self.seen[1:count, width:]
-        spread = left.norm(dim=0) / self.rows**0.5
-        moves = spread > STILL * (1.0 + mean[1:count].abs())
-        gain = torch.where(moves, 1.0 / torch.where(moves, spread, 1.0), 0.0)
+        width, count = self.triangle.shape[1] - self.outputs, terms + 1
+        mean = self.triangle[0] / self.triangle[0, 0]  # of each column
+        left, right = self.triangle[1:count, 1:count], self.triangle[1:count, width:]
+        std = left.norm(dim=0) / self.rows**0.5
+        varies = std > MIN_STD * (1.0 + mean[1:count].abs())
+        gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
         stack = torch.cat([left * gain, penalty])
         target = torch.cat([right, right.new_zeros(terms, self.outputs)])

@@ -1,0 +1,25 @@
+"""Settings of heads that turn noise into a chunk of actions in a few steps."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field, PositiveInt
+
+from kinemill.task.imitation import Head
+
+
+class Sampling(Head):
+    """Settings of such a head."""
+
+    seeded: ClassVar[bool] = True
+    steps: PositiveInt = Field(
+        default=8, description="steps from noise to actions, one call of the network each"
+    )
+    condition: PositiveInt = Field(default=64, description="values of the condition")
+    width: PositiveInt = 128
+    layers: PositiveInt = 2
+
+    def sizes(self) -> Any:
+        """Return the `SamplerSizes`."""
+        from kinemill.models.networks.heads import SamplerSizes
+
+        return SamplerSizes(self.condition, self.steps, self.width, self.layers)

@@ -1,0 +1,168 @@
+"""Networks of the image encoders.
+
+Symbols: B batch, C colors, H height, W width, E values of the result, X text values, P positions
+or patches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinemill.errors import BadInput
+
+
+@dataclass(frozen=True)
+class ConvSizes:
+    """Sizes of the convolutional encoder.
+
+    Attributes:
+        channels: of each layer.
+        halvings: number of layers, from the first on, that halve height and width.
+        keypoints: mean positions if true, mean values otherwise.
+        queries: positions that a text selects by attention.
+    """
+
+    channels: Sequence[int]
+    halvings: int
+    keypoints: bool
+    queries: int
+
+
+class ConvEncoder(nn.Module):
+    """Image (B, C, H, W) in [0, 1], text (B, X) -> (B, E), by spatial softmax.
+
+    Args:
+        shape: H, W, C.
+        text_size: X; 0 without texts.
+        size: E.
+        sizes: of the layers.
+        sharpness: initial inverse temperature of the softmax.
+    """
+
+    grid: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        text_size: int,
+        size: int,
+        sizes: ConvSizes,
+        sharpness: float,
+    ) -> None:
+        super().__init__()
+        height, width, colors = shape
+        channels = [colors, *sizes.channels]
+        strides = [2 if layer < sizes.halvings else 1 for layer in range(len(sizes.channels))]
+        for stride in strides:
+            height, width = -(-height // stride), -(-width // stride)
+        down = torch.linspace(-1, 1, height).repeat_interleave(width)
+        across = torch.linspace(-1, 1, width).repeat(height)
+        self.keypoints, self.queries = sizes.keypoints, sizes.queries if text_size else 0
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=stride, padding=1)
+            for (a, b), stride in zip(pairwise(channels), strides, strict=True)
+        )
+        self.sharpness = nn.Parameter(torch.full((channels[-1], 1), sharpness))
+        self.query = nn.Linear(text_size, self.queries * channels[-1]) if text_size else None
+        values = channels[-1] * (2 if self.keypoints else 1) + 2 * self.queries
+        self.head = nn.Linear(values, size)
+        self.register_buffer("grid", torch.stack([down, across], 1), persistent=False)
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        """Return the features, with shapes as in the class."""
+        x = image - 0.5
+        for layer in self.layers:
+            x = functional.silu(layer(x))
+        x = x.flatten(2)
+        centered = x - x.mean(-1, keepdim=True)
+        std = (centered * centered).mean(-1, keepdim=True).sqrt()
+        scores = centered / (std + 1e-3)
+        values = [self.positions(scores * self.sharpness) if self.keypoints else x.mean(-1)]
+        if self.query is not None:
+            query = self.query(text).unflatten(-1, (self.queries, -1))
+            values.append(self.positions(query @ scores))
+        return self.head(torch.cat(values, dim=-1))
+
+    def positions(self, scores: Tensor) -> Tensor:
+        """Return mean positions in [-1, 1], down and across: (B, n, P) -> (B, 2 n)."""
+        return (torch.softmax(scores, dim=-1) @ self.grid).flatten(1)
+
+
+@dataclass(frozen=True)
+class ViTSizes:
+    """Sizes of the vision transformer: patch in pixels, width, attention heads, blocks."""
+
+    patch: int
+    width: int
+    heads: int
+    layers: int
+
+
+class ViTBlock(nn.Module):
+    """Self-attention, then a network at each patch: (B, P, width) -> (B, P, width)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.width = heads, width // heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features, with shapes as in the class."""
+        parts = self.query_key_value(self.attention_norm(x)).chunk(3, dim=-1)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, self.width)).transpose(1, 2) for part in parts
+        )
+        scores = torch.softmax(query @ key.transpose(-1, -2) * self.width**-0.5, -1)
+        x = x + self.projection((scores @ value).transpose(1, 2).flatten(2))
+        return x + self.down(functional.silu(self.up(self.mlp_norm(x))))
+
+
+class ViTEncoder(nn.Module):
+    """Image (B, C, H, W) in [0, 1], text (B, X) -> (B, E), the mean over patches.
+
+    A text is one more patch.
+
+    Args:
+        shape: H, W, C.
+        text_size: X; 0 without texts.
+        size: E.
+        sizes: of the transformer.
+
+    Raises:
+        BadInput: The patch size does not divide the image.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], text_size: int, size: int, sizes: ViTSizes
+    ) -> None:
+        super().__init__()
+        height, across, colors = shape
+        patch, width = sizes.patch, sizes.width
+        if height % patch or across % patch:
+            fix = "choose a patch that divides both, or resize by the channel's `shape`"
+            raise BadInput(
+                f"learn.image.patch: {patch}", f"an image of {height} x {across}", fix=fix
+            )
+        count = (height // patch) * (across // patch)
+        self.embed = nn.Conv2d(colors, width, patch, stride=patch)
+        self.text = nn.Linear(text_size, width) if text_size else None
+        self.position = nn.Parameter(0.02 * torch.randn(count, width))
+        self.blocks = nn.ModuleList(ViTBlock(width, sizes.heads) for _ in range(sizes.layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, size)
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        """Return the features, with shapes as in the class."""
+        x = self.embed(image - 0.5).flatten(2).transpose(1, 2) + self.position
+        if self.text is not None:
+            x = torch.cat([self.text(text).unsqueeze(1), x], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x).mean(1))

@@ -1,0 +1,69 @@
+"""Layers and the base class that the networks share. Symbols: B batch, K rows, F features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Network(nn.Module):
+    """Base of the networks: `(features (B, F), carry...) -> (outputs (B, O), carry...)`.
+
+    Attributes:
+        carry_shapes: shape of each carry tensor, without the batch.
+        physical: whether inputs and outputs are in task units, see `kinemill.models`.
+    """
+
+    carry_shapes: Shapes = ()
+    physical = False
+    warm_up: Callable[..., tuple[Tensor, ...]]  # rows (B, K, ...) -> carry, from a zero carry
+
+    def replay(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after rows (B, K, ...), oldest first, from a zero carry."""
+        carry = tuple(rows[0].new_zeros(rows[0].shape[0], *shape) for shape in self.carry_shapes)
+        if carry:
+            for row in zip(*[part.unbind(1) for part in rows], strict=True):
+                _, *rest = self(*row, *carry)
+                carry = tuple(rest)
+        return carry
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """Options of hidden layers, as the settings of several models spell them."""
+
+    activation: str = "tanh"
+    dropout: float = 0.0
+    bias: bool = True
+    layer_norm: bool = False
+
+    @classmethod
+    def of(cls, settings: Any) -> "LayerOptions":
+        """Return the options of a model's settings; `activation` is optional there."""
+        activation = getattr(settings, "activation", cls.activation)
+        return cls(activation, settings.dropout, settings.bias, settings.layer_norm)
+
+    def norm(self, size: int) -> nn.Module:
+        """Return the layer that normalizes the last axis, or the identity."""
+        return nn.LayerNorm(size, bias=self.bias) if self.layer_norm else nn.Identity()
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the activation function called `name`: (...) -> (...)."""
+    return _relu if name == "relu" else getattr(functional, name)
+
+
+def _relu(x: Tensor) -> Tensor:
+    """Return max(x, 0) such that NaN stays NaN; ONNX Runtime's own Relu turns NaN into 0."""
+    return 0.5 * (x + x.abs())
+
+
+def clamp(x: Tensor, bound: float) -> Tensor:
+    """Clamp (...) to ± `bound` such that NaN stays NaN; ONNX Runtime's own Clip may lose it."""
+    limit = torch.full_like(x, bound)
+    return torch.where(x > bound, limit, torch.where(x < -bound, -limit, x))

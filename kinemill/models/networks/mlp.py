@@ -1,0 +1,50 @@
+"""Multilayer perceptron. Symbols: B batch, F features, H history, O outputs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.models.networks.layers import LayerOptions, Network, activation
+
+
+class MLPNetwork(Network):
+    """(B, F), window (B, (H - 1) F) -> (B, O), window.
+
+    Args:
+        inputs: F.
+        outputs: O.
+        history: H.
+        hidden_sizes: units of each hidden layer.
+        options: of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        history: int,
+        hidden_sizes: Sequence[int],
+        options: LayerOptions,
+    ) -> None:
+        super().__init__()
+        self.inputs, self.carry_shapes = inputs, (((history - 1) * inputs,),)
+        sizes = [history * inputs, *hidden_sizes]
+        self.layers = nn.ModuleList(nn.Linear(m, n, bias=options.bias) for m, n in pairwise(sizes))
+        self.activation = activation(options.activation)
+        self.head = nn.Linear(sizes[-1], outputs, bias=options.bias)
+        self.norms = nn.ModuleList(options.norm(size) for size in sizes[1:])
+        self.dropout = nn.Dropout(options.dropout)
+
+    def warm_up(self, features: Tensor) -> tuple[Tensor]:
+        """(B, H - 1, F) -> (B, (H - 1) F)."""
+        return (features.flatten(1),)
+
+    def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs (B, O) and the next window."""
+        window = torch.cat([window, features], dim=1)
+        hidden = window
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            hidden = self.dropout(self.activation(norm(layer(hidden))))
+        return self.head(hidden), window[:, self.inputs :]

@@ -1,0 +1,293 @@
+"""Rigid-body network: actuators, friction and observer around the equations of motion.
+
+Symbols: B batch, n coordinates q, v their rates, A actions, D rows of delay, Δ time step.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinemill.models._layout import ModelLayout
+from kinemill.models._mjcf import Bodies, TreeJoint
+from kinemill.models.networks.body_tree import Tree
+from kinemill.models.networks.layers import Network
+from kinemill.models.networks.linear import zero_head
+from kinemill.models.networks.mechanics import Chain, Free, solve
+
+INITIAL_FRICTION = -3.0  # softplus(-3) = 0.05
+# Velocities are clipped at this multiple of the largest velocity in training, because explicit
+# integration of faster motion diverges.
+SPEED_MARGIN = 1.5
+# In standard deviations of a velocity:
+MAX_CORRECTION = 0.5  # of a measured velocity by the observer
+MIN_WIDTH = 0.01  # of the sign change of Coulomb friction
+
+
+class _Settings(Protocol):
+    """What the network reads of `kinemill.models.rigid_body.RigidBody`."""
+
+    @property
+    def mass(self) -> str: ...
+    @property
+    def mjcf(self) -> Bodies | None: ...
+    @property
+    def delay(self) -> int: ...
+    @property
+    def actuator(self) -> str: ...
+    @property
+    def observer(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Columns of states by coordinate, then numbers of coordinates.
+
+    Attributes:
+        positions: column of each coordinate.
+        velocities: column of its rate.
+        driven: coordinate of each action.
+        joints: coordinate of each joint of the MuJoCo model.
+    """
+
+    positions: tuple[int, ...]
+    velocities: tuple[int, ...]
+    driven: tuple[int, ...]
+    joints: tuple[int, ...] = ()
+
+
+class Actuators(nn.Module):
+    """Forces from the last 1 + D actions: a gain and a delay of 0 to D rows for each action.
+
+    A delay between two rows interpolates linearly.
+
+    Args:
+        driven: coordinate that each action acts on.
+        coordinates: n.
+        delay: D.
+        filtered: whether each row has a learned weight instead.
+    """
+
+    target: Tensor
+    age: Tensor
+
+    def __init__(
+        self, driven: tuple[int, ...], coordinates: int, delay: int, *, filtered: bool
+    ) -> None:
+        super().__init__()
+        self.filtered = filtered
+        target = torch.zeros(len(driven), coordinates)
+        target[torch.arange(len(driven)), list(driven)] = 1.0
+        self.register_buffer("target", target, persistent=False)
+        age = torch.arange(delay, -1, -1).float().unsqueeze(1)
+        self.register_buffer("age", age, persistent=False)
+        self.longest = delay
+        if filtered:
+            self.weight = nn.Parameter((age == 0.0).float().repeat(1, len(driven)))
+            return
+        self.gain = nn.Parameter(torch.ones(len(driven)))
+        if delay:
+            initial = torch.tensor(min(0.5, 0.5 * delay) / delay)
+            self.delay = nn.Parameter(torch.logit(initial).repeat(len(driven)))
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """(B, 1 + D, A) -> (B, n)."""
+        if self.filtered:
+            return (actions * self.weight).sum(1) @ self.target
+        newest = actions[:, -1]
+        if self.longest:
+            distance = (self.age - self.longest * torch.sigmoid(self.delay)).abs()
+            newest = (actions * torch.clamp(1.0 - distance, min=0.0)).sum(1)
+        return (self.gain * newest) @ self.target
+
+
+class Friction(nn.Module):
+    """d v + k tanh(v / ε) + a constant, for each coordinate; d, k are positive.
+
+    Args:
+        min_width: lower bound of ε, (n,), which keeps rollouts smooth enough for gradient descent.
+    """
+
+    min_width: Tensor
+
+    def __init__(self, min_width: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("min_width", min_width)
+        coordinates = len(min_width)
+        self.viscous = nn.Parameter(torch.full((coordinates,), INITIAL_FRICTION))
+        self.coulomb = nn.Parameter(torch.full((coordinates,), INITIAL_FRICTION))
+        self.width = nn.Parameter(torch.full((coordinates,), 2.0))  # ln(ε / min_width - 1)
+        self.constant = nn.Parameter(torch.zeros(coordinates))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, n) -> (B, n)."""
+        width = self.min_width * (1.0 + torch.exp(self.width))
+        dry = functional.softplus(self.coulomb) * torch.tanh(v / width)
+        return functional.softplus(self.viscous) * v + dry + self.constant
+
+
+class Equations(nn.Module):
+    """Accelerations (B, n) of q, v (B, n) under the last 1 + D actions (B, 1 + D, A)."""
+
+    def __init__(
+        self, mechanics: Chain | Free | Tree, actuators: Actuators, friction: Friction
+    ) -> None:
+        super().__init__()
+        self.mechanics, self.actuators, self.friction = mechanics, actuators, friction
+
+    def forward(self, q: Tensor, v: Tensor, actions: Tensor) -> Tensor:
+        """Return the accelerations (B, n) and the next carry."""
+        mass, forces = self.mechanics(q, v)
+        return solve(mass, self.actuators(actions) - self.friction(v) - forces)
+
+
+class RigidBodyNetwork(Network):
+    """`(state (B, S), action (B, A), features (B, F), carry...) -> accelerations (B, n), carry`.
+
+    The carry holds the last D actions (if D > 0), the observer's prediction (1, q, v) of the next
+    row (if there is one), and the carry of the residual.
+
+    Args:
+        settings: of the model.
+        coordinates: where positions, velocities and actions are.
+        layout: of the task.
+        scale: standard deviations in training: `state_std` (S,), `output_std` (n,).
+        make_residual: returns the network whose output, in standard deviations, is added; its head
+            starts at zero.
+    """
+
+    physical = True
+    coordinate: Tensor
+    velocity: Tensor
+    period: Tensor
+    output_std: Tensor
+    max_velocity: Tensor
+    max_correction: Tensor
+
+    def __init__(
+        self,
+        settings: _Settings,
+        coordinates: Coordinates,
+        layout: ModelLayout,
+        scale: Mapping[str, Tensor],
+        make_residual: Callable[[], Network] | None,
+    ) -> None:
+        super().__init__()
+        count, self.dt = len(coordinates.positions), float(layout.dt)
+        self.delay = min(settings.delay, layout.history - 1)
+        self.integrator, self.has_observer = layout.integrator, settings.observer
+        hinges = tuple(layout.angles[column] for column in coordinates.positions)
+        position_std = scale["state_std"][list(coordinates.positions)]
+        velocity_std = scale["state_std"][list(coordinates.velocities)]
+        buffers = {
+            "output_std": scale["output_std"].float(),
+            "max_velocity": 10.0 * velocity_std.float(),  # until `fit` sets it
+            "max_correction": MAX_CORRECTION * velocity_std.float(),
+        }
+        constants = {
+            "coordinate": torch.tensor(coordinates.positions),
+            "velocity": torch.tensor(coordinates.velocities),
+            "period": 2.0 * torch.pi * torch.tensor(hinges).float(),
+        }
+        for name, value in (buffers | constants).items():
+            self.register_buffer(name, value, persistent=name in buffers)
+        actuators = Actuators(
+            coordinates.driven, count, self.delay, filtered=settings.actuator == "filter"
+        )
+        friction = Friction(MIN_WIDTH * velocity_std.float())
+        mechanics: Chain | Free | Tree = Free(hinges, position_std)
+        if settings.mass == "chain":
+            mechanics = Chain(hinges)
+        elif settings.mjcf is not None:
+            mechanics = Tree(settings.mjcf, coordinates.joints)
+            joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
+            initialize_from_joints(actuators, friction, joints, coordinates.driven)
+        self.equations = Equations(mechanics, actuators, friction)
+        if self.has_observer:
+            self.velocity_gain = nn.Parameter(torch.full((count,), 1.0))  # before the sigmoid
+            self.position_gain = nn.Parameter(torch.zeros(count))  # in 1/Δ
+        self.residual = make_residual() if make_residual is not None else None
+        if self.residual is not None:
+            zero_head(self.residual)
+        window = ((self.delay, len(layout.actions)),) if self.delay else ()
+        prediction = ((1 + 2 * count,),) if self.has_observer else ()
+        rest = tuple(self.residual.carry_shapes) if self.residual is not None else ()
+        self.carry_shapes = (*window, *prediction, *rest)
+
+    def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+        """Set the largest velocity, and the inertia to std of forces over std of accelerations."""
+        target, max_velocity = self.equations.actuators.target, torch.zeros_like(self.max_velocity)
+        forces, accelerations = list[Tensor](), list[Tensor]()
+        for states, actions, *_ in batches:
+            v = states.index_select(2, self.velocity)
+            max_velocity = torch.maximum(max_velocity, v.abs().amax((0, 1)))
+            forces.append((actions[:, -1] @ target).std(0))
+            accelerations.append(((v[:, 1:] - v[:, :-1]) / self.dt).flatten(0, 1).std(0))
+        self.max_velocity.copy_(SPEED_MARGIN * max_velocity)
+        force, acceleration = torch.stack(forces).mean(0), torch.stack(accelerations).mean(0)
+        driven = (force > 0.0) & (acceleration > 0.0)
+        if driven.any():
+            self.equations.mechanics.initialize((force[driven] / acceleration[driven]).mean())
+
+    def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after rows (B, K, S), (B, K, A), (B, K, F)."""
+        return self.replay(states, actions, features)
+
+    def forward(
+        self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return the accelerations (B, n) and the next carry."""
+        remaining = list(carry)
+        q = state.index_select(1, self.coordinate)
+        measured = state.index_select(1, self.velocity)
+        actions, after = action.unsqueeze(1), list[Tensor]()
+        if self.delay:
+            actions = torch.cat([remaining.pop(0), actions], dim=1)
+            after.append(actions[:, 1:])
+        v = self.estimate(q, measured, remaining.pop(0)) if self.has_observer else measured
+        clipped = torch.clamp(v, -self.max_velocity, self.max_velocity)
+        acceleration, residual_carry = self.equations(q, clipped, actions), list[Tensor]()
+        if self.residual is not None:
+            rest, *residual_carry = self.residual(features, *remaining)
+            acceleration = acceleration + rest * self.output_std
+        next_v = torch.clamp(v + self.dt * acceleration, -self.max_velocity, self.max_velocity)
+        if self.has_observer:
+            next_q = q + self.dt * (next_v if self.integrator == "semi_implicit" else v)
+            after.append(torch.cat([torch.ones_like(q[:, :1]), next_q, next_v], dim=1))
+        return (next_v - measured) / self.dt, *after, *residual_carry
+
+    def estimate(self, q: Tensor, measured: Tensor, predicted: Tensor) -> Tensor:
+        """Return the velocity (B, n), a blend of the measured and the predicted one."""
+        is_known, expected_q, v = predicted.split([1, q.shape[1], q.shape[1]], dim=1)
+        innovation = q - expected_q
+        innovation = innovation - self.period * torch.round(innovation / (2.0 * torch.pi))
+        share = torch.sigmoid(self.velocity_gain)
+        correction = (1.0 - share) * (v - measured) + self.position_gain / self.dt * innovation
+        limit = self.max_correction  # a larger deviation is not measurement noise
+        return measured + is_known * torch.clamp(correction, -limit, limit)
+
+
+def initialize_from_joints(
+    actuators: Actuators,
+    friction: Friction,
+    joints: Mapping[int, TreeJoint],
+    driven: Sequence[int],
+) -> None:
+    """Set the initial gears and friction to those of the joints by coordinate, if positive."""
+    with torch.no_grad():
+        for column, joint in joints.items():
+            for value, size in (
+                (friction.viscous, joint.viscous),
+                (friction.coulomb, joint.coulomb),
+            ):
+                if size > 0.0:
+                    value[column] = math.log(math.expm1(size))  # inverse of softplus
+        gears = torch.tensor([joints[column].gear for column in driven])
+        if actuators.filtered:
+            actuators.weight.mul_(gears)
+        else:
+            actuators.gain.copy_(gears)
