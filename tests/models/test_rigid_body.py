@@ -89,7 +89,7 @@ def test_any_free_mass_matrix_keeps_the_energy(hinges):
 
     def energy(q, v):
         mass, _ = free(q, v)
-        seen, _ = free._seen(q)
+        seen, _ = free._inputs(q)
         height = free.height(torch.tanh(free.hills(seen))) * torch.exp(2 * free.size)
         return (0.5 * v[:, None] @ mass @ v[:, :, None]).flatten() + height.flatten()
 
