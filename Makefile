@@ -48,7 +48,7 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 ui: setup ## Dagster and MLflow in the browser, until Ctrl-C
-	@$(BIN)/kinemill up
+	@$(BIN)/kinemill ui
 
 bench: setup ## measure, and rewrite the tables of docs/results.md
 	$(BIN)/python -m benchmarks

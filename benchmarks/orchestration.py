@@ -82,8 +82,8 @@ def _definitions(folder: Path) -> list[Row]:
 
 
 def _pages(folder: Path) -> list[Row]:
-    """Return what the processes of `kinemill up` hold of their own, a minute after the start."""
-    command = [Path(sys.executable).parent / "kinemill", "up", "--port", "3920"]
+    """Return what the processes of `kinemill ui` hold of their own, a minute after the start."""
+    command = [Path(sys.executable).parent / "kinemill", "ui", "--port", "3920"]
     with subprocess.Popen(
         [*map(str, command)],
         cwd=ROOT,
@@ -107,7 +107,7 @@ def _until_serving(served: "subprocess.Popen[str]") -> None:
     for line in served.stderr or ():
         if "Ctrl-C" in line:
             return
-    message = f"kinemill up ended with code {served.wait()}"
+    message = f"kinemill ui ended with code {served.wait()}"
     raise RuntimeError(message)
 
 

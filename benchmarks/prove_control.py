@@ -184,10 +184,12 @@ def prove_rounds(seeds: Sequence[int]) -> list[str]:
 def one_round(home: Path, number: int, seeds: Sequence[int]) -> dict[str, Any]:
     """Learn from all logs so far, judge the champion, and let it run."""
     if number == 0:
-        kinemill(home, "rollout", ROUND_TASK, "--controller", "random", "--episodes", str(RUNS))
+        kinemill(
+            home, "model", "rollout", ROUND_TASK, "--controller", "random", "--episodes", str(RUNS)
+        )
     chain = kinemill(home, "run", ROUND_TASK, *(word for key in FEW for word in ("--set", key)))
     first = ["--seed", str(1000 * (number + 1)), "--episodes", str(RUNS), "--explore", "0.05"]
-    rolled = kinemill(home, "rollout", ROUND_TASK, *first)
+    rolled = kinemill(home, "model", "rollout", ROUND_TASK, *first)
     return {
         "alias": chain["alias"],
         "errors": errors_by_angle(home, seeds),

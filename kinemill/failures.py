@@ -149,7 +149,7 @@ def _damage(home: Home, path: Path, seconds: float = math.inf) -> CorruptArtifac
         found = str(error)
     if found is None:
         return None
-    fix = f"restore a backup (kinemill restore), or stop kinemill up and move {path.name} "
+    fix = f"restore a backup (kinemill admin restore), or stop kinemill ui and move {path.name} "
     fix += f"with its -wal and -shm to another folder: only {lost or 'the log of one run'} is lost"
     return CorruptArtifact(path, f"the database is damaged ({found})", fix=fix)
 

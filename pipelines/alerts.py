@@ -142,7 +142,8 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
     if facts["decision"] == "waiting":
         version = f"{task}:{facts['version']}"
         body = (
-            f"it passed all other rules; kinemill show {version}, then kinemill approve {version}"
+            f"it passed all other rules: look at it (kinemill model show {version}), "
+            f"then kinemill model approve {version}"
         )
         title = f"{task} version {facts['version']} waits for approval"
         yield Found("waiting", title, body, event)
@@ -171,7 +172,7 @@ def quarantines(home: Home, task: str, share: float) -> Iterator[Found]:
     names = sorted(summary["failing"])
     key = digest([task, held, names])  # one alert per new set of recordings
     body = f"{', '.join(names[:_TOLD])}{' and more' if held > _TOLD else ''}"
-    fix = f"kinemill quarantine {task} shows the reasons and releases recordings"
+    fix = f"kinemill data quarantine list {task} shows the reasons and releases recordings"
     event = alerts.Event(key, _made(home, ref.path), task)
     title = f"{held} of {every} recordings of {task} are in quarantine"
     yield Found("quarantine", title, f"{body}\n{fix}", event)
@@ -206,7 +207,7 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Found]:
                 task=run.tags.get(TASK, run.job_name),
                 owner=run.tags.get(OWNER, ""),
             )
-            body = f"run {run.run_id} has no event since {when}; end it with kinemill cancel"
+            body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
             yield Found("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
 
 

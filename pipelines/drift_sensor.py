@@ -22,7 +22,7 @@ _TOLD = 3  # drifting recordings named in the reason of a run
 def drifts(task: Task) -> dg.SensorDefinition:
     """Return the sensor that runs the pipeline of `task` once per new set of drifting recordings.
 
-    It reads the result of the last run or of `kinemill drift`, and measures nothing itself.
+    It reads the result of the last run or of `kinemill data drift`, and measures nothing itself.
     """
 
     @dg.sensor(

@@ -157,7 +157,9 @@ def _of_news(task: Task, home: Home, wanted: Seen, now: float, unread: frozenset
 def _nothing_new(unread: frozenset[str]) -> str:
     if not unread:
         return "no new logs"
-    return f"the last run ended without reading {len(unread)} logs; `kinemill ingest` reads them"
+    return (
+        f"the last run ended without reading {len(unread)} logs; `kinemill data ingest` reads them"
+    )
 
 
 def _asked(task: Task, ids: frozenset[str]) -> str:

@@ -1,6 +1,6 @@
 """Clean up after dead runs without a daemon: their state, and their slots in pools.
 
-`kinemill run` and `kinemill up` call it at the start. The daemon does the same while it runs. A
+`kinemill run` and `kinemill ui` call it at the start. The daemon does the same while it runs. A
 home that uses only `kinemill run` has no daemon, and a killed run would occupy its slot forever.
 """
 

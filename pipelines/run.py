@@ -173,7 +173,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
 
 
 def _look(task: Task) -> str:
-    return f"kinemill up shows the checks of {task.name} with the failing values"
+    return f"kinemill ui shows the checks of {task.name} with the failing values"
 
 
 def run_config(task: Task, overrides: Mapping[str, Any], logs: Path | None) -> Json:

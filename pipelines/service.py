@@ -1,6 +1,6 @@
 """Run one server in its own container: `python -m pipelines.service NAME`.
 
-`kinemill up` starts all servers on one machine; here each is a separate process. The pages are
+`kinemill ui` starts all servers on one machine; here each is a separate process. The pages are
 served on all addresses behind the same guard (`pipelines/auth`), and login is required:
 `KINEMILL_USERS` names the file of users, `KINEMILL_NAMES` the host names of the pages,
 `KINEMILL_PROXY` the addresses of a proxy that logs users in; lists are separated by commas.

@@ -59,7 +59,7 @@ def tune_task(
     *,
     watched: bool = False,
 ) -> Json:
-    """Search for better settings of a task and return the document of `kinemill tune`.
+    """Search for better settings of a task and return the document of `kinemill model tune`.
 
     Raises:
         TaskError: the task file, its space or an override is wrong; nothing was started.
@@ -138,7 +138,7 @@ def trials(context: dg.OpExecutionContext, config: Trials) -> None:
     )
 
 
-@dg.job(description="Searches for better settings of a task, as `kinemill tune` does.")
+@dg.job(description="Searches for better settings of a task, as `kinemill model tune` does.")
 def tune() -> None:
     """Run the one step."""
     trials()

@@ -11,7 +11,7 @@ TASKS, FILES = f"{PREFIX}/tasks", f"{PREFIX}/files"
 
 
 def report_link(home: Home, path: Path) -> dg.MetadataValue:
-    """Link to a report in the store; it opens where `kinemill up` serves the pages."""
+    """Link to a report in the store; it opens where `kinemill ui` serves the pages."""
     inside = path.is_relative_to(home.store)
     if not inside:
         return dg.MetadataValue.path(str(path))

@@ -133,7 +133,7 @@ def write_job(
     folder = _folder(resource, dataset, training_set, start)
     settings = {"task": resource.task.name, "dt": resource.task.dt}
     tags = {DAGSTER_RUN: dagster_run}
-    if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # that `kinemill up` serves
+    if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # that `kinemill ui` serves
         history = f"[versions of {resource.task.name}]({pages}/kinemill/tasks/{resource.task.name})"
         tags["mlflow.note.content"] = f"[Run in Dagster]({pages}/runs/{dagster_run}), {history}"
     key, learn = folder.name, resource.task.learn
@@ -163,7 +163,7 @@ def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
 
 
 def run_page(resource: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue | None:
-    """Return the address of that run in the MLflow pages that `kinemill up` serves, or None."""
+    """Return the address of that run in the MLflow pages that `kinemill ui` serves, or None."""
     file = _run_file(resource, model)
     if not file.is_file():
         return None

@@ -40,7 +40,7 @@ def test_a_disk_is_short_below_5_percent_2_gb_or_what_is_needed(
     assert (told is not None) == is_short
     if told:
         assert f"{free:.1f} GB free" in told
-        assert "kinemill gc" in told
+        assert "kinemill admin gc" in told
 
 
 def nothing(_):
@@ -63,7 +63,7 @@ def test_an_outcome_for_which_there_is_no_room_names_path_free_bytes_and_what_to
         get_or_build(home, "model", "cart", {}, build)
     assert "rows.bin: no space left on the file system" in str(error.value)
     assert f"{shutil.disk_usage(home.root).free // 10**9}" in str(error.value).replace(",", "")
-    assert "kinemill gc" in str(error.value)
+    assert "kinemill admin gc" in str(error.value)
     assert isinstance(error.value, KinemillError)
     assert error.value.errno == errno.ENOSPC
     assert list((home.store / ".staging").iterdir()) == []

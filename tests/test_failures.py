@@ -116,7 +116,7 @@ def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name
     told = str(found)
     assert told.startswith(f"{path}: the database is damaged (")
     assert "\n" not in told
-    assert "kinemill restore" in told
+    assert "kinemill admin restore" in told
     assert f"only {lost}" in told
 
 
@@ -203,12 +203,12 @@ def test_run_up_and_status_end_with_one_line_before_any_work(home, harm, name):
     reference(home)
     harm(home.dagster / name)
     before = sorted(path.name for path in home.store.rglob("*"))
-    for command in (["run", TASK], ["up"], ["status"]):
+    for command in (["run", TASK], ["ui"], ["runs", "list"]):
         done = kinemill(*command, KINEMILL_HOME=str(home.root))
         lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
         assert (done.returncode, len(lines)) == (3, 1), done.stderr
         assert lines[0].startswith(f"{home.dagster / name}: the database is damaged (")
-        assert "kinemill restore" in lines[0]
+        assert "kinemill admin restore" in lines[0]
     assert sorted(path.name for path in home.store.rglob("*")) == before
 
 
@@ -216,7 +216,7 @@ def test_a_home_that_is_a_file_is_bad_input(tmp_path):
     place = tmp_path / "home"
     place.write_text("notes")
     for home in (place, place / "within"):
-        done = kinemill("ingest", TASK, KINEMILL_HOME=str(home))
+        done = kinemill("data", "ingest", TASK, KINEMILL_HOME=str(home))
         assert done.returncode == 2
         assert done.stderr.startswith(
             f"{place}: is not a folder; expected a folder for KINEMILL_HOME"
@@ -262,7 +262,9 @@ def fill(home):
     assert shutil.disk_usage(home.root).free == 0
 
 
-@pytest.mark.parametrize("command", [["ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"]])
+@pytest.mark.parametrize(
+    "command", [["data", "ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"]]
+)
 def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, empty_database):
     home = small()
     home.make()
@@ -277,10 +279,10 @@ def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, e
     assert done.returncode == 4, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
     assert f"no space left on the file system {tmp_path / 'small'}, " in line
-    assert "kinemill gc" in line
+    assert "kinemill admin gc" in line
 
 
-@pytest.mark.parametrize("command", [["ingest", TASK], ["run", TASK], ["up"]])
+@pytest.mark.parametrize("command", [["data", "ingest", TASK], ["run", TASK], ["ui"]])
 def test_a_read_only_home_is_exit_code_2_and_named(small, command):
     home = small("ro")
     done = kinemill(*command, KINEMILL_HOME=str(home.root))

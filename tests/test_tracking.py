@@ -85,7 +85,7 @@ def test_importing_kinemill_tracking_imports_no_mlflow():
 def test_a_database_of_another_mlflow_is_a_clear_error(tracked):
     with sqlite3.connect(tracked.mlflow_db) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'older'")
-    with pytest.raises(KinemillError, match="kinemill upgrade"):
+    with pytest.raises(KinemillError, match="kinemill admin upgrade"):
         open_tracking(tracked)
 
 

@@ -123,7 +123,7 @@ def task_keys() -> str:
         "# Keys of the task file",
         "The settings models of the code generate this page; every installed plug-in is included. "
         "[The task file](../task-file.md) explains the parts with examples. "
-        "`kinemill config TASK` prints a task with all defaults.",
+        "`kinemill task show TASK` prints a task with all defaults.",
         "## Top level",
         pages.table(schema),
     ]

@@ -1,6 +1,6 @@
 // Run a model's step.c from C++, as a microcontroller would: no library, no allocation.
 //
-//     kinemill export pendulum --c99 --to model
+//     kinemill model export pendulum --c99 --to model
 //     gcc -std=c99 -O2 -c model/step.c -o step.o
 //     g++ -std=c++17 -O2 -Imodel -DSTEP=pendulum_step -DNAME=PENDULUM run_step.cpp step.o -lm
 //

@@ -1,6 +1,6 @@
 """Run a model's folder with numpy and ONNX Runtime alone: a rollout, then the same step by step.
 
-    kinemill export TASK --to model
+    kinemill model export TASK --to model
     pip install numpy onnxruntime
     python run_bundle.py model
 

@@ -1,6 +1,6 @@
 """Run a policy's folder with numpy and ONNX Runtime alone, as on a robot without kinemill.
 
-    kinemill export TASK --to policy
+    kinemill model export TASK --to policy
     pip install numpy onnxruntime
     python run_policy.py policy
 

@@ -1,16 +1,8 @@
-"""Commands that repair a home."""
-
-import typer
+"""`kinemill admin rebuild-registry`: rebuild the MLflow registry from the store."""
 
 from kinemill.cli.output import Json, document, news, table
 
-app = typer.Typer(
-    help="Repair and administer a home.\n\nExample: kinemill admin rebuild-registry",
-    no_args_is_help=True,
-)
 
-
-@app.command("rebuild-registry")
 def rebuild_registry(as_json: Json = False) -> None:
     """Rebuild the MLflow registry from the store.
 

@@ -1,26 +1,37 @@
-"""`kinemill alerts`: list the receivers and the queue, or send a test alert."""
+"""`kinemill admin alerts`: list the receivers and the queue, or send a test alert."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from kinemill.cli.output import Json, document, news, table
 
-Action = Literal["show", "test"]
 _FAILED = 1
 _HOW = "no alert is sent: write alerts.yaml into the home, see docs/operations.md"
 
 
-def alerts(
-    action: Annotated[Action, typer.Argument(help="Show the receivers, or send a test.")] = "show",
-    as_json: Json = False,
-) -> None:
-    """Show who receives alerts, or send a test alert.
+def list_receivers(as_json: Json = False) -> None:
+    """List who receives alerts, and how many were sent.
 
     Alerts report failures, refusals and drift.
 
-    Example: kinemill alerts test
+    Example: kinemill admin alerts list
     """
+    _report(_waiting, as_json=as_json)
+
+
+def send_test(as_json: Json = False) -> None:
+    """Send a test alert to every receiver.
+
+    The exit code is 1 if a receiver was not reached.
+
+    Example: kinemill admin alerts test
+    """
+    _report(_test, as_json=as_json)
+
+
+def _report(lines_of: Callable[..., list[dict[str, Any]]], *, as_json: bool) -> None:
     from kinemill.cli.project import project
     from kinemill.store.home import Home
 
@@ -29,7 +40,7 @@ def alerts(
     if found is None:
         news(_HOW)
         raise typer.Exit(_FAILED)
-    lines = _test(home, found) if action == "test" else _waiting(home, found)
+    lines = lines_of(home, found)
     if as_json:
         document({"home": str(home.root), "receivers": lines})
     else:
@@ -73,6 +84,3 @@ def _waiting(home: Any, found: Any) -> list[dict[str, Any]]:
         }
         for name, _ in found.named()
     ]
-
-
-COMMANDS = [alerts]

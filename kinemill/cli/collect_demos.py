@@ -1,4 +1,4 @@
-"""`kinemill rollout TASK --expert`: record demonstrations as logs."""
+"""`kinemill model rollout TASK --expert`: record demonstrations as logs."""
 
 from pathlib import Path
 from typing import Any

@@ -1,19 +1,30 @@
-"""`kinemill compare`: two versions on the same test split, as a table and a page."""
+"""`kinemill model compare`: two versions on the same test split, as a table and a page."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, document, interval, quantity, table
 
 
 def compare(
     a: Annotated[
-        str, typer.Argument(metavar="TASK:A", help="First version: TASK:3 or TASK@champion.")
+        str,
+        typer.Argument(
+            metavar="TASK:A",
+            help="First version: TASK:3 or TASK@champion.",
+            autocompletion=complete_model,
+        ),
     ],
     b: Annotated[
-        str, typer.Argument(metavar="B", help="Second version: TASK:4, 4 or @challenger.")
+        str,
+        typer.Argument(
+            metavar="B",
+            help="Second version: TASK:4, 4 or @challenger.",
+            autocompletion=complete_model,
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -25,7 +36,7 @@ def compare(
 
     Shows errors by channel and by steps ahead.
 
-    Example: kinemill compare my_robot:3 4
+    Example: kinemill model compare my_robot:3 4
     """
     from kinemill.cli.model_ref import address_of
     from kinemill.errors import BadInput
@@ -128,6 +139,3 @@ def _ratio(one: dict[str, Any]) -> str:
 
 def _beside(line: dict[str, Any], step: int) -> str:
     return " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
-
-
-COMMANDS = [compare]

@@ -1,6 +1,6 @@
 """Client of a running Dagster server, over GraphQL; imports no Dagster.
 
-Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
+Its address is `KINEMILL_URL`, else what `kinemill ui` of this home wrote down. `KINEMILL_TOKEN` is
 sent along as a bearer token where it is set, to the servers of this home else the home's own token.
 """
 
@@ -18,7 +18,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
 SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
-_HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
+_HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to one that runs"
 _SECONDS = 60.0
 _DAMAGED = ("malformed", "file is not a database", "no such table", "no such column")
 _HERE = {"127.0.0.1", "localhost", "::1"}
@@ -181,6 +181,6 @@ def _refusal(url: str, code: int, said: str) -> KinemillError:
         told, said = "", (said.strip().splitlines() or [""])[0]
     if code in _REFUSED:
         why = f"refuses ({code})" + (f": {told}" if told else "")
-        fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
+        fix = "set KINEMILL_TOKEN to a token it takes: kinemill admin users token NAME makes one"
         return BadInput(url, why, fix=fix)
     return KinemillError(url, f"answers {code} {told or said}".strip())

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_task
 from kinemill.cli.log_results import show_files, spell_name
-from kinemill.cli.output import Json, TaskName, document, logs_path, news, table
+from kinemill.cli.output import Json, Limit, Offset, TaskName, document, logs_path, news, table
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -29,7 +30,7 @@ def ingest(
 
     Logs that are in the store already are skipped. A rejected log is listed with the reason.
 
-    Example: kinemill ingest my_robot path/to/logs
+    Example: kinemill data ingest my_robot path/to/logs
     """
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import stage
@@ -46,14 +47,19 @@ def ingest(
 
 def check(
     files: Annotated[list[Path], typer.Argument(help="Log files or folders to check.")],
-    task: Annotated[str, typer.Option("--task", help="Task name, or path of a task file.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", help="Task name, or path of a task file.", autocompletion=complete_task
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Check logs against a task without storing them.
 
     The exit code is 1 if a log would be quarantined.
 
-    Example: kinemill check path/to/logs --task my_robot
+    Example: kinemill data check path/to/logs --task my_robot
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.store.home import Home
@@ -73,6 +79,58 @@ def check(
         news(f"no model can be trained on these logs: {spell_name(problem)}")
     if problem or any(gives_nothing(entry) for entry in found):
         raise typer.Exit(1)
+
+
+def list_recordings(
+    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: Json = False
+) -> None:
+    """List the recordings of a task with their status.
+
+    Example: kinemill data list my_robot
+    """
+    _list(task, "*", offset, limit, as_json=as_json)
+
+
+def search_recordings(
+    task: TaskName,
+    pattern: Annotated[
+        str, typer.Argument(help="Pattern of the name, such as 'run_*', or hash prefix.")
+    ],
+    limit: Limit = 100,
+    offset: Offset = 0,
+    as_json: Json = False,
+) -> None:
+    """Find recordings by name or content hash.
+
+    Example: kinemill data search my_robot '2026-11-0*'
+    """
+    _list(task, pattern, offset, limit, as_json=as_json)
+
+
+def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) -> None:
+    from fnmatch import fnmatchcase
+
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.validate.recording_status import standings
+
+    task = load_task(name)
+    matches = [
+        item
+        for item in standings(task, Home.resolve())
+        if fnmatchcase(item.member.name, pattern) or item.member.hash.startswith(pattern)
+    ]
+    lines = [item.to_json() for item in matches[offset:][:limit]]
+    if as_json:
+        document({"task": task.name, "total": len(matches), "recordings": lines})
+        return
+    rows = [
+        [spell_name(line["name"]), line["recording"][:16]]
+        + [line[key] for key in ("standing", "episodes", "rows")]
+        for line in lines
+    ]
+    columns = ["name", "recording", "status", "episodes", "rows"]
+    table(f"recordings of {task.name}, {len(lines)} of {len(matches)}", columns, rows)
 
 
 def _tell_ignored(ignored: dict[str, str]) -> None:
@@ -109,7 +167,7 @@ def reprocess(
 
     Prints which rules changed and what was processed again.
 
-    Example: kinemill reprocess my_robot
+    Example: kinemill data reprocess my_robot
     """
     from kinemill.cli.progress import Spoken
     from kinemill.store.home import Home
@@ -168,7 +226,7 @@ def forget(
 
     Lists the datasets and models that used it.
 
-    Example: kinemill forget my_robot run1.csv --because 'wrong robot'
+    Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
     """
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -236,6 +294,3 @@ def _spell_use(used: list[dict[str, Any]]) -> str:
         f"used by dataset {datasets}, which keeps its packed rows, and by "
         f"{'model ' + ', '.join(models) if models else 'no model'}"
     )
-
-
-COMMANDS = [ingest, check, reprocess, forget]

@@ -5,48 +5,67 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 _SHORT = 12  # characters of a digest that people get to see
+DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]
 _SPLITS = ("train", "validation", "test")
 
 
-def datasets(
+def list_versions(
+    task: TaskName, limit: Limit = 20, offset: Offset = 0, as_json: Json = False
+) -> None:
+    """List the dataset versions of a task.
+
+    Example: kinemill data datasets list my_robot
+    """
+    from kinemill.dataset import list_datasets
+    from kinemill.store.home import Home
+    from kinemill.task import task_name
+
+    found = list_datasets(Home.resolve(), task_name(task), offset, limit)
+    document(found) if as_json else _tell_list(found)
+
+
+def show_version(
     task: TaskName,
-    what: Annotated[str, typer.Argument(help="Action: list, show V, or diff A B.")] = "list",
-    which: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[V...]", help="Version number, digest prefix, or latest."),
-    ] = None,
+    version: DatasetVersion = "latest",
     limit: Limit = 20,
     offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
-    """List, show or compare the dataset versions of a task.
+    """Show a dataset version: features, split and warnings.
 
-    Example: kinemill datasets my_robot diff 1 2
+    Example: kinemill data datasets show my_robot 2
     """
-    from kinemill.dataset import diff_datasets, list_datasets, show_dataset
-    from kinemill.errors import BadInput
+    from kinemill.dataset import show_dataset
     from kinemill.store.home import Home
-    from kinemill.task import load_task
+    from kinemill.task import task_name
 
-    name, home, named = load_task(task).name, Home.resolve(), which or []
-    if what == "list" and not named:
-        found, tell = list_datasets(home, name, offset, limit), _tell_list
-    elif what == "show" and len(named) <= 1:
-        version = named[0] if named else "latest"
-        found, tell = show_dataset(home, name, version, offset, limit), _tell_one
-    elif what == "diff" and len(named) == 2:
-        found, tell = diff_datasets(home, name, named[0], named[1], offset, limit), _tell_diff
-    else:
-        spelled = " ".join(["datasets", task, what, *named])
-        raise BadInput(spelled, "says too little or too much", expected="list, show V or diff A B")
-    if as_json:
-        document(found)
-    else:
-        tell(found)
+    found = show_dataset(Home.resolve(), task_name(task), version, offset, limit)
+    document(found) if as_json else _tell_one(found)
+
+
+def diff_versions(
+    task: TaskName,
+    before: DatasetVersion,
+    after: DatasetVersion,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare two dataset versions of a task.
+
+    Example: kinemill data datasets diff my_robot 1 2
+    """
+    from kinemill.dataset import diff_datasets
+    from kinemill.store.home import Home
+    from kinemill.task import task_name
+
+    found = diff_datasets(Home.resolve(), task_name(task), before, after, offset, limit)
+    document(found) if as_json else _tell_diff(found)
 
 
 def _tell_list(found: dict[str, Any]) -> None:
@@ -101,7 +120,12 @@ def _tell_diff(found: dict[str, Any]) -> None:
 
 
 def lineage(
-    model: Annotated[str, typer.Argument(help="Model: TASK, TASK@alias or TASK:version.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model: TASK, TASK@alias or TASK:version.", autocompletion=complete_model
+        ),
+    ],
     recording: Annotated[
         str | None,
         typer.Option("--recording", help="Recording hash or name: list what used it instead."),
@@ -114,7 +138,7 @@ def lineage(
 
     With --recording, lists the datasets and models that used the recording.
 
-    Example: kinemill lineage my_robot@champion
+    Example: kinemill model lineage my_robot@champion
     """
     from kinemill.errors import BadInput
     from kinemill.register.lineage import made_from, uses_of
@@ -169,6 +193,3 @@ def _tell_uses(found: dict[str, Any]) -> None:
         title = f"{one['name']} ({one['hash'][:_SHORT]})"
         columns = ["dataset", "digest", "episodes", "models"]
         table(title if rows else f"{title}: in no dataset", columns, rows)
-
-
-COMMANDS = [datasets, lineage]

@@ -34,7 +34,7 @@ def new(
     """
     from kinemill.draft.builder import draft
     from kinemill.store import publish_file, publish_json
-    from kinemill.task.loader import tasks_folder
+    from kinemill.store.home import tasks_folder
     from kinemill.task.schema import SCHEMA_FILE, task_schema
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
@@ -46,7 +46,7 @@ def new(
     if as_json:
         document({"task": name, "file": str(target), **found})
         return
-    typer.echo(f"{text}\nwritten to {target}; next: kinemill check {log} --task {to or name}")
+    typer.echo(f"{text}\nwritten to {target}; next: kinemill data check {log} --task {to or name}")
 
 
 def _refuse(name: str, target: Path) -> None:
@@ -74,6 +74,3 @@ def _read_back(name: str, text: str) -> dict[str, Any]:
         "actions": task.actions,
         "guesses": {found[1]: found[2] for found in guessed},
     }
-
-
-COMMANDS = [new]

@@ -1,4 +1,4 @@
-"""`kinemill drift`: compare the champion's errors on new logs with those at training time."""
+"""`kinemill data drift`: compare the champion's errors on new logs with those at training time."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ def drift(
 
     Compares the errors with those at training time.
 
-    Example: kinemill drift my_robot --logs path/to/logs
+    Example: kinemill data drift my_robot --logs path/to/logs
     """
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -87,6 +87,3 @@ def _tell(found: dict[str, Any]) -> None:
     )
     for item in found["drifting"]:
         typer.echo(f"{item['name']}: {item['told']}")
-
-
-COMMANDS = [drift]

@@ -1,4 +1,4 @@
-"""`kinemill evaluate`: measure a model on logs, next to references and the champion."""
+"""`kinemill model evaluate`: measure a model on logs, next to references and the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ def evaluate(
 
     Reports errors by channel and step, free run, residuals and examples.
 
-    Example: kinemill evaluate my_robot --logs path/to/logs --out report
+    Example: kinemill model evaluate my_robot --logs path/to/logs --out report
     """
     from kinemill.cli.shadow import run_shadow
     from kinemill.errors import BadInput
@@ -287,6 +287,3 @@ def _tell_model(found: dict[str, Any]) -> None:
 def _interval(line: dict[str, Any]) -> str:
     low, high = line["interval"]
     return "" if low is None else f"{quantity(low, 3)} to {quantity(high, 3)}"
-
-
-COMMANDS = [evaluate]

@@ -21,7 +21,7 @@ def export(
 
     Exports the champion unless another version is named.
 
-    Example: kinemill export my_robot:3 --to model
+    Example: kinemill model export my_robot:3 --to model
     """
     from kinemill.export.bundle import deliver
     from kinemill.register.consistency import require_registry
@@ -63,7 +63,7 @@ def export_data(
 
     The folder also gets a task file that reads them.
 
-    Example: kinemill export-data my_robot --to lerobot
+    Example: kinemill data export my_robot --to lerobot
     """
     from kinemill.dataset.exporters import export_data as write
     from kinemill.store.home import Home
@@ -80,6 +80,3 @@ def export_data(
     )
     if "left_out" in found:
         news(f"left out, as {to} cannot hold them here: {', '.join(found['left_out'])}; hdf5 can")
-
-
-COMMANDS = [export, export_data]

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-MOST_REASONS = 4  # of one log that are spelled out; `kinemill quarantine TASK show` tells all
+MOST_REASONS = 4  # of one log that are spelled out; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
 _OUTCOME = 12  # columns
 

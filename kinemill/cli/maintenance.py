@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_task
 from kinemill.cli.output import Json, document, news, table
 
 _POWERS = ["", "k", "m", "g", "t"]
@@ -13,7 +14,10 @@ _OVER = 1  # exit code: not enough may go for the budget, or something is damage
 
 
 def gc(
-    task: Annotated[str | None, typer.Argument(help="Task to clean up; default: all.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(help="Task to clean up; default: all.", autocompletion=complete_task),
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Maximum size of the home, for example 20GB.")
     ] = None,
@@ -38,7 +42,7 @@ def gc(
 
     Deletes the oldest first, and never a champion or its data.
 
-    Example: kinemill gc --budget 20GB --dry-run
+    Example: kinemill admin gc --budget 20GB --dry-run
     """
     from kinemill.maintenance.gc import Wanted, collect
     from kinemill.store.home import Home
@@ -57,7 +61,7 @@ def gc(
     else:
         _show(found, why=why)
     if not found["within_budget"]:
-        news("what may go is not enough for the budget; kinemill gc --why says what stays and why")
+        news("deleting more is not allowed; kinemill admin gc --why lists what is kept and why")
         raise typer.Exit(_OVER)
 
 
@@ -73,7 +77,7 @@ def backup(
 
     Files that an earlier backup holds are not copied again.
 
-    Example: kinemill backup path/to/backups
+    Example: kinemill admin backup path/to/backups
     """
     from kinemill.maintenance.backups import back_up
     from kinemill.store.home import Home
@@ -110,7 +114,7 @@ def restore(
 
     Every file is checked against its hash.
 
-    Example: kinemill restore path/to/backups --at 20260131
+    Example: kinemill admin restore path/to/backups --at 20260131
     """
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.store.home import Home
@@ -137,7 +141,7 @@ def upgrade(
 
     Its databases are backed up first.
 
-    Example: kinemill upgrade
+    Example: kinemill admin upgrade
     """
     from kinemill.cli.project import project
     from kinemill.maintenance.upgrade import upgrade as bring_up
@@ -202,6 +206,3 @@ def _show(found: dict[str, Any], *, why: bool) -> None:
         table("what stays", ["outcome", "size", "why"], kept)
     before, after = found["bytes"]["before"], found["bytes"]["after"]
     typer.echo(f"{found['home']}: {spell_size(before)}, {spell_size(before - after)} {would}")
-
-
-COMMANDS = [gc, backup, restore, upgrade]

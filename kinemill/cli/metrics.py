@@ -67,7 +67,7 @@ class Numbers:
         return next((p[LOSS] for p in reversed(self.points) if LOSS in p), None)
 
     def document(self) -> dict[str, Any]:
-        """Return the document of `kinemill metrics`."""
+        """Return the document of `kinemill runs metrics`."""
         return as_series(self.points)
 
     def _from_folder(self) -> list[Point] | None:

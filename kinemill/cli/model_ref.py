@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
+
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
 
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="TASK[@ALIAS|:VERSION]", help="Default: the champion, else the newest version."
+        metavar="TASK[@ALIAS|:VERSION]",
+        help="Default: the champion, else the newest version.",
+        autocompletion=complete_model,
     ),
 ]
 ModelFolder = Annotated[

@@ -1,22 +1,23 @@
-"""`kinemill models` and `kinemill show`: registered versions, their errors and gate results."""
+"""`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
 import re
 from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, TaskName, document, quantity, table, wrapped
 
 _SHORT = 16  # characters of a digest that people get to see
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 
-def models(task: TaskName, as_json: Json = False) -> None:
+def list_models(task: TaskName, as_json: Json = False) -> None:
     """List the registered versions of a task.
 
     The newest version comes first.
 
-    Example: kinemill models my_robot
+    Example: kinemill model list my_robot
     """
     from kinemill.register.lookup import list_versions
     from kinemill.store.home import Home
@@ -62,15 +63,20 @@ def _error(measured: dict[str, Any]) -> str:
     return quantity(measured["model"]) if "model" in measured else ""
 
 
-def show(
-    model: Annotated[str, typer.Argument(help="Model: TASK, TASK@alias or TASK:version.")],
+def show_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model: TASK, TASK@alias or TASK:version.", autocompletion=complete_model
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Show one version: errors, gate, lineage and files.
 
     Shows the champion unless another version is named.
 
-    Example: kinemill show my_robot:3
+    Example: kinemill model show my_robot:3
     """
     from kinemill.errors import BadInput
     from kinemill.register.lookup import show as look_up
@@ -102,6 +108,3 @@ def _print(found: dict[str, Any]) -> None:
     )
     table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in found["files"].items()])
     typer.echo(f"folder  {found['folder']}\nreport  {found['report'] or 'none'}")
-
-
-COMMANDS = [models, show]

@@ -9,12 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_task
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Number of lines to skip.")]
 NOT_FINITE = "not finite"
 PIPED = 160  # columns of text
-TaskName = Annotated[str, typer.Argument(help="Task name, or path of a task file.")]
+TaskName = Annotated[
+    str,
+    typer.Argument(help="Task name, or path of a task file.", autocompletion=complete_task),
+]
 Logs = Annotated[
     Path | None,
     typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),

@@ -1,4 +1,4 @@
-"""`kinemill rollout TASK` of a policy: its episodes as logs and videos."""
+"""`kinemill model rollout TASK` of a policy: its episodes as logs and videos."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

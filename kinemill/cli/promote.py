@@ -4,12 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, TaskName, document, news, table, wrapped
 
 _REFUSED = 1
 
 VersionName = Annotated[
-    str, typer.Argument(metavar="TASK:VERSION", help="Version: TASK:3 or TASK@challenger.")
+    str,
+    typer.Argument(
+        metavar="TASK:VERSION",
+        help="Version: TASK:3 or TASK@challenger.",
+        autocompletion=complete_model,
+    ),
 ]
 Why = Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")]
 Expected = Annotated[
@@ -20,7 +26,12 @@ Expected = Annotated[
 
 def why(
     model: Annotated[
-        str, typer.Argument(metavar="TASK[:VERSION]", help="Default: the newest version.")
+        str,
+        typer.Argument(
+            metavar="TASK[:VERSION]",
+            help="Default: the newest version.",
+            autocompletion=complete_model,
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -28,7 +39,7 @@ def why(
 
     Lists the result of every gate rule and how to fix a failed one.
 
-    Example: kinemill why my_robot:3
+    Example: kinemill model why my_robot:3
     """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.gate_report import why as look
@@ -60,7 +71,7 @@ def approve(
 
     The exit code is 1 if the gate still refuses it.
 
-    Example: kinemill approve my_robot:3 --why 'tested on the robot'
+    Example: kinemill model approve my_robot:3 --why 'tested on the robot'
     """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.promotion import approve as agree
@@ -86,7 +97,7 @@ def promote(
 
     A version that the gate refused needs --force and --why.
 
-    Example: kinemill promote my_robot:3
+    Example: kinemill model promote my_robot:3
     """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.promotion import promote as move
@@ -108,7 +119,7 @@ def rollback(
 ) -> None:
     """Roll back to the previous champion.
 
-    Example: kinemill rollback my_robot --why 'it shakes'
+    Example: kinemill model rollback my_robot --why 'it shakes'
     """
     from kinemill.register.promotion import rollback as move
     from kinemill.store.home import Home
@@ -125,7 +136,7 @@ def audit(task: TaskName, as_json: Json = False) -> None:
 
     The exit code is 1 if the log has a gap.
 
-    Example: kinemill audit my_robot
+    Example: kinemill model audit my_robot
     """
     from kinemill.register.audit_log import audit as look
     from kinemill.store.home import Home
@@ -176,6 +187,3 @@ def _tell_gate(gate: list[dict[str, Any]]) -> None:
     from kinemill.cli.summary import gate_table
 
     gate_table(gate)
-
-
-COMMANDS = [why, approve, promote, rollback, audit]

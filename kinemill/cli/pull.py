@@ -1,4 +1,4 @@
-"""`kinemill pull` and `kinemill canary`: deliver registered versions to robots."""
+"""`kinemill model pull` and `canary`: deliver registered versions to robots."""
 
 import os
 import socket
@@ -7,13 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, document, news
 
 
 def pull(
     model: Annotated[
         str,
-        typer.Argument(metavar="TASK@ALIAS", help="Model: TASK@champion, TASK@canary or TASK:3."),
+        typer.Argument(
+            metavar="TASK@ALIAS",
+            help="Model: TASK@champion, TASK@canary or TASK:3.",
+            autocompletion=complete_model,
+        ),
     ],
     to: Annotated[Path, typer.Option("--to", help="Folder that robots load; created if missing.")],
     watch: Annotated[
@@ -37,7 +42,7 @@ def pull(
     Files are checked and smoke-tested before they replace the folder. Offline, the last good
     version stays.
 
-    Example: kinemill pull my_robot@champion --to model --watch
+    Example: kinemill model pull my_robot@champion --to model --watch
     """
     from kinemill.runtime.download import pull as bring
 
@@ -82,7 +87,10 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
 
 def canary(
     model: Annotated[
-        str, typer.Argument(metavar="TASK[:VERSION]", help="Default: the challenger.")
+        str,
+        typer.Argument(
+            metavar="TASK[:VERSION]", help="Default: the challenger.", autocompletion=complete_model
+        ),
     ],
     share: Annotated[
         float | None,
@@ -101,7 +109,7 @@ def canary(
 
     Without --share and --stop, shows the current canary.
 
-    Example: kinemill canary my_robot:4 --share 0.1
+    Example: kinemill model canary my_robot:4 --share 0.1
     """
     from kinemill.cli.model_ref import address_of
     from kinemill.register import canary as birds
@@ -124,6 +132,3 @@ def canary(
             f"{found['task']}: {found['share']:.0%} of the robots that pull @canary get version "
             f"{found['version']}, the others version {found['champion']}"
         )
-
-
-COMMANDS = [pull, canary]

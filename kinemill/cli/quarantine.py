@@ -1,6 +1,7 @@
-"""`kinemill quarantine`: list held-back recordings, release or reject them."""
+"""`kinemill data quarantine`: list held-back recordings, release or reject them."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -8,42 +9,69 @@ from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
 
-Action = Literal["list", "show", "release", "reject", "undo"]
+RecordingName = Annotated[
+    str, typer.Argument(help="Recording name, or content hash or its prefix.")
+]
 
 
-def quarantine(
-    task: TaskName,
-    action: Annotated[
-        Action, typer.Argument(help="Action; all except `list` need a recording.")
-    ] = "list",
-    recording: Annotated[
-        str | None, typer.Argument(help="Recording name, or content hash or its prefix.")
-    ] = None,
-    because: Because = "",
-    limit: Limit = 100,
-    offset: Offset = 0,
-    as_json: Json = False,
+def list_held_back(
+    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: Json = False
 ) -> None:
-    """List, show, release or reject quarantined recordings.
+    """List recordings that are not wholly accepted.
 
-    `undo` withdraws an earlier decision.
-
-    Example: kinemill quarantine my_robot release run1.csv
+    Example: kinemill data quarantine list my_robot
     """
-    from kinemill.errors import BadInput
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
-    loaded, home = load_task(task), Home.resolve()
-    if action == "list":
-        _list(loaded, home, offset, limit, as_json=as_json)
-        return
-    if recording is None:
-        raise BadInput(action, "no recording named", fix=f"kinemill quarantine {task} list")
-    if action == "show":
-        _show(loaded, home, recording, as_json=as_json)
-        return
-    _decide(loaded, home, action, recording, because, as_json=as_json)
+    _list(load_task(task), Home.resolve(), offset, limit, as_json=as_json)
+
+
+def show_recording(task: TaskName, recording: RecordingName, as_json: Json = False) -> None:
+    """Show the status, faults and decisions of a recording.
+
+    Example: kinemill data show my_robot run1.csv
+    """
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    _show(load_task(task), Home.resolve(), recording, as_json=as_json)
+
+
+def release(
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+) -> None:
+    """Accept a recording as it is, in spite of its faults.
+
+    Example: kinemill data quarantine release my_robot run1.csv
+    """
+    from kinemill.validate import quarantine_decisions
+
+    _decide(quarantine_decisions.release, task, recording, because, as_json=as_json)
+
+
+def reject(
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+) -> None:
+    """Exclude a recording from datasets.
+
+    Example: kinemill data quarantine reject my_robot run1.csv
+    """
+    from kinemill.validate import quarantine_decisions
+
+    _decide(quarantine_decisions.reject, task, recording, because, as_json=as_json)
+
+
+def undo(
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+) -> None:
+    """Withdraw the decision on a recording.
+
+    Example: kinemill data quarantine undo my_robot run1.csv
+    """
+    from kinemill.validate import quarantine_decisions
+
+    _decide(quarantine_decisions.withdraw, task, recording, because, as_json=as_json)
 
 
 def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> None:
@@ -94,20 +122,16 @@ def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
     table("decisions", columns, [[item[key] for key in columns] for item in trail])
 
 
-def _decide(task: Any, home: Any, action: str, which: str, because: str, *, as_json: bool) -> None:
-    from kinemill.validate import quarantine_decisions
+def _decide(
+    decide: Callable[..., Any], task: str, recording: str, because: str, *, as_json: bool
+) -> None:
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
-    doing = {
-        "release": quarantine_decisions.release,
-        "reject": quarantine_decisions.reject,
-        "undo": quarantine_decisions.withdraw,
-    }
-    made = doing[action](task, home, which, because).to_json()
+    loaded = load_task(task)
+    made = decide(loaded, Home.resolve(), recording, because).to_json()
     if as_json:
-        document({"task": task.name, **made})
+        document({"task": loaded.name, **made})
         return
     typer.echo(f"{made['name']}: {_decision(made)}")
-    typer.echo(f"kinemill run {task.name} follows it: episodes, dataset and model change by it")
-
-
-COMMANDS = [quarantine]
+    typer.echo(f"the next kinemill run {loaded.name} updates episodes, dataset and model")

@@ -1,4 +1,4 @@
-"""`kinemill rollout`: run a controller or a policy in closed loop; each run is a new log."""
+"""`kinemill model rollout`: run a controller or a policy in closed loop; each run is a new log."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,7 @@ def rollout(
 
     A controller runs in the task's plant, a policy in its environment.
 
-    Example: kinemill rollout pendulum --controller mppi --episodes 5
+    Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
     loaded = _loaded(task, controller, overrides)
     seeds = range(seed, seed + episodes)
@@ -218,6 +218,3 @@ def _print(found: dict[str, Any]) -> None:
     )
     if found["report"]:
         typer.echo(f"report  {found['report']}")
-
-
-COMMANDS = [rollout]

@@ -134,6 +134,3 @@ def demo(
     if write(task, home):
         news(f"logs of a simulated cart-pole are in {home.logs(name)}")
     _run(name, None, {}, as_json=as_json)
-
-
-COMMANDS = [run, demo]

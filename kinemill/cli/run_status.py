@@ -1,4 +1,4 @@
-"""Status of runs on a Dagster server, as the document of `kinemill status`."""
+"""Status of runs on a Dagster server, as the document of `kinemill runs show`."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -103,7 +103,7 @@ def retry_of(run: Mapping[str, Any]) -> str | None:
 
 
 def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of `kinemill status`."""
+    """Return the document of `kinemill runs show`."""
     task, status = task_of(run), status_of(run)
     numbers = Numbers.of(run["runId"], task)
     return {

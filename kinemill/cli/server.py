@@ -10,7 +10,7 @@ from kinemill.cli.model_ref import ModelName, address_of
 from kinemill.cli.output import Json, document, news, table
 
 
-def up(
+def ui(
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Dagster port; the next free one if taken.")
     ] = 3000,
@@ -44,7 +44,7 @@ def up(
 
     Sensors and schedules run meanwhile.
 
-    Example: kinemill up --port 3000
+    Example: kinemill ui --port 3000
     """
     from kinemill.cli.project import project
     from kinemill.register.consistency import check_all
@@ -58,49 +58,64 @@ def up(
     raise typer.Exit(code)
 
 
-def users(
-    what: Annotated[str, typer.Argument(metavar="list|add|token|remove")] = "list",
-    name: Annotated[str | None, typer.Argument(help="User name.")] = None,
-    role: Annotated[
-        str,
-        typer.Option(help="viewer, operator, promoter or admin; each includes the ones before."),
-    ] = "viewer",
-    tasks: Annotated[
-        str | None, typer.Option(help="Tasks that the user may change, as a,b; default: all.")
-    ] = None,
-    proxied: Annotated[
-        bool, typer.Option("--proxied", help="A proxy logs the user in; group:NAME is a group.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """List, add or remove users of the web pages.
+Role = Annotated[
+    str,
+    typer.Option(
+        "--role", help="viewer, operator, promoter or admin; each includes the ones before."
+    ),
+]
+Tasks = Annotated[
+    str | None,
+    typer.Option("--tasks", help="Tasks that the user may change, as a,b; default: all."),
+]
+Proxied = Annotated[
+    bool, typer.Option("--proxied", help="A proxy logs the user in; group:NAME is a group.")
+]
+UserName = Annotated[str, typer.Argument(help="User name.")]
 
-    `add` asks for a password, or reads it from stdin. `token` prints a token for commands and
-    clients.
 
-    Example: kinemill users add ada --role operator
+def list_users(as_json: Json = False) -> None:
+    """List the users of the web pages with their roles.
+
+    Example: kinemill admin users list
     """
+    _list(_users().rights(), as_json=as_json)
+
+
+def add_user(
+    name: UserName, role: Role = "viewer", tasks: Tasks = None, proxied: Proxied = False
+) -> None:
+    """Add or change a user of the web pages.
+
+    Asks for a password, or reads it from stdin.
+
+    Example: kinemill admin users add ada --role operator
+    """
+    _add(_users(), name, role, _names(tasks), proxied=proxied)
+
+
+def renew_token(name: UserName) -> None:
+    """Print a new token of a user, for commands and clients.
+
+    Example: kinemill admin users token ada
+    """
+    typer.echo(_users().renew_token(name))
+    news(f"the token is stored nowhere: set it as KINEMILL_TOKEN where {name} works")
+
+
+def remove_user(name: UserName) -> None:
+    """Remove a user of the web pages.
+
+    Example: kinemill admin users remove ada
+    """
+    _users().remove(name)
+
+
+def _users() -> Any:
     from kinemill.cli.project import project
-    from kinemill.errors import BadInput
-    from kinemill.registry import nearest
     from kinemill.store.home import Home
 
-    known: Any = project("pipelines.auth.users").Users(Home.resolve())
-    actions = {
-        "add": lambda who: _add(known, who, role, _names(tasks), proxied=proxied),
-        "remove": known.remove,
-        "token": lambda who: typer.echo(known.renew_token(who)),
-    }
-    if what == "list":
-        _list(known.rights(), as_json=as_json)
-        return
-    if what not in actions:
-        raise BadInput(f"users {what}", "unknown", fix=nearest(what, ["list", *actions]))
-    if name is None:
-        raise BadInput(f"users {what}", "names no user", fix=f"kinemill users {what} NAME")
-    actions[what](name)
-    if what == "token":
-        news(f"it is kept nowhere: set it as KINEMILL_TOKEN where {name} works")
+    return project("pipelines.auth.users").Users(Home.resolve())
 
 
 def _names(tasks: str | None) -> list[str] | None:
@@ -129,7 +144,7 @@ def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: boo
         ]
         table("users", ["name", "role", "tasks"], rows)
     else:
-        news("there are no users; kinemill users add NAME --role admin makes one")
+        news("there are no users; kinemill admin users add NAME --role admin makes one")
 
 
 def _password() -> str:
@@ -148,7 +163,7 @@ def report(
 
     It covers lineage, data, training, errors and the gate.
 
-    Example: kinemill report my_robot:3 --to report.html
+    Example: kinemill model report my_robot:3 --to report.html
     """
     from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
@@ -164,6 +179,3 @@ def report(
         document({"task": task.name, "version": found.number, "report": str(to)})
     else:
         typer.echo(f"{found.name} is told on {to}")
-
-
-COMMANDS = [up, users, report]

@@ -1,4 +1,4 @@
-"""`kinemill evaluate --shadow`: compare champion and challenger on new logs."""
+"""`kinemill model evaluate --shadow`: compare champion and challenger on new logs."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`kinemill simulate`: simulate with a learned model, from a log or from one state."""
+"""`kinemill model simulate`: simulate with a learned model, from a log or from one state."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +51,7 @@ def simulate(
 
     Needs --from with an episode or a log, or --actions with a file.
 
-    Example: kinemill simulate my_robot --from run1.csv --to out.csv
+    Example: kinemill model simulate my_robot --from run1.csv --to out.csv
     """
     from kinemill.verify.simulation import PLOTS, TABLES, check_ending, write_table
     from kinemill.verify.simulation import plot as draw
@@ -210,6 +210,3 @@ def _tell(summary: dict[str, Any], found: Any) -> None:
     for key in ("to", "plot"):
         if summary[key]:
             typer.echo(f"{key:<6} {summary[key]}")
-
-
-COMMANDS = [simulate]

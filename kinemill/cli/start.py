@@ -1,4 +1,4 @@
-"""`kinemill start` and `kinemill cancel`: start and cancel runs on a Dagster server."""
+"""`kinemill runs start` and `cancel`: start and cancel runs on a Dagster server."""
 
 import os
 import time
@@ -22,7 +22,7 @@ from kinemill.cli.output import (
 )
 
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="Run id or its prefix, from `kinemill status`.")
+    str, typer.Argument(metavar="RUN", help="Run id or its prefix, from `kinemill runs list`.")
 ]
 _REPOSITORIES = """
 { repositoriesOrError { __typename ... on PythonError { message }
@@ -65,9 +65,9 @@ def start(
 ) -> None:
     """Start a run on the Dagster server and return.
 
-    The server is that of `kinemill up`, or the one at KINEMILL_URL.
+    The server is that of `kinemill ui`, or the one at KINEMILL_URL.
 
-    Example: kinemill start my_robot --set learn.steps=500
+    Example: kinemill runs start my_robot --set learn.steps=500
     """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
@@ -95,7 +95,8 @@ def start(
         document(run_status.one(server, run))
         return
     typer.echo(f"run {run[:8]} of {loaded.name} is queued  {server.page(run)}")
-    typer.echo(f"kinemill metrics {run[:8]} --follow shows it, kinemill cancel {run[:8]} ends it")
+    typer.echo(f"follow it: kinemill runs metrics {run[:8]} --follow")
+    typer.echo(f"end it:    kinemill runs cancel {run[:8]}")
 
 
 def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def cancel(run: RunName, as_json: Json = False) -> None:
 
     Ends every process of the run.
 
-    Example: kinemill cancel 1ee64d1c
+    Example: kinemill runs cancel 1ee64d1c
     """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
@@ -218,8 +219,5 @@ def _ended(server: Any, known: dict[str, Any]) -> dict[str, Any]:
         time.sleep(_LOOK_EVERY)
         known = run_status.look_up(server, known["runId"])
     if run_status.status_of(known) not in run_status.ENDED:
-        news(f"still running {_PATIENCE:g} s after the cancel request; kinemill status shows it")
+        news(f"still running {_PATIENCE:g} s after the cancel request; kinemill runs list shows it")
     return known
-
-
-COMMANDS = [start, cancel]

@@ -1,4 +1,4 @@
-"""`kinemill status` and `kinemill metrics`: runs on a Dagster server and their metrics."""
+"""`kinemill runs list`, `show` and `metrics`: runs on a Dagster server and their metrics."""
 
 import itertools
 import json
@@ -20,30 +20,19 @@ _APART = {"step", "time"}
 _ASIDE = "memory/"  # kept, shown in MLflow and with --json, and the same in every line
 
 
-def status(
-    run: Annotated[
-        str | None,
-        typer.Argument(metavar="[RUN]", help="Run id or its prefix; default: the latest runs."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Show a run, or list the latest runs.
+def list_runs(as_json: Json = False) -> None:
+    """List the latest runs.
 
-    Reads them from the Dagster server of `kinemill up`, or the one at KINEMILL_URL.
+    Reads them from the Dagster server of `kinemill ui`, or the one at KINEMILL_URL.
 
-    Example: kinemill status 1ee64d1c
+    Example: kinemill runs list
     """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
 
-    server = find_server()
-    if run is not None:
-        found = run_status.one(server, run)
-        document(found) if as_json else _print_one(found)
-        return
-    several = run_status.latest(server)
+    runs = run_status.latest(find_server())
     if as_json:
-        document({"runs": several})
+        document({"runs": runs})
         return
     table(
         "runs",
@@ -59,9 +48,21 @@ def status(
                 line["owner"],
                 line["created_at"][5:16].replace("T", " "),
             ]
-            for line in several
+            for line in runs
         ],
     )
+
+
+def show_run(run: RunName, as_json: Json = False) -> None:
+    """Show one run: status, progress, settings and error.
+
+    Example: kinemill runs show 1ee64d1c
+    """
+    from kinemill.cli import run_status
+    from kinemill.cli.dagster_client import find_server
+
+    found = run_status.one(find_server(), run)
+    document(found) if as_json else _print_one(found)
 
 
 def _print_one(found: Mapping[str, Any]) -> None:
@@ -91,7 +92,7 @@ def metrics(
 ) -> None:
     """Print the metrics of a run.
 
-    Example: kinemill metrics 1ee64d1c --follow
+    Example: kinemill runs metrics 1ee64d1c --follow
     """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
@@ -103,7 +104,7 @@ def metrics(
     if follow:
         short = known["runId"][:_SHORT]
         with message_on_interrupt(
-            lambda: f"run {short} continues; to end it, run: kinemill cancel {short}"
+            lambda: f"run {short} continues; to end it, run: kinemill runs cancel {short}"
         ):
             _follow(server, known, numbers, as_json=as_json)
         return
@@ -138,7 +139,7 @@ def _follow(server: Any, known: dict[str, Any], numbers: Any, *, as_json: bool) 
             known = run_status.look_up(server, known["runId"])
     ended = run_status.document_of(server, known)
     if again := run_status.retry_of(known):
-        news(f"another attempt resumed it: kinemill metrics {again[:_SHORT]} --follow")
+        news(f"another attempt resumed it: kinemill runs metrics {again[:_SHORT]} --follow")
     more = ended["error"] or ended["model"]
     news(f"run {known['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
 
@@ -182,6 +183,3 @@ def _line(point: Mapping[str, Any], total: int | None) -> str:
     of = f"/{total}" if total else ""
     values = [f"{name} {quantity(value)}" for name, value in point.items() if name not in _APART]
     return "  ".join([f"step {point['step']:>{width}}{of}", *values])
-
-
-COMMANDS = [status, metrics]

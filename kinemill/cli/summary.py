@@ -37,7 +37,7 @@ def run_summary(found: dict[str, Any], verified: dict[str, Any]) -> None:
         news(f"warning: {warning}")
     if found["report"]:
         typer.echo(f"report      {found['report']}")
-    typer.echo("web pages   make ui  (or: kinemill up)")
+    typer.echo("web pages   make ui  (or: kinemill ui)")
 
 
 def _facts_table(found: dict[str, Any]) -> None:
@@ -186,12 +186,12 @@ def _beside(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> st
 
 
 def failed_table(gate: list[dict[str, Any]]) -> None:
-    """Print the lines of the gate that failed; `kinemill why` lists all of them."""
+    """Print the lines of the gate that failed; `kinemill model why` lists all of them."""
     failed = [line for line in gate if not line["passed"]]
     gate_table(failed)
     if gate:
         told = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
-        typer.echo(f"gate        {told}; kinemill why lists them")
+        typer.echo(f"gate        {told}; kinemill model why lists them")
 
 
 def gate_table(gate: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""`kinemill transfer`: train under one environment variant, test under the others."""
+"""`kinemill model transfer`: train under one environment variant, test under the others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def transfer(
 
     Each policy learns from an expert under one variant of the environment.
 
-    Example: kinemill transfer reach --episodes 100
+    Example: kinemill model transfer reach --episodes 100
     """
     from kinemill.store.home import Home
     from kinemill.task import load_task, parse_overrides
@@ -129,6 +129,3 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     news(f"{variant}: training")
     outcome = train(own, home, dataset, training_set, (NullReporter(), NullReporter()))
     return as_policy(load_model(home.root / outcome.ref.path), task.name)
-
-
-COMMANDS = [transfer]

@@ -1,4 +1,4 @@
-"""`kinemill tune`: search for better settings of a task."""
+"""`kinemill model tune`: search for better settings of a task."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def tune(
     Trials are compared on validation data only. A search that was killed resumes when it is
     run again.
 
-    Example: kinemill tune my_robot --trials 30 --workers 2
+    Example: kinemill model tune my_robot --trials 30 --workers 2
     """
     from kinemill.cli.progress import Spoken
     from kinemill.cli.project import project
@@ -109,6 +109,3 @@ def _print(found: dict[str, Any]) -> None:
     if found.get("version") is not None:
         typer.echo(f"version {found['version']}  {found['alias'] or ''}  {found['status']}")
     typer.echo(f"report  {found['report']}")
-
-
-COMMANDS = [tune]

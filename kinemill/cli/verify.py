@@ -1,4 +1,4 @@
-"""`kinemill verify`: check an exported model folder without its training data."""
+"""`kinemill model verify`: check an exported model folder without its training data."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ def verify(
 
     Refuses unsafe files, compares hashes, and runs the model.
 
-    Example: kinemill verify path/to/model
+    Example: kinemill model verify path/to/model
     """
     from kinemill.verify.bundle import verify_folder
 
@@ -50,6 +50,3 @@ def _tell(found: dict[str, Any]) -> None:
         f"{found['machine']['processor']}: loaded in {cold['load_ms']:.3g} ms, first call "
         f"{cold['first_call_ms']:.3g} ms, {cold['model_mb']:.3g} MB"
     )
-
-
-COMMANDS = [verify]

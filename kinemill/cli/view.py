@@ -1,4 +1,4 @@
-"""`kinemill view`: plot a recording or an episode on an offline HTML page."""
+"""`kinemill data view`: plot a recording or an episode on an offline HTML page."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ def view(
 
     Shows every channel over time and marks what the checks found.
 
-    Example: kinemill view my_robot run1.csv
+    Example: kinemill data view my_robot run1.csv
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.store import publish_file
@@ -66,7 +66,7 @@ def _recording(task: Any, home: Any, member: Any) -> Any:
         raise BadInput(
             member.name,
             "was not read under the task's present rules",
-            fix=f"kinemill reprocess {task.name}",
+            fix=f"kinemill data reprocess {task.name}",
         )
     made = decided(home, task.name).get(member.hash)
     return as_recording(home, member, read, released=bool(made and made.decision == "release"))
@@ -76,6 +76,3 @@ def _episode(which: str, hash_: str) -> int | None:
     """Return the number at the end of an episode's id, or None if a recording is named."""
     start, _, number = which.rpartition("-")
     return int(number) if start and hash_.startswith(start) and number.isdigit() else None
-
-
-COMMANDS = [view]

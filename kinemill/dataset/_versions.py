@@ -174,5 +174,5 @@ def find_version(home: Home, task: str, which: str = LATEST) -> Version:
         f"{task}, dataset version {which!r}",
         f"is the start of {len(found)} digests" if found else "unknown",
         expected=f"1 to {len(numbers)}, `latest`, or the start of a digest",
-        fix=f"kinemill datasets {task} lists them",
+        fix=f"kinemill data datasets list {task} lists them",
     )

@@ -114,7 +114,7 @@ def _shown(
 
 
 def document(task: Task, found: Sequence[Demonstration]) -> Json:
-    """Return what `kinemill rollout --expert --json` prints."""
+    """Return what `kinemill model rollout --expert --json` prints."""
     told = [one.success for one in found if one.success is not None]
     return {
         "task": task.name,

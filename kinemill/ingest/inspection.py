@@ -40,7 +40,7 @@ def find_member(task: Task, home: Home, which: str) -> Member:
             return member
     if not found:
         names = [member.name for member in members(home, task.name).values()]
-        fix = nearest(which, names) if names else f"kinemill ingest {task.name} reads logs"
+        fix = nearest(which, names) if names else f"kinemill data ingest {task.name} reads logs"
         raise BadInput(which, f"is no recording of {task.name}", fix=fix)
     raise BadInput(
         which,

@@ -106,7 +106,7 @@ def damaged(place: Path, path: str) -> CorruptArtifact:
     return CorruptArtifact(
         place,
         f"is missing, or its bytes have changed; it holds {path}",
-        fix="take an earlier backup: kinemill restore FOLDER --at WHEN",
+        fix="take an earlier backup: kinemill admin restore FOLDER --at WHEN",
     )
 
 

@@ -5,7 +5,7 @@ says which files were where, how large, how old. So a second backup copies what 
 stays whole, and a backup that was cut off is none: its document comes last.
 
 Databases are copied by SQLite's online backup, before all else: whatever they name was published
-before, and is thus in the copy of the store that follows. `kinemill gc` waits meanwhile.
+before, and is thus in the copy of the store that follows. `kinemill admin gc` waits meanwhile.
 """
 
 import os
@@ -47,8 +47,8 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
             that needs no room, and is no help against a failing disk.
 
     Returns:
-        the document of `kinemill backup`; outcomes and raw bytes that are damaged are named in it
-        and left out: the next run makes them again, or says what it needs.
+        the document of `kinemill admin backup`. It names damaged artifacts and raw logs, which
+        are left out: the next run makes them again, or reports what it needs.
 
     Raises:
         BadInput: the folder is in the home, or the home is empty.

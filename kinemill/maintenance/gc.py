@@ -70,7 +70,7 @@ def collect(home: Home, wanted: Wanted, orchestrator: Orchestrator, progress: Pr
         progress: hears what goes.
 
     Returns:
-        the document of `kinemill gc`.
+        the document of `kinemill admin gc`.
 
     Raises:
         KinemillError: the registry cannot be read, so nobody knows what must stay.

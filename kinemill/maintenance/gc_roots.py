@@ -101,7 +101,7 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
             raise KinemillError(
                 home.mlflow_db,
                 "is not there, but models were registered in it: nobody knows which are champions",
-                fix="kinemill restore brings it back from a backup",
+                fix="kinemill admin restore brings it back from a backup",
             )
         return
     check_all(home)

@@ -44,7 +44,7 @@ def restore(
         replace: the home need not be empty.
 
     Returns:
-        the document of `kinemill restore`.
+        the document of `kinemill admin restore`.
 
     Raises:
         BadInput: the home is not empty or in use, or there is no such backup.

@@ -138,7 +138,7 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         saved: the shared database, of which no backup is made here, was saved by somebody else.
 
     Returns:
-        the document of `kinemill upgrade`.
+        the document of `kinemill admin upgrade`.
 
     Raises:
         BadInput: somebody is at work, a part is of a newer version, or a shared database is not
@@ -181,7 +181,7 @@ def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
 def _back_up(home: Home, *, saved: bool) -> str | None:
     """Copy the databases into the home; return where they are."""
     if database() is not None and not saved:
-        fix = "save it with pg_dump, then: kinemill upgrade --saved"
+        fix = "save it with pg_dump, then: kinemill admin upgrade --saved"
         raise BadInput("the shared database", "no backup of it is made here", fix=fix)
     to = home.root / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     copied = list(databases(home))

@@ -99,7 +99,7 @@ def changed(task: str, found: int | None, expected: int | None) -> ChampionChang
         task,
         f"the champion changed: it is now {_name(found)}",
         expected=_name(expected),
-        fix=f"list the versions with kinemill models {task}, then repeat the command",
+        fix=f"list the versions with kinemill model list {task}, then repeat the command",
     )
 
 

@@ -50,7 +50,7 @@ def start_canary(
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion: every robot has it")
     if version.decision not in _TRUSTED and not (force and why):
-        fix = f"kinemill why {task}:{version.number}; --force --why REASON overrides the gate"
+        fix = f"kinemill model why {task}:{version.number}; --force --why REASON overrides the gate"
         raise BadInput(version.name, "has not passed the gate", fix=fix)
     is_served, text = serves(tracking, version, serve_zero_window)
     if not is_served:
@@ -73,7 +73,7 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
         tracking = open_registry(home, task)
         found = canary_in(notes_of(tracking.home, task))
         if found is None:
-            raise BadInput(task, "has no canary", fix=f"kinemill canary {task} --share 0.1")
+            raise BadInput(task, "has no canary", fix=f"kinemill model canary {task} --share 0.1")
         _commit(tracking, task, None, _event(tracking, task, "canary ended", found.version, why))
     return _document(task, tracking)
 

@@ -135,7 +135,7 @@ def differences(ledger: Ledger, shown: Shown) -> Iterator[str]:
     if not ledger.number and database() is None:
         champion = shown.versions.get(shown.aliases.get(CHAMPION, 0))
         if champion and tags.KEY in champion.tags:
-            yield "the store has no record of any version (restore it with kinemill restore)"
+            yield "the store has no record of any version (restore it with kinemill admin restore)"
     if not ledger.number:
         return  # a robot may share only the database
     if shown.applied != ledger.number:

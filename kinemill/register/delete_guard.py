@@ -17,7 +17,7 @@ _WAIT = 120.0  # s to wait for a locked database
 TRIGGER = "kinemill_champion_stays"
 _MESSAGE = (
     "this version is champion: robots load it. Make another one champion first "
-    "(kinemill promote, kinemill rollback)"
+    "(kinemill model promote, kinemill model rollback)"
 )
 _SQLITE = f"""
 CREATE TRIGGER IF NOT EXISTS {TRIGGER} BEFORE DELETE ON registered_model_aliases

@@ -177,7 +177,7 @@ def _load(current: CurrentChampion) -> tuple[Path, Any]:
     from kinemill import runtime
 
     if current.version is None:
-        where, fix = f"version {current.number}", "kinemill promote or rollback names another"
+        where, fix = f"version {current.number}", "kinemill model promote or rollback names another"
         raise BadInput(where, "was champion, and its alias or the version was deleted", fix=fix)
     folder = bundle_folder(current.tracking.home, current.version)
     return folder, runtime.load(folder, non_finite="pass")

@@ -89,7 +89,7 @@ def _text(version: Version) -> str:
     if version.decision is None:
         return "registration was interrupted before the gate; resume it with kinemill run"
     if version.decision == "waiting":
-        return f"waits for approval: kinemill approve {version.task}:{version.number}"
+        return f"waits for approval: kinemill model approve {version.task}:{version.number}"
     if version.decision != CHAMPION:
         failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"

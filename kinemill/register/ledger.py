@@ -23,7 +23,7 @@ from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_file, bring_new
 
 FORMAT = Format("registry record", 1)
-_RESTORE = "restore it from a backup: kinemill restore"
+_RESTORE = "restore it from a backup: kinemill admin restore"
 
 
 class RegistryMismatch(KinemillError):

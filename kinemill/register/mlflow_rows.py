@@ -98,7 +98,9 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
 
     path = rows_file(home, task, number)
     if not has_file(home, path):
-        raise CorruptArtifact(path, "is missing", fix="restore it from a backup: kinemill restore")
+        raise CorruptArtifact(
+            path, "is missing", fix="restore it from a backup: kinemill admin restore"
+        )
     document = FORMAT.open(path, read_json(path))
     moved = _moved(document, artifact_root(home))
     known = MetaData()

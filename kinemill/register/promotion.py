@@ -123,7 +123,7 @@ def promote(
     if version.decision != CHAMPION and not force:
         refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
         found = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
-        fix = f"kinemill why {task.name}:{version.number}; --force --why REASON overrides the gate"
+        fix = f"kinemill model why {task.name}:{version.number}; --force --why REASON overrides it"
         raise BadInput(version.name, found, expected="a version that passed the gate", fix=fix)
     if force and not why:
         raise BadInput("--force", "overrides the gate", expected="a reason: --why TEXT")
@@ -180,7 +180,7 @@ def _before(tracking: Tracking, task: str, champion: int | None) -> int:
     raise BadInput(
         f"models:/{task}/{champion}",
         "is the first champion",
-        fix=f"kinemill rollback {task} --to NUMBER; kinemill models {task} lists the versions",
+        fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task} lists them",
     )
 
 
@@ -194,7 +194,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
             version.name,
             f"{text}; the champion stays",
             expected="a model that loads and predicts",
-            fix=f"kinemill models {task.name} lists others",
+            fix=f"kinemill model list {task.name} lists others",
         )
     with guarded(tracking.home, task.name):
         check_registry(tracking.home, task.name)

@@ -46,7 +46,7 @@ def rebuild_registry(home: Home) -> Json:
     """
     tasks = ledger_tasks(home)
     if not tasks:
-        fix = "restore one with kinemill restore"
+        fix = "restore one with kinemill admin restore"
         raise KinemillError(home.ledgers, "holds no ledger", fix=fix)
     with ExitStack() as held:
         held.enter_context(unused(home))

@@ -51,7 +51,7 @@ def task_of(
         return load_task(task.path, overrides) if task.path and overrides else task
     content = FORMAT.open(path, read_json(path))
     if digest(content) != version.tags.get(tags.TASK):
-        fix = "restore it from a backup: kinemill restore"
+        fix = "restore it from a backup: kinemill admin restore"
         raise CorruptArtifact(path, "is not the task that the version was made with", fix=fix)
     if content == task_content(task) and not overrides:
         return task

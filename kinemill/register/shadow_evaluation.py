@@ -1,7 +1,7 @@
 """Shadow evaluation: measure champion and challenger on logs as they arrive.
 
-Each new log is measured once for the pair, on the same windows, as `kinemill evaluate` does. The
-result is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either model was
+Each new log is measured once for the pair, on the same windows, as `kinemill model evaluate` does.
+The result is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either model was
 trained or evaluated on are recorded as `seen` and not counted.
 """
 

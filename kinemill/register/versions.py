@@ -121,7 +121,7 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     if which == NEWEST or not which:
         return known[0]
     there = ", ".join("@".join([str(item.number), *item.aliases]) for item in known[:5])
-    fix = f"kinemill models {task} lists them"
+    fix = f"kinemill model list {task} lists them"
     if which == f"@{CHAMPION}":
         fix += "; none passed the gate yet, or the champion was deleted"
     raise BadInput(task + which, "is not a version", expected=f"one of {there}", fix=fix)

@@ -127,7 +127,7 @@ def _model_file(where: str | Path) -> Path:
         where = _fetch(str(where))
     path = Path(where).expanduser()
     if path.is_dir():
-        path = path.resolve()  # `kinemill pull --watch` may swap a link to it meanwhile
+        path = path.resolve()  # `kinemill model pull --watch` may swap a link to it meanwhile
         refuse_folder(path)
         check_names(path, read_sums(path))
         path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)

@@ -117,7 +117,7 @@ def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
         if not bring(home, folder):  # another machine's copy may be intact
             return None
     with suppress(OSError):  # the home may be read-only
-        os.utime(folder)  # marks it as in use for `kinemill gc`
+        os.utime(folder)  # marks it as in use for `kinemill admin gc`
     return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 

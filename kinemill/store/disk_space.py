@@ -15,7 +15,7 @@ from kinemill.errors import KinemillError, causes
 
 SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # fraction of the disk; bytes
 _NOTHING = 64 * 1024  # bytes; SQLite cannot extend its files with less
-_WHAT_TO_DO = "free space: kinemill gc --dry-run lists what can be deleted, kinemill gc deletes it"
+_WHAT_TO_DO = "free space with kinemill admin gc; --dry-run lists what it would delete"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # Messages of libraries that do not raise OSError: polars and other Rust code, SQLite.
 _SAID = ("no space left on device", "database or disk is full", "disk quota exceeded")

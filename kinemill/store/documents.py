@@ -46,7 +46,7 @@ def from_json_value(value: object, kind: type[T], path: Path) -> T:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         message = f"{place}: {first['msg']}, found {str(first['input'])[:80]}"
-        fix = "restore it from a backup: kinemill restore FOLDER"
+        fix = "restore it from a backup: kinemill admin restore FOLDER"
         raise CorruptArtifact(path, message, fix=fix) from error
 
 

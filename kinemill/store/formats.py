@@ -49,7 +49,7 @@ class Format:
         """
         if not isinstance(document, dict):
             found = f"holds a {type(document).__name__}; expected an object, a {self.kind}"
-            fix = "restore it from a backup: kinemill restore FOLDER"
+            fix = "restore it from a backup: kinemill admin restore FOLDER"
             raise CorruptArtifact(path, found, fix=fix)
         content: Json = dict(document)  # pyright: ignore[reportUnknownArgumentType]
         number = content.pop("format", 1)

@@ -21,6 +21,16 @@ def project_root() -> Path | None:
     return root.resolve() if (root / "pipelines" / "definitions.py").is_file() else None
 
 
+def tasks_folder() -> Path:
+    """Return the folder of task files: `KINEMILL_TASKS`, or `tasks/` of the project."""
+    named, root = os.environ.get("KINEMILL_TASKS"), project_root()
+    if named:
+        return Path(named).expanduser().resolve()
+    if root is None:
+        raise BadInput("KINEMILL_TASKS", "not set, and there is no checkout with tasks/")
+    return root / "tasks"
+
+
 @dataclass(frozen=True)
 class Home:
     """The folder `KINEMILL_HOME`: drop folders, store, runs, MLflow and Dagster storage."""
@@ -71,14 +81,14 @@ class Home:
             fix = "set KINEMILL_HOME to a folder of yours"
             raise BadInput(there, "is not a folder", expected="a folder for KINEMILL_HOME", fix=fix)
         if (self.root / RESTORE_MARKER).exists():
-            fix = "run kinemill restore with the backup again, which completes the restore"
+            fix = "run kinemill admin restore with the backup again, which completes the restore"
             raise BadInput(self.root, "is incompletely restored", fix=fix)
         if (found := self.format) > FORMAT:
             raise BadInput(
                 self.root,
                 f"was written by a newer kinemill: it is a home of format {found}",
                 expected=f"format {FORMAT} or older",
-                fix="update kinemill, or restore an older backup: kinemill restore",
+                fix="update kinemill, or restore an older backup: kinemill admin restore",
             )
 
     def inside(self, path: str, named: object) -> Path:
@@ -96,7 +106,7 @@ class Home:
         )  # symbolic links inside belong to the owner and are not resolved
         root, place = (Path(os.path.normpath(one)) for one in (whole, whole / path))
         if not place.is_relative_to(root):
-            fix = "the registry was modified; kinemill rollback restores an earlier version"
+            fix = "the registry was modified; kinemill model rollback restores an earlier version"
             raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)
         return place
 
@@ -128,7 +138,7 @@ class Home:
         except FileNotFoundError:
             return 1
         except (ValueError, KeyError, TypeError) as error:
-            fix = 'expected `{"format": N}`; move it away, then kinemill upgrade writes it again'
+            fix = 'expected `{"format": N}`; move it away, then run kinemill admin upgrade'
             raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
         return int(found)
 

@@ -121,5 +121,5 @@ def parse_json(path: Path, content: bytes) -> Any:
         return json.loads(content)
     except ValueError as error:
         message = f"is not valid JSON ({error})"
-        fix = "restore it from a backup: kinemill restore FOLDER"
+        fix = "restore it from a backup: kinemill admin restore FOLDER"
         raise CorruptArtifact(path, message, fix=fix) from error

@@ -1,7 +1,6 @@
 """Load a task file with overrides as a checked `Task`; errors name file, line and key."""
 
 import copy
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
-from kinemill.store.home import Home, project_root
+from kinemill.store.home import Home, tasks_folder
 from kinemill.store.json_io import publish_json, read_json
 from kinemill.task.channels import problems_between
 from kinemill.task.document import Task, validate_settings
@@ -19,16 +18,6 @@ from kinemill.task.plugins import Settings
 from kinemill.task.search import Problem, wrong_choices
 from kinemill.task.web_overrides import Context, Value, marked_values
 from kinemill.task.yaml import Document, Location, read_yaml
-
-
-def tasks_folder() -> Path:
-    """Return the folder of task files: `KINEMILL_TASKS`, or `tasks/` of the project."""
-    named, root = os.environ.get("KINEMILL_TASKS"), project_root()
-    if named:
-        return Path(named).expanduser().resolve()
-    if root is None:
-        raise BadInput("KINEMILL_TASKS", "not set, and there is no checkout with tasks/")
-    return root / "tasks"
 
 
 def list_tasks() -> dict[str, Path]:

@@ -120,7 +120,9 @@ class Promote(Settings):
         le=1.0,
         description=("largest fraction of test rows that repeat training rows"),
     )
-    approval: bool = Field(default=False, description="require a manual approval: kinemill approve")
+    approval: bool = Field(
+        default=False, description="require a manual approval: kinemill model approve"
+    )
 
     @property
     def channel(self) -> str | None:

@@ -17,7 +17,7 @@ DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
 class Algorithm(Plugin):
     """Settings of an algorithm, and factories of its learner and network.
 
-    The `examples` of a field are the default candidates of `kinemill tune`.
+    The `examples` of a field are the default candidates of `kinemill model tune`.
 
     Attributes:
         acts: supported kinds of actions: `continuous`, `choice`, `choices`.

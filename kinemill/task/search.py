@@ -24,7 +24,7 @@ _SEARCHED = ("learn", "augment")
 
 
 class Tune(Settings):
-    """Settings of `kinemill tune`."""
+    """Settings of `kinemill model tune`."""
 
     trials: PositiveInt = Field(
         default=20, description="total number of trials, earlier calls included"

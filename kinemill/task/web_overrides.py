@@ -2,7 +2,7 @@
 
 A field declares itself with `Annotated[str, LOCAL]`. Its value then comes from the task file, or
 from a user of this machine (`kinemill run --set`, Python), never from run configuration that the
-web pages, GraphQL or `kinemill start` send. The value is checked before anything else reads it.
+web pages, GraphQL or `kinemill runs start` send. The value is checked before any other use.
 """
 
 import json

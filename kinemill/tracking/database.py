@@ -115,7 +115,7 @@ def open_tracking(home: Home) -> Tracking:
         raise KinemillError(
             spell(uri) if address_of("mlflow") else home.mlflow_db,
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
-            fix="kinemill upgrade brings it up to date, after a backup",
+            fix="kinemill admin upgrade brings it up to date, after a backup",
         ) from error
     return Tracking(home, uri, client)
 
@@ -149,7 +149,7 @@ def _make_own(home: Home) -> None:
 
 def damaged_database(home: Home, found: str) -> KinemillError:
     """Return the error about the database file of a home, with its remedy."""
-    fix = REBUILD if has_ledger(home) else "kinemill restore brings it back from a backup"
+    fix = REBUILD if has_ledger(home) else "kinemill admin restore brings it back from a backup"
     return KinemillError(home.mlflow_db, found, fix=fix)
 
 

@@ -1,4 +1,4 @@
-"""Metrics as JSON lines: `metrics.jsonl` in a training's folder, what `kinemill metrics` reads.
+"""Metrics as JSON lines: `metrics.jsonl` in a training's folder, read by `kinemill runs metrics`.
 
 One object a line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`; `time` in s since
 the epoch, null for what is not finite. Lines are appended as they come and whole, so a kill can cut

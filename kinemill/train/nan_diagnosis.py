@@ -83,8 +83,8 @@ def explained(
 def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
     if suspect is not None and suspect.in_data:
         return (
-            "find it with `kinemill check`, let `validate` cut or repair it, or name the recording "
-            "in dataset.unused"
+            "find it with `kinemill data check`, let `validate` cut or repair it, or name the "
+            "recording in dataset.unused"
         )
     base = learn.optimizer.lr
     rates = [learn.schedule.rate(one, base, learn.steps) for one in range(step)]

@@ -121,7 +121,7 @@ def best_of(found: list[Line]) -> Line | None:
 
 
 def describe(search: Search, found: list[Line]) -> Json:
-    """Return the document of a search, as `kinemill tune --json` prints it."""
+    """Return the document of a search, as `kinemill model tune --json` prints it."""
     counted, best = Counter(line.outcome for line in found), best_of(found)
     own = next((line.error for line in found if line.own and line.error is not None), None)
     task = search.task()

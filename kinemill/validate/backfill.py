@@ -67,7 +67,7 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
         raise BadInput(
             f"{wanted.first or ''}..{wanted.last or ''} {' '.join(wanted.match)}",
             f"names no recording of {task.name}",
-            fix=f"names are those at first sight: kinemill ingest {task.name} --json",
+            fix=f"names are those at first sight: kinemill data ingest {task.name} --json",
         )
     read = evaluated = 0
     for first in range(0, len(chosen), BATCH):

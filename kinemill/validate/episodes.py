@@ -259,7 +259,7 @@ def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task:
         channel=channel if channel in task.channels else None,
         expected=expected,
         fix=f"if such values are real, widen `channels.{channel}.limits` or the bounds of "
-        f"`validate.max_jump`; kinemill quarantine {task.name} release NAME accepts one log",
+        f"`validate.max_jump`; kinemill data quarantine release {task.name} NAME accepts one log",
     )
 
 

@@ -70,7 +70,7 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{style()}</style></head>"
-        f"<body><main>{''.join(body)}<footer>Made by kinemill view.</footer></main></body></html>\n"
+        f"<body><main>{''.join(body)}<footer>Made by kinemill.</footer></main></body></html>\n"
     )
 
 

@@ -44,7 +44,7 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
         if task.ingest.wants(member.name) and member.hash not in barred
     ]
     if not wanted:
-        raise BadInput(task.name, "has no recording yet", fix=f"kinemill ingest {task.name}")
+        raise BadInput(task.name, "has no recording yet", fix=f"kinemill data ingest {task.name}")
     changed = [*_changed_reading(task, home, wanted[0]), *_changed_judging(task, home)]
     read = sum(read_before(task, home, member) is not None for member in wanted)
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:

@@ -93,10 +93,11 @@ def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckRes
     if check.name in {"accepted_not_empty", "quarantined_share"}:
         lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
         values = {**check.values, "because": [_because(one) for one in lost[:SHOWN]]}
-        fix = f"correct these logs or the task; kinemill quarantine {task.name} shows all reasons"
+        shown = f"kinemill data quarantine list {task.name} shows all reasons"
+        fix = f"correct these logs or the task; {shown}"
     else:
         values = check.values
-        fix = f"kinemill quarantine {task.name} reject EPISODE leaves its recording out"
+        fix = f"kinemill data quarantine reject {task.name} EPISODE leaves its recording out"
     return replace(check, values={**values, "fix": fix})
 
 

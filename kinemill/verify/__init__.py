@@ -8,7 +8,7 @@ Measured, for the gate to judge, is the error
 on the test split per channel, in its unit, beside persistence and two linear models; stability over
 1,000 steps, sensitivity to noise, throughput, and the closed loop where there is a simulator.
 
-A name is imported on first use: `kinemill show` reads a sentence and needs no polars.
+A name is imported on first use: `kinemill model show` reads a sentence and needs no polars.
 """
 
 import importlib

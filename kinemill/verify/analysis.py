@@ -1,6 +1,6 @@
 """All that is measured about a model on one split, beside what it has to beat.
 
-Verification does it with the test split of a dataset, `kinemill evaluate` with any logs.
+Verification does it with the test split of a dataset, `kinemill model evaluate` with any logs.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A model folder alone, without the data and the network it came from: `kinemill verify FOLDER`.
+"""`kinemill model verify FOLDER`: a model folder without its data and its trained network.
 
 Nothing is taken on trust: what could run or read elsewhere is refused before anything is opened,
 hashes are compared, then the files are looked at, and then they are run.

@@ -1,4 +1,4 @@
-"""A model on any logs: what `kinemill evaluate` measures, and the folder it writes."""
+"""A model on any logs: what `kinemill model evaluate` measures, and the folder it writes."""
 
 import csv
 from collections.abc import Mapping
@@ -255,4 +255,4 @@ def refusal_note(logs: Logs) -> list[str]:
         return []
     more = f" and {len(logs.refused) - NAMED} more" if len(logs.refused) > NAMED else ""
     named = ", ".join(logs.refused[:NAMED])
-    return [f"nothing was accepted of {named}{more}; kinemill check says why"]
+    return [f"nothing was accepted of {named}{more}; kinemill data check says why"]

@@ -148,7 +148,7 @@ def ruling_words(ruling: Ruling) -> Headline:
     if ruling.decision == "champion":
         return _champion_words(ruling, name)
     if ruling.decision == "waiting":
-        return Headline("", f"{name} waits for approval: kinemill approve {name}.", "warning")
+        return Headline("", f"{name} waits for approval: kinemill model approve {name}.", "warning")
     if ruling.decision is None:
         message = (
             "the gate has not decided; its registration was interrupted, kinemill run completes it"

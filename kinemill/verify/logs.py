@@ -71,7 +71,7 @@ def read_logs(task: Task, home: Home, where: Path) -> Logs:
         raise BadInput(
             where,
             f"holds no log of which {task.name} accepts a stretch; {len(found)} looked at",
-            fix=f"kinemill check {where} --task {task.name} says why",
+            fix=f"kinemill data check {where} --task {task.name} says why",
         )
     return Logs(where, _pack(task, pieces), tuple(taken), tuple(refused))
 
@@ -93,7 +93,7 @@ def read_episode(task: Task, home: Home, which: str) -> Logs:
     pieces, _ = _read(task, home, member.name, raw)
     named = [piece for piece in pieces if piece.id == which] or pieces
     if not named:
-        fix = f"kinemill quarantine {task.name} show {member.hash[:16]}"
+        fix = f"kinemill data show {task.name} {member.hash[:16]}"
         raise BadInput(which, "holds nothing that is accepted", fix=fix)
     return Logs(Path(member.name), _pack(task, named), (member.name,), ())
 

@@ -1,4 +1,4 @@
-"""One simulation from known rows on: what `kinemill simulate` does, and what it writes.
+"""One simulation from known rows on: what `kinemill model simulate` does, and what it writes.
 
 Symbols: H history, T steps, S states, A actions.
 """

@@ -54,7 +54,7 @@ class Door:
         opened = replace(self, login=self.login or self.host not in HERE or bool(self.proxy))
         if opened.login and not users:
             what = f"--host {self.host}" if self.host not in HERE else "--login"
-            fix = "add one: kinemill users add NAME --role admin"
+            fix = "add one: kinemill admin users add NAME --role admin"
             raise BadInput(what, "needs users who log in, and there are none", fix=fix)
         return opened
 

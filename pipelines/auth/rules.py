@@ -134,7 +134,7 @@ class Rules:
         if identity := self.users.by_proxy(name, groups):
             return identity
         shown = repr(name[:_SHOWN])
-        raise Refused(403, f"{shown} has no role here: kinemill users add NAME --proxied")
+        raise Refused(403, f"{shown} has no role here: kinemill admin users add NAME --proxied")
 
 
 def _name(host: str) -> str:

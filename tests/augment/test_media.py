@@ -129,7 +129,7 @@ def test_a_changed_byte_of_a_frame_is_found_when_it_is_opened(made, tmp_path):
     with pytest.raises(CorruptArtifact, match=r"image-camera\.npy"):
         load_media(copy, ref).check()
     load_media(home, ref).check()
-    shutil.rmtree(recording.folder)  # as `kinemill forget` does
+    shutil.rmtree(recording.folder)  # as `kinemill data forget` does
     media = load_media(copy, ref)
     name = next(one.id for one in media.episodes.values() if one.recording == recording.hash)
     with pytest.raises(CorruptArtifact, match="is missing or incomplete"):

@@ -1,4 +1,4 @@
-"""`kinemill check`: what would become of a log, said without writing anything."""
+"""`kinemill data check`: what would become of a log, said without writing anything."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.cli.conftest import bytes_under, spike
 def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, judged):
     good, bad, torn = log("a.csv"), log("s.csv", spoil=spike), log("torn.csv")
     torn.write_text("time,angle\n0.0,1.0\n")
-    found = kinemill("check", good, bad, torn, "--task", "swing", "--json", code=1)["files"]
+    found = kinemill("data", "check", good, bad, torn, "--task", "swing", "--json", code=1)["files"]
     assert [set(file) for file in found] == [
         {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     ] * 3
@@ -30,7 +30,7 @@ def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, ju
 
 @pytest.mark.parametrize(
     "command",
-    [["check", "--task", "balance"], ["ingest", "balance"]],
+    [["data", "check", "--task", "balance"], ["data", "ingest", "balance"]],
 )
 def test_a_task_without_channels_reads_no_log_and_says_so(swing, log, kinemill, command):
     path = log("a.csv")
@@ -45,12 +45,14 @@ def test_a_task_without_channels_reads_no_log_and_says_so(swing, log, kinemill, 
 
 def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, judged, home):
     path = log("a.csv")
-    kinemill("check", path, "--task", "swing")
+    kinemill("data", "check", path, "--task", "swing")
     assert not home.root.exists()
     judged(swing(), path.parent)
     before = bytes_under(home.root)
     log("b.csv", phase=1.0)
-    found = kinemill("check", path, path.parent / "b.csv", "--task", "swing", "--json")["files"]
+    found = kinemill("data", "check", path, path.parent / "b.csv", "--task", "swing", "--json")[
+        "files"
+    ]
     assert [file["outcome"] for file in found] == ["known", "episodes"]
     assert bytes_under(home.root) == before
 
@@ -58,7 +60,7 @@ def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, judged, home)
 def test_a_name_that_the_task_does_not_want_is_told(swing, log, kinemill):
     swing("format: csv", 'format: csv, exclude: ["noise*"]')
     path = log("noise.csv")
-    (file,) = kinemill("check", path, "--task", "swing", "--json", code=1)["files"]
+    (file,) = kinemill("data", "check", path, "--task", "swing", "--json", code=1)["files"]
     assert (file["outcome"], file["reasons"][0]["check"]) == ("quarantined", "patterns")
 
 
@@ -67,23 +69,23 @@ def test_the_exit_code_is_1_when_a_log_gives_nothing_that_nobody_decided(
 ):
     good, empty = log("a.csv"), log("empty.csv")
     empty.write_bytes(b"")
-    kinemill("check", good, "--task", "swing")
-    kinemill("check", good, empty, "--task", "swing", code=1)
+    kinemill("data", "check", good, "--task", "swing")
+    kinemill("data", "check", good, empty, "--task", "swing", code=1)
     judged(swing(), good.parent)
-    kinemill("check", good, empty, "--task", "swing", code=1)  # known, and quarantined
-    kinemill("quarantine", "swing", "reject", "empty.csv")
-    kinemill("check", good, empty, "--task", "swing")
+    kinemill("data", "check", good, empty, "--task", "swing", code=1)  # known, and quarantined
+    kinemill("data", "quarantine", "reject", "swing", "empty.csv")
+    kinemill("data", "check", good, empty, "--task", "swing")
 
 
 def test_a_file_that_is_not_there_is_bad_input(swing, tmp_path, kinemill):
     with pytest.raises(BadInput, match="is no folder and no file"):
-        kinemill("check", tmp_path / "none.csv", "--task", "swing")
+        kinemill("data", "check", tmp_path / "none.csv", "--task", "swing")
 
 
 def test_a_folder_is_all_logs_in_it(swing, log, kinemill):
     folder = log("a.csv").parent
     log("b.csv", phase=1.0)
-    found = kinemill("check", folder, "--task", "swing", "--json")["files"]
+    found = kinemill("data", "check", folder, "--task", "swing", "--json")["files"]
     assert [file["episodes"] for file in found] == [1, 1]
 
 
@@ -91,7 +93,7 @@ def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_
     swing("{type: mlp}", "{type: mlp}, history: 300, horizon: 200")
     folder = log("a.csv").parent
     log("b.csv", phase=1.0)
-    result = CliRunner().invoke(app, ["check", str(folder), "--task", "swing", "--json"])
+    result = CliRunner().invoke(app, ["data", "check", str(folder), "--task", "swing", "--json"])
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert [file["outcome"] for file in found["files"]] == ["episodes", "episodes"]
@@ -103,7 +105,7 @@ def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_
 def test_a_folder_that_leaves_a_split_empty_is_reported(swing, log):
     swing()
     folder = log("a.csv").parent
-    result = CliRunner().invoke(app, ["check", str(folder), "--task", "swing"])
+    result = CliRunner().invoke(app, ["data", "check", str(folder), "--task", "swing"])
     assert result.exit_code == 1
     assert "nothing matches test: '*b.csv'" in result.output
 
@@ -114,7 +116,7 @@ def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
     log("b.csv", phase=1.0)
     folder = log("b\n\x1b[31m.csv", spoil=spike).parent
     (folder / "empty.csv").write_bytes(b"")
-    told = kinemill("check", folder, "--task", "swing", code=1)
+    told = kinemill("data", "check", folder, "--task", "swing", code=1)
     assert "a.csv: 1 episode, 600 rows" in told
     assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
     assert "- format, file: is empty, expected a header line and rows; record" in told
@@ -136,7 +138,7 @@ def test_files_that_are_left_alone_are_named(swing, log, home, tmp_path):
     (folder / "notes.pdf").write_text("hello")
     (folder / "out.csv").symlink_to(tmp_path / "swing.yaml")
     (tmp_path / "swing.yaml").write_text("secret")
-    done = CliRunner().invoke(app, ["ingest", task.name, str(folder)])
+    done = CliRunner().invoke(app, ["data", "ingest", task.name, str(folder)])
     assert "a.csv: 1 episode" in done.stdout
     assert "left alone (no log: no reader claims it): notes.pdf\n" in done.stderr
     assert "left alone (a link out of the folder): out.csv\n" in done.stderr

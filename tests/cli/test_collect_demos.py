@@ -1,4 +1,4 @@
-"""`kinemill rollout --expert` and `kinemill transfer`: demonstrations, and who stands what."""
+"""`kinemill model rollout --expert` and `transfer`: demonstrations and environment variants."""
 
 import json
 
@@ -22,11 +22,11 @@ def told(*arguments):
 
 
 def test_an_expert_writes_demonstrations_that_a_person_hears_of(tmp_path):
-    found = told("rollout", TASK, "--expert", "--episodes", 3, "--to", tmp_path)
+    found = told("model", "rollout", TASK, "--expert", "--episodes", 3, "--to", tmp_path)
     assert (found["episodes"], found["written"], found["success"]) == (3, 3, 1.0)
     assert {run["file"] for run in found["runs"]} == {str(one) for one in tmp_path.iterdir()}
     plain = CliRunner().invoke(
-        app, ["rollout", str(TASK), "--expert", "--episodes", "1", "--to", str(tmp_path)]
+        app, ["model", "rollout", str(TASK), "--expert", "--episodes", "1", "--to", str(tmp_path)]
     )
     assert "1 of 1 episodes are in" in plain.output
     assert len(list(tmp_path.iterdir())) == 3  # the same episode again is the same file
@@ -37,7 +37,7 @@ def test_a_planner_on_true_physics_is_an_expert_too(tmp_path):
     sets = ("environment.type=plant", "environment.steps=25", "control.controller.samples=16")
     plant = [part for one in sets for part in ("--set", one)]
     by = ("--controller", "mppi", "--model", "true", "--failures", "--to", tmp_path)
-    found = told("rollout", ROOT / "tasks" / "pendulum.yaml", "--expert", *by, *plant)
+    found = told("model", "rollout", ROOT / "tasks" / "pendulum.yaml", "--expert", *by, *plant)
     (log,) = tmp_path.iterdir()
     assert found["runs"][0]["rows"] == 25
     torques = [float(line.split(",")[3]) for line in log.read_text().splitlines()[1:]]
@@ -69,7 +69,7 @@ def test_transfer_trains_and_tries_each_variant(tmp_path):
     few = ["learn.steps=60", "learn.eval_every=30", "environment.trials.episodes=4"]
     sets = [part for one in few for part in ("--set", one)]
     two = ("--variant", USUAL, "--variant", "weak")
-    found = told("transfer", TASK, *two, "--episodes", 20, "--to", tmp_path, *sets)
+    found = told("model", "transfer", TASK, *two, "--episodes", 20, "--to", tmp_path, *sets)
     assert set(found["trained"]) == {USUAL, "weak"}
     for under in found["trained"].values():
         assert all(0.0 <= one["success"] <= 1.0 for one in under.values())

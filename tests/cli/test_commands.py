@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from kinemill.cli.app import app
 from kinemill.cli.summary import growth_table
 from kinemill.store.home import Home
 
+ROOT: Any = typer.main.get_command(app)
 TASK = """\
 task: arm
 dt: 0.01
@@ -50,21 +53,28 @@ def test_help_imports_nothing_heavy():
     assert done.stderr.strip() == "[]"
 
 
-def test_every_command_says_what_it_does():
-    assert {command.callback.__name__ for command in app.registered_commands} == {
-        "tasks", "doctor", "config", "new", "ingest", "check", "quarantine", "view", "reprocess",
-        "forget", "datasets", "lineage", "export_data", "run", "demo", "models", "show", "up",
-        "canary", "transfer", "version",
-        "drift", "rollout", "tune", "simulate", "evaluate", "start", "status", "metrics", "cancel",
-        "gc", "backup", "restore", "upgrade", "alerts", "why", "approve", "promote", "rollback",
-        "audit", "compare", "pull", "verify", "report", "export", "users",
+def test_commands_are_in_their_groups():
+    groups = {name: list(getattr(one, "commands", {})) for name, one in ROOT.commands.items()}
+    assert groups == {
+        "new": [], "run": [], "demo": [], "ui": [], "doctor": [], "version": [],
+        "task": ["list", "show", "schema"],
+        "data": [
+            "check", "ingest", "list", "search", "show", "view", "drift", "export", "reprocess",
+            "forget", "quarantine", "datasets",
+        ],
+        "model": [
+            "list", "show", "compare", "why", "evaluate", "simulate", "rollout", "report", "export",
+            "verify", "approve", "promote", "rollback", "canary", "pull", "audit", "lineage",
+            "tune", "transfer",
+        ],
+        "runs": ["start", "list", "show", "metrics", "cancel"],
+        "admin": ["gc", "backup", "restore", "upgrade", "rebuild-registry", "users", "alerts"],
     }  # fmt: skip
-    assert all(command.callback.__doc__ for command in app.registered_commands)
 
 
 def test_tasks_lists_the_good_and_the_broken(tasks):
     (tasks / "bad.yaml").write_text("task: bad\ndt: 0\n")
-    done = kinemill("tasks", "--json")
+    done = kinemill("task", "list", "--json")
     assert done.returncode == 0
     listed = {row["task"]: row for row in json.loads(done.stdout)["tasks"]}
     assert listed["arm"]["states"] == ["angle"]
@@ -73,19 +83,19 @@ def test_tasks_lists_the_good_and_the_broken(tasks):
 
 
 def test_config_fills_in_defaults_and_overrides(tasks):
-    done = kinemill("config", "arm", "--set", "learn.history=7")
+    done = kinemill("task", "show", "arm", "--set", "learn.history=7")
     told = yaml.safe_load(done.stdout)
     assert (told["learn"]["history"], told["dt"], told["task"]) == (7, 0.01, "arm")
 
 
 def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
-    told = yaml.safe_load(kinemill("config", "arm", "--launchpad").stdout)
+    told = yaml.safe_load(kinemill("task", "show", "arm", "--launchpad").stdout)
     assert list(told) == ["resources"]
     assert told["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
 
 
 def test_config_prints_the_schema_of_task_files(tasks):
-    schema = json.loads(kinemill("config", "--schema").stdout)
+    schema = json.loads(kinemill("task", "schema").stdout)
     assert schema["title"] == "kinemill task"
     assert {"task", "dt", "learn"} <= set(schema["required"])
 
@@ -93,16 +103,16 @@ def test_config_prints_the_schema_of_task_files(tasks):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["config"], "no task is named"),
-        (["config", "arm", "--schema"], "kinemill config --schema"),
-        (["config", "amr"], "did you mean 'arm'?"),
-        (["config", "arm", "--set", "learn.hstory=3"], "did you mean 'history'?"),
-        (["config", "arm", "--set", "learn.history"], "is not key=value"),
+        (["task", "show"], "Missing argument"),
+        (["data", "datasets", "diff", "arm", "1"], "Missing argument"),
+        (["task", "show", "amr"], "did you mean 'arm'?"),
+        (["task", "show", "arm", "--set", "learn.hstory=3"], "did you mean 'history'?"),
+        (["task", "show", "arm", "--set", "learn.history"], "is not key=value"),
         (["run", "arm", "--logs", "/no/such/folder"], "/no/such/folder: is not there"),
-        (["models", "amr"], "did you mean 'arm'?"),
-        (["show", "arm@champion"], "arm: has no version yet; kinemill run arm"),
-        (["show", "@champion"], "names no version"),
-        (["tasks", "--jsn"], "No such option"),
+        (["model", "list", "amr"], "did you mean 'arm'?"),
+        (["model", "show", "arm@champion"], "arm: has no version yet; kinemill run arm"),
+        (["model", "show", "@champion"], "names no version"),
+        (["task", "list", "--jsn"], "No such option"),
         (["frobnicate"], "No such command"),
     ],
 )
@@ -115,7 +125,7 @@ def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
 
 
 def test_models_of_a_task_that_never_ran_are_none(tasks):
-    done = kinemill("models", "arm", "--json")
+    done = kinemill("model", "list", "arm", "--json")
     assert json.loads(done.stdout) == {"task": "arm", "versions": []}
 
 
@@ -123,7 +133,7 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
     log = tmp_path / "a.csv"
     rows = "".join(f"{k / 100},{k / 1000},0.5\n" for k in range(200))
     log.write_text(f"time,angle,torque\n{rows}")
-    done = kinemill("ingest", "arm", str(log), "--json")
+    done = kinemill("data", "ingest", "arm", str(log), "--json")
     assert done.returncode == 0
     (file,) = json.loads(done.stdout)["files"]
     assert set(file) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
@@ -147,7 +157,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
     home.root.mkdir(mode=0o555, parents=True)
-    for command in (["run", "arm"], ["up"]):
+    for command in (["run", "arm"], ["ui"]):
         done = kinemill(*command)
         assert (done.returncode, done.stdout) == (2, "")
         assert str(home.root) in done.stderr
@@ -168,7 +178,7 @@ def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
 def test_an_internal_failure_is_code_3(tasks, home):
     home.root.mkdir(parents=True)
     home.mlflow_db.write_text("no database at all, although it is called one")
-    done = kinemill("models", "arm")
+    done = kinemill("model", "list", "arm")
     assert done.returncode == 3
     assert done.stdout == ""
 

@@ -1,4 +1,4 @@
-"""`kinemill datasets` and `kinemill lineage`: documents and tables."""
+"""`kinemill data datasets` and `kinemill model lineage`: documents and tables."""
 
 import json
 
@@ -46,41 +46,44 @@ def kinemill(*arguments: str) -> Result:
 
 
 def test_versions_are_listed_shown_and_compared(versions):
-    listed = json.loads(kinemill("datasets", "arm", "--json", "--limit", "1").stdout)
+    listed = json.loads(
+        kinemill("data", "datasets", "list", "arm", "--json", "--limit", "1").stdout
+    )
     assert (listed["total"], [line["version"] for line in listed["datasets"]]) == (2, [2])
-    shown = json.loads(kinemill("datasets", "arm", "show", "2", "--json").stdout)
+    shown = json.loads(kinemill("data", "datasets", "show", "arm", "2", "--json").stdout)
     assert {row["name"]: row["group"] for row in shown["list"]["episodes"]}["a/2.csv"] == "a"
     assert shown["digest"] == listed["datasets"][0]["digest"]
-    told = json.loads(kinemill("datasets", "arm", "diff", "1", "2", "--json").stdout)
+    told = json.loads(kinemill("data", "datasets", "diff", "arm", "1", "2", "--json").stdout)
     assert (told["added"], told["moved"], told["rules"]) == (1, 0, [])
     assert told["episodes"]["added"][0]["name"] == "a/2.csv"
 
 
 def test_people_get_tables(versions):
-    lines = kinemill("datasets", "arm").stdout.splitlines()
+    lines = kinemill("data", "datasets", "list", "arm").stdout.splitlines()
     assert lines[0].strip() == "datasets of arm, 2 of 2"
     assert [line.split()[0] for line in lines[4:6]] == ["2", "1"]
     assert lines[4].split()[-3:] == ["2", "1", "1"]
-    assert "1 states, 1 actions, dt 0.01 s" in kinemill("datasets", "arm", "show").stdout
-    assert "arm/v1 -> v2: 1 added" in kinemill("datasets", "arm", "diff", "1", "2").stdout
+    assert "1 states, 1 actions, dt 0.01 s" in kinemill("data", "datasets", "show", "arm").stdout
+    assert "arm/v1 -> v2: 1 added" in kinemill("data", "datasets", "diff", "arm", "1", "2").stdout
 
 
 def test_a_recording_tells_where_it_went(versions):
-    told = json.loads(kinemill("lineage", "arm", "--recording", "a/1.csv", "--json").stdout)
+    told = json.loads(
+        kinemill("model", "lineage", "arm", "--recording", "a/1.csv", "--json").stdout
+    )
     (recording,) = told["recordings"]
     assert [use["version"] for use in recording["datasets"]] == [2, 1]
     assert [use["models"] for use in recording["datasets"]] == [[], []]
-    by_hash = kinemill("lineage", "arm", "--recording", recording["hash"][:12])
+    by_hash = kinemill("model", "lineage", "arm", "--recording", recording["hash"][:12])
     assert "a/1.csv" in by_hash.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["datasets", "arm", "show", "9"], "expected 1 to 2"),
-        (["datasets", "arm", "diff", "1"], "list, show V or diff A B"),
-        (["lineage", "arm"], "has no version yet"),
-        (["lineage", "arm", "--recording", "z.csv"], "is not a recording of task 'arm'"),
+        (["data", "datasets", "show", "arm", "9"], "expected 1 to 2"),
+        (["model", "lineage", "arm"], "has no version yet"),
+        (["model", "lineage", "arm", "--recording", "z.csv"], "is not a recording of task 'arm'"),
     ],
 )
 def test_what_is_not_there_is_told(versions, arguments, said):

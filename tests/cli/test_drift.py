@@ -1,4 +1,4 @@
-"""`kinemill drift`: said without a champion, and with one in the home's registry."""
+"""`kinemill data drift`: said without a champion, and with one in the home's registry."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from tests.cli.conftest import bytes_under
 
 def test_without_a_champion_it_says_so_and_succeeds(swing, log, kinemill, judged):
     judged(swing(), log("a.csv").parent)
-    found = kinemill("drift", "swing", "--json")
+    found = kinemill("data", "drift", "swing", "--json")
     assert (found["task"], found["status"]) == ("swing", "no champion")
     assert found["episodes"] == []
-    assert kinemill("drift", "swing") == (
+    assert kinemill("data", "drift", "swing") == (
         "swing: nothing was judged, no champion: no version of swing has passed the gate yet\n"
     )
 
@@ -22,11 +22,11 @@ def test_logs_that_are_only_tried_leave_nothing_in_the_home(swing, log, kinemill
     other.mkdir()
     log("c.csv", phase=0.4).rename(other / "c.csv")
     before = bytes_under(home.root)
-    assert kinemill("drift", "swing", "--logs", other, "--json")["status"] == "no champion"
+    assert kinemill("data", "drift", "swing", "--logs", other, "--json")["status"] == "no champion"
     assert bytes_under(home.root) == before
 
 
 def test_logs_that_are_not_there_are_an_error(swing, kinemill, tmp_path):
     swing()
     with pytest.raises(BadInput, match="no-such: is not there; name a log or a folder"):
-        kinemill("drift", "swing", "--logs", tmp_path / "no-such")
+        kinemill("data", "drift", "swing", "--logs", tmp_path / "no-such")

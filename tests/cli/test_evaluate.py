@@ -1,4 +1,4 @@
-"""`kinemill evaluate` and `simulate` on a pendulum, with an exported model in a folder."""
+"""`kinemill model evaluate` and `simulate` on a pendulum, with an exported model in a folder."""
 
 import csv
 import json
@@ -84,7 +84,17 @@ def logs(log):
 
 def evaluate(kinemill, model, logs, out, *more):
     return kinemill(
-        "evaluate", "swing", "--model", model, "--logs", logs, "--out", out, "--json", *more
+        "model",
+        "evaluate",
+        "swing",
+        "--model",
+        model,
+        "--logs",
+        logs,
+        "--out",
+        out,
+        "--json",
+        *more,
     )
 
 
@@ -150,9 +160,9 @@ def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp
     with pytest.raises(BadInput, match=r"has 600 rows; expected at least .* 605; take a smaller"):
         evaluate(kinemill, model, logs, out, "--horizon", "600")
     with pytest.raises(BadInput, match=r"swing: has no version yet; kinemill run swing"):
-        kinemill("evaluate", "swing@champion", "--logs", logs, "--out", out)
+        kinemill("model", "evaluate", "swing@champion", "--logs", logs, "--out", out)
     with pytest.raises(BadInput, match="names a version, and --model"):
-        kinemill("evaluate", "swing:3", "--model", model, "--logs", logs, "--out", out)
+        kinemill("model", "evaluate", "swing:3", "--model", model, "--logs", logs, "--out", out)
     swing("dt: 0.01", "dt: 0.02")
     with pytest.raises(BadInput, match=r"another interface than the task now: dt 0.01, not 0.02"):
         evaluate(kinemill, model, logs, out)
@@ -160,7 +170,7 @@ def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp
 
 
 def simulate(kinemill, model, *more):
-    return kinemill("simulate", "swing", "--model", model, "--json", *more)
+    return kinemill("model", "simulate", "swing", "--model", model, "--json", *more)
 
 
 def test_a_log_is_simulated_from_its_first_known_rows(kinemill, model, logs, tmp_path):
@@ -244,7 +254,7 @@ def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log
         "angle": None,
         "velocity": note,
     }
-    shown = kinemill("evaluate", "swing", "--model", model, "--logs", logs, "--out", out)
+    shown = kinemill("model", "evaluate", "swing", "--model", model, "--logs", logs, "--out", out)
     assert f"velocity: {note}\n" in shown
     assert "angle: constant" not in shown
     assert f"<b>velocity</b> is {note}." in (out / "report.html").read_text()

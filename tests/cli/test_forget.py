@@ -1,4 +1,4 @@
-"""`kinemill forget`: a recording goes, what used it is named, and it stays forgotten."""
+"""`kinemill data forget`: a recording goes, what used it is named, and it stays forgotten."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_nothing_of_a_forgotten_recording_is_left(three, kinemill, home):
     found = hash_of(home, "c.csv")
     kept = next((home.store / "raw").rglob("*.csv")).read_bytes()
     assert len(bytes_under(home.store / "raw")) == 3
-    made = kinemill("forget", "swing", "c.csv", "--yes", "--because", "private", "--json")
+    made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--because", "private", "--json")
     assert (made["recording"], made["decision"], made["because"]) == (found, "forget", "private")
     assert made["removed"]["outcomes"] == 2
     assert made["removed"]["bytes"] > len(kept)
@@ -42,7 +42,7 @@ def test_nothing_of_a_forgotten_recording_is_left(three, kinemill, home):
 
 def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, home, judged):
     task, folder, before = three
-    kinemill("forget", "swing", "c.csv", "--yes")
+    kinemill("data", "forget", "swing", "c.csv", "--yes")
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 2
     entry = next(file for file in report.files if file["file"] == "c.csv")
@@ -51,7 +51,7 @@ def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, h
     copy.write_bytes((folder / "c.csv").read_bytes())
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     copy.unlink()
-    kinemill("forget", "swing", "c.csv", "--undo")
+    kinemill("data", "forget", "swing", "c.csv", "--undo")
     again = judged(task, folder)
     assert again.ref == before.ref
 
@@ -67,7 +67,7 @@ def test_datasets_and_models_that_used_it_are_named_and_stay_readable(
     stamped = {tags.DATASET: dataset.ref.digest}
     client.create_model_version("swing", home.root.as_uri(), tags=stamped)
     client.set_registered_model_alias("swing", "champion", "1")
-    made = kinemill("forget", "swing", "b.csv", "--yes", "--json")
+    made = kinemill("data", "forget", "swing", "b.csv", "--yes", "--json")
     (used,) = made["datasets"]
     assert (used["digest"], used["episodes"]) == (dataset.ref.digest, {"test": 1})
     (model,) = used["models"]
@@ -80,7 +80,7 @@ def test_raw_bytes_that_another_task_needs_are_kept(three, kinemill, home):
     entry = home.store / "members" / "other" / f"{hash_of(home, 'c.csv')}.json"
     entry.parent.mkdir()
     entry.write_text("{}")
-    made = kinemill("forget", "swing", "c.csv", "--yes", "--json")
+    made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["raw"] is False
     assert len(bytes_under(home.store / "raw")) == 3
 
@@ -88,7 +88,7 @@ def test_raw_bytes_that_another_task_needs_are_kept(three, kinemill, home):
 def test_without_a_yes_and_nobody_to_ask_nothing_is_removed(three, kinemill, home):
     before = bytes_under(home.store)
     with pytest.raises(BadInput, match="--yes removes it"):
-        kinemill("forget", "swing", "c.csv")
+        kinemill("data", "forget", "swing", "c.csv")
     assert bytes_under(home.store) == before
 
 
@@ -97,7 +97,7 @@ def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, ho
     found = hash_of(home, "c.csv")
     decide(home, "swing", (found, "c.csv"), "forget", "")  # and then the lights went out
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
-    made = kinemill("forget", "swing", "c.csv", "--yes", "--json")
+    made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["outcomes"] == 2
     assert len(bytes_under(home.store / "raw")) == 2
     assert len(audit(home, "swing")) == 1
@@ -105,4 +105,4 @@ def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, ho
 
 def test_asking_back_what_was_never_forgotten_is_bad_input(three, kinemill):
     with pytest.raises(BadInput, match="forgotten are: none"):
-        kinemill("forget", "swing", "c.csv", "--undo")
+        kinemill("data", "forget", "swing", "c.csv", "--undo")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -9,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
+from kinemill.tracking import open_tracking
 
 ROOT = typer.main.get_command(app)
 WIDTH = 60  # columns of a summary: at 80 the list of commands cuts none
@@ -72,11 +75,45 @@ def test_the_version_document_names_the_libraries():
     assert found["dagster"] == metadata.version("dagster")
 
 
-def test_the_shell_completes_commands():
+def complete(typed):
+    """Return what the shell offers for the last word."""
     asked = {
         "_KINEMILL_COMPLETE": "complete_bash",
-        "COMP_WORDS": "kinemill roll",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split(" ")) - 1),
     }
-    found = CliRunner().invoke(app, [], prog_name="kinemill", env=asked)
-    assert found.stdout.split() == ["rollout", "rollback"]
+    return CliRunner().invoke(app, [], prog_name="kinemill", env=asked).stdout.split()
+
+
+def test_the_shell_completes_groups_and_commands():
+    assert complete("kinemill mo") == ["model"]
+    assert complete("kinemill model roll") == ["rollout", "rollback"]
+    assert complete("kinemill data quarantine re") == ["release", "reject"]
+
+
+def test_the_shell_completes_task_names_and_versions(tmp_path, home, monkeypatch):
+    for name in ("arm", "armada", "leg"):
+        (tmp_path / f"{name}.yaml").touch()
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
+    assert complete("kinemill run ar") == ["arm", "armada"]
+    assert complete("kinemill model show le") == ["leg"]  # no registry yet
+    client = open_tracking(home).client
+    client.create_registered_model("arm")
+    for _ in range(2):
+        client.create_model_version("arm", source="models/arm")
+    client.set_registered_model_alias("arm", "champion", "2")
+    addresses = ["arm", "arm@champion", "arm:1", "arm:2"]
+    assert complete("kinemill model show arm") == [*addresses, "armada"]
+    assert complete("kinemill model why arm:") == ["arm:1", "arm:2"]
+
+
+def test_completion_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from kinemill.cli.completion import complete_model\n"
+        "complete_model('a')\n"
+        "heavy = {'torch', 'mlflow', 'dagster', 'polars', 'numpy', 'pydantic', 'sqlalchemy'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

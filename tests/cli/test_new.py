@@ -24,7 +24,7 @@ def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemil
         0.01,
     )
     assert str(task.path) == told["file"]
-    (file,) = kinemill("check", path, "--task", "mine", "--json")["files"]
+    (file,) = kinemill("data", "check", path, "--task", "mine", "--json")["files"]
     assert (file["outcome"], file["rows"]) == ("episodes", 600)
 
 
@@ -97,7 +97,7 @@ def test_a_log_with_images_is_drafted_and_its_guesses_are_those_of_channels(
     told = kinemill("new", "mine", "--from", tmp_path / "camera.h5", "--rate", "50", "--json")
     assert set(told["guesses"]) == {"pos", "vel", "u"}
     assert load_task("mine").states == ["pos", "vel"]
-    kinemill("check", tmp_path / "camera.h5", "--task", "mine")
+    kinemill("data", "check", tmp_path / "camera.h5", "--task", "mine")
 
 
 def test_a_drafted_task_names_the_schema_beside_it(swing, log, kinemill, tmp_path):

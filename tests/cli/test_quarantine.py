@@ -1,4 +1,4 @@
-"""`kinemill quarantine`: what is held back, and what people decide about it."""
+"""`kinemill data quarantine`: what is held back, and what people decide about it."""
 
 import getpass
 
@@ -25,23 +25,23 @@ def held(swing, log, judged):
 
 
 def standing(kinemill, name):
-    listed = kinemill("quarantine", "swing", "list", "--json")["recordings"]
+    listed = kinemill("data", "quarantine", "list", "swing", "--json")["recordings"]
     return {item["name"]: item for item in listed}.get(name, {}).get("standing")
 
 
 def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
-    (item,) = kinemill("quarantine", "swing", "list", "--json")["recordings"]
+    (item,) = kinemill("data", "quarantine", "list", "swing", "--json")["recordings"]
     assert (item["name"], item["standing"], item["episodes"]) == ("held.csv", "quarantined", 0)
     assert "limits" in {reason["check"] for reason in item["reasons"]}
-    assert "held.csv" in kinemill("quarantine", "swing", "list")
+    assert "held.csv" in kinemill("data", "quarantine", "list", "swing")
 
 
 def test_a_recording_that_waits_for_its_validation_is_not_held_back(swing, log, kinemill, home):
     task, path = swing(), log("a.csv")
     ingest.run(task, home, path.parent)
-    found = kinemill("quarantine", "swing", "list", "--json")
+    found = kinemill("data", "quarantine", "list", "swing", "--json")
     assert (found["total"], found["not_validated"], found["recordings"]) == (0, 1, [])
-    listed = kinemill("quarantine", "swing", "list")
+    listed = kinemill("data", "quarantine", "list", "swing")
     assert "0 held back of swing" in listed
     assert "1 not validated yet: kinemill run swing" in listed
 
@@ -51,12 +51,12 @@ def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
     for number in range(4):
         log(f"held{number}.csv", phase=0.3 * number, spoil=spike)
     judged(task, folder)
-    kinemill("quarantine", "swing", "reject", "held2.csv")
-    kinemill("quarantine", "swing", "reject", "a.csv")
+    kinemill("data", "quarantine", "reject", "swing", "held2.csv")
+    kinemill("data", "quarantine", "reject", "swing", "a.csv")
     judged(task, folder)
 
     def page(*options):
-        found = kinemill("quarantine", "swing", "list", "--json", *options)
+        found = kinemill("data", "quarantine", "list", "swing", "--json", *options)
         assert found["total"] == 6
         return [(item["name"], item["standing"]) for item in found["recordings"]]
 
@@ -69,7 +69,7 @@ def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
 def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, judged, home):
     task, folder, before = held
     made = kinemill(
-        "quarantine", "swing", "release", "held.csv", "--because", "a real swing", "--json"
+        "data", "quarantine", "release", "swing", "held.csv", "--because", "a real swing", "--json"
     )
     assert (made["decision"], made["who"]) == ("release", getpass.getuser())
     assert made["because"] == "a real swing"
@@ -84,13 +84,13 @@ def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, jud
 
 def test_undoing_a_release_brings_the_old_outcome_back(held, kinemill, judged):
     task, folder, before = held
-    kinemill("quarantine", "swing", "release", "held.csv")
+    kinemill("data", "quarantine", "release", "swing", "held.csv")
     judged(task, folder)
-    kinemill("quarantine", "swing", "undo", "held.csv", "--because", "a mistake")
+    kinemill("data", "quarantine", "undo", "swing", "held.csv", "--because", "a mistake")
     again = judged(task, folder)
     assert again.known
     assert again.ref == before.ref
-    shown = kinemill("quarantine", "swing", "show", "held.csv", "--json")
+    shown = kinemill("data", "show", "swing", "held.csv", "--json")
     assert [made["decision"] for made in shown["audit"]] == ["release", "withdraw"]
     assert shown["standing"] == "quarantined"
 
@@ -104,7 +104,7 @@ def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill
     log("a.csv")
     task = swing()
     judged(task, path.parent)
-    kinemill("quarantine", "swing", "release", "held.csv")
+    kinemill("data", "quarantine", "release", "swing", "held.csv")
     outcome = judged(task, path.parent)
     rows = [item.rows for item in load_episodes(home, outcome.ref) if item.name == "held.csv"]
     assert sum(rows) == 599
@@ -112,7 +112,7 @@ def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill
 
 def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill, judged, home):
     task, folder, _ = held
-    kinemill("quarantine", "swing", "reject", "a.csv", "--because", "wrong robot")
+    kinemill("data", "quarantine", "reject", "swing", "a.csv", "--because", "wrong robot")
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 2
     entry = next(file for file in report.files if file["file"] == "a.csv")
@@ -121,7 +121,7 @@ def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill
     assert reason["check"] == "rejected"
     assert "wrong robot" in reason["found"]
     assert standing(kinemill, "a.csv") == "rejected"
-    kinemill("quarantine", "swing", "undo", "a.csv")
+    kinemill("data", "quarantine", "undo", "swing", "a.csv")
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 3
 
 
@@ -129,26 +129,25 @@ def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
     log("a.csv").with_name("torn.csv").write_text("time,angle\n0.0,1.0\n")
     judged(swing(), log("b.csv", phase=1.0).parent)
     with pytest.raises(BadInput, match="nothing of it could be read"):
-        kinemill("quarantine", "swing", "release", "torn.csv")
+        kinemill("data", "quarantine", "release", "swing", "torn.csv")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show"], "no recording named"),
-        (["release", "hold.csv"], "did you mean 'held.csv'"),
-        (["undo", "a.csv"], "nothing was decided"),
+        (["release", "swing", "hold.csv"], "did you mean 'held.csv'"),
+        (["undo", "swing", "a.csv"], "nothing was decided"),
     ],
 )
 def test_what_makes_no_sense_is_refused(held, kinemill, arguments, said):
     with pytest.raises(BadInput, match=said):
-        kinemill("quarantine", "swing", *arguments)
+        kinemill("data", "quarantine", *arguments)
 
 
 def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(held, kinemill, home):
-    kinemill("quarantine", "swing", "reject", "a.csv")
+    kinemill("data", "quarantine", "reject", "swing", "a.csv")
     with pytest.raises(BadInput, match="already"):
-        kinemill("quarantine", "swing", "reject", "a.csv")
+        kinemill("data", "quarantine", "reject", "swing", "a.csv")
     assert [made.decision for made in audit(home, "swing")] == ["reject"]
 
 
@@ -164,6 +163,6 @@ def test_an_accepted_recording_with_a_warning_is_not_held_back(held, kinemill, l
     (noisy,) = [item for item in standings(task, home) if item.member.name == "noisy.csv"]
     assert noisy.word == "accepted"
     assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
-    found = kinemill("quarantine", "swing", "list", "--json")
+    found = kinemill("data", "quarantine", "list", "swing", "--json")
     assert (found["total"], [item["name"] for item in found["recordings"]]) == (1, ["held.csv"])
-    assert kinemill("quarantine", "swing", "list").endswith("1 held back of swing\n")
+    assert kinemill("data", "quarantine", "list", "swing").endswith("1 held back of swing\n")

@@ -1,4 +1,4 @@
-"""`kinemill reprocess`: what rules changed, and only what they touch done again."""
+"""`kinemill data reprocess`: what rules changed, and only what they touch done again."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def two(swing, log, judged):
 
 
 def test_nothing_changed_is_nothing_redone(two, kinemill):
-    found = kinemill("reprocess", "swing", "--json")
+    found = kinemill("data", "reprocess", "swing", "--json")
     assert found["changed"] == []
     assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
     assert (found["accepted"], found["quarantined"], found["failed"]) == (2, 0, [])
@@ -25,7 +25,7 @@ def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, ho
     task, _, episodes = two
     old = make_dataset(task, home, episodes.ref).ref
     swing("[-20, 20]", "[-4, 20]")
-    found = kinemill("reprocess", "swing", "--json")
+    found = kinemill("data", "reprocess", "swing", "--json")
     assert found["changed"] == [
         {
             "stage": "validate",
@@ -43,28 +43,28 @@ def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, ho
 
 def test_a_changed_time_step_reads_again_and_going_back_knows_all(two, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
-    found = kinemill("reprocess", "swing", "--json")
+    found = kinemill("data", "reprocess", "swing", "--json")
     assert {(item["stage"], item["rule"]) for item in found["changed"]} >= {("ingest", "dt")}
     assert found["recordings"] == {"known": 0, "redone": 2}
     swing("dt: 0.02", "dt: 0.01")
-    found = kinemill("reprocess", "swing", "--json")
+    found = kinemill("data", "reprocess", "swing", "--json")
     assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
 
 
 def test_a_blocking_check_that_fails_is_exit_code_1(two, swing, kinemill):
     swing("[-20, 20]", "[19, 20]")
     with pytest.raises(AssertionError, match="blocked by: accepted_not_empty"):
-        kinemill("reprocess", "swing", "--json")
+        kinemill("data", "reprocess", "swing", "--json")
 
 
 def test_new_files_in_the_drop_folder_are_left_to_ingest(two, log, kinemill):
     log("c.csv", phase=2.0)
-    assert kinemill("reprocess", "swing", "--json")["recordings"]["known"] == 2
+    assert kinemill("data", "reprocess", "swing", "--json")["recordings"]["known"] == 2
 
 
 def test_a_task_without_recordings_is_bad_input(swing, kinemill):
-    with pytest.raises(BadInput, match="kinemill ingest swing"):
-        kinemill("reprocess", "swing")
+    with pytest.raises(BadInput, match="kinemill data ingest swing"):
+        kinemill("data", "reprocess", "swing")
 
 
 def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, judged, kinemill, home):
@@ -72,13 +72,13 @@ def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, judged, k
         path = log(f"{name}.csv", phase=0.5 * ord(name))
     judged(swing(), path.parent)
     swing("[-20, 20]", "[-19, 20]")
-    part = kinemill("reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
+    part = kinemill("data", "reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
     assert part == {"task": "swing", "recordings": 2, "read": 0, "judged": 2}
-    assert kinemill("reprocess", "swing", "--match", "[bc].csv", "--json")["judged"] == 0
-    rest = kinemill("reprocess", "swing", "--json")
+    assert kinemill("data", "reprocess", "swing", "--match", "[bc].csv", "--json")["judged"] == 0
+    rest = kinemill("data", "reprocess", "swing", "--json")
     assert rest["episodes"] == {"known": 2, "redone": 2}
 
 
 def test_an_empty_range_is_told(two, kinemill):
     with pytest.raises(BadInput, match="names no recording of swing"):
-        kinemill("reprocess", "swing", "--match", "nothing*")
+        kinemill("data", "reprocess", "swing", "--match", "nothing*")

@@ -1,4 +1,4 @@
-"""`kinemill rollout`: runs in the plant, written as logs that the chain takes."""
+"""`kinemill model rollout`: runs in the plant, written as logs that the chain takes."""
 
 import json
 
@@ -14,7 +14,9 @@ FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.hor
 
 
 def rollout(*arguments):
-    return CliRunner().invoke(app, ["rollout", "pendulum", "--seconds", "1", "--json", *arguments])
+    return CliRunner().invoke(
+        app, ["model", "rollout", "pendulum", "--seconds", "1", "--json", *arguments]
+    )
 
 
 def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
@@ -50,7 +52,7 @@ def test_every_controller_can_be_asked_for(home, tmp_path, name):
 
 
 def test_without_a_champion_or_a_controller_it_says_what_is_missing(home):
-    done = CliRunner().invoke(app, ["rollout", "pendulum"])
+    done = CliRunner().invoke(app, ["model", "rollout", "pendulum"])
     assert "kinemill run pendulum" in str(done.exception)
-    done = CliRunner().invoke(app, ["rollout", "cart_pole", "--model", "true"])
+    done = CliRunner().invoke(app, ["model", "rollout", "cart_pole", "--model", "true"])
     assert "says nothing about control" in str(done.exception)

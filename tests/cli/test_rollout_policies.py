@@ -1,4 +1,4 @@
-"""`kinemill rollout` of a policy: logs that ingest reads, the same for any workers, and films."""
+"""`kinemill model rollout` of a policy: its logs, the same for any workers, and videos."""
 
 import json
 
@@ -41,7 +41,7 @@ def path(tmp_path):
 
 
 def rollout(path, *arguments):
-    done = CliRunner().invoke(app, ["rollout", str(path), "--json", *arguments])
+    done = CliRunner().invoke(app, ["model", "rollout", str(path), "--json", *arguments])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
@@ -77,6 +77,6 @@ def test_a_version_has_a_short_name():
 
 
 def test_what_is_of_controllers_is_refused(home, path):
-    done = CliRunner().invoke(app, ["rollout", str(path), "--seconds", "3"])
+    done = CliRunner().invoke(app, ["model", "rollout", str(path), "--seconds", "3"])
     assert done.exit_code != 0
     assert "--seconds: is of controllers" in str(done.exception)

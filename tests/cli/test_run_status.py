@@ -147,7 +147,7 @@ def test_start_launches_the_job_with_overrides_logs_owner_and_priority(dagster, 
     logs = tmp_path / "logs"
     logs.mkdir()
     told = kinemill(
-        "start", "arm", "--set", "learn.steps=500", "--set", "learn.model.hidden_sizes=[8]",
+        "runs", "start", "arm", "--set", "learn.steps=500", "--set", "learn.model.hidden_sizes=[8]",
         "--logs", logs, "--owner", "bob", "--priority", 3, "--resume",
     )  # fmt: skip
     assert "run 1a2b3c4d of arm is queued" in told
@@ -169,7 +169,7 @@ def test_start_launches_the_job_with_overrides_logs_owner_and_priority(dagster, 
 
 
 def test_start_with_json_is_the_document_of_status(dagster):
-    assert kinemill("start", "arm", "--json") == {
+    assert kinemill("runs", "start", "arm", "--json") == {
         "id": ONE,
         "task": "arm",
         "status": "running",
@@ -187,19 +187,19 @@ def test_start_with_json_is_the_document_of_status(dagster):
 
 def test_a_task_file_newer_than_the_server_makes_it_look_anew(dagster):
     dagster.nodes = [{"name": "r", "location": {"name": "l"}, "jobs": [{"name": "leg"}]}]
-    kinemill("start", "arm")
+    kinemill("runs", "start", "arm")
     assert ("reloadRepositoryLocation", {"location": "l"}) in dagster.asked
     dagster.answers["repositoriesOrError"] = {
         "__typename": "RepositoryConnection",
         "nodes": [{"name": "r", "location": {"name": "l"}, "jobs": [{"name": "army"}]}],
     }
     with pytest.raises(BadInput, match="has no task 'arm'; did you mean 'army'"):
-        kinemill("start", "arm")
+        kinemill("runs", "start", "arm")
 
 
 def test_bad_overrides_are_told_before_the_server_is_asked(dagster):
     with pytest.raises(BadInput, match="did you mean 'history'"):
-        kinemill("start", "arm", "--set", "learn.hstory=3")
+        kinemill("runs", "start", "arm", "--set", "learn.hstory=3")
     assert dagster.asked == []
 
 
@@ -209,7 +209,7 @@ def test_what_the_server_refuses_to_start_is_told_in_its_words(dagster):
         "errors": [{"message": "unexpected config entry"}],
     }
     with pytest.raises(BadInput, match="does not start arm: unexpected config entry"):
-        kinemill("start", "arm")
+        kinemill("runs", "start", "arm")
 
 
 def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
@@ -224,7 +224,7 @@ def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
 
     dagster.answer = sour
     with pytest.raises(BadInput) as told:
-        kinemill("start", "arm")
+        kinemill("runs", "start", "arm")
     assert str(told.value).endswith("does not start arm: " + caught.partition("\n\n")[0])
 
 
@@ -238,31 +238,31 @@ def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
 )  # fmt: skip
 def test_every_state_of_dagster_has_its_word(dagster, state, status):
     dagster.known = [run(ONE, state)]
-    found = kinemill("status", ONE, "--json")
+    found = kinemill("runs", "show", ONE, "--json")
     assert found["status"] == status
     assert (found["completed_at"] is None) == (status not in {"completed", "canceled"})
 
 
 def test_status_of_a_run_that_trains_tells_step_and_loss(dagster, home):
     train(home, ONE, [50, 100])
-    found = kinemill("status", "1a2b3", "--json")
+    found = kinemill("runs", "show", "1a2b3", "--json")
     assert (found["id"], found["step"], found["total_steps"], found["loss"]) == (
         ONE,
         100,
         500,
         0.01,
     )
-    assert "100/500" in kinemill("status", ONE)
+    assert "100/500" in kinemill("runs", "show", ONE)
 
 
 def test_status_without_a_run_lists_the_latest(dagster, home):
     train(home, ONE, [50])
-    found = kinemill("status", "--json")["runs"]
+    found = kinemill("runs", "list", "--json")["runs"]
     assert [(one["id"], one["status"], one["model"]) for one in found] == [
         (TWO, "completed", "models:/arm/3"),
         (ONE, "running", None),
     ]
-    assert "50/500" in kinemill("status")
+    assert "50/500" in kinemill("runs", "list")
 
 
 def failed(*errors):
@@ -300,21 +300,23 @@ def said(name, message, *chain):
 def test_a_failed_run_says_what_its_step_said_first(dagster, errors, told):
     dagster.known = [run(ONE, "FAILURE")]
     dagster.answers["logsForRun"] = failed(*errors)
-    assert kinemill("status", ONE, "--json")["error"] == told
+    assert kinemill("runs", "show", ONE, "--json")["error"] == told
 
 
 def test_metrics_are_steps_and_series(dagster, home):
     train(home, ONE, [50, 100])
-    assert kinemill("metrics", ONE, "--json") == {
+    assert kinemill("runs", "metrics", ONE, "--json") == {
         "steps": [50, 100],
         "series": {"train/loss": [0.02, 0.01], "validation/multi_step": [0.04, 0.02]},
     }
-    assert "step  50/500  train/loss 0.02  validation/multi_step 0.04\n" in kinemill("metrics", ONE)
+    assert "step  50/500  train/loss 0.02  validation/multi_step 0.04\n" in kinemill(
+        "runs", "metrics", ONE
+    )
 
 
 def test_metrics_of_a_run_that_has_none_are_empty(dagster):
-    assert kinemill("metrics", ONE, "--json") == {"steps": [], "series": {}}
-    assert "run 1a2b3c4d is running and has no metrics" in kinemill("metrics", ONE)
+    assert kinemill("runs", "metrics", ONE, "--json") == {"steps": [], "series": {}}
+    assert "run 1a2b3c4d is running and has no metrics" in kinemill("runs", "metrics", ONE)
 
 
 def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, monkeypatch):
@@ -326,7 +328,7 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
             dagster.known = [run(ONE, "SUCCESS", assetMaterializations=[REGISTERED])]
 
     monkeypatch.setattr("kinemill.cli.status.time.sleep", later)
-    told = kinemill("metrics", ONE, "--follow").splitlines()
+    told = kinemill("runs", "metrics", ONE, "--follow").splitlines()
     assert told == [
         "run 1a2b3c4d of arm is running",
         "step  50/500  train/loss 0.02  validation/multi_step 0.04",
@@ -334,24 +336,26 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
         "step 150/500  train/loss 0.006667  validation/multi_step 0.01333",
         "run 1a2b3c4d is completed: models:/arm/3",
     ]
-    lines = CliRunner().invoke(app, ["metrics", ONE, "--follow", "--json"]).stdout.splitlines()
+    lines = (
+        CliRunner().invoke(app, ["runs", "metrics", ONE, "--follow", "--json"]).stdout.splitlines()
+    )
     assert [json.loads(line)["step"] for line in lines] == [50, 50, 100, 100, 150, 150]
 
 
 def test_cancel_ends_a_run_and_says_how_it_stands(dagster):
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
+    assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
     assert ("terminateRun", {"id": ONE, "policy": "SAFE_TERMINATE"}) in dagster.asked
-    assert "was canceled before" in kinemill("cancel", ONE)
+    assert "was canceled before" in kinemill("runs", "cancel", ONE)
     dagster.known = [run(ONE, "SUCCESS")]
     with pytest.raises(BadInput, match="is completed; there is nothing to cancel"):
-        kinemill("cancel", ONE)
+        kinemill("runs", "cancel", ONE)
 
 
 def test_a_damaged_database_of_the_server_is_one_line_with_the_remedy(dagster):
     said = "(sqlite3.DatabaseError) database disk image is malformed\n[SQL: SELECT 1]\n(Background)"
     dagster.answers["runsOrError"] = {"__typename": "PythonError", "message": said}
     with pytest.raises(KinemillError) as told:
-        kinemill("status")
+        kinemill("runs", "list")
     assert "a database of this server is damaged; docs/runs.md says" in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -362,13 +366,13 @@ def test_an_error_that_dagster_caught_is_its_first_line(dagster):
         "message": "KeyError: 'x'\n\nat y",
     }
     with pytest.raises(KinemillError, match=r"^http://.*: KeyError: 'x'$"):
-        kinemill("status")
+        kinemill("runs", "list")
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "STARTING", "STARTED"])
 def test_cancel_ends_a_run_that_is_queued_starting_or_running(dagster, state):
     dagster.known = [run(ONE, state)]
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
+    assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
 def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(dagster):
@@ -380,46 +384,46 @@ def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(da
         return answer(query, variables)
 
     dagster.answer = begun
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
+    assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
-@pytest.mark.parametrize("command", [["status"], ["metrics"], ["metrics", "--follow"], ["cancel"]])
+@pytest.mark.parametrize("command", [["show"], ["metrics"], ["metrics", "--follow"], ["cancel"]])
 def test_an_unknown_run_is_code_2_and_names_the_latest(dagster, command):
     for name in ("f00", "ffffffff-0000-0000-0000-000000000000"):
         with pytest.raises(BadInput) as told:
-            kinemill(*command, name)
+            kinemill("runs", *command, name)
         assert f"run {name}: unknown; the latest: 1a2b9999 (arm, completed)" in str(told.value)
         assert told.value.exit_code == 2
 
 
 def test_a_beginning_that_fits_several_runs_is_code_2(dagster):
     with pytest.raises(BadInput, match=r"is the beginning of 1a2b9999, 1a2b3c4d; give more of it"):
-        kinemill("status", "1a2b")
+        kinemill("runs", "show", "1a2b")
 
 
 def test_the_token_is_sent_and_a_refusal_says_so(dagster, monkeypatch):
     monkeypatch.setenv("KINEMILL_TOKEN", "secret")
-    kinemill("status")
+    kinemill("runs", "list")
     assert dagster.headers[-1]["Authorization"] == "Bearer secret"
     dagster.status = 401
     with pytest.raises(BadInput, match=r"refuses \(401\); set KINEMILL_TOKEN"):
-        kinemill("status")
+        kinemill("runs", "list")
     dagster.status = 503
     with pytest.raises(KinemillError, match="answers 503"):
-        kinemill("status")
+        kinemill("runs", "list")
 
 
 def test_without_a_server_it_says_how_to_start_one(home, monkeypatch):
     monkeypatch.delenv("KINEMILL_URL", raising=False)
-    told = "no Dagster server is running for this home; start it: kinemill up"
+    told = "no Dagster server is running for this home; start it: kinemill ui"
     with pytest.raises(BadInput, match=told):
-        kinemill("status")
+        kinemill("runs", "list")
     monkeypatch.setenv("KINEMILL_URL", "http://127.0.0.1:9")
-    with pytest.raises(BadInput, match=r"does not answer .*; start it: kinemill up"):
-        kinemill("status")
+    with pytest.raises(BadInput, match=r"does not answer .*; start it: kinemill ui"):
+        kinemill("runs", "list")
     monkeypatch.setenv("KINEMILL_URL", "127.0.0.1:3000")
     with pytest.raises(BadInput, match="expected http://HOST:PORT"):
-        kinemill("status")
+        kinemill("runs", "list")
 
 
 def test_metrics_come_from_mlflow_where_the_folder_is_not_at_hand(dagster, monkeypatch):
@@ -441,5 +445,5 @@ def test_metrics_come_from_mlflow_where_the_folder_is_not_at_hand(dagster, monke
 
     monkeypatch.setenv("KINEMILL_MLFLOW_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("kinemill.cli.metrics.fetch", fetch)
-    found = kinemill("metrics", ONE, "--json")
+    found = kinemill("runs", "metrics", ONE, "--json")
     assert found == {"steps": [50, 100], "series": {"train/loss": [0.02, 0.01]}}

@@ -1,4 +1,4 @@
-"""`kinemill view`: one page of a recording or an episode, with what was found marked."""
+"""`kinemill data view`: one page of a recording or an episode, with what was found marked."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def seen(swing, log, judged, home):
 
 def test_every_channel_is_drawn_and_the_spike_is_marked(seen, kinemill, tmp_path):
     out = tmp_path / "page.html"
-    told = kinemill("view", "swing", "<b>spiky.csv", "--out", out, "--json")
+    told = kinemill("data", "view", "swing", "<b>spiky.csv", "--out", out, "--json")
     page = out.read_text()
     assert (told["episode"], told["file"]) == (None, str(out))
     assert page.count("<figure>") == 3
@@ -36,7 +36,7 @@ def test_every_channel_is_drawn_and_the_spike_is_marked(seen, kinemill, tmp_path
 
 def test_the_page_reaches_for_nothing_outside(seen, kinemill, tmp_path):
     out = tmp_path / "page.html"
-    kinemill("view", "swing", "b.csv", "--out", out)
+    kinemill("data", "view", "swing", "b.csv", "--out", out)
     page = out.read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", page)
     assert 'class="band' not in page
@@ -46,7 +46,7 @@ def test_the_page_reaches_for_nothing_outside(seen, kinemill, tmp_path):
 def test_an_episode_is_shown_alone(seen, kinemill, tmp_path):
     second = next(item for item in seen if item.name != "b.csv" and item.id.endswith("-0001"))
     out = tmp_path / "page.html"
-    told = kinemill("view", "swing", second.id, "--out", out, "--json")
+    told = kinemill("data", "view", "swing", second.id, "--out", out, "--json")
     start, end = re.search(r"Track 0, ([\d.]+) to ([\d.]+) s", out.read_text()).groups()
     # 3.10 to 5.99 s and a twentieth of it before.
     assert told["episode"] == 1
@@ -56,8 +56,8 @@ def test_an_episode_is_shown_alone(seen, kinemill, tmp_path):
 
 def test_a_released_recording_shows_what_was_found_and_leaves_nothing_out(seen, kinemill, tmp_path):
     out = tmp_path / "page.html"
-    kinemill("quarantine", "swing", "release", "<b>spiky.csv")
-    kinemill("view", "swing", "<b>spiky.csv", "--out", out)
+    kinemill("data", "quarantine", "release", "swing", "<b>spiky.csv")
+    kinemill("data", "view", "swing", "<b>spiky.csv", "--out", out)
     page = out.read_text()
     assert 'class="band lost"' not in page
     assert 'class="band found"' in page
@@ -68,32 +68,32 @@ def test_an_unread_log_has_a_page_of_its_reasons(seen, log, judged, swing, kinem
     torn.write_text("time,angle\n0.0,1.0\n")
     judged(swing(), torn.parent)
     out = tmp_path / "page.html"
-    kinemill("view", "swing", "torn.csv", "--out", out)
+    kinemill("data", "view", "swing", "torn.csv", "--out", out)
     assert "velocity" in out.read_text()
 
 
 @pytest.mark.parametrize("which", ["nothing.csv", "0000-0000"])
 def test_what_is_not_there_is_bad_input(seen, kinemill, which):
     with pytest.raises(BadInput, match="is no recording of swing"):
-        kinemill("view", "swing", which)
+        kinemill("data", "view", "swing", which)
 
 
 def test_an_episode_that_does_not_exist_is_bad_input(seen, kinemill):
     spiky = next(item for item in seen if item.name != "b.csv")
     with pytest.raises(BadInput, match="has 2 episodes"):
-        kinemill("view", "swing", f"{spiky.recording[:16]}-0009")
+        kinemill("data", "view", "swing", f"{spiky.recording[:16]}-0009")
 
 
 def test_rules_that_changed_ask_for_a_reprocess(seen, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
-    with pytest.raises(BadInput, match="kinemill reprocess swing"):
-        kinemill("view", "swing", "b.csv")
+    with pytest.raises(BadInput, match="kinemill data reprocess swing"):
+        kinemill("data", "view", "swing", "b.csv")
 
 
 def test_a_recording_is_written_for_the_rerun_viewer(seen, kinemill, tmp_path):
     pytest.importorskip("rerun", reason="the extra kinemill[rerun] is not installed")
     out = tmp_path / "spiky.rrd"
-    told = kinemill("view", "swing", "<b>spiky.csv", "--rerun", out, "--json")
+    told = kinemill("data", "view", "swing", "<b>spiky.csv", "--rerun", out, "--json")
     assert told["file"] == str(out)
     assert out.read_bytes()[:3] == b"RRF"
     assert list(tmp_path.glob(".spiky*")) == []
@@ -106,7 +106,7 @@ def test_a_recording_is_written_for_the_rerun_viewer(seen, kinemill, tmp_path):
 def test_without_rerun_its_extra_is_named(seen, kinemill, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)  # as if it were not installed
     with pytest.raises(BadInput, match=r"pip install 'kinemill\[rerun\]'"):
-        kinemill("view", "swing", "b.csv", "--rerun", tmp_path / "b.rrd")
+        kinemill("data", "view", "swing", "b.csv", "--rerun", tmp_path / "b.rrd")
     assert list(tmp_path.glob("*.rrd")) == []
 
 
@@ -114,7 +114,7 @@ def test_the_parts_of_a_file_are_named(home, shared_data, judged, kinemill, requ
     path = request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml"
     judged(load_task(path), shared_data / "cascaded_tanks")
     out = tmp_path / "page.html"
-    kinemill("view", path, "dataBenchmark.csv", "--out", out)
+    kinemill("data", "view", path, "dataBenchmark.csv", "--out", out)
     page = out.read_text()
     assert "Track 0 (train), 0.000 to 4092.000 s" in page
     assert "Track 1 (test), 0.000 to 4092.000 s" in page

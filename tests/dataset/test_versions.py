@@ -59,7 +59,12 @@ def test_what_a_version_is_does_not_depend_on_when_and_where_it_was_made(home, t
 
 @pytest.mark.parametrize(
     ("which", "said"),
-    [("4", "expected 1 to 3"), ("0", "unknown"), ("zz", "kinemill datasets arm"), ("", "latest")],
+    [
+        ("4", "expected 1 to 3"),
+        ("0", "unknown"),
+        ("zz", "kinemill data datasets list arm"),
+        ("", "latest"),
+    ],
 )
 def test_an_unknown_version_is_told_what_there_is(home, three, which, said):
     with pytest.raises(BadInput, match=said):

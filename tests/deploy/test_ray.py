@@ -134,8 +134,8 @@ def test_a_search_has_its_workers_on_the_nodes(cluster, place, logs):
     shutil.copytree(logs, place.home.logs(TASK))
     run = subprocess.run(
         [
-            sys.executable, "-c", MAIN, "tune", TASK, "--trials", "2", "--workers", "2", "--json",
-            "--no-register", "--set", "compute.type=ray", "--set", "learn.steps=40",
+            sys.executable, "-c", MAIN, "model", "tune", TASK, "--trials", "2", "--workers", "2",
+            "--json", "--no-register", "--set", "compute.type=ray", "--set", "learn.steps=40",
         ],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip

@@ -57,7 +57,7 @@ def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monk
 
 def test_without_users_no_pages_are_served(monkeypatch, tracked_home, tmp_path):
     for name in ("webserver", "mlflow"):
-        with pytest.raises(BadInput, match="kinemill users add"):
+        with pytest.raises(BadInput, match="kinemill admin users add"):
             service.command(name, tracked_home)
     monkeypatch.setenv("KINEMILL_USERS", str(tmp_path / "users.json"))  # a mounted secret
     Users(tracked_home).put("ada", "admin", "correct horse battery")

@@ -36,27 +36,27 @@ def test_what_is_no_size_is_refused(text):
 
 def test_room_a_backup_and_a_restored_home(home, made, tmp_path, monkeypatch):
     old, new = made("model", n=1), made("model", days=1, n=2)
-    told = kinemill("gc", "--dry-run", "--why", "--json")
+    told = kinemill("admin", "gc", "--dry-run", "--why", "--json")
     assert told.exit_code == 0
     found = json.loads(told.stdout)
     assert [item["name"] for item in found["gone"]] == [old.path]
     assert [item["name"] for item in found["kept"]] == [new.path]
-    assert kinemill("gc", "--budget", "1kB", "--json").exit_code == 1
+    assert kinemill("admin", "gc", "--budget", "1kB", "--json").exit_code == 1
     assert not (home.root / old.path).exists()
     pool = str(tmp_path / "pool")
-    saved = json.loads(kinemill("backup", pool, "--json").stdout)
+    saved = json.loads(kinemill("admin", "backup", pool, "--json").stdout)
     assert (saved["verified"], saved["damaged"]) == (True, [])
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "again"))
-    restored = json.loads(kinemill("restore", pool, "--json").stdout)
+    restored = json.loads(kinemill("admin", "restore", pool, "--json").stdout)
     assert (restored["made"], restored["files"]) == (saved["made"], saved["files"])
-    assert isinstance(kinemill("restore", pool).exception, BadInput)
+    assert isinstance(kinemill("admin", "restore", pool).exception, BadInput)
 
 
 def test_alerts_that_nobody_asked_for_are_said_and_a_test_that_fails_too(home):
     home.root.mkdir()
-    assert kinemill("alerts").exit_code == 1
+    assert kinemill("admin", "alerts", "list").exit_code == 1
     (home.root / "alerts.yaml").write_text("urls: ['nonsense://secret']")
-    told = kinemill("alerts", "test", "--json")
+    told = kinemill("admin", "alerts", "test", "--json")
     assert told.exit_code == 1
     assert "apprise knows no such address" in told.stdout
     assert "secret" not in told.stdout

@@ -1,4 +1,4 @@
-"""`kinemill up` as a process of a test, on ports of its own, asked over GraphQL."""
+"""`kinemill ui` as a process of a test, on ports of its own, asked over GraphQL."""
 
 import json
 import re
@@ -33,14 +33,14 @@ class Served:
     ports: tuple[int, int]
     process: subprocess.Popen = field(default=None)
     urls: dict[str, str] = field(default_factory=dict)
-    more: tuple[str, ...] = ()  # options of `kinemill up`
+    more: tuple[str, ...] = ()  # options of `kinemill ui`
 
     def start(self):
         """Start the servers and wait until they answer."""
         command = "from kinemill.cli import main; main()"
         ports = ["--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", command, "up", *ports, *self.more],
+            [sys.executable, "-c", command, "ui", *ports, *self.more],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -51,7 +51,7 @@ class Served:
                 self.urls[found[1]] = found[2]
             if "Ctrl-C" in line:
                 return
-        pytest.fail(f"kinemill up ended with code {self.process.wait()}: {''.join(said)}")
+        pytest.fail(f"kinemill ui ended with code {self.process.wait()}: {''.join(said)}")
 
     def stop(self):
         """End the servers as Ctrl-C does."""
@@ -60,7 +60,7 @@ class Served:
             self.process.communicate(timeout=90)
 
     def family(self):
-        """All processes that grew from `kinemill up`."""
+        """All processes that grew from `kinemill ui`."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def server(self, words):

@@ -79,7 +79,7 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     assert look() == [f"kinemill: {TASK} version 5 waits for approval"]
     (note,) = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
     assert (note["kind"], note["task"]) == ("waiting", TASK)
-    assert f"kinemill approve {TASK}:5" in note["body"]
+    assert f"kinemill model approve {TASK}:5" in note["body"]
     assert len(look()) == 1
     (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\non: [refused]\n")
     emit(home, "registered_model", "decision", decided(6, "waiting", False))

@@ -231,7 +231,7 @@ def test_weak_and_wrong_users_are_refused(home):
 
 def test_others_can_only_ask_when_somebody_can_log_in(home):
     users = Users(home)
-    with pytest.raises(BadInput, match="kinemill users add"):
+    with pytest.raises(BadInput, match="kinemill admin users add"):
         Door(host="0.0.0.0").checked(users)
     assert not Door().checked(users).login
     users.put("ada", "admin", PASSWORD)

@@ -163,7 +163,7 @@ def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     told = str(refused.value)
     assert told.index("min_steps, ") < told.index("blocked by 2 check(s): accepted_not_empty")
     assert "there is no episode to look at" not in told
-    assert f"kinemill quarantine {TASK} shows all reasons" in told
+    assert f"kinemill data quarantine list {TASK} shows all reasons" in told
     assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == before
     assert len(list_versions(TASK, copy.home)["versions"]) == 1
 

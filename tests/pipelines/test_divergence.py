@@ -45,7 +45,7 @@ def test_a_training_that_diverges_is_reported_again_by_its_rerun(place, logs):
         assert reasons[0].startswith("training process: step 1, channel ")
         assert "lower learn.optimizer.lr (1e+30)" in reasons[0]
         assert done.stdout == ""
-    assert "not finite" not in kinemill("models", TASK).stdout  # none was registered
+    assert "not finite" not in kinemill("model", "list", TASK).stdout  # none was registered
 
 
 @pytest.mark.slow
@@ -66,5 +66,7 @@ def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_rea
         assert any(line.startswith("nrmse not finite ") for line in lines)
         (measured,) = [line for line in lines if line.startswith("measured no ")]
         assert measured.endswith(": rollouts diverge a finite error")
-    (version,) = [line for line in lines_of(kinemill("models", TASK).stdout) if "refused:" in line]
+    (version,) = [
+        line for line in lines_of(kinemill("model", "list", TASK).stdout) if "refused:" in line
+    ]
     assert " not finite refused: measured, " in version

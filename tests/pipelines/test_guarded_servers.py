@@ -51,7 +51,7 @@ def free():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, tasks):
-    """`kinemill up` on an empty home, with an operator and a viewer beside its owner."""
+    """`kinemill ui` on an empty home, with an operator and a viewer beside its owner."""
     from pipelines.auth.users import Users
 
     place = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
@@ -107,7 +107,7 @@ def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypa
     from pipelines.auth.users import Users
 
     command = "from kinemill.cli import main; main()"
-    asked = [sys.executable, "-c", command, "start", TASK, "--json", "--owner"]
+    asked = [sys.executable, "-c", command, "runs", "start", TASK, "--json", "--owner"]
     mine = subprocess.run([*asked, "ann"], check=True, capture_output=True, text=True)
     assert json.loads(mine.stdout)["owner"] == "ann"  # the home's owner may launch for others
     monkeypatch.setenv("KINEMILL_TOKEN", Users(served.place.home).renew_token("operators-name"))
@@ -142,7 +142,7 @@ def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path)
 
 
 def test_an_operator_runs_no_code_by_uploading_a_file(served):
-    """Neither by GraphQL nor by `kinemill start`, however the file came there."""
+    """Neither by GraphQL nor by `kinemill runs start`, however the file came there."""
     uploaded = served.place.home.root / "artifacts" / "zz" / "evil.py"
     code = "open(__file__ + '.ran', 'w')\ndef f(simulator, task): return {}\n"
     who, url = f"operators-name:{PASSWORD}", served.urls["MLflow"]
@@ -164,7 +164,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     )
     assert "web requests cannot choose" in answer.stdout
     assert "LaunchRunSuccess" not in answer.stdout
-    command = [sys.executable, "-c", "from kinemill.cli import main; main()", "start", TASK]
+    command = [sys.executable, "-c", "from kinemill.cli import main; main()", "runs", "start", TASK]
     started = subprocess.run(
         [*command, "--set", f"learn.evaluate_with={named}"],
         capture_output=True,

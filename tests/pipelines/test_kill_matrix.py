@@ -1,4 +1,4 @@
-"""Everything that can be killed is killed, on a real `kinemill up`: runs go on, states are true."""
+"""Everything that can be killed is killed, on a real `kinemill ui`: runs go on, states are true."""
 
 import shutil
 import signal
@@ -24,7 +24,7 @@ QUIET = "retrain: {cron: null, on_arrival: false, on_drift: false}"
 
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
-    """`kinemill up` on a copy of the home on which the chain ran; nothing starts by itself."""
+    """`kinemill ui` on a copy of the home on which the chain ran; nothing starts by itself."""
     original, _ = first_run
     folder = tmp_path_factory.mktemp("killed")
     (folder / "tasks").mkdir()
@@ -117,7 +117,7 @@ def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
     monkeypatch.setenv("KINEMILL_TOKEN", token)
     run = served.launch(**LONG, seed=11)
     until(lambda: served.status(run) in {"STARTING", "STARTED"}, "the start of the run", 200)
-    told = CliRunner().invoke(app, ["cancel", run])
+    told = CliRunner().invoke(app, ["runs", "cancel", run])
     assert (told.exit_code, told.stdout) == (0, f"run {run[:8]} of {TASK} is canceled\n")
     worker = lambda: [one for one in served.family() if run in " ".join(one.cmdline())]  # noqa: E731
     until(lambda: not worker(), "the end of the process of the run", 100)

@@ -1,4 +1,4 @@
-"""The ports that `kinemill up` listens on."""
+"""The ports that `kinemill ui` listens on."""
 
 import socket
 
@@ -54,6 +54,6 @@ def test_an_address_of_another_machine_is_named_as_the_fault():
 @pytest.mark.parametrize("option", ["--port", "--mlflow-port"])
 @pytest.mark.parametrize("port", ["99999", "0", "-1"])
 def test_what_is_no_port_is_bad_usage(option, port):
-    told = CliRunner().invoke(app, ["up", option, port])
+    told = CliRunner().invoke(app, ["ui", option, port])
     assert told.exit_code == 2
     assert f"Invalid value for '{option}'" in told.output

@@ -66,7 +66,7 @@ def served(home):
 
 @pytest.fixture
 def shown(place):
-    """`kinemill up --read-only`."""
+    """`kinemill ui --read-only`."""
     yield from running(place, "--read-only")
 
 
@@ -78,7 +78,7 @@ def token_of(served, name):
 
 @pytest.fixture
 def elsewhere(served, tmp_path):
-    """Commands of somebody with a home of their own: `elsewhere(token, "status")`."""
+    """Commands of somebody with a home of their own: `elsewhere(token, "runs", "list")`."""
 
     def environment(token):
         own = {
@@ -116,7 +116,7 @@ def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
 
 
 def test_who_has_no_token_gets_nothing(served, elsewhere):
-    code, _, err = told(elsewhere("wrong", "status"))
+    code, _, err = told(elsewhere("wrong", "runs", "list"))
     assert (code, "401" in err) == (2, True), err
 
 
@@ -162,7 +162,7 @@ def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsew
 
     def start(token, task, owner):
         code, out, err = told(
-            elsewhere(token, "start", task, "--json", "--owner", owner, *settings)
+            elsewhere(token, "runs", "start", task, "--json", "--owner", owner, *settings)
         )
         assert code == 0, err
         return json.loads(out)
@@ -179,21 +179,21 @@ def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsew
     if ended == fourth["id"]:
         assert served.status(third["id"]) == "QUEUED"
         ended = first["id"]
-        assert told(elsewhere(otto, "cancel", ended))[0] == 0
+        assert told(elsewhere(otto, "runs", "cancel", ended))[0] == 0
     until(lambda: served.status(third["id"]) == "STARTED", "the place that became free")
     for run in served.runs():
         if run["status"] in ("STARTED", "QUEUED"):
-            assert told(elsewhere(olga, "cancel", run["runId"]))[0] == 0
+            assert told(elsewhere(olga, "runs", "cancel", run["runId"]))[0] == 0
 
 
 def _follow_and_cancel(served, elsewhere, token):
     """Follow the one that trains (there is one place to train) and end it; return its id."""
     run = until(lambda: _with_numbers(served, elsewhere, token), "numbers in MLflow")
-    follow = elsewhere(token, "metrics", run, "--follow", "--json")
+    follow = elsewhere(token, "runs", "metrics", run, "--follow", "--json")
     points = [json.loads(follow.stdout.readline()) for _ in range(5)]
     assert any("train/loss" in point for point in points)
     assert [point["step"] for point in points] == sorted(point["step"] for point in points)
-    code, out, err = told(elsewhere(token, "cancel", run, "--json"))
+    code, out, err = told(elsewhere(token, "runs", "cancel", run, "--json"))
     assert (code, json.loads(out)["status"]) == (0, "canceled"), err
     code, _, err = told(follow)
     assert code == 0
@@ -204,7 +204,7 @@ def _follow_and_cancel(served, elsewhere, token):
 def _with_numbers(served, elsewhere, token):
     for run in served.runs():
         if run["status"] == "STARTED" and run["jobName"] in MANY:
-            code, out, _ = told(elsewhere(token, "metrics", run["runId"], "--json"))
+            code, out, _ = told(elsewhere(token, "runs", "metrics", run["runId"], "--json"))
             if code == 0 and len(json.loads(out)["steps"]) > 5:
                 return run["runId"]
     return None
@@ -212,7 +212,7 @@ def _with_numbers(served, elsewhere, token):
 
 def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, elsewhere, tmp_path):
     to, url = tmp_path / "robot", served.urls["MLflow"]
-    pull = ["pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
+    pull = ["model", "pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
     token = token_of(served, "vera")
     code, out, err = told(elsewhere(token, *pull))
     assert code == 0, err

@@ -1,4 +1,4 @@
-"""The real webserver, daemon and MLflow pages, as `kinemill up` starts them, on a home that ran."""
+"""The real webserver, daemon and MLflow pages, as `kinemill ui` starts them, on a home that ran."""
 
 import json
 import os
@@ -89,7 +89,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
-    """`kinemill up` on a copy of the home on which the chain ran."""
+    """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
     place = Place(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
     shutil.copytree(original.home.root, place.home.root)
@@ -97,7 +97,7 @@ def served(first_run, tmp_path_factory):
         place.enter(patch)
         command = "from kinemill.cli import main; main()"
         process = subprocess.Popen(
-            [sys.executable, "-c", command, "up", "--port", "3900", "--mlflow-port", "5900"],
+            [sys.executable, "-c", command, "ui", "--port", "3900", "--mlflow-port", "5900"],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -191,15 +191,15 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     assert inside
     until(lambda: not any(map(lives, inside)), "the end of all that ran in the terminal", within=10)
     short = (tmp_path / "told").read_text().split()[1]
-    assert told("status", short)["status"] == "running"
+    assert told("runs", "show", short)["status"] == "running"
 
     # Another of the same task waits for it, and is canceled there.
-    waiting = told("start", TASK, "--set", "learn.seed=8")
+    waiting = told("runs", "start", TASK, "--set", "learn.seed=8")
     assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
-    assert told("cancel", waiting["id"])["status"] == "canceled"
+    assert told("runs", "cancel", waiting["id"])["status"] == "canceled"
 
-    until(lambda: told("status", short)["status"] != "running", "the end of the run")
-    found, metrics = told("status", short), told("metrics", short)
+    until(lambda: told("runs", "show", short)["status"] != "running", "the end of the run")
+    found, metrics = told("runs", "show", short), told("runs", "metrics", short)
     assert (found["status"], found["step"], found["total_steps"]) == ("completed", 1500, 1500)
     assert found["model"].startswith(f"models:/{TASK}/")
     assert metrics["steps"] == list(range(10, 1501, 10))
@@ -209,7 +209,7 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
 def test_a_home_is_served_once(served):
     command = "from kinemill.cli import main; main()"
     again = subprocess.run(
-        [sys.executable, "-c", command, "up"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", command, "ui"], capture_output=True, text=True, check=False
     )
     assert again.returncode == 2
     assert "is served already" in again.stderr

@@ -104,7 +104,7 @@ def test_the_command_says_how_it_stands(waiting, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", str(waiting.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(waiting.task.path.parent))
     told = [
-        CliRunner().invoke(app, ["canary", *arguments]).output
+        CliRunner().invoke(app, ["model", "canary", *arguments]).output
         for arguments in (["cart"], ["cart:2", "--share", "0.1"], ["cart", "--stop"])
     ]
     assert told == [

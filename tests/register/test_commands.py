@@ -32,61 +32,65 @@ def kinemill(reigned, monkeypatch):
 
 
 def test_why_was_my_model_refused(kinemill):
-    told = kinemill("why", "cart")
+    told = kinemill("model", "why", "cart")
     assert "cart:3  refused by beats_linear_sincos; version 2 stayed champion" in told
     assert "beats_linear_sincos: train longer, on more logs" in told
-    found = json.loads(kinemill("why", "cart:3", "--json"))
+    found = json.loads(kinemill("model", "why", "cart:3", "--json"))
     assert found["blessings"] == {"better": "no", "serves": "yes"}
 
 
 def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
-    assert kinemill("rollback", "cart", "--why", "it shakes").startswith(
+    assert kinemill("model", "rollback", "cart", "--why", "it shakes").startswith(
         "cart:1 @champion, in place of version 2"
     )
-    found = json.loads(kinemill("audit", "cart", "--json"))
+    found = json.loads(kinemill("model", "audit", "cart", "--json"))
     assert [event["what"] for event in found["events"]][-2:] == ["refused", "rolled back"]
-    assert "it shakes" in kinemill("audit", "cart")
+    assert "it shakes" in kinemill("model", "audit", "cart")
 
 
 def test_the_audit_of_a_champion_that_another_client_moved_exits_with_1(kinemill, chain):
     open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
-    found = json.loads(kinemill("audit", "cart", "--json", code=1))
+    found = json.loads(kinemill("model", "audit", "cart", "--json", code=1))
     assert (found["champion"], len(found["gaps"])) == (2, 1)
 
 
 def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
     with pytest.raises(BadInput, match="the gate refused it: beats_linear"):
-        kinemill("promote", "cart:3")
+        kinemill("model", "promote", "cart:3")
     with pytest.raises(Exception, match="the champion changed: it is now version 2"):
-        kinemill("promote", "cart:1", "--expect", "1")
-    found = json.loads(kinemill("promote", "cart:1", "--expect", "2", "--json"))
+        kinemill("model", "promote", "cart:1", "--expect", "1")
+    found = json.loads(kinemill("model", "promote", "cart:1", "--expect", "2", "--json"))
     assert (found["version"], found["aliases"], found["champion_before"]) == (1, ["champion"], 2)
 
 
 def test_compare_names_versions_in_three_ways_and_writes_a_page(kinemill, tmp_path, chain):
     # Horizon 25 fits the test episode of 40 rows with its history of 3.
     for second in ("cart:2", "2", "@champion"):
-        found = json.loads(kinemill("compare", "cart:1", second, "--json"))
+        found = json.loads(kinemill("model", "compare", "cart:1", second, "--json"))
         assert (found["a"]["version"], found["b"]["version"]) == (1, 2)
-    told = kinemill("compare", "cart:1", "2", "--out", tmp_path / "out")
+    told = kinemill("model", "compare", "cart:1", "2", "--out", tmp_path / "out")
     assert "error by steps ahead, version 1 / version 2" in told
     assert (tmp_path / "out" / "report.html").is_file()
     with pytest.raises(BadInput):
-        kinemill("compare", "cart:1", "7")
+        kinemill("model", "compare", "cart:1", "7")
 
 
 def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_path, monkeypatch):
-    told = json.loads(kinemill("pull", "cart@champion", "--to", tmp_path / "model", "--json"))
+    told = json.loads(
+        kinemill("model", "pull", "cart@champion", "--to", tmp_path / "model", "--json")
+    )
     assert (told["version"], told["status"]) == (2, "pulled")
     assert (tmp_path / "model" / "rollout.onnx").is_file()
     with pytest.raises(BadInput, match="passed the gate before"):
-        kinemill("approve", "cart:1")
+        kinemill("model", "approve", "cart:1")
 
 
 def test_evaluate_in_the_shadow_needs_no_out_and_without_it_says_so(kinemill, tmp_path):
     with pytest.raises(BadInput, match="expected --logs and --out, or --shadow"):
-        kinemill("evaluate", "cart")
-    found = json.loads(kinemill("evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json"))
+        kinemill("model", "evaluate", "cart")
+    found = json.loads(
+        kinemill("model", "evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json")
+    )
     assert (found["champion"], found["challenger"], found["logs"]) == (2, 3, 0)
 
 
@@ -103,9 +107,9 @@ print("loaded:", *sorted(heavy & sys.modules.keys()))
 """
 
 
-@pytest.mark.parametrize("command", ["models", "show", "audit"])
+@pytest.mark.parametrize("command", ["list", "show", "audit"])
 def test_reading_the_registry_loads_no_heavy_package(kinemill, chain, command):
-    code = LOADED.format(arguments=[command, "cart", "--json"])
+    code = LOADED.format(arguments=["model", command, "cart", "--json"])
     where = {"KINEMILL_HOME": str(chain.home.root), "KINEMILL_TASKS": str(chain.task.path.parent)}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -116,15 +120,15 @@ def test_reading_the_registry_loads_no_heavy_package(kinemill, chain, command):
     )
     assert done.returncode == 0, done.stderr
     document, _, loaded = done.stdout.rpartition("loaded:")
-    assert json.loads(document) == json.loads(kinemill(command, "cart", "--json"))
+    assert json.loads(document) == json.loads(kinemill("model", command, "cart", "--json"))
     assert loaded.split() == []
 
 
 def test_reading_the_registry_needs_a_task_of_that_name(kinemill, tmp_path):
     stranger = tmp_path / "notes.yaml"
     stranger.write_text("shopping: [milk]\n")
-    for command in ("models", "audit", "show"):
+    for command in ("list", "audit", "show"):
         with pytest.raises(TaskError, match=r"notes\.yaml"):
-            kinemill(command, str(stranger))
+            kinemill("model", command, str(stranger))
         with pytest.raises(BadInput, match="unknown"):
-            kinemill(command, "kart")
+            kinemill("model", command, "kart")

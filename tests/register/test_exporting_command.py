@@ -1,4 +1,4 @@
-"""`kinemill export`, as typed: a registered model becomes a folder that runs anywhere."""
+"""`kinemill model export`, as typed: a registered model becomes a folder that runs anywhere."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ def kinemill(chain, monkeypatch):
     chain.register(0.9, gain=0.9)  # worse, so the first stays champion
 
     def run(*args):
-        done = CliRunner().invoke(app, ["export", *map(str, args)])
+        done = CliRunner().invoke(app, ["model", "export", *map(str, args)])
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         return done

@@ -124,7 +124,9 @@ def test_the_page_of_a_version_is_a_command_too(chain, monkeypatch, tmp_path):
     chain.register(0.1)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     page = tmp_path / "page.html"
-    told = CliRunner().invoke(app, ["report", chain.task.name, "--to", str(page), "--json"])
+    told = CliRunner().invoke(
+        app, ["model", "report", chain.task.name, "--to", str(page), "--json"]
+    )
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["version"] == 1
     assert "Provenance" in page.read_text()

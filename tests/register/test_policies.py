@@ -493,7 +493,7 @@ def test_a_policy_in_the_champions_shadow_is_compared_on_logs_by_command(
     }
     reigned.task.path.write_text(yaml.safe_dump(TASK | {"channels": logged}))
     logs = drive(tmp_path / "driven", reigned.task)
-    asked = ["evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
+    asked = ["model", "evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.exception
     found = json.loads(done.stdout)

@@ -119,7 +119,9 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
 def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned):
     chain = reigned()
     chain.register(0.31, gain=0.6)
-    with pytest.raises(BadInput, match=r"the gate refused it: beats_linear.*kinemill why cart:2"):
+    with pytest.raises(
+        BadInput, match=r"the gate refused it: beats_linear.*kinemill model why cart:2"
+    ):
         promotion.promote(chain.task, chain.home, ":2")
     with pytest.raises(BadInput, match="expected a reason"):
         promotion.promote(chain.task, chain.home, ":2", force=True)
@@ -240,7 +242,13 @@ def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
         "KINEMILL_HOME": str(chain.home.root),
         "KINEMILL_TASKS": str(chain.task.path.parent),
     }
-    command = [sys.executable, "-c", "from kinemill.cli.app import main; main()", "promote"]
+    command = [
+        sys.executable,
+        "-c",
+        "from kinemill.cli.app import main; main()",
+        "model",
+        "promote",
+    ]
     processes = [
         subprocess.Popen(
             [*command, f"cart:{version}", "--expect", "1"],

@@ -126,7 +126,7 @@ def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatc
     assert f"It is provisional: {LACKS}" in task_page("cart", versions_of(chain.home, "cart"))
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    for asked in (["models", "cart"], ["show", "cart"], ["why", "cart"]):
+    for asked in (["model", "list", "cart"], ["model", "show", "cart"], ["model", "why", "cart"]):
         printed = CliRunner().invoke(app, asked)
         assert "rovisional" in printed.stdout, printed.stdout
     decision = (chain.home.root / found.report).parent / "decision.json"

@@ -257,13 +257,15 @@ def test_a_ledger_that_is_damaged_or_incomplete_says_so(full):
         with pytest.raises(KinemillError, match=r"000002\.json"):
             list_versions("cart", full.home)
     (folder / "000002.json").unlink()
-    with pytest.raises(KinemillError, match=r"000002.json: is missing.*kinemill restore"):
+    with pytest.raises(KinemillError, match=r"000002.json: is missing.*kinemill admin restore"):
         list_versions("cart", full.home)
     (folder / "000002.json").write_text(text)
     rows_file(full.home, "cart", 2).unlink()
     hang_up(full.home)
     lose(full.home)
-    with pytest.raises(KinemillError, match=r"rows/000002.json: is missing.*kinemill restore"):
+    with pytest.raises(
+        KinemillError, match=r"rows/000002.json: is missing.*kinemill admin restore"
+    ):
         rebuild_registry(full.home)
 
 

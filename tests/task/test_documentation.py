@@ -21,7 +21,7 @@ def keys_of(model: BaseModel) -> set[str]:
 
 def test_the_page_on_the_task_file_names_every_key():
     page = (ROOT / "docs" / "task-file.md").read_text()
-    # A check is one new file and its test; `kinemill config` shows it.
+    # A check is one new file and its test; `kinemill task show` shows it.
     of_checks = {key for name in CHECKS for key in {name, *CHECKS[name].model_fields}}
     task = load_task(Path(ROOT / "tasks" / "cart_pole.yaml"))
     missing = [key for key in keys_of(task) - of_checks if key not in page]

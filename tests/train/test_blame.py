@@ -52,7 +52,7 @@ def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
     assert f"channel velocity, window from row {row} of episode train2.csv: loss" in text
     assert 40 - WINDOW < row <= 40
     assert f"the data are {bad} there, {40 - row} rows into the window" in text
-    assert "kinemill check" in text
+    assert "kinemill data check" in text
     assert "learn.optimizer.lr" not in text
     # The checkpoint before it is as it was, and so is the module.
     if step:

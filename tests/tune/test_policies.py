@@ -149,7 +149,7 @@ def test_motions_are_searched(tmp_path, home):
 
 @pytest.mark.slow  # the whole command, with processes of its own
 def test_the_command_searches_a_policy_and_says_what_it_brings(task, tracked_home):
-    arguments = ["tune", str(task.path), "--trials", "2", "--no-register"]
+    arguments = ["model", "tune", str(task.path), "--trials", "2", "--no-register"]
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

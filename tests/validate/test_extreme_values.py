@@ -121,5 +121,5 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
     for check in causes:
         assert len(check.values["because"]) == 5
         assert "no column 'torque'" in check.values["because"][0]
-        assert "kinemill quarantine pendulum" in check.values["fix"]
+        assert "kinemill data quarantine list pendulum" in check.values["fix"]
     json.dumps([check.to_json() for check in failed], allow_nan=False)

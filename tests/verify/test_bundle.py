@@ -34,7 +34,7 @@ def failed(found):
 
 
 def verified(folder):
-    run = CliRunner().invoke(app, ["verify", str(folder), "--json"])
+    run = CliRunner().invoke(app, ["model", "verify", str(folder), "--json"])
     return run.exit_code, json.loads(run.stdout) if run.stdout.startswith("{") else run
 
 
@@ -47,7 +47,7 @@ def test_a_sound_folder_is_verified_and_measured(whole):
     }
     assert found["latency_ms"]["rollout"]["p99"] > 0
     assert found["cold_start"]["load_ms"] > 0
-    told = CliRunner().invoke(app, ["verify", str(whole.folder)])
+    told = CliRunner().invoke(app, ["model", "verify", str(whole.folder)])
     assert f"{whole.folder}: verified, a model of pendulum" in " ".join(told.stdout.split())
 
 
@@ -60,7 +60,7 @@ def test_a_file_that_differs_from_its_hash_is_not_run(export):
     assert failed(found) == {"hashes"}
     assert len(found["gates"]) == 1
     assert "latency_ms" not in found
-    told = CliRunner().invoke(app, ["verify", str(export.folder)])
+    told = CliRunner().invoke(app, ["model", "verify", str(export.folder)])
     assert told.exit_code == 1
     assert "nothing was run" in told.stdout
 
@@ -101,6 +101,6 @@ def test_a_rollout_that_is_not_its_steps_is_found(export):
 
 def test_what_is_no_model_is_bad_input(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        run = CliRunner().invoke(app, ["verify", str(folder)])
+        run = CliRunner().invoke(app, ["model", "verify", str(folder)])
         assert run.exit_code != 0
         assert "expected" in str(run.exception)

@@ -1,4 +1,4 @@
-"""`kinemill verify FOLDER` tries the files in fewer bits as it tries the original."""
+"""`kinemill model verify FOLDER` tries the files in fewer bits as it tries the original."""
 
 import copy
 import json

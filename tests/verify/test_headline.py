@@ -173,7 +173,7 @@ def test_too_few_episodes_give_no_interval():
             "warning",
             "arm:1 is provisional champion: 1 test episode of 5; record more.",
         ),
-        (Ruling("waiting", address="arm:2"), "warning", "kinemill approve arm:2."),
+        (Ruling("waiting", address="arm:2"), "warning", "kinemill model approve arm:2."),
         (
             Ruling("refused", [line("parity"), line("precision")], "", "arm:2", 1),
             "bad",

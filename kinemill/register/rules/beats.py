@@ -32,10 +32,10 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     persistence, constant velocity and the champion. With enough test data, a provisional champion
     is replaced by a challenger that is not worse.
 
-    Refused: train longer, on more logs, or another model (kinemill tune), or set a smaller
+    Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
     promote.margin. Where a reference is better, use it as the model: promote.allow_reference.
     Where a policy has the champion's return, no action is needed. Replace a champion that was
-    deleted or is broken manually: kinemill promote.
+    deleted or is broken manually: kinemill model promote.
     """
     return [_against(name, inputs) for name in to_beat(inputs)]
 

@@ -13,8 +13,8 @@ from kinemill.register.rules import NO_CHAMPION, RULES, Champion, GateInputs, Me
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the RMSE of each channel is <= (1 + promote.max_channel_loss) * the champion's.
 
-    Refused: one channel became worse; kinemill compare shows by how much. Increase the weight of
-    the channel in learn.weights.
+    Refused: one channel became worse; kinemill model compare shows by how much. Increase the
+    weight of the channel in learn.weights.
     """
     allowed, champion = inputs.task.promote.max_channel_loss, inputs.champion
     if allowed is None:

@@ -9,7 +9,7 @@ DAY = 86400.0  # s
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the dataset version is at most `promote.max_data_age` old at the decision.
 
-    Refused: add new logs (kinemill ingest, kinemill run), or increase promote.max_data_age.
+    Refused: add new logs (kinemill data ingest, kinemill run), or increase promote.max_data_age.
     """
     bound = inputs.task.promote.max_data_age
     if bound is None:

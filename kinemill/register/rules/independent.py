@@ -14,7 +14,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     `dataset.repeats: apart` near-duplicates are reported only.
 
     Refused: put near-duplicates on the same side in `dataset`, or use whole recordings for the
-    test split; `kinemill datasets show` lists them. If the task is one repeated motion, set
+    test split; `kinemill data datasets show` lists them. If the task is one repeated motion, set
     `repeats: apart`.
     """
     if not inputs.task.learn.from_logs:

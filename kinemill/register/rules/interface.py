@@ -13,7 +13,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if channels, units, dt and history are the champion's, or approved as breaking.
 
     Refused: change the programs on the robots first, then run
-    kinemill approve TASK:VERSION --breaking.
+    kinemill model approve TASK:VERSION --breaking.
     """
     champion = inputs.champion
     if not inputs.task.promote.same_interface:

@@ -7,7 +7,8 @@ from kinemill.register.rules import RULES, GateInputs, Verdict
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if verification passed with all of its checks.
 
-    Refused: the report names the failed check, with numbers; kinemill verify FOLDER repeats it.
+    Refused: the report names the failed check, with numbers; kinemill model verify FOLDER repeats
+    it.
     """
     passed = inputs.verification.get("passed") is True
     failed = [item["name"] for item in inputs.verification.get("gates", []) if not item["passed"]]

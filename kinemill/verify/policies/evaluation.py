@@ -1,4 +1,4 @@
-"""A policy on any logs and in its environment: what `kinemill evaluate` measures of policies."""
+"""Evaluate a policy on any logs and in its environment, for `kinemill model evaluate`."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:
         raise BadInput(
             logs.where,
             f"are read without {', '.join(beside)}, which the policy observes",
-            fix="kinemill compare measures two versions on the test split, with all they observe",
+            fix="kinemill model compare measures two versions on the complete test split",
         )
     data = Demonstrations(rows)
     judged = judged_rows(data)

@@ -1,4 +1,4 @@
-"""A policy's folder alone, without the data and the network it came from: `kinemill verify`."""
+"""`kinemill model verify` for a policy: its folder without data and trained network."""
 
 from collections.abc import Callable
 from dataclasses import asdict

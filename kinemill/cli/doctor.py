@@ -1,4 +1,4 @@
-"""The checks of `kinemill doctor`, one function each."""
+"""`kinemill doctor` and `kinemill version`: check the machine, print versions."""
 
 import os
 import platform
@@ -6,9 +6,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import typer
+
+from kinemill.cli.output import Json, document, table
 from kinemill.errors import KinemillError
 from kinemill.store.home import Home, project_root
 
@@ -16,11 +18,12 @@ _NEEDED = [
     "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
     "mlflow", "great-expectations", "polars", "pydantic", "safetensors", "mujoco",
 ]  # fmt: skip
+_REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer; `ok` is None for what is good to know and nothing to mend."""
+    """Result of one check; `ok` is None for information that needs no fix."""
 
     name: str
     ok: bool | None
@@ -28,12 +31,12 @@ class Finding:
     fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as a JSON object."""
+        """Return the result as a JSON object."""
         return asdict(self)
 
 
 def examine() -> list[Finding]:
-    """Ask everything; no answer depends on another."""
+    """Run every check; no result depends on another."""
     return [_python(), *_packages(), _gpu(), _compiler(), _project(), *_home(), *_tasks()]
 
 
@@ -44,9 +47,9 @@ def _python() -> Finding:
 
 def _packages() -> Iterator[Finding]:
     for name in _NEEDED:
-        try:
-            yield Finding(name, ok=True, found=version(name))
-        except PackageNotFoundError:
+        if (number := installed(name)) is not None:
+            yield Finding(name, ok=True, found=number)
+        else:
             yield Finding(name, False, "not installed", "make setup, or pip install kinemill[mill]")
 
 
@@ -71,7 +74,7 @@ def _compiler() -> Finding:
 
 def _project() -> Finding:
     root = project_root()
-    fix = "" if root else "set KINEMILL_PROJECT to a checkout; `run` and `up` need it"
+    fix = "" if root else "set KINEMILL_PROJECT to a checkout; `run` and `ui` need it"
     return Finding("project", root is not None, str(root or "no Dagster project"), fix)
 
 
@@ -139,6 +142,63 @@ def _tasks() -> Iterator[Finding]:
         try:
             load_task(path)
         except KinemillError as error:
-            yield Finding(f"task {name}", False, str(error), f"mend {path}")
+            yield Finding(f"task {name}", False, str(error), f"fix {path}")
         else:
             yield Finding(f"task {name}", ok=True, found=str(path))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check versions, GPU, home, disk, tasks and registry.
+
+    Each failed check is shown with its fix. The exit code is 1 if a check fails.
+
+    Example: kinemill doctor
+    """
+    found = examine()
+    if as_json:
+        document({"checks": [finding.to_json() for finding in found]})
+    else:
+        table(
+            "doctor",
+            ["", "what", "found", "what to do"],
+            [[_mark(item.ok), item.name, item.found, item.fix] for item in found],
+        )
+    if any(item.ok is False for item in found):
+        raise typer.Exit(1)
+
+
+def _mark(ok: bool | None) -> str:
+    return {True: "ok", False: "MISSING", None: "-"}[ok]
+
+
+def version(as_json: Json = False) -> None:
+    """Print the version of kinemill.
+
+    With --json, also prints the versions of Python and of the main libraries.
+
+    Example: kinemill version
+    """
+    if as_json:
+        document(versions())
+        return
+    print_version()
+
+
+def print_version() -> None:
+    """Print the version of kinemill."""
+    typer.echo(f"kinemill {installed('kinemill')}")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that a bug report needs; None for a library that is not installed."""
+    return {"python": platform.python_version(), **{name: installed(name) for name in _REPORTED}}
+
+
+def installed(name: str) -> str | None:
+    """Return the version of an installed distribution, or None if it is not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

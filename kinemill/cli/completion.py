@@ -1,0 +1,52 @@
+"""Shell completion of task names and version names, without heavy imports."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+def complete_task(incomplete: str) -> list[str]:
+    """Return the task names that start with what was typed."""
+    return [name for name in _task_names() if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the task names and the addresses `TASK@alias`, `TASK:version` that match."""
+    names = _task_names()
+    addresses = [address for name in names for address in (name, *_addresses(name))]
+    return [address for address in addresses if address.startswith(incomplete)]
+
+
+def _task_names() -> list[str]:
+    from kinemill.errors import KinemillError
+    from kinemill.store.home import tasks_folder
+
+    try:
+        return sorted(path.stem for path in tasks_folder().glob("*.yaml"))
+    except KinemillError:
+        return []
+
+
+def _addresses(task: str) -> list[str]:
+    """Return the versions of a task in the registry of the home.
+
+    Reads the SQLite file directly: MLflow takes seconds to import.
+    """
+    from kinemill.errors import KinemillError
+    from kinemill.store.home import Home
+
+    try:
+        path = Home.find().mlflow_db
+        if not path.is_file():
+            return []
+        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as database:
+            aliases = _select(database, "alias", "registered_model_aliases", task)
+            versions = _select(database, "version", "model_versions", task)
+    except (KinemillError, sqlite3.Error):
+        return []
+    return [f"{task}@{alias}" for alias in aliases] + [f"{task}:{number}" for number in versions]
+
+
+def _select(database: sqlite3.Connection, column: str, table: str, task: str) -> list[str]:
+    query = f"SELECT {column} FROM {table} WHERE name = ? ORDER BY {column}"
+    return [str(row[0]) for row in database.execute(query, (task,))]
