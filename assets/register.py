@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.metadata import build_metadata, table
 from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
-from kinemill.register.rules import RULES, is_of
+from kinemill.register.gate.rules import RULES, is_of
 from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 from resources.io import LATEST, handed_on, note

@@ -138,7 +138,8 @@ def library(logs: Path) -> None:
     from kinemill.dataset import make_dataset
     from kinemill.export import export
     from kinemill.ingest import stage as ingest
-    from kinemill.register import Produced, register
+    from kinemill.register import Produced
+    from kinemill.register import stage as register
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
@@ -157,7 +158,7 @@ def library(logs: Path) -> None:
     tracker.end()
     onnx_model = export(task, home, model).ref
     verification = verify(task, home, onnx_model, model, dataset, quiet).ref
-    register(task, home, Produced(verification, onnx_model, model, dataset, run_id=run))
+    register.run(task, home, Produced(verification, onnx_model, model, dataset, run_id=run))
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ from benchmarks._gate_pairs import (
     draw_pair,
     scale_all,
 )
-from kinemill.register.comparison import GateInputs, Measured, Paired
-from kinemill.register.gate import conclude
-from kinemill.register.rules import RULES
+from kinemill.register.gate.evaluation import conclude
+from kinemill.register.gate.inputs import GateInputs, Measured, Paired
+from kinemill.register.gate.rules import RULES
 from kinemill.task import Task, load_task
 from kinemill.task.promote import REFERENCES
 from kinemill.verify.analysis import compare

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from kinemill.register.registration import Registration
+from kinemill.register.stage import Registration
 from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring

@@ -116,7 +116,7 @@ def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
 
 
 def _tell_horizons(found: dict[str, Any], names: list[str]) -> None:
-    from kinemill.register.rules.no_worse import at_horizon
+    from kinemill.register.gate.rules.no_worse import at_horizon
 
     rows = [
         [at_horizon(key), _ratio(by["nrmse"]), *map(_ratio, by["channels"].values())]

@@ -42,7 +42,7 @@ def why(
     Example: kinemill model why my_robot:3
     """
     from kinemill.cli.model_ref import address_of
-    from kinemill.register.gate_report import why as look
+    from kinemill.register.gate.report import why as look
     from kinemill.store.home import Home
 
     task, which = address_of(model)

@@ -5,7 +5,6 @@
 
 from pathlib import Path
 
-from kinemill.export.bundle import assemble
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import POLICY, SUMS, read_sums
 from kinemill.store import Artifact, ArtifactRef, Json, file_digest, get_or_build, open_ref
@@ -21,6 +20,8 @@ def make_bundle(
     home: Home, task: str, onnx_model: ArtifactRef, verification: ArtifactRef
 ) -> Artifact:
     """Publish the files of an exported model and of its verification as one folder."""
+    from kinemill.export.bundle import assemble  # which imports polars
+
     model_folder, verification_folder = open_ref(home, onnx_model), open_ref(home, verification)
 
     def build(folder: Path) -> Json:

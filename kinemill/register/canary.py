@@ -15,8 +15,8 @@ from kinemill.register.alias_switch import Event, What, guarded, notes_of
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.decision_service import serves
+from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import serve_zero_window
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.runtime.canary import Canary, canary_in
 from kinemill.store import Json

@@ -5,8 +5,8 @@ from html import escape
 
 import numpy as np
 
+from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.register.policy_comparison import tried_page
-from kinemill.register.rules.no_worse import at_horizon
 from kinemill.reports.charts import Line, line_chart, number
 from kinemill.reports.components import card, mark, name_of, table
 from kinemill.store import Json

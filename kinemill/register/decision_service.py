@@ -6,20 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.register import decision_document, tags
+from kinemill.register import tags
 from kinemill.register.alias_switch import Event, last_champion, move_champion
 from kinemill.register.commit import commit
-from kinemill.register.gate import (
+from kinemill.register.gate import decision_document
+from kinemill.register.gate.evaluation import (
     Challenger,
     Conclusion,
     CurrentChampion,
+    approval_of,
     conclude,
     evaluate,
     make_gate_inputs,
 )
+from kinemill.register.gate.inputs import Measurements, Serve
+from kinemill.register.gate.rules import Verdict
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Measurements, Serve
-from kinemill.register.rules import Approval, Verdict
 from kinemill.register.versions import (
     CHALLENGER,
     CHAMPION,
@@ -122,12 +124,6 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             return serve(Path(scratch))
         except (MlflowException, CorruptArtifact, BadInput, OSError) as error:
             return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
-
-
-def approval_of(version: Version) -> Approval | None:
-    """Return the approval of a version, if any."""
-    given = version.tags.get(tags.APPROVED)
-    return Approval(**json.loads(given)) if given else None
 
 
 def _publish_decision(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
-from kinemill.register.headline import headline_of
+from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import (
     SHORT,
     Version,

@@ -20,13 +20,13 @@ from kinemill.register.alias_switch import (
 )
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
-from kinemill.register.decision_service import approval_of, decide, serves
+from kinemill.register.decision_service import decide, serves
 from kinemill.register.delete_guard import protect
-from kinemill.register.gate import differences
+from kinemill.register.gate.evaluation import approval_of, differences, make_measurements
+from kinemill.register.gate.inputs import Measurements
+from kinemill.register.gate.rules import Approval
+from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Measurements, serve_zero_window
-from kinemill.register.policies import evidence_of
-from kinemill.register.rules import Approval
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import (
     CHAMPION,
@@ -225,7 +225,7 @@ def _differs(tracking: Tracking, version: Version, before: int | None) -> list[s
 
 def _evidence(task: Task, home: Home, version: Version) -> Measurements:
     dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
-    return evidence_of(task, home, dataset.ref)
+    return make_measurements(task, home, dataset.ref)
 
 
 def _document(version: Version, before: int | None) -> Json:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinemill.register.measurements import Measurements
-from kinemill.register.registration import Produced, Registration, register
+from kinemill.register import stage
+from kinemill.register.gate.inputs import Measurements
+from kinemill.register.stage import Produced, Registration
 from kinemill.store import ArtifactRef, Json, digest, file_digest, get_or_build, read_json
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -114,7 +115,7 @@ def register_candidates(
     Raises:
         Blocked: the files of the reference cannot be exported or run.
     """
-    first = register(task, home, produced, evidence=evidence)
+    first = stage.run(task, home, produced, evidence=evidence)
     trained, progress = Candidate(TRAINED, produced, first), progress or NullReporter()
     lost_to = lost_to_references(first)
     if references is None or not lost_to:
@@ -127,7 +128,7 @@ def register_candidates(
     why = f"version {first.version}, the trained model, is refused: {', '.join(lost_to)}"
     progress.say(f"{why}; {name} is the next candidate")
     made = _make(task, home, produced, (references, name), progress)
-    second = Candidate(name, made, register(task, home, made, evidence=evidence))
+    second = Candidate(name, made, stage.run(task, home, made, evidence=evidence))
     return Candidates(trained, second, why)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, read_sums
-from kinemill.register.rules import RULES, GateInputs
-from kinemill.register.rules.measured import TOLERANCE
+from kinemill.register.gate.rules import RULES, GateInputs
+from kinemill.register.gate.rules.measured import TOLERANCE
 from kinemill.register.versions import Version, bundle_folder, versions_of
 from kinemill.store import Json, digest, read_json
 from kinemill.task import Task

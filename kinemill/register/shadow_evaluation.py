@@ -20,7 +20,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.files import scan
 from kinemill.register.champion import LoadedChampion
 from kinemill.register.consistency import open_registry
-from kinemill.register.gate import differences
+from kinemill.register.gate.evaluation import differences
 from kinemill.register.saved_task import reading_task, task_of
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime import Policy, load

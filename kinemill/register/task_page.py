@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from kinemill.register import tags
-from kinemill.register.headline import headline_of
+from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import CHAMPION, SHORT, Version
 from kinemill.reports.charts import Line, line_chart, number
 from kinemill.reports.components import card, mark, name_of, table

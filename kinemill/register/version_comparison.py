@@ -10,10 +10,10 @@ from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
 from kinemill.register import tags
 from kinemill.register.consistency import open_registry
-from kinemill.register.gate import differences
-from kinemill.register.metric import metric_of
-from kinemill.register.paired_rollouts import SPLIT, roll_out
-from kinemill.register.policies import PolicyEvidence
+from kinemill.register.gate.evaluation import differences
+from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.paired_rollouts import SPLIT, roll_out
+from kinemill.register.gate.policy_measurements import PolicyMeasurements
 from kinemill.register.policy_comparison import TriedBoth, tried_document
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import Version, bundle_folder, find_version
@@ -73,7 +73,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedB
     known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
     newer = max(known, key=lambda version: version.number)
     task = task_of(home, task, (first, second)[known.index(newer)])
-    evidence = PolicyEvidence(task, home, newer.ref)
+    evidence = PolicyMeasurements(task, home, newer.ref)
     if metric_of(task).larger:
         tried = evidence.trials(models[0]), evidence.trials(models[1])
         return TriedBoth(first, second, tried, newer.number, differs)

@@ -13,7 +13,7 @@ from kinemill.dataset import load_dataset
 from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.register import tags
-from kinemill.register.headline import headline_of
+from kinemill.register.gate.headline import headline_of
 from kinemill.register.provenance_chain import Link, custody
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number

@@ -44,7 +44,7 @@ def verified_head(document: Json) -> str:
 def head_section(text: Headline, word: str) -> str:
     """Return the badge of a page and its first line, between the marks of `HEAD`.
 
-    The registry puts its decision in its place, see `kinemill.register.decision_document`.
+    The registry puts its decision in its place, see `kinemill.register.gate.decision_document`.
     """
     sign = {"good": "✓", "warning": "…", "bad": "✕"}[text.tone]
     badge = f'<div class="verdict {text.tone}">{sign} {escape(word)}</div></header>'

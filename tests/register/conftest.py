@@ -12,11 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kinemill.export.bundle import write_interface
-from kinemill.register import Produced, register
+from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
+from kinemill.register.gate.inputs import ChampionComparison, Findings
+from kinemill.register.gate.rules import Measured, Paired, Repeated
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import ChampionComparison, Findings
-from kinemill.register.rules import Measured, Paired, Repeated
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.store import ArtifactRef, get_or_build, publish_json
@@ -246,7 +246,7 @@ class Chain:
         claimed = Claims(math.nan if nrmse is None else nrmse, champion)
         chosen = task or self.task
         produced = replace(produced, run_id=run_id)
-        return register(chosen, self.home, produced, evidence=evidence or claimed)
+        return stage.run(chosen, self.home, produced, evidence=evidence or claimed)
 
     def _once(self, stage, inputs, write, **summary) -> ArtifactRef:
         def build(folder):

@@ -6,7 +6,7 @@ import pytest
 from kinemill.register import (
     list_versions,
 )
-from kinemill.register.measurements import TestSplit
+from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 from tests.register.found import found_by, gate_of
@@ -55,12 +55,12 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     # States alternate 1, -1 (deviation 1). The champion answers the last state + 0.5 * 2 N, which
     # after an even number of steps is off by 1: an nrmse of 1, whatever its history.
     task = load_task(chain.task.path, {"verify.horizon": 4})
-    test = TestSplit(task, chain.home, chain.produce().dataset)
+    test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
     assert verdict["wanted"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
     task = load_task(chain.task.path, {"verify.horizon": 100})
-    test = TestSplit(task, chain.home, chain.produce().dataset)
+    test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
     assert "cannot be measured: train split: its longest episode has 40 rows" in verdict["found"]

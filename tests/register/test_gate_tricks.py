@@ -8,7 +8,7 @@ from kinemill.errors import TaskError
 from kinemill.register import list_versions
 from kinemill.register.consistency import RegistryMismatch
 from kinemill.register.delete_guard import release
-from kinemill.register.measurements import TestSplit
+from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.register.conftest import BASELINES, Claims, verification
@@ -126,7 +126,7 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     # The model answers the last state + 0.5 * 2 N to states that alternate 1, -1: its nrmse is 1,
     # and the 40 rows of the test episode hold 7 windows of 3 + 4 rows, one every 5.
     task = load_task(chain.task.path, {"verify.horizon": 4, "promote.beats": []})
-    test = TestSplit(task, chain.home, chain.produce().dataset)
+    test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     claimed = chain.register(0.01, task=task, evidence=test)
     (line,) = [item for item in claimed.gate if item["rule"] == "measured"]
     assert (claimed.status, line["passed"]) == ("refused", False)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.register import decision_service, list_versions, show
-from kinemill.register import registration as registering
+from kinemill.register import decision_service, list_versions, show, stage
 from kinemill.tracking import open_tracking
 
 
@@ -18,7 +17,7 @@ class Killed(BaseException):
 
 
 PLACES = [
-    (registering, "decide"),  # the version is there, nothing else
+    (stage, "decide"),  # the version is there, nothing else
     (decision_service, "_publish_decision"),  # challenger is set
     (decision_service, "move_champion"),  # the verdict is written
     (decision_service, "aliases_of"),  # before the champion is looked up
@@ -76,7 +75,7 @@ ANOTHER_PROCESS = """
 import json, os, signal, sys
 from pathlib import Path
 from kinemill.store.home import Home
-from kinemill.register import Produced, decision_service, register
+from kinemill.register import Produced, decision_service, stage
 from kinemill.task import load_task
 from kinemill.store import ArtifactRef
 from tests.register.conftest import Claims
@@ -85,7 +84,7 @@ task, home, refs, die = sys.argv[1:]
 if die:
     decision_service._publish_decision = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
-found = register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
+found = stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
 print(json.dumps([found.version, found.status]))
 """
 

@@ -62,14 +62,14 @@ ELSEWHERE = """
 import json, sys
 from pathlib import Path
 from kinemill.store.home import Home
-from kinemill.register import Produced, register
+from kinemill.register import Produced, stage
 from kinemill.task import load_task
 from kinemill.store import ArtifactRef
 from tests.register.conftest import Claims
 
 task, home, refs = sys.argv[1:]
 produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
-register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1))
+stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1))
 """
 
 

@@ -19,14 +19,16 @@ from kinemill.environments.card import make_card
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import drawn
-from kinemill.register import Produced, approve, register, rollback
+from kinemill.register import Produced, approve, rollback, stage
 from kinemill.register.comparison_page import comparison_page
-from kinemill.register.gate import evaluate
+from kinemill.register.gate.evaluation import evaluate
+from kinemill.register.gate.inputs import ChampionComparison, Findings
+from kinemill.register.gate.metric import claims
+from kinemill.register.gate.policy_measurements import PolicyMeasurements
+from kinemill.register.gate.rules import Champion, GateInputs, Measured, Paired, Repeated
+from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.lookup import list_versions, show
-from kinemill.register.measurements import ChampionComparison, Findings, serve_zero_window
 from kinemill.register.model_version import save
-from kinemill.register.policies import PolicyEvidence, claims
-from kinemill.register.rules import Champion, GateInputs, Measured, Paired, Repeated
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.task_page import task_page
 from kinemill.register.version_comparison import compare, comparison_document
@@ -144,7 +146,7 @@ class Chain:
         verdict = get_or_build(self.home, "verification", name, inputs, verified).ref
         card = make_card(self.task, self.home).ref
         produced = Produced(verdict, onnx_model, model, card)
-        return register(task or self.task, self.home, produced, evidence=evidence)
+        return stage.run(task or self.task, self.home, produced, evidence=evidence)
 
 
 @pytest.fixture
@@ -352,7 +354,7 @@ def test_another_interface_is_told(reigned, tmp_path):
 
 
 def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
-    test = PolicyEvidence(chain.task, chain.home, make_card(chain.task, chain.home).ref)
+    test = PolicyMeasurements(chain.task, chain.home, make_card(chain.task, chain.home).ref)
     holds, weak, weaker = (runtime.load(by_gain[gain]) for gain in (HOLDS, WEAK, WEAKER))
     own = test.measure(holds).measured
     assert (own.error, own.windows, own.episodes) == (60.0, EPISODES, EPISODES)

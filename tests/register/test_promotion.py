@@ -13,7 +13,7 @@ from kinemill.register.alias_switch import ChampionChanged
 from kinemill.register.audit_log import audit
 from kinemill.register.consistency import RegistryMismatch
 from kinemill.register.delete_guard import release
-from kinemill.register.gate_report import why
+from kinemill.register.gate.report import why
 from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.versions import find_version
 from kinemill.task import load_task

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.register import list_versions, promote, rollback, show, why
-from kinemill.register.gate import conclude, evaluate
-from kinemill.register.rules import Champion, GateInputs, Measured, Repeated
+from kinemill.register.gate.evaluation import conclude, evaluate
+from kinemill.register.gate.rules import Champion, GateInputs, Measured, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of

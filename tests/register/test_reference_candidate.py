@@ -9,7 +9,7 @@ from kinemill.register.reference_candidate import (
     register_candidates,
     why_no_reference,
 )
-from kinemill.register.registration import Registration
+from kinemill.register.stage import Registration
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 

@@ -13,8 +13,8 @@ from kinemill.register import (
     Registration,
     fetch_bundle,
     list_versions,
-    register,
     show,
+    stage,
 )
 from kinemill.store import ArtifactRef
 from kinemill.task import load_task
@@ -96,7 +96,7 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     run_id = start_run(home, "cart", "k", params={"learn": {"lr": 0.1}})
     MlflowTracker(home, run_id).end()
     produced = chain.produce(0.1)
-    registration = register(
+    registration = stage.run(
         chain.task, home, replace(produced, run_id=run_id), commit="abc123", evidence=Claims(0.1)
     )
     client = open_tracking(home).client
@@ -258,5 +258,5 @@ def test_a_damaged_verification_is_not_registered(chain):
         produced.dataset,
     )
     with pytest.raises(CorruptArtifact):
-        register(chain.task, chain.home, torn)
+        stage.run(chain.task, chain.home, torn)
     assert list_versions("cart", chain.home)["versions"] == []

@@ -1,8 +1,8 @@
 import json
 
 from kinemill.register import RunFacts, run_document
-from kinemill.register.decision_document import insert, section
-from kinemill.register.rules import Verdict
+from kinemill.register.gate.decision_document import insert, section
+from kinemill.register.gate.rules import Verdict
 
 VERIFICATION = {
     "passed": True,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.register import register, show, start_of, tags
+from kinemill.register import show, stage, start_of, tags
 from kinemill.store import get_or_build
 from kinemill.task import load_task
 from tests.register.conftest import Claims
@@ -68,7 +68,7 @@ def test_a_version_says_what_its_training_started_from(chain):
     summary = {"started_from": {"address": "models:/cart/3", "digest": "d"}}
     made = get_or_build(chain.home, "model", "cart", {"from": "another"}, lambda _: summary)
     produced = replace(chain.produce(0.1), model=made.ref)
-    register(chain.task, chain.home, produced)
+    stage.run(chain.task, chain.home, produced)
     assert show("cart", chain.home)["lineage"]["started_from"] == "models:/cart/3"
     chain.register(0.05, gain=0.6)
     assert show("cart", chain.home, ":2")["lineage"]["started_from"] is None
@@ -83,7 +83,7 @@ def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain,
         chain.home, "model", "cart", {"fit": 1}, lambda _: {"reference": "linear"}
     ).ref
     produced = replace(produced, model=fitted, trained=trained)
-    register(task, chain.home, produced, evidence=Claims(0.1))
+    stage.run(task, chain.home, produced, evidence=Claims(0.1))
     start = start_of(starting(task, "models:/cart/1"), chain.home)
     assert start.digest == trained.digest
     assert start.folder == str(chain.home.root / trained.path)

@@ -14,7 +14,8 @@ from kinemill.environments.rollout_logs import roll_out
 from kinemill.export import export
 from kinemill.export.bundle import deliver
 from kinemill.ingest import stage as ingest
-from kinemill.register import Produced, register
+from kinemill.register import Produced
+from kinemill.register import stage as register
 from kinemill.runtime.__main__ import main
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
@@ -48,9 +49,9 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     assert len(document["trials"]["model"]["returns"]) == 6
     assert document["closed_loop"]["wrong"] == []
     produced = Produced(verdict.ref, exported, model, card)
-    found = register(task, home, produced)
+    found = register.run(task, home, produced)
     assert (found.status, found.alias) == ("done", "champion")
-    again = register(task, home, produced)
+    again = register.run(task, home, produced)
     assert (again.status, again.version) == ("unchanged", 1)
     policy = runtime.load("models:/cartpole_rl@champion")
     assert policy.act(
@@ -106,11 +107,11 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     assert errors["linear"] < 1e-4 < errors["model"] < errors["repeat"]
     assert {"held-out logs", "limits"} <= {row["probe"] for row in document["parity"]}
     produced = Produced(verdict.ref, exported, model, dataset)
-    found = register(task, home, produced)
+    found = register.run(task, home, produced)
     failed = {line["rule"] for line in found.gate if not line["passed"]}
     assert failed == {"beats_linear", "interval_linear"}
     asked = load_task(path, {"promote.beats": ["repeat", "champion"]})
-    found = register(asked, home, produced)
+    found = stage.run(asked, home, produced)
     assert (found.status, [line for line in found.gate if not line["passed"]]) == ("done", [])
     measured = next(line for line in found.gate if line["rule"] == "measured")
     assert measured["found"] == measured["wanted"].removeprefix("as verified: ")

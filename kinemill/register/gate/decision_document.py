@@ -1,0 +1,143 @@
+"""Gate decision as a document: all verdicts in JSON, in the HTML report and in markdown."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kinemill.register.gate.headline import failed_causes
+from kinemill.register.gate.rules import Value, Verdict
+from kinemill.reports.components import mark, name_of, table
+from kinemill.store import Artifact, Json, get_or_build
+from kinemill.store.home import Home
+from kinemill.verify.comparison_sections import DECISION as MARKER
+from kinemill.verify.comparison_sections import HEAD, head_section
+from kinemill.verify.headline import Headline, Ruling, ruling_words
+
+VERSION = 3
+
+
+def make_decision(
+    home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
+) -> Artifact:
+    """Publish `decision.json` and the report with the decision.
+
+    Args:
+        home: where the store lives.
+        facts: task, version, decision and the other fields of `decision.json`.
+        verdicts: the gate's lines.
+        bundle: folder of the bundle with the report to complete.
+        performance: the sentence about errors and the best reference.
+    """
+    gate = [verdict.to_json() for verdict in verdicts]
+    text = headline(facts, verdicts, performance)
+    content = {**facts, "headline": text.text, "gate": gate}
+
+    def build(folder: Path) -> Json:
+        (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        page = (bundle / "report.html").read_text(encoding="utf-8")
+        page = retitle(page, text, _word(facts))
+        (folder / "report.html").write_text(
+            insert(page, section(facts, verdicts)), encoding="utf-8"
+        )
+        return content
+
+    return get_or_build(home, "decision", facts["task"], {**content, "code": VERSION}, build)
+
+
+def insert(page: str, piece: str) -> str:
+    """Insert `piece` at the marker, else before the footer, else at the end of the page."""
+    for place in (MARKER, "<footer", "</body>"):
+        if place in page:
+            before, _, after = page.rpartition(place)
+            return f"{before}{piece}{'' if place == MARKER else place}{after}"
+    return page + piece
+
+
+def retitle(page: str, text: Headline, word: str) -> str:
+    """Replace the badge and headline of the verification with those of the decision."""
+    before, start, rest = page.partition(HEAD[0])
+    _, end, after = rest.partition(HEAD[1])
+    return f"{before}{head_section(text, word)}{after}" if start and end else page
+
+
+def _word(facts: Json) -> str:
+    """Return the badge: Provisional champion, Champion, Waiting or Refused."""
+    return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
+
+
+def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
+    """Return the decision as HTML."""
+    rows = [
+        [
+            "provisional" if item.undecided else mark(item.passed),
+            name_of(item.rule),
+            html.escape(show_value(item.found)),
+            html.escape(show_value(item.wanted)),
+        ]
+        for item in verdicts
+    ]
+    heads = ["", "Rule", "Found", "Wanted"]
+    failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
+    every = table(heads, rows, fixed=True)
+    if len(failed) < len(rows):
+        count = len(rows) - len(failed)
+        every = (
+            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{every}</details>"
+        )
+        every = (table(heads, failed, fixed=True) if failed else "") + every
+    text = headline(facts, verdicts)
+    return (
+        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(text.verdict)}</p>'
+        f"{every}</section>\n"
+    )
+
+
+def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
+    """Return a version's description in markdown: headline, decision and verdicts.
+
+    Args:
+        facts: see `make_decision`.
+        verdicts: the gate's lines.
+        performance: the sentence about errors and the best reference.
+    """
+    rows = [
+        f"| {item.rule} | {_answer(item)} | {show_value(item.found)} | {show_value(item.wanted)} |"
+        for item in verdicts
+    ]
+    head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
+    text = headline(facts, verdicts, performance)
+    first = f"{text.performance} **{text.verdict}**".strip()
+    return "\n".join([first, "", *head, *rows])
+
+
+def _answer(item: Verdict) -> str:
+    if item.undecided:
+        return "**too little data**"
+    return "yes" if item.passed else "**no**"
+
+
+def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
+    """Return the headline: performance of the model and decision."""
+    gate = [verdict.to_json() for verdict in verdicts]
+    decision = Ruling(
+        facts["decision"],
+        failed_causes(gate),
+        provisional=str(facts.get("provisional") or ""),
+        address=f"{facts['task']}:{facts['version']}",
+        champion=facts["previous_champion"],
+    )
+    return replace(ruling_words(decision), performance=performance)
+
+
+def line(verdict: Verdict) -> str:
+    """Format one verdict as the value of a tag."""
+    found, wanted = show_value(verdict.found), show_value(verdict.wanted)
+    outcome = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
+    return f"{outcome}: found {found}, wanted {wanted}"
+
+
+def show_value(value: Value) -> str:
+    """Format a number with six digits; return text unchanged."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,237 @@
+"""The promotion gate: evaluate every rule of the family for one challenger."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import tags
+from kinemill.register.bundle import model_digest, model_files
+from kinemill.register.gate.inputs import (
+    Approval,
+    Champion,
+    Findings,
+    GateInputs,
+    Measurements,
+    Verdict,
+)
+from kinemill.register.gate.metric import claims
+from kinemill.register.gate.rules import RULES
+from kinemill.register.gate.sample_size import sample_size_of
+from kinemill.register.versions import Version, bundle_folder
+from kinemill.runtime import PolicyInterface
+from kinemill.store import ArtifactRef, Json
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.tracking import Tracking
+
+_MUST = ("states", "actions", "dt", "angles")  # or the two cannot be fed the same episodes
+_POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
+
+
+@dataclass(frozen=True)
+class CurrentChampion:
+    """The champion by its alias: a version, or the number of one that was deleted."""
+
+    tracking: Tracking
+    number: int
+    version: Version | None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether there was too little test data when it became champion."""
+        return self.version is not None and bool(self.version.provisional)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is a reference instead of a trained model."""
+        return self.version is not None and tags.REFERENCE in self.version.tags
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """What is known about a challenger before evaluation: files, verification, approval."""
+
+    folder: Path
+    verification: Json
+    served: tuple[bool, str]
+    approval: Approval | None
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What follows from the verdicts.
+
+    Attributes:
+        decision: `waiting` if only the approval is missing.
+        provisional: why a champion is provisional, and what to do; empty if it is not.
+    """
+
+    decision: Literal["champion", "waiting", "refused"]
+    provisional: str = ""
+
+
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Return the verdicts of all rules, in the order of their names."""
+    return [verdict for name in RULES for verdict in RULES[name](inputs)]
+
+
+def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
+    """Return what follows from the verdicts.
+
+    If all failed lines lack test data only, the challenger becomes provisional champion. An
+    established champion is not replaced that way.
+    """
+    failed = [item for item in verdicts if not item.passed]
+    waits = any(item.rule == "approval" for item in failed)
+    left = [item for item in failed if item.rule != "approval"]
+    established = inputs.champion is not None and not inputs.champion.provisional
+    if not verdicts or any(not item.undecided for item in left) or (left and established):
+        return Conclusion("refused")
+    provisional = _provisional(inputs, left) if left else ""
+    return Conclusion("waiting" if waits else "champion", provisional)
+
+
+def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
+    lacks = sample_size_of(inputs).lacks(inputs) or [
+        f"{item.rule}: {item.found}" for item in undecided
+    ]
+    return (
+        f"{', '.join(lacks)}: record more test episodes, or give dataset.test a larger share; if "
+        "this is all there will be, lower promote.min_test_episodes and promote.min_independent"
+    )
+
+
+def make_gate_inputs(
+    task: Task, challenger: Challenger, current: CurrentChampion | None, evidence: Measurements
+) -> GateInputs:
+    """Measure a challenger and the champion, and return the inputs of all rules.
+
+    Args:
+        task: its `promote` part configures the rules.
+        challenger: the version to evaluate.
+        current: the champion; None if there never was one.
+        evidence: measures models for the gate.
+    """
+    folder = challenger.folder
+    # A bundle that failed the smoke test in a separate process could crash this process as well.
+    model, found = None, Findings(problem=challenger.served[1])
+    if challenger.served[0]:
+        model, found = _measure_challenger(folder, evidence)
+    claimed = task.learn.gives == "policy"
+    return GateInputs(
+        task,
+        challenger.verification,
+        champion=_champion(current, folder, model, evidence) if current else None,
+        measured=found.measured,
+        references=claims(task, challenger.verification) if claimed else found.references,
+        absent=found.absent,
+        problem=found.problem,
+        size=sum((folder / name).stat().st_size for name in model_files(folder)),
+        age=evidence.age(),
+        served=challenger.served,
+        approval=challenger.approval,
+        repeated=evidence.repeated(),
+    )
+
+
+def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
+    """Load and measure the challenger; store an error in `problem`."""
+    from kinemill import runtime
+
+    model = None
+    try:
+        model = runtime.load(folder, non_finite="pass")
+        return model, evidence.measure(model)
+    except (CorruptArtifact, BadInput) as error:
+        return model, Findings(problem=str(error))
+
+
+def _champion(
+    current: CurrentChampion, folder: Path, model: Any, evidence: Measurements
+) -> Champion:
+    """Load and measure the champion; store an error in its `problem`."""
+    number = current.number
+    try:
+        other_one, champion = _load(current)
+    except (CorruptArtifact, BadInput) as error:
+        problem = f"champion version {number} cannot be loaded: {error}"
+        return Champion(number, problem=problem, differs=None)
+    if model is None:
+        return Champion(number, problem="the challenger does not serve", differs=None)
+    differs = tuple(differences(champion.interface, model.interface))
+    about = Champion(
+        number,
+        differs=differs,
+        provisional=current.is_provisional,
+        reference=current.is_reference,
+    )
+    if model_digest(other_one) == model_digest(folder):
+        return replace(about, same=True)
+    if any(not line.startswith("history ") for line in differs):
+        return replace(about, problem=f"cannot be compared: {'; '.join(differs)}")
+    try:
+        comparison = evidence.compare(model, champion)
+    except BadInput as error:
+        return replace(about, problem=f"champion version {number} cannot be measured: {error}")
+    return replace(
+        about,
+        measured=comparison.champion,
+        challenger=comparison.challenger,
+        paired=comparison.paired,
+    )
+
+
+def _load(current: CurrentChampion) -> tuple[Path, Any]:
+    from kinemill import runtime
+
+    if current.version is None:
+        where, fix = f"version {current.number}", "kinemill model promote or rollback names another"
+        raise BadInput(where, "was champion, and its alias or the version was deleted", fix=fix)
+    folder = bundle_folder(current.tracking.home, current.version)
+    return folder, runtime.load(folder, non_finite="pass")
+
+
+def differences(champion: Any, challenger: Any) -> list[str]:
+    """Return the differences between two interfaces that matter to programs that run them."""
+    is_policy = [isinstance(one, PolicyInterface) for one in (champion, challenger)]
+    if is_policy[0] != is_policy[1]:
+        kinds = ["a policy" if one else "a dynamics model" for one in is_policy]
+        return [f"the champion is {kinds[0]}, the challenger {kinds[1]}"]
+    one, two = (
+        (x.layout for x in (champion, challenger)) if is_policy[0] else (champion, challenger)
+    )
+    found = [
+        f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
+        f"{_spell(getattr(two, name))}"
+        for name in (_POLICY if is_policy[0] else (*_MUST, "history"))
+        if getattr(one, name) != getattr(two, name)
+    ]
+    for name, unit in one.units.items():
+        other = two.units.get(name, unit)
+        if other != unit:
+            found.append(f"{name} of the champion in {unit}, of the challenger in {other}")
+    return found
+
+
+def _spell(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def approval_of(version: Version) -> Approval | None:
+    """Return the approval of a version, if any."""
+    given = version.tags.get(tags.APPROVED)
+    return Approval(**json.loads(given)) if given else None
+
+
+def make_measurements(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:
+    """Return the measurements for the kind of model that a task learns."""
+    if task.learn.gives == "policy":
+        from kinemill.register.gate.policy_measurements import PolicyMeasurements
+
+        return PolicyMeasurements(task, home, dataset)
+    from kinemill.register.gate.measurements import DynamicsMeasurements
+
+    return DynamicsMeasurements(task, home, dataset)

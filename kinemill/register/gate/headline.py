@@ -1,0 +1,36 @@
+"""Headline of a registered version: its performance and status."""
+
+from dataclasses import replace
+
+from kinemill.register import tags
+from kinemill.register.gate.refusal_causes import is_diverged, ranked
+from kinemill.register.versions import CHAMPION, Version
+from kinemill.store import Json
+from kinemill.verify.headline import Headline, Ruling, ruling_words
+
+_DIVERGES: Json = {"rule": "finite", "passed": False, "found": "diverges", "wanted": "finite"}
+
+
+def ruling_of(version: Version) -> Ruling:
+    """Return the decision about a version, and whether it is still in effect."""
+    return Ruling(
+        version.decision,
+        failed_causes(version.gate),
+        provisional=version.provisional,
+        address=f"{version.task}:{version.number}",
+        champion=int(version.tags.get(tags.PREVIOUS, "0")) or None,
+        former=version.decision == CHAMPION and CHAMPION not in version.aliases,
+        override=version.decision == "refused" and CHAMPION in version.aliases,
+    )
+
+
+def failed_causes(gate: list[Json]) -> list[Json]:
+    """Return the failed lines that are root causes; a divergence comes first."""
+    causes = [cause.line for cause in ranked(gate) if cause.follows is None]
+    return [_DIVERGES, *causes[1:]] if is_diverged(gate) else causes
+
+
+def headline_of(version: Version) -> Headline:
+    """Return the headline of a version."""
+    text = version.tags.get(tags.PERFORMANCE, "")
+    return replace(ruling_words(ruling_of(version)), performance=text)

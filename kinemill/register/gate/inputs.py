@@ -1,0 +1,255 @@
+"""Inputs and outputs of gate rules: `GateInputs` and verdicts."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from kinemill.task import Task
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.losses import Horizons
+
+Value = str | float
+NO_CHAMPION = "no champion"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of a decision: what was required, what was found, and whether it passed.
+
+    Attributes:
+        rule: name of the line.
+        passed: whether it holds.
+        found: what was found.
+        wanted: what was required.
+        undecided: whether it failed only because of too little test data, which makes a champion
+            provisional.
+    """
+
+    rule: str
+    passed: bool
+    found: Value
+    wanted: Value
+    undecided: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as a JSON object."""
+        return {
+            "rule": self.rule,
+            "passed": self.passed,
+            "found": self.found,
+            "wanted": self.wanted,
+            "undecided": self.undecided,
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Errors of one model on the test split, as measured by the gate.
+
+    Attributes:
+        error: `promote.metric`; infinite where its rollouts diverge.
+        channels: RMSE at the horizon by channel, in its unit.
+        windows: number of windows.
+        episodes: number of test episodes in which they begin.
+        history: known rows at the start of each window; 0 for trials.
+    """
+
+    error: float
+    channels: dict[str, float]
+    windows: int
+    episodes: int
+    history: int = 0
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The challenger and one other model on the same rows, or from the same starts.
+
+    Attributes:
+        model: `promote.metric` of the challenger; infinite where its rollouts diverge.
+        reference: that of the other model.
+        headline: comparison by `promote.metric` at the horizon; None for a return, a success rate,
+            or a value that was only claimed.
+        interval: 95 % of model / reference, or of model - reference where more is better.
+        horizons: comparisons at every horizon and channel; empty for policies.
+        itself: whether the challenger predicts the same as this reference.
+    """
+
+    model: float
+    reference: float
+    headline: Comparison | None = None
+    interval: tuple[float, float] = (math.nan, math.nan)
+    horizons: Horizons = field(default_factory=dict[str, Mapping[str, Comparison]])
+    itself: bool = False
+
+    @classmethod
+    def of(
+        cls, model: float, reference: float, headline: Comparison, horizons: Horizons
+    ) -> "Paired":
+        """Pair two models by a comparison of their errors."""
+        interval = headline.low, headline.high
+        return cls(model, reference, headline, interval, horizons)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The champion, measured on the challenger's test split.
+
+    Attributes:
+        version: its version in the registry.
+        measured: its errors on the same windows as `challenger`; None if not measured.
+        challenger: the challenger's errors on those windows.
+        paired: the challenger compared with it, or None.
+        problem: why it could not be measured.
+        same: whether the challenger is the same model.
+        differs: differences of the interfaces; None if unknown.
+        provisional: whether it became champion with too little test data.
+        reference: whether it is a reference instead of a trained model.
+    """
+
+    version: int
+    measured: Measured | None = None
+    challenger: Measured | None = None
+    paired: Paired | None = None
+    problem: str | None = None
+    same: bool = False
+    differs: tuple[str, ...] | None = ()
+    provisional: bool = False
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Shares of rows that repeat training rows, from the dataset version.
+
+    Attributes:
+        near_duplicates: share of the test rows that repeat other recordings.
+        repeated: share of the test rows that repeat training rows of the same recording.
+        validation: share of the validation rows, of either kind.
+    """
+
+    near_duplicates: float = math.nan
+    repeated: float = math.nan
+    validation: float = math.nan
+
+    @property
+    def test(self) -> float:
+        """Share of the test rows, of either kind."""
+        return self.near_duplicates + self.repeated
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Approval of a version: who, when (ISO 8601, UTC), and whether it may break users."""
+
+    who: str
+    at: str
+    breaking: bool = False
+
+
+@dataclass(frozen=True)
+class GateInputs:
+    """Inputs of the gate rules.
+
+    Attributes:
+        task: its `promote` part configures the rules.
+        verification: the verification document of the challenger.
+        champion: None if there never was one.
+        measured: the challenger's errors, taken again from the registered files.
+        references: the challenger compared with each reference there is on this data, by name.
+        absent: references that this data has none of, and why.
+        problem: why the challenger could not be measured.
+        size: of the challenger's ONNX files, bytes.
+        age: of its dataset, s.
+        served: whether the serving runtime loaded it and got an answer, and what came of it.
+        approval: approval by a user, if any.
+        repeated: shares of its validation and test data that repeat its training data.
+    """
+
+    task: Task
+    verification: dict[str, Any]
+    champion: Champion | None = None
+    measured: Measured | None = None
+    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
+    absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    problem: str = ""
+    size: float = math.nan
+    age: float = math.nan
+    served: tuple[bool, str] = (False, "was not tried")
+    approval: Approval | None = None
+    repeated: Repeated = Repeated()
+
+
+def number(value: object) -> float:
+    """Return a measured number as float; anything else, such as null, is NaN and passes no rule."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def shown(value: float) -> Value:
+    """Return a number for JSON: finite as float, otherwise as text."""
+    return value if math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The gate's measurements of a challenger.
+
+    Attributes:
+        measured: its errors; None if it could not be measured.
+        references: the challenger compared with each reference on the same rows, by name; empty
+            for a policy, whose verification contains the comparison.
+        absent: references that do not exist for this data, and why.
+        problem: why it could not be measured.
+    """
+
+    measured: Measured | None = None
+    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
+    absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ChampionComparison:
+    """Challenger and champion on the same rows, or from the same starts."""
+
+    challenger: Measured
+    champion: Measured
+    paired: Paired
+
+
+# Takes the folder of a bundle; returns whether it loads and predicts, and a message.
+Serve = Callable[[Path], tuple[bool, str]]
+
+
+class Measurements(Protocol):
+    """Measures models for the gate."""
+
+    def measure(self, challenger: Any) -> Findings:
+        """Measure a loaded model, and compare it with the references.
+
+        Raises:
+            BadInput: it cannot be measured on this test split.
+        """
+        ...
+
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+        """Compare two loaded models.
+
+        Raises:
+            BadInput: they cannot be measured on this test split.
+        """
+        ...
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Return whether the bundle in `folder` loads and predicts in a fresh process, and why."""
+        ...
+
+    def age(self) -> float:
+        """Return how long ago the dataset was made, s."""
+        ...
+
+    def repeated(self) -> Repeated:
+        """Return how much of validation and test repeats the training rows."""
+        ...

@@ -1,0 +1,145 @@
+"""The gate's own measurements: errors on the test split, and a smoke test in a fresh process."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import find_version as find_dataset
+from kinemill.errors import BadInput
+from kinemill.register.gate.inputs import ChampionComparison, Findings, Measured, Paired, Repeated
+from kinemill.register.gate.paired_rollouts import (
+    SPLIT,
+    RolledOut,
+    error_of,
+    errors_of,
+    is_same_model,
+    pair,
+    roll_out,
+)
+from kinemill.register.gate.smoke_test import serve, serve_zero_window
+from kinemill.runtime import load
+from kinemill.store import ArtifactRef, summary_of
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.verify import Errors
+from kinemill.verify.accuracy import gather, window_starts
+
+_UNSTABLE = 3.0  # ratio to the error of the stable member of its family
+
+
+@dataclass(frozen=True)
+class DynamicsMeasurements:
+    """Measurements on the test split of the dataset that the challenger was trained on."""
+
+    __test__ = False  # pytest must not collect this class
+
+    task: Task
+    home: Home
+    dataset: ArtifactRef
+
+    def measure(self, challenger: Any) -> Findings:
+        """Measure a model and the references on all windows and episodes of the test split.
+
+        Every model gets the rows of the longest history among them.
+        """
+        own = self._roll_out(challenger, self._history(challenger))
+        pairs = {
+            name: self._against(own, reference)
+            for name, reference in self._references.items.items()
+        }
+        measured = measured_of(own.errors, self._rows, self.task.promote.channel)
+        return Findings(measured, pairs, self._references.left_out)
+
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+        """Measure both on the same windows and whole episodes of the test split."""
+        history, promote = self._history(challenger, champion), self.task.promote
+        own, other = (self._roll_out(one, history) for one in (challenger, champion))
+        mine, other_one = (
+            measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
+        )
+        # A loss within `promote.max_channel_loss` does not count against the challenger.
+        margin = max(promote.margin, promote.max_channel_loss or 0.0)
+        return ChampionComparison(mine, other_one, pair(own, other, promote.channel, margin))
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Load the bundle in a separate process and predict the first test window."""
+        wanted = self.task.verify
+        simulator = load(folder)
+        try:
+            rows = simulator.history + wanted.horizon
+            starts = window_starts(self._rows, SPLIT, rows, wanted.stride)[:1]
+        except BadInput:
+            return serve_zero_window(
+                folder
+            )  # no test episode is long enough, which is not its fault
+        return serve(folder, gather(self._rows, starts, simulator.history, wanted.horizon))
+
+    def age(self) -> float:
+        """Return the age of the dataset version in the catalog, s."""
+        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
+        return time.time() - datetime.fromisoformat(made).timestamp()
+
+    def repeated(self) -> Repeated:
+        """Return the shares of repeated rows that the dataset version records."""
+        return repeated_in(self.home, self.dataset)
+
+    @cached_property
+    def _rows(self) -> PackedDataset:
+        return load_dataset(self.home, self.dataset)
+
+    @cached_property
+    def _references(self) -> Any:
+        from kinemill.verify.references import build_references, load_references  # import torch
+
+        built = build_references(self.task, self.home, self.dataset)
+        return load_references(self.home, built.ref)
+
+    def _history(self, *models: Any) -> int:
+        """Return the number of known rows at the start of each window: the longest history."""
+        known = (*self._references.predictors().values(), *self._references.free_run().values())
+        return max(one.history for one in (*models, *known))
+
+    def _roll_out(self, model: Any, history: int) -> RolledOut:
+        return roll_out(model, self._rows, self.task, history)
+
+    def _against(self, own: RolledOut, reference: Any) -> Paired:
+        """Compare with a family of references: the strongest member, in free run the stable one.
+
+        If the strongest member diverges on these rows, the stable member replaces it. A challenger
+        that is the stable member is compared with that member only.
+        """
+        promote, history = self.task.promote, own.errors.history
+        stable = self._roll_out(reference.stable, history) if reference.stable else None
+        if stable is not None and reference.folder is not None and is_same_model(own, stable):
+            return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
+        errors = errors_of(reference.strongest, self._rows, self.task, history)
+        if stable is not None and not errors.nrmse <= _UNSTABLE * stable.errors.nrmse:
+            errors = stable.errors
+        other = RolledOut(errors, stable.run if stable else None)
+        return pair(own, other, promote.channel, promote.margin)
+
+
+def repeated_in(home: Home, dataset: ArtifactRef) -> Repeated:
+    """Return how much of validation and test of a dataset repeats its training rows."""
+    found: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
+    if found is None:
+        return Repeated()
+    return Repeated(**found["test"], validation=sum(found["validation"].values()))
+
+
+def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:
+    """Return the errors that the gate needs; the error of a model that diverges is infinite."""
+    first_rows = np.sort([episode.start for episode in dataset.of(SPLIT)])
+    return Measured(
+        error=error_of(errors, channel),
+        channels=dict(zip(errors.channels, errors.rmse.tolist(), strict=True)),
+        windows=len(errors.starts),
+        episodes=len(np.unique(np.searchsorted(first_rows, errors.starts, side="right"))),
+        history=errors.history,
+    )

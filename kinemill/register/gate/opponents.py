@@ -1,0 +1,73 @@
+"""Models that a challenger has to beat, and its comparisons with them."""
+
+from collections.abc import Mapping
+
+from kinemill.register.gate.inputs import Champion, GateInputs, Paired
+from kinemill.register.gate.metric import metric_of
+from kinemill.task.promote import REFERENCES, TRIVIAL
+from kinemill.verify.losses import Horizons
+
+CHAMPION = "champion"
+
+
+def own_reference(inputs: GateInputs) -> str | None:
+    """Return the reference that the challenger is identical to, if the task allows that.
+
+    The gate compares predictions, not names: see `Paired.itself`.
+    """
+    if not inputs.task.promote.allow_reference:
+        return None
+    known = inputs.references.items()
+    return next((name for name, one in known if one.itself and name not in TRIVIAL), None)
+
+
+def to_beat(inputs: GateInputs) -> list[str]:
+    """Return the names of the models to beat: `promote.beats`, champion included.
+
+    A challenger that is a reference has to beat the trivial references and the champion. It only
+    must not be worse than the others, among which it was selected on validation.
+    """
+    opponents = metric_of(inputs.task).opponents
+    own = own_reference(inputs)
+    if own is None:
+        return list(opponents)
+    return [name for name in opponents if name not in REFERENCES or name in (*TRIVIAL, own)]
+
+
+def is_absent(inputs: GateInputs, name: str) -> bool:
+    """Return whether this reference does not exist for this data, while others do."""
+    others = [one for one in metric_of(inputs.task).opponents if one in inputs.references]
+    return name in inputs.absent and bool(others)
+
+
+def compared(inputs: GateInputs) -> dict[str, Horizons]:
+    """Return the comparisons with each of `promote.beats`, champion included, at all horizons."""
+    found: dict[str, Paired] = {
+        name: inputs.references[name]
+        for name in metric_of(inputs.task).opponents
+        if name in inputs.references and name != own_reference(inputs)
+    }
+    return {name: one.horizons for name, one in (found | _champion(inputs)).items()}
+
+
+def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
+    """Return the comparisons that a verdict uses, by name of the opponent."""
+    found = {
+        name: inputs.references[name]
+        for name in to_beat(inputs)
+        if name in inputs.references and name != own_reference(inputs)
+    }
+    return found | _champion(inputs)
+
+
+def _champion(inputs: GateInputs) -> dict[str, Paired]:
+    """Return the comparison with the champion under its name, if it exists and counts."""
+    champion = inputs.champion
+    if champion is None or champion.paired is None or CHAMPION not in to_beat(inputs):
+        return {}
+    return {CHAMPION: champion.paired}
+
+
+def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
+    """Return whether a user approved an interface that differs from the champion's."""
+    return inputs.approval is not None and inputs.approval.breaking and bool(champion.differs)

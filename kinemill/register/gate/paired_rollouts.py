@@ -1,0 +1,114 @@
+"""Roll out two models on the same rows and compare them at all horizons and in free run."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset
+from kinemill.register.gate.inputs import Paired
+from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.task import Task
+from kinemill.task.promote import FREE_RUN
+from kinemill.verify import Errors, evaluate
+from kinemill.verify.analysis import compare
+from kinemill.verify.comparison import NRMSE, Comparison
+from kinemill.verify.free_run import FreeRun, free_run
+from kinemill.verify.losses import counted_horizons
+
+SPLIT = "test"
+# Tolerances between a reference and its exported float32 files: a share of the error, and rounding
+# in units of the training std.
+_ALIKE, _ROUNDING = 0.01, 1e-5
+# Used where there is no error to compare.
+_NOTHING = Comparison(
+    math.nan, math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan
+)
+
+
+@dataclass(frozen=True)
+class RolledOut:
+    """Errors of one model over windows and, if measured, over whole episodes."""
+
+    errors: Errors
+    run: FreeRun | None
+
+
+def roll_out(model: Any, rows: PackedDataset, task: Task, history: int) -> RolledOut:
+    """Measure a model over the windows and the whole episodes of the test split.
+
+    Args:
+        model: the model to roll out.
+        rows: rows of the dataset.
+        task: sets the horizons and the stride of windows.
+        history: number of known rows at the start.
+
+    Raises:
+        BadInput: the channels differ from the dataset's, or there is no window.
+    """
+    return RolledOut(errors_of(model, rows, task, history), free_run(model, rows, SPLIT, history))
+
+
+def errors_of(model: Any, rows: PackedDataset, task: Task, history: int) -> Errors:
+    """Measure a model over the windows of the test split only; see `roll_out`."""
+    wanted = task.verify
+    keys = counted_horizons(task.promote, wanted.horizon)
+    steps = {int(key) for key in keys if key != FREE_RUN} | {wanted.horizon}
+    return evaluate(model, rows, SPLIT, sorted(steps), wanted.stride, history)
+
+
+def error_of(errors: Errors, channel: str | None) -> float:
+    """Return nrmse, or the RMSE of one channel in its unit; infinite if any channel diverges."""
+    if not math.isfinite(errors.nrmse):
+        return math.inf
+    return errors.nrmse if channel is None else float(errors.rmse[errors.channels.index(channel)])
+
+
+def pair(own: RolledOut, other: RolledOut, channel: str | None, margin: float) -> Paired:
+    """Compare two models on the same rows, at every horizon and over whole episodes.
+
+    Args:
+        own: the challenger.
+        other: the other model; without whole episodes it counts as diverging in free run.
+        channel: channel of `promote.metric`; None for nrmse.
+        margin: margin of `Comparison.p_worse`.
+    """
+    found = compare((own.errors, own.run), (other.errors, other.run), margin)
+    if FREE_RUN not in found and own.run is not None:
+        found[FREE_RUN] = _runs_alone(own.run)
+    still = dict.fromkeys(own.errors.constant, _NOTHING)  # constant channels
+    headline = found[str(own.errors.horizon)].get(channel or NRMSE, _NOTHING)
+    model, reference = (error_of(one.errors, channel) for one in (own, other))
+    every = {key: still | by for key, by in found.items()}
+    return Paired.of(model, reference, headline, every)
+
+
+def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
+    """Return the comparison over whole episodes with a reference that diverges there."""
+    relative = [float(value) for value in run.rmse / np.where(run.spread > 0, run.spread, np.nan)]
+    known = dict(zip(run.channels, relative, strict=True)) | {NRMSE: run.nrmse}
+    return {
+        name: replace(_NOTHING, error=error, reference=math.inf)
+        for name, error in known.items()
+        if not math.isnan(error)
+    }
+
+
+@QUIETLY
+def is_same_model(own: RolledOut, other: RolledOut) -> bool:
+    """Return whether two models are the same except for rounding.
+
+    In every window the difference of their predictions is a small part of their errors.
+    """
+    return all(
+        _rms(error - other.errors.by_horizon[steps], own)
+        <= _ALIKE * _rms(other.errors.by_horizon[steps], own) + _ROUNDING
+        for steps, error in own.errors.by_horizon.items()
+    )
+
+
+def _rms(values: Floats, own: RolledOut) -> float:
+    """Return the root mean square of (W, S) in training std, over channels that move there."""
+    moves = own.errors.spread > 0.0
+    return float(np.sqrt(((values[:, moves] / own.errors.spread[moves]) ** 2).mean()))

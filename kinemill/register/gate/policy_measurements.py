@@ -1,0 +1,158 @@
+"""The gate's measurements of policies: trials from the same starts, or errors on logs.
+
+Symbols: N number of episodes.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.environments.card import open_card
+from kinemill.environments.evaluation import Trials, bootstrap, try_policy
+from kinemill.errors import BadInput
+from kinemill.register.gate.inputs import (
+    ChampionComparison,
+    Findings,
+    Measured,
+    Paired,
+    Repeated,
+)
+from kinemill.register.gate.measurements import repeated_in
+from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.smoke_test import serve_policy
+from kinemill.runtime import Policy
+from kinemill.store import ArtifactRef
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify import Errors
+
+
+@dataclass(frozen=True)
+class PolicyMeasurements:
+    """Measurements of policies in the task's environment, or on the test split of its logs.
+
+    Attributes:
+        task: sets the metric.
+        home: where the data are.
+        dataset: training dataset of the challenger, or the card of its environment.
+    """
+
+    task: Task
+    home: Home
+    dataset: ArtifactRef
+    _tried: dict[int, tuple[Policy, Trials]] = field(
+        default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
+    )
+
+    def measure(self, challenger: Any) -> Findings:
+        """Run a policy from the starts, or measure its actions at held-out rows."""
+        metric = metric_of(self.task)
+        if metric.larger:
+            return Findings(_measured(self.trials(challenger), metric.name))
+        return Findings(_errors(self.errors(challenger), self._logs))
+
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+        """Run policies from the same starts, or measure their actions at the same rows."""
+        if metric_of(self.task).larger:
+            return self._compare(self.trials(challenger), self.trials(champion))
+        return self._errors_of(challenger, champion)
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Load the policy in a fresh process and run it."""
+        return serve_policy(folder)
+
+    def age(self) -> float:
+        """Return the age of the dataset version in the catalog, s."""
+        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
+        return time.time() - datetime.fromisoformat(made).timestamp()
+
+    def repeated(self) -> Repeated:
+        """Return the shares of repeated rows of the dataset version; 0 without logs."""
+        return repeated_in(self.home, self.dataset) if self.task.learn.from_logs else Repeated()
+
+    def trials(self, policy: Policy) -> Trials:
+        """Return the trials of a policy in the environment; each policy runs once."""
+        known = self._tried.get(id(policy))
+        if known is None:
+            known = self._tried[id(policy)] = policy, _run(self._world, policy)
+        return known[1]
+
+    @cached_property
+    def _world(self) -> Task:
+        """The task in the environment that the challenger was verified in."""
+        if self.task.learn.from_logs:
+            return self.task
+        return open_card(self.home, self.dataset).task(self.task)
+
+    def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
+        name = metric_of(self.task).name
+        mine, other_one = (_measured(one, name) for one in (challenger, champion))
+        apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
+        interval = bootstrap(apart) if apart else (math.nan, math.nan)
+        return ChampionComparison(
+            mine, other_one, Paired(mine.error, other_one.error, interval=interval)
+        )
+
+    def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
+        own, other_one = self.errors(challenger), self.errors(champion)
+        mine, other = (_errors(one, self._logs) for one in (own, other_one))
+        headline = own.against(other_one, margin=self.task.promote.margin)
+        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
+
+    def errors(self, policy: Policy) -> Errors:
+        """Return the errors of a policy's actions on the test split.
+
+        Raises:
+            BadInput: its actions differ from the dataset's.
+        """
+        from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
+
+        data = self._logs
+        if policy.actions != tuple(data.packed.actions):
+            text = f"are {', '.join(policy.actions)}"
+            raise BadInput("actions", text, expected=", ".join(data.packed.actions))
+        rows = judged_rows(data)
+        return errors_of(acted_on(policy, data)[rows], data, rows, policy)
+
+    @cached_property
+    def _logs(self) -> Any:
+        from kinemill.train.demonstrations import Demonstrations  # which imports torch
+
+        return Demonstrations.open(self.home, self.dataset)
+
+
+def _run(task: Task, policy: Policy) -> Trials:
+    """Run a policy from every start.
+
+    Raises:
+        BadInput: it does not fit the environment.
+    """
+    from kinemill.verify.policies.trials import trial_seeds  # which imports torch
+
+    return try_policy(task, policy, trial_seeds(task))
+
+
+def _values(tried: Trials, name: str) -> list[float]:
+    return [float(value) for value in (tried.returns if name == RETURN else tried.successes)]
+
+
+def _measured(tried: Trials, name: str) -> Measured:
+    values = _values(tried, name)
+    both = {RETURN: tried.mean_return}
+    both |= {SUCCESS: tried.success} if tried.success is not None else {}
+    mean = float(np.mean(values)) if values else math.nan
+    return Measured(mean, both, len(tried.returns), len(tried.returns))
+
+
+def _errors(errors: Errors, data: Any) -> Measured:
+    channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
+    error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
+    return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))

@@ -1,0 +1,106 @@
+"""Causes of a refusal, ordered: root causes first, then the lines that follow from them.
+
+A model that diverges also fails parity, all comparisons with references and the repeated
+measurement, but only one of these lines names what to fix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinemill.register.gate.rules import is_of
+from kinemill.store import Json
+
+# Root causes first: files that do not work, too little data, a worse model, then the remaining
+# rules.
+RANK = (
+    "precision",
+    "parity",
+    "verified",
+    "serves",
+    "independent",
+    "measured",
+    "no_worse",
+    "beats",
+    "interval",
+    "channels",
+    "stability",
+    "interface",
+    "evidence",
+    "latency",
+    "size",
+    "freshness",
+    "approval",
+)
+_DIVERGED = ("finite errors", "finite returns", "finite")  # checks of verification
+_EXPORTED = ("precision", "parity")
+# Rules that fail if predictions are not finite.
+_DIVERGENCE = (*_EXPORTED, "measured", "stability", "no_worse", "beats", "interval", "channels")
+# A model that is significantly worse than a reference cannot be better by the margin.
+_STRONGER = (("no_worse", "beats"), ("no_worse", "interval"), ("beats", "interval"))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One line of the gate that failed.
+
+    Attributes:
+        line: the line (`rule`, `passed`, `found`, `wanted`).
+        follows: the failed line that explains it; None for a root cause.
+    """
+
+    line: Json
+    follows: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """Name of the line."""
+        return str(self.line["rule"])
+
+
+def ranked(gate: Sequence[Json]) -> list[Cause]:
+    """Return the failed lines: root causes first, by `RANK`, then those that follow from them."""
+    failed = sorted((line for line in gate if not line["passed"]), key=_place)
+    found = [Cause(line, _explained_by(line, failed)) for line in failed]
+    return sorted(found, key=lambda cause: cause.follows is not None)
+
+
+def is_diverged(gate: Sequence[Json]) -> bool:
+    """Return whether the gate found non-finite predictions."""
+    return any(
+        (is_of("verified", line["rule"]) and _checks(line) & set(_DIVERGED))
+        or (is_of("measured", line["rule"]) and str(line["found"]).startswith("not finite"))
+        for line in gate
+        if not line["passed"]
+    )
+
+
+def _place(line: Json) -> int:
+    return next((index for index, rule in enumerate(RANK) if is_of(rule, line["rule"])), len(RANK))
+
+
+def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
+    """Return the failed line that explains this one; None for a root cause."""
+    rules, rule = [str(other["rule"]) for other in failed], str(line["rule"])
+    if is_diverged(failed):
+        first = "verified" if "verified" in rules else "measured"
+        if rule != first and any(is_of(one, rule) for one in _DIVERGENCE):
+            return first
+    roots = [root for root in _roots(line) if root in rules]
+    return roots[0] if roots else None
+
+
+def _roots(line: Json) -> list[str]:
+    """Return the lines that would explain this one, strongest first."""
+    rule = str(line["rule"])
+    if line.get("undecided") and rule != "evidence":
+        return ["evidence"]  # too little test data for an interval
+    if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
+        return list(_EXPORTED)
+    return [
+        rule.replace(weaker, stronger, 1) for stronger, weaker in _STRONGER if is_of(weaker, rule)
+    ]
+
+
+def _checks(line: Json) -> set[str]:
+    """Return the failed checks that a `verified` line lists."""
+    return set(str(line["found"]).removeprefix("failed: ").split(", "))

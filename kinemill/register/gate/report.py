@@ -1,0 +1,102 @@
+"""Explain a decision: the gate's verdicts with a fix for each that failed."""
+
+import inspect
+
+from kinemill.register import tags
+from kinemill.register.consistency import require_registry
+from kinemill.register.gate.evaluation import approval_of
+from kinemill.register.gate.headline import headline_of
+from kinemill.register.gate.refusal_causes import is_diverged, ranked
+from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
+from kinemill.store import Json
+from kinemill.store.home import Home
+
+_DIVERGED = (
+    "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
+    "the first step that diverges. The lines that follow from it need no separate fix"
+)
+_ADVICE = "Refused:"  # in the docstring of a rule: the fix follows
+
+
+def why(home: Home, task: str, which: str = "") -> Json:
+    """Explain why a version is or is not champion.
+
+    Args:
+        home: where the registry lives.
+        task: name of the task.
+        which: `:number`, `@alias`, or "" for the newest version.
+
+    Returns:
+        task, version, aliases, decision, `provisional` (why, or ""), `headline`,
+        `told` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
+        `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
+        that failed `fix`), report.
+
+    Raises:
+        BadInput: there is no such version.
+    """
+    require_registry(home, task)
+    version = find_version(home, task, which or NEWEST)
+    approval, report = approval_of(version), version.tags.get(tags.REPORT)
+    return {
+        "task": task,
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "decision": version.decision,
+        "provisional": version.provisional,
+        "headline": headline_of(version).text,
+        "told": _text(version),
+        "causes": causes(version.gate),
+        "blessings": {
+            "better": version.tags.get(tags.BETTER),
+            "serves": version.tags.get(tags.SERVES),
+        },
+        "approved": f"by {approval.who}, {approval.at}" if approval else None,
+        "gate": [
+            line | ({} if line["passed"] else {"fix": advice(line["rule"])})
+            for line in version.gate
+        ],
+        "report": str(home.inside(report, version.name)) if report else None,
+    }
+
+
+def causes(gate: list[Json]) -> list[Json]:
+    """Return the failed lines with a fix for each, root causes first.
+
+    A line that follows from another names that line and has no fix.
+    """
+    diverged = is_diverged(gate)
+    found: list[Json] = []
+    for place, cause in enumerate(ranked(gate)):
+        fix = _DIVERGED if diverged and place == 0 else advice(cause.rule)
+        line = {name: cause.line[name] for name in ("rule", "found", "wanted")}
+        found.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
+    return found
+
+
+def advice(line: str) -> str:
+    """Return the fix for a failed line, from the docstring of its rule."""
+    for rule in RULES:
+        if is_of(rule, line):
+            _, _, text = (inspect.getdoc(RULES[rule]) or "").partition(_ADVICE)
+            return " ".join(text.split())
+    return ""
+
+
+def _text(version: Version) -> str:
+    previous = int(version.tags.get(tags.PREVIOUS, "0"))
+    if version.decision is None:
+        return "registration was interrupted before the gate; resume it with kinemill run"
+    if version.decision == "waiting":
+        return f"waits for approval: kinemill model approve {version.task}:{version.number}"
+    if version.decision != CHAMPION:
+        failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
+        stays = f"version {previous} stayed champion" if previous else "there was no champion"
+        return f"refused by {', '.join(failed)}; {stays}"
+    lines = f"it passed all {len(version.gate)} rules of the gate"
+    if version.is_provisional:
+        lines = f"{version.provisional}; it passed every other rule of the gate"
+    if CHAMPION in version.aliases:
+        return f"{'provisional ' * version.is_provisional}champion: {lines}"
+    return f"was champion: {lines}, and another version is champion now"

@@ -1,0 +1,49 @@
+"""Gate rules, one file each: the conditions for a challenger to become champion.
+
+A rule maps `GateInputs` to verdicts: none if the task does not enable it, else one per comparison,
+named `<rule>` or `<rule>_<what>`. A verdict passes only if a comparison is true, so NaN never
+passes. Dagster shows the docstring of a rule. `kinemill model why` prints what follows `Refused:`.
+"""
+
+from collections.abc import Callable
+
+from kinemill.register.gate.inputs import (
+    NO_CHAMPION,
+    Approval,
+    Champion,
+    GateInputs,
+    Measured,
+    Paired,
+    Repeated,
+    Value,
+    Verdict,
+    number,
+    shown,
+)
+from kinemill.registry import Registry
+
+Rule = Callable[[GateInputs], list[Verdict]]
+RULES: Registry[Rule] = Registry("kinemill.register.gate.rules", "gate rule")
+
+
+def is_of(rule: str, line: str) -> bool:
+    """Return whether a line of a decision belongs to this rule."""
+    return line == rule or line.startswith(f"{rule}_")
+
+
+__all__ = [
+    "NO_CHAMPION",
+    "RULES",
+    "Approval",
+    "Champion",
+    "GateInputs",
+    "Measured",
+    "Paired",
+    "Repeated",
+    "Rule",
+    "Value",
+    "Verdict",
+    "is_of",
+    "number",
+    "shown",
+]

@@ -1,0 +1,147 @@
+"""The challenger's error is smaller than the error of each reference, by the margin.
+
+The error is `promote.metric` on the test split, at the same horizon and on the same rows for all.
+The gate measures it: RMSE over the channel's standard deviation in training, averaged over channels
+(no unit), or the RMSE of one channel (its unit); infinite if a rollout diverges. For policies the
+metric is the mean return or the success rate from the same starts, and more is better. The champion
+is measured on the challenger's test split or trials. The rule passes if there never was a champion,
+and fails if the champion was deleted or cannot be loaded.
+"""
+
+import math
+
+from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.opponents import (
+    CHAMPION,
+    is_absent,
+    is_break_approved,
+    own_reference,
+    to_beat,
+)
+from kinemill.register.gate.rules import (
+    NO_CHAMPION,
+    RULES,
+    Champion,
+    GateInputs,
+    Paired,
+    Verdict,
+    shown,
+)
+from kinemill.register.gate.sample_size import is_enough
+from kinemill.task.promote import SUCCESS
+
+
+@RULES.register("beats")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite.
+
+    For returns and success rates: model >= reference + margin * |reference|, limited to
+    `promote.ceiling`, and model > reference. A challenger that is itself a reference must beat
+    persistence, constant velocity and the champion. With enough test data, a provisional champion
+    is replaced by a challenger that is not worse.
+
+    Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
+    promote.margin. Where a reference is better, use it as the model: promote.allow_reference.
+    Where a policy has the champion's return, no action is needed. Replace a champion that was
+    deleted or is broken manually: kinemill model promote.
+    """
+    return [_against(name, inputs) for name in to_beat(inputs)]
+
+
+def _against(name: str, inputs: GateInputs) -> Verdict:
+    rule, metric = f"beats_{name}", metric_of(inputs.task)
+    if name == CHAMPION:
+        return _against_champion(rule, inputs)
+    if name == own_reference(inputs):
+        return Verdict(rule, True, f"the model is this reference, {name}", "beaten, or this one")
+    who = name if metric.channel is None else f"{name}, {metric.channel}"
+    found = inputs.references.get(name)
+    if found is not None:
+        return _compared(inputs, rule, found, who)
+    if is_absent(inputs, name):
+        found = f"no reference on this data: {inputs.absent[name]}"
+        return Verdict(rule, True, found, "beaten, where it is one")
+    return Verdict(rule, False, "was not measured", f"better than {who}")
+
+
+def _compared(inputs: GateInputs, rule: str, found: Paired, who: str) -> Verdict:
+    margin, metric = inputs.task.promote.margin, metric_of(inputs.task)
+    if metric.larger:
+        ceiling = 1.0 if metric.name == SUCCESS else inputs.task.promote.ceiling
+        most = math.inf if ceiling is None else ceiling
+        about = f"{metric.name} of {who}", most
+        return compare_more(rule, found.model, found.reference, margin, about)
+    return compare(rule, found, margin, who)
+
+
+def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
+    champion = inputs.champion
+    if champion is None:
+        return Verdict(rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or beaten")
+    who = f"champion version {champion.version}"
+    if champion.same:
+        return Verdict(rule, passed=True, found=f"{who} is the same model", wanted="not worse")
+    if champion.paired is None:
+        agreed = is_break_approved(champion, inputs)
+        found = champion.problem or "was not measured"
+        if agreed:
+            found = f"{found}; approved as breaking"
+        return Verdict(rule, passed=agreed, found=found, wanted=f"better than {who}")
+    channel = inputs.task.promote.channel
+    who = who if channel is None else f"{who}, {channel}"
+    if champion.provisional and is_enough(inputs):
+        return _not_worse(inputs, rule, champion, champion.paired)
+    return _compared(inputs, rule, champion.paired, who)
+
+
+def _not_worse(inputs: GateInputs, rule: str, champion: Champion, found: Paired) -> Verdict:
+    """Pass a challenger that is as good as a provisional champion, by the margin."""
+    margin, model, reference = inputs.task.promote.margin, found.model, found.reference
+    who = f"provisional champion version {champion.version}: {reference:.6g}, margin {margin:g}"
+    if metric_of(inputs.task).larger:
+        bound = reference - margin * abs(reference)
+        passed = bound <= model and math.isfinite(model)
+        return Verdict(rule, passed, shown(model), f">= {bound:.6g} ({who})")
+    bound = (1.0 + margin) * reference
+    passed = 0.0 <= model <= bound and math.isfinite(model)
+    return Verdict(rule, passed, shown(model), f"<= {bound:.6g} ({who})")
+
+
+def compare(rule: str, found: Paired, margin: float, who: str) -> Verdict:
+    """Pass a model whose error is smaller than the reference's, by the margin; a tie fails."""
+    model, reference = found.model, found.reference
+    bound = (1.0 - margin) * reference
+    # False for NaN on either side and for negative numbers, which are not errors.
+    passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
+    text = shown(model)
+    if passed and found.headline is not None and math.isfinite(reference):
+        # Errors below the sensor resolution count as equal.
+        passed = found.headline.ratio <= 1.0 - margin
+        text = text if passed else f"{model:.6g}, which the sensor does not resolve"
+    wanted = f"<= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
+    return Verdict(rule, passed, text, wanted)
+
+
+def compare_more(
+    rule: str, model: float, reference: float, margin: float, about: tuple[str, float]
+) -> Verdict:
+    """Pass a policy with a larger return than the reference, by the margin; a tie fails.
+
+    Args:
+        rule: name of the line.
+        model: return or success rate of the policy.
+        reference: that of the reference.
+        margin: relative, to the size of the reference.
+        about: name of the reference, and the largest possible value; more is not required.
+    """
+    who, most = about
+    required = reference + margin * abs(reference)
+    bound = (
+        min(required, most) if reference <= most else required
+    )  # a reference above the limit shows that the limit is wrong
+    # False for NaN on either side.
+    passed = bound <= model and model > reference and math.isfinite(model)
+    sign, at_maximum = ">=" if bound > reference else ">", ", the maximum" * (reference == most)
+    wanted = f"{sign} {bound:.6g} ({who}: {reference:.6g}{at_maximum}, margin {margin:g})"
+    tie = f"{model:.6g}, not better: equal to the {who}, no measurable gain"
+    return Verdict(rule, passed, tie if model == reference else shown(model), wanted)

@@ -1,0 +1,57 @@
+"""No channel has a larger error than the champion's by more than the task allows.
+
+Errors are RMSE at the horizon per channel, in its unit, of both models on the same windows.
+"""
+
+import math
+
+from kinemill.register.gate.opponents import is_break_approved
+from kinemill.register.gate.rules import NO_CHAMPION, RULES, Champion, GateInputs, Measured, Verdict
+
+
+@RULES.register("channels")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the RMSE of each channel is <= (1 + promote.max_channel_loss) * the champion's.
+
+    Refused: one channel became worse; kinemill model compare shows by how much. Increase the
+    weight of the channel in learn.weights.
+    """
+    allowed, champion = inputs.task.promote.max_channel_loss, inputs.champion
+    if allowed is None:
+        return []
+    wanted = f"<= {1.0 + allowed:g} x champion, each channel"
+    if champion is None:
+        return [Verdict("channels", passed=True, found=NO_CHAMPION, wanted=wanted)]
+    if champion.same:
+        return [Verdict("channels", passed=True, found="the same model", wanted=wanted)]
+    if champion.measured is None or champion.challenger is None:
+        return [_unknown(champion, inputs, wanted)]
+    return [_worst(champion.measured, champion.challenger, allowed, wanted)]
+
+
+def _unknown(champion: Champion, inputs: GateInputs, wanted: str) -> Verdict:
+    agreed = is_break_approved(champion, inputs)
+    found = "approved as breaking" if agreed else champion.problem or "was not measured"
+    return Verdict("channels", agreed, found, wanted)
+
+
+def _worst(champion: Measured, challenger: Measured, allowed: float, wanted: str) -> Verdict:
+    ratios = {
+        name: _ratio(challenger.channels.get(name, math.nan), reference)
+        for name, reference in champion.channels.items()
+    }
+    passed = bool(ratios) and all(0.0 <= ratio <= 1.0 + allowed for ratio in ratios.values())
+    worst = max(ratios, key=lambda name: _rank(ratios[name])) if ratios else "no channel"
+    return Verdict("channels", passed, f"{worst} {ratios.get(worst, math.nan):.4g}", wanted)
+
+
+def _ratio(model: float, reference: float) -> float:
+    if not math.isfinite(model):
+        return math.nan
+    if reference == 0.0:
+        return 1.0 if model == 0.0 else math.inf
+    return model / reference
+
+
+def _rank(ratio: float) -> float:
+    return math.inf if math.isnan(ratio) else ratio

@@ -1,0 +1,18 @@
+"""One rollout is fast enough, if the task sets a limit."""
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, shown
+
+
+@RULES.register("latency")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the 99th percentile, in ms, is at most `verify.latency_p99_ms`.
+
+    Refused: use a smaller model or a shorter verify.horizon. If the report shows jitter, the
+    machine was busy during the measurement; repeat it.
+    """
+    bound = inputs.task.verify.latency_p99_ms
+    if bound is None:
+        return []
+    times = inputs.verification.get("verification", {}).get("latency_ms", {})
+    found = number(times.get("p99"))
+    return [Verdict("latency", 0.0 <= found <= bound, shown(found), f"<= {bound:g} ms")]

@@ -1,0 +1,126 @@
+"""The challenger is not significantly worse than any reference, at any horizon or channel.
+
+The rule compares one step, several horizons and whole free-run episodes, for each channel and the
+mean, with the strongest reference there and with the champion. The Holm procedure keeps the
+probability of any false loss at 5 % (see kinemill.verify.losses). `promote.horizons` and
+`promote.channels` select the comparisons.
+"""
+
+import math
+from collections.abc import Sequence
+
+from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.opponents import (
+    CHAMPION,
+    compared,
+    is_absent,
+    is_break_approved,
+    own_reference,
+)
+from kinemill.register.gate.rules import NO_CHAMPION, RULES, Champion, GateInputs, Verdict
+from kinemill.task.promote import FREE_RUN
+from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
+
+_SHOWN = 3  # losses listed in a line
+
+
+@RULES.register("no_worse")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the challenger is not significantly worse than any of `promote.beats`.
+
+    Significantly worse means worse by more than `promote.margin` (for the champion the larger of
+    that and `promote.max_channel_loss`), or more than twice the error where there is too little
+    data for an interval. Whole episodes count where the reference's error is below 0.8 of the
+    training std; elsewhere only an error more than three times as large counts. A reference that
+    diverges at a horizon is skipped there. A challenger that is a reference is compared with the
+    other fitted references at verify.horizon and over whole episodes, averaged over channels.
+
+    Refused: a channel or another horizon is worse. Train with shorter and longer learn.horizon,
+    increase the weight of the channel in learn.weights, or exclude what does not matter with
+    promote.horizons and promote.channels.
+    """
+    metric = metric_of(inputs.task)
+    if inputs.task.learn.gives != "dynamics":
+        return []
+    last, known = inputs.task.verify.horizon, compared(inputs)
+    counted, own = Counted.of(inputs.task.promote, last), own_reference(inputs)
+    found, peers = all_losses(known, counted, own, last), peers_of(own)
+    between = (str(last), *(one for one in counted.horizons if one == FREE_RUN))
+    at = {name: between if name in peers else counted.horizons for name in metric.opponents}
+    lines = [_line(name, inputs, known, found, at[name]) for name in metric.opponents]
+    return [line for line in lines if line is not None]
+
+
+def _line(
+    name: str,
+    inputs: GateInputs,
+    known: dict[str, Horizons],
+    found: dict[str, list[Loss]],
+    horizons: Sequence[str],
+) -> Verdict | None:
+    rule = f"no_worse_{name}"
+    if name == own_reference(inputs) or is_absent(inputs, name):
+        return None  # `beats` reports it
+    wanted = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
+    if name in known:
+        if found[name]:
+            return Verdict(rule, False, _told_losses(found[name]), wanted)
+        return _nowhere(rule, known[name], horizons, wanted)
+    if name == CHAMPION:
+        return _unmeasured_champion(rule, inputs, wanted)
+    return Verdict(rule, False, "was not measured", wanted)
+
+
+def _unmeasured_champion(rule: str, inputs: GateInputs, wanted: str) -> Verdict:
+    champion: Champion | None = inputs.champion
+    if champion is None:
+        return Verdict(rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or {wanted}")
+    if champion.same:
+        return Verdict(rule, passed=True, found="the same model", wanted=wanted)
+    agreed = is_break_approved(champion, inputs)
+    found = "approved as breaking" if agreed else champion.problem or "was not measured"
+    return Verdict(rule, agreed, found, wanted)
+
+
+def _told_losses(found: Sequence[Loss]) -> str:
+    """Format the worst losses, and the number of further ones."""
+    worst = sorted(found, key=_rank, reverse=True)
+    text = "; ".join(map(_format_loss, worst[:_SHOWN]))
+    more = len(worst) - _SHOWN
+    return f"{text}; and {more} more" if more > 0 else text
+
+
+def _rank(loss: Loss) -> float:
+    ratio = loss.comparison.ratio if loss.comparison else math.inf
+    return ratio if math.isfinite(ratio) else math.inf
+
+
+def _format_loss(loss: Loss) -> str:
+    where = f"{loss.channel} {at_horizon(loss.horizon)}"
+    if loss.comparison is None:
+        return f"{where} was not measured"
+    if loss.why == "diverges":
+        return f"{where} diverges"
+    one = loss.comparison
+    interval = f" ({one.low:.3g} to {one.high:.3g})" if math.isfinite(one.high) else ""
+    return f"{where} {one.ratio:.3g} x{interval}"
+
+
+def _nowhere(rule: str, known: Horizons, horizons: Sequence[str], wanted: str) -> Verdict:
+    """Report the largest ratio; pass if there is any comparison at all."""
+    every = [
+        (one, channel, horizon) for horizon in horizons for channel, one in known[horizon].items()
+    ]
+    ratios = [(one.ratio, *where) for one, *where in every if math.isfinite(one.ratio)]
+    if not ratios:
+        passed = any(math.isfinite(one.error) and one.reference == math.inf for one, *_ in every)
+        return Verdict(rule, passed, "the reference diverges wherever it is compared", wanted)
+    ratio, channel, horizon = max(ratios, key=lambda one: one[0])
+    return Verdict(rule, True, f"at most {ratio:.3g} x, {channel} {at_horizon(horizon)}", wanted)
+
+
+def at_horizon(key: str) -> str:
+    """Format a horizon: `1` is after 1 step, `free_run` in free run."""
+    if key == FREE_RUN:
+        return "in free run"
+    return f"after {key} step{'s' * (key != '1')}"

@@ -1,0 +1,25 @@
+"""The exported files reproduce the outputs of the trained model."""
+
+from typing import Any
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict
+
+
+@RULES.register("parity")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if verification found the files in parity with the trained model.
+
+    Refused: the exported files differ from the trained model by more than rounding. This is a bug
+    in the export; the parity table of the report names the test input and channel. If the trained
+    model itself is not finite, training diverged: use a longer learn.horizon, a lower learning
+    rate or a smaller model. The rule precision checks rounding.
+    """
+    held = inputs.verification.get("verification", {}).get("parity") is True
+    lines = [one for one in inputs.verification.get("gates", []) if _is_of_parity(one)]
+    failed = "; ".join(f"{one['name']}: {one['found']}" for one in lines if not one["passed"])
+    found = "in parity" if held else f"out of parity: {failed or 'not compared'}"
+    return [Verdict("parity", held, found, "in parity")]
+
+
+def _is_of_parity(line: dict[str, Any]) -> bool:
+    return str(line.get("name", "")).endswith("parity")

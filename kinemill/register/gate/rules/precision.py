@@ -1,0 +1,20 @@
+"""The rounding error of the exported files is small compared with the model's error."""
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict
+
+
+@RULES.register("precision")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if verification found the rounding error negligible on every channel.
+
+    Refused: float32 rounding makes the exported model worse than the trained one. Use
+    `export.precision: float64`, fewer lags (`learn.history`), which lose fewer digits to
+    cancellation, or `kind: coordinate` for a coordinate far from zero.
+    """
+    if inputs.task.learn.gives == "policy":
+        return []  # the return of a policy includes rounding
+    held = inputs.verification.get("verification", {}).get("precision") is True
+    gates = inputs.verification.get("gates", [])
+    line = next((one for one in gates if one.get("name") == "precision"), {})
+    found = line.get("found", "small" if held else "was not measured")
+    return [Verdict("precision", held, found, line.get("wanted", "a loss that does not matter"))]

@@ -1,0 +1,14 @@
+"""The registered copy loads and predicts in the serving runtime, in a fresh process."""
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict
+
+
+@RULES.register("serves")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if the registered copy, loaded as robots load it, predicts a real window.
+
+    Refused: a robot cannot run it; `found` is the error of the runtime. If the upload is damaged,
+    repeat kinemill run with the same logs.
+    """
+    passed, found = inputs.served
+    return [Verdict("serves", passed, found, "loads and predicts in a separate process")]

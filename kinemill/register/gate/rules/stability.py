@@ -1,0 +1,17 @@
+"""Long rollouts stay within physical limits, if the task sets a limit on divergence."""
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, shown
+
+
+@RULES.register("stability")
+def evaluate(inputs: GateInputs) -> list[Verdict]:
+    """Pass if at most a share `promote.max_diverged` of the long rollouts diverges.
+
+    Refused: train with longer rollouts (learn.horizon), more damping, or limits on the channels.
+    """
+    bound = inputs.task.promote.max_diverged
+    if bound is None:
+        return []
+    found = number((inputs.verification.get("stability") or {}).get("diverged"))
+    wanted = f"share that diverges <= {bound:g}"
+    return [Verdict("stability", 0.0 <= found <= bound, shown(found), wanted)]

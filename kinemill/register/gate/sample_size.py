@@ -1,0 +1,62 @@
+"""Sample size behind a decision: episodes, and independent blocks of rows."""
+
+import math
+from dataclasses import dataclass
+
+from kinemill.register.gate.inputs import GateInputs
+from kinemill.register.gate.opponents import headlines
+
+_ROUNDING = 1e-9  # effective sample sizes are sums of rounded shares
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Sample size behind a decision.
+
+    Attributes:
+        episodes: number of test episodes with windows, or of trials.
+        blocks: smallest number of independent blocks over the comparisons; NaN if all comparisons
+            use whole episodes or trials, or there is no comparison.
+    """
+
+    episodes: int
+    blocks: float = math.nan
+
+    def lacks(self, inputs: GateInputs) -> list[str]:
+        """Return what is insufficient, as text; empty if there is enough."""
+        wanted = inputs.task.promote
+        found = list[str]()
+        if not self.episodes >= wanted.min_test_episodes:
+            found.append(f"{_count(self.episodes, 'test episode')} of {wanted.min_test_episodes}")
+        if self.blocks < wanted.min_independent - _ROUNDING:
+            found.append(f"{self.blocks:.2g} of {wanted.min_independent} independent blocks")
+        return found
+
+    def __str__(self) -> str:
+        text = _count(self.episodes, "test episode")
+        return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} independent blocks"
+
+
+def sample_size_of(inputs: GateInputs) -> SampleSize:
+    """Return the sample size of gate inputs.
+
+    Only blocks within episodes are counted. Whole episodes are independent, and a small number of
+    them shows in the width of the interval.
+    """
+    episodes = inputs.measured.episodes if inputs.measured else 0
+    found = [one.headline for one in headlines(inputs).values() if one.headline is not None]
+    blocks = [
+        one.effective_n if math.isfinite(one.effective_n) else 0.0
+        for one in found
+        if math.isfinite(one.reference) and (one.unit == "blocks" or math.isnan(one.high))
+    ]
+    return SampleSize(episodes, min(blocks, default=math.nan))
+
+
+def is_enough(inputs: GateInputs) -> bool:
+    """Return whether there is as much test data as the task requires."""
+    return not sample_size_of(inputs).lacks(inputs)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

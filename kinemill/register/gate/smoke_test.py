@@ -1,0 +1,121 @@
+"""Smoke test: a fresh process loads a bundle and predicts, as a robot would."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.process import run_python
+from kinemill.runtime import load
+from kinemill.runtime.integrity import POLICY
+from kinemill.runtime.window_metrics import Windows
+
+TIMEOUT = 60.0  # s for a model to load and predict
+_STEPS = 25  # default number of predicted steps
+_TOLERANCE = 1e-5  # relative to the largest output; the same arithmetic in two processes
+_ANSWER = """
+import sys
+import numpy as np
+from kinemill.runtime import load
+folder, asked, answered = sys.argv[1:]
+with np.load(asked) as given:
+    feed = [given[name] for name in ("states", "past_actions", "actions")]
+np.save(answered, load(folder).rollout(*feed))
+"""
+_ACT = """
+import sys
+import numpy as np
+from kinemill.runtime import load
+folder, asked, answered = sys.argv[1:]
+with np.load(asked) as given:
+    steps = {name: given[name] for name in given.files}
+policy = load(folder)
+policy.reset(seed=0)
+length = len(next(iter(steps.values())))
+acts = [policy.act({name: part[k] for name, part in steps.items()}) for k in range(length)]
+np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
+"""
+
+
+def ask(code: str, folder: Path, given: Mapping[str, Any], timeout: float) -> tuple[Any, str]:
+    """Run code on a bundle and arrays in a fresh process, and return the result.
+
+    Args:
+        code: Python; its arguments are the folder, the input file and the output file.
+        folder: of the bundle.
+        given: arrays by name.
+        timeout: s.
+
+    Returns:
+        The array and an empty text; or None and the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
+        asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
+        np.savez(asked, allow_pickle=False, **given)
+        done = run_python(["-c", code, str(folder), str(asked), str(answered)], timeout)
+        if done is None:
+            return None, f"gave no answer within {timeout:g} s"
+        if done.returncode or not answered.is_file():
+            last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+            return None, f"ended with code {done.returncode}: {last}"
+        return np.load(answered, allow_pickle=False), ""
+
+
+def serve_policy(folder: Path) -> tuple[bool, str]:
+    """Load the policy in `folder` in a fresh process and run it for some steps.
+
+    The test passes if every number is finite and equal to the result in this process.
+    """
+    from kinemill.export.policy_cases import drawn  # which imports torch
+
+    policy = load(folder / POLICY)
+    given = drawn(policy.interface, cases=2)
+    steps = {name: part[0] for name, part in given.items()}
+    found, text = ask(_ACT, folder, steps, TIMEOUT)
+    if found is None:
+        return False, text
+    policy.reset(seed=0)
+    acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(found))]
+    expected = np.array(acts, dtype=float).reshape(len(found), -1)
+    if not np.isfinite(found).all():
+        return False, "returns non-finite values"
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+        return False, "returns other values than in this process"
+    return True, f"acted for {len(found)} steps"
+
+
+def serve_zero_window(folder: Path) -> tuple[bool, str]:
+    """Load a bundle in a fresh process and predict from zeros, which needs no data."""
+    if (folder / POLICY).is_file():
+        return serve_policy(folder)
+    simulator = load(folder)
+    history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
+    still = Windows(
+        states=np.zeros((1, history, states)),
+        past_actions=np.zeros((1, history - 1, actions)),
+        actions=np.zeros((1, _STEPS, actions)),
+        truth=np.zeros((1, _STEPS, states)),
+    )
+    return serve(folder, still)
+
+
+def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
+    """Load the bundle in `folder` in a fresh process and roll it out over windows.
+
+    The test passes if every number is finite and equal to the result in this process.
+    """
+    feed = windows.states, windows.past_actions, windows.actions
+    names = ("states", "past_actions", "actions")
+    found, text = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
+    if found is None:
+        return False, text
+    expected = load(folder, non_finite="pass").rollout(*feed)
+    if not np.isfinite(found).all():
+        return False, "returns non-finite values"
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+        return False, "returns other values than in this process"
+    return True, f"answered {found.shape[1]} steps"

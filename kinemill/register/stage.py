@@ -1,0 +1,273 @@
+"""Register a verified bundle as a version with a decision; safe to kill at any point.
+
+The order makes it safe: 1. the version is created in MLflow with its key, files and tags; 2. the
+ledger records it; 3. the gate evaluates it, and one record holds the whole decision. A run that
+finds a version with the key but without a decision resumes at step 3. A file lock of the task is
+held.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from kinemill.register import tags
+from kinemill.register.alias_switch import guarded
+from kinemill.register.bundle import make_bundle
+from kinemill.register.commit import commit as commit_change
+from kinemill.register.consistency import is_registered
+from kinemill.register.decision_service import decide
+from kinemill.register.delete_guard import protect
+from kinemill.register.gate.evaluation import make_measurements
+from kinemill.register.gate.headline import headline_of
+from kinemill.register.gate.inputs import Measurements
+from kinemill.register.ledger import Change, read_ledger
+from kinemill.register.mlflow_rows import save_rows
+from kinemill.register.model_version import create_version
+from kinemill.register.reregistration import decided_before, wishes
+from kinemill.register.saved_task import save_task, task_content
+from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
+from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, read_json, summary_of
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.provenance import code
+from kinemill.task import Task
+from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.verify.headline import performance
+
+VERSION = 3
+Status = Literal["done", "refused", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """Artifacts of a pipeline run: the provenance of a version.
+
+    Attributes:
+        verification: verification of the exported model.
+        onnx_model: the exported model.
+        model: the trained model, or a reference published as one.
+        dataset: the dataset, or the card of the environment.
+        trained: the model trained in the same run, where `model` is a reference.
+        run_id: MLflow run of the training; None: find it, or create a new run.
+    """
+
+    verification: ArtifactRef
+    onnx_model: ArtifactRef
+    model: ArtifactRef
+    dataset: ArtifactRef
+    trained: ArtifactRef | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Result of a registration.
+
+    Attributes:
+        version: number of the version in the registry.
+        alias: its current alias: champion, challenger or none.
+        status: `done` if it became champion, `refused` if the gate refused it or it waits for
+            approval, `unchanged` if it was decided before.
+        gate: verdicts as JSON objects: rule, passed, found, wanted.
+        run_id: the MLflow run of the training.
+        report: the report with the decision, relative to the home.
+        summary: decision, provisional (why), headline, nrmse, bundle (relative to the home),
+            MLflow's logged model, previous champion.
+    """
+
+    version: int
+    alias: str | None
+    status: Status
+    gate: list[Json]
+    run_id: str | None
+    report: str
+    summary: Json
+
+    def to_json(self) -> Json:
+        """Return the registration as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Json) -> "Registration":
+        """Read a registration back from its JSON object."""
+        return cls(**value)
+
+
+def inputs(task: Task, produced: Produced) -> Json:
+    """Return what the key of a version is made of: the artifacts and rules, not the champion."""
+    return {
+        "verification": produced.verification.digest,
+        **task.part("promote"),
+        "version": VERSION,
+    }
+
+
+def run(
+    task: Task,
+    home: Home,
+    produced: Produced,
+    *,
+    commit: str | None = None,
+    evidence: Measurements | None = None,
+) -> Registration:
+    """Register a verified model as challenger and let the gate decide about promotion.
+
+    Args:
+        task: with the rules of the gate.
+        home: where the registry lives.
+        produced: artifacts of the previous stages.
+        commit: commit of the code; default: from `kinemill.store.provenance`.
+        evidence: measurements for the gate; default: the test split of the dataset, or trials in
+            the environment.
+
+    Returns:
+        The version and its decision; `unchanged` if it had been decided before.
+    """
+    key = digest(inputs(task, produced))
+    with guarded(home, task.name):
+        is_registered(home, task.name)
+        tracking = open_tracking(home)
+        protect(tracking)
+        bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
+        stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
+        known = _find(tracking, task.name, key, stamped)
+        if known and known.decision:
+            return _registration(known, "unchanged")
+        if known is None:
+            folder = open_ref(home, bundle.ref)
+            if again := decided_before(tracking, task, stamped, folder):
+                commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
+                return _registration(again, "unchanged")
+            run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
+            number = create_version(tracking, task.name, folder, run_id, stamped)
+            known = find_version(tracking.home, task.name, f":{number}")
+        fault_point("register.created")
+        _record(tracking, task, known, produced.dataset)
+        decide(tracking, task, known, evidence or make_measurements(task, home, produced.dataset))
+        decided = find_version(tracking.home, task.name, f":{known.number}")
+        return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
+
+
+def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactRef) -> None:
+    """Record a new version in the ledger, with its task and MLflow rows, unless recorded."""
+    home, number = tracking.home, version.number
+    _link(tracking, version, dataset)
+    known = read_ledger(home, task.name)
+    if number in known.versions:
+        return
+    save_task(home, task, number)
+    save_rows(home, version)
+    made = {"number": number, "run_id": version.run_id or "", "source": version.source}
+    notes = {} if known.number else {tags.NAME: task.name}
+    commit_change(tracking, task.name, Change(made, {number: version.tags}, notes=notes))
+
+
+def _registration(version: Version, status: Status) -> Registration:
+    held = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
+    return Registration(
+        version=version.number,
+        alias=held[0] if held else None,
+        status=status,
+        gate=version.gate,
+        run_id=version.run_id,
+        report=version.tags[tags.REPORT],
+        summary={
+            "decision": version.decision,
+            "provisional": version.provisional,
+            "headline": headline_of(version).text,
+            "nrmse": version.metrics["nrmse"],
+            **{
+                name: version.metrics[name] for name in (RETURN, SUCCESS) if name in version.metrics
+            },
+            "champion": json.loads(version.tags.get(tags.BEFORE, "{}")),
+            "bundle": version.tags[tags.BUNDLE],
+            "logged_model": version.logged_model,
+            "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
+        },
+    )
+
+
+def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -> Version | None:
+    """Return the version with this key, recorded, or left unrecorded by a process that died.
+
+    A version of another MLflow client with the same key counts only with the same tags.
+    """
+    recorded = read_ledger(tracking.home, task).versions
+    for found in versions_of(tracking.home, task):
+        same = found.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
+        if found.tags.get(tags.KEY) == key and (found.number in recorded or same):
+            return found
+    return None
+
+
+def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
+    """Return the run that trained the model, as tagged by an earlier registration, or a new run."""
+    trained = tracking.client.search_runs(
+        [tracking.experiment(task.name)],
+        f"tags.`{tags.MODEL}` = '{produced.model.digest}'",
+        max_results=1,
+    )
+    if trained:
+        return trained[0].info.run_id
+    run_id = start_run(tracking.home, task.name, key, tags={"kinemill.stage": "register"})
+    tracking.client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _tags(
+    task: Task, home: Home, produced: Produced, bundle: Artifact, commit: str | None
+) -> dict[str, str]:
+    verification = read_json(open_ref(home, bundle.ref) / "verification.json")
+    metrics = verification.get("metrics", {})  # the gate refuses missing metrics
+    start = summary_of(home, produced.model).get("started_from")
+    return {
+        **({tags.STARTED_FROM: start["address"]} if start else {}),
+        **_reference(home, produced),
+        tags.MODEL_FOLDER: produced.model.path,
+        tags.WISHES: wishes(task),
+        tags.TASK: digest(task_content(task)),
+        tags.DATASET: produced.dataset.digest,
+        tags.MODEL: produced.model.digest,
+        tags.VERIFICATION: produced.verification.digest,
+        tags.ONNX: bundle.summary["onnx"],
+        tags.COMMIT: commit or code(),
+        tags.BUNDLE: bundle.ref.path,
+        tags.BUNDLE_DIGEST: bundle.ref.digest,
+        tags.SUMS: bundle.summary["sums"],
+        **({tags.PERFORMANCE: text} if (text := performance(verification)) else {}),
+        tags.METRICS: json.dumps(
+            {name: metrics.get(name, {}) for name in ("test", "nrmse")}
+            | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}
+        ),
+    }
+
+
+def _reference(home: Home, produced: Produced) -> dict[str, str]:
+    """Return the tags of a reference: its name, and the model trained in the same run."""
+    if produced.trained is None:
+        return {}
+    return {
+        tags.REFERENCE: summary_of(home, produced.model)["reference"],
+        tags.TRAINED: produced.trained.digest,
+        tags.TRAINED_FOLDER: produced.trained.path,
+    }
+
+
+def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
+    """Log dataset and version on the run, and the registration on the logged model."""
+    client, run_id = tracking.client, version.run_id
+    summary = summary_of(tracking.home, dataset)
+    log_dataset(client, run_id, version.task, dataset.digest, summary)
+    client.set_tag(run_id, tags.VERSION, version.name)
+    text = version.tags.get(tags.PERFORMANCE)
+    if text and tags.NOTE not in client.get_run(run_id).data.tags:  # keep a user's description
+        client.set_tag(run_id, tags.NOTE, text)
+    registered = [{"name": version.task, "version": str(version.number)}]
+    client.set_logged_model_tags(
+        version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
+    )
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.PERFORMANCE):
+        if name in version.tags:
+            client.set_tag(run_id, name, version.tags[name])

@@ -1,0 +1,171 @@
+"""What the gate finds out by itself: errors on the test split, and whether a model serves."""
+
+import json
+import math
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kinemill import runtime
+from kinemill.export.bundle import write_interface
+from kinemill.register.gate.measurements import DynamicsMeasurements
+from kinemill.register.gate.smoke_test import serve_zero_window
+from kinemill.store import get_or_build, publish_json
+from kinemill.task import load_task
+from tests.register.conftest import interface, rollout_model, step_model
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    def make(gain):
+        folder = tmp_path / f"gain {gain}"
+        folder.mkdir(exist_ok=True)
+        (folder / "rollout.onnx").write_bytes(rollout_model(gain, interface()).SerializeToString())
+        (folder / "step.onnx").write_bytes(step_model(gain, interface()).SerializeToString())
+        write_interface(folder, {})
+        return folder
+
+    return make
+
+
+def test_a_model_that_loads_and_answers_serves(bundle):
+    assert serve_zero_window(bundle(0.5)) == (True, "answered 25 steps")
+
+
+def test_a_model_that_answers_nan_does_not_serve(bundle):
+    assert serve_zero_window(bundle(math.nan)) == (False, "returns non-finite values")
+
+
+def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
+    from kinemill.register import measurements
+
+    dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
+    monkeypatch.setattr(measurements, "_ANSWER", dying)
+    assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
+    monkeypatch.setattr(measurements, "_ANSWER", "import time; time.sleep(60)")
+    monkeypatch.setattr(measurements, "TIMEOUT", 0.2)
+    assert serve_zero_window(bundle(0.5)) == (False, "gave no answer within 0.2 s")
+
+
+@pytest.fixture
+def six_episodes(tracked_home):
+    """A dataset with six test episodes of 30 rows; states go 1, -1, ...; forces 1 to 6 N."""
+
+    def build(folder):
+        rows = np.empty((210, 3), dtype=np.float32)
+        rows[:, :2] = np.where(np.arange(210) % 2 == 0, 1.0, -1.0)[:, None]
+        rows[:, 2] = np.arange(210) // 30
+        np.save(folder / "values.npy", rows)
+        splits = ["train", *["test"] * 6]
+        episodes = [
+            {"id": f"e{n}", "recording": f"r{n}", "name": f"r{n}", "split": split}
+            | {"start": 30 * n, "stop": 30 * n + 30}
+            for n, split in enumerate(splits)
+        ]
+        described = {
+            "task": "cart",
+            "dt": 0.02,
+            "states": ["position", "velocity"],
+            "actions": ["force"],
+            "units": {"position": "m", "velocity": "m/s", "force": "N"},
+            "angles": [],
+            "episodes": episodes,
+            "statistics": {"mean": [0.0] * 3, "std": [1.0] * 3, "delta_std": [2.0, 2.0]},
+        }
+        publish_json(folder / "dataset.json", described)
+        return {}
+
+    return get_or_build(tracked_home, "dataset", "cart", {"six": 1}, build).ref
+
+
+def test_both_are_measured_on_the_same_windows_with_a_paired_interval(
+    task, tracked_home, six_episodes, bundle
+):
+    task = load_task(task.path, {"verify.horizon": 4})
+    test = DynamicsMeasurements(task, tracked_home, six_episodes)
+    models = [runtime.load(bundle(gain)) for gain in (0.25, 0.5)]
+    duel = test.compare(*models)
+    # Off by gain * n N in episode n: RMSE gain * sqrt(mean of n squared) = gain * sqrt(91 / 6).
+    assert duel.challenger.channels["position"] == pytest.approx(0.25 * math.sqrt(91 / 6))
+    assert duel.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert (duel.challenger.windows, duel.challenger.episodes) == (30, 6)
+    # In every episode the errors are as 1 to 2, so whichever is left out, the ratio is 1/2, though
+    # the error of each by itself is anything between 1 and 6 times its gain.
+    assert duel.paired.interval == pytest.approx((0.5, 0.5))
+    assert set(duel.paired.horizons) == {"1", "2", "4", "free_run"}
+    assert duel.paired.horizons["2"]["velocity"].ratio == pytest.approx(0.5)
+    worse = test.compare(models[1], models[0]).paired
+    assert worse.interval == pytest.approx((2.0, 2.0))
+    assert worse.horizons["4"]["nrmse"].p_worse < 1e-6
+    assert test.age() < 3600.0
+
+
+def test_a_longer_history_of_either_sets_where_both_begin(
+    task, tracked_home, six_episodes, bundle, tmp_path
+):
+    task = load_task(task.path, {"verify.horizon": 4})
+    folder = tmp_path / "long"
+    folder.mkdir()
+    described = interface(history=11)
+    (folder / "rollout.onnx").write_bytes(rollout_model(0.5, described).SerializeToString())
+    test = DynamicsMeasurements(task, tracked_home, six_episodes)
+    duel = test.compare(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
+    assert duel.challenger.windows == duel.champion.windows == 24  # (30 - 15) / 5 + 1, six times
+    assert duel.challenger.history == 11
+    own = test.measure(runtime.load(bundle(0.3))).measured
+    assert (own.windows, own.history) == (30, 3)
+
+
+def test_what_diverges_errs_infinitely(task, tracked_home, six_episodes):
+    task = load_task(task.path, {"verify.horizon": 4})
+
+    def runs_away(states, past_actions, actions):
+        return np.full((len(states), actions.shape[1], 2), np.inf)
+
+    model = SimpleNamespace(history=3, rollout=runs_away)
+    found = DynamicsMeasurements(task, tracked_home, six_episodes).measure(model)
+    assert found.measured.error == math.inf
+    assert found.references["persistence"].horizons["free_run"]["nrmse"].error == math.inf
+
+
+def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
+    task, tracked_home, six_episodes
+):
+    """Off by gain * n N in episode n; the two channels have gains of their own."""
+    asked = {"verify.horizon": 4, "promote.metric": "test/velocity"}
+    test = DynamicsMeasurements(load_task(task.path, asked), tracked_home, six_episodes)
+
+    def gains(position, velocity):
+        def rollout(states, past_actions, actions):
+            pushed = actions[:, :, :1] * np.array([position, velocity])
+            return states[:, -1:] * (-1.0) ** np.arange(1, actions.shape[1] + 1)[:, None] + pushed
+
+        return SimpleNamespace(
+            history=3, rollout=rollout, interface=SimpleNamespace(states=("position", "velocity"))
+        )
+
+    duel = test.compare(gains(0.9, 0.25), gains(0.1, 0.5))  # worse on average, better in velocity
+    assert duel.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
+    assert duel.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert duel.paired.interval == pytest.approx((0.5, 0.5))
+    runs_away = test.measure(gains(math.inf, 0.0)).measured
+    assert runs_away.error == math.inf  # velocity is exact, and it diverges all the same
+
+
+def test_the_registered_copy_is_what_has_to_serve(chain):
+    chain.register(0.1)
+    shutil.rmtree(chain.home.artifacts)
+    from kinemill.register import promotion
+    from kinemill.register.decision_service import serves
+    from kinemill.register.versions import find_version
+    from kinemill.tracking import open_tracking
+
+    tracking = open_tracking(chain.home)
+    good, told = serves(
+        tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_zero_window
+    )
+    assert not good
+    assert told.startswith("the registered copy is damaged:")
+    assert json.dumps(told)

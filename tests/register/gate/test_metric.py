@@ -1,0 +1,67 @@
+"""The gate with the error of one channel as its metric: what does not win, and what does."""
+
+import math
+
+import pytest
+
+from kinemill.register.gate.evaluation import evaluate
+from kinemill.register.gate.rules import Champion, GateInputs, Repeated
+from kinemill.task import load_task
+from tests.register.conftest import Claims, verification
+
+# Of position 0.01 m is claimed, and 0.03 m of `linear`; on average the challenger is worse. What is
+# done, and which line refuses it.
+TRICKS = {
+    "its error is NaN": ({"evidence": Claims(math.nan, 0.05)}, "beats_champion"),
+    "the channel is missing": ({"without": ("metrics", "test", "position")}, "measured"),
+    "its error in it is missing": (
+        {"without": ("metrics", "test", "position", "model")},
+        "measured",
+    ),
+    "the baseline was not measured": (
+        {"evidence": Claims(0.01, 0.05, references={})},
+        "beats_linear",
+    ),
+    "another channel diverged": ({"nrmse": None}, "measured"),
+    "it errs otherwise than verified": ({"evidence": Claims(0.02, 0.05)}, "measured"),
+    "it is as good as the champion": ({"evidence": Claims(0.01, 0.01)}, "beats_champion"),
+    "the metric is reversed": ({"evidence": Claims(-0.01, 0.05)}, "beats_champion"),
+    "it is better on average alone": ({"evidence": Claims(0.01, 0.005)}, "beats_champion"),
+}
+
+
+def lines(task, evidence, nrmse=0.29, without=()):
+    """The gate's lines about a challenger, by rule, as the gate finds them by that evidence."""
+    document = inner = verification(nrmse)
+    for key in without[:-1]:
+        inner = inner[key]
+    for key in without[-1:]:
+        del inner[key]
+    duel, found = evidence.compare(None, None), evidence.measure(None)
+    champion = Champion(1, duel.champion, duel.challenger, duel.paired)
+    asked = load_task(task.path, {"promote.metric": "test/position"})
+    contest = GateInputs(
+        asked,
+        document,
+        champion,
+        found.measured,
+        found.references,
+        found.absent,
+        served=(True, "answered"),
+        repeated=Repeated(0.0, 0.0, 0.0),
+    )
+    return {verdict.rule: verdict for verdict in evaluate(contest)}
+
+
+@pytest.mark.parametrize("trick", list(TRICKS))
+def test_no_trick_works_with_the_metric_of_one_channel(task, trick):
+    how, line = TRICKS[trick]
+    assert not lines(task, **({"evidence": Claims(0.01, 0.05)} | how))[line].passed
+
+
+def test_without_a_trick_every_line_holds(task):
+    found = lines(task, Claims(0.01, 0.05))
+    assert [rule for rule, verdict in found.items() if not verdict.passed] == []
+    assert found["beats_champion"].wanted == (
+        "<= 0.049 (champion version 1, position: 0.05, margin 0.02)"
+    )

@@ -1,0 +1,89 @@
+"""Causes of a refusal by rank: what has to be fixed first, and what only follows from it."""
+
+import inspect
+
+import pytest
+
+from kinemill.register.gate.headline import failed_causes
+from kinemill.register.gate.refusal_causes import RANK, is_diverged, ranked
+from kinemill.register.gate.report import causes
+from kinemill.register.gate.rules import RULES, is_of
+
+
+def gate(**found):
+    """Lines that failed, by rule and what was found; None stands for one that passed."""
+    return [
+        {"rule": rule, "passed": told is None, "found": told or "passed", "wanted": "it"}
+        for rule, told in found.items()
+    ]
+
+
+DIVERGED = gate(
+    beats_linear="inf",
+    interval_linear="no interval",
+    measured="not finite over 40 windows: rollouts diverge",
+    parity="out of parity, or not compared",
+    serves=None,
+    size="30 MB",
+    verified="failed: rollout parity, finite, finite errors",
+)
+
+
+def test_every_rule_has_a_rank():
+    assert set(RULES) <= set(RANK)
+
+
+def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
+    assert is_diverged(DIVERGED)
+    found = causes(DIVERGED)
+    assert [(line["rule"], line["follows"]) for line in found] == [
+        ("verified", None),
+        ("size", None),
+        ("parity", "verified"),
+        ("measured", "verified"),
+        ("beats_linear", "verified"),
+        ("interval_linear", "verified"),
+    ]
+    assert found[0]["fix"].startswith("predictions diverge")
+    assert all(line["fix"] is None for line in found if line["follows"])
+    assert not any("fault of the export" in str(line["fix"]) for line in found)
+    assert [line["rule"] for line in failed_causes(DIVERGED)] == ["finite", "size"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            {"verified": "failed: precision", "parity": "no", "precision": "loses 1.6 mm"},
+            {"precision": None, "parity": None, "verified": "precision"},
+        ),
+        (
+            {"verified": "failed: step parity, metadata", "parity": "no"},
+            {"parity": None, "verified": None},
+        ),
+        (
+            {"beats_linear": "1", "interval_linear": "1", "no_worse_linear": "4.25 times"},
+            {"no_worse_linear": None, "beats_linear": "no_worse_linear"}
+            | {"interval_linear": "no_worse_linear"},
+        ),
+        (
+            {"beats_linear": "1", "interval_persistence": "1"},
+            {"beats_linear": None, "interval_persistence": None},
+        ),
+        ({"evidence": "1", "serves": "no"}, {"serves": None, "evidence": None}),
+    ],
+)
+def test_a_line_that_follows_from_another_names_it(lines, expected):
+    assert {cause.rule: cause.follows for cause in ranked(gate(**lines))} == expected
+
+
+def test_what_passed_is_no_cause():
+    assert ranked(gate(serves=None)) == []
+    assert not is_diverged(gate(verified=None))
+
+
+def test_each_cause_of_its_own_comes_with_the_advice_of_its_rule():
+    found = causes(gate(latency="3 ms"))
+    _, _, advice = (inspect.getdoc(RULES["latency"]) or "").partition("Refused:")
+    assert found[0]["fix"] == " ".join(advice.split())
+    assert is_of("latency", found[0]["rule"])

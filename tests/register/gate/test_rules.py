@@ -1,0 +1,310 @@
+import inspect
+import math
+from dataclasses import replace
+
+import pytest
+
+from kinemill.register.gate.evaluation import conclude, evaluate
+from kinemill.register.gate.report import advice
+from kinemill.register.gate.rules import (
+    RULES,
+    Approval,
+    Champion,
+    GateInputs,
+    Measured,
+    Paired,
+    Repeated,
+    is_of,
+    shown,
+)
+from tests.register.conftest import BASELINES, HISTORY, paired
+
+NAN = math.nan
+# Every rule that a task may ask for, asked for.
+ALL = {
+    "max_channel_loss": 0.1,
+    "max_size": 1.0,
+    "max_diverged": 0.01,
+    "max_data_age": 86400.0,
+    "min_test_episodes": 2,
+    "approval": True,
+}
+
+
+def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
+    """A contest of a model with this error at every horizon and channel."""
+    changed = task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
+    document = {
+        "passed": True,
+        "metrics": {"test": {}, "nrmse": {"model": model}},
+        "verification": {"latency_ms": {"p99": 0.1}},
+        "gates": [],
+    }
+    found = {name: paired(model, error) for name, error in references.items()}
+    return GateInputs(changed, document, champion, references=found)
+
+
+def _errs(error, windows=12, episodes=3, **channels):
+    return Measured(error, channels, windows, episodes, HISTORY)
+
+
+def _champion(model=0.1, reference=0.2, interval=(0.4, 0.6), **changes):
+    fields = {
+        "measured": _errs(reference, position=1.0, velocity=2.0),
+        "challenger": _errs(model, position=1.0, velocity=1.0),
+        "paired": paired(model, reference, interval),
+    }
+    return Champion(4, **(fields | changes))
+
+
+def _good(task, **changes):
+    """A contest that passes every rule there is."""
+    settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
+    wanted = task.promote.model_copy(update=ALL)
+    task = task.model_copy(update={"verify": settings, "promote": wanted})
+    document = {
+        "passed": True,
+        "metrics": {"test": {}, "nrmse": {"model": 0.1, **BASELINES}},
+        "verification": {
+            "passed": True,
+            "parity": True,
+            "precision": True,
+            "latency_ms": {"p99": 0.5},
+        },
+        "gates": [],
+        "windows": {"count": 12, "history": HISTORY},
+        "stability": {"diverged": 0.0},
+    }
+    whole = GateInputs(
+        task,
+        document,
+        _champion(),
+        _errs(0.1),
+        references={name: paired(0.1, error) for name, error in BASELINES.items()},
+        absent={"physics": "no velocity says what it is the derivative of"},
+        size=1e5,
+        age=3600.0,
+        served=(True, "answered"),
+        approval=Approval("ann", "2026-11-20T10:00:00+00:00"),
+        repeated=Repeated(0.0, 0.0, 0.0),
+    )
+    return replace(whole, **changes)
+
+
+def _refused(contest):
+    return [verdict.rule for verdict in evaluate(contest) if not verdict.passed]
+
+
+def test_what_passes_every_rule_passes_the_gate(task):
+    verdicts = evaluate(_good(task))
+    assert [verdict.rule for verdict in verdicts if not verdict.passed] == []
+    assert {name for name in RULES if any(is_of(name, item.rule) for item in verdicts)} == set(
+        RULES
+    )
+
+
+@pytest.mark.parametrize("name", list(RULES))
+def test_no_rule_passes_what_was_not_measured(name, task):
+    good = _good(task)
+    nothing = {"p_worse": NAN, "effective_n": NAN, "detectable": NAN}
+    unknown = {
+        "nothing": {},
+        "NaN": {"linear": paired(NAN, NAN, (NAN, NAN), **nothing), "persistence": Paired(NAN, NAN)},
+        "a model of NaN": {"linear": paired(NAN, 0.3, (NAN, NAN), **nothing)},
+        "a reference of NaN": {"linear": paired(0.1, NAN, (NAN, NAN), **nothing)},
+        "a pair without horizons": {"linear": Paired(NAN, 0.3)},
+    }
+    for references in unknown.values():
+        champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
+        contest = GateInputs(good.task, {}, champion, references=references)
+        assert [verdict.passed for verdict in RULES[name](contest)].count(True) == 0
+        assert RULES[name](contest)
+        assert conclude(contest, evaluate(contest)).decision == "refused"
+
+
+@pytest.mark.parametrize("name", list(RULES))
+def test_every_rule_says_what_it_asks_and_what_to_do_about_a_refusal(name):
+    assert "Refused:" in inspect.getdoc(RULES[name])
+    assert len(advice(name)) > 20
+    assert advice(f"{name}_linear") == advice(name)
+
+
+def _with(good, **promote):
+    task = good.task
+    return replace(
+        good, task=task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
+    )
+
+
+UNMEASURED = [
+    "beats_champion",
+    "channels",
+    "interface",
+    "interval_champion",
+    "no_worse_champion",
+]  # what a champion refuses that cannot be measured
+REFUSALS = {
+    "size": {"size": 1.1e6},
+    "freshness": {"age": 86401.0},
+    "evidence": {"measured": Measured(0.1, {}, 12, 1, HISTORY)},
+    "approval": {"approval": None},
+    "serves": {"served": (False, "ended with code -11")},
+    "measured": {"measured": _errs(0.102)},
+}
+
+
+@pytest.mark.parametrize("rule", list(REFUSALS))
+def test_each_rule_refuses_what_is_beyond_its_bound_and_no_other_rule_does(rule, task):
+    verdicts = evaluate(_good(task, **REFUSALS[rule]))
+    assert [verdict.rule for verdict in verdicts if not verdict.passed] == [rule]
+
+
+def test_fewer_windows_than_the_gate_itself_finds_are_no_verification(task):
+    good = _good(task)
+    for windows in ({"count": 11, "history": HISTORY}, {"count": 12, "history": 4}, {"count": 12}):
+        other = replace(good, verification=good.verification | {"windows": windows})
+        assert _refused(other) == ["measured"]
+
+
+def test_one_channel_may_not_pay_for_the_others(task):
+    good = _good(task)
+    champion = replace(good.champion, challenger=_errs(0.1, position=1.11, velocity=0.5))
+    (verdict,) = [v for v in evaluate(replace(good, champion=champion)) if not v.passed]
+    assert (verdict.rule, verdict.found) == ("channels", "position 1.11")
+    for odd in ({"velocity": 0.5}, {"position": NAN, "velocity": 0.5}):
+        broken = replace(good, champion=replace(champion, challenger=_errs(0.1, **odd)))
+        assert [v.rule for v in evaluate(broken) if not v.passed] == ["channels"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "passed"),
+    [((0.4, 0.99), True), ((0.4, 1.0), False), ((0.9, 1.1), False), ((NAN, NAN), False)],
+)
+def test_a_win_within_the_interval_of_chance_is_none(task, interval, passed):
+    contest = replace(_good(task), champion=_champion(interval=interval))
+    refused = _refused(contest)
+    assert refused == ([] if passed else ["interval_champion"])
+    assert _refused(_with(contest, interval=False)) == []
+
+
+def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
+    good = _good(task)
+    champion = Champion(4, problem="cannot be compared: dt ...", differs=("dt ...",))
+    other = replace(good, champion=champion)
+    assert _refused(other) == UNMEASURED
+    breaking = replace(other, approval=Approval("ann", "2026", breaking=True))
+    assert [v.rule for v in evaluate(breaking) if not v.passed] == []
+
+
+def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task):
+    line = "history of the champion 40, of the challenger 10"
+    good = _good(task)
+    differs = replace(good.champion, differs=(line,))
+    assert _refused(replace(good, champion=differs)) == ["interface"]
+    reigns = replace(good, champion=replace(differs, reference=True))
+    challenges = replace(
+        good,
+        champion=differs,
+        verification=good.verification | {"model": {"reference": "linear"}},
+    )
+    for contest in (reigns, challenges):
+        assert _refused(contest) == []
+        (verdict,) = [one for one in evaluate(contest) if one.rule == "interface"]
+        assert verdict.found == f"{line}; the history of a reference may differ"
+    other = replace(differs, reference=True, differs=(line, "dt ..."))
+    assert _refused(replace(good, champion=other)) == ["interface"]
+
+
+def test_a_broken_or_absent_champion_cannot_be_beaten_not_even_by_breaking(task):
+    gone = Champion(4, problem="version 4: was champion, and its alias is gone", differs=None)
+    contest = _good(task, champion=gone, approval=Approval("ann", "2026", breaking=True))
+    assert _refused(contest) == UNMEASURED
+
+
+def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
+    contest = _good(task, champion=None)
+    assert [v.rule for v in evaluate(contest) if not v.passed] == []
+    equal = contest.references | {"linear": paired(0.3, 0.3)}
+    refused = ["beats_linear", "interval_linear"]
+    assert _refused(replace(contest, references=equal)) == refused
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "passed"),
+    [
+        (0.98, 1.0, True),
+        (0.9800001, 1.0, False),
+        (0.0, 0.0, False),  # a tie
+        (0.0, 1.0, True),
+        (-0.5, 1.0, False),  # no error is negative: somebody turned the metric round
+        (float("inf"), float("inf"), False),
+        (0.5, float("nan"), False),
+        (0.5, float("inf"), True),  # the reference diverged
+        (-float("inf"), 1.0, False),
+    ],
+)
+def test_the_margin_is_relative_and_only_finite_models_beat(task, model, reference, passed):
+    contest = _contest(task, model, references={"linear": reference}, beats=["linear"], margin=0.02)
+    (verdict,) = RULES["beats"](contest)
+    assert verdict.passed is passed
+
+
+def test_only_the_named_references_are_asked_about(task):
+    verdicts = evaluate(_contest(task, beats=["linear_sincos"], champion=Champion(1)))
+    named = ("beats", "interval", "no_worse")
+    assert [item.rule for item in verdicts if any(is_of(name, item.rule) for name in named)] == [
+        f"{name}_linear_sincos" for name in named
+    ]
+
+
+def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
+    contest = _contest(task, beats=["champion"], champion=Champion(4, same=True))
+    (verdict,) = RULES["beats"](contest)
+    assert (verdict.passed, verdict.found) == (True, "champion version 4 is the same model")
+
+
+def test_what_is_not_finite_is_shown_as_text(task):
+    assert [shown(value) for value in (0.5, float("nan"), float("inf"))] == [0.5, "nan", "inf"]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "shares", "passed"),
+    [
+        ("together", Repeated(0.3, 0.2, 1.0), True),  # validation alone refuses nothing
+        ("together", Repeated(0.3, 0.21, 0.0), False),
+        ("together", Repeated(0.51, 0.0, 0.0), False),
+        ("apart", Repeated(1.0, 0.5, 0.0), True),  # the same motion over and over, as stated
+        ("apart", Repeated(0.0, 0.51, 0.0), False),
+        ("together", Repeated(NAN, 0.0, 0.0), False),
+    ],
+)
+def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
+    kept = task.dataset.model_copy(update={"repeats": repeats})
+    contest = replace(_good(task.model_copy(update={"dataset": kept})), repeated=shares)
+    (line,) = RULES["independent"](contest)
+    assert line.passed is passed
+    assert "of the test rows" in str(line.wanted)
+    assert "repeats: apart" in advice("independent")
+
+
+def _failing(good, name, found, what):
+    document = good.verification
+    told = {"name": name, "passed": False, "found": found, "wanted": "at most 0.002 m"}
+    part = document["verification"] | {what: False}
+    return replace(good, verification=document | {"verification": part, "gates": [told]})
+
+
+def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
+    lost = "float32 loses 0.0016 m of position over 25 steps; the model's own error is 0.002 m"
+    (line,) = RULES["precision"](_failing(_good(task), "precision", lost, "precision"))
+    assert (line.passed, line.found, line.wanted) == (False, lost, "at most 0.002 m")
+    assert "export.precision: float64" in advice("precision")
+    assert "fewer lags" in advice("precision")
+
+
+def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
+    spoilt = "the trained model itself gives numbers that are not finite"
+    (line,) = RULES["parity"](_failing(_good(task), "step parity", spoilt, "parity"))
+    assert (line.passed, line.found) == (False, f"out of parity: step parity: {spoilt}")
+    for cause in ("bug in the export", "training diverged", "precision"):
+        assert cause in advice("parity")
