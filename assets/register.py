@@ -78,7 +78,7 @@ def _answers(gate: list[Json]) -> list[CheckResult]:
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line["rule"])]
         if lines:
-            text = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
+            text = "; ".join(f"{line['rule']}: {line['value']}" for line in lines)
             passed = all(line["passed"] for line in lines)
             answers.append(CheckResult(f"gate_{rule}", passed, text, {"lines": lines}))
     return answers

@@ -150,7 +150,7 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
     if facts["decision"] != "refused":
         return
     lines = [
-        f"{line['rule']}: found {line['found']}, wanted {line['wanted']}"
+        f"{line['rule']}: {line['value']}, expected {line['expected']}"
         for line in facts["gate"]
         if not line["passed"]
     ]

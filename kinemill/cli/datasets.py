@@ -141,7 +141,7 @@ def lineage(
     Example: kinemill model lineage my_robot@champion
     """
     from kinemill.errors import BadInput
-    from kinemill.register.lineage import made_from, uses_of
+    from kinemill.register.lineage import recordings_of, uses_of
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
@@ -152,7 +152,7 @@ def lineage(
     if recording:
         found, tell = uses_of(home, name, recording), _tell_uses
     else:
-        found, tell = made_from(home, name, address["which"] or "", offset, limit), _tell_made
+        found, tell = recordings_of(home, name, address["which"] or "", offset, limit), _tell_made
     if as_json:
         document(found)
     else:

@@ -146,7 +146,7 @@ def audit(task: TaskName, as_json: Json = False) -> None:
     if as_json:
         document(found)
     else:
-        columns = ["at", "who", "what", "version", "before", "why"]
+        columns = ["at", "who", "what", "version", "previous", "why"]
         rows = [[event[name] for name in columns] for event in found["events"]]
         table(f"{found['task']}, champion: {found['champion'] or 'none'}", columns, rows)
         for gap in found["gaps"]:

@@ -47,7 +47,7 @@ def _facts_table(found: dict[str, Any]) -> None:
         told = f"{episodes['quarantined']} quarantined, {episodes['known']} known before"
         rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", told], *rows]
     if selection := found.get("selection"):
-        rows.append(["model", f"{selection['chosen']}: {selection['why']}"])
+        rows.append(["model", f"{selection['selected']}: {selection['why']}"])
     if verification:
         latency = verification["latency_ms"]
         rows += [
@@ -197,8 +197,8 @@ def failed_table(gate: list[dict[str, Any]]) -> None:
 def gate_table(gate: list[dict[str, Any]]) -> None:
     """Print the gate's decision line by line."""
     if gate:
-        rows = [[g["rule"], g["passed"], g["found"], g["wanted"]] for g in gate]
-        table("gate", ["rule", "passed", "found", "wanted"], rows)
+        rows = [[g["rule"], g["passed"], g["value"], g["expected"]] for g in gate]
+        table("gate", ["rule", "passed", "value", "expected"], rows)
 
 
 def spell_gate(gate: list[dict[str, Any]]) -> str:

@@ -25,7 +25,7 @@ _MODULES = {
     "fetch_bundle": "lookup",
     "find_version": "versions",
     "list_versions": "lookup",
-    "made_from": "lineage",
+    "recordings_of": "lineage",
     "promote": "promotion",
     "register_candidates": "reference_candidate",
     "rollback": "promotion",

@@ -52,7 +52,7 @@ class Event:
         who: the user, or the account of the service.
         what: type of the event.
         version: number of the version.
-        before: the previous champion, or None.
+        previous: the champion that it replaced, or None.
         why: the given reason, or the rules that decided.
     """
 
@@ -60,13 +60,13 @@ class Event:
     who: str
     what: What
     version: int
-    before: int | None
+    previous: int | None
     why: str
 
     @classmethod
-    def of(cls, what: What, version: int, before: int | None, why: str) -> "Event":
+    def of(cls, what: What, version: int, previous: int | None, why: str) -> "Event":
         """Return an event with the current time and user."""
-        return cls(now(), current_user(), what, version, before, why[:_LONGEST])
+        return cls(now(), current_user(), what, version, previous, why[:_LONGEST])
 
 
 @contextmanager
@@ -93,11 +93,11 @@ def move_champion(tracking: Tracking, task: str, version: int, expected: int | N
     return Change(aliases=aliases, notes={tags.CHAMPION: str(version)})
 
 
-def changed(task: str, found: int | None, expected: int | None) -> ChampionChanged:
+def changed(task: str, current: int | None, expected: int | None) -> ChampionChanged:
     """Return the error that names the current champion."""
     return ChampionChanged(
         task,
-        f"the champion changed: it is now {_name(found)}",
+        f"the champion changed: it is now {_name(current)}",
         expected=_name(expected),
         fix=f"list the versions with kinemill model list {task}, then repeat the command",
     )
@@ -110,23 +110,25 @@ def _name(number: int | None) -> str:
 def same_event(one: Event, other: Event) -> bool:
     """Return whether an event repeats the previous one; a canary with a new share does not."""
     grown = other.what == "canary" and one.why != other.why
-    return (one.what, one.version, one.before) == (other.what, other.version, other.before) and (
-        not grown
-    )
+    return (one.what, one.version, one.previous) == (
+        other.what,
+        other.version,
+        other.previous,
+    ) and (not grown)
 
 
 def trail(tracking: Tracking, task: str) -> list[Event]:
     """Return the events of a task, oldest first."""
-    found = notes_of(tracking.home, task)
-    keys = sorted(key for key in found if key.startswith(tags.EVENT))
-    return [Event(**json.loads(found[key])) for key in keys]
+    notes = notes_of(tracking.home, task)
+    keys = sorted(key for key in notes if key.startswith(tags.EVENT))
+    return [Event(**json.loads(notes[key])) for key in keys]
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:
     """Return the last version that became champion, even if it or its alias was deleted."""
-    noted = notes_of(tracking.home, task).get(tags.CHAMPION)
-    if noted:
-        return int(noted)
+    recorded = notes_of(tracking.home, task).get(tags.CHAMPION)
+    if recorded:
+        return int(recorded)
     champions = tracking.client.search_model_versions(
         f"name = '{task}' and tags.`{tags.DECISION}` = '{CHAMPION}'",
         max_results=1,

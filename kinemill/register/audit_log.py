@@ -16,7 +16,7 @@ def audit(home: Home, task: str) -> Json:
     """Return the audit trail of a task.
 
     Returns:
-        task, champion, `events` (oldest first: at, who, what, version, before, why), and `gaps`:
+        task, champion, `events` (oldest first: at, who, what, version, previous, why), and `gaps`:
         differences between MLflow and the ledger, with the fix, such as a champion alias that
         another MLflow client moved.
 

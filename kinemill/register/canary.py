@@ -58,8 +58,8 @@ def start_canary(
     reason = f"{share:.0%} of the robots" + (", by force" if force else "") + (why and f": {why}")
     with guarded(home, task):
         check_registry(home, task)
-        chosen = json.dumps(asdict(Canary(version.number, share)))
-        _commit(tracking, task, chosen, _event(tracking, task, "canary", version.number, reason))
+        value = json.dumps(asdict(Canary(version.number, share)))
+        _commit(tracking, task, value, _event(tracking, task, "canary", version.number, reason))
     return _document(task, tracking)
 
 
@@ -71,10 +71,10 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
     """
     with guarded(home, task):
         tracking = open_registry(home, task)
-        found = canary_in(notes_of(tracking.home, task))
-        if found is None:
+        canary = canary_in(notes_of(tracking.home, task))
+        if canary is None:
             raise BadInput(task, "has no canary", fix=f"kinemill model canary {task} --share 0.1")
-        _commit(tracking, task, None, _event(tracking, task, "canary ended", found.version, why))
+        _commit(tracking, task, None, _event(tracking, task, "canary ended", canary.version, why))
     return _document(task, tracking)
 
 
@@ -87,15 +87,15 @@ def _event(tracking: Tracking, task: str, what: What, version: int, why: str) ->
     return Event.of(what, version, aliases_of(tracking.home, task).get(CHAMPION), why)
 
 
-def _commit(tracking: Tracking, task: str, chosen: str | None, event: Event) -> None:
-    commit(tracking, task, Change(notes={tags.CANARY: chosen}), event)
+def _commit(tracking: Tracking, task: str, canary: str | None, event: Event) -> None:
+    commit(tracking, task, Change(notes={tags.CANARY: canary}), event)
 
 
 def _document(task: str, tracking: Tracking) -> Json:
-    found = canary_in(notes_of(tracking.home, task))
+    canary = canary_in(notes_of(tracking.home, task))
     return {
         "task": task,
-        "version": found.version if found else None,
-        "share": found.share if found else None,
+        "version": canary.version if canary else None,
+        "share": canary.share if canary else None,
         "champion": aliases_of(tracking.home, task).get(CHAMPION),
     }

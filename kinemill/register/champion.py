@@ -58,14 +58,14 @@ class LoadedChampion:
             BadInput: the dataset was never in this home.
             CorruptArtifact: it is missing or damaged.
         """
-        found = self._cataloged
-        if found.status(self.home) != "ready":
+        version = self._cataloged
+        if version.status(self.home) != "ready":
             raise CorruptArtifact(
-                found.folder(self.home),
-                f"the dataset of champion version {self.version} is {found.status(self.home)}",
+                version.folder(self.home),
+                f"the dataset of champion version {self.version} is {version.status(self.home)}",
                 fix=f"kinemill run {self.registered.task} makes a new one",
             )
-        listed = scan_listing(found.folder(self.home)).filter(pl.col("split").is_in(_USED))
+        listed = scan_listing(version.folder(self.home)).filter(pl.col("split").is_in(_USED))
         return frozenset(listed.select(pl.col("recording").unique()).collect()["recording"])
 
     def held_out(self, most: int) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
@@ -83,11 +83,11 @@ class LoadedChampion:
         episodes = self._packed.of("train")
         stops = np.cumsum([episode.rows for episode in episodes])
         total = int(stops[-1])
-        chosen = np.linspace(0, total - 1, min(most, total)).astype(np.int64)
-        which = np.searchsorted(stops, chosen, side="right")
+        positions = np.linspace(0, total - 1, min(most, total)).astype(np.int64)
+        which = np.searchsorted(stops, positions, side="right")
         starts = np.array([episode.start for episode in episodes])
-        before = stops - np.array([episode.rows for episode in episodes])
-        return np.asarray(self._packed.values[starts[which] + chosen - before[which]])
+        offsets = stops - np.array([episode.rows for episode in episodes])
+        return np.asarray(self._packed.values[starts[which] + positions - offsets[which]])
 
     @cached_property
     def _cataloged(self) -> DatasetVersion:
@@ -112,5 +112,5 @@ def load_champion(home: Home, task: str) -> LoadedChampion | None:
         return None
     if CHAMPION not in aliases_of(home, task):
         return None
-    found = find_version(home, task, f"@{CHAMPION}")
-    return LoadedChampion(home, found, bundle_folder(home, found))
+    version = find_version(home, task, f"@{CHAMPION}")
+    return LoadedChampion(home, version, bundle_folder(home, version))

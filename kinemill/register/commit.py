@@ -47,11 +47,11 @@ def _expect_applied(tracking: Tracking, task: str) -> None:
     Raises:
         RegistryMismatch: MLflow shows another ledger than this machine's.
     """
-    shown = notes_of(tracking.home, task).get(tags.APPLIED, "0")
-    if shown != str(next_number(tracking.home, task) - 1):
+    applied = notes_of(tracking.home, task).get(tags.APPLIED, "0")
+    if applied != str(next_number(tracking.home, task) - 1):
         raise RegistryMismatch(
             ledger_folder(tracking.home, task),
-            f"is not the ledger of the registry, which shows {shown} records",
+            f"is not the ledger of the registry, which shows {applied} records",
             fix="share KINEMILL_HOME, or the store with KINEMILL_REMOTE, among the machines",
         )
 

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from kinemill.register.gate.rules.no_worse import at_horizon
-from kinemill.register.policy_comparison import tried_page
+from kinemill.register.policy_comparison import trials_page
 from kinemill.reports.charts import Line, line_chart, number
 from kinemill.reports.components import card, mark, name_of, table
 from kinemill.store import Json
@@ -17,46 +17,47 @@ from kinemill.verify.report_sections import document
 _STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
 
 
-def comparison_page(found: Json) -> str:
+def comparison_page(comparison: Json) -> str:
     """Return the HTML page of a comparison document."""
-    if found.get("form") == "policy":
-        return tried_page(found)
-    title = f"{found['task']}: version {found['a']['version']} against {found['b']['version']}"
+    if comparison.get("form") == "policy":
+        return trials_page(comparison)
+    one, other = (comparison[side]["version"] for side in "ab")
+    title = f"{comparison['task']}: version {one} against {other}"
     sections = [
         f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'
-        f'</header><p class="lead">{_lead(found)}</p>',
-        f'<div class="cards">{_cards(found)}</div>',
-        _errors(found),
-        _horizons(found),
-        _growth(found),
-        _gates(found),
+        f'</header><p class="lead">{_lead(comparison)}</p>',
+        f'<div class="cards">{_cards(comparison)}</div>',
+        _errors(comparison),
+        _horizons(comparison),
+        _error_curves(comparison),
+        _gates(comparison),
     ]
     footer = "Measured by kinemill on the exported files; the numbers are in comparison.json."
     return document(title, sections, footer)
 
 
-def _lead(found: Json) -> str:
-    names = {side: f"version {found[side]['version']}" for side in "ab"}
-    ratio, (low, high) = found["nrmse"]["ratio"], found["nrmse"]["interval"]
+def _lead(comparison: Json) -> str:
+    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
+    ratio, (low, high) = comparison["nrmse"]["ratio"], comparison["nrmse"]["interval"]
     if ratio is None:
         return f"{names['a']} and {names['b']} cannot be compared: one of them diverges."
     text = f"{names['b']} has <b>{number(ratio)}</b> times the error of {names['a']}"
     if low is None:
         return f"{text}; the test split is too small for an interval."
     interval = f"95 % interval {number(low)} to {number(high)}"
-    better = found["better"]
+    better = comparison["better"]
     verdict = f"{names[better]} is better" if better else "the difference is not significant"
     return f"{text} ({interval}, paired): {verdict}."
 
 
-def _cards(found: Json) -> str:
-    windows = found["windows"]
+def _cards(comparison: Json) -> str:
+    windows = comparison["windows"]
     cards = [
         card(
-            f"Version {found[side]['version']}, nRMSE",
-            _number(found["nrmse"][side]),
+            f"Version {comparison[side]['version']}, nRMSE",
+            _number(comparison["nrmse"][side]),
             "",
-            found[side]["standing"],
+            comparison[side]["status"],
         )
         for side in "ab"
     ]
@@ -65,16 +66,16 @@ def _cards(found: Json) -> str:
     return "".join(cards)
 
 
-def _errors(found: Json) -> str:
+def _errors(comparison: Json) -> str:
     rows = [
         [
             name_of(channel, line["unit"]),
             *(_error(line[side]) for side in "ab"),
             _number(line["ratio"]),
         ]
-        for channel, line in found["channels"].items()
+        for channel, line in comparison["channels"].items()
     ]
-    nrmse = found["nrmse"]
+    nrmse = comparison["nrmse"]
     rows.append(
         [
             name_of("nRMSE", "mean of RMSE / std"),
@@ -82,8 +83,8 @@ def _errors(found: Json) -> str:
             _number(nrmse["ratio"]),
         ]
     )
-    seconds, steps = found["windows"]["seconds"], found["windows"]["horizon"]
-    heads = ["Channel", *(f"Version {found[side]['version']}" for side in "ab"), "Ratio"]
+    seconds, steps = comparison["windows"]["seconds"], comparison["windows"]["horizon"]
+    heads = ["Channel", *(f"Version {comparison[side]['version']}" for side in "ab"), "Ratio"]
     text = f"<p>Root mean square error in each channel's unit after {steps} steps, with its 95 % "
     return f"<h2>Error {seconds:.4g} s ahead</h2>{text}interval.</p>" + table(
         heads, rows, numbers_from=1, even=True
@@ -96,18 +97,19 @@ def _error(line: Json) -> str:
     return f"{_number(line['rmse'])}{below}"
 
 
-def _horizons(found: Json) -> str:
+def _horizons(comparison: Json) -> str:
     """Return the ratios of errors by horizon and channel, red where the second version is worse."""
-    names = [NRMSE, *found["channels"]]
+    one, other = (comparison[side]["version"] for side in "ab")
+    names = [NRMSE, *comparison["channels"]]
     rows = [
         [at_horizon(key), *(_ratio(_of(by, name)) for name in names)]
-        for key, by in found["horizons"].items()
+        for key, by in comparison["horizons"].items()
     ]
     text = (
-        f"<p>Error of version {found['b']['version']} over that of version {found['a']['version']} "
+        f"<p>Error of version {other} over that of version {one} "
         "with its 95 % interval: red is significantly worse, green significantly better.</p>"
     )
-    heads = ["Horizon", "nRMSE", *map(name_of, found["channels"])]
+    heads = ["Horizon", "nRMSE", *map(name_of, comparison["channels"])]
     return f"<h2>At every horizon</h2>{text}{table(heads, rows, numbers_from=1)}"
 
 
@@ -129,15 +131,15 @@ def _ratio(one: Json | None) -> str:
     return f"<span class='{kind}'>{number(one['ratio'])}</span>{below}"
 
 
-def _growth(found: Json) -> str:
-    dt = found["windows"]["seconds"] / found["windows"]["horizon"]
-    labels = {style: f"version {found[side]['version']}" for side, style in _STYLE.items()}
+def _error_curves(comparison: Json) -> str:
+    dt = comparison["windows"]["seconds"] / comparison["windows"]["horizon"]
+    labels = {style: f"version {comparison[side]['version']}" for side, style in _STYLE.items()}
     charts = "".join(
         figure(channel, line["unit"], _chart(line, dt))
-        for channel, line in found["channels"].items()
+        for channel, line in comparison["channels"].items()
     )
     text = "<p>Root mean square error over the prediction time, on the same windows.</p>"
-    kind = "grid even" if len(found["channels"]) in {2, 4} else "grid"
+    kind = "grid even" if len(comparison["channels"]) in {2, 4} else "grid"
     return f'<h2>Error growth</h2>{text}{legend(labels)}<div class="{kind}">{charts}</div>'
 
 
@@ -153,19 +155,19 @@ def _chart(line: Json, dt: float) -> str:
     return line_chart(lines)
 
 
-def _gates(found: Json) -> str:
-    rules = sorted({line["rule"] for side in "ab" for line in found[side]["gate"]})
-    lines = {side: {line["rule"]: line for line in found[side]["gate"]} for side in "ab"}
+def _gates(comparison: Json) -> str:
+    rules = sorted({line["rule"] for side in "ab" for line in comparison[side]["gate"]})
+    lines = {side: {line["rule"]: line for line in comparison[side]["gate"]} for side in "ab"}
     rows = [[name_of(rule), *(_verdict(lines[side].get(rule)) for side in "ab")] for rule in rules]
-    heads = ["Rule", *(f"Version {found[side]['version']}" for side in "ab")]
+    heads = ["Rule", *(f"Version {comparison[side]['version']}" for side in "ab")]
     return f"<h2>Gate decisions</h2>{table(heads, rows)}"
 
 
 def _verdict(line: Json | None) -> str:
     if line is None:
         return "not evaluated"
-    found = line["found"]
-    text = number(found) if isinstance(found, float) else escape(str(found))
+    value = line["value"]
+    text = number(value) if isinstance(value, float) else escape(str(value))
     return f"{mark(line['passed'])} {text}"
 
 

@@ -19,7 +19,7 @@ from kinemill.register.ledger import (
     ledger_tasks,
     read_ledger,
 )
-from kinemill.register.mlflow_tables import Shown, read_tables
+from kinemill.register.mlflow_tables import RegistryState, read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION
 from kinemill.store.database import database, spell
 from kinemill.store.home import Home
@@ -89,40 +89,42 @@ def check_registry(home: Home, task: str) -> None:
         RegistryMismatch: MLflow differs from the ledger.
         KinemillError: the database is damaged.
     """
-    if found := mismatches(home, task):
-        more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    if differing := mismatches(home, task):
+        more = f"; and {len(differing) - _MOST} more" if len(differing) > _MOST else ""
         shared = database()
         raise RegistryMismatch(
             spell(shared) if shared else home.mlflow_db,
-            f"differs from the ledger of {task} in the store: {'; '.join(found[:_MOST])}{more}",
+            f"differs from the ledger of {task} in the store: {'; '.join(differing[:_MOST])}{more}",
             fix=REBUILD,
         )
 
 
 def mismatches(home: Home, task: str) -> list[str]:
     """Return the differences between MLflow and ledger, after completing an unfinished commit."""
-    ledger, shown = read_ledger(home, task), read_tables(home, task)
-    if not list(differences(ledger, shown)):
+    ledger, state = read_ledger(home, task), read_tables(home, task)
+    if not list(differences(ledger, state)):
         return []
     with lock(home, f"ledger-{task}"):  # repeat under the lock: a commit may have been in progress
-        ledger, shown = read_ledger(home, task), read_tables(home, task)
-        if shown.applied == ledger.number - 1 and _complete(home, ledger, shown):
-            shown = read_tables(home, task)
-    return list(differences(ledger, shown))
+        ledger, state = read_ledger(home, task), read_tables(home, task)
+        if state.applied == ledger.number - 1 and _complete(home, ledger, state):
+            state = read_tables(home, task)
+    return list(differences(ledger, state))
 
 
-def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
+def _complete(home: Home, ledger: Ledger, state: RegistryState) -> bool:
     """Apply the last record again; return False if another client changed the registry meanwhile.
 
     If the champion alias is on neither the previous nor the next champion, another client moved it.
     The record then stays unapplied, and the mismatch is reported.
     """
-    before, last = Ledger(ledger.task), Change()
+    previous, last = Ledger(ledger.task), Change()
     for last in changes(home, ledger.task):
-        if before.number < ledger.number - 1:
-            before.add(last)
-    known = {states.aliases.get(CHAMPION) for states in (before, ledger)}
-    if shown.aliases.get(CHAMPION) not in known or not set(ledger.versions) <= set(shown.versions):
+        if previous.number < ledger.number - 1:
+            previous.add(last)
+    expected = {states.aliases.get(CHAMPION) for states in (previous, ledger)}
+    if state.aliases.get(CHAMPION) not in expected or not set(ledger.versions) <= set(
+        state.versions
+    ):
         return False
     tracking = open_tracking(home)
     apply(tracking, ledger.task, last)
@@ -130,31 +132,31 @@ def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
     return True
 
 
-def differences(ledger: Ledger, shown: Shown) -> Iterator[str]:
+def differences(ledger: Ledger, state: RegistryState) -> Iterator[str]:
     """Yield the differences between MLflow and ledger; none for a task without a ledger."""
     if not ledger.number and database() is None:
-        champion = shown.versions.get(shown.aliases.get(CHAMPION, 0))
+        champion = state.versions.get(state.aliases.get(CHAMPION, 0))
         if champion and tags.KEY in champion.tags:
             yield "the store has no record of any version (restore it with kinemill admin restore)"
     if not ledger.number:
         return  # a robot may share only the database
-    if shown.applied != ledger.number:
-        yield f"it has {shown.applied} of {ledger.number} records"
-    yield from _of_versions(ledger, shown)
+    if state.applied != ledger.number:
+        yield f"it has {state.applied} of {ledger.number} records"
+    yield from _of_versions(ledger, state)
     for alias in _OURS:
-        recorded, current = ledger.aliases.get(alias), shown.aliases.get(alias)
+        recorded, current = ledger.aliases.get(alias), state.aliases.get(alias)
         if recorded != current:
             yield f"@{alias} is {_name(current)}, but {_name(recorded)} by the last decision"
-    notes = {name: value for name, value in shown.notes.items() if name != tags.APPLIED}
+    notes = {name: value for name, value in state.notes.items() if name != tags.APPLIED}
     if names := _unlike(ledger.notes, notes):
         yield f"the model has another {', '.join(names)}"
 
 
-def _of_versions(ledger: Ledger, shown: Shown) -> Iterator[str]:
-    if lost := sorted(set(ledger.versions) - set(shown.versions)):
+def _of_versions(ledger: Ledger, state: RegistryState) -> Iterator[str]:
+    if lost := sorted(set(ledger.versions) - set(state.versions)):
         yield f"version{'s' * (len(lost) > 1)} {', '.join(map(str, lost))} missing"
     for number, entry in sorted(ledger.versions.items()):
-        if other := shown.versions.get(number):
+        if other := state.versions.get(number):
             pairs = (entry.run_id, other.run_id), (entry.source, other.source)
             names = _unlike(entry.tags, other.own_tags)
             names += [name for name, (one, two) in zip(_COLUMNS, pairs, strict=True) if one != two]
@@ -162,9 +164,9 @@ def _of_versions(ledger: Ledger, shown: Shown) -> Iterator[str]:
                 yield f"version {number} has another {', '.join(names)}"
 
 
-def _unlike(recorded: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
+def _unlike(recorded: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
     """Return the names of tags whose values differ, sorted."""
-    return sorted(name for name in {*recorded, *shown} if recorded.get(name) != shown.get(name))
+    return sorted(name for name in {*recorded, *current} if recorded.get(name) != current.get(name))
 
 
 def _name(number: int | None) -> str:

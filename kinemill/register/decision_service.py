@@ -49,24 +49,28 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
         ChampionChanged: another MLflow client moved the champion while the version was evaluated.
     """
     commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
-    verdicts, conclusion, held, before = _evaluate(tracking, task, version, evidence)
-    outcome = conclusion.decision
+    verdicts, conclusion, champion, champion_errors = _evaluate(tracking, task, version, evidence)
+    decision = conclusion.decision
     facts: Json = {
         "task": task.name,
         "version": version.number,
-        "decision": outcome,
+        "decision": decision,
         "provisional": conclusion.provisional,
-        "previous_champion": held,
+        "previous_champion": champion,
         "key": version.tags[tags.KEY],
     }
     change = _publish_decision(tracking, version, facts, verdicts)
     fault_point("register.judged")
-    stamped = {**change.tags[version.number], tags.BEFORE: before, tags.DECISION: outcome}
+    stamped = {
+        **change.tags[version.number],
+        tags.CHAMPION_ERRORS: champion_errors,
+        tags.DECISION: decision,
+    }
     change = replace(change, tags={version.number: stamped})
-    if outcome == CHAMPION:
-        moved = move_champion(tracking, task.name, version.number, held)
+    if decision == CHAMPION:
+        moved = move_champion(tracking, task.name, version.number, champion)
         change = replace(change, aliases=moved.aliases, notes=moved.notes)
-    event = Event.of(outcome, version.number, held, _why(verdicts, conclusion.provisional))
+    event = Event.of(decision, version.number, champion, _why(verdicts, conclusion.provisional))
     commit(tracking, task.name, change, event)
     fault_point("register.switched")
 
@@ -75,7 +79,7 @@ def _why(verdicts: list[Verdict], provisional: str) -> str:
     if provisional:
         return f"provisional: {provisional}"
     failed = [
-        f"{item.rule}: {decision_document.show_value(item.found)}"
+        f"{item.rule}: {decision_document.show_value(item.value)}"
         for item in verdicts
         if not item.passed
     ]
@@ -86,7 +90,7 @@ def _evaluate(
     tracking: Tracking, task: Task, version: Version, evidence: Measurements
 ) -> tuple[list[Verdict], Conclusion, int | None, str]:
     """Return verdicts, conclusion, number of the champion, and its errors by channel as JSON."""
-    held = aliases_of(tracking.home, task.name).get(CHAMPION)
+    number = aliases_of(tracking.home, task.name).get(CHAMPION)
     folder = bundle_folder(tracking.home, version)
     challenger = Challenger(
         folder,
@@ -95,23 +99,23 @@ def _evaluate(
         approval_of(version),
     )
     inputs = make_gate_inputs(
-        task, challenger, _current_champion(tracking, task.name, held), evidence
+        task, challenger, _current_champion(tracking, task.name, number), evidence
     )
     other = inputs.champion.measured if inputs.champion else None
     verdicts, channels = evaluate(inputs), plain(other.channels if other else {})
-    return verdicts, conclude(inputs, verdicts), held, json.dumps(channels)
+    return verdicts, conclude(inputs, verdicts), number, json.dumps(channels)
 
 
-def _current_champion(tracking: Tracking, task: str, held: int | None) -> CurrentChampion | None:
+def _current_champion(tracking: Tracking, task: str, current: int | None) -> CurrentChampion | None:
     """Return the champion; one whose alias or version was deleted has no version to compare."""
-    number = held or last_champion(tracking, task)
+    number = current or last_champion(tracking, task)
     if number is None:
         return None
     try:
-        found = find_version(tracking.home, task, f":{number}") if held else None
+        version = find_version(tracking.home, task, f":{number}") if current else None
     except BadInput:
-        found = None
-    return CurrentChampion(tracking, number, found)
+        version = None
+    return CurrentChampion(tracking, number, version)
 
 
 def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, str]:
@@ -138,9 +142,9 @@ def _publish_decision(
     folder = open_ref(home, published.ref)
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
-    held = {item.rule: item.passed for item in verdicts}
+    passed_by_rule = {item.rule: item.passed for item in verdicts}
     better = bool(facts["provisional"]) or all(
-        passed for rule, passed in held.items() if rule != "serves"
+        passed for rule, passed in passed_by_rule.items() if rule != "serves"
     )
     stamped = {f"{tags.GATE}.{item.rule}": decision_document.line(item) for item in verdicts}
     stamped |= {
@@ -149,7 +153,7 @@ def _publish_decision(
         tags.REPORT: f"{published.ref.path}/report.html",
         tags.BETTER: "yes" if better else "no",
         tags.PROVISIONAL: facts["provisional"] or tags.NO,
-        tags.SERVES: "yes" if held.get("serves") else "no",
+        tags.SERVES: "yes" if passed_by_rule.get("serves") else "no",
     }
     described = decision_document.markdown(facts, verdicts, text)
     return Change(tags={version.number: stamped}, descriptions={version.number: described})

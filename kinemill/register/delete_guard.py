@@ -32,7 +32,7 @@ END $$ LANGUAGE plpgsql;
 CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE DELETE ON registered_model_aliases
 FOR EACH ROW EXECUTE FUNCTION {TRIGGER}();
 """
-_KNOWN = {
+_EXISTS = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = :name",
     "postgresql": "SELECT 1 FROM pg_trigger WHERE tgname = :name "
     "AND tgrelid = 'registered_model_aliases'::regclass",
@@ -44,7 +44,7 @@ def protect(tracking: Tracking) -> None:
     from sqlalchemy import text
 
     with _connected(tracking) as (connection, kind):
-        if connection.execute(text(_KNOWN[kind]), {"name": TRIGGER}).first() is None:
+        if connection.execute(text(_EXISTS[kind]), {"name": TRIGGER}).first() is None:
             connection.execute(text(_SQLITE if kind == "sqlite" else _POSTGRES))
 
 

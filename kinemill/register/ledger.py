@@ -93,12 +93,12 @@ class Ledger:
         _update(self.notes, change.notes)
 
 
-def _update(known: dict[str, Any], changed: Mapping[str, Any]) -> None:
+def _update(state: dict[str, Any], changed: Mapping[str, Any]) -> None:
     for name, value in changed.items():
         if value is None:
-            known.pop(name, None)
+            state.pop(name, None)
         else:
-            known[name] = value
+            state[name] = value
 
 
 def ledger_folder(home: Home, task: str) -> Path:

@@ -19,7 +19,9 @@ PAGE = 20
 _USED = ("train", "validation", "test")
 
 
-def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: int = PAGE) -> Json:
+def recordings_of(
+    home: Home, task: str, which: str = "", offset: int = 0, limit: int = PAGE
+) -> Json:
     """Return the recordings that a model version was trained and evaluated on.
 
     Args:
@@ -68,15 +70,15 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
         BadInput: the task has no such recording.
     """
     models = versions_of(home, task) if is_registered(home, task) else []
-    known = _members(home, task, recording)
-    found = {member.hash: (member.name, list[Json]()) for member in known}
-    wanted = (pl.col("name") == recording) | pl.col("recording").is_in([*found])
+    matches = _members(home, task, recording)
+    uses_by_recording = {member.hash: (member.name, list[Json]()) for member in matches}
+    is_match = (pl.col("name") == recording) | pl.col("recording").is_in([*uses_by_recording])
     if _is_hash(recording):
-        wanted |= pl.col("recording").str.starts_with(recording)
+        is_match |= pl.col("recording").str.starts_with(recording)
     for dataset in versions(home, task):
         if dataset.status(home) == "gone":
             continue
-        rows = scan_listing(dataset.folder(home)).filter(wanted)
+        rows = scan_listing(dataset.folder(home)).filter(is_match)
         counted = rows.group_by("recording", "name", "split").len().sort("split").collect()
         for (hash_, name), part in counted.group_by("recording", "name", maintain_order=True):
             use = {
@@ -85,15 +87,16 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
                 "episodes": dict(zip(part["split"], part["len"], strict=True)),
                 "models": _of_dataset(models, dataset.ref.digest),
             }
-            found.setdefault(str(hash_), (str(name), []))[1].append(use)
-    if not found:
+            uses_by_recording.setdefault(str(hash_), (str(name), []))[1].append(use)
+    if not uses_by_recording:
         raise BadInput(
             f"recording {recording!r}",
             f"is not a recording of task {task!r}",
             expected="its name when first ingested, or a prefix of its sha256",
         )
     listed = [
-        {"hash": hash_, "name": name, "datasets": uses} for hash_, (name, uses) in found.items()
+        {"hash": hash_, "name": name, "datasets": uses}
+        for hash_, (name, uses) in uses_by_recording.items()
     ]
     return {"task": task, "recordings": sorted(listed, key=lambda item: item["hash"])}
 
@@ -106,10 +109,10 @@ def _members(home: Home, task: str, recording: str) -> list[Member]:
     if len(recording) == 64 and _is_hash(recording):
         member = find_member(home, task, recording)
         return [member] if member else []
-    known = members(home, task).values()
+    listed = members(home, task).values()
     return [
         member
-        for member in known
+        for member in listed
         if member.name == recording or (_is_hash(recording) and member.hash.startswith(recording))
     ]
 

@@ -21,8 +21,8 @@ from kinemill.store.remote_sync import bring
 
 def list_versions(task: str, home: Home) -> Json:
     """Return the `models` document: every version of a task, newest first."""
-    found = versions_of(home, task) if is_registered(home, task) else []
-    return {"task": task, "versions": [_line(item) for item in found]}
+    known_versions = versions_of(home, task) if is_registered(home, task) else []
+    return {"task": task, "versions": [_line(item) for item in known_versions]}
 
 
 def _line(item: Version) -> Json:

@@ -55,32 +55,30 @@ def save_rows(home: Home, version: Version) -> None:
     from sqlalchemy import MetaData, select
 
     with connected(home) as connection:
-        known = MetaData()
-        known.reflect(connection, only=list(_TABLES))
+        schema = MetaData()
+        schema.reflect(connection, only=list(_TABLES))
 
-        def rows(name: str, /, **wanted: Sequence[Any]) -> list[Json]:
-            table = known.tables[name]
-            found = select(table).where(
-                *(table.c[key].in_(values) for key, values in wanted.items())
-            )
-            return [dict(row) for row in connection.execute(found).mappings()]
+        def rows(name: str, /, **keys: Sequence[Any]) -> list[Json]:
+            table = schema.tables[name]
+            query = select(table).where(*(table.c[key].in_(values) for key, values in keys.items()))
+            return [dict(row) for row in connection.execute(query).mappings()]
 
-        chosen = _chosen(rows, version)
-        kept = {name: rows(name, **chosen[column]) for name, column in _TABLES.items()}
-    document = {"artifacts": artifact_root(home), "rows": kept}
+        selection = _select(rows, version)
+        document_rows = {name: rows(name, **selection[column]) for name, column in _TABLES.items()}
+    document = {"artifacts": artifact_root(home), "rows": document_rows}
     publish(home, rows_file(home, version.task, version.number), FORMAT.stamp(document))
 
 
-def _chosen(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
+def _select(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
     """Return the values that select the rows of a version, by the column in `_TABLES`."""
     run, model = [version.run_id], [version.logged_model]
     (logged,) = rows("logged_models", model_id=model)
-    learned = rows("inputs", destination_id=run)
-    links = [*learned, *rows("inputs", destination_id=model), *rows("inputs", source_id=run)]
+    inputs = rows("inputs", destination_id=run)
+    links = [*inputs, *rows("inputs", destination_id=model), *rows("inputs", source_id=run)]
     return {
         "experiment_id": {"experiment_id": [logged["experiment_id"]]},
         "run_uuid": {"run_uuid": run},
-        "dataset_uuid": {"dataset_uuid": [link["source_id"] for link in learned]},
+        "dataset_uuid": {"dataset_uuid": [link["source_id"] for link in inputs]},
         "input_uuid": {"input_uuid": [link["input_uuid"] for link in links]},
         "model_id": {"model_id": model},
         "name": {"name": [version.task]},
@@ -103,14 +101,14 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
         )
     document = FORMAT.open(path, read_json(path))
     moved = _moved(document, artifact_root(home))
-    known = MetaData()
-    known.reflect(connection, only=list(_TABLES))
-    experiment = _experiment(known.tables["experiments"], moved["experiments"], connection)
+    schema = MetaData()
+    schema.reflect(connection, only=list(_TABLES))
+    experiment = _experiment(schema.tables["experiments"], moved["experiments"], connection)
     for name, rows in moved.items():
         for row in rows:
             if "experiment_id" in row:
                 row["experiment_id"] = experiment
-        _put(known.tables[name], rows, connection)
+        _put(schema.tables[name], rows, connection)
     if connection.dialect.name == "postgresql":  # its sequence ignores explicit ids
         connection.execute(text(_COUNT_ON))
 
@@ -119,12 +117,12 @@ def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
     """Return the rows with artifact paths below `root`, since the home may have moved."""
     old = document["artifacts"]
 
-    def place(value: Any) -> Any:
+    def relocate(value: Any) -> Any:
         inside = isinstance(value, str) and value.startswith(f"{old}/")
         return f"{root}{value[len(old) :]}" if inside else value
 
     return {
-        name: [{key: place(value) for key, value in row.items()} for row in rows]
+        name: [{key: relocate(value) for key, value in row.items()} for row in rows]
         for name, rows in document["rows"].items()
     }
 
@@ -135,11 +133,11 @@ def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
 
     (row,) = rows
     listed = connection.execute(select(table.c.name, table.c.experiment_id))
-    known = {name: number for name, number in listed}
-    if row["name"] in known:
-        return known[row["name"]]
-    taken = row["experiment_id"] in known.values()
-    return max(known.values()) + 1 if taken else row["experiment_id"]
+    ids = {name: number for name, number in listed}
+    if row["name"] in ids:
+        return ids[row["name"]]
+    is_used = row["experiment_id"] in ids.values()
+    return max(ids.values()) + 1 if is_used else row["experiment_id"]
 
 
 def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:
@@ -162,6 +160,6 @@ def _compared(
     from sqlalchemy import select
 
     for row in rows:
-        found = select(table).where(*(table.c[key] == row[key] for key in keys))
-        there = connection.execute(found).mappings().first()
+        query = select(table).where(*(table.c[key] == row[key] for key in keys))
+        there = connection.execute(query).mappings().first()
         yield row, None if there is None else dict(there)

@@ -37,7 +37,7 @@ class Row(Entry):
 
 
 @dataclass
-class Shown:
+class RegistryState:
     """State of a task in MLflow."""
 
     versions: dict[int, Row] = field(default_factory=dict[int, Row])
@@ -47,11 +47,11 @@ class Shown:
     @property
     def applied(self) -> int:
         """Number of the last applied ledger record; 0 if none."""
-        noted = self.notes.get(tags.APPLIED, "0")
-        return int(noted) if noted.isdigit() else 0
+        recorded = self.notes.get(tags.APPLIED, "0")
+        return int(recorded) if recorded.isdigit() else 0
 
 
-def read_tables(home: Home, task: str) -> Shown:
+def read_tables(home: Home, task: str) -> RegistryState:
     """Return the state of a task from MLflow's tables.
 
     Raises:
@@ -60,24 +60,24 @@ def read_tables(home: Home, task: str) -> Shown:
     from sqlalchemy import text
     from sqlalchemy.exc import DatabaseError, OperationalError
 
-    asked = {"task": task, "own": f"{tags.OWN}%"}
+    parameters = {"task": task, "own": f"{tags.OWN}%"}
     try:
         with connected(home) as connection:
-            ask: Any = lambda query: connection.execute(text(query), asked)  # noqa: E731
-            shown = Shown()
+            ask: Any = lambda query: connection.execute(text(query), parameters)  # noqa: E731
+            state = RegistryState()
             for number, run_id, source, description, created in ask(_VERSIONS):
-                shown.versions[int(number)] = Row(
+                state.versions[int(number)] = Row(
                     run_id or "",
                     source or "",
                     description=description or "",
                     created=(created or 0) / 1000.0,
                 )
             for number, key, value in ask(_TAGS):
-                if row := shown.versions.get(int(number)):
+                if row := state.versions.get(int(number)):
                     row.tags[key] = value or ""
-            shown.notes = {key: value for key, value in ask(_NOTES)}
-            shown.aliases = {alias: int(number) for alias, number in ask(_ALIASES)}
-            return shown
+            state.notes = {key: value for key, value in ask(_NOTES)}
+            state.aliases = {alias: int(number) for alias, number in ask(_ALIASES)}
+            return state
     except OperationalError as error:
         if "no such table" not in str(error) and "does not exist" not in str(error):
             raise  # locked, or the server does not answer

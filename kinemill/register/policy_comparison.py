@@ -14,7 +14,7 @@ from kinemill.verify.report_sections import document
 
 
 @dataclass(frozen=True)
-class TriedBoth:
+class ComparedPolicies:
     """Two versions, `a` and `b`, with trials from the same starts.
 
     Attributes:
@@ -31,7 +31,7 @@ class TriedBoth:
     differs: list[str]
 
 
-def tried_document(both: TriedBoth) -> Json:
+def trials_document(trials: ComparedPolicies) -> Json:
     """Return the comparison as JSON.
 
     Returns:
@@ -41,25 +41,25 @@ def tried_document(both: TriedBoth) -> Json:
     """
     from kinemill.verify.policies.document import differences  # which imports onnx
 
-    first, second = both.trials
+    first, second = trials.trials
     apart = differences(second, first)
     low, high = apart[RETURN]
-    found: Json = {
-        "task": both.a.task,
+    document: Json = {
+        "task": trials.a.task,
         "form": "policy",
-        "dataset": {"version": both.number},
+        "dataset": {"version": trials.number},
         "windows": {"episodes": len(first.seeds), "seeds": [first.seeds[0], first.seeds[-1]]},
-        RETURN: _beside(first.mean_return, second.mean_return, apart[RETURN]),
+        RETURN: _pair(first.mean_return, second.mean_return, apart[RETURN]),
         "episodes": _episodes(first, second),
-        "differs": both.differs,
+        "differs": trials.differs,
         "better": "b" if low > 0.0 else "a" if high < 0.0 else None,
     }
     if first.success is not None and second.success is not None:
-        found[SUCCESS] = _beside(first.success, second.success, apart[SUCCESS])
-    return plain(found)
+        document[SUCCESS] = _pair(first.success, second.success, apart[SUCCESS])
+    return plain(document)
 
 
-def _beside(one: float, other: float, interval: list[float]) -> Json:
+def _pair(one: float, other: float, interval: list[float]) -> Json:
     return {"a": one, "b": other, "difference": other - one, "interval": interval}
 
 
@@ -68,24 +68,26 @@ def _episodes(first: Trials, second: Trials) -> list[Json]:
     return [{"seed": seed, "a": one, "b": other} for seed, one, other in pairs]
 
 
-def tried_page(found: Json) -> str:
+def trials_page(comparison: Json) -> str:
     """Return the HTML page of a comparison of policies."""
-    names = {side: f"version {found[side]['version']}" for side in "ab"}
-    title = f"{found['task']}: {names['a']} against {names['b']}"
-    better, (low, high) = found["better"], found[RETURN]["interval"]
+    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
+    title = f"{comparison['task']}: {names['a']} against {names['b']}"
+    better, (low, high) = comparison["better"], comparison[RETURN]["interval"]
     verdict = f"{names[better]} is better" if better else "the difference is not significant"
     lead = (
-        f"From the same {found['windows']['episodes']} starts the return of {names['b']} is "
-        f"<b>{number(found[RETURN]['difference'])}</b> larger than that of {names['a']} "
+        f"From the same {comparison['windows']['episodes']} starts the return of {names['b']} is "
+        f"<b>{number(comparison[RETURN]['difference'])}</b> larger than that of {names['a']} "
         f"(95 % interval {number(low)} to {number(high)}): {verdict}."
     )
-    kinds = [what for what in (RETURN, SUCCESS) if what in found]
+    kinds = [what for what in (RETURN, SUCCESS) if what in comparison]
     cards = [
-        card(f"{names[side].capitalize()}, {what}", number(found[what][side]), "", "on average")
+        card(
+            f"{names[side].capitalize()}, {what}", number(comparison[what][side]), "", "on average"
+        )
         for what in kinds
         for side in "ab"
     ]
-    apart = [(one["b"] - one["a"], one) for one in found["episodes"]]
+    apart = [(one["b"] - one["a"], one) for one in comparison["episodes"]]
     rows = [
         [name_of(f"seed {one['seed']}"), number(one["a"]), number(one["b"]), number(gap)]
         for gap, one in sorted(apart, key=lambda pair: pair[0])

@@ -79,17 +79,17 @@ def approve(
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="no approval is needed")
         earlier = approval_of(version)
-        given = Approval(current_user(), now(), breaking or bool(earlier and earlier.breaking))
+        approval = Approval(current_user(), now(), breaking or bool(earlier and earlier.breaking))
         number = version.number
-        held = aliases_of(tracking.home, task.name).get(CHAMPION)
+        champion = aliases_of(tracking.home, task.name).get(CHAMPION)
         reason = (f"breaking; {why}" if breaking else why).strip("; ")
-        stamped = {tags.APPROVED: json.dumps(asdict(given))}
-        event = Event.of("approved", number, held, reason)
+        stamped = {tags.APPROVED: json.dumps(asdict(approval))}
+        event = Event.of("approved", number, champion, reason)
         commit(tracking, task.name, Change(tags={number: stamped}), event)
         version = find_version(tracking.home, task.name, f":{number}")
         made_with = task_of(home, task, version)
         decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return _document(find_version(tracking.home, task.name, f":{number}"), held)
+        return _document(find_version(tracking.home, task.name, f":{number}"), champion)
 
 
 def promote(
@@ -122,9 +122,9 @@ def promote(
     version = find_version(tracking.home, task.name, which)
     if version.decision != CHAMPION and not force:
         refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
-        found = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
+        problem = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
         fix = f"kinemill model why {task.name}:{version.number}; --force --why REASON overrides it"
-        raise BadInput(version.name, found, expected="a version that passed the gate", fix=fix)
+        raise BadInput(version.name, problem, expected="a version that passed the gate", fix=fix)
     if force and not why:
         raise BadInput("--force", "overrides the gate", expected="a reason: --why TEXT")
     event = Event.of("promoted", version.number, expected, f"by force: {why}" if force else why)
@@ -156,7 +156,7 @@ def rollback(
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
         expected = aliases_of(tracking.home, task.name).get(CHAMPION)
-    which = to or f":{_before(tracking, task.name, expected)}"
+    which = to or f":{_previous_champion(tracking, task.name, expected)}"
     version = find_version(tracking.home, task.name, which)
     if version.decision is None:
         fix = "select another: --to NUMBER"
@@ -165,17 +165,17 @@ def rollback(
     return _move(task, tracking, version, event)
 
 
-def _before(tracking: Tracking, task: str, champion: int | None) -> int:
+def _previous_champion(tracking: Tracking, task: str, champion: int | None) -> int:
     """Return the champion before the current one; the last one if the alias was deleted."""
     if champion is None:
         if (last := last_champion(tracking, task)) is not None:
             return last
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
     crowned = [e for e in trail(tracking, task) if e.what in PROMOTED and e.version == champion]
-    if crowned and crowned[-1].before:
-        return crowned[-1].before
-    noted = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
-    if previous := int(noted):
+    if crowned and crowned[-1].previous:
+        return crowned[-1].previous
+    recorded = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
+    if previous := int(recorded):
         return previous
     raise BadInput(
         f"models:/{task}/{champion}",
@@ -199,24 +199,24 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
     with guarded(tracking.home, task.name):
         check_registry(tracking.home, task.name)
         protect(tracking)
-        change = move_champion(tracking, task.name, version.number, event.before)
+        change = move_champion(tracking, task.name, version.number, event.previous)
         commit(tracking, task.name, change, event)
     moved = find_version(tracking.home, task.name, f":{version.number}")
-    return _document(moved, event.before) | {"differs": _differs(tracking, moved, event.before)}
+    return _document(moved, event.previous) | {"differs": _differs(tracking, moved, event.previous)}
 
 
-def _differs(tracking: Tracking, version: Version, before: int | None) -> list[str]:
+def _differs(tracking: Tracking, version: Version, previous: int | None) -> list[str]:
     """Return the interface differences between the new champion and the previous one."""
-    if before is None:
+    if previous is None:
         return []
     try:
-        earlier = find_version(tracking.home, version.task, f":{before}")
+        earlier = find_version(tracking.home, version.task, f":{previous}")
         old, new = (load(bundle_folder(tracking.home, one)).interface for one in (earlier, version))
     except (BadInput, CorruptArtifact) as error:
         return [f"the interfaces could not be compared: {error}"]
     text = differences(old, new)
     return [
-        line.replace("of the champion", f"of version {before}").replace(
+        line.replace("of the champion", f"of version {previous}").replace(
             "of the challenger", f"of version {version.number}"
         )
         for line in text
@@ -228,13 +228,13 @@ def _evidence(task: Task, home: Home, version: Version) -> Measurements:
     return make_measurements(task, home, dataset.ref)
 
 
-def _document(version: Version, before: int | None) -> Json:
+def _document(version: Version, previous: int | None) -> Json:
     return {
         "task": version.task,
         "version": version.number,
         "aliases": list(version.aliases),
         "decision": version.decision,
         "provisional": version.provisional,
-        "champion_before": before,
+        "champion_before": previous,
         "gate": version.gate,
     }

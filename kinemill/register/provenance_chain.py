@@ -30,7 +30,7 @@ class Link:
     summary: Json
 
 
-def custody(home: Home, version: Version) -> list[Link]:
+def provenance_of(home: Home, version: Version) -> list[Link]:
     """Return the links of a version, from the recordings to the verification."""
     stood_on = {
         stage: version.tags[tag]
@@ -41,12 +41,12 @@ def custody(home: Home, version: Version) -> list[Link]:
         )
         if tag in version.tags
     }
-    found = [_link(home, version.task, stage, digest) for stage, digest in stood_on.items()]
-    return [*found, *_before(home, version.task, found)][::-1]
+    links = [_link(home, version.task, stage, digest) for stage, digest in stood_on.items()]
+    return [*links, *_earlier_links(home, version.task, links)][::-1]
 
 
-def _before(home: Home, task: str, known: list[Link]) -> Iterator[Link]:
-    link = next((one for one in known if one.stage == "dataset"), None)
+def _earlier_links(home: Home, task: str, links: list[Link]) -> Iterator[Link]:
+    link = next((one for one in links if one.stage == "dataset"), None)
     while link is not None and link.folder is not None and link.stage in _BACK:
         stage = _BACK[link.stage]
         digest = read_json(link.folder / MANIFEST).get("inputs", {}).get(stage)

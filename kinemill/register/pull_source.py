@@ -48,9 +48,9 @@ class OfHome:
             ) from error
         return Sight(version.number, version.tags[tags.SUMS], version.provisional)
 
-    def copy(self, sight: Sight, folder: Path) -> None:
+    def copy(self, source_version: Sight, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""
-        version = find_version(self.home, self.task, f":{sight.version}")
+        version = find_version(self.home, self.task, f":{source_version.version}")
         source = bundle_folder(self.home, version)
         for name in (SUMS, *read_sums(source)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

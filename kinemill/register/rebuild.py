@@ -21,7 +21,7 @@ from kinemill.register.consistency import check_registry
 from kinemill.register.delete_guard import protect, release
 from kinemill.register.ledger import Change, Ledger, ledger_tasks, read_ledger
 from kinemill.register.mlflow_rows import put_rows
-from kinemill.register.mlflow_tables import Shown, connected, read_tables
+from kinemill.register.mlflow_tables import RegistryState, connected, read_tables
 from kinemill.register.model_version import save
 from kinemill.register.versions import CHALLENGER, CHAMPION
 from kinemill.store import ArtifactRef, Json, open_ref
@@ -37,7 +37,7 @@ def rebuild_registry(home: Home) -> Json:
     """Rebuild the registry in MLflow from the ledgers, for every task.
 
     Returns:
-        home, `kept` (copy of the old database file, or null), and for each task its versions,
+        home, `backup` (copy of the old database file, or null), and for each task its versions,
         champion, and `unlike` (differences of MLflow from the ledger before the rebuild).
 
     Raises:
@@ -48,19 +48,19 @@ def rebuild_registry(home: Home) -> Json:
     if not tasks:
         fix = "restore one with kinemill admin restore"
         raise KinemillError(home.ledgers, "holds no ledger", fix=fix)
-    with ExitStack() as held:
-        held.enter_context(unused(home))
+    with ExitStack() as locks:
+        locks.enter_context(unused(home))
         for task in tasks:
-            held.enter_context(lock(home, f"register-{task}"))
+            locks.enter_context(lock(home, f"register-{task}"))
         ledgers = [read_ledger(home, task) for task in tasks]
-        kept = None if database() else _keep(home)
+        backup = None if database() else _keep(home)
         tracking = open_tracking(home)
         release(tracking)  # an alias that another client set may have to be deleted
         rebuilt = {ledger.task: _rebuild(tracking, ledger) for ledger in ledgers}
         protect(tracking)
         for task in tasks:
             check_registry(home, task)
-    return {"home": str(home.root), "kept": str(kept) if kept else None, "tasks": rebuilt}
+    return {"home": str(home.root), "kept": str(backup) if backup else None, "tasks": rebuilt}
 
 
 def _keep(home: Home) -> Path | None:
@@ -89,7 +89,7 @@ def _is_readable(home: Home) -> bool:
 
 def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
     home, task = tracking.home, ledger.task
-    before = read_tables(home, task)
+    previous = read_tables(home, task)
     with connected(home) as connection:
         for number in sorted(ledger.versions):
             put_rows(home, task, number, connection)
@@ -100,18 +100,20 @@ def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
     for number in sorted(ledger.versions):
         _restore_files(tracking, ledger, number)
     champion = ledger.aliases.get(CHAMPION)
-    moved = before.aliases.get(CHAMPION)
-    if champion and moved not in (champion, None) and before.applied == ledger.number:
+    moved = previous.aliases.get(CHAMPION)
+    if champion and moved not in (champion, None) and previous.applied == ledger.number:
         why = f"another MLflow client had made version {moved} champion"
         commit(tracking, task, Change(), Event.of("restored", champion, moved, why))
     return {"versions": len(ledger.versions), "champion": champion}
 
 
-def _state(ledger: Ledger, shown: Shown) -> Change:
+def _state(ledger: Ledger, current: RegistryState) -> Change:
     """Return the whole state of a task as one change."""
-    unknown = shown.notes.keys() - ledger.notes.keys() - {tags.APPLIED}
+    unknown = current.notes.keys() - ledger.notes.keys() - {tags.APPLIED}
     aliases: dict[str, int | None] = dict(ledger.aliases)
-    stray = [one for one in (CHAMPION, CHALLENGER) if one in shown.aliases.keys() - aliases.keys()]
+    stray = [
+        one for one in (CHAMPION, CHALLENGER) if one in current.aliases.keys() - aliases.keys()
+    ]
     return Change(
         tags={number: entry.tags for number, entry in ledger.versions.items()},
         descriptions={number: entry.description for number, entry in ledger.versions.items()},
@@ -122,9 +124,9 @@ def _state(ledger: Ledger, shown: Shown) -> Change:
 
 def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
     """Delete kinemill's tags that are not in the ledger."""
-    shown = read_tables(tracking.home, ledger.task)
+    current = read_tables(tracking.home, ledger.task)
     for number, entry in ledger.versions.items():
-        for name in shown.versions[number].own_tags.keys() - entry.tags.keys():
+        for name in current.versions[number].own_tags.keys() - entry.tags.keys():
             tracking.client.delete_model_version_tag(ledger.task, str(number), name)
 
 

@@ -76,18 +76,18 @@ class Candidates:
     @property
     def result(self) -> Candidate:
         """The result of the run: the reference if it became champion in this run."""
-        found = self.reference
-        if found is None or not found.is_champion:
+        reference = self.reference
+        if reference is None or not reference.is_champion:
             return self.trained
         # A reference that was champion before this training is the opponent that won.
-        newer = found.registration.version > self.trained.registration.version
-        return found if newer else self.trained
+        newer = reference.registration.version > self.trained.registration.version
+        return reference if newer else self.trained
 
     def to_json(self) -> Json:
-        """Return `chosen`, `why`, and `candidates` with version and decision of each."""
+        """Return `selected`, `why`, and `candidates` with version and decision of each."""
         every = [self.trained, *([self.reference] if self.reference else [])]
         return {
-            "chosen": self.result.name,
+            "selected": self.result.name,
             "why": self.why,
             "candidates": [one.to_json() for one in every],
         }

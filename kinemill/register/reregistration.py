@@ -49,19 +49,19 @@ def decided_before(
         same = all(version.tags.get(tag) == stamped[tag] for tag in (tags.MODEL, tags.DATASET))
         if version.decision and same and version.tags.get(tags.WISHES) == wishes(task):
             try:
-                before = bundle_folder(tracking.home, version)
+                earlier = bundle_folder(tracking.home, version)
             except (BadInput, CorruptArtifact):
                 continue  # its files were deleted
-            documents = (read_json(one / "verification.json") for one in (before, folder))
-            if _same_files(before, folder) and same_end(task, *documents):
+            documents = (read_json(one / "verification.json") for one in (earlier, folder))
+            if _same_files(earlier, folder) and same_end(task, *documents):
                 return version
     return None
 
 
-def _same_files(before: Path, now: Path) -> bool:
+def _same_files(earlier: Path, now: Path) -> bool:
     old, new = (
         {name: sha for name, sha in read_sums(folder).items() if name not in _VERDICTS}
-        for folder in (before, now)
+        for folder in (earlier, now)
     )
     return old == new
 

@@ -86,15 +86,15 @@ def _metrics(verification: Json | None, registered: Json) -> Json:
     if verification is None:
         return {"test": {}, "nrmse": {}}
     metrics, other = verification["metrics"], registered.get("champion", {})
-    found = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
+    errors = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
     for what in (RETURN, SUCCESS):
         if what in metrics:
-            found[what] = {**metrics[what], "champion": other.get(what)}
-    return found
+            errors[what] = {**metrics[what], "champion": other.get(what)}
+    return errors
 
 
 def _verification(verification: Json | None) -> Json | None:
     if verification is None:
         return None
-    found = verification["verification"]
-    return {name: found[name] for name in ("passed", "parity", "latency_ms")}
+    summary = verification["verification"]
+    return {name: summary[name] for name in ("passed", "parity", "latency_ms")}

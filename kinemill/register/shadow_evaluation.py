@@ -64,14 +64,14 @@ class Shadow:
         A log without an accepted episode of sufficient length is recorded with `why`.
         """
         with lock(self.home, f"shadow-{self.task.name}"):
-            known = {line["recording"] for line in self.lines()}
-            for sight in scan(self.task, folder).logs:
-                if time.time() - sight.path.stat().st_mtime < self.task.ingest.settle:
+            recorded = {line["recording"] for line in self.lines()}
+            for log in scan(self.task, folder).logs:
+                if time.time() - log.path.stat().st_mtime < self.task.ingest.settle:
                     continue  # still being written; the next scan reads it
-                hash_ = file_digest(sight.path)
-                if hash_ not in known:
-                    known.add(hash_)
-                    line = plain(self._line(sight.name, sight.path, hash_))
+                hash_ = file_digest(log.path)
+                if hash_ not in recorded:
+                    recorded.add(hash_)
+                    line = plain(self._line(log.name, log.path, hash_))
                     self._append(line)
                     yield line
 
@@ -79,13 +79,13 @@ class Shadow:
         """Return the recorded lines; a line that a kill truncated is skipped."""
         if not self.record.is_file():
             return []
-        found = list[Json]()
+        lines = list[Json]()
         for line in self.record.read_text().splitlines():
             try:
-                found.append(json.loads(line))
+                lines.append(json.loads(line))
             except ValueError:
                 continue
-        return found
+        return lines
 
     def summary(self) -> Json:
         """Count the wins of each, over the logs that neither had seen."""
@@ -104,7 +104,7 @@ class Shadow:
 
     def _line(self, name: str, path: Path, hash_: str) -> Json:
         about: Json = {"recording": hash_, "name": name, "at": now(), "right": None}
-        if hash_ in self._seen:
+        if hash_ in self._used_recordings:
             return about | {"why": "seen: one of them was trained or evaluated on it"}
         try:
             read = read_logs(self.task, self.home, path)
@@ -116,10 +116,10 @@ class Shadow:
             "right": _right(errors[CHAMPION].nrmse, errors[CHALLENGER].nrmse),
             "ratio": ratio,
             "windows": len(errors[CHAMPION].starts),
-            "nrmse": {who: found.nrmse for who, found in errors.items()},
+            "nrmse": {who: error.nrmse for who, error in errors.items()},
             "rmse": {
-                who: dict(zip(found.channels, found.rmse.tolist(), strict=True))
-                for who, found in errors.items()
+                who: dict(zip(error.channels, error.rmse.tolist(), strict=True))
+                for who, error in errors.items()
             },
         }
 
@@ -129,8 +129,8 @@ class Shadow:
             from kinemill.verify.policies.evaluation import action_errors
 
             return action_errors(model, logs)["model"]
-        wanted, history = self.task.verify, self._history
-        return evaluate(model, logs.rows, SPLIT, wanted.horizon, wanted.stride, history=history)
+        settings, history = self.task.verify, self._history
+        return evaluate(model, logs.rows, SPLIT, settings.horizon, settings.stride, history=history)
 
     def _append(self, line: Json) -> None:
         """Append one line; start on a new line if a kill truncated the last one."""
@@ -150,10 +150,10 @@ class Shadow:
     def models(self) -> dict[str, Any]:
         """Both models, loaded, by alias."""
         tracking = open_tracking(self.home)
-        both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
+        versions = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
             who: load(bundle_folder(tracking.home, version), non_finite="pass")
-            for who, version in both.items()
+            for who, version in versions.items()
         }
 
     @property
@@ -161,15 +161,15 @@ class Shadow:
         return max(model.history for model in self.models.values())
 
     @cached_property
-    def _seen(self) -> frozenset[str]:
+    def _used_recordings(self) -> frozenset[str]:
         """Return the recordings that either model was trained or evaluated on."""
-        seen = frozenset[str]()
+        recordings = frozenset[str]()
         for version in (self.champion, self.challenger):
             try:
-                seen |= LoadedChampion(self.home, version, Path()).used()
+                recordings |= LoadedChampion(self.home, version, Path()).used()
             except (BadInput, CorruptArtifact):
                 continue  # its dataset was deleted, so its recordings are unknown
-        return seen
+        return recordings
 
 
 def _right(champion: float, challenger: float) -> str:
@@ -205,11 +205,11 @@ def shadow(
     if champion.number == challenger.number:
         raise BadInput(challenger.name, "is the champion itself", expected="another version")
     made_with = reading_task(task_of(home, task, champion, overrides), task)
-    found = Shadow(made_with, home, champion, challenger)
-    interfaces = [model.interface for model in found.models.values()]
+    pair = Shadow(made_with, home, champion, challenger)
+    interfaces = [model.interface for model in pair.models.values()]
     differs = [line for line in differences(*interfaces) if not line.startswith("history ")]
     if differs:
         raise BadInput(
             challenger.name, f"cannot be compared with the champion: {'; '.join(differs)}"
         )
-    return found
+    return pair

@@ -132,21 +132,21 @@ def run(
         protect(tracking)
         bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
         stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
-        known = _find(tracking, task.name, key, stamped)
-        if known and known.decision:
-            return _registration(known, "unchanged")
-        if known is None:
+        version = _find(tracking, task.name, key, stamped)
+        if version and version.decision:
+            return _registration(version, "unchanged")
+        if version is None:
             folder = open_ref(home, bundle.ref)
             if again := decided_before(tracking, task, stamped, folder):
                 commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
                 return _registration(again, "unchanged")
             run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
             number = create_version(tracking, task.name, folder, run_id, stamped)
-            known = find_version(tracking.home, task.name, f":{number}")
+            version = find_version(tracking.home, task.name, f":{number}")
         fault_point("register.created")
-        _record(tracking, task, known, produced.dataset)
-        decide(tracking, task, known, evidence or make_measurements(task, home, produced.dataset))
-        decided = find_version(tracking.home, task.name, f":{known.number}")
+        _record(tracking, task, version, produced.dataset)
+        decide(tracking, task, version, evidence or make_measurements(task, home, produced.dataset))
+        decided = find_version(tracking.home, task.name, f":{version.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
 
@@ -154,21 +154,21 @@ def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactR
     """Record a new version in the ledger, with its task and MLflow rows, unless recorded."""
     home, number = tracking.home, version.number
     _link(tracking, version, dataset)
-    known = read_ledger(home, task.name)
-    if number in known.versions:
+    ledger = read_ledger(home, task.name)
+    if number in ledger.versions:
         return
     save_task(home, task, number)
     save_rows(home, version)
     made = {"number": number, "run_id": version.run_id or "", "source": version.source}
-    notes = {} if known.number else {tags.NAME: task.name}
+    notes = {} if ledger.number else {tags.NAME: task.name}
     commit_change(tracking, task.name, Change(made, {number: version.tags}, notes=notes))
 
 
 def _registration(version: Version, status: Status) -> Registration:
-    held = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
+    aliases = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
     return Registration(
         version=version.number,
-        alias=held[0] if held else None,
+        alias=aliases[0] if aliases else None,
         status=status,
         gate=version.gate,
         run_id=version.run_id,
@@ -181,7 +181,7 @@ def _registration(version: Version, status: Status) -> Registration:
             **{
                 name: version.metrics[name] for name in (RETURN, SUCCESS) if name in version.metrics
             },
-            "champion": json.loads(version.tags.get(tags.BEFORE, "{}")),
+            "champion": json.loads(version.tags.get(tags.CHAMPION_ERRORS, "{}")),
             "bundle": version.tags[tags.BUNDLE],
             "logged_model": version.logged_model,
             "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
@@ -195,10 +195,10 @@ def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -
     A version of another MLflow client with the same key counts only with the same tags.
     """
     recorded = read_ledger(tracking.home, task).versions
-    for found in versions_of(tracking.home, task):
-        same = found.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
-        if found.tags.get(tags.KEY) == key and (found.number in recorded or same):
-            return found
+    for version in versions_of(tracking.home, task):
+        same = version.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
+        if version.tags.get(tags.KEY) == key and (version.number in recorded or same):
+            return version
     return None
 
 

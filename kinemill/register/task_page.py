@@ -17,7 +17,7 @@ from kinemill.verify.figures import figure, legend
 from kinemill.verify.report_sections import document
 
 _TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
-_SHOWN = 200  # versions listed
+_LISTED = 200  # versions listed
 _HOUR, _DAY = 3600.0, 86400.0  # s
 
 
@@ -88,8 +88,8 @@ def _error(version: Version | None) -> str:
 
 def _first(versions: Sequence[Version]) -> str:
     """Return the lead: the champion, or the newest version if there is none."""
-    shown = _champion(versions) or next(iter(versions), None)
-    return lead_section(headline_of(shown)) if shown else ""
+    version = _champion(versions) or next(iter(versions), None)
+    return lead_section(headline_of(version)) if version else ""
 
 
 def _lead(versions: Sequence[Version]) -> str:
@@ -127,20 +127,20 @@ def _good(champion: Version | None) -> str:
 
 def _course(versions: Sequence[Version]) -> str:
     """Draw the error or return of all versions and of the champion over time."""
-    known = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
-    if len(known) < 2:
+    points = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
+    if len(points) < 2:
         return ""
-    moments = np.array([datetime.fromisoformat(one.created).timestamp() for one, _ in known])
+    moments = np.array([datetime.fromisoformat(one.created).timestamp() for one, _ in points])
     short = moments[-1] - moments[0] < 3 * _DAY
     passed = (moments - moments[0]) / (_HOUR if short else _DAY)
-    errors = np.array([error for _, error in known])
-    champion_terms = [index for index, (one, _) in enumerate(known) if one.decision == CHAMPION]
+    errors = np.array([error for _, error in points])
+    champion_terms = [index for index, (one, _) in enumerate(points) if one.decision == CHAMPION]
     lines = [Line("every version", "model", passed, errors)]
     if champion_terms:
         ends = np.append(passed[champion_terms], passed[-1])
-        held = np.append(errors[champion_terms], errors[champion_terms][-1])
-        lines.append(Line("champion", "champion", ends, held, staircase=True))
-    start = known[0][0].created[:16].replace("T", " ")
+        steps = np.append(errors[champion_terms], errors[champion_terms][-1])
+        lines.append(Line("champion", "champion", ends, steps, staircase=True))
+    start = points[0][0].created[:16].replace("T", " ")
     since = f"over {'hours' if short else 'days'} since {start} UTC"
     chart = figure(_title(versions), since, line_chart(lines, size=(700, 220)))
     key = legend({line.style: line.label for line in lines})
@@ -152,12 +152,12 @@ def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
         [
             f'<a href="{escape(address(one.number))}">{name_of(str(one.number))}</a>',
             escape(one.created[:16].replace("T", " ")),
-            escape(one.standing),
+            escape(one.status),
             f"<code>{one.tags.get(tags.DATASET, '')[:SHORT]}</code>",
             _why(one),
             _error(one),
         ]
-        for one in versions[:_SHOWN]
+        for one in versions[:_LISTED]
     ]
     heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", _title(versions)]
     return f"<h2>Versions</h2>{table(heads, rows, numbers_from=5)}"

@@ -14,7 +14,7 @@ from kinemill.register.gate.evaluation import differences
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.paired_rollouts import SPLIT, roll_out
 from kinemill.register.gate.policy_measurements import PolicyMeasurements
-from kinemill.register.policy_comparison import TriedBoth, tried_document
+from kinemill.register.policy_comparison import ComparedPolicies, trials_document
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
@@ -47,7 +47,7 @@ class ComparedVersions:
     differs: list[str]
 
 
-def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedBoth:
+def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | ComparedPolicies:
     """Measure two versions on the test split of the newer of their two datasets.
 
     Policies run from the same starts in the environment instead, if there is one.
@@ -70,13 +70,13 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedB
     if any(not line.startswith("history ") for line in differs):
         text = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
         raise BadInput(f"{task.name}{a} and {b}", f"cannot be compared: {text}")
-    known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
-    newer = max(known, key=lambda version: version.number)
-    task = task_of(home, task, (first, second)[known.index(newer)])
+    datasets = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
+    newer = max(datasets, key=lambda version: version.number)
+    task = task_of(home, task, (first, second)[datasets.index(newer)])
     evidence = PolicyMeasurements(task, home, newer.ref)
     if metric_of(task).larger:
-        tried = evidence.trials(models[0]), evidence.trials(models[1])
-        return TriedBoth(first, second, tried, newer.number, differs)
+        trials = evidence.trials(models[0]), evidence.trials(models[1])
+        return ComparedPolicies(first, second, trials, newer.number, differs)
     margin = task.promote.margin
     if task.learn.gives == "policy":
         one, other = evidence.errors(models[0]), evidence.errors(models[1])
@@ -89,7 +89,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedB
     return ComparedVersions(first, second, errors, horizons, newer.number, differs)
 
 
-def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
+def comparison_document(compared: ComparedVersions | ComparedPolicies) -> Json:
     """Return the comparison as JSON; for policies see `policy_comparison`.
 
     Returns:
@@ -98,24 +98,24 @@ def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
         by_step; ratio), `horizons` (b against a by steps or `free_run`: `nrmse` and `channels`, see
         `kinemill.verify.comparison`), differs, `better` (a, b, or null where the interval holds 1).
     """
-    if isinstance(found, TriedBoth):
-        return tried_document(found) | {"a": _about(found.a), "b": _about(found.b)}
-    first, second = found.errors
-    ratio = found.horizons[str(first.horizon)][NRMSE]
-    both = accuracy(first), accuracy(second)
+    if isinstance(compared, ComparedPolicies):
+        return trials_document(compared) | {"a": _about(compared.a), "b": _about(compared.b)}
+    first, second = compared.errors
+    ratio = compared.horizons[str(first.horizon)][NRMSE]
+    accuracies = accuracy(first), accuracy(second)
     channels = {
         name: {
             "unit": line["unit"],
             "a": line,
-            "b": both[1]["channels"][name],
-            "ratio": _ratio(both[1]["channels"][name]["rmse"], line["rmse"]),
+            "b": accuracies[1]["channels"][name],
+            "ratio": _ratio(accuracies[1]["channels"][name]["rmse"], line["rmse"]),
         }
-        for name, line in both[0]["channels"].items()
+        for name, line in accuracies[0]["channels"].items()
     }
     return plain(
         {
-            "task": found.a.task,
-            "dataset": {"version": found.number, "split": SPLIT},
+            "task": compared.a.task,
+            "dataset": {"version": compared.number, "split": SPLIT},
             "windows": {
                 "count": len(first.starts),
                 "horizon": first.horizon,
@@ -123,8 +123,8 @@ def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
                 "effective_n": ratio.effective_n,
                 "unit": ratio.unit,
             },
-            "a": _about(found.a),
-            "b": _about(found.b),
+            "a": _about(compared.a),
+            "b": _about(compared.b),
             "nrmse": {
                 "a": first.nrmse,
                 "b": second.nrmse,
@@ -133,8 +133,8 @@ def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
                 "detectable": ratio.detectable,
             },
             "channels": channels,
-            "horizons": against({"a": found.horizons})["a"]["horizons"],
-            "differs": found.differs,
+            "horizons": against({"a": compared.horizons})["a"]["horizons"],
+            "differs": compared.differs,
             "better": "b" if ratio.high < 1.0 else "a" if ratio.low > 1.0 else None,
         }
     )
@@ -148,7 +148,7 @@ def _about(version: Version) -> dict[str, Any]:
     return {
         "version": version.number,
         "aliases": list(version.aliases),
-        "standing": version.standing,
+        "status": version.status,
         "provisional": version.provisional,
         "created": version.created,
         "decision": version.decision,

@@ -14,7 +14,7 @@ from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.register import tags
 from kinemill.register.gate.headline import headline_of
-from kinemill.register.provenance_chain import Link, custody
+from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, mark, name_of, table
@@ -45,14 +45,14 @@ _LOOK = "Numbers in the task's units; the full record is in the registry."
 
 def version_page(home: Home, version: Version) -> str:
     """Return the page of a version as one HTML document."""
-    links = custody(home, version)
+    links = provenance_of(home, version)
     model = next((link.folder for link in links if link.stage == "model"), None)
     report = _verified(home, version)
     sections = [
         _header(version),
         _cards(version),
         _gate(version),
-        _custody(version, links),
+        _provenance(version, links),
         _data(home, next((link for link in links if link.stage == "dataset"), None)),
         rejected(next((link for link in links if link.stage == "episodes"), None)),
         training_section(model) if HEADING not in report else "",
@@ -66,7 +66,7 @@ def version_page(home: Home, version: Version) -> str:
 def _header(version: Version) -> str:
     return (
         f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
-        f"{version.number}</h1></div>{head_section(headline_of(version), version.standing)}"
+        f"{version.number}</h1></div>{head_section(headline_of(version), version.status)}"
         f"<p>{_made(version)}</p>"
     )
 
@@ -77,7 +77,7 @@ def _made(version: Version) -> str:
 
 def _cards(version: Version) -> str:
     if RETURN in version.metrics:
-        return _tried(version)
+        return _trial_cards(version)
     errors: Mapping[str, float | None] = version.metrics.get("nrmse", {})
     model, own = errors.get("model"), version.tags.get(tags.REFERENCE)
     best = best_reference({"metrics": version.metrics, "model": {"reference": own}})
@@ -87,24 +87,24 @@ def _cards(version: Version) -> str:
     cards = [
         card("Error, nRMSE", _number(model), "", text, "bad" if worse else ""),
         *(
-            card(label(str(name)), _number(errors[str(name)]), "", _beside(name == best))
+            card(label(str(name)), _number(errors[str(name)]), "", _note_reference(name == best))
             for name in others
         ),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _beside(best: bool) -> str:
+def _note_reference(best: bool) -> str:
     return f"{'the best reference, ' * best}on the same recordings"
 
 
-def _tried(version: Version) -> str:
+def _trial_cards(version: Version) -> str:
     """Return the cards of a policy with trials in its environment."""
     cards: list[str] = []
     for what in (RETURN, SUCCESS):
-        found: Mapping[str, float | None] = version.metrics.get(what, {})
-        text = f"at random {_number(found.get('random'))}"
-        cards += [card(what, _number(found["model"]), "", text)] if "model" in found else []
+        values: Mapping[str, float | None] = version.metrics.get(what, {})
+        text = f"at random {_number(values.get('random'))}"
+        cards += [card(what, _number(values["model"]), "", text)] if "model" in values else []
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -113,16 +113,16 @@ def _gate(version: Version) -> str:
         [
             "provisional" if line.get("undecided") else mark(bool(line["passed"])),
             name_of(str(line["rule"])),
-            _cell(line["found"]),
-            _cell(line["wanted"]),
+            _cell(line["value"]),
+            _cell(line["expected"]),
         ]
         for line in version.gate
     ]
-    lines = table(["", "Rule", "Found", "Wanted"], rows, fixed=True)
+    lines = table(["", "Rule", "Value", "Expected"], rows, fixed=True)
     return f"<h2>Decision of the gate</h2>{lines}"
 
 
-def _custody(version: Version, links: Sequence[Link]) -> str:
+def _provenance(version: Version, links: Sequence[Link]) -> str:
     rows = [
         [
             name_of(link.stage),
@@ -198,13 +198,13 @@ def _data(home: Home, link: Link | None) -> str:
 
 def _environment(card: Json) -> str:
     """Return the section on a policy's environment: channels, and the return of random actions."""
-    layout, chance = card["layout"], card["random"]
+    layout, random = card["layout"], card["random"]
     rows = [
         [name_of(name), role, escape(layout["units"][name]), _limits(layout["limits"].get(name))]
         for role, names in (("observed", layout["observation"]), ("action", layout["actions"]))
         for name in names
     ]
-    text = f"Random actions have a mean return of {number(chance['return'])} per episode."
+    text = f"Random actions have a mean return of {number(random['return'])} per episode."
     return f"<h2>Environment</h2><p>{text}</p>{table(['Name', 'Role', 'Unit', 'Limits'], rows)}"
 
 
@@ -239,21 +239,21 @@ def _quarantined(folder: Path) -> Iterator[tuple[str, Json]]:
 def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
     """Return the findings in recordings with accepted data."""
     return [
-        (found["recording"], found)
+        (fault["recording"], fault)
         for check in read_json(folder / "checks.json")
-        for found in check["values"].get("failing") or []
-        if not check["passed"] and isinstance(found, dict)
-        if {"recording", "where"} <= found.keys() and found["recording"] not in besides
+        for fault in check["values"].get("failing") or []
+        if not check["passed"] and isinstance(fault, dict)
+        if {"recording", "where"} <= fault.keys() and fault["recording"] not in besides
     ]
 
 
 def _left_out(summary: Json) -> str:
-    lost, kept, whole = summary["dropped"], summary["rows"], summary["quarantined"]
+    lost, accepted, whole = summary["dropped"], summary["rows"], summary["quarantined"]
     if not lost and not whole:
         return "No data was left out."
     by = ", ".join(f"{escape(check)} {rows:,}" for check, rows in lost.items())
     rows = sum(lost.values())
-    text = f"<b>{rows:,}</b> of {rows + kept:,} rows were left out" + (f" ({by})" if by else "")
+    text = f"<b>{rows:,}</b> of {rows + accepted:,} rows were left out" + (f" ({by})" if by else "")
     nothing = f"{whole} of {summary['recordings']} recordings were rejected completely"
     return f"{text}; {nothing if whole else 'no recording was rejected completely'}."
 

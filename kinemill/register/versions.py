@@ -48,7 +48,7 @@ class Version:
         return text if text != tags.NO and self.decision == CHAMPION else ""
 
     @property
-    def standing(self) -> str:
+    def status(self) -> str:
         """The status of the version: its aliases, or the gate's decision if it has none."""
         if self.aliases:
             spelled = {CHAMPION: f"provisional {CHAMPION}"} if self.provisional else {}
@@ -89,19 +89,19 @@ def aliases_of(home: Home, task: str) -> dict[str, int]:
 
 def versions_of(home: Home, task: str) -> list[Version]:
     """Return the versions of a task, newest first."""
-    shown = read_tables(home, task)
+    state = read_tables(home, task)
     return [
         Version(
             task=task,
             number=number,
-            aliases=tuple(sorted(alias for alias, at in shown.aliases.items() if at == number)),
+            aliases=tuple(sorted(alias for alias, at in state.aliases.items() if at == number)),
             created=datetime.fromtimestamp(row.created, tz=UTC).isoformat(timespec="seconds"),
             run_id=row.run_id or None,
             source=row.source,
             description=row.description,
             tags=row.tags,
         )
-        for number, row in sorted(shown.versions.items(), reverse=True)
+        for number, row in sorted(state.versions.items(), reverse=True)
     ]
 
 
@@ -113,14 +113,14 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     Raises:
         BadInput: the task has no version, or none with that name.
     """
-    known = versions_of(home, task)
-    if not known:
+    versions = versions_of(home, task)
+    if not versions:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    if found := next((item for item in known if _is_named(item, which)), None):
-        return found
+    if match := next((item for item in versions if _is_named(item, which)), None):
+        return match
     if which == NEWEST or not which:
-        return known[0]
-    there = ", ".join("@".join([str(item.number), *item.aliases]) for item in known[:5])
+        return versions[0]
+    there = ", ".join("@".join([str(item.number), *item.aliases]) for item in versions[:5])
     fix = f"kinemill model list {task} lists them"
     if which == f"@{CHAMPION}":
         fix += "; none passed the gate yet, or the champion was deleted"

@@ -35,8 +35,8 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
     name, which = parse_address(address, where)
     if not is_registered(home, name):
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
-    if not aliases_of(home, name) and name not in (known := _registered(open_tracking(home))):
-        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
+    if not aliases_of(home, name) and name not in (registered := _registered(open_tracking(home))):
+        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, registered))
     version = find_version(home, name, which)
     stamped = version.tags
     for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):

@@ -181,13 +181,13 @@ def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
 def _cause(failed: Mapping[str, Any]) -> str:
     line = str(failed["rule"])
     if line == "verified":
-        checks = str(failed["found"]).removeprefix("failed: ")
+        checks = str(failed["value"]).removeprefix("failed: ")
         return f"{_CAUSES[line]} ({checks})"
     for rule, words in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
-            if str(failed["found"]) == "was not measured" and about:
+            if str(failed["value"]) == "was not measured" and about:
                 return f"it was not compared with {name}"
             return words.format(name)
     return f"rule {line} failed"

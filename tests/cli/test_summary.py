@@ -21,7 +21,7 @@ DIVERGED = {
     },
     "version": 2,
     "alias": None,
-    "gate": [{"rule": "verified", "passed": False, "found": "failed", "wanted": "passed"}],
+    "gate": [{"rule": "verified", "passed": False, "value": "failed", "expected": "passed"}],
     "report": None,
     "warnings": [],
     "seconds": {"model": 1.0},
@@ -47,7 +47,7 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
 
 
 def test_a_provisional_champion_is_not_called_refused(capsys):
-    line = {"rule": "evidence", "passed": False, "found": "1 test episode", "wanted": ">= 5"}
+    line = {"rule": "evidence", "passed": False, "value": "1 test episode", "expected": ">= 5"}
     found = DIVERGED | {"gate": [line], "alias": "champion", "provisional": "1 test episode of 5"}
     run_summary(found | {"status": "done"}, {"accuracy": ACCURACY})
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]

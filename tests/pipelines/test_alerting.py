@@ -44,7 +44,7 @@ def emit(home, asset, stage, document, **summary):
 
 
 def decided(version, decision, passed):
-    gate = [{"rule": "beats_linear", "passed": passed, "found": 0.5, "wanted": "<= 0.4"}]
+    gate = [{"rule": "beats_linear", "passed": passed, "value": 0.5, "expected": "<= 0.4"}]
     return {"version": version, "decision": decision, "previous_champion": 1, "gate": gate}
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     ]
     notes = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
     (refused,) = [note for note in notes if note["kind"] == "refused"]
-    assert refused["body"] == "beats_linear: found 0.5, wanted <= 0.4\nversion 1 stays champion"
+    assert refused["body"] == "beats_linear: 0.5, expected <= 0.4\nversion 1 stays champion"
     assert look() == told  # the next tick, and one after a restart, add nothing
     emit(home, "registered_model", "decision", decided(4, "refused", False))
     (home.store / "drift" / f"{TASK}.json").write_text("damaged")

@@ -14,7 +14,7 @@ from kinemill.maintenance.gc import Wanted, collect
 from kinemill.maintenance.restore import restore
 from kinemill.maintenance.upgrade import upgrade
 from kinemill.register import fetch_bundle
-from kinemill.register.lineage import made_from
+from kinemill.register.lineage import recordings_of
 from kinemill.runtime import load
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
@@ -58,7 +58,7 @@ def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
         assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
     assert run_chain(TASK)["status"] == "unchanged"
-    assert made_from(home, TASK)["total"] >= 4
+    assert recordings_of(home, TASK)["total"] >= 4
     assert load(fetch_bundle(f"models:/{TASK}@champion", home)).interface.task == TASK
 
 

@@ -35,7 +35,7 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
     before = sorted(path.name for path in trainings.iterdir())
     document = run_chain(TASK, OFFERED)
-    chosen = document["selection"]["chosen"]
+    chosen = document["selection"]["selected"]
     assert chosen in EXPORTABLE
     assert document["selection"]["why"].startswith("version 2, the trained model, is refused: ")
     assert document["selection"]["candidates"] == [
@@ -81,7 +81,7 @@ def test_a_later_network_that_loses_to_the_champion_is_what_its_run_reports(copy
     later = OFFERED | {"learn.start_from": f"models:/{TASK}/3", "learn.steps": 10}
     document = run_chain(TASK, later)
     assert (document["status"], document["version"]) == ("refused", 4)
-    assert document["selection"]["chosen"] == "trained"
+    assert document["selection"]["selected"] == "trained"
     assert document["selection"]["candidates"][1]["version"] == 3
     assert find_version(copy.home, TASK, "@champion").number == 3
 

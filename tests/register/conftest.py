@@ -15,7 +15,7 @@ from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
 from kinemill.register.gate.inputs import ChampionComparison, Findings
-from kinemill.register.gate.rules import Measured, Paired, Repeated
+from kinemill.register.gate.rules import Measured, Paired, RowOverlap
 from kinemill.register.ledger import Change
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
@@ -183,8 +183,8 @@ class Claims:
     def age(self):
         return self.days * 86400.0
 
-    def repeated(self):
-        return Repeated(0.0, 0.0, 0.0)
+    def measure_overlap(self):
+        return RowOverlap(0.0, 0.0, 0.0)
 
     def _measured(self):
         own = self._channels | self.channels

@@ -7,7 +7,7 @@ def facts(registration):
 
 def found_by(registration, rule):
     (line,) = [item for item in registration.gate if item["rule"] == rule]
-    return line["found"]
+    return line["value"]
 
 
 def gate_of(registration):

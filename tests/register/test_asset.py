@@ -15,7 +15,7 @@ def test_every_line_of_a_decision_answers_its_own_rule(chain):
     found = chain.register(0.31)
     answers = {answer.name: answer for answer in _answers(found.gate)}
     assert not answers["gate_beats"].passed
-    assert "beats_linear: found 0.31" in answers["gate_beats"].description
+    assert "beats_linear: 0.31" in answers["gate_beats"].description
     lines = [line for answer in answers.values() for line in answer.values["lines"]]
     assert sorted(line["rule"] for line in lines) == sorted(line["rule"] for line in found.gate)
     assert {name for name in answers if not answers[name].passed} == {"gate_beats", "gate_interval"}

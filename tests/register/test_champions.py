@@ -58,12 +58,12 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert verdict["wanted"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
+    assert verdict["expected"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
     task = load_task(chain.task.path, {"verify.horizon": 100})
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict["found"]
+    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict["value"]
 
 
 @pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
@@ -76,7 +76,7 @@ def test_an_error_of_nan_beats_nothing(chain):
     registration = chain.register(None)
     assert registration.status == "refused"
     assert gate_of(registration)["beats_persistence"] is False
-    assert registration.gate[0]["found"] == "nan"
+    assert registration.gate[0]["value"] == "nan"
 
 
 def test_a_failed_verification_is_refused_though_its_numbers_are_good(chain):
@@ -99,8 +99,8 @@ def test_other_channels_than_the_champions_are_refused_with_what_differs(chain):
     other = chain.register(0.01, gain=0.6, units=units, dt=0.05)
     (verdict,) = [item for item in other.gate if item["rule"] == "beats_champion"]
     assert (other.status, verdict["passed"]) == ("refused", False)
-    assert "dt of the champion 0.02, of the challenger 0.05" in verdict["found"]
-    assert "force of the champion in N, of the challenger in kN" in verdict["found"]
+    assert "dt of the champion 0.02, of the challenger 0.05" in verdict["value"]
+    assert "force of the champion in N, of the challenger in kN" in verdict["value"]
     assert "dt of the champion 0.02" in found_by(other, "interface")
 
 

@@ -55,14 +55,14 @@ def sound(chain):
     assert found["gaps"] == []
     reigns = None
     for event in found["events"]:
-        assert event["before"] == reigns
+        assert event["previous"] == reigns
         assert event["who"]
         assert event["why"]
         reigns = event["version"] if event["what"] in MOVES else reigns
     client = open_tracking(chain.home).client
     assert int(client.get_model_version_by_alias("cart", "champion").version) == reigns
     assert found["champion"] == reigns
-    before = {e["version"]: e["before"] for e in found["events"] if e["what"] == "champion"}
+    before = {e["version"]: e["previous"] for e in found["events"] if e["what"] == "champion"}
     for version in versions_of(chain.home, "cart"):
         if version.decision == "champion":
             noted = int(version.tags["kinemill.previous_champion"])

@@ -80,7 +80,7 @@ def test_better_in_the_channel_that_counts_wins(reigned):
     found = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
     assert found.status == "done"
     (line,) = [item for item in found.gate if item["rule"] == "beats_linear"]
-    assert line["wanted"] == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
+    assert line["expected"] == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
 
 
 def test_a_metric_of_no_state_is_refused_with_the_nearest(chain):
@@ -119,7 +119,7 @@ def test_a_broken_champion_is_not_beaten(reigned):
     found = chain.register(champion=0.1, **BETTER)
     (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
     assert (found.status, line["passed"]) == ("refused", False)
-    assert line["found"].startswith("champion version 1 cannot be loaded")
+    assert line["value"].startswith("champion version 1 cannot be loaded")
 
 
 def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain):
@@ -130,7 +130,7 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     claimed = chain.register(0.01, task=task, evidence=test)
     (line,) = [item for item in claimed.gate if item["rule"] == "measured"]
     assert (claimed.status, line["passed"]) == ("refused", False)
-    assert line["found"] == "1 over 7 windows after 3 known rows"
+    assert line["value"] == "1 over 7 windows after 3 known rows"
 
 
 def test_the_documents_of_tests_hold_what_rules_read():

@@ -67,7 +67,7 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
     )
     assert registration.summary["previous_champion"] == 1
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "<= 0.098" in verdict["wanted"]
+    assert "<= 0.098" in verdict["expected"]
     assert show("cart", chain.home, "@champion")["aliases"] == ["champion"]
 
 

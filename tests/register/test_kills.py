@@ -37,7 +37,7 @@ def _is_finished_once(chain):
     assert (again.version, again.alias, again.summary["decision"]) == (2, "champion", "champion")
     assert chain.register(**BETTER).status == "unchanged"
     found = audit(chain.home, "cart")
-    assert [(e["what"], e["version"], e["before"]) for e in found["events"]] == [
+    assert [(e["what"], e["version"], e["previous"]) for e in found["events"]] == [
         ("champion", 1, None),
         ("champion", 2, 1),
     ]

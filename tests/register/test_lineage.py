@@ -4,18 +4,18 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import Member, enter
-from kinemill.register.lineage import made_from, uses_of
+from kinemill.register.lineage import recordings_of, uses_of
 
 
 def test_a_model_names_the_recordings_it_learned_from_and_was_judged_on(chain):
     chain.register(0.1)
-    found = made_from(chain.home, "cart", "@champion")
+    found = recordings_of(chain.home, "cart", "@champion")
     assert (found["model"]["version"], found["model"]["aliases"]) == (1, ["champion"])
     assert found["dataset"]["version"] == 1
     assert [
         (line["name"], line["train"], line["test"], line["rows"]) for line in found["recordings"]
     ] == [("test", 0, 1, 40), ("train", 1, 0, 40)]
-    page = made_from(chain.home, "cart", offset=1, limit=1)
+    page = recordings_of(chain.home, "cart", offset=1, limit=1)
     assert (page["total"], [line["name"] for line in page["recordings"]]) == (2, ["train"])
 
 
@@ -41,11 +41,11 @@ def test_what_was_never_there_is_said_so(chain):
     with pytest.raises(BadInput, match="is not a recording of task 'cart'"):
         uses_of(chain.home, "cart", "nope.csv")
     with pytest.raises(BadInput, match="has no version yet"):
-        made_from(chain.home, "cart")
+        recordings_of(chain.home, "cart")
 
 
 def test_a_damaged_dataset_does_not_hide_what_it_was_made_of(chain):
     chain.register(0.1)
     dataset = chain.produce().dataset
     (chain.home.root / dataset.path / "values.npy").unlink()
-    assert made_from(chain.home, "cart")["total"] == 2
+    assert recordings_of(chain.home, "cart")["total"] == 2

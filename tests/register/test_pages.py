@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from kinemill.register.provenance_chain import Link, custody
+from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.task_page import task_page, tasks_page
 from kinemill.register.version_page import rejected, version_page
 from kinemill.register.versions import find_version, versions_of
@@ -41,7 +41,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
     assert "is refused: " in page
     for line in version.gate:
         assert line["rule"] in page
-    for link in custody(home, version):
+    for link in provenance_of(home, version):
         assert link.digest[:12] in page
     for column in chain.task.columns:
         assert column in page
@@ -50,7 +50,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
 def test_the_chain_of_custody_goes_back_to_the_dataset(chain):
     registered = chain.register(0.1)
     version = find_version(chain.home, chain.task.name, f":{registered.version}")
-    links = {link.stage: link for link in custody(chain.home, version)}
+    links = {link.stage: link for link in provenance_of(chain.home, version)}
     assert {"dataset", "model", "verification"} <= set(links)
     dataset = links["dataset"]
     assert dataset.folder is not None

@@ -25,7 +25,7 @@ from kinemill.register.gate.evaluation import evaluate
 from kinemill.register.gate.inputs import ChampionComparison, Findings
 from kinemill.register.gate.metric import claims
 from kinemill.register.gate.policy_measurements import PolicyMeasurements
-from kinemill.register.gate.rules import Champion, GateInputs, Measured, Paired, Repeated
+from kinemill.register.gate.rules import Champion, GateInputs, Measured, Paired, RowOverlap
 from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.lookup import list_versions, show
 from kinemill.register.model_version import save
@@ -90,8 +90,8 @@ class Claims:
     def age(self):
         return 60.0
 
-    def repeated(self):
-        return Repeated(0.0, 0.0, 0.0)
+    def measure_overlap(self):
+        return RowOverlap(0.0, 0.0, 0.0)
 
 
 def verification(returned, *, parity=True, without=()):
@@ -189,10 +189,10 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reig
     found = reigned.register(50.0, evidence=Claims(50.0))
     assert (found.status, found.alias) == ("done", "champion")
     lines = {line["rule"]: line for line in found.gate}
-    assert lines["beats_champion"]["wanted"] == (
+    assert lines["beats_champion"]["expected"] == (
         ">= 30.6 (return of champion version 1: 30, margin 0.02)"
     )
-    assert lines["interval_champion"]["found"] == "5 to 20"
+    assert lines["interval_champion"]["value"] == "5 to 20"
     assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
     policy = runtime.load("models:/cart@champion")
     assert policy.act([0.0, 0.05, 0.0]) == pytest.approx([3.0], abs=1e-5)
@@ -293,7 +293,7 @@ def test_a_broken_champion_is_not_beaten(reigned):
     found = reigned.register(50.0, evidence=Claims(50.0))
     (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
     assert (found.status, line["passed"]) == ("refused", False)
-    assert line["found"].startswith("champion version 1 cannot be loaded")
+    assert line["value"].startswith("champion version 1 cannot be loaded")
 
 
 def test_success_wants_no_more_than_all_of_it(task):
@@ -315,15 +315,15 @@ def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_k
     bounded = load_task(task.path, {"promote.ceiling": 500.0})
     better = lines_of(bounded, 500.0, 495.0)["beats_champion"]
     assert better.passed
-    assert better.wanted == ">= 500 (return of champion version 1: 495, margin 0.02)"
+    assert better.expected == ">= 500 (return of champion version 1: 495, margin 0.02)"
     assert not lines_of(bounded, 499.0, 495.0)["beats_champion"].passed
     assert not lines_of(bounded, 500.0, 495.0, low=-1.0)["interval_champion"].passed
     equal = lines_of(bounded, 500.0, 500.0)["beats_champion"]
     assert not equal.passed
-    assert equal.found == (
+    assert equal.value == (
         "500, not better: equal to the return of champion version 1, no measurable gain"
     )
-    assert equal.wanted == "> 500 (return of champion version 1: 500, the maximum, margin 0.02)"
+    assert equal.expected == "> 500 (return of champion version 1: 500, the maximum, margin 0.02)"
 
 
 def test_a_ceiling_that_a_champion_is_above_is_none(task):
@@ -349,8 +349,8 @@ def test_another_interface_is_told(reigned, tmp_path):
     found = reigned.register(50.0, "slower", evidence=Claims(50.0))
     (line,) = [item for item in found.gate if item["rule"] == "interface"]
     assert not line["passed"]
-    assert "dt of the champion 0.02, of the challenger 0.05" in line["found"]
-    assert "force of the champion in N, of the challenger in kN" in line["found"]
+    assert "dt of the champion 0.02, of the challenger 0.05" in line["value"]
+    assert "force of the champion in N, of the challenger in kN" in line["value"]
 
 
 def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
@@ -374,7 +374,7 @@ def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(
     file = load_task(chain.task.path, {"environment.trials.episodes": 4})
     given = approve(file, chain.home, ":1")
     lines = {line["rule"]: line for line in given["gate"]}
-    assert lines["measured"]["found"] == f"60 over {EPISODES} episodes"
+    assert lines["measured"]["value"] == f"60 over {EPISODES} episodes"
     assert (given["decision"], given["provisional"]) == ("champion", "")
 
 

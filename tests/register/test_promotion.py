@@ -55,7 +55,7 @@ def test_the_trail_says_who_when_what_and_why(reigned):
     chain.register(0.09, gain=0.9)
     promotion.rollback(chain.task, chain.home, why="it shakes")
     found = audit(chain.home, "cart")
-    told = [(event["what"], event["version"], event["before"]) for event in found["events"]]
+    told = [(event["what"], event["version"], event["previous"]) for event in found["events"]]
     assert told == [
         ("champion", 1, None),
         ("champion", 2, 1),
@@ -85,7 +85,7 @@ def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_b
     found = audit(chain.home, "cart")
     assert (found["champion"], champion(chain), found["gaps"]) == (3, [3], [])
     last = found["events"][-1]
-    assert (last["what"], last["version"], last["before"]) == ("restored", 3, 1)
+    assert (last["what"], last["version"], last["previous"]) == ("restored", 3, 1)
 
 
 def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.register import list_versions, promote, rollback, show, why
 from kinemill.register.gate.evaluation import conclude, evaluate
-from kinemill.register.gate.rules import Champion, GateInputs, Measured, Repeated
+from kinemill.register.gate.rules import Champion, GateInputs, Measured, RowOverlap
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
@@ -37,7 +37,7 @@ def contest(task, champion=None, episodes=6, **changes):
         found,
         {"physics": "no velocities"},
         served=(True, "answered"),
-        repeated=Repeated(0.0, 0.0, 0.0),
+        overlap=RowOverlap(0.0, 0.0, 0.0),
     )
 
 

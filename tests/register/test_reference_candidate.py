@@ -16,10 +16,10 @@ from tests.register.conftest import Claims
 
 def registered(version, decision, *rules, undecided=(), status="done"):
     gate = [
-        {"rule": rule, "passed": False, "found": 1, "wanted": 0, "undecided": rule in undecided}
+        {"rule": rule, "passed": False, "value": 1, "expected": 0, "undecided": rule in undecided}
         for rule in rules
     ]
-    gate.append({"rule": "beats_persistence", "passed": True, "found": 0, "wanted": 1})
+    gate.append({"rule": "beats_persistence", "passed": True, "value": 0, "expected": 1})
     return Registration(version, None, status, gate, None, "", {"decision": decision})
 
 
@@ -57,7 +57,7 @@ def test_only_a_reference_that_is_as_good_is_a_reason_to_offer_one(rules, undeci
 )
 def test_a_run_ends_with_the_reference_that_became_champion(reference, result):
     found = candidates(registered(1, "refused", "beats_linear"), reference)
-    assert found.result.name == found.to_json()["chosen"] == result
+    assert found.result.name == found.to_json()["selected"] == result
 
 
 def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_model():
@@ -86,7 +86,7 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
     found = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
     assert (found.result, found.reference) == (found.trained, None)
     assert found.to_json() == {
-        "chosen": "trained",
+        "selected": "trained",
         "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],
     }

@@ -37,7 +37,7 @@ def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
     others += ["precision", "beats_physics"]  # the latter says that this data has none
     assert gate_of(registration) == dict.fromkeys([*beaten, *others], True)
     (champion,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert champion["found"] == "no champion"
+    assert champion["value"] == "no champion"
 
 
 def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(chain):
@@ -119,9 +119,7 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
         "previous": "0",
         "started_from": None,
     }
-    assert known["tags"]["kinemill.gate.beats_linear"].startswith(
-        "passed: found 0.1, wanted <= 0.294"
-    )
+    assert known["tags"]["kinemill.gate.beats_linear"].startswith("passed: 0.1, expected <= 0.294")
     assert "| beats_linear | yes | 0.1 |" in known["description"]
     assert "verdict" not in Path(known["folder"], "report.html").read_text()
     assert (
@@ -194,7 +192,7 @@ def test_a_champion_without_files_is_a_clear_error_and_a_run_brings_them_back(ch
         fetch_bundle("models:/cart@champion", chain.home)
     lost = chain.register(0.05, gain=0.6)
     (verdict,) = [item for item in lost.gate if item["rule"] == "beats_champion"]
-    assert verdict["found"].startswith("champion version 1 cannot be loaded")
+    assert verdict["value"].startswith("champion version 1 cannot be loaded")
     assert chain.register(0.1).status == "unchanged"
     assert (fetch_bundle("models:/cart@champion", chain.home) / "io.yaml").is_file()
 
@@ -220,7 +218,7 @@ def test_the_models_document_has_exactly_the_promised_keys(chain):
     known = ["version", "aliases", "provisional", "created", "dataset", "metrics", "gate"]
     assert list(version) == known
     assert (version["version"], version["aliases"]) == (1, ["champion"])
-    assert list(version["gate"][0]) == ["rule", "passed", "found", "wanted", "undecided"]
+    assert list(version["gate"][0]) == ["rule", "passed", "value", "expected", "undecided"]
     assert version["metrics"]["nrmse"]["model"] == 0.1
 
 

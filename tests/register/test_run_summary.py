@@ -17,7 +17,7 @@ REGISTRATION = {
     "version": 3,
     "alias": "champion",
     "status": "done",
-    "gate": [{"rule": "verified", "passed": True, "found": "passed", "wanted": "passed"}],
+    "gate": [{"rule": "verified", "passed": True, "value": "passed", "expected": "passed"}],
     "run_id": "r",
     "report": "store/decision/x/report.html",
     "summary": {"headline": "This MLP has an RMSE of 0.1 rad."},
@@ -32,7 +32,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
             episodes={"accepted": 5, "quarantined": 1, "rows": 900},
             dataset="0123456789abcdef",
             verification=VERIFICATION,
-            selection={"chosen": "linear", "why": "not significantly better"},
+            selection={"selected": "linear", "why": "not significantly better"},
             registration=REGISTRATION,
             report="/home/report.html",
             seconds={"ingest": 0.12345},
@@ -47,7 +47,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "dataset": "0123456789ab",
         "metrics": VERIFICATION["metrics"],
         "verification": VERIFICATION["verification"],
-        "selection": {"chosen": "linear", "why": "not significantly better"},
+        "selection": {"selected": "linear", "why": "not significantly better"},
         "version": 3,
         "alias": "champion",
         "provisional": "",
@@ -75,7 +75,7 @@ def test_the_verdict_goes_to_its_marker_or_before_the_end_of_the_body():
 
 def test_what_a_rule_found_is_text_in_the_report_never_markup():
     facts = {"task": "cart", "version": 2, "decision": "refused", "previous_champion": 1}
-    piece = section(facts, [Verdict("a", passed=False, found="<script>", wanted="<= 1")])
+    piece = section(facts, [Verdict("a", passed=False, value="<script>", expected="<= 1")])
     assert "<script>" not in piece
     assert "cart:2 is refused: rule a failed; version 1 stays champion." in piece
 

@@ -41,7 +41,7 @@ class Verdict:
     @property
     def chosen(self) -> str:
         """`trained`, or the name of the reference that the run ended with."""
-        return self.document["selection"]["chosen"]
+        return self.document["selection"]["selected"]
 
     @property
     def provisional(self) -> str:

@@ -41,7 +41,7 @@ def document(error=0.1, others=None, **more):
 
 
 def line(rule, found="2", passed=False):
-    return {"rule": rule, "passed": passed, "found": found, "wanted": "1"}
+    return {"rule": rule, "passed": passed, "value": found, "expected": "1"}
 
 
 def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():

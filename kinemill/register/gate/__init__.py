@@ -30,7 +30,7 @@ from kinemill.register.gate.inputs import (
     Measured,
     Measurements,
     Paired,
-    Repeated,
+    RowOverlap,
     Serve,
     Verdict,
 )
@@ -50,7 +50,7 @@ __all__ = [
     "Measured",
     "Measurements",
     "Paired",
-    "Repeated",
+    "RowOverlap",
     "Serve",
     "Verdict",
     "approval_of",

@@ -37,7 +37,7 @@ def make_decision(
     def build(folder: Path) -> Json:
         (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
         page = (bundle / "report.html").read_text(encoding="utf-8")
-        page = retitle(page, text, _word(facts))
+        page = retitle(page, text, _badge(facts))
         (folder / "report.html").write_text(
             insert(page, section(facts, verdicts)), encoding="utf-8"
         )
@@ -48,21 +48,21 @@ def make_decision(
 
 def insert(page: str, piece: str) -> str:
     """Insert `piece` at the marker, else before the footer, else at the end of the page."""
-    for place in (MARKER, "<footer", "</body>"):
-        if place in page:
-            before, _, after = page.rpartition(place)
-            return f"{before}{piece}{'' if place == MARKER else place}{after}"
+    for marker in (MARKER, "<footer", "</body>"):
+        if marker in page:
+            head, _, after = page.rpartition(marker)
+            return f"{head}{piece}{'' if marker == MARKER else marker}{after}"
     return page + piece
 
 
-def retitle(page: str, text: Headline, word: str) -> str:
+def retitle(page: str, text: Headline, badge: str) -> str:
     """Replace the badge and headline of the verification with those of the decision."""
-    before, start, rest = page.partition(HEAD[0])
+    head, start, rest = page.partition(HEAD[0])
     _, end, after = rest.partition(HEAD[1])
-    return f"{before}{head_section(text, word)}{after}" if start and end else page
+    return f"{head}{head_section(text, badge)}{after}" if start and end else page
 
 
-def _word(facts: Json) -> str:
+def _badge(facts: Json) -> str:
     """Return the badge: Provisional champion, Champion, Waiting or Refused."""
     return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
 
@@ -73,12 +73,12 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
         [
             "provisional" if item.undecided else mark(item.passed),
             name_of(item.rule),
-            html.escape(show_value(item.found)),
-            html.escape(show_value(item.wanted)),
+            html.escape(show_value(item.value)),
+            html.escape(show_value(item.expected)),
         ]
         for item in verdicts
     ]
-    heads = ["", "Rule", "Found", "Wanted"]
+    heads = ["", "Rule", "Value", "Expected"]
     failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
     every = table(heads, rows, fixed=True)
     if len(failed) < len(rows):
@@ -103,16 +103,17 @@ def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
         performance: the sentence about errors and the best reference.
     """
     rows = [
-        f"| {item.rule} | {_answer(item)} | {show_value(item.found)} | {show_value(item.wanted)} |"
+        f"| {' | '.join([item.rule, _passed_cell(item), *map(show_value, values)])} |"
         for item in verdicts
+        if (values := (item.value, item.expected))
     ]
-    head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
+    head = ["| rule | passed | value | expected |", "|---|---|---|---|"]
     text = headline(facts, verdicts, performance)
     first = f"{text.performance} **{text.verdict}**".strip()
     return "\n".join([first, "", *head, *rows])
 
 
-def _answer(item: Verdict) -> str:
+def _passed_cell(item: Verdict) -> str:
     if item.undecided:
         return "**too little data**"
     return "yes" if item.passed else "**no**"
@@ -133,9 +134,9 @@ def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") ->
 
 def line(verdict: Verdict) -> str:
     """Format one verdict as the value of a tag."""
-    found, wanted = show_value(verdict.found), show_value(verdict.wanted)
-    outcome = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
-    return f"{outcome}: found {found}, wanted {wanted}"
+    value, expected = show_value(verdict.value), show_value(verdict.expected)
+    result = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
+    return f"{result}: {value}, expected {expected}"
 
 
 def show_value(value: Value) -> str:

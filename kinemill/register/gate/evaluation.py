@@ -86,17 +86,17 @@ def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     """
     failed = [item for item in verdicts if not item.passed]
     waits = any(item.rule == "approval" for item in failed)
-    left = [item for item in failed if item.rule != "approval"]
+    others = [item for item in failed if item.rule != "approval"]
     established = inputs.champion is not None and not inputs.champion.provisional
-    if not verdicts or any(not item.undecided for item in left) or (left and established):
+    if not verdicts or any(not item.undecided for item in others) or (others and established):
         return Conclusion("refused")
-    provisional = _provisional(inputs, left) if left else ""
+    provisional = _provisional(inputs, others) if others else ""
     return Conclusion("waiting" if waits else "champion", provisional)
 
 
 def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
     lacks = sample_size_of(inputs).lacks(inputs) or [
-        f"{item.rule}: {item.found}" for item in undecided
+        f"{item.rule}: {item.value}" for item in undecided
     ]
     return (
         f"{', '.join(lacks)}: record more test episodes, or give dataset.test a larger share; if "
@@ -117,23 +117,23 @@ def make_gate_inputs(
     """
     folder = challenger.folder
     # A bundle that failed the smoke test in a separate process could crash this process as well.
-    model, found = None, Findings(problem=challenger.served[1])
+    model, findings = None, Findings(problem=challenger.served[1])
     if challenger.served[0]:
-        model, found = _measure_challenger(folder, evidence)
+        model, findings = _measure_challenger(folder, evidence)
     claimed = task.learn.gives == "policy"
     return GateInputs(
         task,
         challenger.verification,
         champion=_champion(current, folder, model, evidence) if current else None,
-        measured=found.measured,
-        references=claims(task, challenger.verification) if claimed else found.references,
-        absent=found.absent,
-        problem=found.problem,
+        measured=findings.measured,
+        references=claims(task, challenger.verification) if claimed else findings.references,
+        absent=findings.absent,
+        problem=findings.problem,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
         served=challenger.served,
         approval=challenger.approval,
-        repeated=evidence.repeated(),
+        overlap=evidence.measure_overlap(),
     )
 
 
@@ -203,7 +203,7 @@ def differences(champion: Any, challenger: Any) -> list[str]:
     one, two = (
         (x.layout for x in (champion, challenger)) if is_policy[0] else (champion, challenger)
     )
-    found = [
+    lines = [
         f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
         f"{_spell(getattr(two, name))}"
         for name in (_POLICY if is_policy[0] else (*_MUST, "history"))
@@ -212,8 +212,8 @@ def differences(champion: Any, challenger: Any) -> list[str]:
     for name, unit in one.units.items():
         other = two.units.get(name, unit)
         if other != unit:
-            found.append(f"{name} of the champion in {unit}, of the challenger in {other}")
-    return found
+            lines.append(f"{name} of the champion in {unit}, of the challenger in {other}")
+    return lines
 
 
 def _spell(value: Any) -> str:
@@ -222,8 +222,8 @@ def _spell(value: Any) -> str:
 
 def approval_of(version: Version) -> Approval | None:
     """Return the approval of a version, if any."""
-    given = version.tags.get(tags.APPROVED)
-    return Approval(**json.loads(given)) if given else None
+    recorded = version.tags.get(tags.APPROVED)
+    return Approval(**json.loads(recorded)) if recorded else None
 
 
 def make_measurements(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:

@@ -8,7 +8,7 @@ from kinemill.register.versions import CHAMPION, Version
 from kinemill.store import Json
 from kinemill.verify.headline import Headline, Ruling, ruling_words
 
-_DIVERGES: Json = {"rule": "finite", "passed": False, "found": "diverges", "wanted": "finite"}
+_DIVERGES: Json = {"rule": "finite", "passed": False, "value": "diverges", "expected": "finite"}
 
 
 def ruling_of(version: Version) -> Ruling:

@@ -16,21 +16,21 @@ NO_CHAMPION = "no champion"
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of a decision: what was required, what was found, and whether it passed.
+    """One line of a decision: its condition, its result, and whether it passed.
 
     Attributes:
         rule: name of the line.
         passed: whether it holds.
-        found: what was found.
-        wanted: what was required.
+        value: the result.
+        expected: the condition.
         undecided: whether it failed only because of too little test data, which makes a champion
             provisional.
     """
 
     rule: str
     passed: bool
-    found: Value
-    wanted: Value
+    value: Value
+    expected: Value
     undecided: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -38,8 +38,8 @@ class Verdict:
         return {
             "rule": self.rule,
             "passed": self.passed,
-            "found": self.found,
-            "wanted": self.wanted,
+            "value": self.value,
+            "expected": self.expected,
             "undecided": self.undecided,
         }
 
@@ -121,23 +121,23 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Repeated:
+class RowOverlap:
     """Shares of rows that repeat training rows, from the dataset version.
 
     Attributes:
         near_duplicates: share of the test rows that repeat other recordings.
-        repeated: share of the test rows that repeat training rows of the same recording.
+        same_recording: share of the test rows that repeat training rows of the same recording.
         validation: share of the validation rows, of either kind.
     """
 
     near_duplicates: float = math.nan
-    repeated: float = math.nan
+    same_recording: float = math.nan
     validation: float = math.nan
 
     @property
     def test(self) -> float:
         """Share of the test rows, of either kind."""
-        return self.near_duplicates + self.repeated
+        return self.near_duplicates + self.same_recording
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class GateInputs:
         age: of its dataset, s.
         served: whether the serving runtime loaded it and got an answer, and what came of it.
         approval: approval by a user, if any.
-        repeated: shares of its validation and test data that repeat its training data.
+        overlap: shares of its validation and test data that repeat its training data.
     """
 
     task: Task
@@ -179,7 +179,7 @@ class GateInputs:
     age: float = math.nan
     served: tuple[bool, str] = (False, "was not tried")
     approval: Approval | None = None
-    repeated: Repeated = Repeated()
+    overlap: RowOverlap = RowOverlap()
 
 
 def number(value: object) -> float:
@@ -187,7 +187,7 @@ def number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def shown(value: float) -> Value:
+def to_json_number(value: float) -> Value:
     """Return a number for JSON: finite as float, otherwise as text."""
     return value if math.isfinite(value) else str(value)
 
@@ -250,6 +250,6 @@ class Measurements(Protocol):
         """Return how long ago the dataset was made, s."""
         ...
 
-    def repeated(self) -> Repeated:
+    def measure_overlap(self) -> RowOverlap:
         """Return how much of validation and test repeats the training rows."""
         ...

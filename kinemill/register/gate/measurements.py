@@ -12,7 +12,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
-from kinemill.register.gate.inputs import ChampionComparison, Findings, Measured, Paired, Repeated
+from kinemill.register.gate.inputs import ChampionComparison, Findings, Measured, Paired, RowOverlap
 from kinemill.register.gate.paired_rollouts import (
     SPLIT,
     RolledOut,
@@ -69,25 +69,25 @@ class DynamicsMeasurements:
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a separate process and predict the first test window."""
-        wanted = self.task.verify
+        settings = self.task.verify
         simulator = load(folder)
         try:
-            rows = simulator.history + wanted.horizon
-            starts = window_starts(self._rows, SPLIT, rows, wanted.stride)[:1]
+            rows = simulator.history + settings.horizon
+            starts = window_starts(self._rows, SPLIT, rows, settings.stride)[:1]
         except BadInput:
             return serve_zero_window(
                 folder
             )  # no test episode is long enough, which is not its fault
-        return serve(folder, gather(self._rows, starts, simulator.history, wanted.horizon))
+        return serve(folder, gather(self._rows, starts, simulator.history, settings.horizon))
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
-    def repeated(self) -> Repeated:
+    def measure_overlap(self) -> RowOverlap:
         """Return the shares of repeated rows that the dataset version records."""
-        return repeated_in(self.home, self.dataset)
+        return overlap_of(self.home, self.dataset)
 
     @cached_property
     def _rows(self) -> PackedDataset:
@@ -102,8 +102,11 @@ class DynamicsMeasurements:
 
     def _history(self, *models: Any) -> int:
         """Return the number of known rows at the start of each window: the longest history."""
-        known = (*self._references.predictors().values(), *self._references.free_run().values())
-        return max(one.history for one in (*models, *known))
+        references = (
+            *self._references.predictors().values(),
+            *self._references.free_run().values(),
+        )
+        return max(one.history for one in (*models, *references))
 
     def _roll_out(self, model: Any, history: int) -> RolledOut:
         return roll_out(model, self._rows, self.task, history)
@@ -125,12 +128,16 @@ class DynamicsMeasurements:
         return pair(own, other, promote.channel, promote.margin)
 
 
-def repeated_in(home: Home, dataset: ArtifactRef) -> Repeated:
+def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
     """Return how much of validation and test of a dataset repeats its training rows."""
-    found: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
-    if found is None:
-        return Repeated()
-    return Repeated(**found["test"], validation=sum(found["validation"].values()))
+    independence: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
+    if independence is None:
+        return RowOverlap()
+    return RowOverlap(
+        independence["test"]["near_duplicates"],
+        independence["test"]["repeated"],
+        sum(independence["validation"].values()),
+    )
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

@@ -32,17 +32,17 @@ class Metric:
 
 def metric_of(task: Task) -> Metric:
     """Return the metric of a task, with defaults resolved for the kind of model."""
-    wanted = task.promote
+    promote = task.promote
     if task.learn.gives == "dynamics":
-        return Metric("nrmse", wanted.channel, False, tuple(wanted.beats), steps=True)
-    tried = wanted.metric != ACTIONS and task.environment is not None
-    usual = ("random", "champion") if tried else ("repeat", "linear", "champion")
+        return Metric("nrmse", promote.channel, False, tuple(promote.beats), steps=True)
+    uses_trials = promote.metric != ACTIONS and task.environment is not None
+    usual = ("random", "champion") if uses_trials else ("repeat", "linear", "champion")
     # The default of `promote.beats` names references that exist for dynamics models only.
-    meant = tuple(name for name in wanted.beats if name not in REFERENCES or name == "linear")
-    opponents = usual if len(meant) < len(wanted.beats) else meant
-    if not tried:
+    meant = tuple(name for name in promote.beats if name not in REFERENCES or name == "linear")
+    opponents = usual if len(meant) < len(promote.beats) else meant
+    if not uses_trials:
         return Metric("nrmse", None, False, opponents)
-    return Metric(RETURN if wanted.metric == NRMSE else wanted.metric, None, True, opponents)
+    return Metric(RETURN if promote.metric == NRMSE else promote.metric, None, True, opponents)
 
 
 def claimed(verification: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
@@ -64,13 +64,13 @@ def claimed_interval(verification: Mapping[str, Any], metric: Metric, opponent: 
 
     For metrics where larger is better: the interval of model - opponent.
     """
-    found = verification.get("against", {}).get(opponent, {})
+    comparison = verification.get("against", {}).get(opponent, {})
     if metric.larger:
-        return found.get(metric.name)
+        return comparison.get(metric.name)
     if metric.channel is None:
-        return found.get("interval")
+        return comparison.get("interval")
     steps = str(verification.get("windows", {}).get("horizon"))
-    apart = found.get("horizons", {}).get(steps, {}).get("channels", {})
+    apart = comparison.get("horizons", {}).get(steps, {}).get("channels", {})
     return apart.get(metric.channel, {}).get("interval")
 
 
@@ -97,7 +97,7 @@ def claims(task: Task, verification: Json) -> dict[str, Paired]:
     """
     metric = metric_of(task)
     said = claimed(verification, metric)
-    found = dict[str, Paired]()
+    pairs = dict[str, Paired]()
     for name in metric.opponents:
         if name == "champion":
             continue
@@ -105,7 +105,7 @@ def claims(task: Task, verification: Json) -> dict[str, Paired]:
         reference = math.inf if diverged else number(said.get(name))
         interval = claimed_interval(verification, metric, name)
         low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
-        found[name] = Paired(
+        pairs[name] = Paired(
             number(said.get("model")), reference, interval=(number(low), number(high))
         )
-    return found
+    return pairs

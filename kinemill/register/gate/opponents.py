@@ -17,8 +17,8 @@ def own_reference(inputs: GateInputs) -> str | None:
     """
     if not inputs.task.promote.allow_reference:
         return None
-    known = inputs.references.items()
-    return next((name for name, one in known if one.itself and name not in TRIVIAL), None)
+    references = inputs.references.items()
+    return next((name for name, one in references if one.itself and name not in TRIVIAL), None)
 
 
 def to_beat(inputs: GateInputs) -> list[str]:
@@ -42,22 +42,22 @@ def is_absent(inputs: GateInputs, name: str) -> bool:
 
 def compared(inputs: GateInputs) -> dict[str, Horizons]:
     """Return the comparisons with each of `promote.beats`, champion included, at all horizons."""
-    found: dict[str, Paired] = {
+    pairs: dict[str, Paired] = {
         name: inputs.references[name]
         for name in metric_of(inputs.task).opponents
         if name in inputs.references and name != own_reference(inputs)
     }
-    return {name: one.horizons for name, one in (found | _champion(inputs)).items()}
+    return {name: one.horizons for name, one in (pairs | _champion(inputs)).items()}
 
 
 def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
     """Return the comparisons that a verdict uses, by name of the opponent."""
-    found = {
+    pairs = {
         name: inputs.references[name]
         for name in to_beat(inputs)
         if name in inputs.references and name != own_reference(inputs)
     }
-    return found | _champion(inputs)
+    return pairs | _champion(inputs)
 
 
 def _champion(inputs: GateInputs) -> dict[str, Paired]:

@@ -20,7 +20,7 @@ from kinemill.verify.losses import counted_horizons
 SPLIT = "test"
 # Tolerances between a reference and its exported float32 files: a share of the error, and rounding
 # in units of the training std.
-_ALIKE, _ROUNDING = 0.01, 1e-5
+_TOLERANCE, _ROUNDING = 0.01, 1e-5
 # Used where there is no error to compare.
 _NOTHING = Comparison(
     math.nan, math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan
@@ -52,10 +52,10 @@ def roll_out(model: Any, rows: PackedDataset, task: Task, history: int) -> Rolle
 
 def errors_of(model: Any, rows: PackedDataset, task: Task, history: int) -> Errors:
     """Measure a model over the windows of the test split only; see `roll_out`."""
-    wanted = task.verify
-    keys = counted_horizons(task.promote, wanted.horizon)
-    steps = {int(key) for key in keys if key != FREE_RUN} | {wanted.horizon}
-    return evaluate(model, rows, SPLIT, sorted(steps), wanted.stride, history)
+    settings = task.verify
+    keys = counted_horizons(task.promote, settings.horizon)
+    steps = {int(key) for key in keys if key != FREE_RUN} | {settings.horizon}
+    return evaluate(model, rows, SPLIT, sorted(steps), settings.stride, history)
 
 
 def error_of(errors: Errors, channel: str | None) -> float:
@@ -74,23 +74,23 @@ def pair(own: RolledOut, other: RolledOut, channel: str | None, margin: float) -
         channel: channel of `promote.metric`; None for nrmse.
         margin: margin of `Comparison.p_worse`.
     """
-    found = compare((own.errors, own.run), (other.errors, other.run), margin)
-    if FREE_RUN not in found and own.run is not None:
-        found[FREE_RUN] = _runs_alone(own.run)
+    comparisons = compare((own.errors, own.run), (other.errors, other.run), margin)
+    if FREE_RUN not in comparisons and own.run is not None:
+        comparisons[FREE_RUN] = _runs_alone(own.run)
     still = dict.fromkeys(own.errors.constant, _NOTHING)  # constant channels
-    headline = found[str(own.errors.horizon)].get(channel or NRMSE, _NOTHING)
+    headline = comparisons[str(own.errors.horizon)].get(channel or NRMSE, _NOTHING)
     model, reference = (error_of(one.errors, channel) for one in (own, other))
-    every = {key: still | by for key, by in found.items()}
+    every = {key: still | by for key, by in comparisons.items()}
     return Paired.of(model, reference, headline, every)
 
 
 def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
     """Return the comparison over whole episodes with a reference that diverges there."""
     relative = [float(value) for value in run.rmse / np.where(run.spread > 0, run.spread, np.nan)]
-    known = dict(zip(run.channels, relative, strict=True)) | {NRMSE: run.nrmse}
+    errors = dict(zip(run.channels, relative, strict=True)) | {NRMSE: run.nrmse}
     return {
         name: replace(_NOTHING, error=error, reference=math.inf)
-        for name, error in known.items()
+        for name, error in errors.items()
         if not math.isnan(error)
     }
 
@@ -103,7 +103,7 @@ def is_same_model(own: RolledOut, other: RolledOut) -> bool:
     """
     return all(
         _rms(error - other.errors.by_horizon[steps], own)
-        <= _ALIKE * _rms(other.errors.by_horizon[steps], own) + _ROUNDING
+        <= _TOLERANCE * _rms(other.errors.by_horizon[steps], own) + _ROUNDING
         for steps, error in own.errors.by_horizon.items()
     )
 

@@ -22,9 +22,9 @@ from kinemill.register.gate.inputs import (
     Findings,
     Measured,
     Paired,
-    Repeated,
+    RowOverlap,
 )
-from kinemill.register.gate.measurements import repeated_in
+from kinemill.register.gate.measurements import overlap_of
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
@@ -48,7 +48,7 @@ class PolicyMeasurements:
     task: Task
     home: Home
     dataset: ArtifactRef
-    _tried: dict[int, tuple[Policy, Trials]] = field(
+    _trials: dict[int, tuple[Policy, Trials]] = field(
         default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
     )
 
@@ -74,16 +74,16 @@ class PolicyMeasurements:
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
-    def repeated(self) -> Repeated:
+    def measure_overlap(self) -> RowOverlap:
         """Return the shares of repeated rows of the dataset version; 0 without logs."""
-        return repeated_in(self.home, self.dataset) if self.task.learn.from_logs else Repeated()
+        return overlap_of(self.home, self.dataset) if self.task.learn.from_logs else RowOverlap()
 
     def trials(self, policy: Policy) -> Trials:
         """Return the trials of a policy in the environment; each policy runs once."""
-        known = self._tried.get(id(policy))
-        if known is None:
-            known = self._tried[id(policy)] = policy, _run(self._world, policy)
-        return known[1]
+        cached = self._trials.get(id(policy))
+        if cached is None:
+            cached = self._trials[id(policy)] = policy, _run(self._world, policy)
+        return cached[1]
 
     @cached_property
     def _world(self) -> Task:
@@ -140,16 +140,16 @@ def _run(task: Task, policy: Policy) -> Trials:
     return try_policy(task, policy, trial_seeds(task))
 
 
-def _values(tried: Trials, name: str) -> list[float]:
-    return [float(value) for value in (tried.returns if name == RETURN else tried.successes)]
+def _values(trials: Trials, name: str) -> list[float]:
+    return [float(value) for value in (trials.returns if name == RETURN else trials.successes)]
 
 
-def _measured(tried: Trials, name: str) -> Measured:
-    values = _values(tried, name)
-    both = {RETURN: tried.mean_return}
-    both |= {SUCCESS: tried.success} if tried.success is not None else {}
+def _measured(trials: Trials, name: str) -> Measured:
+    values = _values(trials, name)
+    metrics = {RETURN: trials.mean_return}
+    metrics |= {SUCCESS: trials.success} if trials.success is not None else {}
     mean = float(np.mean(values)) if values else math.nan
-    return Measured(mean, both, len(tried.returns), len(tried.returns))
+    return Measured(mean, metrics, len(trials.returns), len(trials.returns))
 
 
 def _errors(errors: Errors, data: Any) -> Measured:

@@ -59,22 +59,22 @@ class Cause:
 
 def ranked(gate: Sequence[Json]) -> list[Cause]:
     """Return the failed lines: root causes first, by `RANK`, then those that follow from them."""
-    failed = sorted((line for line in gate if not line["passed"]), key=_place)
-    found = [Cause(line, _explained_by(line, failed)) for line in failed]
-    return sorted(found, key=lambda cause: cause.follows is not None)
+    failed = sorted((line for line in gate if not line["passed"]), key=_rank)
+    causes = [Cause(line, _explained_by(line, failed)) for line in failed]
+    return sorted(causes, key=lambda cause: cause.follows is not None)
 
 
 def is_diverged(gate: Sequence[Json]) -> bool:
     """Return whether the gate found non-finite predictions."""
     return any(
         (is_of("verified", line["rule"]) and _checks(line) & set(_DIVERGED))
-        or (is_of("measured", line["rule"]) and str(line["found"]).startswith("not finite"))
+        or (is_of("measured", line["rule"]) and str(line["value"]).startswith("not finite"))
         for line in gate
         if not line["passed"]
     )
 
 
-def _place(line: Json) -> int:
+def _rank(line: Json) -> int:
     return next((index for index, rule in enumerate(RANK) if is_of(rule, line["rule"])), len(RANK))
 
 
@@ -103,4 +103,4 @@ def _roots(line: Json) -> list[str]:
 
 def _checks(line: Json) -> set[str]:
     """Return the failed checks that a `verified` line lists."""
-    return set(str(line["found"]).removeprefix("failed: ").split(", "))
+    return set(str(line["value"]).removeprefix("failed: ").split(", "))

@@ -67,12 +67,12 @@ def causes(gate: list[Json]) -> list[Json]:
     A line that follows from another names that line and has no fix.
     """
     diverged = is_diverged(gate)
-    found: list[Json] = []
-    for place, cause in enumerate(ranked(gate)):
-        fix = _DIVERGED if diverged and place == 0 else advice(cause.rule)
-        line = {name: cause.line[name] for name in ("rule", "found", "wanted")}
-        found.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
-    return found
+    documents: list[Json] = []
+    for index, cause in enumerate(ranked(gate)):
+        fix = _DIVERGED if diverged and index == 0 else advice(cause.rule)
+        line = {name: cause.line[name] for name in ("rule", "value", "expected")}
+        documents.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
+    return documents
 
 
 def advice(line: str) -> str:

@@ -24,13 +24,15 @@ class SampleSize:
 
     def lacks(self, inputs: GateInputs) -> list[str]:
         """Return what is insufficient, as text; empty if there is enough."""
-        wanted = inputs.task.promote
-        found = list[str]()
-        if not self.episodes >= wanted.min_test_episodes:
-            found.append(f"{_count(self.episodes, 'test episode')} of {wanted.min_test_episodes}")
-        if self.blocks < wanted.min_independent - _ROUNDING:
-            found.append(f"{self.blocks:.2g} of {wanted.min_independent} independent blocks")
-        return found
+        promote = inputs.task.promote
+        lacking = list[str]()
+        if not self.episodes >= promote.min_test_episodes:
+            lacking.append(
+                f"{_count(self.episodes, 'test episode')} of {promote.min_test_episodes}"
+            )
+        if self.blocks < promote.min_independent - _ROUNDING:
+            lacking.append(f"{self.blocks:.2g} of {promote.min_independent} independent blocks")
+        return lacking
 
     def __str__(self) -> str:
         text = _count(self.episodes, "test episode")
@@ -44,10 +46,10 @@ def sample_size_of(inputs: GateInputs) -> SampleSize:
     them shows in the width of the interval.
     """
     episodes = inputs.measured.episodes if inputs.measured else 0
-    found = [one.headline for one in headlines(inputs).values() if one.headline is not None]
+    comparisons = [one.headline for one in headlines(inputs).values() if one.headline is not None]
     blocks = [
         one.effective_n if math.isfinite(one.effective_n) else 0.0
-        for one in found
+        for one in comparisons
         if math.isfinite(one.reference) and (one.unit == "blocks" or math.isnan(one.high))
     ]
     return SampleSize(episodes, min(blocks, default=math.nan))

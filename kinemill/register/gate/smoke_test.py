@@ -15,7 +15,7 @@ from kinemill.runtime.window_metrics import Windows
 TIMEOUT = 60.0  # s for a model to load and predict
 _STEPS = 25  # default number of predicted steps
 _TOLERANCE = 1e-5  # relative to the largest output; the same arithmetic in two processes
-_ANSWER = """
+_ROLL_OUT = """
 import sys
 import numpy as np
 from kinemill.runtime import load
@@ -39,28 +39,28 @@ np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
 """
 
 
-def ask(code: str, folder: Path, given: Mapping[str, Any], timeout: float) -> tuple[Any, str]:
+def ask(code: str, folder: Path, arrays: Mapping[str, Any], timeout: float) -> tuple[Any, str]:
     """Run code on a bundle and arrays in a fresh process, and return the result.
 
     Args:
         code: Python; its arguments are the folder, the input file and the output file.
         folder: of the bundle.
-        given: arrays by name.
+        arrays: arrays by name.
         timeout: s.
 
     Returns:
         The array and an empty text; or None and the reason.
     """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
-        asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
-        np.savez(asked, allow_pickle=False, **given)
-        done = run_python(["-c", code, str(folder), str(asked), str(answered)], timeout)
+        inputs_file, output_file = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
+        np.savez(inputs_file, allow_pickle=False, **arrays)
+        done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], timeout)
         if done is None:
             return None, f"gave no answer within {timeout:g} s"
-        if done.returncode or not answered.is_file():
+        if done.returncode or not output_file.is_file():
             last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
             return None, f"ended with code {done.returncode}: {last}"
-        return np.load(answered, allow_pickle=False), ""
+        return np.load(output_file, allow_pickle=False), ""
 
 
 def serve_policy(folder: Path) -> tuple[bool, str]:
@@ -71,20 +71,20 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
     from kinemill.export.policy_cases import drawn  # which imports torch
 
     policy = load(folder / POLICY)
-    given = drawn(policy.interface, cases=2)
-    steps = {name: part[0] for name, part in given.items()}
-    found, text = ask(_ACT, folder, steps, TIMEOUT)
-    if found is None:
+    inputs = drawn(policy.interface, cases=2)
+    steps = {name: part[0] for name, part in inputs.items()}
+    actions, text = ask(_ACT, folder, steps, TIMEOUT)
+    if actions is None:
         return False, text
     policy.reset(seed=0)
-    acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(found))]
-    expected = np.array(acts, dtype=float).reshape(len(found), -1)
-    if not np.isfinite(found).all():
+    acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(actions))]
+    expected = np.array(acts, dtype=float).reshape(len(actions), -1)
+    if not np.isfinite(actions).all():
         return False, "returns non-finite values"
     allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+    if actions.shape != expected.shape or not float(np.abs(actions - expected).max()) <= allowed:
         return False, "returns other values than in this process"
-    return True, f"acted for {len(found)} steps"
+    return True, f"acted for {len(actions)} steps"
 
 
 def serve_zero_window(folder: Path) -> tuple[bool, str]:
@@ -109,13 +109,16 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     """
     feed = windows.states, windows.past_actions, windows.actions
     names = ("states", "past_actions", "actions")
-    found, text = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
-    if found is None:
+    prediction, text = ask(_ROLL_OUT, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
+    if prediction is None:
         return False, text
     expected = load(folder, non_finite="pass").rollout(*feed)
-    if not np.isfinite(found).all():
+    if not np.isfinite(prediction).all():
         return False, "returns non-finite values"
     allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+    if (
+        prediction.shape != expected.shape
+        or not float(np.abs(prediction - expected).max()) <= allowed
+    ):
         return False, "returns other values than in this process"
-    return True, f"answered {found.shape[1]} steps"
+    return True, f"answered {prediction.shape[1]} steps"

@@ -39,13 +39,13 @@ def test_a_model_that_answers_nan_does_not_serve(bundle):
 
 
 def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, monkeypatch):
-    from kinemill.register import measurements
+    from kinemill.register.gate import smoke_test
 
     dying = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
-    monkeypatch.setattr(measurements, "_ANSWER", dying)
+    monkeypatch.setattr(smoke_test, "_ROLL_OUT", dying)
     assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
-    monkeypatch.setattr(measurements, "_ANSWER", "import time; time.sleep(60)")
-    monkeypatch.setattr(measurements, "TIMEOUT", 0.2)
+    monkeypatch.setattr(smoke_test, "_ROLL_OUT", "import time; time.sleep(60)")
+    monkeypatch.setattr(smoke_test, "TIMEOUT", 0.2)
     assert serve_zero_window(bundle(0.5)) == (False, "gave no answer within 0.2 s")
 
 

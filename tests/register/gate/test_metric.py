@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.register.gate.evaluation import evaluate
-from kinemill.register.gate.rules import Champion, GateInputs, Repeated
+from kinemill.register.gate.rules import Champion, GateInputs, RowOverlap
 from kinemill.task import load_task
 from tests.register.conftest import Claims, verification
 
@@ -48,7 +48,7 @@ def lines(task, evidence, nrmse=0.29, without=()):
         found.references,
         found.absent,
         served=(True, "answered"),
-        repeated=Repeated(0.0, 0.0, 0.0),
+        overlap=RowOverlap(0.0, 0.0, 0.0),
     )
     return {verdict.rule: verdict for verdict in evaluate(contest)}
 
@@ -62,6 +62,6 @@ def test_no_trick_works_with_the_metric_of_one_channel(task, trick):
 def test_without_a_trick_every_line_holds(task):
     found = lines(task, Claims(0.01, 0.05))
     assert [rule for rule, verdict in found.items() if not verdict.passed] == []
-    assert found["beats_champion"].wanted == (
+    assert found["beats_champion"].expected == (
         "<= 0.049 (champion version 1, position: 0.05, margin 0.02)"
     )

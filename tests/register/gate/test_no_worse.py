@@ -33,11 +33,11 @@ def test_each_reference_has_a_line_that_says_how_near_it_was(task):
     found = verdicts(task)
     assert list(found) == [f"no_worse_{name}" for name in [*BASELINES, "champion"]]
     assert all(line.passed for line in found.values())
-    assert found["no_worse_linear"].found == "at most 0.333 x, nrmse after 1 step"
-    assert found["no_worse_linear"].wanted == (
+    assert found["no_worse_linear"].value == "at most 0.333 x, nrmse after 1 step"
+    assert found["no_worse_linear"].expected == (
         "nowhere significantly worse: after 1 step, after 5 steps, after 25 steps, in free run"
     )
-    assert found["no_worse_champion"].found == "no champion"
+    assert found["no_worse_champion"].value == "no champion"
 
 
 @pytest.mark.parametrize("horizon", ["1", "5", "25", FREE_RUN])
@@ -46,8 +46,8 @@ def test_worse_at_any_horizon_or_channel_refuses(task, horizon, channel):
     found = verdicts(task, {"linear": worse_at(horizon, channel)})
     refused = [name for name, line in found.items() if not line.passed]
     assert refused == ["no_worse_linear"]
-    assert found["no_worse_linear"].found.startswith(f"{channel} ")
-    assert "3.33 x (1.5 to 6)" in found["no_worse_linear"].found
+    assert found["no_worse_linear"].value.startswith(f"{channel} ")
+    assert "3.33 x (1.5 to 6)" in found["no_worse_linear"].value
 
 
 def test_a_model_with_seven_times_the_error_of_persistence_in_free_run_is_refused(task):
@@ -58,7 +58,7 @@ def test_a_model_with_seven_times_the_error_of_persistence_in_free_run_is_refuse
     still = worse_at(FREE_RUN, "position", 3.5, 0.5, interval=(NAN, NAN), p_worse=NAN)
     found = verdicts(task, {"linear": linear, "persistence": still})
     assert [name for name, line in found.items() if not line.passed] == ["no_worse_persistence"]
-    assert found["no_worse_persistence"].found == "position in free run 7 x"
+    assert found["no_worse_persistence"].value == "position in free run 7 x"
 
 
 def test_whole_episodes_of_chaos_refuse_nobody_but_who_leaves_the_room(task):
@@ -89,14 +89,14 @@ def test_the_champion_is_a_reference_too(task):
 
 def test_a_model_that_diverges_is_worse_than_any_reference_that_does_not(task):
     found = verdicts(task, {"linear": worse_at("25", NRMSE, INF, interval=(NAN, NAN))})
-    assert found["no_worse_linear"].found == "nrmse after 25 steps diverges"
+    assert found["no_worse_linear"].value == "nrmse after 25 steps diverges"
 
 
 def test_a_reference_that_was_not_compared_at_a_horizon_refuses(task):
     part = paired(0.1, 0.3)
     part = replace(part, horizons={key: part.horizons[key] for key in ("1", "25")})
     found = verdicts(task, {"linear": part})["no_worse_linear"]
-    assert (found.passed, "in free run was not measured" in found.found) == (False, True)
+    assert (found.passed, "in free run was not measured" in found.value) == (False, True)
 
 
 def of_reference(task, name, **changes):
@@ -114,7 +114,7 @@ def test_a_reference_need_not_beat_itself_nor_its_equals(task):
     lines = of_reference(task, "linear")
     about = {name: line for name, line in lines.items() if name.startswith(("beats", "interval"))}
     assert all(line.passed for line in about.values())
-    assert lines["beats_linear"].found == "the model is this reference, linear"
+    assert lines["beats_linear"].value == "the model is this reference, linear"
     assert {"beats_persistence", "interval_constant_velocity"} <= set(about)
     assert "beats_linear_sincos" not in lines
     assert lines["no_worse_linear_sincos"].passed
@@ -137,7 +137,7 @@ def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(t
     """One is better one step ahead, the other at the horizon: else none would be champion."""
     lines = of_reference(task, "linear", linear_sincos=worse_at(*place))
     assert lines["no_worse_linear_sincos"].passed
-    assert lines["no_worse_linear_sincos"].wanted.endswith("after 25 steps, in free run")
+    assert lines["no_worse_linear_sincos"].expected.endswith("after 25 steps, in free run")
 
 
 def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_special(task):
@@ -151,7 +151,7 @@ def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
     known = {name: paired(0.1, error) for name, error in BASELINES.items()}
     contest = GateInputs(task, {}, references=known, absent={"physics": "no velocities"})
     lines = {line.rule: line for line in evaluate(contest)}
-    assert lines["beats_physics"].found == "no reference on this data: no velocities"
+    assert lines["beats_physics"].value == "no reference on this data: no velocities"
     assert "interval_physics" not in lines
     alone = load_task(task.path, {"promote.beats": ["physics"]})
     nothing = GateInputs(alone, {}, absent={"physics": "no velocities"})

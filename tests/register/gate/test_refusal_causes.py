@@ -13,7 +13,7 @@ from kinemill.register.gate.rules import RULES, is_of
 def gate(**found):
     """Lines that failed, by rule and what was found; None stands for one that passed."""
     return [
-        {"rule": rule, "passed": told is None, "found": told or "passed", "wanted": "it"}
+        {"rule": rule, "passed": told is None, "value": told or "passed", "expected": "it"}
         for rule, told in found.items()
     ]
 

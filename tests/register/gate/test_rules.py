@@ -13,9 +13,9 @@ from kinemill.register.gate.rules import (
     GateInputs,
     Measured,
     Paired,
-    Repeated,
+    RowOverlap,
     is_of,
-    shown,
+    to_json_number,
 )
 from tests.register.conftest import BASELINES, HISTORY, paired
 
@@ -86,7 +86,7 @@ def _good(task, **changes):
         age=3600.0,
         served=(True, "answered"),
         approval=Approval("ann", "2026-11-20T10:00:00+00:00"),
-        repeated=Repeated(0.0, 0.0, 0.0),
+        overlap=RowOverlap(0.0, 0.0, 0.0),
     )
     return replace(whole, **changes)
 
@@ -170,7 +170,7 @@ def test_one_channel_may_not_pay_for_the_others(task):
     good = _good(task)
     champion = replace(good.champion, challenger=_errs(0.1, position=1.11, velocity=0.5))
     (verdict,) = [v for v in evaluate(replace(good, champion=champion)) if not v.passed]
-    assert (verdict.rule, verdict.found) == ("channels", "position 1.11")
+    assert (verdict.rule, verdict.value) == ("channels", "position 1.11")
     for odd in ({"velocity": 0.5}, {"position": NAN, "velocity": 0.5}):
         broken = replace(good, champion=replace(champion, challenger=_errs(0.1, **odd)))
         assert [v.rule for v in evaluate(broken) if not v.passed] == ["channels"]
@@ -210,7 +210,7 @@ def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task)
     for contest in (reigns, challenges):
         assert _refused(contest) == []
         (verdict,) = [one for one in evaluate(contest) if one.rule == "interface"]
-        assert verdict.found == f"{line}; the history of a reference may differ"
+        assert verdict.value == f"{line}; the history of a reference may differ"
     other = replace(differs, reference=True, differs=(line, "dt ..."))
     assert _refused(replace(good, champion=other)) == ["interface"]
 
@@ -260,30 +260,34 @@ def test_only_the_named_references_are_asked_about(task):
 def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
     contest = _contest(task, beats=["champion"], champion=Champion(4, same=True))
     (verdict,) = RULES["beats"](contest)
-    assert (verdict.passed, verdict.found) == (True, "champion version 4 is the same model")
+    assert (verdict.passed, verdict.value) == (True, "champion version 4 is the same model")
 
 
 def test_what_is_not_finite_is_shown_as_text(task):
-    assert [shown(value) for value in (0.5, float("nan"), float("inf"))] == [0.5, "nan", "inf"]
+    assert [to_json_number(value) for value in (0.5, float("nan"), float("inf"))] == [
+        0.5,
+        "nan",
+        "inf",
+    ]
 
 
 @pytest.mark.parametrize(
     ("repeats", "shares", "passed"),
     [
-        ("together", Repeated(0.3, 0.2, 1.0), True),  # validation alone refuses nothing
-        ("together", Repeated(0.3, 0.21, 0.0), False),
-        ("together", Repeated(0.51, 0.0, 0.0), False),
-        ("apart", Repeated(1.0, 0.5, 0.0), True),  # the same motion over and over, as stated
-        ("apart", Repeated(0.0, 0.51, 0.0), False),
-        ("together", Repeated(NAN, 0.0, 0.0), False),
+        ("together", RowOverlap(0.3, 0.2, 1.0), True),  # validation alone refuses nothing
+        ("together", RowOverlap(0.3, 0.21, 0.0), False),
+        ("together", RowOverlap(0.51, 0.0, 0.0), False),
+        ("apart", RowOverlap(1.0, 0.5, 0.0), True),  # the same motion over and over, as stated
+        ("apart", RowOverlap(0.0, 0.51, 0.0), False),
+        ("together", RowOverlap(NAN, 0.0, 0.0), False),
     ],
 )
 def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
     kept = task.dataset.model_copy(update={"repeats": repeats})
-    contest = replace(_good(task.model_copy(update={"dataset": kept})), repeated=shares)
+    contest = replace(_good(task.model_copy(update={"dataset": kept})), overlap=shares)
     (line,) = RULES["independent"](contest)
     assert line.passed is passed
-    assert "of the test rows" in str(line.wanted)
+    assert "of the test rows" in str(line.expected)
     assert "repeats: apart" in advice("independent")
 
 
@@ -297,7 +301,7 @@ def _failing(good, name, found, what):
 def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
     lost = "float32 loses 0.0016 m of position over 25 steps; the model's own error is 0.002 m"
     (line,) = RULES["precision"](_failing(_good(task), "precision", lost, "precision"))
-    assert (line.passed, line.found, line.wanted) == (False, lost, "at most 0.002 m")
+    assert (line.passed, line.value, line.expected) == (False, lost, "at most 0.002 m")
     assert "export.precision: float64" in advice("precision")
     assert "fewer lags" in advice("precision")
 
@@ -305,6 +309,6 @@ def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
 def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
     spoilt = "the trained model itself gives numbers that are not finite"
     (line,) = RULES["parity"](_failing(_good(task), "step parity", spoilt, "parity"))
-    assert (line.passed, line.found) == (False, f"out of parity: step parity: {spoilt}")
+    assert (line.passed, line.value) == (False, f"out of parity: step parity: {spoilt}")
     for cause in ("bug in the export", "training diverged", "precision"):
         assert cause in advice("parity")

@@ -14,11 +14,11 @@ from kinemill.register.gate.inputs import (
     GateInputs,
     Measured,
     Paired,
-    Repeated,
+    RowOverlap,
     Value,
     Verdict,
     number,
-    shown,
+    to_json_number,
 )
 from kinemill.registry import Registry
 
@@ -39,11 +39,11 @@ __all__ = [
     "GateInputs",
     "Measured",
     "Paired",
-    "Repeated",
+    "RowOverlap",
     "Rule",
     "Value",
     "Verdict",
     "is_of",
     "number",
-    "shown",
+    "to_json_number",
 ]

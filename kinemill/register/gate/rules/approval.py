@@ -11,6 +11,6 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     if not inputs.task.promote.approval:
         return []
-    given = inputs.approval
-    found = f"by {given.who}, {given.at}" if given else "not yet"
-    return [Verdict("approval", given is not None, found, "an approval: kinemill model approve")]
+    approval = inputs.approval
+    value = f"by {approval.who}, {approval.at}" if approval else "not yet"
+    return [Verdict("approval", approval is not None, value, "an approval: kinemill model approve")]

@@ -25,7 +25,7 @@ from kinemill.register.gate.rules import (
     GateInputs,
     Paired,
     Verdict,
-    shown,
+    to_json_number,
 )
 from kinemill.register.gate.sample_size import is_enough
 from kinemill.task.promote import SUCCESS
@@ -55,38 +55,38 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     if name == own_reference(inputs):
         return Verdict(rule, True, f"the model is this reference, {name}", "beaten, or this one")
     who = name if metric.channel is None else f"{name}, {metric.channel}"
-    found = inputs.references.get(name)
-    if found is not None:
-        return _compared(inputs, rule, found, who)
+    paired = inputs.references.get(name)
+    if paired is not None:
+        return _compared(inputs, rule, paired, who)
     if is_absent(inputs, name):
-        found = f"no reference on this data: {inputs.absent[name]}"
-        return Verdict(rule, True, found, "beaten, where it is one")
+        paired = f"no reference on this data: {inputs.absent[name]}"
+        return Verdict(rule, True, paired, "beaten, where it is one")
     return Verdict(rule, False, "was not measured", f"better than {who}")
 
 
-def _compared(inputs: GateInputs, rule: str, found: Paired, who: str) -> Verdict:
+def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdict:
     margin, metric = inputs.task.promote.margin, metric_of(inputs.task)
     if metric.larger:
         ceiling = 1.0 if metric.name == SUCCESS else inputs.task.promote.ceiling
         most = math.inf if ceiling is None else ceiling
         about = f"{metric.name} of {who}", most
-        return compare_more(rule, found.model, found.reference, margin, about)
-    return compare(rule, found, margin, who)
+        return compare_more(rule, paired.model, paired.reference, margin, about)
+    return compare(rule, paired, margin, who)
 
 
 def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     champion = inputs.champion
     if champion is None:
-        return Verdict(rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or beaten")
+        return Verdict(rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or beaten")
     who = f"champion version {champion.version}"
     if champion.same:
-        return Verdict(rule, passed=True, found=f"{who} is the same model", wanted="not worse")
+        return Verdict(rule, passed=True, value=f"{who} is the same model", expected="not worse")
     if champion.paired is None:
         agreed = is_break_approved(champion, inputs)
-        found = champion.problem or "was not measured"
+        value = champion.problem or "was not measured"
         if agreed:
-            found = f"{found}; approved as breaking"
-        return Verdict(rule, passed=agreed, found=found, wanted=f"better than {who}")
+            value = f"{value}; approved as breaking"
+        return Verdict(rule, passed=agreed, value=value, expected=f"better than {who}")
     channel = inputs.task.promote.channel
     who = who if channel is None else f"{who}, {channel}"
     if champion.provisional and is_enough(inputs):
@@ -94,32 +94,32 @@ def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     return _compared(inputs, rule, champion.paired, who)
 
 
-def _not_worse(inputs: GateInputs, rule: str, champion: Champion, found: Paired) -> Verdict:
+def _not_worse(inputs: GateInputs, rule: str, champion: Champion, paired: Paired) -> Verdict:
     """Pass a challenger that is as good as a provisional champion, by the margin."""
-    margin, model, reference = inputs.task.promote.margin, found.model, found.reference
+    margin, model, reference = inputs.task.promote.margin, paired.model, paired.reference
     who = f"provisional champion version {champion.version}: {reference:.6g}, margin {margin:g}"
     if metric_of(inputs.task).larger:
         bound = reference - margin * abs(reference)
         passed = bound <= model and math.isfinite(model)
-        return Verdict(rule, passed, shown(model), f">= {bound:.6g} ({who})")
+        return Verdict(rule, passed, to_json_number(model), f">= {bound:.6g} ({who})")
     bound = (1.0 + margin) * reference
     passed = 0.0 <= model <= bound and math.isfinite(model)
-    return Verdict(rule, passed, shown(model), f"<= {bound:.6g} ({who})")
+    return Verdict(rule, passed, to_json_number(model), f"<= {bound:.6g} ({who})")
 
 
-def compare(rule: str, found: Paired, margin: float, who: str) -> Verdict:
+def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
     """Pass a model whose error is smaller than the reference's, by the margin; a tie fails."""
-    model, reference = found.model, found.reference
+    model, reference = paired.model, paired.reference
     bound = (1.0 - margin) * reference
     # False for NaN on either side and for negative numbers, which are not errors.
     passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
-    text = shown(model)
-    if passed and found.headline is not None and math.isfinite(reference):
+    text = to_json_number(model)
+    if passed and paired.headline is not None and math.isfinite(reference):
         # Errors below the sensor resolution count as equal.
-        passed = found.headline.ratio <= 1.0 - margin
+        passed = paired.headline.ratio <= 1.0 - margin
         text = text if passed else f"{model:.6g}, which the sensor does not resolve"
-    wanted = f"<= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
-    return Verdict(rule, passed, text, wanted)
+    expected = f"<= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
+    return Verdict(rule, passed, text, expected)
 
 
 def compare_more(
@@ -142,6 +142,6 @@ def compare_more(
     # False for NaN on either side.
     passed = bound <= model and model > reference and math.isfinite(model)
     sign, at_maximum = ">=" if bound > reference else ">", ", the maximum" * (reference == most)
-    wanted = f"{sign} {bound:.6g} ({who}: {reference:.6g}{at_maximum}, margin {margin:g})"
+    expected = f"{sign} {bound:.6g} ({who}: {reference:.6g}{at_maximum}, margin {margin:g})"
     tie = f"{model:.6g}, not better: equal to the {who}, no measurable gain"
-    return Verdict(rule, passed, tie if model == reference else shown(model), wanted)
+    return Verdict(rule, passed, tie if model == reference else to_json_number(model), expected)

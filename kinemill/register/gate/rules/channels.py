@@ -19,30 +19,30 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     allowed, champion = inputs.task.promote.max_channel_loss, inputs.champion
     if allowed is None:
         return []
-    wanted = f"<= {1.0 + allowed:g} x champion, each channel"
+    expected = f"<= {1.0 + allowed:g} x champion, each channel"
     if champion is None:
-        return [Verdict("channels", passed=True, found=NO_CHAMPION, wanted=wanted)]
+        return [Verdict("channels", passed=True, value=NO_CHAMPION, expected=expected)]
     if champion.same:
-        return [Verdict("channels", passed=True, found="the same model", wanted=wanted)]
+        return [Verdict("channels", passed=True, value="the same model", expected=expected)]
     if champion.measured is None or champion.challenger is None:
-        return [_unknown(champion, inputs, wanted)]
-    return [_worst(champion.measured, champion.challenger, allowed, wanted)]
+        return [_unknown(champion, inputs, expected)]
+    return [_worst(champion.measured, champion.challenger, allowed, expected)]
 
 
-def _unknown(champion: Champion, inputs: GateInputs, wanted: str) -> Verdict:
+def _unknown(champion: Champion, inputs: GateInputs, expected: str) -> Verdict:
     agreed = is_break_approved(champion, inputs)
-    found = "approved as breaking" if agreed else champion.problem or "was not measured"
-    return Verdict("channels", agreed, found, wanted)
+    value = "approved as breaking" if agreed else champion.problem or "was not measured"
+    return Verdict("channels", agreed, value, expected)
 
 
-def _worst(champion: Measured, challenger: Measured, allowed: float, wanted: str) -> Verdict:
+def _worst(champion: Measured, challenger: Measured, allowed: float, expected: str) -> Verdict:
     ratios = {
         name: _ratio(challenger.channels.get(name, math.nan), reference)
         for name, reference in champion.channels.items()
     }
     passed = bool(ratios) and all(0.0 <= ratio <= 1.0 + allowed for ratio in ratios.values())
     worst = max(ratios, key=lambda name: _rank(ratios[name])) if ratios else "no channel"
-    return Verdict("channels", passed, f"{worst} {ratios.get(worst, math.nan):.4g}", wanted)
+    return Verdict("channels", passed, f"{worst} {ratios.get(worst, math.nan):.4g}", expected)
 
 
 def _ratio(model: float, reference: float) -> float:

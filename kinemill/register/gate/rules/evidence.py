@@ -17,8 +17,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     history + verify.horizon do not count. If no more data will be recorded, lower
     promote.min_test_episodes and promote.min_independent.
     """
-    wanted, amount = inputs.task.promote, sample_size_of(inputs)
-    required = f">= {wanted.min_test_episodes} test episodes, >= {wanted.min_independent} blocks"
+    promote, amount = inputs.task.promote, sample_size_of(inputs)
+    required = f">= {promote.min_test_episodes} test episodes, >= {promote.min_independent} blocks"
     passed = inputs.measured is not None and not amount.lacks(inputs)
     undecided = inputs.measured is not None and amount.episodes > 0 and not passed
     return [Verdict("evidence", passed, str(amount), required, undecided)]

@@ -15,5 +15,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if bound is None:
         return []
     passed = 0.0 <= inputs.age <= bound
-    found = f"dataset of {inputs.age / DAY:.3g} days"
-    return [Verdict("freshness", passed, found, f"<= {bound / DAY:.3g} days")]
+    value = f"dataset of {inputs.age / DAY:.3g} days"
+    return [Verdict("freshness", passed, value, f"<= {bound / DAY:.3g} days")]

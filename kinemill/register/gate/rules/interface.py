@@ -20,17 +20,19 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
         return []
     if champion is None:
         return [
-            Verdict("interface", passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or as it")
+            Verdict(
+                "interface", passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or as it"
+            )
         ]
-    wanted = f"as champion version {champion.version}"
+    expected = f"as champion version {champion.version}"
     differs = _counted(inputs, champion)
     if differs == ():
         text = "; ".join((*(champion.differs or ()), _OF_REFERENCES) if champion.differs else ())
-        return [Verdict("interface", passed=True, found=text or "the same", wanted=wanted)]
-    found = "; ".join(differs) if differs else str(champion.problem)
+        return [Verdict("interface", passed=True, value=text or "the same", expected=expected)]
+    value = "; ".join(differs) if differs else str(champion.problem)
     if inputs.approval is not None and inputs.approval.breaking and champion.differs:
-        return [Verdict("interface", True, f"{found}; approved by {inputs.approval.who}", wanted)]
-    return [Verdict("interface", False, found, wanted)]
+        return [Verdict("interface", True, f"{value}; approved by {inputs.approval.who}", expected)]
+    return [Verdict("interface", False, value, expected)]
 
 
 def _counted(inputs: GateInputs, champion: Champion) -> tuple[str, ...] | None:

@@ -43,70 +43,74 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     rule = f"interval_{name}"
     if name == CHAMPION:
         return _against_champion(rule, inputs)
-    found = inputs.references.get(name)
-    if found is None:
+    paired = inputs.references.get(name)
+    if paired is None:
         return Verdict(rule, False, "was not measured", f"{name} significantly beaten")
-    return _sure(inputs, rule, found, name)
+    return _sure(inputs, rule, paired, name)
 
 
 def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     champion = inputs.champion
     if champion is None:
         return Verdict(
-            rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or significantly beaten"
+            rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or significantly beaten"
         )
     if champion.same:
-        return Verdict(rule, passed=True, found="the same model", wanted="not worse")
+        return Verdict(rule, passed=True, value="the same model", expected="not worse")
     if champion.paired is None:
         agreed = is_break_approved(champion, inputs)
-        found = "approved as breaking" if agreed else "the champion was not measured"
-        return Verdict(rule, passed=agreed, found=found, wanted="significantly beaten")
+        value = "approved as breaking" if agreed else "the champion was not measured"
+        return Verdict(rule, passed=agreed, value=value, expected="significantly beaten")
     if champion.provisional and is_enough(inputs):
         return _not_significantly_worse(inputs, rule, champion.paired)
     return _sure(inputs, rule, champion.paired, CHAMPION)
 
 
-def _sure(inputs: GateInputs, rule: str, found: Paired, name: str) -> Verdict:
+def _sure(inputs: GateInputs, rule: str, paired: Paired, name: str) -> Verdict:
     if metric_of(inputs.task).larger:
-        return _above_zero(rule, *found.interval)
-    if found.reference == math.inf:
-        passed = math.isfinite(found.model)
+        return _above_zero(rule, *paired.interval)
+    if paired.reference == math.inf:
+        passed = math.isfinite(paired.model)
         return Verdict(rule, passed, f"{name} diverges", "significantly beaten")
-    return _below_one(rule, found)
+    return _below_one(rule, paired)
 
 
-def _not_significantly_worse(inputs: GateInputs, rule: str, found: Paired) -> Verdict:
-    (low, high), larger = found.interval, metric_of(inputs.task).larger
+def _not_significantly_worse(inputs: GateInputs, rule: str, paired: Paired) -> Verdict:
+    (low, high), larger = paired.interval, metric_of(inputs.task).larger
     passed = high >= 0.0 if larger else 0.0 <= low <= 1.0
-    if not larger and found.reference == math.inf:
-        passed = math.isfinite(found.model)
-    wanted = "not significantly worse: the champion is provisional"
-    return Verdict(rule, passed, _text(low, high, found.headline), wanted)
+    if not larger and paired.reference == math.inf:
+        passed = math.isfinite(paired.model)
+    expected = "not significantly worse: the champion is provisional"
+    return Verdict(rule, passed, _text(low, high, paired.headline), expected)
 
 
-def _below_one(rule: str, found: Paired) -> Verdict:
-    low, high = found.interval
+def _below_one(rule: str, paired: Paired) -> Verdict:
+    low, high = paired.interval
     passed = 0.0 <= low <= high < 1.0  # false for NaN: too little data
-    undecided = math.isnan(high) and 0.0 <= found.model < found.reference < math.inf
-    wanted = "below 1: 95 % interval of model / reference"
-    return Verdict(rule, passed, _text(low, high, found.headline), wanted, undecided)
+    undecided = math.isnan(high) and 0.0 <= paired.model < paired.reference < math.inf
+    expected = "below 1: 95 % interval of model / reference"
+    return Verdict(rule, passed, _text(low, high, paired.headline), expected, undecided)
 
 
 def _above_zero(rule: str, low: float, high: float) -> Verdict:
     passed = 0.0 < low <= high < math.inf  # false for NaN
-    wanted = "above 0: 95 % interval of model - reference"
-    return Verdict(rule, passed, _text(low, high, None), wanted)
+    expected = "above 0: 95 % interval of model - reference"
+    return Verdict(rule, passed, _text(low, high, None), expected)
 
 
-def _text(low: float, high: float, found: Comparison | None) -> str:
+def _text(low: float, high: float, comparison: Comparison | None) -> str:
     """Format the interval, the effective sample size and the smallest detectable difference."""
-    amount = f"{found.effective_n:.2g} independent {found.unit}" if found is not None else ""
+    amount = (
+        f"{comparison.effective_n:.2g} independent {comparison.unit}"
+        if comparison is not None
+        else ""
+    )
     if not math.isfinite(high):
         return f"no interval: {amount or 'too few episodes'}"
     text = f"{low:.4g} to {high:.4g}"
-    if found is None:
+    if comparison is None:
         return text
     text += f", {amount}"
-    if math.isfinite(found.detectable):
-        text += f"; a difference of {100.0 * found.detectable:.2g} % is detectable"
+    if math.isfinite(comparison.detectable):
+        text += f"; a difference of {100.0 * comparison.detectable:.2g} % is detectable"
     return text

@@ -1,6 +1,6 @@
 """One rollout is fast enough, if the task sets a limit."""
 
-from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, shown
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, to_json_number
 
 
 @RULES.register("latency")
@@ -14,5 +14,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if bound is None:
         return []
     times = inputs.verification.get("verification", {}).get("latency_ms", {})
-    found = number(times.get("p99"))
-    return [Verdict("latency", 0.0 <= found <= bound, shown(found), f"<= {bound:g} ms")]
+    p99 = number(times.get("p99"))
+    return [Verdict("latency", 0.0 <= p99 <= bound, to_json_number(p99), f"<= {bound:g} ms")]

@@ -30,11 +30,11 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     )
     measured, of = inputs.measured, "episodes" if metric.larger else "windows"
     if measured is None:
-        found = f"was not measured{inputs.problem and f': {inputs.problem}'}"
-        return [Verdict("measured", passed=False, found=found, wanted=_text(claim, of))]
+        value = f"was not measured{inputs.problem and f': {inputs.problem}'}"
+        return [Verdict("measured", passed=False, value=value, expected=_text(claim, of))]
     if not math.isfinite(measured.error):
-        found = f"not finite over {measured.windows} {of}: rollouts diverge"
-        return [Verdict("measured", passed=False, found=found, wanted="a finite error")]
+        value = f"not finite over {measured.windows} {of}: rollouts diverge"
+        return [Verdict("measured", passed=False, value=value, expected="a finite error")]
     is_close = math.isclose(measured.error, claim.error, rel_tol=TOLERANCE, abs_tol=1e-9)
     is_valid = metric.larger or measured.error >= 0.0
     is_same_data = (measured.windows, measured.history) == (claim.windows, claim.history)
@@ -42,6 +42,6 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     return [Verdict("measured", passed, _text(measured, of), f"as verified: {_text(claim, of)}")]
 
 
-def _text(found: Measured, of: str) -> str:
-    text = f"{found.error:.6g} over {found.windows} {of}"
-    return f"{text} after {found.history} known rows" if found.history else text
+def _text(measured: Measured, of: str) -> str:
+    text = f"{measured.error:.6g} over {measured.windows} {of}"
+    return f"{text} after {measured.history} known rows" if measured.history else text

@@ -21,7 +21,7 @@ from kinemill.register.gate.rules import NO_CHAMPION, RULES, Champion, GateInput
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
-_SHOWN = 3  # losses listed in a line
+_LISTED = 3  # losses listed in a line
 
 
 @RULES.register("no_worse")
@@ -42,51 +42,53 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     metric = metric_of(inputs.task)
     if inputs.task.learn.gives != "dynamics":
         return []
-    last, known = inputs.task.verify.horizon, compared(inputs)
+    last, horizons = inputs.task.verify.horizon, compared(inputs)
     counted, own = Counted.of(inputs.task.promote, last), own_reference(inputs)
-    found, peers = all_losses(known, counted, own, last), peers_of(own)
+    losses, peers = all_losses(horizons, counted, own, last), peers_of(own)
     between = (str(last), *(one for one in counted.horizons if one == FREE_RUN))
     at = {name: between if name in peers else counted.horizons for name in metric.opponents}
-    lines = [_line(name, inputs, known, found, at[name]) for name in metric.opponents]
+    lines = [_line(name, inputs, horizons, losses, at[name]) for name in metric.opponents]
     return [line for line in lines if line is not None]
 
 
 def _line(
     name: str,
     inputs: GateInputs,
-    known: dict[str, Horizons],
-    found: dict[str, list[Loss]],
+    compared_models: dict[str, Horizons],
+    losses: dict[str, list[Loss]],
     horizons: Sequence[str],
 ) -> Verdict | None:
     rule = f"no_worse_{name}"
     if name == own_reference(inputs) or is_absent(inputs, name):
         return None  # `beats` reports it
-    wanted = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
-    if name in known:
-        if found[name]:
-            return Verdict(rule, False, _told_losses(found[name]), wanted)
-        return _nowhere(rule, known[name], horizons, wanted)
+    expected = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
+    if name in compared_models:
+        if losses[name]:
+            return Verdict(rule, False, _format_losses(losses[name]), expected)
+        return _nowhere(rule, compared_models[name], horizons, expected)
     if name == CHAMPION:
-        return _unmeasured_champion(rule, inputs, wanted)
-    return Verdict(rule, False, "was not measured", wanted)
+        return _unmeasured_champion(rule, inputs, expected)
+    return Verdict(rule, False, "was not measured", expected)
 
 
-def _unmeasured_champion(rule: str, inputs: GateInputs, wanted: str) -> Verdict:
+def _unmeasured_champion(rule: str, inputs: GateInputs, expected: str) -> Verdict:
     champion: Champion | None = inputs.champion
     if champion is None:
-        return Verdict(rule, passed=True, found=NO_CHAMPION, wanted=f"{NO_CHAMPION}, or {wanted}")
+        return Verdict(
+            rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or {expected}"
+        )
     if champion.same:
-        return Verdict(rule, passed=True, found="the same model", wanted=wanted)
+        return Verdict(rule, passed=True, value="the same model", expected=expected)
     agreed = is_break_approved(champion, inputs)
-    found = "approved as breaking" if agreed else champion.problem or "was not measured"
-    return Verdict(rule, agreed, found, wanted)
+    value = "approved as breaking" if agreed else champion.problem or "was not measured"
+    return Verdict(rule, agreed, value, expected)
 
 
-def _told_losses(found: Sequence[Loss]) -> str:
+def _format_losses(losses: Sequence[Loss]) -> str:
     """Format the worst losses, and the number of further ones."""
-    worst = sorted(found, key=_rank, reverse=True)
-    text = "; ".join(map(_format_loss, worst[:_SHOWN]))
-    more = len(worst) - _SHOWN
+    worst = sorted(losses, key=_rank, reverse=True)
+    text = "; ".join(map(_format_loss, worst[:_LISTED]))
+    more = len(worst) - _LISTED
     return f"{text}; and {more} more" if more > 0 else text
 
 
@@ -106,17 +108,19 @@ def _format_loss(loss: Loss) -> str:
     return f"{where} {one.ratio:.3g} x{interval}"
 
 
-def _nowhere(rule: str, known: Horizons, horizons: Sequence[str], wanted: str) -> Verdict:
+def _nowhere(rule: str, comparisons: Horizons, horizons: Sequence[str], expected: str) -> Verdict:
     """Report the largest ratio; pass if there is any comparison at all."""
     every = [
-        (one, channel, horizon) for horizon in horizons for channel, one in known[horizon].items()
+        (one, channel, horizon)
+        for horizon in horizons
+        for channel, one in comparisons[horizon].items()
     ]
     ratios = [(one.ratio, *where) for one, *where in every if math.isfinite(one.ratio)]
     if not ratios:
         passed = any(math.isfinite(one.error) and one.reference == math.inf for one, *_ in every)
-        return Verdict(rule, passed, "the reference diverges wherever it is compared", wanted)
+        return Verdict(rule, passed, "the reference diverges wherever it is compared", expected)
     ratio, channel, horizon = max(ratios, key=lambda one: one[0])
-    return Verdict(rule, True, f"at most {ratio:.3g} x, {channel} {at_horizon(horizon)}", wanted)
+    return Verdict(rule, True, f"at most {ratio:.3g} x, {channel} {at_horizon(horizon)}", expected)
 
 
 def at_horizon(key: str) -> str:

@@ -14,11 +14,11 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     model itself is not finite, training diverged: use a longer learn.horizon, a lower learning
     rate or a smaller model. The rule precision checks rounding.
     """
-    held = inputs.verification.get("verification", {}).get("parity") is True
+    is_in_parity = inputs.verification.get("verification", {}).get("parity") is True
     lines = [one for one in inputs.verification.get("gates", []) if _is_of_parity(one)]
     failed = "; ".join(f"{one['name']}: {one['found']}" for one in lines if not one["passed"])
-    found = "in parity" if held else f"out of parity: {failed or 'not compared'}"
-    return [Verdict("parity", held, found, "in parity")]
+    value = "in parity" if is_in_parity else f"out of parity: {failed or 'not compared'}"
+    return [Verdict("parity", is_in_parity, value, "in parity")]
 
 
 def _is_of_parity(line: dict[str, Any]) -> bool:

@@ -13,8 +13,10 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     if inputs.task.learn.gives == "policy":
         return []  # the return of a policy includes rounding
-    held = inputs.verification.get("verification", {}).get("precision") is True
+    is_precise = inputs.verification.get("verification", {}).get("precision") is True
     gates = inputs.verification.get("gates", [])
     line = next((one for one in gates if one.get("name") == "precision"), {})
-    found = line.get("found", "small" if held else "was not measured")
-    return [Verdict("precision", held, found, line.get("wanted", "a loss that does not matter"))]
+    value = line.get("found", "small" if is_precise else "was not measured")
+    return [
+        Verdict("precision", is_precise, value, line.get("wanted", "a loss that does not matter"))
+    ]

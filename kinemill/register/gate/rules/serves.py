@@ -7,8 +7,8 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the registered copy, loaded as robots load it, predicts a real window.
 
-    Refused: a robot cannot run it; `found` is the error of the runtime. If the upload is damaged,
+    Refused: a robot cannot run it; `message` is the error of the runtime. If the upload is damaged,
     repeat kinemill run with the same logs.
     """
-    passed, found = inputs.served
-    return [Verdict("serves", passed, found, "loads and predicts in a separate process")]
+    passed, message = inputs.served
+    return [Verdict("serves", passed, message, "loads and predicts in a separate process")]

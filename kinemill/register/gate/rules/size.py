@@ -1,6 +1,6 @@
 """The files are small enough for the robot, if the task sets a limit."""
 
-from kinemill.register.gate.rules import RULES, GateInputs, Verdict, shown
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, to_json_number
 
 MB = 1e6  # bytes
 
@@ -14,5 +14,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     bound = inputs.task.promote.max_size
     if bound is None:
         return []
-    found = inputs.size / MB
-    return [Verdict("size", 0.0 < found <= bound, shown(found), f"<= {bound:g} MB")]
+    size = inputs.size / MB
+    return [Verdict("size", 0.0 < size <= bound, to_json_number(size), f"<= {bound:g} MB")]

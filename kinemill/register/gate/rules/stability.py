@@ -1,6 +1,6 @@
 """Long rollouts stay within physical limits, if the task sets a limit on divergence."""
 
-from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, shown
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, to_json_number
 
 
 @RULES.register("stability")
@@ -12,6 +12,6 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     bound = inputs.task.promote.max_diverged
     if bound is None:
         return []
-    found = number((inputs.verification.get("stability") or {}).get("diverged"))
-    wanted = f"share that diverges <= {bound:g}"
-    return [Verdict("stability", 0.0 <= found <= bound, shown(found), wanted)]
+    share = number((inputs.verification.get("stability") or {}).get("diverged"))
+    expected = f"share that diverges <= {bound:g}"
+    return [Verdict("stability", 0.0 <= share <= bound, to_json_number(share), expected)]

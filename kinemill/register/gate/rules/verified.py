@@ -12,5 +12,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     passed = inputs.verification.get("passed") is True
     failed = [item["name"] for item in inputs.verification.get("gates", []) if not item["passed"]]
-    found = "passed" if passed else f"failed: {', '.join(failed)}"
-    return [Verdict("verified", passed, found, "passed")]
+    value = "passed" if passed else f"failed: {', '.join(failed)}"
+    return [Verdict("verified", passed, value, "passed")]
