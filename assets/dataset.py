@@ -74,7 +74,7 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
 
         resource = get_task_resource(context)
         outcome = make_card(resource.task, resource.home)
-        if not outcome.known:
+        if not outcome.cached:
             resource.expect_training()
         card = open_card(resource.home, outcome.ref)
         layout, chance = card.layout, card.random

@@ -49,7 +49,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context))
         note(resource.home, context.run.run_id, task.name, "known", report.known)
-        if not report.artifact.known:
+        if not report.artifact.cached:
             resource.expect_training()
         summary = report.artifact.summary
         yield from emit(

@@ -125,7 +125,7 @@ def emit(
     refused = [one for one in given if one.name in blocking and not one.passed]
     folder = resource.home.root / outcome.ref.path
     common = build_metadata(
-        digest=outcome.ref.digest, known=outcome.known, store=dg.MetadataValue.path(str(folder))
+        digest=outcome.ref.digest, known=outcome.cached, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
         causes = [one for one in refused if not waits(one.values)] or refused

@@ -37,10 +37,10 @@ def run(
             `wrappers`, `model`, `callbacks`. Such a run exports the policy and registers nothing.
     """
     # Imported by name: stages import this package and must not import higher layers with it.
-    returned = importlib.import_module("kinemill.cli.run_result")
+    run_result = importlib.import_module("kinemill.cli.run_result")
     if objects:
-        return returned.run_with_objects(task, dict(overrides or {}), **objects)
+        return run_result.run_with_objects(task, dict(overrides or {}), **objects)
     project = importlib.import_module("kinemill.cli.project").project
     folder = Path(logs).resolve() if logs is not None else None
-    found = project("pipelines.run").run_chain(str(task), dict(overrides or {}), logs=folder)
-    return returned.of_chain(found, load_task(task, overrides))
+    result = project("pipelines.run").run_chain(str(task), dict(overrides or {}), logs=folder)
+    return run_result.of_chain(result, load_task(task, overrides))

@@ -21,10 +21,10 @@ class KinemillError(Exception):
     document: dict[str, Any] | None = None
 
     def __init__(
-        self, where: object, found: str, *, expected: str | None = None, fix: str | None = None
+        self, where: object, problem: str, *, expected: str | None = None, fix: str | None = None
     ) -> None:
-        self.where, self.found, self.expected, self.fix = str(where), found, expected, fix
-        parts = [f"{where}: {found}"]
+        self.where, self.problem, self.expected, self.fix = str(where), problem, expected, fix
+        parts = [f"{where}: {problem}"]
         if expected:
             parts.append(f"expected {expected}")
         if fix:
@@ -84,10 +84,10 @@ class Unreachable(KinemillError):
 
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and all its causes and contexts."""
-    seen = set[int]()
+    visited = set[int]()
     one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
+    while one is not None and id(one) not in visited:
+        visited.add(id(one))
         yield one
         one = one.__cause__ or one.__context__
 

@@ -49,10 +49,10 @@ _OPERATIONS = 1000  # SQLite operations between two checks of the time limit
 
 def report(error: BaseException) -> int:
     """Write an error to stderr, on one line if its cause is known; return the exit code."""
-    known = understood(error)
-    if known is not None:
-        _write(f"{known}\n")
-        return known.exit_code
+    failure = as_known_failure(error)
+    if failure is not None:
+        _write(f"{failure}\n")
+        return failure.exit_code
     text = "".join(traceback.format_exception(error))
     _write(f"{text}\nThis is a bug in kinemill.\n")
     return INTERNAL
@@ -72,12 +72,12 @@ def quiet_threads() -> None:
     threading.excepthook = _of_thread
 
 
-def _of_thread(found: threading.ExceptHookArgs) -> None:
-    if found.exc_value is None or understood(found.exc_value) is None:
-        threading.__excepthook__(found)
+def _of_thread(thread_error: threading.ExceptHookArgs) -> None:
+    if thread_error.exc_value is None or as_known_failure(thread_error.exc_value) is None:
+        threading.__excepthook__(thread_error)
 
 
-def understood(error: BaseException) -> KinemillError | None:
+def as_known_failure(error: BaseException) -> KinemillError | None:
     """Return the KinemillError that describes a failure, or None for a bug in kinemill."""
     home = _home()
     if full := full_disk(error, home.root if home else Path.cwd()):
@@ -140,18 +140,18 @@ def _damage(home: Home, path: Path, seconds: float = math.inf) -> CorruptArtifac
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as opened:
             end = time.monotonic() + seconds
             opened.set_progress_handler(lambda: time.monotonic() > end, _OPERATIONS)
-            found = _fault(opened)
-            if found == _EMPTY and (lost is None or not _has_history(home)):
+            damage = _fault(opened)
+            if damage == _EMPTY and (lost is None or not _has_history(home)):
                 return None  # run logs are created without a lock when the run begins
     except sqlite3.OperationalError:
         return None  # it is locked, was removed, or is too large for the time limit
     except sqlite3.DatabaseError as error:
-        found = str(error)
-    if found is None:
+        damage = str(error)
+    if damage is None:
         return None
     fix = f"restore a backup (kinemill admin restore), or stop kinemill ui and move {path.name} "
     fix += f"with its -wal and -shm to another folder: only {lost or 'the log of one run'} is lost"
-    return CorruptArtifact(path, f"the database is damaged ({found})", fix=fix)
+    return CorruptArtifact(path, f"the database is damaged ({damage})", fix=fix)
 
 
 def _fault(opened: sqlite3.Connection) -> str | None:
@@ -160,9 +160,9 @@ def _fault(opened: sqlite3.Connection) -> str | None:
     names = [name for (name,) in tables]
     if not names:
         return _EMPTY
-    found = str(opened.execute("PRAGMA quick_check(1)").fetchone()[0])
-    if found != "ok":
-        return found.splitlines()[-1]
+    damage = str(opened.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if damage != "ok":
+        return damage.splitlines()[-1]
     opened.create_function("is_json", 1, _is_json, deterministic=True)
     for table, column in _DOCUMENTS:
         if table in names:

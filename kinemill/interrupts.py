@@ -24,7 +24,7 @@ _NAMES = {
     signal.SIGTERM: "SIGTERM",
     signal.SIGHUP: "SIGHUP, because the terminal was closed",
 }
-_KEPT = "complete results are kept, no partial one is published"
+_KEPT_MESSAGE = "complete results are kept, no partial one is published"
 _SHOW_CURSOR = "\x1b[?25h"
 _AGAIN = 0.05  # s until a signal that Python dropped is sent again
 
@@ -93,7 +93,7 @@ class Signals:
         ]
         kept_message = messages[0] if messages else None
         begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
-        name, text = _NAMES[signal.Signals(number)], kept_message or f"{_KEPT}; {resume()}"
+        name, text = _NAMES[signal.Signals(number)], kept_message or f"{_KEPT_MESSAGE}; {resume()}"
         with contextlib.suppress(OSError):  # the terminal may be gone
             sys.stderr.write(f"{begin}stopped by {name}: {text}\n")
             sys.stderr.flush()
@@ -103,10 +103,10 @@ class Signals:
         self._number = self._number or number
         raise Interrupted
 
-    def _unraisable(self, found: Any) -> None:
+    def _unraisable(self, unraisable: Any) -> None:
         """Send a signal again whose exception Python dropped, for example in a destructor."""
-        if self.received is None or not _is_interruption(found.exc_value):
-            sys.__unraisablehook__(found)
+        if self.received is None or not _is_interruption(unraisable.exc_value):
+            sys.__unraisablehook__(unraisable)
             return
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), self._number))
         again.daemon = True
@@ -122,18 +122,18 @@ def resume() -> str:
 
 
 @contextmanager
-def message_on_interrupt(words: Callable[[], str]) -> Generator[None]:
+def message_on_interrupt(message: Callable[[], str]) -> Generator[None]:
     """Report what is kept if a signal interrupts the block.
 
     Args:
-        words: returns the message when that happens; the innermost one is used.
+        message: returns the message when that happens; the innermost one is used.
     """
     try:
         yield
     except KeyboardInterrupt as error:
         if isinstance(error, Interrupted) and error.kept_message:
             raise
-        raise Interrupted(words()) from error
+        raise Interrupted(message()) from error
 
 
 def is_interruption(error: BaseException) -> bool:

@@ -48,9 +48,9 @@ def in_groups(
     for group in _grouped(large, size):
         yield group, on_threads(work, group)
     if apart:
-        with closing(in_processes(work, small)) as found:
+        with closing(in_processes(work, small)) as results:
             for group in _grouped(small, size):
-                yield group, islice(found, len(group))
+                yield group, islice(results, len(group))
 
 
 def _grouped(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -104,8 +104,8 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     try:
         with parallel:  # starts the resource tracker, which unblocks this thread's signals
             with without_ctrl_c():  # also inherited by the threads that start more processes
-                found = parallel(delayed(work)(item) for item in items)
-            yield from found
+                results = parallel(delayed(work)(item) for item in items)
+            yield from results
     except BrokenExecutor as error:
         raise _lost("one of the processes that read small logs") from error
 
@@ -119,14 +119,14 @@ def worker_pool(count: int) -> Generator[ProcessPoolExecutor]:
     Raises:
         ProcessLost: A process was killed.
     """
-    before = set(active_children())
+    others = set(active_children())
     pool = ProcessPoolExecutor(
         count, get_context("spawn"), initializer=_begin_single, initargs=(os.getpid(),)
     )
     try:
         yield pool
     except BaseException as error:
-        for process in set(active_children()) - before:
+        for process in set(active_children()) - others:
             process.kill()
         if isinstance(error, BrokenExecutor):
             raise _lost("one of the processes that move environments") from error

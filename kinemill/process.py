@@ -73,21 +73,21 @@ def without_ctrl_c() -> Generator[None]:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # started later, it would unblock the signal for this thread
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def process_of(pid: int, said_at: float, tolerance: float = 60.0) -> Any:
-    """Return psutil's process `pid` if it is the one that ran at `said_at`, or None.
+def process_of(pid: int, seen_at: float, tolerance: float = 60.0) -> Any:
+    """Return psutil's process `pid` if it is the one that ran at `seen_at`, or None.
 
     A process that started later only reuses the pid; a zombie counts as ended.
 
     Args:
         pid: the process id.
-        said_at: when it was seen running, or when it started; s since the epoch.
+        seen_at: when it was seen running, or when it started; s since the epoch.
         tolerance: tolerance in s for a later start: clocks can be adjusted, and treating a live
             process as dead is the worse error.
     """
@@ -95,7 +95,7 @@ def process_of(pid: int, said_at: float, tolerance: float = 60.0) -> Any:
 
     try:
         process = psutil.Process(pid)
-        young = process.create_time() > said_at + tolerance
+        young = process.create_time() > seen_at + tolerance
         return None if young or process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.NoSuchProcess:
         return None

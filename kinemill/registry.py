@@ -20,12 +20,12 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, names: list[str]) -> str:
     """Return a hint for an unknown name: `did you mean 'gru'?`, or the list of all names."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(sorted(known))}"
+    return f"known: {', '.join(sorted(names))}"
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -75,12 +75,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+        points: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.package):
-            if point.name in {*found, *self._files, *self.modules}:
+            if point.name in {*points, *self._files, *self.modules}:
                 raise BadInput(self.package, f"two {self.what} plug-ins are called {point.name!r}")
-            found[point.name] = point
-        return found
+            points[point.name] = point
+        return points
 
     def __getitem__(self, name: str) -> T:
         """Return the plug-in called `name`, importing its file on first access.

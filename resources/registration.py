@@ -13,4 +13,4 @@ def outcome_of(home: Home, registration: Registration) -> Artifact:
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine may have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
-    return Artifact(ref, registration.summary, known=registration.status == "unchanged")
+    return Artifact(ref, registration.summary, cached=registration.status == "unchanged")

@@ -53,7 +53,7 @@ def train_elsewhere(
         raise TrainingFailed(job, "the training process ended well but published no model")
     if not _run_file(resource, trained.ref).is_file():  # it was noted on another machine
         publish_json(_run_file(resource, trained.ref), read_json(job)["tracked"])
-    return Artifact(trained.ref, trained.summary, known=False)
+    return Artifact(trained.ref, trained.summary, cached=False)
 
 
 def _begun(resource: TaskResource) -> list[str]:

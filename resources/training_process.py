@@ -14,7 +14,7 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from kinemill.errors import Diverged, ProcessLost, Unreachable
-from kinemill.failures import report, understood
+from kinemill.failures import as_known_failure, report
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store import ArtifactRef, publish_json, read_json
 from kinemill.store.home import Home
@@ -95,7 +95,7 @@ def _exit_code(do: Callable[[], None]) -> int:
     try:
         do()
     except Exception as error:  # noqa: BLE001 - the last frame there is
-        code, known = report(error), understood(error)
+        code, known = report(error), as_known_failure(error)
         if isinstance(known, Diverged):
             return os.EX_DATAERR
         passing = isinstance(known, ProcessLost | Unreachable)  # another attempt may do

@@ -15,10 +15,10 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.failures import (
     _DATABASES,
     INTERNAL,
+    as_known_failure,
     check_databases,
     damaged_databases,
     report,
-    understood,
 )
 from kinemill.store.disk_space import DiskFull
 from kinemill.store.home import Home
@@ -53,7 +53,7 @@ def wrapped(cause):
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_place_that_cannot_be_written_is_named(home, number):
-    found = understood(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
+    found = as_known_failure(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
     assert isinstance(found, BadInput)
     assert str(found).startswith(f"/srv/home/.locks/x: {os.strerror(number)}; give this user")
 
@@ -62,7 +62,7 @@ def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
     home.root.mkdir()
     full = shutil.disk_usage(home.root)._replace(free=4096)
     monkeypatch.setattr("kinemill.store.disk_space.shutil.disk_usage", lambda _: full)
-    found = understood(wrapped(sqlite3.OperationalError("disk I/O error")))
+    found = as_known_failure(wrapped(sqlite3.OperationalError("disk I/O error")))
     assert isinstance(found, DiskFull)
     assert found.exit_code == 4
     assert "4,096 of" in str(found)
@@ -70,7 +70,7 @@ def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
 
 
 def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
-    assert understood(ValueError("x")) is None
+    assert as_known_failure(ValueError("x")) is None
     assert report(ValueError("x")) == INTERNAL == 3
     assert "This is a bug in kinemill." in capsys.readouterr().err
 
@@ -111,7 +111,7 @@ def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name
     database(home.dagster / "history" / "whole.db")
     assert list(damaged_databases(home)) == []
     harm(path)
-    found = understood(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
+    found = as_known_failure(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
     assert isinstance(found, CorruptArtifact)
     told = str(found)
     assert told.startswith(f"{path}: the database is damaged (")

@@ -47,7 +47,7 @@ def publish(home: Home):
 def test_an_outcome_is_built_once_and_then_found(home):
     first = publish(home)
     second = get_or_build(home, "stage", "task", INPUTS, lambda _: pytest.fail("built twice"))
-    assert (first.known, second.known) == (False, True)
+    assert (first.cached, second.cached) == (False, True)
     assert (first.ref, first.summary) == (second.ref, second.summary)
     assert summary_of(home, first.ref) == {"rows": 4}
 
@@ -97,7 +97,7 @@ def test_a_failed_build_publishes_nothing_and_leaves_nothing(home):
     with pytest.raises(RuntimeError, match="disk on fire"):
         get_or_build(home, "stage", "task", INPUTS, fail)
     assert [path for path in home.store.rglob("*") if path.is_file()] == []
-    assert publish(home).known is False
+    assert publish(home).cached is False
 
 
 def test_a_summary_with_nan_is_refused(home):
@@ -123,7 +123,7 @@ def test_a_killed_build_is_as_if_it_had_never_begun(home):
     builder.send_signal(signal.SIGKILL)
     builder.wait()
     assert find(home, "stage", "task", digest(INPUTS)) is None
-    assert publish(home).known is False
+    assert publish(home).cached is False
 
 
 @pytest.mark.parametrize("name", ["data.bin", "deep/note.txt", SUMMARY])
@@ -163,7 +163,7 @@ def test_a_damaged_outcome_is_set_aside_and_rebuilt(home, name):
     path = home.root / first.ref.path / name
     path.write_bytes(path.read_bytes()[:-1])
     second = publish(home)
-    assert second.known is False
+    assert second.cached is False
     assert second.ref == first.ref
     (aside,) = (home.store / ".corrupt").iterdir()
     assert (aside / "data.bin").exists()
@@ -194,7 +194,7 @@ def _publish_slowly(root: Path) -> tuple[bool, str]:
         return build(folder)
 
     outcome = get_or_build(Home(root), "stage", "task", INPUTS, slow)
-    return outcome.known, outcome.ref.digest
+    return outcome.cached, outcome.ref.digest
 
 
 def test_processes_that_publish_the_same_key_agree(home):

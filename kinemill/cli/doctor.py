@@ -126,7 +126,7 @@ def _registry(home: Home) -> Finding:
 
         models = open_tracking(home).client.search_registered_models()
     except KinemillError as error:
-        return Finding("registry", False, error.found, error.fix or "")
+        return Finding("registry", False, error.problem, error.fix or "")
     return Finding("registry", ok=True, found=f"{home.mlflow_db.name}, {len(models)} models")
 
 

@@ -82,7 +82,7 @@ def run_episode(
         action = np.clip(action + noise * random.standard_normal(len(noise)), *limits)
         actions.append(action)
         states.append(robot.step(action))
-    return _judged(task, np.stack(states), np.stack(actions), float(np.median(spent)))
+    return _cost_report(task, np.stack(states), np.stack(actions), float(np.median(spent)))
 
 
 def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: Floats) -> Floats:
@@ -94,14 +94,14 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
     return np.asarray(policy.act(np.stack(states[-rows:]), past), dtype=float)
 
 
-def _judged(task: Task, states: Floats, actions: Floats, seconds: float) -> Episode:
+def _cost_report(task: Task, states: Floats, actions: Floats, seconds: float) -> Episode:
     cost = Cost(task)
     rest = np.zeros(actions.shape[1])
-    running = cost.running(states[1:], actions, rest, states[0])
+    costs = cost.step_costs(states[1:], actions, rest, states[0])
     return Episode(
         states,
         actions,
-        float(running.sum() * task.dt),
+        float(costs.sum() * task.dt),
         cost.reached(states[1:], actions),
         seconds,
     )

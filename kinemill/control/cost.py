@@ -63,50 +63,52 @@ class Cost:
 
     def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
         """Return channels, derived quantities and formulas by name; (..., S), (..., A) -> (...)."""
-        found: dict[str, Any] = {name: states[..., i] for i, name in enumerate(self._states)}
-        found |= {name: actions[..., i] for i, name in enumerate(self._actions)}
+        values: dict[str, Any] = {name: states[..., i] for i, name in enumerate(self._states)}
+        values |= {name: actions[..., i] for i, name in enumerate(self._actions)}
         for name in names:
-            self._work_out(name, found)
-        return found
+            self._work_out(name, values)
+        return values
 
-    def _work_out(self, name: str, found: dict[str, Any]) -> None:
+    def _work_out(self, name: str, values: dict[str, Any]) -> None:
         """Add a quantity, and those it is made of, to what is known."""
-        if name not in found:
+        if name not in values:
             formula = self._formulas[name]
             for needed in sorted(formula.names):
-                self._work_out(needed, found)
-            found[name] = formula.value(found)
+                self._work_out(needed, values)
+            values[name] = formula.value(values)
 
-    def running(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Floats:
+    def step_costs(
+        self, states: Floats, actions: Floats, previous: Floats, start: Floats
+    ) -> Floats:
         """Return Σ wᵢ ℓᵢ at each step, in 1/s.
 
         Args:
             states: (..., T, S) after each action.
             actions: (..., T, A).
-            before: (A,), the action before the first.
+            previous: (A,), the action before the first.
             start: (S,), the state that the first one acts on.
         """
-        terms = self._terms(states, actions, before, start)
+        terms = self._terms(states, actions, previous, start)
         each = (term.weight * SHAPES[term.shape](error) for term, error in terms)
         return sum(each, np.zeros(states.shape[:-1]))
 
-    def total(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Floats:
-        """Return J of whole plans, (..., T, S) and (..., T, A) -> (...); see `running`."""
+    def total(self, states: Floats, actions: Floats, previous: Floats, start: Floats) -> Floats:
+        """Return J of whole plans, (..., T, S) and (..., T, A) -> (...); see `step_costs`."""
         whole = np.zeros(states.shape[:-2])
-        for term, error in self._terms(states, actions, before, start):
+        for term, error in self._terms(states, actions, previous, start):
             whole += term.weight * self.dt * _summed(term.shape, error)
             if term.terminal:
                 whole += term.terminal * SHAPES[term.shape](error[..., -1])
         return whole
 
-    def _terms(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Any:
+    def _terms(self, states: Floats, actions: Floats, previous: Floats, start: Floats) -> Any:
         """Yield each term with what its ℓ is of, (..., T)."""
         terms = self.control.cost
-        found = self.quantities(states, actions, (term.of for term in terms))
+        values = self.quantities(states, actions, (term.of for term in terms))
         rates = [term.of for term in terms if term.shape == "rate"]
-        earlier = self.quantities(start, before, rates) if rates else {}
+        earlier = self.quantities(start, previous, rates) if rates else {}
         for term, is_angle in zip(terms, self._angles, strict=True):
-            value = found[term.of]
+            value = values[term.of]
             if term.shape == "rate":
                 first = np.broadcast_to(earlier[term.of], value.shape[:-1])[..., None]
                 error = np.diff(value, axis=-1, prepend=first)
@@ -120,9 +122,9 @@ class Cost:
         """Tell whether an episode, (N, S) and (N, A), ended as `success` says."""
         rows = max(1, round(self.control.hold / self.dt))
         aims = self.control.success
-        found = self.quantities(states[-rows:], actions[-rows:], (aim.of for aim in aims))
+        values = self.quantities(states[-rows:], actions[-rows:], (aim.of for aim in aims))
         return all(
-            bool((np.abs(self._off(aim, found[aim.of])) <= aim.within).all()) for aim in aims
+            bool((np.abs(self._off(aim, values[aim.of])) <= aim.within).all()) for aim in aims
         )
 
     def _off(self, aim: Aim, value: Floats) -> Floats:

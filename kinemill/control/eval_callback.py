@@ -34,9 +34,9 @@ class _Learning:
     def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
         """Try actions (B, T, A) after states (H, S), past actions (H-1, A): (B, T, S)."""
         plans = np.asarray(actions, dtype=np.float32)
-        known = np.broadcast_to(states, (len(plans), *np.shape(states)))
+        histories = np.broadcast_to(states, (len(plans), *np.shape(states)))
         past = np.broadcast_to(past_actions, (len(plans), *np.shape(past_actions)))
-        return self._simulator.rollout(known, past, plans)
+        return self._simulator.rollout(histories, past, plans)
 
 
 def closed_loop(simulator: Any, task: Task) -> dict[str, float]:

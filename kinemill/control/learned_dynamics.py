@@ -37,10 +37,10 @@ class LearnedModel:
             (B, T, S), of an ensemble (M, B, T, S).
         """
         plans = np.asarray(actions, dtype=np.float32)
-        known, past = _repeated(states, len(plans)), _repeated(past_actions, len(plans))
+        histories, past = _repeat(states, len(plans)), _repeat(past_actions, len(plans))
         if self._members:
-            return np.moveaxis(self.simulator.rollout_members(known, past, plans), 1, 0)
-        return self.simulator.rollout(known, past, plans)
+            return np.moveaxis(self.simulator.rollout_members(histories, past, plans), 1, 0)
+        return self.simulator.rollout(histories, past, plans)
 
 
 def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedModel:
@@ -56,14 +56,14 @@ def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedMod
     """
     # A plan that the model cannot follow is bad, not an error.
     simulator = load_simulator(where, threads=threads, non_finite="pass", engine="auto")
-    wanted = (tuple(task.states), tuple(task.actions))
-    if (found := (simulator.states, simulator.actions)) != wanted:
-        raise BadInput(where, f"is of the channels {found}", expected=f"{wanted}")
+    expected = (tuple(task.states), tuple(task.actions))
+    if (names := (simulator.states, simulator.actions)) != expected:
+        raise BadInput(where, f"is of the channels {names}", expected=f"{expected}")
     if abs(simulator.dt - task.dt) > 1e-9:
         raise BadInput(where, f"has a step of {simulator.dt:g} s", expected=f"{task.dt:g} s")
     return LearnedModel(simulator)
 
 
-def _repeated(rows: Any, count: int) -> Floats:
+def _repeat(rows: Any, count: int) -> Floats:
     rows = np.asarray(rows, dtype=np.float32)
     return np.ascontiguousarray(np.broadcast_to(rows, (count, *rows.shape)))

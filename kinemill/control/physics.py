@@ -28,34 +28,36 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
     plant: Any = SIMULATORS[name]()
     if not isinstance(plant, Plant):
         raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")
-    known = list(type(plant).model_fields)
-    if unknown := [key for key in parameters or {} if key not in known]:
-        raise BadInput(f"{name}: {unknown[0]}", "unknown parameter", fix=nearest(unknown[0], known))
+    fields = list(type(plant).model_fields)
+    if unknown := [key for key in parameters or {} if key not in fields]:
+        raise BadInput(
+            f"{name}: {unknown[0]}", "unknown parameter", fix=nearest(unknown[0], fields)
+        )
     if abs(plant.dt - task.dt) > 1e-9:
-        where, found = f"control.plant {name}", f"has a period of {plant.dt:g} s"
-        raise BadInput(where, found, expected=f"the task's dt, {task.dt:g} s")
+        where, problem = f"control.plant {name}", f"has a period of {plant.dt:g} s"
+        raise BadInput(where, problem, expected=f"the task's dt, {task.dt:g} s")
     return plant.model_copy(update=parameters or {})
 
 
-def _columns(task: Task, names: Sequence[str], known: Sequence[str]) -> list[int]:
+def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list[int]:
     """Return where each of the task's channels is among the plant's columns.
 
     Raises:
         BadInput: a channel without a column, or one that is converted on its way from the log.
     """
-    found: list[int] = []
+    columns: list[int] = []
     for name in names:
         channel = task.channels[name]
-        sources = [item for item in channel.source if item.name in known]
+        sources = [item for item in channel.source if item.name in available]
         if not sources:
             where = f"channel {name!r}"
-            raise BadInput(where, "is nothing that the plant has", expected=", ".join(known))
+            raise BadInput(where, "is nothing that the plant has", expected=", ".join(available))
         first = sources[0]
         if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
             message = f"is converted from {first.name!r}"
             raise BadInput(f"channel {name!r}", message, expected="the plant's own unit")
-        found.append(known.index(first.name))
-    return found
+        columns.append(available.index(first.name))
+    return columns
 
 
 class Robot:
@@ -74,8 +76,8 @@ class Robot:
         if missing or len(self.actions) != len(self.plant.commanded):
             unseen = [self.plant.measured[index] for index in sorted(missing)]
             where = f"task {task.name}"
-            found = f"lacks {', '.join(unseen) or 'an action'}"
-            raise BadInput(where, found, expected="a channel for every joint and motor")
+            problem = f"lacks {', '.join(unseen) or 'an action'}"
+            raise BadInput(where, problem, expected="a channel for every joint and motor")
 
     @cached_property
     def limits(self) -> Floats:
@@ -125,22 +127,22 @@ class TruePhysics:
         period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)
         commands = np.empty(plans.shape)
         commands[..., self.robot.actions] = plans
-        held = np.repeat(commands, period, axis=1)
+        repeated_commands = np.repeat(commands, period, axis=1)
         now = self.robot.to_plant(np.asarray(states, dtype=float)[-1])
         start = np.tile(np.concatenate([[0.0], now]), (len(plans), 1))  # time first
-        found, _ = self._rollout.rollout(self._model, self._data, start, held)
-        return found[:, period - 1 :: period, 1:][..., self.robot.states]
+        trajectories, _ = self._rollout.rollout(self._model, self._data, start, repeated_commands)
+        return trajectories[:, period - 1 :: period, 1:][..., self.robot.states]
 
 
 def uncertain_physics(task: Task, threads: int = 1, seed: int = 0) -> list[TruePhysics]:
     """Return the models of `control.uncertainty`: the plant, and others with drawn parameters."""
-    wanted, random = control_of(task).uncertainty, np.random.default_rng(seed)
+    uncertainty, random = control_of(task).uncertainty, np.random.default_rng(seed)
     models = [TruePhysics(task, threads)]
-    for _ in range(wanted.members - 1):
+    for _ in range(uncertainty.members - 1):
         plain = make_plant(task)
         drawn = {
             name: getattr(plain, name, 1.0) * (1.0 + random.uniform(-share, share))
-            for name, share in wanted.vary.items()
+            for name, share in uncertainty.vary.items()
         }
         models.append(TruePhysics(task, threads, make_plant(task, drawn)))
     return models

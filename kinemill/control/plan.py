@@ -17,20 +17,18 @@ class Plan:
 
     Attributes:
         knots: (K, A), from the present to the end of the horizon.
-        spread: (K, A), the standard deviation to draw with, of those controllers that fit it.
+        std: (K, A), the standard deviation to draw with, of those controllers that fit it.
     """
 
     knots: Floats
-    spread: Floats | None = None
+    std: Floats | None = None
 
-    def around(
-        self, samples: int, spread: float | Floats, random: Any, finest: float = 1.0
-    ) -> Floats:
+    def around(self, samples: int, std: float | Floats, random: Any, finest: float = 1.0) -> Floats:
         """Draw knots (B, K, A); the first are this plan itself.
 
         Args:
             samples: B.
-            spread: standard deviation, of all or (K, A), of the plans that vary most.
+            std: standard deviation, of all or (K, A), of the plans that vary most.
             random: numpy generator.
             finest: share of it that those vary by that vary least; geometric in between.
         """
@@ -38,14 +36,14 @@ class Plan:
         # In place and in one precision: to convert takes longer than to add.
         if finest != 1.0:
             noise *= _shares(finest, samples)
-        noise *= spread
+        noise *= std
         noise[0] = 0.0
         noise += self.knots.astype(np.float32)
         return noise
 
-    def moved(self, knots: Floats, spread: Floats | None = None) -> "Plan":
+    def moved(self, knots: Floats, std: Floats | None = None) -> "Plan":
         """Return the plan with other knots."""
-        return Plan(knots, spread)
+        return Plan(knots, std)
 
 
 def normal(random: Any, shape: tuple[int, ...]) -> Floats:

@@ -45,7 +45,7 @@ class Planner:
         settings = self.controller
         self._knots = min(settings.knots or settings.horizon, settings.horizon)
         self._spline, self._shift = matrices(settings.spline, self._knots, settings.horizon)
-        self._alike = np.array_equal(self._spline, np.eye(self._knots))  # a knot each step
+        self._is_identity = np.array_equal(self._spline, np.eye(self._knots))  # a knot each step
         self._spline_32 = self._spline.T.astype(np.float32)
         self._rated = bool(np.isfinite(self.max_change).any())
         self.reset(0)
@@ -75,7 +75,7 @@ class Planner:
         Returns:
             (A,), within limits and rates.
         """
-        self.plan = Plan(self._shift @ self.plan.knots, self.plan.spread)
+        self.plan = Plan(self._shift @ self.plan.knots, self.plan.std)
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)
             knots = np.clip(drawn, -1.0, 1.0)
@@ -100,7 +100,7 @@ class Planner:
         In the precision of the knots.
         """
         low, high = self.limits.astype(knots.dtype, copy=False)
-        share = knots if self._alike else self._between(knots)
+        share = knots if self._is_identity else self._between(knots)
         actions = share + 1.0
         actions *= (high - low) / 2.0
         actions += low
@@ -111,14 +111,14 @@ class Planner:
         samples, count, width = knots.shape
         spline = self._spline_32 if knots.dtype == np.float32 else self._spline.T
         # One product of matrices: B small ones take three times as long.
-        spread = np.swapaxes(knots, 1, 2).reshape(-1, count) @ spline
-        return np.clip(np.swapaxes(spread.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
+        values = np.swapaxes(knots, 1, 2).reshape(-1, count) @ spline
+        return np.clip(np.swapaxes(values.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
 
     def _slowed(self, actions: Floats) -> Floats:
-        slowed, before = np.empty_like(actions), self.last
+        slowed, previous = np.empty_like(actions), self.last
         for k in range(actions.shape[1]):
-            change = np.clip(actions[:, k] - before, -self.max_change, self.max_change)
-            slowed[:, k] = before = before + change
+            change = np.clip(actions[:, k] - previous, -self.max_change, self.max_change)
+            slowed[:, k] = previous = previous + change
         return slowed
 
     def costs(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:

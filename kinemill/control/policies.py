@@ -67,8 +67,8 @@ class Shaken:
 
     history = 1
 
-    def __init__(self, limits: Floats, held: int = 5) -> None:
-        self._limits, self._held = limits, held
+    def __init__(self, limits: Floats, repeat: int = 5) -> None:
+        self._limits, self._repeat = limits, repeat
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -79,7 +79,7 @@ class Shaken:
     def act(self, states: Any, past_actions: Any) -> Floats:
         """Draw, or hold what was drawn."""
         del states, past_actions
-        if self._count % self._held == 0:
+        if self._count % self._repeat == 0:
             self._action = self._random.uniform(*self._limits)
         self._count += 1
         return self._action

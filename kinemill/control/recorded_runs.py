@@ -51,9 +51,9 @@ def run_and_log(
         explore: noise on the actions, in halves of their range.
     """
     robot, episodes, rows = Robot(task), list[Episode](), list[Json]()
-    name, acting = policy
+    name, act = policy
     for seed in seeds:
-        episode = run_episode(task, acting, seed, robot=robot, seconds=seconds, explore=explore)
+        episode = run_episode(task, act, seed, robot=robot, seconds=seconds, explore=explore)
         path = write_log(task, robot, episode, folder, f"{name}-{seed:04d}")
         episodes.append(episode)
         rows.append(

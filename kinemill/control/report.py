@@ -46,9 +46,9 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
 def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
     """Return a panel with a moving picture of the first runs."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
-    shown = f"Starts {which}, row by row" if "," in which else f"Start {which}"
-    drawn = moving(links(task, episodes), task.dt, shown)
-    return f'<div class="panel">{drawn}<p>{shown}, in real time.</p></div>'
+    title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
+    drawn = moving(links(task, episodes), task.dt, title)
+    return f'<div class="panel">{drawn}<p>{title}, in real time.</p></div>'
 
 
 def links(task: Task, episodes: Sequence[Episode]) -> list[Floats]:
@@ -67,9 +67,9 @@ def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> st
     charts: list[str] = []
     for name in [*task.columns, *cost.control.derived]:
         unit = task.channels[name].unit if name in task.channels else ""
-        held = name in task.actions
+        is_action = name in task.actions
         lines = [
-            _line(cost, name, episode, seed, held)
+            _line(cost, name, episode, seed, is_action)
             for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
         ]
         charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{line_chart(lines)}</div>')

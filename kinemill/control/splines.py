@@ -38,11 +38,11 @@ def cubic(times: Floats, knots: int) -> Floats:
         right[inner, inner + offset] = right_weight
     curvature = np.linalg.solve(system, right)  # (K, K): second derivatives from knots
     within = np.clip(times, 0.0, knots - 1.0)
-    before = np.minimum(within.astype(int), knots - 2)
-    after, values = (within - before)[:, None], np.eye(knots)
+    segment = np.minimum(within.astype(int), knots - 2)
+    after, values = (within - segment)[:, None], np.eye(knots)
     share = 1.0 - after
-    bend = (share**3 - share) * curvature[before] + (after**3 - after) * curvature[before + 1]
-    return share * values[before] + after * values[before + 1] + bend / 6.0
+    bend = (share**3 - share) * curvature[segment] + (after**3 - after) * curvature[segment + 1]
+    return share * values[segment] + after * values[segment + 1] + bend / 6.0
 
 
 SPLINES: dict[str, Callable[[Floats, int], Floats]] = {

@@ -87,7 +87,7 @@ def make_dataset(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
         return pack(task, together.episodes, folder, known, labels, last)
 
     outcome = get_or_build(home, "dataset", task.name, inputs, build)
-    if outcome.known:
+    if outcome.cached:
         check_published(task, home.root / outcome.ref.path)
     enter(home, task.name, outcome.ref)
     return outcome

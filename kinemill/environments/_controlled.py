@@ -56,11 +56,11 @@ class Controlled:
         """
         each = (
             [
-                self.cost.running(states[k : k + 1], actions[k : k + 1], before[k], last[k])[0]
+                self.cost.step_costs(states[k : k + 1], actions[k : k + 1], before[k], last[k])[0]
                 for k in range(len(states))
             ]
             if self._looks_back
-            else self.cost.running(states, actions, before[0], last[0])
+            else self.cost.step_costs(states, actions, before[0], last[0])
         )
         return -np.clip(np.asarray(each) * self.task.dt, -_LARGEST, _LARGEST)
 

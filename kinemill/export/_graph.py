@@ -1,6 +1,6 @@
 """Small pieces of ONNX graphs: values, constants, and the guard against numbers that are none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,16 @@ def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.Te
         helper.make_node("Sqrt", ["members.mean"], [DISAGREEMENT], name="members/root"),
     ]
     return nodes, integers("members.axis", [axis])
+
+
+def needed_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """Return the nodes that `outputs` depend on, in order."""
+    names, result = set(outputs), list[onnx.NodeProto]()
+    for node in reversed(nodes):
+        if names & set(node.output):
+            result.append(node)
+            names |= set(node.input)
+    return result[::-1]
 
 
 def widen(graph: onnx.GraphProto) -> None:

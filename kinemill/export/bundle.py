@@ -91,17 +91,17 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
         raise BadInput(to, "is there already", expected="a new folder, or an empty one")
     if c99 and (bundle / POLICY).is_file():
         raise BadInput(bundle, "is a policy", expected="a step, to be translated to C")
-    aside, found = aside_of(to), None
+    aside, c99_result = aside_of(to), None
     try:
         aside.mkdir()
         for name in (SUMS, *read_sums(bundle)):
             shutil.copyfile(bundle / name, aside / name)
         if c99 and not (aside / "step.c").is_file():
-            found = write_c99(aside, (aside / "step.onnx").read_bytes())
+            c99_result = write_c99(aside, (aside / "step.onnx").read_bytes())
             write_sums(aside)
         if to.is_dir():
             to.rmdir()
         aside.rename(to)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return {"folder": str(to), "files": read_sums(to), "c99": found}
+    return {"folder": str(to), "files": read_sums(to), "c99": c99_result}

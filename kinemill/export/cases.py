@@ -33,8 +33,8 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
     if not starts:
         return None
     every = np.concatenate(starts)
-    chosen = every[np.linspace(0, len(every) - 1, min(most, len(every))).astype(np.int64)]
-    return cut_windows(rows.values, len(rows.states), chosen, history, horizon)
+    selected_starts = every[np.linspace(0, len(every) - 1, min(most, len(every))).astype(np.int64)]
+    return cut_windows(rows.values, len(rows.states), selected_starts, history, horizon)
 
 
 def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> Arrays:
@@ -46,32 +46,32 @@ def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> A
         rows: whose training episodes windows are cut from; None: from within the limits.
     """
     windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
-    inputs = _measured(windows) if windows else _drawn(interface)
-    spread = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
-    spread = np.where(spread > 0.0, spread, 1.0)
+    inputs = _as_inputs(windows) if windows else _random_inputs(interface)
+    std = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
+    std = np.where(std > 0.0, std, 1.0)
     with np.errstate(over="ignore"):  # a model may run away
-        return inputs | _expected(step, interface, inputs, spread)
+        return inputs | _expected(step, interface, inputs, std)
 
 
-def _expected(step: Any, interface: Interface, inputs: Arrays, spread: Floats) -> Arrays:
+def _expected(step: Any, interface: Interface, inputs: Arrays, std: Floats) -> Arrays:
     exact, others = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
     angle = np.array([name in interface.angles for name in interface.states])
     rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)
-    allowed = _allowed(exact, rounding, spread)
+    allowed = _allowed(exact, rounding, std)
     return {
         "next_states": exact.astype(np.float32),
         "allowed": allowed.astype(np.float32),
     }
 
 
-def _allowed(exact: Floats, rounding: Floats, spread: Floats) -> Floats:
+def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:
     """Return how far off each number (N, T, S) may be: rounding only grows along a rollout."""
-    worst = (rounding / spread).max(axis=2, keepdims=True) * spread
-    floor = np.maximum(TOLERANCE * spread, np.spacing(np.abs(exact).astype(np.float32)))
+    worst = (rounding / std).max(axis=2, keepdims=True) * std
+    floor = np.maximum(TOLERANCE * std, np.spacing(np.abs(exact).astype(np.float32)))
     return np.maximum.accumulate(np.maximum(FACTOR * worst, floor), axis=1)
 
 
-def _measured(windows: Windows) -> Arrays:
+def _as_inputs(windows: Windows) -> Arrays:
     parts = {
         "states": windows.states,
         "past_actions": windows.past_actions,
@@ -80,16 +80,16 @@ def _measured(windows: Windows) -> Arrays:
     return {name: part.astype(np.float32) for name, part in parts.items()}
 
 
-def _drawn(interface: Interface) -> Arrays:
+def _random_inputs(interface: Interface) -> Arrays:
     """Draw windows from within the limits, the first at rest; from a fixed seed."""
     random = np.random.default_rng(0)
 
     def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
         ranges = [interface.limits.get(name, (-1.0, 1.0)) for name in names]
         low, high = np.array(ranges, np.float64).reshape(len(names), 2).T
-        found = random.uniform(low, high, (CASES, steps, len(names)))
-        found[0] = np.clip(0.0, low, high)
-        return found.astype(np.float32)
+        values = random.uniform(low, high, (CASES, steps, len(names)))
+        values[0] = np.clip(0.0, low, high)
+        return values.astype(np.float32)
 
     return {
         "states": draw(interface.states, interface.history),

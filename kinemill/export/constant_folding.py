@@ -13,7 +13,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
-FEW, FAR = 32, 8.0  # channels that a matrix scales as fast; mean over std that rounding allows
+from kinemill.export._graph import needed_nodes
+
+MAX_CHANNELS, MAX_OFFSET = (
+    32,
+    8.0,
+)  # channels that a matrix scales as fast; mean over std that rounding allows
 
 Doubles = NDArray[np.float64]
 Layer = tuple[Doubles, Doubles]
@@ -41,31 +46,31 @@ class _ConstantFolder:
         self._zeros = {name for name, value in self._values.items() if not value.any()}
         self._outputs = {item.name for item in core.output}
         self.rules: tuple[Callable[[onnx.NodeProto], bool], ...] = (
-            self._zero,
-            self._nothing,
-            self._into_layer,
-            self._scaling,
-            self._of_one_part,
+            self._mark_zeros,
+            self._remove_neutral,
+            self._fold_into_layer,
+            self._fold_scaling,
+            self._select_from_part,
             self._fold_column_choice,
         )
 
     def graph(self) -> onnx.GraphProto:
         """Return what is left, with the constants that are still asked for."""
-        nodes = _needed(self.nodes, self._outputs)
+        nodes = needed_nodes(self.nodes, self._outputs)
         used = {name for node in nodes for name in node.input}
         constants = [
             numpy_helper.from_array(value, name)
             for name, value in self._values.items()
             if name in used
         ]
-        found = onnx.GraphProto()
-        found.CopyFrom(self._core)
-        del found.node[:], found.initializer[:]
-        found.node.extend(nodes)
-        found.initializer.extend(constants)
-        return found
+        graph = onnx.GraphProto()
+        graph.CopyFrom(self._core)
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(constants)
+        return graph
 
-    def _zero(self, node: onnx.NodeProto) -> bool:
+    def _mark_zeros(self, node: onnx.NodeProto) -> bool:
         """Learn that a node gives nothing but zeros: NaN in its inputs is the guard's business."""
         times = node.op_type in ("Mul", "MatMul") and any(
             name in self._zeros for name in node.input
@@ -76,10 +81,10 @@ class _ConstantFolder:
         self._zeros.add(node.output[0])
         return True
 
-    def _nothing(self, node: onnx.NodeProto) -> bool:
+    def _remove_neutral(self, node: onnx.NodeProto) -> bool:
         """Leave out a node that gives what it was given."""
-        given = self._unchanged(node)
-        return given is not None and self._bypass(node, given)
+        source = self._unchanged(node)
+        return source is not None and self._bypass(node, source)
 
     def _unchanged(self, node: onnx.NodeProto) -> str | None:
         """Return the input that a node passes on as it is, if it does."""
@@ -94,36 +99,36 @@ class _ConstantFolder:
         if node.op_type not in ("Add", "Sub", "Mul", "Div"):
             return None
         neutral = self._zeros if node.op_type in ("Add", "Sub") else self._ones()
-        for place in (1, 0) if node.op_type in ("Add", "Mul") else (1,):
-            other = node.input[1 - place]
-            if node.input[place] in neutral and self._alike(other, node.output[0]):
+        for position in (1, 0) if node.op_type in ("Add", "Mul") else (1,):
+            other = node.input[1 - position]
+            if node.input[position] in neutral and self._has_same_shape(other, node.output[0]):
                 return other
         return None
 
     def _ones(self) -> set[str]:
         return {name for name, value in self._values.items() if bool(np.all(value == 1))}
 
-    def _alike(self, name: str, other: str) -> bool:
+    def _has_same_shape(self, name: str, other: str) -> bool:
         """Tell whether two tensors are known to be of one shape: nothing is spread out."""
         return name in self._shapes and self._shapes[name] == self._shapes.get(other)
 
-    def _bypass(self, node: onnx.NodeProto, given: str) -> bool:
-        """Let all who ask for a node's output ask for `given` instead."""
+    def _bypass(self, node: onnx.NodeProto, source: str) -> bool:
+        """Let all who ask for a node's output ask for `source` instead."""
         out = node.output[0]
         if out in self._outputs:
-            made = [one for one in self.nodes if given in one.output]
-            if not made or given in self._outputs:
+            made = [one for one in self.nodes if source in one.output]
+            if not made or source in self._outputs:
                 return False
-            given, out = out, given  # its maker takes the name that the graph gives out
-            made[0].output[list(made[0].output).index(out)] = given
+            source, out = out, source  # its maker takes the name that the graph gives out
+            made[0].output[list(made[0].output).index(out)] = source
         self.nodes.remove(node)
         for one in self.nodes:
-            for place, name in enumerate(one.input):
+            for index, name in enumerate(one.input):
                 if name == out:
-                    one.input[place] = given
+                    one.input[index] = source
         return True
 
-    def _into_layer(self, node: onnx.NodeProto) -> bool:
+    def _fold_into_layer(self, node: onnx.NodeProto) -> bool:
         """Fold a constant scale, shift or matrix into the layer whose output it is put on."""
         if node.op_type not in ("Mul", "Div", "Add", "Sub", "MatMul"):
             return False
@@ -138,7 +143,9 @@ class _ConstantFolder:
             return False
         if node.op_type != "MatMul" and constant.size not in (1, weight.shape[1]):
             return False
-        weight, bias = _folded(node.op_type, weight, bias.reshape(-1), constant.astype(np.float64))
+        weight, bias = _fold_constant(
+            node.op_type, weight, bias.reshape(-1), constant.astype(np.float64)
+        )
         names = [self._own(name, node.output[0]) for name in layer.input[1:3]]
         for name, value in zip(names, (weight, bias), strict=True):
             self._values[name] = np.ascontiguousarray(value, dtype=self._dtype)
@@ -148,7 +155,7 @@ class _ConstantFolder:
         self.nodes.remove(node)
         return True
 
-    def _scaling(self, node: onnx.NodeProto) -> bool:
+    def _fold_scaling(self, node: onnx.NodeProto) -> bool:
         """Make one operation of (x - mean) / std, for a few channels not far from zero.
 
         x / std - mean / std rounds as if both were large, which FAR bounds to 1e-6 of std.
@@ -165,10 +172,10 @@ class _ConstantFolder:
             or not self._has_one_reader(node.input[0])
         ):
             return False
-        if not mean.shape == std.shape == (shape[1],) or len(mean) > FEW:
+        if not mean.shape == std.shape == (shape[1],) or len(mean) > MAX_CHANNELS:
             return False
         factor = 1.0 / std.astype(np.float64)
-        if np.abs(mean * factor).max() > FAR:
+        if np.abs(mean * factor).max() > MAX_OFFSET:
             return False
         names = [f"{node.output[0]}.{what}" for what in ("scale", "shift")]
         for name, value in zip(names, (np.diag(factor), -mean * factor), strict=True):
@@ -178,9 +185,9 @@ class _ConstantFolder:
         self.nodes.remove(shift)
         return True
 
-    def _of_one_part(self, node: onnx.NodeProto) -> bool:
+    def _select_from_part(self, node: onnx.NodeProto) -> bool:
         """Take columns from the part of a concatenation that all of them are of."""
-        index, parts = self._chosen(node)
+        index, parts = self._selected_columns(node)
         if index is None:
             return False
         start = 0
@@ -205,10 +212,12 @@ class _ConstantFolder:
             return False
         weight, start = self._values[layer.input[1]], 0
         weight = weight.T if _transposed(layer) else weight
-        for place, name in enumerate(joined.input):
+        for position, name in enumerate(joined.input):
             maker = self._maker(name)
             index, parts = (
-                self._chosen(maker) if maker and self._has_one_reader(name) else (None, [])
+                self._selected_columns(maker)
+                if maker and self._has_one_reader(name)
+                else (None, [])
             )
             if index is not None:
                 wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), self._dtype)
@@ -220,7 +229,11 @@ class _ConstantFolder:
                 new = helper.make_node("Gemm", made, [layer.output[0]], name=layer.name)
                 self.nodes[self.nodes.index(layer)] = new
                 others = list(joined.input)
-                joined.input[:] = [*others[:place], *(n for n, _ in parts), *others[place + 1 :]]
+                joined.input[:] = [
+                    *others[:position],
+                    *(n for n, _ in parts),
+                    *others[position + 1 :],
+                ]
                 return True
             size = self._shapes.get(name, [])
             if len(size) != 2 or not isinstance(size[1], int):
@@ -228,7 +241,9 @@ class _ConstantFolder:
             start += size[1]
         return False
 
-    def _chosen(self, node: onnx.NodeProto) -> tuple[NDArray[np.int64] | None, list[Part]]:
+    def _selected_columns(
+        self, node: onnx.NodeProto
+    ) -> tuple[NDArray[np.int64] | None, list[Part]]:
         """Return the columns that a node takes of a concatenation, and its parts; None if none."""
         whole = self._maker(node.input[0]) if node.op_type == "Gather" else None
         if whole is None or whole.op_type != "Concat" or _axis(whole) not in (1, -1):
@@ -239,8 +254,8 @@ class _ConstantFolder:
             if len(shape) != 2 or not isinstance(shape[1], int):
                 return None, []
             parts.append((name, shape[1]))
-        known = index is not None and index.ndim == 1 and _axis(node) in (1, -1)
-        return (index if known else None), parts
+        is_supported = index is not None and index.ndim == 1 and _axis(node) in (1, -1)
+        return (index if is_supported else None), parts
 
     def _maker(self, name: str) -> onnx.NodeProto | None:
         return next((one for one in self.nodes if name in one.output), None)
@@ -260,11 +275,13 @@ class _ConstantFolder:
         return self._is_plain(layer) and self._has_one_reader(output)
 
     def _is_plain(self, layer: onnx.NodeProto) -> bool:
-        known = len(layer.input) == 3 and all(name in self._values for name in layer.input[1:])
+        has_constants = len(layer.input) == 3 and all(
+            name in self._values for name in layer.input[1:]
+        )
         factors = {item.name: item.f for item in layer.attribute if item.name in ("alpha", "beta")}
         plain = all(value == 1.0 for value in factors.values())
         plain &= not any(item.name == "transA" and item.i for item in layer.attribute)
-        return layer.op_type == "Gemm" and known and plain
+        return layer.op_type == "Gemm" and has_constants and plain
 
 
 def _axis(node: onnx.NodeProto) -> int:
@@ -275,7 +292,7 @@ def _transposed(layer: onnx.NodeProto) -> bool:
     return any(item.name == "transB" and item.i for item in layer.attribute)
 
 
-def _folded(kind: str, weight: Doubles, bias: Doubles, constant: Doubles) -> Layer:
+def _fold_constant(kind: str, weight: Doubles, bias: Doubles, constant: Doubles) -> Layer:
     """Return weight (I, O) and bias (O,) of a layer with one more operation at its end."""
     if kind == "MatMul":
         return weight @ constant, bias @ constant
@@ -293,20 +310,10 @@ def _shapes(core: onnx.GraphProto) -> dict[str, list[int | str]]:
     The one size that is not known before is that of the batch; a reshape hides its name.
     """
     model = helper.make_model(core, opset_imports=[helper.make_opsetid("", 20)])
-    found = shape_inference.infer_shapes(model, data_prop=True).graph
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes: dict[str, list[int | str]] = {}
-    for item in (*found.input, *found.output, *found.value_info):
+    for item in (*graph.input, *graph.output, *graph.value_info):
         dims = item.type.tensor_type.shape.dim
         if all(dim.dim_param or dim.HasField("dim_value") for dim in dims):
             shapes[item.name] = ["batch" if dim.dim_param else dim.dim_value for dim in dims]
     return shapes
-
-
-def _needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """Return the nodes that lead to `outputs`, in order."""
-    wanted, kept = set(outputs), list[onnx.NodeProto]()
-    for node in reversed(nodes):
-        if wanted & set(node.output):
-            kept.append(node)
-            wanted |= set(node.input)
-    return kept[::-1]

@@ -39,7 +39,7 @@ def export(
             from kinemill.export import policy
 
             interface = policy.describe(step, about["task"], about["dataset"])
-            lineage = {"model": model.digest, **_stood_on(task, home, dataset)}
+            lineage = {"model": model.digest, **_environment_sources(task, home, dataset)}
             return policy.write_policy(step, interface, folder, task.export, lineage)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})
@@ -50,14 +50,14 @@ def export(
     return get_or_build(home, "onnx_model", task.name, inputs, build)
 
 
-def _stood_on(task: Task, home: Home, dataset: ArtifactRef | None) -> dict[str, str]:
+def _environment_sources(task: Task, home: Home, dataset: ArtifactRef | None) -> dict[str, str]:
     """Return what of kinemill's own the environment of a policy stands on, such as a champion."""
     if dataset is None or task.learn.from_logs:
         return {}
     from kinemill.environments.card import open_card
 
-    found = open_card(home, dataset).document["lineage"]
-    return {f"environment.{name}": value for name, value in found.items()}
+    sources = open_card(home, dataset).document["lineage"]
+    return {f"environment.{name}": value for name, value in sources.items()}
 
 
 def prepare() -> None:

@@ -37,10 +37,10 @@ def describe(model: Mapping[str, Any], step: Any) -> Interface:
     )
 
 
-def told(interface: Interface) -> tuple[str, ...]:
+def uncertainty_carries(interface: Interface) -> tuple[str, ...]:
     """Return the carries that say how sure a model is, which a rollout gives after every step."""
-    found = interface.belief
-    return tuple(name for name in (found.offsets, found.covariance) if name) if found else ()
+    belief = interface.belief
+    return tuple(name for name in (belief.offsets, belief.covariance) if name) if belief else ()
 
 
 def beliefs(interface: Interface) -> int:
@@ -57,10 +57,10 @@ def _belief(step: Any) -> Belief | None:
     """Name the carry that says how sure an ensemble is."""
     if not hasattr(step, "belief"):
         return None
-    found, kept = step.belief, [0 not in shape for shape in step.carry_shapes]
-    names = [f"carry_{sum(kept[:place])}" for place in range(len(kept))]
-    covariance = "" if found.covariance is None else names[found.covariance]
-    return Belief(found.members, names[found.offsets], covariance, found.measured)
+    belief, has_elements = step.belief, [0 not in shape for shape in step.carry_shapes]
+    names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]
+    covariance = "" if belief.covariance is None else names[belief.covariance]
+    return Belief(belief.members, names[belief.offsets], covariance, belief.measured)
 
 
 def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[str, str]) -> Json:
@@ -78,7 +78,7 @@ def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[st
         "lineage": json.loads(metadata["lineage"]),
         "opset": OPSET,
         "versions": interface.versions,
-        "belief": _belief_said(interface),
+        "belief": _belief_document(interface),
         "files": {
             name: _step(interface) if name.startswith("step") else _rollout(interface)
             for name in files
@@ -86,9 +86,9 @@ def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[st
     }
 
 
-def _belief_said(interface: Interface) -> Json | None:
-    found = interface.belief
-    return asdict(found) | {"measured": list(found.measured)} if found else None
+def _belief_document(interface: Interface) -> Json | None:
+    belief = interface.belief
+    return asdict(belief) | {"measured": list(belief.measured)} if belief else None
 
 
 def _step(interface: Interface) -> Json:
@@ -109,12 +109,14 @@ def _step(interface: Interface) -> Json:
 
 def _rollout(interface: Interface) -> Json:
     states, actions, carry = _tensors(interface)
-    known = interface.history
+    history = interface.history
     return {
         "inputs": [
-            _shaped(interface, states, "states", ["batch", known], "known states, the last is now"),
             _shaped(
-                interface, actions, "past_actions", ["batch", known - 1], "actions between them"
+                interface, states, "states", ["batch", history], "past states, the last is now"
+            ),
+            _shaped(
+                interface, actions, "past_actions", ["batch", history - 1], "actions between them"
             ),
             _shaped(
                 interface, actions, "actions", ["batch", "horizon"], "the first acts from now on"
@@ -129,7 +131,7 @@ def _rollout(interface: Interface) -> Json:
                 {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
                 | {"meaning": "the same after each action"}
                 for item in carry
-                if item["name"] in told(interface)
+                if item["name"] in uncertainty_carries(interface)
             ),
             *_disagreement(interface, states, ["batch", "horizon"]),
         ],

@@ -53,17 +53,17 @@ def write_policy(
         BadInput: a safe action of no action, or a variant that policies do not have.
     """
     settings = settings or Export()
-    if asked := [*settings.also, *(["c99"] if settings.c99 else [])]:
-        raise BadInput("export", f"asks for {', '.join(asked)}", expected=f"{POLICY} alone")
+    if unsupported := [*settings.also, *(["c99"] if settings.c99 else [])]:
+        raise BadInput("export", f"asks for {', '.join(unsupported)}", expected=f"{POLICY} alone")
     safe = safe_action(interface, settings)
-    told = _told(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
+    metadata = _metadata(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
     graph = trace(module, interface, optimize=settings.optimize)
-    model = policy_model(graph, interface, told).SerializeToString(deterministic=True)
+    model = policy_model(graph, interface, metadata).SerializeToString(deterministic=True)
     (folder / POLICY).write_bytes(model)
     cases = make_cases(module, interface)
     _compare(load(folder / POLICY, non_finite="pass"), cases)
     np.savez_compressed(folder / CASES, allow_pickle=False, **cases.arrays())
-    write_interface(folder, io_document(interface, safe, told))
+    write_interface(folder, io_document(interface, safe, metadata))
     return {
         "observation": list(interface.layout.observation),
         "actions": list(interface.layout.actions),
@@ -82,19 +82,19 @@ def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float
     Raises:
         BadInput: one was declared of no action of the policy, or beyond its limits.
     """
-    actions, found = interface.layout.actions, dict[str, float]()
+    actions, safe = interface.layout.actions, dict[str, float]()
     for name, declared in settings.safe_action.items():
         low, high = interface.limits.get(name, (-np.inf, np.inf))
         if name not in actions or not low <= declared <= high:
-            wanted = f"one of {', '.join(actions)}, within its limits"
-            raise BadInput(f"export.safe_action: {name}", f"is {declared:g}", expected=wanted)
+            expected = f"one of {', '.join(actions)}, within its limits"
+            raise BadInput(f"export.safe_action: {name}", f"is {declared:g}", expected=expected)
     for name in actions:
         low, high = interface.limits.get(name, (-np.inf, np.inf))
-        found[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
-    return found
+        safe[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
+    return safe
 
 
-def _told(
+def _metadata(
     interface: PolicyInterface, safe: Mapping[str, float], lineage: Mapping[str, str]
 ) -> dict[str, str]:
     more = {"safe_action": safe, "lineage": lineage, "precision": "fp32"}
@@ -119,41 +119,41 @@ def trace(
         input_names=[*shapes, *carry],
         output_names=[ACTION, *(f"next_{name}" for name in carry)],
     )
-    given = [
+    inputs = [
         helper.make_tensor_value_info(name, _TYPES[kind], ["batch", *shape])
         for name, (shape, kind) in shapes.items()
     ]
-    given += [value(item.name, "batch", *item.shape) for item in interface.carry]
-    found = [value(ACTION, "batch", len(interface.layout.actions))]
-    found += [value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry]
-    graph = cleaned(program.model_proto, given, found)
+    inputs += [value(item.name, "batch", *item.shape) for item in interface.carry]
+    outputs = [value(ACTION, "batch", len(interface.layout.actions))]
+    outputs += [value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry]
+    graph = cleaned(program.model_proto, inputs, outputs)
     return fold(graph) if optimize else graph
 
 
 def policy_model(
-    graph: onnx.GraphProto, interface: PolicyInterface, told: Mapping[str, str]
+    graph: onnx.GraphProto, interface: PolicyInterface, metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """Return policy.onnx: the traced graph, guarded against NaN; `told` is its metadata."""
+    """Return policy.onnx: the traced graph, guarded against NaN; `metadata` is its metadata."""
     numbers = [name for name, (_, kind) in interface.shapes().items() if kind == "float32"]
     numbers += [item.name for item in interface.carry]
     nodes, constants = list(graph.node), list(graph.initializer)
     if numbers:  # pictures, texts and seeds are whole numbers, which are never NaN
         nodes, constants = guarded(graph, numbers)
     whole = helper.make_graph(nodes, "policy", list(graph.input), list(graph.output), constants)
-    return finished(whole, told, interface.versions["kinemill"])
+    return finished(whole, metadata, interface.versions["kinemill"])
 
 
 def _compare(policy: Policy, cases: Cases) -> None:
     """Run the file on the cases: gross differences end here, fine ones are verify's business."""
     carry = policy.initial_carry(len(cases.action))
     for step in range(cases.steps):
-        found, carry = policy.step(cases.at(step), carry)
-        wanted, allowed = cases.action[:, step], cases.allowed[:, step]
-        off = np.abs(found - wanted)
+        action, carry = policy.step(cases.at(step), carry)
+        expected, allowed = cases.action[:, step], cases.allowed[:, step]
+        off = np.abs(action - expected)
         if bool((off <= _GROSS * allowed).all()):
             continue
         what = f"differs from the trained one by up to {off.max():.3g} after {step + 1} steps"
-        if not np.isfinite(found).all():
+        if not np.isfinite(action).all():
             what = "gives numbers that are not finite"
         raise Blocked(
             f"{policy.interface.task}: exported policy",
@@ -164,7 +164,7 @@ def _compare(policy: Policy, cases: Cases) -> None:
 
 
 def io_document(
-    interface: PolicyInterface, safe: Mapping[str, float], told: Mapping[str, str]
+    interface: PolicyInterface, safe: Mapping[str, float], metadata: Mapping[str, str]
 ) -> Json:
     """Return io.yaml: every tensor with name, type, shape, channels, units and meaning."""
     layout = interface.layout
@@ -188,7 +188,7 @@ def io_document(
         "choices": dict(zip(layout.actions, interface.choices, strict=True)),
         "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
         "safe_action": dict(safe),
-        "lineage": json.loads(told["lineage"]),
+        "lineage": json.loads(metadata["lineage"]),
         "opset": OPSET,
         "versions": interface.versions,
         "files": {
@@ -218,7 +218,7 @@ _MEANINGS = {
 
 
 def _inputs(interface: PolicyInterface) -> list[Json]:
-    layout, found = interface.layout, list[Json]()
+    layout, documents = interface.layout, list[Json]()
     for name, (shape, kind) in interface.shapes().items():
         meaning = "picture, height x width x channels, 0 to 255"
         if name in layout.texts:
@@ -228,8 +228,8 @@ def _inputs(interface: PolicyInterface) -> list[Json]:
         if name == "observation":
             one["channels"] = list(layout.observation)
             one["units"] = [layout.units[each] for each in layout.observation]
-        found.append(one)
-    return found
+        documents.append(one)
+    return documents
 
 
 def _carry(interface: PolicyInterface, prefix: str) -> list[Json]:

@@ -26,7 +26,7 @@ CASES, STEPS = 8, 25
 PICTURED = (4, 5)  # cases and steps of a policy that sees pictures: they fill the file
 TOLERANCE = 1e-5  # as of a step: of an action's spread, whatever rounding explains
 _BIT = 2.0 * UNIT["float32"]
-_WORDS = "pick up the red cube and put it on the left green plate "
+_INSTRUCTION = "pick up the red cube and put it on the left green plate "
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -56,8 +56,8 @@ class Cases:
 
     def arrays(self) -> Arrays:
         """Return all by name, as they are stored."""
-        given = {f"input.{name}": part for name, part in self.inputs.items()}
-        return given | {"action": self.action, "allowed": self.allowed}
+        inputs = {f"input.{name}": part for name, part in self.inputs.items()}
+        return inputs | {"action": self.action, "allowed": self.allowed}
 
 
 def make_cases(
@@ -70,27 +70,27 @@ def make_cases(
         interface: of it.
         inputs: by name, (N, T, ...); None: drawn within the limits.
     """
-    given = dict(inputs) if inputs is not None else drawn(interface)
+    values = dict(inputs) if inputs is not None else random_inputs(interface)
     plain = copy.deepcopy(module).cpu().float().eval()
-    action = played(as_policy(plain, finite=False), given)
-    nudged = [played(as_policy(rounded(plain), finite=False), _nudged(given))]
+    action = play(as_policy(plain, finite=False), values)
+    perturbed = [play(as_policy(rounded(plain), finite=False), _perturb(values))]
     with Rounding(0):
-        nudged.append(played(as_policy(plain, finite=False), given))
-    return Cases(given, action, allowed_of(action, nudged, interface))
+        perturbed.append(play(as_policy(plain, finite=False), values))
+    return Cases(values, action, allowed_of(action, perturbed, interface))
 
 
-def played(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+def play(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """Return what a policy does, (N, T, A), of inputs (N, T, ...) with its own carry."""
     rows, steps = next(iter(inputs.values())).shape[:2]
-    carry, found = policy.initial_carry(rows), list[NDArray[np.float32]]()
+    carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
     for step in range(steps):
         now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
         action, carry = policy.step(now, carry)
-        found.append(action)
-    return np.stack(found, axis=1)
+        actions.append(action)
+    return np.stack(actions, axis=1)
 
 
-def _nudged(inputs: Arrays) -> Arrays:
+def _perturb(inputs: Arrays) -> Arrays:
     numbers = inputs.get(OBSERVATION)
     if numbers is None:
         return inputs
@@ -100,41 +100,43 @@ def _nudged(inputs: Arrays) -> Arrays:
 
 def allowed_of(
     action: NDArray[np.float32],
-    nudged: Sequence[NDArray[np.float32]],
+    perturbed: Sequence[NDArray[np.float32]],
     interface: PolicyInterface,
 ) -> NDArray[np.float32]:
     """Return how far off each number (N, T, A) may be, from what rounding does to it.
 
     Args:
         action: what the policy does.
-        nudged: what it does under rounding: with each weight and number off by one bit, and with
+        perturbed: what it does under rounding: with each weight and number off by one bit, and with
             the result of each operation moved (`kinemill.export.rounding`).
         interface: of the policy.
 
     A choice has to be the same, unless one bit already turns it.
     """
-    spread = spread_of(action, interface)
-    apart = np.max([np.abs(action.astype(np.float64) - one) for one in nudged], axis=0)
-    floor = np.maximum(TOLERANCE * spread, np.spacing(np.abs(action)))
-    allowed = np.maximum(FACTOR * apart, floor)
+    scale = action_scale(action, interface)
+    distance = np.max([np.abs(action.astype(np.float64) - one) for one in perturbed], axis=0)
+    floor = np.maximum(TOLERANCE * scale, np.spacing(np.abs(action)))
+    allowed = np.maximum(FACTOR * distance, floor)
     choices = np.array(interface.choices)
-    allowed = np.where(choices > 0, np.where(apart > 0.0, choices, 0.0), allowed)
+    allowed = np.where(choices > 0, np.where(distance > 0.0, choices, 0.0), allowed)
     # Where a case has come apart once, its memory differs from there on.
     return np.maximum.accumulate(allowed, axis=1).astype(np.float32)
 
 
-def spread_of(action: NDArray[np.float32], interface: PolicyInterface) -> NDArray[np.float64]:
+def action_scale(action: NDArray[np.float32], interface: PolicyInterface) -> NDArray[np.float64]:
     """Return the scale of each action (A,): half its limits, else what it is found to be."""
     flat = action.reshape(-1, action.shape[-1]).astype(np.float64)
-    found = np.maximum(flat.std(axis=0), 1e-3 * np.abs(flat).max(axis=0, initial=0.0))
-    for place, name in enumerate(interface.layout.actions):
+    scale = np.maximum(flat.std(axis=0), 1e-3 * np.abs(flat).max(axis=0, initial=0.0))
+    for index, name in enumerate(interface.layout.actions):
         if name in interface.limits:
             low, high = interface.limits[name]
-            found[place] = (high - low) / 2
-    return np.where(found > 0.0, found, 1.0)
+            scale[index] = (high - low) / 2
+    return np.where(scale > 0.0, scale, 1.0)
 
 
-def drawn(interface: PolicyInterface, cases: int = 0, steps: int = 0, seed: int = 0) -> Arrays:
+def random_inputs(
+    interface: PolicyInterface, cases: int = 0, steps: int = 0, seed: int = 0
+) -> Arrays:
     """Draw inputs (N, T, ...), numbers from within the limits, the first of them at rest."""
     layout, random = interface.layout, np.random.default_rng(seed)
     usual = PICTURED if layout.images else (CASES, STEPS)
@@ -167,15 +169,15 @@ def _masks(
     for count in interface.choices:
         part = random.integers(0, 2, (*shape, count))
         if count:
-            kept = random.integers(0, count, shape)
-            np.put_along_axis(part, kept[..., None], 1, axis=-1)
+            allowed = random.integers(0, count, shape)
+            np.put_along_axis(part, allowed[..., None], 1, axis=-1)
         parts.append(part)
     return np.concatenate(parts, axis=-1)
 
 
 def _texts(random: np.random.Generator, shape: tuple[int, int], size: int) -> NDArray[np.uint8]:
     """Cut texts out of an instruction, one for each case: texts do not change while one acts."""
-    whole = (_WORDS * (size // len(_WORDS) + 2)).encode()
-    starts = random.integers(0, len(_WORDS), shape[0])
+    whole = (_INSTRUCTION * (size // len(_INSTRUCTION) + 2)).encode()
+    starts = random.integers(0, len(_INSTRUCTION), shape[0])
     rows = [np.frombuffer(whole[start : start + size], np.uint8) for start in starts.tolist()]
     return np.repeat(np.stack(rows)[:, None], shape[1], axis=1)

@@ -51,11 +51,11 @@ def half(core: Core) -> Core:
         out = node.output[0]
         node.input[:], node.output[:] = inputs, [f"{out}.half"]
         made += [node, _cast(f"{out}.half", out, TensorProto.FLOAT)]
-    return _with(graph, made, list(halves.values()))
+    return _with_nodes(graph, made, list(halves.values()))
 
 
-def _cast(given: str, out: str, kind: int) -> onnx.NodeProto:
-    return helper.make_node("Cast", [given], [out], name=f"cast/{out}", to=kind)
+def _cast(source: str, out: str, kind: int) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [out], name=f"cast/{out}", to=kind)
 
 
 def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: Windows) -> Core:
@@ -66,12 +66,12 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    graph = _with(core, list(core.node), [])
+    graph = _with_nodes(core, list(core.node), [])
     weights = {item.name for item in graph.initializer}
     for index, node in enumerate(graph.node):
         node.name = f"node_{index}"  # the quantiser goes by names
-    chosen = [node.name for node in graph.node if _is_layer(node, weights)]
-    if not chosen:
+    layers = [node.name for node in graph.node if _is_layer(node, weights)]
+    if not layers:
         raise BadInput("int8", "the step has no layer to quantize")
 
     class Reader(CalibrationDataReader):
@@ -85,24 +85,24 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
 
     opset = [helper.make_opsetid("", OPSET)]
     with tempfile.TemporaryDirectory(prefix="kinemill-int8-") as folder:
-        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), before)
+        source, target = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), source)
         with _quiet():
             quantize_static(
-                before,
-                after,
+                source,
+                target,
                 Reader(),
-                nodes_to_quantize=chosen,
+                nodes_to_quantize=layers,
                 weight_type=QuantType.QInt8,
                 activation_type=QuantType.QUInt8,
                 per_channel=False,
                 reduce_range=True,  # processors without VNNI saturate otherwise
             )
-        found = onnx.load(after).graph
-    for item in (*found.node, *found.initializer):
+        quantized = onnx.load(target).graph
+    for item in (*quantized.node, *quantized.initializer):
         item.doc_string = ""
-    del found.value_info[:]
-    return found
+    del quantized.value_info[:]
+    return quantized
 
 
 @contextmanager
@@ -131,15 +131,15 @@ def _batches(
 
 def _is_layer(node: onnx.NodeProto, weights: Any) -> bool:
     """Tell a layer of the network from what scales its inputs."""
-    known = all(name in weights for name in node.input[1:])
-    return node.op_type in LAYERS and known and "network." in node.input[1]
+    has_constants = all(name in weights for name in node.input[1:])
+    return node.op_type in LAYERS and has_constants and "network." in node.input[1]
 
 
-def _with(graph: Core, nodes: list[onnx.NodeProto], more: list[TensorProto]) -> Core:
+def _with_nodes(graph: Core, nodes: list[onnx.NodeProto], more: list[TensorProto]) -> Core:
     """Put nodes and constants into a graph; constants that nobody reads any more go."""
     used = {name for node in nodes for name in node.input}
-    kept = [item for item in (*graph.initializer, *more) if item.name in used]
-    return helper.make_graph(nodes, graph.name, list(graph.input), list(graph.output), kept)
+    constants = [item for item in (*graph.initializer, *more) if item.name in used]
+    return helper.make_graph(nodes, graph.name, list(graph.input), list(graph.output), constants)
 
 
 @dataclass(frozen=True)
@@ -167,29 +167,29 @@ class Loss:
 def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: float) -> Loss:
     """Measure a variant as the original: its error, NaN in its row alone, rollout equal to step."""
     errors = [_nrmse(one, windows) for one in (variant, original)]
-    return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _wrong(variant, windows))
+    return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _fault(variant, windows))
 
 
 @QUIETLY
 def _nrmse(simulator: Simulator, windows: Windows) -> float:
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     off = deviations(simulator, windows, angle)
-    spread = windows.truth.std(axis=(0, 1))
-    spread = np.where(spread > 0.0, spread, 1.0)
-    return float((np.sqrt(np.square(off).mean(axis=(0, 1))) / spread).mean())
+    std = windows.truth.std(axis=(0, 1))
+    std = np.where(std > 0.0, std, 1.0)
+    return float((np.sqrt(np.square(off).mean(axis=(0, 1))) / std).mean())
 
 
-def _wrong(variant: Simulator, windows: Windows) -> str:
+def _fault(variant: Simulator, windows: Windows) -> str:
     """Say what is wrong with a variant beside its error; nothing if nothing is."""
     parts = (windows.states, windows.past_actions, windows.actions)
     states, past, actions = (part[:7].astype(np.float32) for part in parts)
-    found = variant.rollout(states, past, actions)
-    if not np.isfinite(found).all():
+    predicted = variant.rollout(states, past, actions)
+    if not np.isfinite(predicted).all():
         return "gives numbers that are not finite"
     state, carry = states[:, -1], variant.warm_up(states, past)
     for k in range(actions.shape[1]):
         state, *carry = variant.step(state, actions[:, k], *carry)
-        if not np.array_equal(state, found[:, k]):
+        if not np.array_equal(state, predicted[:, k]):
             return f"its step and its rollout differ after {k + 1} steps"
     states[0, 0, 0] = np.nan
     poisoned = variant.rollout(states, past, actions)
@@ -204,9 +204,9 @@ def windows_of(rows: Any, history: int) -> Windows:
     Raises:
         BadInput: no training episode is long enough, or there are no data.
     """
-    found = training_windows(rows, history, HORIZON, CALIBRATION) if rows else None
-    if found is None:
+    windows = training_windows(rows, history, HORIZON, CALIBRATION) if rows else None
+    if windows is None:
         short = f"no training episode has {history + HORIZON} rows"
         what = short if rows else "there are no data"
         raise BadInput("export.also", what, expected="windows to scale and to measure them on")
-    return found
+    return windows

@@ -16,12 +16,12 @@ from kinemill.export._graph import (
     disagreement,
     finished,
     integers,
+    needed_nodes,
     scalar,
     shape_of,
     value,
 )
-from kinemill.export.interface import beliefs
-from kinemill.export.interface import told as told_by
+from kinemill.export.interface import beliefs, uncertainty_carries
 from kinemill.export.step import rename
 from kinemill.runtime import Interface
 
@@ -30,7 +30,7 @@ def rollout_model(
     core: onnx.GraphProto,
     interface: Interface,
     version: str,
-    told: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """Return rollout.onnx: (states, past_actions, actions) -> (next_states, next_carry_i...).
 
@@ -38,7 +38,7 @@ def rollout_model(
         core: graph of the step, see `trace`.
         interface: what goes in and comes out.
         version: of kinemill.
-        told: its metadata; default: that of the interface.
+        metadata: its metadata; default: that of the interface.
     """
     states, actions = len(interface.states), len(interface.actions)
     history = interface.history
@@ -53,11 +53,11 @@ def rollout_model(
         past = ["past_actions"] if interface.actions else []
         nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
         carry = [f"warm_{item.name}" for item in interface.carry]
-    paths = told_by(interface)
+    paths = uncertainty_carries(interface)
     nodes.append(_horizon(core, weights, ["present", *carry, driver], paths))
     guard = Guard()
-    given = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
-    guard.watch([name for name, width in given.items() if width])
+    widths = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
+    guard.watch([name for name, width in widths.items() if width])
     outputs = [
         value("next_states", "batch", "horizon", states),
         *(value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry),
@@ -85,7 +85,7 @@ def rollout_model(
         outputs,
         [*_renamed(core, weights), *constants, *guard.constants],
     )
-    return finished(graph, told or interface.to_metadata(), version)
+    return finished(graph, metadata or interface.to_metadata(), version)
 
 
 def _start(
@@ -131,12 +131,12 @@ def _warm_up(
     state, action, *carried = list(core.input)
     _, *after = list(core.output)
     rows = [state, action] if inputs[-1] == "past_actions" else [state]
-    moving = len(carried) - idle
-    body = _body(core, weights, "warm", [*carried, *rows], after[:moving])
-    for item in carried[moving:]:
-        kept = f"warm.kept.{item.name}"
-        body.node.append(helper.make_node("Identity", [f"warm.{item.name}"], [kept]))
-        body.output.append(value(kept, *shape_of(item)))
+    updated = len(carried) - idle
+    body = _body(core, weights, "warm", [*carried, *rows], after[:updated])
+    for item in carried[updated:]:
+        copied = f"warm.kept.{item.name}"
+        body.node.append(helper.make_node("Identity", [f"warm.{item.name}"], [copied]))
+        body.output.append(value(copied, *shape_of(item)))
     return helper.make_node(
         "Scan",
         inputs,
@@ -182,7 +182,8 @@ def _body(
     outputs: list[onnx.ValueInfoProto],
 ) -> onnx.GraphProto:
     """Copy the nodes of the step that `outputs` need; weights stay in the outer graph."""
-    nodes = _needed(core, {item.name for item in outputs})
+    # A history window is warmed up without the network, which its carry does not depend on.
+    nodes = needed_nodes(core.node, {item.name for item in outputs})
     own = {name for node in nodes for name in node.output}
     own |= {item.name for item in core.input}
     names = weights | {name: f"{prefix}.{name}" for name in own if name}
@@ -198,21 +199,11 @@ def _body(
     )
 
 
-def _needed(core: onnx.GraphProto, wanted: set[str]) -> list[onnx.NodeProto]:
-    """Return the nodes that lead to `wanted`, in order: a window warms up without its network."""
-    wanted, kept = set(wanted), list[onnx.NodeProto]()
-    for node in reversed(core.node):
-        if wanted & set(node.output):
-            kept.append(node)
-            wanted |= set(node.input)
-    return kept[::-1]
-
-
-def _renamed(core: onnx.GraphProto, weights: dict[str, str]) -> list[onnx.TensorProto]:
+def _renamed(core: onnx.GraphProto, names: dict[str, str]) -> list[onnx.TensorProto]:
     tensors: list[onnx.TensorProto] = []
     for item in core.initializer:
         tensor = onnx.TensorProto()
         tensor.CopyFrom(item)
-        tensor.name = weights[item.name]
+        tensor.name = names[item.name]
         tensors.append(tensor)
     return tensors

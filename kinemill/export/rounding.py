@@ -101,41 +101,41 @@ class Rounding(TorchDispatchMode):
         if kind in _PRODUCTS:
             return self._product(func, args, kwargs, _PRODUCTS[kind])
         if kind in _SUMS:
-            found = func(*args, **kwargs)
-            terms = _terms(args[0], found)
+            result = func(*args, **kwargs)
+            terms = _terms(args[0], result)
             size = func(args[0].square(), *args[1:], **kwargs).clamp_min(0.0).sqrt()
-            return self._moved(found, terms, size + found.abs())
+            return self._perturb(result, terms, size + result.abs())
         if kind in _DIFFERENCES:
-            found = func(*args, **kwargs)
+            result = func(*args, **kwargs)
             size = _sizes(_ATEN.add.Tensor, (args[0], args[1]), {}) if _floats(args[1]) else None
-            size = found.abs() if size is None else size
-            return self._moved(found, 1.0, torch.where(found == 0.0, 0.0, size))
+            size = result.abs() if size is None else size
+            return self._perturb(result, 1.0, torch.where(result == 0.0, 0.0, size))
         if kind not in _ELEMENTWISE:
-            args = tree_map_only(Tensor, self._nudged, args)
-        found = func(*args, **kwargs)
-        return tree_map_only(Tensor, lambda one: self._nudged(one, 2.0), found)
+            args = tree_map_only(Tensor, self._perturb_relative, args)
+        result = func(*args, **kwargs)
+        return tree_map_only(Tensor, lambda one: self._perturb_relative(one, 2.0), result)
 
     def _product(self, func: Any, args: Any, kwargs: Any, first: int) -> Tensor:
         """Run a matrix product; a bias in front of it is one more term."""
-        found = func(*args, **kwargs)
-        if not _floats(found):
-            return found
+        result = func(*args, **kwargs)
+        if not _floats(result):
+            return result
         terms = float(args[first].shape[-1] + first)
         squared = tree_map_only(Tensor, Tensor.square, args)
-        return self._moved(found, terms, func(*squared, **kwargs).sqrt() + found.abs())
+        return self._perturb(result, terms, func(*squared, **kwargs).sqrt() + result.abs())
 
-    def _nudged(self, value: Tensor, times: float = 1.0) -> Tensor:
+    def _perturb_relative(self, value: Tensor, times: float = 1.0) -> Tensor:
         if not _floats(value) or not value.numel():
             return value
-        return torch.addcmul(value, self._drawn(value), value, value=times * self._unit)
+        return torch.addcmul(value, self._noise(value), value, value=times * self._unit)
 
-    def _moved(self, value: Tensor, terms: float, size: Tensor) -> Tensor:
+    def _perturb(self, value: Tensor, terms: float, size: Tensor) -> Tensor:
         """Return a value moved by up to sqrt(terms) u size."""
         if not _floats(value) or not value.numel():
             return value
-        return torch.addcmul(value, self._drawn(value), size, value=terms**0.5 * self._unit)
+        return torch.addcmul(value, self._noise(value), size, value=terms**0.5 * self._unit)
 
-    def _drawn(self, like: Tensor) -> Tensor:
+    def _noise(self, like: Tensor) -> Tensor:
         """Return numbers within -1 and 1, from anywhere in the pool."""
         count, start = like.numel(), self._random.randrange(_POOL)
         while start + count > len(self._pool):
@@ -147,8 +147,8 @@ def _floats(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _terms(given: Tensor, found: Tensor) -> float:
-    return given.numel() / max(found.numel(), 1)
+def _terms(operand: Tensor, result: Tensor) -> float:
+    return operand.numel() / max(result.numel(), 1)
 
 
 def _sizes(func: Callable[..., Tensor], args: Any, kwargs: Any) -> Tensor:
@@ -199,20 +199,20 @@ def evaluate(
         precision: of the runtimes.
     """
     plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap draws no numbers
-    precise, given = (
+    precise, tensors = (
         plain.cpu().double().eval(),
         [torch.from_numpy(part).double() for part in inputs],
     )
     with torch.no_grad():
-        exact = _arrays(run(precise, *given))
+        exact = _arrays(run(precise, *tensors))
         others = [exact]
         if precision == "float32":
             single = copy.deepcopy(step).cpu().float().eval()
-            others = [_arrays(run(single, *(part.float() for part in given)))]
+            others = [_arrays(run(single, *(part.float() for part in tensors)))]
         for seed in range(APART):
-            others.append(_arrays(run(rounded(precise, seed, precision), *given)))
+            others.append(_arrays(run(rounded(precise, seed, precision), *tensors)))
         with Rounding(0, precision):
-            moved = run(precise, *(torch.cat([part] * COPIES) for part in given))
+            moved = run(precise, *(torch.cat([part] * COPIES) for part in tensors))
     split = [np.split(part, COPIES) for part in _arrays(moved)]
     return Evaluations(exact, [*others, *zip(*split, strict=True)])
 

@@ -43,15 +43,15 @@ class WithoutEmptyCarry(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
-        given = iter(carry)
+        parts = iter(carry)
         shapes = [tuple(shape) for shape in self.step.carry_shapes]
         whole = [
-            state.new_zeros(state.shape[0], *shape) if 0 in shape else next(given)
+            state.new_zeros(state.shape[0], *shape) if 0 in shape else next(parts)
             for shape in shapes
         ]
         next_state, *after = self.step(state, action, *whole)
-        kept = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
-        return next_state, *kept
+        non_empty = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return next_state, *non_empty
 
 
 def carries(step: Any) -> tuple[Carry, ...]:
@@ -85,13 +85,13 @@ def trace(step: Any, interface: Interface, *, optimize: bool = True) -> onnx.Gra
         output_names=["next_state", *(f"next_{name}" for name in names)],
     )
     carry = [(item.name, item.shape) for item in interface.carry]
-    given = [value("state", "batch", len(interface.states))]
-    given += [value("action", "batch", len(interface.actions))]
-    found = [value("next_state", "batch", len(interface.states))]
+    inputs = [value("state", "batch", len(interface.states))]
+    inputs += [value("action", "batch", len(interface.actions))]
+    outputs = [value("next_state", "batch", len(interface.states))]
     core = cleaned(
         program.model_proto,
-        given + [value(name, "batch", *shape) for name, shape in carry],
-        found + [value(f"next_{name}", "batch", *shape) for name, shape in carry],
+        inputs + [value(name, "batch", *shape) for name, shape in carry],
+        outputs + [value(f"next_{name}", "batch", *shape) for name, shape in carry],
     )
     if interface.dtype == "float64":
         widen(core)
@@ -133,31 +133,31 @@ def step_model(
     core: onnx.GraphProto,
     interface: Interface,
     version: str,
-    told: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """Return step.onnx: the traced graph, guarded against NaN; `told` is its metadata."""
-    watched = [item.name for item in core.input if 0 not in shape_of(item)]
-    nodes, constants = guarded(core, watched)
+    """Return step.onnx: the traced graph, guarded against NaN; `metadata` is its metadata."""
+    checked = [item.name for item in core.input if 0 not in shape_of(item)]
+    nodes, constants = guarded(core, checked)
     outputs = list(core.output)
     if interface.belief:
         more, axis = disagreement(f"next_{interface.belief.offsets}", 1)
         nodes, constants = [*nodes, *more], [*constants, axis]
         outputs.append(value(DISAGREEMENT, "batch", len(interface.states)))
     graph = helper.make_graph(nodes, "step", list(core.input), outputs, constants)
-    return finished(graph, told or interface.to_metadata(), version)
+    return finished(graph, metadata or interface.to_metadata(), version)
 
 
 def guarded(
-    core: onnx.GraphProto, watched: list[str]
+    core: onnx.GraphProto, checked: list[str]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return nodes and constants of a graph of which NaN in one of `watched` is NaN in all outputs.
+    """Return nodes and constants of a graph of which NaN in one of `checked` is NaN in all outputs.
 
     Args:
         core: its outputs are float32.
-        watched: names of inputs, float32 and not empty.
+        checked: names of inputs, float32 and not empty.
     """
     guard = Guard()
-    guard.watch(watched)
+    guard.watch(checked)
     nodes = [copy.deepcopy(node) for node in core.node]
     bare = {item.name: f"unguarded.{item.name}" for item in core.output}
     for node in nodes:

@@ -58,10 +58,10 @@ def write_model(
     settings = extras.settings
     interface = replace(interface, dtype=settings.precision)
     core = trace(step, interface, optimize=settings.optimize)
-    told = _told(interface, extras)
-    files = _models(core, interface, told)
+    metadata = _metadata(interface, extras)
+    files = _models(core, interface, metadata)
     _write(folder, files)
-    _runs(interface, folder)
+    _check_loads(interface, folder)
     _compare(step, folder)
     np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
     variants: Json = {}
@@ -69,7 +69,7 @@ def write_model(
         made, variants[name] = _variant(name, core, interface, folder, extras)
         files |= made
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
-    write_interface(folder, io_document(interface, tuple(files), told))
+    write_interface(folder, io_document(interface, tuple(files), metadata))
     return {
         "history": interface.history,
         "states": list(interface.states),
@@ -82,7 +82,7 @@ def write_model(
     }
 
 
-def _told(interface: Interface, extras: Extras) -> dict[str, str]:
+def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
     """Return the metadata of a model: its interface, what is safe, and what it stands on."""
     lineage = {"dataset": interface.dataset, **extras.lineage}
     more: dict[str, Any] = {
@@ -95,21 +95,21 @@ def _told(interface: Interface, extras: Extras) -> dict[str, str]:
 
 def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
     """Return what a watchdog sends: as declared, else the value within limits nearest to 0."""
-    found = dict[str, float]()
+    safe = dict[str, float]()
     for name in interface.actions:
         low, high = interface.limits.get(name, (-np.inf, np.inf))
-        found[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
-    return found
+        safe[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
+    return safe
 
 
 def _models(
-    core: onnx.GraphProto, interface: Interface, told: Mapping[str, str], variant: str = ""
+    core: onnx.GraphProto, interface: Interface, metadata: Mapping[str, str], variant: str = ""
 ) -> dict[str, bytes]:
     """Return both files of a step; of a variant with its name in theirs."""
     version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
     made = {
-        f"step{between}.onnx": step_model(core, interface, version, told),
-        f"rollout{between}.onnx": rollout_model(core, interface, version, told),
+        f"step{between}.onnx": step_model(core, interface, version, metadata),
+        f"rollout{between}.onnx": rollout_model(core, interface, version, metadata),
     }
     return {name: model.SerializeToString(deterministic=True) for name, model in made.items()}
 
@@ -126,8 +126,8 @@ def _variant(
     original = load(folder / ROLLOUT, non_finite="pass")
     windows = windows_of(extras.rows, interface.history)
     made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
-    told = _told(interface, extras) | {"precision": json.dumps(name)}
-    files = _models(made, interface, told, name)
+    metadata = _metadata(interface, extras) | {"precision": json.dumps(name)}
+    files = _models(made, interface, metadata, name)
     _write(folder, files)
     simulator = load(folder / f"rollout.{name}.onnx", non_finite="pass")
     loss = loss_of(simulator, original, windows, extras.settings.loss)
@@ -135,8 +135,8 @@ def _variant(
         for file in files:
             (folder / file).unlink()
         files = {}
-    found = {"passed": loss.passed, "nrmse": loss.error, "nrmse_fp32": loss.original}
-    return files, found | {"allowed": loss.allowed, "why": loss.why}
+    result = {"passed": loss.passed, "nrmse": loss.error, "nrmse_fp32": loss.original}
+    return files, result | {"allowed": loss.allowed, "why": loss.why}
 
 
 def warm_up() -> None:
@@ -144,7 +144,7 @@ def warm_up() -> None:
     export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
 
 
-def _runs(interface: Interface, folder: Path) -> None:
+def _check_loads(interface: Interface, folder: Path) -> None:
     """Refuse float64 where ONNX Runtime has no such operation, as of Erf and Elu.
 
     Raises:
@@ -171,15 +171,17 @@ def _compare(step: Any, folder: Path) -> None:
     rng, history = np.random.default_rng(0), simulator.history
     shapes = [(ROWS, history, states), (ROWS, history - 1, actions), (ROWS, 3, actions)]
     inputs = [rng.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
-    found = simulator.rollout(*inputs)
-    wanted, others = evaluate(step, rollout, inputs, simulator.interface.dtype).part(0)
+    predicted = simulator.rollout(*inputs)
+    expected, others = evaluate(step, rollout, inputs, simulator.interface.dtype).part(0)
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
-    difference = wrapped(found - wanted, angle)
-    rounding = np.max([np.abs(wrapped(one - wanted, angle)) for one in others], axis=0)
+    difference = wrapped(predicted - expected, angle)
+    rounding = np.max([np.abs(wrapped(one - expected, angle)) for one in others], axis=0)
     rounding = FACTOR * rounding.max(axis=(1, 2), keepdims=True)
-    if not bool((np.abs(difference) <= np.maximum(GROSS * (1.0 + np.abs(wanted)), rounding)).all()):
+    if not bool(
+        (np.abs(difference) <= np.maximum(GROSS * (1.0 + np.abs(expected)), rounding)).all()
+    ):
         what = f"differs from the trained one by up to {np.abs(difference).max():.3g}"
-        if not np.isfinite(found).all():
+        if not np.isfinite(predicted).all():
             what = "gives numbers that are not finite"
         raise Blocked(
             f"{simulator.interface.task}: exported model",

@@ -160,7 +160,7 @@ def _unread(tracks: Tracks, error: BadLog) -> Tracks:
     found = reason(
         "media",
         error.where,
-        error.found,
+        error.problem,
         expected=error.expected or "pictures that can be read",
         fix=error.fix or "copy the log from the robot again",
     )

@@ -9,7 +9,7 @@ from kinemill.ingest.membership import Member, Moved, entering, keep_raw
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
 from kinemill.parallel import in_groups
-from kinemill.store import Artifact, Json, Staged, publish_staged, stage_outcome
+from kinemill.store import Artifact, Json, Staged, publish_staged, stage_artifact
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -53,11 +53,11 @@ def _read_aside(job: Job) -> _Read:
         return read_into(task, member, raw, folder)
 
     try:
-        outcome = stage_outcome(home, STAGE, task.name, recording_inputs(task, member), build)
+        outcome = stage_artifact(home, STAGE, task.name, recording_inputs(task, member), build)
         described = describe(task, member, source)
         entry = entering(home, task.name, described, anew=described is not member)
     except Moved as error:
-        return _Read(member, error.found)
+        return _Read(member, error.problem)
     except BaseException:
         _discard(moves)
         raise

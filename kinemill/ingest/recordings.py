@@ -149,5 +149,5 @@ def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
         fix = error.fix or "correct the log"
         where = "file" if error.where == str(raw) else error.where
         expected = error.expected or f"a log that {form} can read"
-        reasons = [reason("format", where, error.found, expected=expected, fix=fix)]
+        reasons = [reason("format", where, error.problem, expected=expected, fix=fix)]
     return [("", Tracks([], 0, 0, reasons))]

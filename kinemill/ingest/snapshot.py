@@ -34,7 +34,7 @@ from kinemill.store.shards import (
     name_of,
     totals,
 )
-from kinemill.store.transaction import Once, together
+from kinemill.store.transaction import GetOrBuild, publish_all
 
 VERSION = 3
 STAGE, GROUP, SHARD = "recordings", "recordings_group", "recordings_shard"
@@ -51,7 +51,7 @@ class Snapshot:
 
     def __init__(self, home: Home, ref: ArtifactRef) -> None:
         folder = open_ref(home, ref)
-        self.artifact = Artifact(ref, read_json(folder / SUMMARY), known=True)
+        self.artifact = Artifact(ref, read_json(folder / SUMMARY), cached=True)
         self.tree = Tree(read_json(folder / SNAPSHOT), self._group)
         self.shard = cache(self._shard)
         self._home = home
@@ -168,7 +168,7 @@ def _publish(
 ) -> Artifact:
     """Publish some shards, those without entries being gone, and all that is above them."""
 
-    def make(get_or_build: Once) -> Artifact:
+    def make(get_or_build: GetOrBuild) -> Artifact:
         def group(name: str, nodes: Nodes) -> Json:
             return _node(_make_nodes(get_or_build, GROUP, task, listed(cuts, nodes, name)))
 
@@ -179,10 +179,10 @@ def _publish(
         root = amended(before, cuts, nodes, group)
         return _make_nodes(get_or_build, STAGE, task, listed(cuts, root))
 
-    return together(home, make, after)
+    return publish_all(home, make, after)
 
 
-def _make_nodes(get_or_build: Once, stage: str, task: str, content: Json) -> Artifact:
+def _make_nodes(get_or_build: GetOrBuild, stage: str, task: str, content: Json) -> Artifact:
     below: Nodes = content.get("groups") or content["shards"]
 
     def build(folder: Path) -> Json:
@@ -195,7 +195,7 @@ def _make_nodes(get_or_build: Once, stage: str, task: str, content: Json) -> Art
     return get_or_build(stage, task, inputs, build)
 
 
-def _make_shard(get_or_build: Once, task: str, entries: list[Json]) -> Json:
+def _make_shard(get_or_build: GetOrBuild, task: str, entries: list[Json]) -> Json:
     spelled = canonical(entries)
 
     def build(folder: Path) -> Json:

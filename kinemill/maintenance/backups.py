@@ -27,7 +27,7 @@ from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import shortage, telling
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
-from kinemill.store.locks import KEEPING, lock
+from kinemill.store.locks import MAINTENANCE, lock
 from kinemill.task.protocols import Progress
 
 # Made again by whoever needs it, or of processes of this machine.
@@ -60,7 +60,7 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
     with lock(home, "dagster"):
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
-    with lock(home, KEEPING, progress.say), telling(to), pool.open():
+    with lock(home, MAINTENANCE, progress.say), telling(to), pool.open():
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         files = _everything(home, pool, progress, damage)
         added = dict(pool.added)
@@ -162,11 +162,11 @@ def _batched(taken: _Taken) -> Iterator[Entry]:
     """Yield entries as they come, and bring their files to the disk some at a time."""
     moves, seen = list[Move](), set[Path]()
     for entry, move in taken:
-        if move and move.place in seen:  # twice in this batch
+        if move and move.target in seen:  # twice in this batch
             move.aside.unlink()
         elif move:
             moves.append(move)
-            seen.add(move.place)
+            seen.add(move.target)
         yield entry
         if len(moves) >= _TOGETHER:
             settle(moves)
@@ -205,7 +205,7 @@ def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Ta
     try:
         yield from take()
     except CorruptArtifact as error:
-        damage.append(f"{Path(error.where).relative_to(home.root)} {error.found}")
+        damage.append(f"{Path(error.where).relative_to(home.root)} {error.problem}")
 
 
 def _outcome(home: Home, pool: Pool, manifest: Path) -> list[_One]:

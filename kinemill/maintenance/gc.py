@@ -75,7 +75,7 @@ def collect(home: Home, wanted: Wanted, orchestrator: Orchestrator, progress: Pr
     Raises:
         KinemillError: the registry cannot be read, so nobody knows what must stay.
     """
-    with lock(home, "keeping", progress.say):
+    with lock(home, "maintenance", progress.say):
         before = size_of(home.root)
         look = _look(home, wanted, orchestrator)
         need = None if wanted.budget is None else before - wanted.budget

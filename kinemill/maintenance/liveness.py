@@ -9,7 +9,7 @@ from typing import Protocol
 from kinemill.store.home import Home
 from kinemill.store.locks import Holder, holders
 
-_IDLE = {"up", "keeping", "alerts"}  # held by who uses no outcome
+_IDLE = {"up", "maintenance", "alerts"}  # held by who uses no outcome
 
 
 @dataclass(frozen=True)

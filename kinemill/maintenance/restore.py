@@ -14,7 +14,7 @@ from kinemill.store.digests import copy
 from kinemill.store.disk_space import shortage, telling
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import RESTORE_MARKER, Home
-from kinemill.store.locks import KEEPING, lock, unused
+from kinemill.store.locks import MAINTENANCE, lock, unused
 from kinemill.task.protocols import Progress
 
 _ASIDE = ".restored"
@@ -54,7 +54,7 @@ def restore(
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
     aside = home.root / _ASIDE
-    with unused(home), lock(home, KEEPING, progress.say), telling(home.root):
+    with unused(home), lock(home, MAINTENANCE, progress.say), telling(home.root):
         shutil.rmtree(aside, ignore_errors=True)
         for number, entry in enumerate(files, start=1):
             _bring(source, entry, aside)

@@ -144,11 +144,11 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         BadInput: somebody is at work, a part is of a newer version, or a shared database is not
             saved.
     """
-    if working := [one for one in holders(home) if one.lock != "keeping"]:
+    if working := [one for one in holders(home) if one.lock != "maintenance"]:
         who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
         raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
     storages = [orchestrator, Mlflow(home), Documents(home)]
-    with lock(home, "keeping", progress.say):
+    with lock(home, "maintenance", progress.say):
         before = [part for storage in storages for part in storage.parts()]
         _refuse_newer(home, before)
         due, backup = [storage for storage in storages if any(p.due for p in storage.parts())], None

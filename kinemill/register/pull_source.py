@@ -12,10 +12,10 @@ from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.download import pull, watch
 from kinemill.runtime.integrity import SUMS, read_sums
-from kinemill.runtime.registry_client import OfServer, Sight, Source
+from kinemill.runtime.registry_client import ServerSource, Source, VersionRef
 from kinemill.store.home import Home
 
-__all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]
+__all__ = ["OfHome", "ServerSource", "Source", "VersionRef", "pull", "watch"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OfHome:
     which: str
     robot: str = ""
 
-    def look(self) -> Sight:
+    def resolve(self) -> VersionRef:
         """Look the alias up in the database."""
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -46,11 +46,11 @@ class OfHome:
             raise Unreachable(
                 self.task, f"the registry does not answer: {str(error).splitlines()[0]}"
             ) from error
-        return Sight(version.number, version.tags[tags.SUMS], version.provisional)
+        return VersionRef(version.number, version.tags[tags.SUMS], version.provisional)
 
-    def copy(self, source_version: Sight, folder: Path) -> None:
+    def copy(self, ref: VersionRef, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""
-        version = find_version(self.home, self.task, f":{source_version.version}")
+        version = find_version(self.home, self.task, f":{ref.version}")
         source = bundle_folder(self.home, version)
         for name in (SUMS, *read_sums(source)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

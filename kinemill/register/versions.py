@@ -181,7 +181,7 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
         last = str(error).strip().splitlines()[-1]
         raise CorruptArtifact(
             version.name,
-            f"has no intact files: {damage.where} {damage.found}; MLflow's copy: {last}",
+            f"has no intact files: {damage.where} {damage.problem}; MLflow's copy: {last}",
             fix=f"kinemill run {version.task} with the same logs and settings restores them",
         ) from error
     return open_ref(tracking.home, fetched.ref)

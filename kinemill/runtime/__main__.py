@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     _verify_options(commands.add_parser("verify", help="check hashes, stored cases and latency"))
     _pull_options(commands.add_parser("pull", help="bring a version from a server, checked, tried"))
-    given = parser.parse_args(arguments)
-    if getattr(given, "calls", 1) < 1:
+    options = parser.parse_args(arguments)
+    if getattr(options, "calls", 1) < 1:
         parser.error("--calls is at least 1")
     try:
-        return int(given.do(given))
+        return int(options.do(options))
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -53,10 +53,10 @@ def _verify_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(do=_verify)
 
 
-def _verify(given: argparse.Namespace) -> int:
-    found = verify(given.folder, calls=given.calls, bound_ms=given.p99_ms)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n" if given.json else _told(found))
-    return 0 if found["passed"] else 1
+def _verify(options: argparse.Namespace) -> int:
+    result = verify(options.folder, calls=options.calls, bound_ms=options.p99_ms)
+    sys.stdout.write(json.dumps(result, indent=2) + "\n" if options.json else _as_text(result))
+    return 0 if result["passed"] else 1
 
 
 def _pull_options(command: argparse.ArgumentParser) -> None:
@@ -69,34 +69,34 @@ def _pull_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(do=_pull)
 
 
-def _pull(given: argparse.Namespace) -> int:
+def _pull(options: argparse.Namespace) -> int:
     token = os.environ.get("KINEMILL_TOKEN")
-    source = from_server(given.url, given.model, token, given.robot)
-    if not given.watch:
-        _tell(pull(source, given.to))
+    source = from_server(options.url, options.model, token, options.robot)
+    if not options.watch:
+        _print_json(pull(source, options.to))
         return 0
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    watch(source, given.to, _tell, stop, max(given.every, 0.1))
+    watch(source, options.to, _print_json, stop, max(options.every, 0.1))
     return 0
 
 
-def _tell(found: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(found) + "\n")
+def _print_json(result: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()
 
 
-def _told(found: dict[str, Any]) -> str:
-    lines = [f"{found['folder']}: {'verified' if found['passed'] else 'NOT VERIFIED'}"]
-    for line in found["lines"]:
+def _as_text(result: dict[str, Any]) -> str:
+    lines = [f"{result['folder']}: {'verified' if result['passed'] else 'NOT VERIFIED'}"]
+    for line in result["lines"]:
         mark = "ok    " if line["passed"] else "FAILED"
-        lines.append(f"  {mark} {line['name']}: {line['found']} (wanted: {line['wanted']})")
-    for name, times in found.get("latency_ms", {}).items():
-        shown = ", ".join(f"{key} {value:.3f}" for key, value in times.items())
-        lines.append(f"  {name} in ms: {shown}")
-    if "onnxruntime" in found:
-        lines.append(f"  ONNX Runtime {found['onnxruntime']} on {found['machine']}")
+        lines.append(f"  {mark} {line['name']}: {line['found']} (expected: {line['wanted']})")
+    for name, times in result.get("latency_ms", {}).items():
+        percentiles = ", ".join(f"{key} {value:.3f}" for key, value in times.items())
+        lines.append(f"  {name} in ms: {percentiles}")
+    if "onnxruntime" in result:
+        lines.append(f"  ONNX Runtime {result['onnxruntime']} on {result['machine']}")
     return "\n".join(lines) + "\n"
 
 

@@ -33,5 +33,5 @@ def canary_in(notes: Mapping[str, str]) -> Canary | None:
 
 def which_of(task: str, robot: str, notes: Mapping[str, str]) -> str:
     """Return what `@canary` is to a robot: `:number`, or `@champion`."""
-    found = canary_in(notes)
-    return f":{found.version}" if found and found.takes(task, robot) else "@champion"
+    canary = canary_in(notes)
+    return f":{canary.version}" if canary and canary.takes(task, robot) else "@champion"

@@ -20,12 +20,12 @@ from uuid import uuid4
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.process import run_python
 from kinemill.runtime.integrity import SUMS, read_sums
-from kinemill.runtime.registry_client import Sight, Source
+from kinemill.runtime.registry_client import Source, VersionRef
 from kinemill.runtime.self_test import CASES
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import file_digest
 
-KEPT = 2  # versions beside the present one that a program may still be reading
+KEPT_VERSIONS = 2  # versions beside the present one that a program may still be reading
 _ANSWERING = 60.0  # s that a model may take to load and answer
 _SHORT = 12
 _ASIDE = ".aside-"
@@ -33,21 +33,22 @@ _STALE = 3600.0  # s after which nobody is writing what lies aside
 _LOAD = "import sys; from kinemill.runtime import load; load(sys.argv[1])"
 
 Json = dict[str, Any]
+Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: whether it works, and why not
 
 
-def answers(folder: Path) -> tuple[bool, str]:
+def run_stored_cases(folder: Path) -> tuple[bool, str]:
     """Have a process of its own load a bundle and answer its stored cases; tell how that went."""
-    asked = ["-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
+    arguments = ["-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
     if not (folder / CASES).is_file():  # of before bundles had some
-        asked = ["-c", _LOAD, str(folder)]
-    done = run_python(asked, _ANSWERING)
-    if done is None:
+        arguments = ["-c", _LOAD, str(folder)]
+    process = run_python(arguments, _ANSWERING)
+    if process is None:
         return False, f"gave no answer within {_ANSWERING:g} s"
-    if done.returncode == 0:
+    if process.returncode == 0:
         return True, "answered"
-    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    said = [line.strip() for line in (process.stdout + process.stderr).splitlines() if line.strip()]
     failed = [line for line in said if line.startswith("FAILED")] or said[-1:]
-    return False, f"ended with code {done.returncode}: {'; '.join(failed) or 'it said nothing'}"
+    return False, f"ended with code {process.returncode}: {'; '.join(failed) or 'it said nothing'}"
 
 
 def check_bundle(folder: Path, sums: str) -> None:
@@ -64,7 +65,9 @@ def check_bundle(folder: Path, sums: str) -> None:
             raise CorruptArtifact(folder / name, "is missing or its bytes have changed")
 
 
-def pull(source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = answers) -> Json:
+def pull(
+    source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = run_stored_cases
+) -> Json:
     """Bring the wanted version to the folder `to`, or keep what is there.
 
     Args:
@@ -84,55 +87,55 @@ def pull(source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = 
     to = to.expanduser().absolute()
     if to.exists() and not to.is_symlink():
         raise BadInput(to, "is there and was not pulled", expected="a folder that is not there yet")
-    present = _present(to)
+    installed = _installed(to)
     try:
-        sight = source.look()
-        if present and _name(sight) == present.name:
-            return _told(to, "unchanged") | {"provisional": sight.provisional}
-        _bring(source, sight, to, try_it)
+        ref = source.resolve()
+        if installed and _name(ref) == installed.name:
+            return _status(to, "unchanged") | {"provisional": ref.provisional}
+        _install(source, ref, to, try_it)
     except (KinemillError, OSError) as error:
-        if present is None or isinstance(error, BadInput):
+        if installed is None or isinstance(error, BadInput):
             raise
-        return _told(to, "kept") | {"why": str(error)}
-    return _told(to, "pulled") | {"provisional": sight.provisional}
+        return _status(to, "kept") | {"why": str(error)}
+    return _status(to, "pulled") | {"provisional": ref.provisional}
 
 
 def watch(
     source: Source,
     to: Path,
-    told: Callable[[Json], None],
+    report: Callable[[Json], None],
     stop: threading.Event,
     every: float = 5.0,
-    try_it: Callable[[Path], tuple[bool, str]] = answers,
+    try_it: Check = run_stored_cases,
 ) -> None:
     """Pull again and again; tell what changes, and what keeps it from changing.
 
     A registry that cannot be reached, or has no such version for a while, ends nothing.
     """
-    before: tuple[Any, ...] | None = None
+    previous: tuple[Any, ...] | None = None
     while True:
         try:
-            found = pull(source, to, try_it)
+            result = pull(source, to, try_it)
         except (KinemillError, OSError) as error:
-            version = _version(_present(to.expanduser().absolute()))
-            found = {"folder": str(to), "version": version, "status": "kept", "why": str(error)}
-        news = (found["version"], found.get("why"))
-        if news != before:
-            told(found)
-        before = news
+            version = _version(_installed(to.expanduser().absolute()))
+            result = {"folder": str(to), "version": version, "status": "kept", "why": str(error)}
+        current = (result["version"], result.get("why"))
+        if current != previous:
+            report(result)
+        previous = current
         if stop.wait(every):
             return
 
 
-def _name(sight: Sight) -> str:
-    return f"{sight.version}-{sight.sums[:_SHORT]}"
+def _name(ref: VersionRef) -> str:
+    return f"{ref.version}-{ref.sums[:_SHORT]}"
 
 
 def _versions(to: Path) -> Path:
     return to.parent / f".{to.name}.versions"
 
 
-def _present(to: Path) -> Path | None:
+def _installed(to: Path) -> Path | None:
     """Return the folder that `to` leads to, if its files are whole."""
     if not to.is_symlink() or not to.is_dir():
         return None
@@ -145,32 +148,30 @@ def _present(to: Path) -> Path | None:
 
 
 def _digest(folder: Path) -> str:
-    found = file_digest(folder / SUMS) if (folder / SUMS).is_file() else ""
-    return found if found[:_SHORT] == folder.name.rpartition("-")[2] else ""
+    digest = file_digest(folder / SUMS) if (folder / SUMS).is_file() else ""
+    return digest if digest[:_SHORT] == folder.name.rpartition("-")[2] else ""
 
 
-def _bring(
-    source: Source, sight: Sight, to: Path, try_it: Callable[[Path], tuple[bool, str]]
-) -> None:
+def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
     """Copy aside, check, try, and only then let `to` lead there."""
-    place = _versions(to) / _name(sight)
-    aside = place.parent / f"{_ASIDE}{uuid4().hex}"
+    target = _versions(to) / _name(ref)
+    aside = target.parent / f"{_ASIDE}{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        source.copy(sight, aside)
-        check_bundle(aside, sight.sums)
-        good, said = try_it(aside)
+        source.copy(ref, aside)
+        check_bundle(aside, ref.sums)
+        good, message = try_it(aside)
         if not good:
-            raise CorruptArtifact(f"version {sight.version}", f"is not taken: it {said}")
-        if place.exists():  # whole it was, or `to` would lead there
-            place.rename(place.parent / f"{_ASIDE}{uuid4().hex}")
-        settle([Move(aside, place)])
+            raise CorruptArtifact(f"version {ref.version}", f"is not taken: it {message}")
+        if target.exists():  # whole it was, or `to` would lead there
+            target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
+        settle([Move(aside, target)])
         link = to.parent / f".{to.name}-{uuid4().hex}"
-        link.symlink_to(place.relative_to(to.parent), target_is_directory=True)
+        link.symlink_to(target.relative_to(to.parent), target_is_directory=True)
         os.replace(link, to)  # noqa: PTH105 - one rename: the old or the new, never none
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        _clear(place.parent, to.resolve())
+        _clear(target.parent, to.resolve())
 
 
 def _clear(versions: Path, present: Path) -> None:
@@ -178,7 +179,10 @@ def _clear(versions: Path, present: Path) -> None:
     others = [path for path in versions.iterdir() if path != present]
     aside = [path for path in others if path.name.startswith(_ASIDE)]
     whole = sorted(set(others) - set(aside), key=_when, reverse=True)
-    for path in [*whole[KEPT:], *(path for path in aside if _when(path) < time.time() - _STALE)]:
+    for path in [
+        *whole[KEPT_VERSIONS:],
+        *(path for path in aside if _when(path) < time.time() - _STALE),
+    ]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -186,8 +190,8 @@ def _when(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _told(to: Path, status: str) -> Json:
-    return {"folder": str(to), "version": _version(_present(to)), "status": status}
+def _status(to: Path, status: str) -> Json:
+    return {"folder": str(to), "version": _version(_installed(to)), "status": status}
 
 
 def _version(present: Path | None) -> int | None:

@@ -26,7 +26,7 @@ class HistoryBuffer:
 
     def __init__(self, history: int, actions: int, rows: Rows = ()) -> None:
         self._history, self._actions = history, actions
-        self._writing = Lock()
+        self._write_lock = Lock()
         self._rows = rows  # replaced as a whole, never changed
 
     @property
@@ -40,7 +40,7 @@ class HistoryBuffer:
         Raises:
             BadInput: the action after the state before is not known.
         """
-        with self._writing:
+        with self._write_lock:
             if self._rows and self._rows[-1][1] is None:
                 raise BadInput(
                     "observe",
@@ -55,14 +55,14 @@ class HistoryBuffer:
         Raises:
             BadInput: there is none.
         """
-        with self._writing:
+        with self._write_lock:
             if not self._rows:
                 raise BadInput("apply", "nothing was observed yet", fix="call observe(state) first")
             self._rows = (*self._rows[:-1], (self._rows[-1][0], action))
 
     def clear(self) -> None:
         """Forget all of it."""
-        with self._writing:
+        with self._write_lock:
             self._rows = ()
 
     @property
@@ -70,7 +70,7 @@ class HistoryBuffer:
         """Whether these are H rows."""
         return len(self._rows) == self._history
 
-    def repeated(self, batch: int) -> tuple[Array, Array]:
+    def repeat(self, batch: int) -> tuple[Array, Array]:
         """Return states (B, H, S) and the actions between them (B, H-1, A), the same B times.
 
         Raises:
@@ -78,14 +78,14 @@ class HistoryBuffer:
         """
         rows = self._rows
         if len(rows) < self._history:
-            found, wanted = f"{len(rows)} observed", f"{self._history} states"
-            raise BadInput("predict", found, expected=wanted)
+            problem, expected = f"{len(rows)} observed", f"{self._history} states"
+            raise BadInput("predict", problem, expected=expected)
         past = [action for _, action in rows[:-1] if action is not None]
         actions = np.zeros((self._history - 1, self._actions), dtype=np.float32)
         actions[:] = past if past else actions
         states = np.stack([state for state, _ in rows])
-        return _repeated(states, batch), _repeated(actions, batch)
+        return _repeat(states, batch), _repeat(actions, batch)
 
 
-def _repeated(rows: Array, batch: int) -> Array:
+def _repeat(rows: Array, batch: int) -> Array:
     return np.ascontiguousarray(np.broadcast_to(rows, (batch, *rows.shape)))

@@ -31,9 +31,9 @@ def hold(
     states = np.zeros((1, rows, len(interface.states)), dtype=interface.dtype)
     actions = np.zeros((1, rows - 1, len(interface.actions)), dtype=interface.dtype)
     for name, value in state.items():
-        states[..., place("state", name, interface.states)] = _number(name, value)
+        states[..., channel_index("state", name, interface.states)] = _number(name, value)
     for name, value in (action or {}).items():
-        actions[..., place("action", name, interface.actions)] = _number(name, value)
+        actions[..., channel_index("action", name, interface.actions)] = _number(name, value)
     return states, actions
 
 
@@ -53,41 +53,41 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
     """
     moved = states.copy()
     for name, value in initial.items():
-        column = place("state", name, interface.states)
-        given = _numbers(f"initial {name}", value)
-        if given.shape not in ((), (len(states),)):
-            wanted = f"a number, or one for each of {len(states)} rows"
-            raise BadInput(f"initial {name}", f"has shape {given.shape}", expected=wanted)
-        if not np.isfinite(given).all():
+        column = channel_index("state", name, interface.states)
+        values = _numbers(f"initial {name}", value)
+        if values.shape not in ((), (len(states),)):
+            expected = f"a number, or one for each of {len(states)} rows"
+            raise BadInput(f"initial {name}", f"has shape {values.shape}", expected=expected)
+        if not np.isfinite(values).all():
             raise BadInput(f"initial {name}", f"is {value}", expected="finite numbers")
-        shift = given - states[:, -1, column]
+        shift = values - states[:, -1, column]
         moved[..., column] = states[..., column] + shift[:, None]
-        moved[:, -1, column] = given  # not by way of a difference, which rounds
+        moved[:, -1, column] = values  # not by way of a difference, which rounds
     return moved
 
 
-def place(what: str, name: str, known: tuple[str, ...]) -> int:
+def channel_index(what: str, name: str, names: tuple[str, ...]) -> int:
     """Return the index of a channel.
 
     Raises:
         BadInput: there is none of this name; the nearest is proposed.
     """
-    if name in known:
-        return known.index(name)
-    close = get_close_matches(name, known, n=1)
+    if name in names:
+        return names.index(name)
+    close = get_close_matches(name, names, n=1)
     raise BadInput(
         f"{what} {name!r}",
         "is not known to the model",
-        expected=f"one of {', '.join(known) or 'none'}",
+        expected=f"one of {', '.join(names) or 'none'}",
         fix=f"did you mean {close[0]!r}?" if close else None,
     )
 
 
 def _number(name: str, value: float) -> float:
-    given = _numbers(name, value)
-    if given.size != 1 or not np.isfinite(given).all():
+    array = _numbers(name, value)
+    if array.size != 1 or not np.isfinite(array).all():
         raise BadInput(name, f"is {value}", expected="a finite number")
-    return float(given.reshape(()))
+    return float(array.reshape(()))
 
 
 def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:

@@ -53,14 +53,14 @@ def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
     where = [int(index) for index in np.argwhere(beyond)[0]]
     least, most = axes[-1].limits[where[-1]]
     raise BadInput(
-        f"{name}, {', '.join(_place(axes, where))}",
+        f"{name}, {', '.join(_location(axes, where))}",
         f"is {array[tuple(where)]:g} ({int(beyond.sum())} such values in all)",
         expected=f"{least:g} to {most:g}, its limits",
         fix="load(..., out_of_limits='pass') lets the model say what it makes of it",
     )
 
 
-def _place(axes: Sequence[Axis], where: Sequence[int]) -> list[str]:
+def _location(axes: Sequence[Axis], where: Sequence[int]) -> list[str]:
     """Say where in an array a value is, by names where there are some."""
     return [
         axis.channels[index] if axis.channels else f"{axis.name} {index}"
@@ -105,21 +105,21 @@ def _as_floats(name: str, value: ArrayLike, dtype: str) -> Array:
 
 
 def _check_shape(name: str, array: Array, axes: Sequence[Axis]) -> None:
-    wanted = "(" + ", ".join(_spell(axis) for axis in axes) + ")"
+    expected = "(" + ", ".join(_spell(axis) for axis in axes) + ")"
     if array.ndim == len(axes) - 1 and axes[0].name == "batch":
         fix = f"for a batch of one pass {name}[None]"
-        raise BadInput(name, f"has shape {array.shape}", expected=wanted, fix=fix)
+        raise BadInput(name, f"has shape {array.shape}", expected=expected, fix=fix)
     if array.ndim != len(axes):
-        raise BadInput(name, f"has shape {array.shape}", expected=wanted)
+        raise BadInput(name, f"has shape {array.shape}", expected=expected)
     for index, (axis, size) in enumerate(zip(axes, array.shape, strict=True)):
         if axis.size is None and size == 0:
             raise BadInput(
-                name, f"has no {axis.name}: shape {array.shape}", expected=f"{wanted}, each >= 1"
+                name, f"has no {axis.name}: shape {array.shape}", expected=f"{expected}, each >= 1"
             )
         if axis.size is not None and size != axis.size:
-            found = f"has shape {array.shape}: axis {index} ({axis.name}) is {size} long"
+            problem = f"has shape {array.shape}: axis {index} ({axis.name}) is {size} long"
             channels = f" for {', '.join(axis.channels)}" if axis.channels else ""
-            raise BadInput(name, found, expected=f"{wanted}: {axis.size} {axis.name}{channels}")
+            raise BadInput(name, problem, expected=f"{expected}: {axis.size} {axis.name}{channels}")
 
 
 def _spell(axis: Axis) -> str:
@@ -130,7 +130,7 @@ def _not_finite(name: str, array: Array, axes: Sequence[Axis]) -> BadInput:
     where = [int(index) for index in np.argwhere(~np.isfinite(array))[0]]
     count = int((~np.isfinite(array)).sum())
     return BadInput(
-        f"{name}, {', '.join(_place(axes, where))}",
+        f"{name}, {', '.join(_location(axes, where))}",
         f"is {array[tuple(where)]} ({count} such value{'s' if count > 1 else ''} in all)",
         expected="finite numbers",
         fix="load(..., non_finite='pass') gives NaN for such a row instead of this error",
@@ -146,6 +146,6 @@ def same_batch(**arrays: Array) -> int:
     sizes = {name: len(array) for name, array in arrays.items()}
     batch = next(iter(sizes.values()))
     if any(size != batch for size in sizes.values()):
-        found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise BadInput("batch", found, expected="the same batch size in all")
+        problem = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise BadInput("batch", problem, expected="the same batch size in all")
     return batch

@@ -23,19 +23,19 @@ class Inputs:
         self.interface, self.finite = interface, finite
         self.dtype, self._float = interface.dtype, np.dtype(interface.dtype)
         self._bounded, self._batch = bounded, Axis("batch")
-        known = interface.limits if bounded else {}
-        self._state = _axis("states", interface.states, known)
-        self._action = _axis("actions", interface.actions, known)
+        limits = interface.limits if bounded else {}
+        self._state = _axis("states", interface.states, limits)
+        self._action = _axis("actions", interface.actions, limits)
         past, states = interface.history - 1, len(interface.states)
         actions = len(interface.actions)
-        self._known = (self._batch, Axis("history", interface.history), self._state)
+        self._history = (self._batch, Axis("history", interface.history), self._state)
         self._past = (self._batch, Axis("past actions (history - 1)", past), self._action)
         self._future = (self._batch, Axis("horizon"), self._action)
         self._sizes = (interface.history, states, past, actions, actions)
 
     def states(self, value: ArrayLike) -> Array:
         """Return states (B, H, S)."""
-        return as_input("states", value, self._known, finite=self.finite, dtype=self.dtype)
+        return as_input("states", value, self._history, finite=self.finite, dtype=self.dtype)
 
     def past_actions(self, value: ArrayLike) -> Array:
         """Return past actions (B, H-1, A)."""
@@ -61,13 +61,15 @@ class Inputs:
 
     def now(self, state: ArrayLike, action: ArrayLike) -> tuple[Array, Array]:
         """Return states (B, S) and actions (B, A) of one moment."""
-        return self.part("state", state, self._state), self.part("action", action, self._action)
+        return self.check_part("state", state, self._state), self.check_part(
+            "action", action, self._action
+        )
 
-    def part(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
+    def check_part(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
         """Return a part of a step's input, (B, ...)."""
         return as_input(name, value, [self._batch, *axes], finite=self.finite, dtype=self.dtype)
 
-    def ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
+    def is_ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
         """Tell whether nothing has to be converted: what a control loop hands in every time."""
         if self._bounded:
             return False  # every value is looked at
@@ -81,11 +83,11 @@ class Inputs:
         shapes = np.shape(states), np.shape(past_actions), np.shape(actions)
         if len(shapes[0]) != 3 or len(shapes[1]) != 3 or len(shapes[2]) != 3:
             return False
-        (batch, *known), (same, *past), (too, horizon, width) = shapes
-        sizes = (*known, *past, width)
+        (batch, *history_sizes), (same, *past_sizes), (too, horizon, width) = shapes
+        sizes = (*history_sizes, *past_sizes, width)
         return batch == same == too and batch > 0 and horizon > 0 and sizes == self._sizes
 
 
-def _axis(name: str, channels: tuple[str, ...], known: dict[str, tuple[float, float]]) -> Axis:
-    limits = tuple(known.get(channel, (-np.inf, np.inf)) for channel in channels)
-    return Axis(name, len(channels), channels, limits if known else ())
+def _axis(name: str, channels: tuple[str, ...], limits: dict[str, tuple[float, float]]) -> Axis:
+    pairs = tuple(limits.get(channel, (-np.inf, np.inf)) for channel in channels)
+    return Axis(name, len(channels), channels, pairs if limits else ())

@@ -31,15 +31,15 @@ def read_sums(folder: Path) -> dict[str, str]:
     path, digests = folder / SUMS, dict[str, str]()
     refuse_link(path)
     if not path.is_file():
-        found = f"has no {SUMS}: its files cannot be checked"
-        raise CorruptArtifact(folder, found, expected="a folder as it was exported", fix=_AGAIN)
+        problem = f"has no {SUMS}: its files cannot be checked"
+        raise CorruptArtifact(folder, problem, expected="a folder as it was exported", fix=_AGAIN)
     try:
         for line in path.read_text().splitlines():
             sha, name = line.split(maxsplit=1)
             digests[name.removeprefix("*")] = sha
     except ValueError as error:
-        found = f"cannot be read ({error!r})"
-        raise CorruptArtifact(path, found, expected="lines of sha256 and name") from error
+        problem = f"cannot be read ({error!r})"
+        raise CorruptArtifact(path, problem, expected="lines of sha256 and name") from error
     if not digests:
         raise CorruptArtifact(path, "is empty", expected="lines of sha256 and name", fix=_AGAIN)
     return digests
@@ -59,8 +59,8 @@ def check_names(folder: Path, sums: Mapping[str, str]) -> None:
     models = (POLICY,) if (folder / POLICY).is_file() else (STEP, ROLLOUT)
     missing = [name for name in (*models, IO) if not (folder / name).is_file()]
     if missing:
-        found = f"has no {', '.join(missing)}"
-        raise CorruptArtifact(folder, found, expected="a folder as it was exported", fix=_AGAIN)
+        problem = f"has no {', '.join(missing)}"
+        raise CorruptArtifact(folder, problem, expected="a folder as it was exported", fix=_AGAIN)
     if extra := unlisted(folder, sums):
         raise CorruptArtifact(
             folder,
@@ -81,15 +81,15 @@ def read_file(path: Path, sums: Mapping[str, str] | None) -> bytes:
     content = path.read_bytes()
     if sums is None:
         return content
-    wanted = sums.get(path.name)
-    if wanted is None:
-        found = f"is not listed in {SUMS}"
-        raise CorruptArtifact(path, found, expected="a line with its sha256", fix=_AGAIN)
-    if hashlib.sha256(content).hexdigest() != wanted:
+    expected = sums.get(path.name)
+    if expected is None:
+        problem = f"is not listed in {SUMS}"
+        raise CorruptArtifact(path, problem, expected="a line with its sha256", fix=_AGAIN)
+    if hashlib.sha256(content).hexdigest() != expected:
         raise CorruptArtifact(
             path,
             "its bytes differ from what was published",
-            expected=f"sha256 {wanted[:12]}…",
+            expected=f"sha256 {expected[:12]}…",
             fix="fetch it again",
         )
     return content
@@ -134,10 +134,10 @@ def interface_digest(properties: Mapping[str, str], io: bytes) -> str:
 
 def metadata_of(model: bytes) -> dict[str, str]:
     """Return the metadata properties of an ONNX file that `refuse_model` has looked through."""
-    found = dict[str, str]()
+    properties = dict[str, str]()
     for entry in fields_of(memoryview(model)):
         if entry.number == _METADATA:
             parts = {part.number: bytes(part.content) for part in fields_of(entry.content)}
             key, value = parts.get(_KEY, b""), parts.get(_VALUE, b"")
-            found[key.decode(errors="replace")] = value.decode(errors="replace")
-    return found
+            properties[key.decode(errors="replace")] = value.decode(errors="replace")
+    return properties

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 
 FORMAT = 1
-_LATER = {"belief": "null", "dtype": '"float32"'}  # later additions, and what holds without them
+_DEFAULTS = {"belief": "null", "dtype": '"float32"'}  # later additions, and what holds without them
 
 Dtype = Literal["float32", "float64"]
 
@@ -109,7 +109,9 @@ class Interface:
         """
         try:
             values = {name: json.loads(properties[name]) for name in cls._properties()}
-            values |= {name: json.loads(properties.get(name, old)) for name, old in _LATER.items()}
+            values |= {
+                name: json.loads(properties.get(name, old)) for name, old in _DEFAULTS.items()
+            }
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
@@ -125,16 +127,16 @@ class Interface:
             )
         if values["dtype"] not in ("float32", "float64"):
             raise BadInput(where, f"holds {values['dtype']}", expected="float32 or float64")
-        found = cls._from_values(values)
+        interface = cls._from_values(values)
         dt: object = values["dt"]
         if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
             # Nothing that is integrated over no time ever moves.
             raise BadInput(where, f"says dt {dt!r}", expected="a time step above 0 s")
-        return found
+        return interface
 
     @classmethod
     def _properties(cls) -> tuple[str, ...]:
-        return ("format", *(name for name in cls.__dataclass_fields__ if name not in _LATER))
+        return ("format", *(name for name in cls.__dataclass_fields__ if name not in _DEFAULTS))
 
     @classmethod
     def _from_values(cls, values: Mapping[str, Any]) -> "Interface":
@@ -155,11 +157,11 @@ class Interface:
         )
 
 
-def _belief(found: Mapping[str, Any] | None) -> Belief | None:
-    if found is None:
+def _belief(value: Mapping[str, Any] | None) -> Belief | None:
+    if value is None:
         return None
-    measured = tuple(float(variance) for variance in found["measured"])
-    return Belief(found["members"], found["offsets"], found["covariance"], measured)
+    measured = tuple(float(variance) for variance in value["measured"])
+    return Belief(value["members"], value["offsets"], value["covariance"], measured)
 
 
 def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
@@ -168,17 +170,17 @@ def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
     return difference - np.where(angle, turns, 0.0)
 
 
-def safest(
-    known: Mapping[str, float], names: Sequence[str], limits: Mapping[str, tuple[float, float]]
+def safe_values(
+    declared: Mapping[str, float], names: Sequence[str], limits: Mapping[str, tuple[float, float]]
 ) -> NDArray[np.float32]:
     """Return what to send when nothing better is known, (A,): as declared, else nearest to 0.
 
     Args:
-        known: what is declared, by action.
+        declared: what is declared, by action.
         names: of the actions.
         limits: lowest and highest value of those that have some.
     """
     ends = [limits.get(name, (-np.inf, np.inf)) for name in names]
     rest = [float(np.clip(0.0, *pair)) for pair in ends]
     pairs = zip(names, rest, strict=True)
-    return np.array([known.get(name, value) for name, value in pairs], dtype=np.float32)
+    return np.array([declared.get(name, value) for name, value in pairs], dtype=np.float32)

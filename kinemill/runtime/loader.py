@@ -73,8 +73,8 @@ def load(
         model = read_model(file, sums)
         return Policy.open(file, model, threads=threads, finite=finite, bounded=bounded)
     own = file.name.startswith("rollout.")
-    beside = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
-    step = read_model(beside, sums) if beside.is_file() else None
+    step_file = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
+    step = read_model(step_file, sums) if step_file.is_file() else None
     simulator = Simulator(
         file,
         read_model(file, sums),
@@ -84,7 +84,7 @@ def load(
         bounded=bounded,
     )
     if engine != "onnx":
-        _attach_native_engine(simulator, beside, must=engine == "c")
+        _attach_native_engine(simulator, step_file, must=engine == "c")
     return simulator
 
 
@@ -94,10 +94,10 @@ def load_simulator(where: str | Path, **settings: Any) -> Simulator:
     Raises:
         BadInput: it is a policy, or as for `load`.
     """
-    found = load(where, **settings)
-    if not isinstance(found, Simulator):
+    model = load(where, **settings)
+    if not isinstance(model, Simulator):
         raise BadInput(where, "is a policy", expected="a model of dynamics")
-    return found
+    return model
 
 
 def load_policy(where: str | Path, **settings: Any) -> Policy:
@@ -106,10 +106,10 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
     Raises:
         BadInput: it is a model of dynamics, or as for `load`.
     """
-    found = load(where, **settings)
-    if not isinstance(found, Policy):
+    model = load(where, **settings)
+    if not isinstance(model, Policy):
         raise BadInput(where, "is a model of dynamics", expected="a policy")
-    return found
+    return model
 
 
 def _attach_native_engine(simulator: Simulator, where: Path, *, must: bool) -> None:
@@ -132,8 +132,8 @@ def _model_file(where: str | Path) -> Path:
         check_names(path, read_sums(path))
         path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
     if not path.is_file():
-        wanted = f"a folder with {ROLLOUT} or {POLICY}, or that file"
-        raise BadInput(path, "is not there", expected=wanted)
+        expected = f"a folder with {ROLLOUT} or {POLICY}, or that file"
+        raise BadInput(path, "is not there", expected=expected)
     return path
 
 

@@ -87,8 +87,8 @@ def _python_flavor(path: Path) -> str:
     loaders = sorted(set(_LOADER.findall(text)) - {OWN_LOADER})
     if loaders:
         return f"is loaded by the Python module {loaders[0]}, which runs when it is"
-    found = _PYTHON.search(text)
-    return f"holds Python ({found.group().strip()})" if found else ""
+    match = _PYTHON.search(text)
+    return f"holds Python ({match.group().strip()})" if match else ""
 
 
 def refuse_link(path: Path) -> None:
@@ -150,34 +150,34 @@ def fields_of(message: memoryview) -> Iterator[Field]:
     Raises:
         ValueError: it ends within a field, or is of another kind.
     """
-    place, size = 0, len(message)
-    while place < size:
-        key, place = _varint(message, place)
+    offset, size = 0, len(message)
+    while offset < size:
+        key, offset = _varint(message, offset)
         number, kind, value, length = key >> 3, key & 7, 0, 0
         if kind == _VARINT:
-            value, place = _varint(message, place)
+            value, offset = _varint(message, offset)
         elif kind == _BYTES:
-            length, place = _varint(message, place)
+            length, offset = _varint(message, offset)
         elif kind in (_EIGHT, _FOUR):
             length = 8 if kind == _EIGHT else 4
         else:
-            told = f"field {number} of kind {kind} at byte {place}"
-            raise ValueError(told)
-        if not number or place + length > size:
-            told = f"field {number} ends after byte {size}"
-            raise ValueError(told)
-        yield Field(number, value, message[place : place + length])
-        place += length
+            problem = f"field {number} of kind {kind} at byte {offset}"
+            raise ValueError(problem)
+        if not number or offset + length > size:
+            problem = f"field {number} ends after byte {size}"
+            raise ValueError(problem)
+        yield Field(number, value, message[offset : offset + length])
+        offset += length
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        byte = message[place]
+        byte = message[offset]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if byte < 0x80:
-            return value, place
+            return value, offset
         if shift > 63:
-            told = "a number of more than ten bytes"
-            raise ValueError(told)
+            problem = "a number of more than ten bytes"
+            raise ValueError(problem)

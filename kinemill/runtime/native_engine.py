@@ -10,7 +10,9 @@ from kinemill.runtime.input_checks import Array
 from kinemill.runtime.interface import Interface, wrapped
 
 SAME = 1e-4  # what rounding comes to within three steps, relative to the largest numbers
-FEW = 3  # rows below which one after the other is quicker than many lanes, some of them idle
+MIN_LANE_ROWS = (
+    3  # rows below which one after the other is quicker than many lanes, some of them idle
+)
 
 
 class CompiledRollout:
@@ -37,17 +39,17 @@ class CompiledRollout:
         Sizes are the caller's to check. The interpreter is free for other threads meanwhile.
         """
         batch, horizon = actions.shape[:2]
-        found = np.empty((batch, horizon, self._states), dtype=np.float32)
-        run = self._many if batch >= FEW else self._single
+        result = np.empty((batch, horizon, self._states), dtype=np.float32)
+        run = self._many if batch >= MIN_LANE_ROWS else self._single
         run(
             states.ctypes.data,
             past_actions.ctypes.data,
             actions.ctypes.data,
-            found.ctypes.data,
+            result.ctypes.data,
             batch,
             horizon,
         )
-        return found
+        return result
 
 
 def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
@@ -62,8 +64,8 @@ def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: 
     for batch in (1, 17):
         shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 3, actions)]
         inputs = [random.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
-        wanted = run(*inputs)
-        off = np.abs(wrapped(compiled(*inputs) - wanted, angle))
-        if not bool((off <= SAME * (1.0 + np.abs(wanted))).all()):
-            found = f"differs from the ONNX file by up to {np.max(off):.3g}"
-            raise BadInput(compiled.engine, found, expected="the same numbers")
+        expected = run(*inputs)
+        off = np.abs(wrapped(compiled(*inputs) - expected, angle))
+        if not bool((off <= SAME * (1.0 + np.abs(expected))).all()):
+            problem = f"differs from the ONNX file by up to {np.max(off):.3g}"
+            raise BadInput(compiled.engine, problem, expected="the same numbers")

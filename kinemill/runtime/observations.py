@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
-from kinemill.runtime.initial_state import place
+from kinemill.runtime.initial_state import channel_index
 from kinemill.runtime.input_checks import Array, Axis, as_input, to_array
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
@@ -32,9 +32,9 @@ class ObservationReader:
         self._layout, self._shapes = interface.layout, interface.shapes()
         self._choices_of, self._finite = interface.choices, finite
         names = self._layout.observation
-        known = self._layout.limits if bounded else {}
-        pairs = tuple(known.get(name, (-np.inf, np.inf)) for name in names)
-        limits = pairs if any(name in known for name in names) else ()
+        by_name = self._layout.limits if bounded else {}
+        pairs = tuple(by_name.get(name, (-np.inf, np.inf)) for name in names)
+        limits = pairs if any(name in by_name for name in names) else ()
         self._numbers = Axis("observed numbers", len(names), names, limits)
         self._choices = Axis("choices", self._layout.mask)
 
@@ -50,17 +50,17 @@ class ObservationReader:
         Raises:
             BadInput: what is lacking, or a shape, a kind of number or a value that cannot be used.
         """
-        given = observation if isinstance(observation, Mapping) else self._only(observation)
+        values = observation if isinstance(observation, Mapping) else self._only(observation)
         made: Inputs = {}
         for name in self._layout.inputs:
             if name == OBSERVATION:
-                made[name] = self._observed(given)
+                made[name] = self._observed(values)
             elif name == MASK:
-                made[name] = self._allowed(given.get(MASK) if mask is None else mask)
+                made[name] = self._allowed(values.get(MASK) if mask is None else mask)
             elif name == SEED:
                 made[name] = np.array([[seed]], dtype=np.int64)
             else:
-                made[name] = self._medium(name, given)[None]
+                made[name] = self._medium(name, values)[None]
         if mask is not None and not self._layout.mask:
             raise BadInput(MASK, "was given", expected="none: this policy knows no forbidden ones")
         return made
@@ -90,32 +90,32 @@ class ObservationReader:
             made[MASK] = self._allowed_rows(rows)
             sizes[MASK] = len(made[MASK])
         if any(size != batch for size in sizes.values()):
-            found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-            raise BadInput("batch", found, expected="the same batch size in all")
+            problem = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise BadInput("batch", problem, expected="the same batch size in all")
         return {name: made[name] for name in self._layout.inputs}
 
     def _only(self, observation: Any) -> dict[str, Any]:
         """Take what is no mapping for the one input that there is."""
         inputs = [name for name in self._layout.inputs if name not in (MASK, SEED)]
         if len(inputs) != 1:
-            wanted = f"a mapping with {', '.join(inputs)}"
-            raise BadInput("observation", f"is one {type(observation).__name__}", expected=wanted)
+            expected = f"a mapping with {', '.join(inputs)}"
+            raise BadInput("observation", f"is one {type(observation).__name__}", expected=expected)
         return {inputs[0]: observation}
 
-    def _observed(self, given: Mapping[str, Any]) -> Array:
+    def _observed(self, values: Mapping[str, Any]) -> Array:
         names = self._layout.observation
-        if OBSERVATION in given:
-            numbers = given[OBSERVATION]
+        if OBSERVATION in values:
+            numbers = values[OBSERVATION]
         else:
-            missing = [name for name in names if name not in given]
+            missing = [name for name in names if name not in values]
             if missing:
-                place("observed number", missing[0], tuple(given))  # says which one is nearest
-            numbers = [given[name] for name in names]
+                channel_index("observed number", missing[0], tuple(values))  # raises
+            numbers = [values[name] for name in names]
         return as_input(OBSERVATION, numbers, [self._numbers], finite=self._finite)[None]
 
     def _allowed(self, mask: Any) -> Array:
-        wanted = np.ones(self._layout.mask) if mask is None else mask
-        return self._allowed_rows(to_array(MASK, wanted)[None])
+        choices = np.ones(self._layout.mask) if mask is None else mask
+        return self._allowed_rows(to_array(MASK, choices)[None])
 
     def _allowed_rows(self, mask: Any) -> Array:
         """Return (B, M); each action of each row must be left a choice."""
@@ -131,19 +131,19 @@ class ObservationReader:
             start += count
         return allowed
 
-    def _medium(self, name: str, given: Mapping[str, Any]) -> NDArray[np.uint8]:
-        if name not in given:
-            raise self._lacking(name, given)
-        value = given[name]
+    def _medium(self, name: str, values: Mapping[str, Any]) -> NDArray[np.uint8]:
+        if name not in values:
+            raise self._lacking(name, values)
+        value = values[name]
         if name in self._layout.texts and isinstance(value, str):
             size = self._layout.texts[name]
             value = np.frombuffer(value.encode()[:size].ljust(size, b"\0"), dtype=np.uint8)
         shape, kind = self._shapes[name]
         return _whole(name, to_array(name, value)[None], shape, kind)[0]
 
-    def _lacking(self, name: str, given: Mapping[str, Any]) -> BadInput:
-        wanted = ", ".join(self._layout.inputs)
-        return BadInput(name, f"is not among {', '.join(given) or 'nothing'}", expected=wanted)
+    def _lacking(self, name: str, values: Mapping[str, Any]) -> BadInput:
+        expected = ", ".join(self._layout.inputs)
+        return BadInput(name, f"is not among {', '.join(values) or 'nothing'}", expected=expected)
 
 
 def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
@@ -153,8 +153,8 @@ def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[
         fix = "pictures are uint8, 0 to 255" if len(shape) == 3 else None
         raise BadInput(name, f"holds {array.dtype}", expected=kind, fix=fix)
     if array.shape[1:] != shape or not len(array):
-        wanted = ", ".join(str(size) for size in shape)
-        raise BadInput(name, f"has shape {array.shape}", expected=f"(batch, {wanted})")
+        expected = ", ".join(str(size) for size in shape)
+        raise BadInput(name, f"has shape {array.shape}", expected=f"(batch, {expected})")
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     if array.dtype != kind and bool(((array < low) | (array > high)).any()):
         raise BadInput(name, f"holds values beyond {kind}", expected=f"{low} to {high}")

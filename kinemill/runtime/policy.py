@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array, Axis, as_input
-from kinemill.runtime.interface import Carry, safest
+from kinemill.runtime.interface import Carry, safe_values
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
@@ -27,7 +27,7 @@ from kinemill.runtime.session import open_session
 _MASK64, _SEEDS = 2**64 - 1, 2**31 - 1
 
 
-class Running(Protocol):
+class PolicyEngine(Protocol):
     """Works one step out: inputs and carry by name in, the action and the next carry out."""
 
     def __call__(self, feed: Inputs) -> list[Array]:
@@ -35,7 +35,7 @@ class Running(Protocol):
         ...
 
 
-class OnnxRunning:
+class OnnxEngine:
     """The file of a policy in ONNX Runtime; it can be handed to another process.
 
     Args:
@@ -51,7 +51,7 @@ class OnnxRunning:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open it anew over there: a session cannot travel."""
-        return OnnxRunning, self._arguments
+        return OnnxEngine, self._arguments
 
     def __call__(self, feed: Inputs) -> list[Array]:
         """Return the action and the next carry."""
@@ -82,15 +82,15 @@ class Policy:
     def __init__(
         self,
         interface: PolicyInterface,
-        running: Running,
+        engine: PolicyEngine,
         *,
         finite: bool = True,
         bounded: bool = False,
         safe: Mapping[str, float] | None = None,
     ) -> None:
-        self.interface, self._running, self._finite = interface, running, finite
+        self.interface, self._engine, self._finite = interface, engine, finite
         self._safe = dict(safe or {})
-        self._acting = Lock()  # `act` and `reset` may be called by different threads
+        self._lock = Lock()  # `act` and `reset` may be called by different threads
         self._observations = ObservationReader(interface, finite=finite, bounded=bounded)
         self.reset()
 
@@ -101,7 +101,7 @@ class Policy:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on where the original was."""
         self.__dict__.update(state)
-        self._acting = Lock()
+        self._lock = Lock()
 
     @classmethod
     def open(
@@ -112,13 +112,13 @@ class Policy:
         Raises:
             BadInput: they are no policy of kinemill.
         """
-        running = OnnxRunning(where, model, threads)
-        interface = PolicyInterface.from_metadata(where, running.properties)
-        wanted = [*interface.layout.inputs, *(item.name for item in interface.carry)]
-        if running.inputs != wanted:
-            raise BadInput(where, f"its inputs are {running.inputs}", expected=f"{wanted}")
-        safe = json.loads(running.properties.get("safe_action", "{}"))
-        return cls(interface, running, finite=finite, bounded=bounded, safe=safe)
+        engine = OnnxEngine(where, model, threads)
+        interface = PolicyInterface.from_metadata(where, engine.properties)
+        expected = [*interface.layout.inputs, *(item.name for item in interface.carry)]
+        if engine.inputs != expected:
+            raise BadInput(where, f"its inputs are {engine.inputs}", expected=f"{expected}")
+        safe = json.loads(engine.properties.get("safe_action", "{}"))
+        return cls(interface, engine, finite=finite, bounded=bounded, safe=safe)
 
     @property
     def observation(self) -> tuple[str, ...]:
@@ -148,11 +148,11 @@ class Policy:
     @property
     def safe_action(self) -> Array:
         """What to send when nothing better is known, (A,): as declared, else nearest to 0."""
-        return safest(self._safe, self.actions, self.limits)
+        return safe_values(self._safe, self.actions, self.limits)
 
     def reset(self, seed: int = 0) -> None:
         """Begin an episode: nothing was observed yet, and draws begin anew from `seed`."""
-        with self._acting:
+        with self._lock:
             self._seed, self._step = seed, 0
             self._carry = self.initial_carry(1)
 
@@ -172,18 +172,18 @@ class Policy:
         Raises:
             BadInput: an observation that cannot be used; what was observed before stays known.
         """
-        with self._acting:
+        with self._lock:
             inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
             action, carry = self._run(inputs, self._carry)
-            known = bool(np.isfinite(action).all())
-            if known:  # what is no number is not remembered: it would never be forgotten again
+            is_finite = bool(np.isfinite(action).all())
+            if is_finite:  # what is no number is not remembered: it would never be forgotten again
                 self._carry, self._step = carry, self._step + 1
-        if not known and (self._finite or self.interface.discrete):
+        if not is_finite and (self._finite or self.interface.discrete):
             raise BadInput(ACTION, f"is {action[0]}", expected="what can be sent to a robot")
         if not self.interface.discrete:
             return action[0].copy()
-        chosen = np.rint(action[0]).astype(np.int64)
-        return int(chosen[0]) if len(chosen) == 1 else chosen
+        choices = np.rint(action[0]).astype(np.int64)
+        return int(choices[0]) if len(choices) == 1 else choices
 
     def step(
         self, inputs: Mapping[str, ArrayLike], carry: tuple[Array, ...]
@@ -201,21 +201,23 @@ class Policy:
             BadInput: a shape, a kind of number, or a value that cannot be used.
         """
         if len(carry) != len(self.interface.carry):
-            wanted = ", ".join(item.name for item in self.interface.carry) or "none"
-            raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see initial_carry")
+            expected = ", ".join(item.name for item in self.interface.carry) or "none"
+            raise BadInput(
+                "carry", f"{len(carry)} given", expected=expected, fix="see initial_carry"
+            )
         made = self._observations.many(inputs)
         batch = Axis("batch", len(next(iter(made.values()))))
-        known = tuple(
+        carried = tuple(
             as_input(item.name, part, [batch, *_axes(item)], finite=False)
             for item, part in zip(self.interface.carry, carry, strict=True)
         )
-        return self._run(made, known)
+        return self._run(made, carried)
 
     def _run(self, inputs: Inputs, carry: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         feed = dict(inputs)
         for item, part in zip(self.interface.carry, carry, strict=True):
             feed[item.name] = part
-        action, *after = self._running(feed)
+        action, *after = self._engine(feed)
         return action, tuple(after)
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:

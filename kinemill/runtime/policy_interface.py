@@ -60,14 +60,14 @@ class PolicyInterface:
     def shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Return shape without the batch, and type, of each input before the carry."""
         layout = self.layout
-        known: dict[str, tuple[tuple[int, ...], str]] = {
+        shapes: dict[str, tuple[tuple[int, ...], str]] = {
             OBSERVATION: ((len(layout.observation),), "float32"),
             MASK: ((layout.mask,), "float32"),
             SEED: ((1,), "int64"),
         }
-        known |= {name: (tuple(shape), "uint8") for name, shape in layout.images.items()}
-        known |= {name: ((size,), "uint8") for name, size in layout.texts.items()}
-        return {name: known[name] for name in layout.inputs}
+        shapes |= {name: (tuple(shape), "uint8") for name, shape in layout.images.items()}
+        shapes |= {name: ((size,), "uint8") for name, size in layout.texts.items()}
+        return {name: shapes[name] for name in layout.inputs}
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata properties, each value as JSON."""

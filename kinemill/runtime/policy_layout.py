@@ -54,17 +54,17 @@ class PolicyLayout:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "PolicyLayout":
+    def from_json(cls, values: Mapping[str, Any]) -> "PolicyLayout":
         """Read it back from its JSON object."""
         return cls(
-            dt=found["dt"],
-            observation=tuple(found["observation"]),
-            actions=tuple(found["actions"]),
-            units=dict(found["units"]),
-            limits={name: (low, high) for name, (low, high) in found["limits"].items()},
-            choices=tuple(found["choices"]),
-            images={name: (h, w, c) for name, (h, w, c) in found["images"].items()},
-            texts=dict(found["texts"]),
-            mask=found["mask"],
-            seeded=found["seeded"],
+            dt=values["dt"],
+            observation=tuple(values["observation"]),
+            actions=tuple(values["actions"]),
+            units=dict(values["units"]),
+            limits={name: (low, high) for name, (low, high) in values["limits"].items()},
+            choices=tuple(values["choices"]),
+            images={name: (h, w, c) for name, (h, w, c) in values["images"].items()},
+            texts=dict(values["texts"]),
+            mask=values["mask"],
+            seeded=values["seeded"],
         )

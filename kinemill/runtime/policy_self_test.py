@@ -16,7 +16,7 @@ from kinemill.runtime.policy import Policy
 from kinemill.runtime.timing import Line, line, timed
 
 Arrays = dict[str, NDArray[Any]]
-_GIVEN = "input."
+_PREFIX = "input."
 
 
 def read_cases(path: Path) -> Arrays:
@@ -28,21 +28,21 @@ def read_cases(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as stored:
             cases = {name: np.asarray(stored[name]) for name in stored.files}
-        wanted, allowed = cases["action"], cases["allowed"]
+        action, allowed = cases["action"], cases["allowed"]
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        told = f"cannot be read ({error})"
-        raise CorruptArtifact(path, told, expected="parity cases") from error
-    if not wanted.size or wanted.shape != allowed.shape or not np.isfinite(allowed).all():
+        message = f"cannot be read ({error})"
+        raise CorruptArtifact(path, message, expected="parity cases") from error
+    if not action.size or action.shape != allowed.shape or not np.isfinite(allowed).all():
         raise CorruptArtifact(path, "holds no case", expected="parity cases")
     return cases
 
 
 def parity(policy: Policy, cases: Arrays) -> list[Line]:
     """Compare the file with what the trained policy did, all cases at once and each alone."""
-    together = play(policy, cases)
-    alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(together))]
+    batched = play(policy, cases)
+    alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(batched))]
     return [
-        compared("policy parity", together, cases),
+        compared("policy parity", batched, cases),
         compared("policy parity, batch 1", np.concatenate(alone), cases),
     ]
 
@@ -50,44 +50,44 @@ def parity(policy: Policy, cases: Arrays) -> list[Line]:
 def play(policy: Policy, cases: Arrays, rows: slice = slice(None)) -> NDArray[np.float32]:
     """Return what a policy does step after step with its own memory, (N, T, A)."""
     inputs = {
-        name.removeprefix(_GIVEN): part[rows]
+        name.removeprefix(_PREFIX): part[rows]
         for name, part in cases.items()
-        if name.startswith(_GIVEN)
+        if name.startswith(_PREFIX)
     }
     count, steps = cases["action"][rows].shape[:2]
-    carry, found = policy.initial_carry(count), list[NDArray[np.float32]]()
+    carry, actions = policy.initial_carry(count), list[NDArray[np.float32]]()
     for step in range(steps):
         now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
         action, carry = policy.step(now, carry)
-        found.append(action)
-    return np.stack(found, axis=1)
+        actions.append(action)
+    return np.stack(actions, axis=1)
 
 
-def compared(name: str, found: NDArray[np.float32], cases: Arrays) -> Line:
+def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
     """Compare actions (N, T, A) with those of the cases; NaN anywhere fails."""
     allowed = cases["allowed"]
-    off = np.abs(found.astype(np.float64) - cases["action"])
-    passed = bool((off <= allowed).all() and np.isfinite(found).all())
+    off = np.abs(actions.astype(np.float64) - cases["action"])
+    passed = bool((off <= allowed).all() and np.isfinite(actions).all())
     share = np.where(off > 0.0, off / np.where(allowed > 0.0, allowed, np.finfo(float).tiny), 0.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    told = f"{worst:.0%} of what is allowed" if worst < 1e6 else "other choices, or none"
-    told = f"{told}, {len(found)} cases of {found.shape[1]} steps"
-    return line(name, passed, told, "at most what rounding comes to")
+    message = f"{worst:.0%} of what is allowed" if worst < 1e6 else "other choices, or none"
+    message = f"{message}, {len(actions)} cases of {actions.shape[1]} steps"
+    return line(name, passed, message, "at most what rounding comes to")
 
 
 def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Any]:
     """Return the lines of a verdict, and how long an `act` and a bare `step` take, ms."""
     cases = read_cases(folder / "cases.npz")
     lines = parity(policy, cases)
-    return lines, {"act": timed(acting(policy, cases), calls)}
+    return lines, {"act": timed(control_step(policy, cases), calls)}
 
 
-def acting(policy: Policy, cases: Arrays) -> Callable[[], object]:
+def control_step(policy: Policy, cases: Arrays) -> Callable[[], object]:
     """Return what a control loop does at every step: from an observation to an action."""
     one = {
-        name.removeprefix(_GIVEN): np.ascontiguousarray(part[0, 0])
+        name.removeprefix(_PREFIX): np.ascontiguousarray(part[0, 0])
         for name, part in cases.items()
-        if name.startswith(_GIVEN)
+        if name.startswith(_PREFIX)
     }
     policy.reset()
     return lambda: policy.act(one)

@@ -18,7 +18,7 @@ _PATIENCE = 30.0  # s for an answer of a server
 
 
 @dataclass(frozen=True)
-class Sight:
+class VersionRef:
     """Which version an alias names now.
 
     Attributes:
@@ -35,7 +35,7 @@ class Sight:
 class Source(Protocol):
     """A registry to pull from."""
 
-    def look(self) -> Sight:
+    def resolve(self) -> VersionRef:
         """Return which version is wanted now.
 
         Raises:
@@ -44,13 +44,13 @@ class Source(Protocol):
         """
         ...
 
-    def copy(self, sight: Sight, folder: Path) -> None:
+    def copy(self, ref: VersionRef, folder: Path) -> None:
         """Copy its files into an empty folder."""
         ...
 
 
 @dataclass(frozen=True)
-class OfServer:
+class ServerSource:
     """The registry of an MLflow server: its address, and a token if it wants one."""
 
     url: str
@@ -59,40 +59,44 @@ class OfServer:
     token: str | None = None
     robot: str = ""
 
-    def look(self) -> Sight:
+    def resolve(self) -> VersionRef:
         """Ask the server, as any MLflow client does."""
         name, which = {"name": self.task}, self.which
         if which == WHICH:
-            noted = self._ask("registered-models/get", **name)["registered_model"].get("tags", [])
-            which = which_of(self.task, self.robot, {one["key"]: one["value"] for one in noted})
+            model_tags = self._ask("registered-models/get", **name)["registered_model"].get(
+                "tags", []
+            )
+            which = which_of(
+                self.task, self.robot, {one["key"]: one["value"] for one in model_tags}
+            )
         if which.startswith("@"):
-            found = self._ask("registered-models/alias", **name, alias=which[1:])
+            response = self._ask("registered-models/alias", **name, alias=which[1:])
         else:
-            found = self._ask("model-versions/get", **name, version=which[1:])
-        version = found["model_version"]
-        stamped = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
-        if SUMS_TAG not in stamped:
+            response = self._ask("model-versions/get", **name, version=which[1:])
+        version = response["model_version"]
+        tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
+        if SUMS_TAG not in tags:
             raise BadInput(f"{self.task}{self.which}", "was not registered by kinemill")
-        provisional = stamped.get(PROVISIONAL_TAG, "no")
-        return Sight(
-            int(version["version"]), stamped[SUMS_TAG], "" if provisional == "no" else provisional
+        provisional = tags.get(PROVISIONAL_TAG, "no")
+        return VersionRef(
+            int(version["version"]), tags[SUMS_TAG], "" if provisional == "no" else provisional
         )
 
-    def copy(self, sight: Sight, folder: Path) -> None:
+    def copy(self, ref: VersionRef, folder: Path) -> None:
         """Download every file that `sha256sums` names."""
-        (folder / SUMS).write_bytes(self._file(sight, SUMS))
+        (folder / SUMS).write_bytes(self._file(ref, SUMS))
         for name in read_sums(folder):
             path = folder / name
             if not path.resolve().is_relative_to(folder.resolve()):
                 raise CorruptArtifact(f"{self.url} {SUMS}", f"names {name}, which leads elsewhere")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._file(sight, name))
+            path.write_bytes(self._file(ref, name))
 
     def _ask(self, path: str, **query: str) -> Any:
         return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
 
-    def _file(self, sight: Sight, name: str) -> bytes:
-        query = {"path": f"bundle/{name}", "name": self.task, "version": str(sight.version)}
+    def _file(self, ref: VersionRef, name: str) -> bytes:
+        query = {"path": f"bundle/{name}", "name": self.task, "version": str(ref.version)}
         return self._get("/model-versions/get-artifact", query)
 
     def _get(self, path: str, query: dict[str, str]) -> bytes:
@@ -103,8 +107,8 @@ class OfServer:
         if self.token:  # to this server alone, wherever it sends us on to
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-                return answer.read()
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
+                return response.read()
         except urllib.error.HTTPError as error:
             if error.code in {400, 404}:
                 where = f"{self.task}{self.which}"
@@ -126,11 +130,11 @@ def address_parts(model: str) -> tuple[str, str]:
     return task, f"{mark}{which}" or "@champion"
 
 
-def from_server(url: str, model: str, token: str | None, robot: str) -> OfServer:
+def from_server(url: str, model: str, token: str | None, robot: str) -> ServerSource:
     """Return the source that `TASK@champion` at a server is.
 
     Raises:
         BadInput: it is no such name.
     """
     task, which = address_parts(model)
-    return OfServer(url, task, which, token, robot)
+    return ServerSource(url, task, which, token, robot)

@@ -55,9 +55,9 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
         raise BadInput(folder, "is no folder", expected="the folder of a model")
     refuse_folder(folder)
     lines = files_lines(folder)
-    found: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
+    report: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
     if not all(each["passed"] for each in lines):
-        return found  # nothing of a changed file is run
+        return report  # nothing of a changed file is run
     model = load(folder, non_finite="pass")
     acts = (folder / POLICY).is_file()
     more, times = (try_policy if acts else try_simulator)(model, folder, calls)
@@ -65,7 +65,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     if bound_ms is not None:
         p99 = times["act" if acts else "rollout"]["p99"]
         lines.append(line("latency", p99 <= bound_ms, f"p99 {p99:.3f} ms", f"{bound_ms} ms"))
-    return found | {
+    return report | {
         "passed": all(each["passed"] for each in lines),
         "task": model.interface.task,
         "latency_ms": times,
@@ -108,18 +108,18 @@ def files_lines(folder: Path) -> list[Line]:
     io = folder / IO
     wrong = [] if io.is_file() else [f"no {IO}"]
     if io.is_file():
-        said = io.read_bytes()
-        faults = {path.name: interface_fault(path.read_bytes(), said) for path in models}
+        document = io.read_bytes()
+        faults = {path.name: interface_fault(path.read_bytes(), document) for path in models}
         wrong = [f"{name} {fault}" for name, fault in faults.items() if fault]
-    told = "; ".join(wrong) or f"{len(models)} files"
-    return [*lines, line("interface", not wrong, told, f"the metadata as {IO} says")]
+    message = "; ".join(wrong) or f"{len(models)} files"
+    return [*lines, line("interface", not wrong, message, f"the metadata as {IO} says")]
 
 
 def hashes(folder: Path) -> Line:
     """Compare every file with its sha256; one that is not listed is a fault as well."""
-    wanted = "each file as sha256sums says, and no other"
+    expected = "each file as sha256sums says, and no other"
     if not (folder / SUMS).is_file():
-        return line("hashes", False, f"no {SUMS}", wanted)
+        return line("hashes", False, f"no {SUMS}", expected)
     sums = read_sums(folder)
     there = {path.name for path in folder.iterdir()}
     wrong = [f"{name} is not listed" for name in unlisted(folder, sums)]
@@ -129,8 +129,8 @@ def hashes(folder: Path) -> Line:
             wrong.append(f"{name} is missing")
         elif hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha:
             wrong.append(f"{name} has changed")
-    told = "; ".join(wrong) if wrong else f"{len(sums)} files"
-    return line("hashes", not wrong, told, wanted)
+    message = "; ".join(wrong) if wrong else f"{len(sums)} files"
+    return line("hashes", not wrong, message, expected)
 
 
 def read_cases(folder: Path) -> Arrays:
@@ -144,8 +144,8 @@ def read_cases(folder: Path) -> Arrays:
         with np.load(folder / CASES, allow_pickle=False) as stored:
             cases = {name: np.asarray(stored[name], np.float32) for name in names}
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        told = f"cannot be read ({error})"
-        raise CorruptArtifact(folder / CASES, told, expected="parity cases") from error
+        message = f"cannot be read ({error})"
+        raise CorruptArtifact(folder / CASES, message, expected="parity cases") from error
     if any(not len(part) for part in cases.values()) or not np.isfinite(cases["allowed"]).all():
         raise CorruptArtifact(folder / CASES, "holds no case", expected="parity cases")
     return cases
@@ -154,41 +154,41 @@ def read_cases(folder: Path) -> Arrays:
 def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
     """Compare both files with what the trained model said, all cases at once and each alone."""
     inputs = [cases[name] for name in INPUTS]
-    together = simulator.rollout(*inputs)
-    alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(together))]
+    batched = simulator.rollout(*inputs)
+    alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(batched))]
     stepped = _stepped(simulator, *inputs)
     return [
-        _compared("rollout parity", together, simulator, cases),
+        _compared("rollout parity", batched, simulator, cases),
         _compared("rollout parity, batch 1", np.concatenate(alone), simulator, cases),
         _compared("step parity", stepped, simulator, cases),
     ]
 
 
 def _stepped(simulator: Simulator, states: Any, past: Any, actions: Any) -> NDArray[np.float32]:
-    state, carry, found = states[:, -1], simulator.warm_up(states, past), list[Any]()
+    state, carry, states_after = states[:, -1], simulator.warm_up(states, past), list[Any]()
     for k in range(min(STEPS, actions.shape[1])):
         state, *carry = simulator.step(state, actions[:, k], *carry)
-        found.append(state)
-    return np.stack(found, axis=1)
+        states_after.append(state)
+    return np.stack(states_after, axis=1)
 
 
-def _compared(name: str, found: Any, simulator: Simulator, cases: Arrays) -> Line:
+def _compared(name: str, predicted: Any, simulator: Simulator, cases: Arrays) -> Line:
     """Compare (N, K, S) with the first K steps of the cases; NaN anywhere fails."""
-    steps = found.shape[1]
-    wanted, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
+    steps = predicted.shape[1]
+    expected, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
     angle = np.array([each in simulator.interface.angles for each in simulator.states])
-    off = np.abs(wrapped(found - wanted, angle))
-    passed = bool((off <= allowed).all() and np.isfinite(found).all())
+    off = np.abs(wrapped(predicted - expected, angle))
+    passed = bool((off <= allowed).all() and np.isfinite(predicted).all())
     share = off / np.where(allowed > 0.0, allowed, 1.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    told = f"{worst:.0%} of what is allowed, {len(found)} cases of {steps} steps"
-    return line(name, passed, told, "at most what rounding comes to")
+    message = f"{worst:.0%} of what is allowed, {len(predicted)} cases of {steps} steps"
+    return line(name, passed, message, "at most what rounding comes to")
 
 
 def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
     """Tell whether a variant in fewer bits answers; how good it is, was measured at export."""
-    found = variant.rollout(*(cases[part] for part in INPUTS))
-    passed = bool(np.isfinite(found).all())
+    predicted = variant.rollout(*(cases[part] for part in INPUTS))
+    passed = bool(np.isfinite(predicted).all())
     return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
 
 

@@ -17,7 +17,7 @@ from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.interface import Interface, safest
+from kinemill.runtime.interface import Interface, safe_values
 from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import open_with
 from kinemill.runtime.stepper import open_step
@@ -55,8 +55,8 @@ class Simulator:
         self.interface = Interface.from_metadata(where, properties)
         self._inputs = Inputs(self.interface, finite=finite, bounded=bounded)
         self._safe = json.loads(properties.get("safe_action") or "{}")
-        beside = where.with_name("step.onnx")
-        self._step = open_step(beside, step, threads, self._inputs, properties) if step else None
+        step_path = where.with_name("step.onnx")
+        self._step = open_step(step_path, step, threads, self._inputs, properties) if step else None
         self._observed = HistoryBuffer(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
 
@@ -79,7 +79,7 @@ class Simulator:
     @property
     def safe_action(self) -> Array:
         """What to send when nothing better is known, (A,): as the task declares."""
-        return safest(self._safe, self.actions, self.limits)
+        return safe_values(self._safe, self.actions, self.limits)
 
     def compile(self) -> None:
         """Let machine code that is compiled here work `rollout` out from now on.
@@ -89,21 +89,21 @@ class Simulator:
             ModuleNotFoundError: `onnx` is not installed.
         """
         if self._arguments[2] is None:
-            beside = self._where.with_name("step.onnx")
-            raise BadInput(beside, "is not there", expected="what C is made from")
+            step_path = self._where.with_name("step.onnx")
+            raise BadInput(step_path, "is not there", expected="what C is made from")
         # By name: what a robot has may lack `onnx`, and this layer is below it.
         compiling = importlib.import_module("kinemill.export.native_library")
-        self.tune_process(compiling.compile_rollout(self._arguments[2]))
+        self.use_compiled(compiling.compile_rollout(self._arguments[2]))
 
-    def tune_process(self, compiled: CompiledRollout) -> None:
+    def use_compiled(self, compiled: CompiledRollout) -> None:
         """Let machine code work `rollout` out from now on, after comparing it with the ONNX file.
 
         Raises:
             BadInput: it gives other numbers; nothing has changed then.
         """
 
-        def onnx(*given: Array) -> Array:
-            return self._rollout.run(_NEXT, dict(zip(_INPUTS, given, strict=True)))[0]
+        def onnx(*inputs: Array) -> Array:
+            return self._rollout.run(_NEXT, dict(zip(_INPUTS, inputs, strict=True)))[0]
 
         check_same(compiled, onnx, self.interface)
         self._compiled = compiled
@@ -175,8 +175,8 @@ class Simulator:
             BadInput: as for `rollout`, or the model is no ensemble.
         """
         offsets = f"path_{belief_of(self.interface, self._where).offsets}"
-        found = self._roll(["next_states", offsets], states, past_actions, actions)
-        return members_of(self.interface, *found)
+        outputs = self._roll(["next_states", offsets], states, past_actions, actions)
+        return members_of(self.interface, *outputs)
 
     def rollout_deviation(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
@@ -191,22 +191,26 @@ class Simulator:
         """
         belief = belief_of(self.interface, self._where)
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
-        found, *told = self._roll(["next_states", *paths], states, past_actions, actions)
-        return found, deviation_of(belief, told[0], told[1] if len(told) > 1 else None)
+        next_states, *paths_over_time = self._roll(
+            ["next_states", *paths], states, past_actions, actions
+        )
+        return next_states, deviation_of(
+            belief, paths_over_time[0], paths_over_time[1] if len(paths_over_time) > 1 else None
+        )
 
     def _roll(
         self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> list[Array]:
-        if self._inputs.ready_made(states, past_actions, actions):
-            found = self._run(names, states, past_actions, actions)
+        if self._inputs.is_ready_made(states, past_actions, actions):
+            outputs = self._run(names, states, past_actions, actions)
             # NaN or infinity in an input is NaN in all of that row, so one column of the answer
             # tells; looking at every input costs more than ten steps of a small model.
-            if not self._inputs.finite or np.isfinite(found[0][:, -1, 0]).all():
-                return found
-        known, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
+            if not self._inputs.finite or np.isfinite(outputs[0][:, -1, 0]).all():
+                return outputs
+        histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
         future = self._inputs.actions(actions)
-        same_batch(states=known, past_actions=past, actions=future)
-        return self._run(names, known, past, future)
+        same_batch(states=histories, past_actions=past, actions=future)
+        return self._run(names, histories, past, future)
 
     def _run(self, names: list[str], states: Any, past_actions: Any, actions: Any) -> list[Array]:
         if self._compiled is not None and names is _NEXT:
@@ -239,10 +243,10 @@ class Simulator:
 
         It has seen all but the last of the states, which is the one to step from.
         """
-        known, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
-        carry = self.initial_carry(same_batch(states=known, past_actions=past))
+        histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
+        carry = self.initial_carry(same_batch(states=histories, past_actions=past))
         for index in range(self.history - 1):
-            carry = self.step(known[:, index], past[:, index], *carry)[1:]
+            carry = self.step(histories[:, index], past[:, index], *carry)[1:]
         return carry
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
@@ -265,8 +269,8 @@ class Simulator:
             BadInput: as for `rollout`, or there is no step.onnx.
         """
         if self._step is None:
-            beside = self._where.with_name("step.onnx")
-            raise BadInput(beside, "is not there", expected="both files")
+            step_path = self._where.with_name("step.onnx")
+            raise BadInput(step_path, "is not there", expected="both files")
         return self._step(state, action, *carry)
 
     def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
@@ -283,8 +287,8 @@ class Simulator:
         measured = self._inputs.state(state)
         if action is None and not self.actions:
             action = np.zeros(0)  # nothing acts on it, so nothing is left to choose
-        acting = None if action is None else self._inputs.action(action).copy()
-        self._observed.add(measured.copy(), acting)  # the caller may use its buffers again
+        applied = None if action is None else self._inputs.action(action).copy()
+        self._observed.add(measured.copy(), applied)  # the caller may use its buffers again
 
     def as_measured(self, state: ArrayLike) -> Array:
         """Check a measurement as a watchdog does before it is needed; NaN passes.
@@ -324,7 +328,7 @@ class Simulator:
             BadInput: fewer than H states were observed, or as for `rollout`.
         """
         future = self._inputs.actions(actions)
-        return self.rollout(*self._observed.repeated(len(future)), future)
+        return self.rollout(*self._observed.repeat(len(future)), future)
 
 
 def _open(

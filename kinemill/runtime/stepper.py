@@ -38,12 +38,12 @@ class Step:
             BadInput: a shape, a kind of number, or a value that cannot be used.
         """
         if len(carry) != len(self._carry):
-            wanted = ", ".join(item.name for item in self._carry) or "none"
-            raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see warm_up")
+            expected = ", ".join(item.name for item in self._carry) or "none"
+            raise BadInput("carry", f"{len(carry)} given", expected=expected, fix="see warm_up")
         states, actions = self._inputs.now(state, action)
         feed = {"state": states, "action": actions}
         for item, axes, value in zip(self._carry, self._axes, carry, strict=True):
-            feed[item.name] = self._inputs.part(item.name, value, *axes)
+            feed[item.name] = self._inputs.check_part(item.name, value, *axes)
         same_batch(**feed)
         return tuple(self._session.run(self._names, feed))
 

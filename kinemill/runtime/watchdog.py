@@ -98,10 +98,10 @@ class Watchdog:
         self._lock = threading.Lock()
         self._newest: tuple[Any, float] | None = None
         self._refused = ""  # why the last measurement was not taken
-        self._asked: Future[Any] | None = None
-        self._questions: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
+        self._pending: Future[Any] | None = None
+        self._requests: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
         # A daemon: a controller that hangs for ever must not keep the program from ending.
-        threading.Thread(target=self._answer, name="controller", daemon=True).start()
+        threading.Thread(target=self._run_controller, name="controller", daemon=True).start()
         self.counts: dict[str, int] = {}
 
     def observe(self, state: Any, stamp: float | None = None) -> None:
@@ -126,11 +126,11 @@ class Watchdog:
 
     def _refusal(self, when: float) -> str:
         """Return why a measurement of this stamp is not taken, and count it; "" if it is."""
-        ahead = when - self._clock()
-        if ahead <= 0.0 and math.isfinite(ahead):
+        lead = when - self._clock()
+        if lead <= 0.0 and math.isfinite(lead):
             return ""
         self.counts[_STAMP] = self.counts.get(_STAMP, 0) + 1
-        return f"the last one is stamped {ahead:.4g} s ahead of the clock, which is not taken"
+        return f"the last one is stamped {lead:.4g} s ahead of the clock, which is not taken"
 
     @property
     def safe_action(self) -> Array:
@@ -141,16 +141,16 @@ class Watchdog:
         """Return the next command, within the deadline."""
         with self._lock:
             newest, refused = self._newest, self._refused
-        wrong, more = self._wrong(newest)
-        if wrong and refused:
-            more = f"{more}; {refused}" if more else refused
-        state = None if newest is None or wrong else newest[0]
-        command = self._safely(wrong, more) if state is None else self._asked_for(state)
+        fault, detail = self._input_fault(newest)
+        if fault and refused:
+            detail = f"{detail}; {refused}" if detail else refused
+        state = None if newest is None or fault else newest[0]
+        command = self._fall_back(fault, detail) if state is None else self._ask_controller(state)
         if self._sent is not None:
             self._sent(command.action, state)
         return command
 
-    def _wrong(self, newest: tuple[Any, float] | None) -> tuple[str, str]:
+    def _input_fault(self, newest: tuple[Any, float] | None) -> tuple[str, str]:
         """Say what is wrong with the newest measurement, and more about it."""
         if newest is None:
             return "nothing was observed yet", ""
@@ -159,16 +159,16 @@ class Watchdog:
         if not 0.0 <= age <= self._max_age:
             return "stale input", f"measured {age:.4g} s ago"
         parts = state.values() if isinstance(state, dict) else [state]
-        known = all(bool(np.isfinite(part).all()) for part in parts)
-        return ("", "") if known else ("input is not finite", "")
+        is_finite = all(bool(np.isfinite(part).all()) for part in parts)
+        return ("", "") if is_finite else ("input is not finite", "")
 
     def close(self) -> None:
         """Let the controller's thread end, after what it may still be at."""
-        self._questions.put(None)
+        self._requests.put(None)
 
-    def _answer(self) -> None:
-        while (question := self._questions.get()) is not None:
-            future, state = question
+    def _run_controller(self) -> None:
+        while (request := self._requests.get()) is not None:
+            future, state = request
             try:
                 future.set_result(self._controller(state))
             except Exception as error:  # noqa: BLE001 - handed on to who asked
@@ -176,30 +176,30 @@ class Watchdog:
             except BaseException as error:  # noqa: BLE001 - `sys.exit` must not end this thread
                 future.set_exception(RuntimeError(repr(error)))
 
-    def _asked_for(self, state: Any) -> Command:
-        if self._asked is not None and not self._asked.done():
-            return self._safely("the controller is still late")
-        self._asked = Future()
-        self._questions.put((self._asked, state))
+    def _ask_controller(self, state: Any) -> Command:
+        if self._pending is not None and not self._pending.done():
+            return self._fall_back("the controller is still late")
+        self._pending = Future()
+        self._requests.put((self._pending, state))
         try:
-            answer = self._asked.result(timeout=self._deadline)
+            value = self._pending.result(timeout=self._deadline)
         except Late as late:
-            if self._asked.done() and self._asked.exception(0) is late:
-                return self._safely("the controller failed", repr(late))
-            return self._safely("over-run", f"more than {self._deadline:g} s")
+            if self._pending.done() and self._pending.exception(0) is late:
+                return self._fall_back("the controller failed", repr(late))
+            return self._fall_back("over-run", f"more than {self._deadline:g} s")
         except Exception as error:  # noqa: BLE001 - whatever it is, the robot must get an action
-            return self._safely("the controller failed", repr(error))
-        return self._within(answer)
+            return self._fall_back("the controller failed", repr(error))
+        return self._limit(value)
 
-    def _within(self, answer: Any) -> Command:
+    def _limit(self, value: Any) -> Command:
         try:
             axes = [Axis("actions", len(self._names), self._names)]
-            action = as_input("action", np.atleast_1d(answer), axes, finite=True)
+            action = as_input("action", np.atleast_1d(value), axes, finite=True)
         except BadInput as error:
-            return self._safely("the action cannot be sent", str(error))
+            return self._fall_back("the action cannot be sent", str(error))
         return Command(np.clip(action, self._low, self._high))
 
-    def _safely(self, why: str, more: str = "") -> Command:
+    def _fall_back(self, why: str, more: str = "") -> Command:
         with self._lock:
             self.counts[why] = self.counts.get(why, 0) + 1
         return Command(self._safe.copy(), f"{why}: {more}" if more else why)

@@ -51,12 +51,12 @@ def cut_windows(
 ) -> Windows:
     """Cut the windows that begin at rows `starts` (W,) out of (N, C) rows; S are `states`."""
     rows = starts[:, None] + np.arange(history + horizon)
-    known, acted = np.split(np.asarray(values)[rows].astype(np.float64), [states], axis=2)
+    states_of, actions_of = np.split(np.asarray(values)[rows].astype(np.float64), [states], axis=2)
     return Windows(
-        states=known[:, :history],
-        past_actions=acted[:, : history - 1],
-        actions=acted[:, history - 1 : -1],
-        truth=known[:, history:],
+        states=states_of[:, :history],
+        past_actions=actions_of[:, : history - 1],
+        actions=actions_of[:, history - 1 : -1],
+        truth=states_of[:, history:],
     )
 
 

@@ -16,7 +16,7 @@ from kinemill.store.artifacts import (
     open_ref,
     peek,
     publish_staged,
-    stage_outcome,
+    stage_artifact,
     summary_of,
 )
 from kinemill.store.digests import file_digest
@@ -69,7 +69,7 @@ __all__ = [
     "publish_staged",
     "read_document",
     "read_json",
-    "stage_outcome",
+    "stage_artifact",
     "summary_of",
     "to_json_value",
     "write_document",

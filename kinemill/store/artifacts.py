@@ -57,7 +57,7 @@ class Artifact:
 
     ref: ArtifactRef
     summary: Json
-    known: bool
+    cached: bool
 
 
 def open_ref(home: Home, ref: ArtifactRef) -> Path:
@@ -109,7 +109,7 @@ def summary_of(home: Home, ref: ArtifactRef) -> Json:
 
 def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
     """Return the artifact published under `key`, or None; a damaged one is moved aside."""
-    folder = _place(home, stage, task, key)
+    folder = _artifact_folder(home, stage, task, key)
     if not bring(home, folder):
         return None
     if not _is_whole(folder, stage, task, key):
@@ -118,18 +118,18 @@ def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
             return None
     with suppress(OSError):  # the home may be read-only
         os.utime(folder)  # marks it as in use for `kinemill admin gc`
-    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), cached=True)
 
 
 def peek(home: Home, stage: str, task: str, key: str) -> Artifact | None:
     """Return the artifact published under `key` without verification."""
-    folder = _place(home, stage, task, key)
+    folder = _artifact_folder(home, stage, task, key)
     if not (folder / MANIFEST).is_file():
         return None
-    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), cached=True)
 
 
-def _place(home: Home, stage: str, task: str, key: str) -> Path:
+def _artifact_folder(home: Home, stage: str, task: str, key: str) -> Path:
     return home.store / stage / task / key[:32]
 
 
@@ -141,11 +141,11 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
     """Return whether all files of an artifact, including its manifest, match their digests."""
     try:
         text = (folder / MANIFEST).read_text()
-        found = json.loads(text)
-        made_from = {"stage": stage, "task": task, "inputs": found["inputs"]}
-        names, form = list(found["files"]), 1 if found["format"] == 1 else FORMAT
-        return digest(found["inputs"]) == key and text == manifest_of(
-            folder, made_from, names, form
+        manifest = json.loads(text)
+        identity = {"stage": stage, "task": task, "inputs": manifest["inputs"]}
+        names, form = list(manifest["files"]), 1 if manifest["format"] == 1 else FORMAT
+        return digest(manifest["inputs"]) == key and text == manifest_of(
+            folder, identity, names, form
         )
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no manifest, or a damaged one
@@ -172,7 +172,7 @@ def get_or_build(
             part of the task, and the stage's VERSION. Never time, commit, path or champion.
         build: writes the stage's files into an empty folder and returns its summary.
     """
-    staged = stage_outcome(home, stage, task, inputs, build)
+    staged = stage_artifact(home, stage, task, inputs, build)
     return publish_staged(home, [staged])[0] if isinstance(staged, Staged) else staged
 
 
@@ -194,13 +194,13 @@ class Staged:
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
-def stage_outcome(
+def stage_artifact(
     home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
 ) -> Artifact | Staged:
     """Return the artifact for `inputs`, or build it in staging; arguments as in `get_or_build`."""
     key = digest(inputs)
-    if known := find(home, stage, task, key):
-        return known
+    if cached := find(home, stage, task, key):
+        return cached
     aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
@@ -213,28 +213,28 @@ def stage_outcome(
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    path = _place(home, stage, task, key).relative_to(home.root).as_posix()
+    path = _artifact_folder(home, stage, task, key).relative_to(home.root).as_posix()
     ref = ArtifactRef(path, hashlib.sha256(text.encode()).hexdigest())
     return Staged(ref, read_json(aside / SUMMARY), aside, key)
 
 
 def publish_staged(
-    home: Home, staged: Sequence[Staged], before: Sequence[Move] = (), after: Sequence[Move] = ()
+    home: Home, staged: Sequence[Staged], first: Sequence[Move] = (), after: Sequence[Move] = ()
 ) -> list[Artifact]:
     """Publish staged artifacts in one operation.
 
     Args:
         home: the home of the store.
         staged: the artifacts; if another process published one first, that one is used.
-        before: moves to apply before them.
+        first: moves to apply before them.
         after: moves to apply after them.
     """
-    outcomes = [one.move(home) for one in staged]
+    artifacts = [one.move(home) for one in staged]
     try:
         with telling(home.store):
-            for moves in (before, outcomes, after):
+            for moves in (first, artifacts, after):
                 send(home, moves)
-            settle([*before, *outcomes, *after])
+            settle([*first, *artifacts, *after])
         return [_published(home, one) for one in staged]
     finally:
         for one in staged:
@@ -243,7 +243,7 @@ def publish_staged(
 
 def _published(home: Home, staged: Staged) -> Artifact:
     if not staged.aside.exists():  # it was moved to its place
-        return Artifact(staged.ref, staged.summary, known=False)
+        return Artifact(staged.ref, staged.summary, cached=False)
     stage, task, _ = Path(staged.ref.path).parts[-3:]
     if theirs := find(home, stage, task, staged.key):
         return theirs
@@ -252,13 +252,13 @@ def _published(home: Home, staged: Staged) -> Artifact:
     )
 
 
-def _seal(folder: Path, made_from: Json, summary: Json) -> str:
+def _seal(folder: Path, inputs: Json, summary: Json) -> str:
     """Write summary and manifest of a folder; return the manifest."""
     (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         start_writeback(path)
         cache_digest(path, own_digest(path))
-    text = manifest_of(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
+    text = manifest_of(folder, inputs, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)
     return text

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from kinemill.store.fault_injection import fault_point
 
-FEW = 12  # up to this many files and folders, each gets its own fsync
+MAX_SEPARATE = 12  # up to this many files and folders, each gets its own fsync
 _AT_ONCE = 12  # concurrent fsync calls
 LARGE = 1 << 20  # bytes from which early writeback is worthwhile
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h
@@ -27,7 +27,7 @@ class Move(NamedTuple):
     """A finished file or folder in staging, and its final path in the same file system."""
 
     aside: Path
-    place: Path
+    target: Path
 
 
 def settle(moves: Sequence[Move]) -> list[bool]:
@@ -42,7 +42,7 @@ def settle(moves: Sequence[Move]) -> list[bool]:
         return []
     _sync([path for move in moves for path in _within(move.aside)])
     fault_point("moves.synced")
-    parents = dict.fromkeys(move.place.parent for move in moves)
+    parents = dict.fromkeys(move.target.parent for move in moves)
     for parent in parents:
         parent.mkdir(parents=True, exist_ok=True)
     got = [_rename(move) for move in moves]
@@ -86,7 +86,7 @@ def _within(path: Path) -> Iterator[Path]:
 
 def _rename(move: Move) -> bool:
     try:
-        move.aside.rename(move.place)
+        move.aside.rename(move.target)
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
@@ -97,7 +97,7 @@ def _rename(move: Move) -> bool:
 
 def _sync(paths: Iterable[Path]) -> None:
     listed = list(paths)
-    if len(listed) > FEW and (sync := _syncfs()):
+    if len(listed) > MAX_SEPARATE and (sync := _syncfs()):
         with _opened(listed[0]) as handle:
             sync(handle)
         return
@@ -135,9 +135,9 @@ def _sync_file_range() -> Any:
     library = ctypes.CDLL(None)
     if not hasattr(library, "sync_file_range"):
         return None
-    found = library.sync_file_range
-    found.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return found
+    function = library.sync_file_range
+    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return function
 
 
 @cache

@@ -26,10 +26,10 @@ def database() -> str | None:
     Raises:
         BadInput: The value is not the address of a PostgreSQL database.
     """
-    found = os.environ.get(VARIABLE)
-    if not found:
+    address = os.environ.get(VARIABLE)
+    if not address:
         return None
-    parts = urlsplit(found)
+    parts = urlsplit(address)
     if parts.scheme not in _SCHEMES or not parts.path.strip("/"):
         raise BadInput(
             VARIABLE,

@@ -28,7 +28,7 @@ BLOCK = 1 << 16
 _COARSE = 1_000_000  # ns; file systems with coarser timestamps are not trusted
 
 
-class _Look(NamedTuple):
+class _FileStat(NamedTuple):
     device: int
     inode: int
     size: int
@@ -36,14 +36,14 @@ class _Look(NamedTuple):
     ctime_ns: int
 
 
-class _Taken(NamedTuple):
+class _CachedDigest(NamedTuple):
     digest: str
     at: float  # s, monotonic clock
     sums: tuple[int, ...] = ()  # sum of the words of each block, for a file to be copied
-    copy: tuple[Path, _Look] | None = None  # copy that was written during hashing
+    copy: tuple[Path, _FileStat] | None = None  # copy that was written during hashing
 
 
-_taken: OrderedDict[_Look, _Taken] = OrderedDict()
+_cache: OrderedDict[_FileStat, _CachedDigest] = OrderedDict()
 _guard = Lock()
 
 
@@ -59,41 +59,41 @@ def own_digest(path: Path) -> str:
     Args:
         path: a file that is never modified in place.
     """
-    before = _look(path)
-    if known := _find(before):
-        return known
+    stat = _stat_of(path)
+    if cached := _cached_digest(stat):
+        return cached
     digest = file_digest(path)
-    if _is_calm(before, path):
-        _note(before, digest)
+    if _is_calm(stat, path):
+        _remember(stat, digest)
     return digest
 
 
 def cache_digest(path: Path, digest: str) -> None:
     """Cache the digest of a file that this process has just written to a private place."""
-    _note(_look(path), digest)
+    _remember(_stat_of(path), digest)
 
 
-def digest_to_copy(path: Path, ahead: Path | None = None) -> str:
+def digest_to_copy(path: Path, copy_path: Path | None = None) -> str:
     """Return the sha256 of a file in hex, and cache the block sums for `copy`.
 
     Args:
         path: the file.
-        ahead: path for a copy written during hashing, so that `copy` need not read the file again;
-            it is missing if writing failed. The caller removes an unused copy.
+        copy_path: path for a copy written during hashing, so that `copy` need not read the file
+            again; it is missing if writing failed. The caller removes an unused copy.
     """
-    before, found, sums = _look(path), hashlib.sha256(), list[int]()
-    with path.open("rb") as file, _Ahead(ahead) as writing:
+    stat, sha256, sums = _stat_of(path), hashlib.sha256(), list[int]()
+    with path.open("rb") as file, _EagerCopy(copy_path) as eager_copy:
         for block in _blocks(file):
-            found.update(block)
-            if not writing.write(block):
+            sha256.update(block)
+            if not eager_copy.write(block):
                 sums.append(_sum(block))
-    if _is_calm(before, path):
-        whole = len(sums) == -(-before.size // BLOCK)
-        _note(before, found.hexdigest(), tuple(sums) if whole else (), writing.written)
-    return found.hexdigest()
+    if _is_calm(stat, path):
+        whole = len(sums) == -(-stat.size // BLOCK)
+        _remember(stat, sha256.hexdigest(), tuple(sums) if whole else (), eager_copy.written)
+    return sha256.hexdigest()
 
 
-class _Ahead:
+class _EagerCopy:
     """A copy written during hashing; a full disk ends it."""
 
     def __init__(self, path: Path | None) -> None:
@@ -118,11 +118,11 @@ class _Ahead:
         self._file = None
 
     @property
-    def written(self) -> tuple[Path, _Look] | None:
+    def written(self) -> tuple[Path, _FileStat] | None:
         """The complete, closed copy and its stat."""
-        return (self._path, _look(self._path)) if self._file and self._path else None
+        return (self._path, _stat_of(self._path)) if self._file and self._path else None
 
-    def __enter__(self) -> "_Ahead":
+    def __enter__(self) -> "_EagerCopy":
         return self
 
     def __exit__(self, *failed: object) -> None:
@@ -138,28 +138,30 @@ def copy(original: BufferedReader, to: Path) -> str:
     A file with the stat and block sums that it had when this process hashed it is unchanged. It is
     not hashed again, which takes longer than copying.
     """
-    taken = _recall(_seen(os.fstat(original.fileno())))
-    if taken and taken.copy and _moved(*taken.copy, to):
-        return taken.digest
+    cached = _cached(_as_file_stat(os.fstat(original.fileno())))
+    if cached and cached.copy and _moved(*cached.copy, to):
+        return cached.digest
     with to.open("xb") as file:
-        if taken is None or not taken.sums:
-            found = hashlib.sha256()
+        if cached is None or not cached.sums:
+            sha256 = hashlib.sha256()
             for block in _blocks(original):
-                found.update(block)
+                sha256.update(block)
                 file.write(block)
-            return found.hexdigest()
+            return sha256.hexdigest()
         sums = list[int]()
         for block in _blocks(original):
             sums.append(_sum(block))
             file.write(block)
-    same = tuple(sums) == taken.sums and _recall(_seen(os.fstat(original.fileno()))) == taken
-    return taken.digest if same else file_digest(to)
+    same = (
+        tuple(sums) == cached.sums and _cached(_as_file_stat(os.fstat(original.fileno()))) == cached
+    )
+    return cached.digest if same else file_digest(to)
 
 
-def _moved(written: Path, look: _Look, to: Path) -> bool:
+def _moved(written: Path, stat: _FileStat, to: Path) -> bool:
     """Rename a copy that was written during hashing; the target may already exist."""
     try:
-        if _look(written) != look:
+        if _stat_of(written) != stat:
             return False
         written.rename(to)
     except FileNotFoundError:
@@ -169,9 +171,9 @@ def _moved(written: Path, look: _Look, to: Path) -> bool:
 
 def _blocks(file: BufferedReader) -> Iterator[memoryview]:
     """Yield the bytes of a file, block by block, all in the same buffer."""
-    place = bytearray(BLOCK)
-    while size := file.readinto(place):
-        yield memoryview(place)[:size]
+    buffer = bytearray(BLOCK)
+    while size := file.readinto(buffer):
+        yield memoryview(buffer)[:size]
 
 
 def _sum(block: memoryview) -> int:
@@ -179,8 +181,8 @@ def _sum(block: memoryview) -> int:
     import numpy as np  # here: `kinemill --help` needs no numpy
 
     whole = len(block) // 8 * 8
-    words = np.frombuffer(block[:whole], np.uint64)
-    return (int(words.sum()) + int.from_bytes(block[whole:], "little")) % (1 << 64)
+    numbers = np.frombuffer(block[:whole], np.uint64)
+    return (int(numbers.sum()) + int.from_bytes(block[whole:], "little")) % (1 << 64)
 
 
 def link(file: Path, again: Path) -> None:
@@ -189,46 +191,46 @@ def link(file: Path, again: Path) -> None:
     Raises:
         OSError: The file system has no hard links.
     """
-    known = _find(_look(file))
+    cached = _cached_digest(_stat_of(file))
     again.hardlink_to(file)
-    if known:
-        _note(_look(again), known)
+    if cached:
+        _remember(_stat_of(again), cached)
 
 
-def _look(path: Path) -> _Look:
-    return _seen(path.stat())
+def _stat_of(path: Path) -> _FileStat:
+    return _as_file_stat(path.stat())
 
 
-def _seen(found: os.stat_result) -> _Look:
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    return _Look(found.st_dev, found.st_ino, found.st_size, *times)
+def _as_file_stat(result: os.stat_result) -> _FileStat:
+    times = (result.st_mtime_ns, result.st_ctime_ns)
+    return _FileStat(result.st_dev, result.st_ino, result.st_size, *times)
 
 
-def _is_calm(before: _Look, path: Path) -> bool:
+def _is_calm(stat: _FileStat, path: Path) -> bool:
     """Return whether a file's stat is unchanged, and old enough to reveal another change."""
-    return before == _look(path) and time.time_ns() - before.ctime_ns > CALM
+    return stat == _stat_of(path) and time.time_ns() - stat.ctime_ns > CALM
 
 
-def _find(look: _Look) -> str | None:
-    taken = _recall(look)
-    return taken.digest if taken else None
+def _cached_digest(stat: _FileStat) -> str | None:
+    cached = _cached(stat)
+    return cached.digest if cached else None
 
 
-def _recall(look: _Look) -> _Taken | None:
+def _cached(stat: _FileStat) -> _CachedDigest | None:
     with _guard:
-        taken = _taken.get(look)
-    return taken if taken and time.monotonic() - taken.at <= BELIEVED else None
+        entry = _cache.get(stat)
+    return entry if entry and time.monotonic() - entry.at <= BELIEVED else None
 
 
-def _note(
-    look: _Look,
+def _remember(
+    stat: _FileStat,
     digest: str,
     sums: tuple[int, ...] = (),
-    copy: tuple[Path, _Look] | None = None,
+    copy: tuple[Path, _FileStat] | None = None,
 ) -> None:
-    if look.ctime_ns % _COARSE == 0:
+    if stat.ctime_ns % _COARSE == 0:
         return
     with _guard:
-        _taken[look] = _Taken(digest, time.monotonic(), sums, copy)
-        while len(_taken) > _MOST:
-            _taken.popitem(last=False)
+        _cache[stat] = _CachedDigest(digest, time.monotonic(), sums, copy)
+        while len(_cache) > _MOST:
+            _cache.popitem(last=False)

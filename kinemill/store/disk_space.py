@@ -18,7 +18,7 @@ _NOTHING = 64 * 1024  # bytes; SQLite cannot extend its files with less
 _WHAT_TO_DO = "free space with kinemill admin gc; --dry-run lists what it would delete"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # Messages of libraries that do not raise OSError: polars and other Rust code, SQLite.
-_SAID = ("no space left on device", "database or disk is full", "disk quota exceeded")
+_FULL_MESSAGES = ("no space left on device", "database or disk is full", "disk quota exceeded")
 
 
 class DiskFull(KinemillError, OSError):
@@ -27,29 +27,29 @@ class DiskFull(KinemillError, OSError):
     exit_code = 4
 
 
-def shortage(path: Path, need: float = 0.0) -> str | None:
+def shortage(path: Path, expected: float = 0.0) -> str | None:
     """Return a message if the disk of a folder is low on space, or None.
 
     Args:
         path: the folder; it need not exist yet.
-        need: bytes that will be written.
+        expected: bytes that will be written.
     """
-    there = _there(path)
-    found = shutil.disk_usage(there)
-    required = max(need, min(max(SHARE * found.total, LEAST), MOST))
-    if found.free >= required:
+    folder = _existing_parent(path)
+    usage = shutil.disk_usage(folder)
+    required = max(expected, min(max(SHARE * usage.total, LEAST), MOST))
+    if usage.free >= required:
         return None
-    why = "are likely to be needed" if required == need else "should stay free"
+    why = "are likely to be needed" if required == expected else "should stay free"
     return (
-        f"{there}: {_gb(found.free)} free of {_gb(found.total)}, {_gb(required)} {why}; "
+        f"{folder}: {_gb(usage.free)} free of {_gb(usage.total)}, {_gb(required)} {why}; "
         f"{_WHAT_TO_DO}"
     )
 
 
-def warn(path: Path, say: Callable[[str], None], need: float = 0.0) -> None:
+def warn(path: Path, report: Callable[[str], None], expected: float = 0.0) -> None:
     """Report at the start of a run that the disk is low on space."""
-    if message := shortage(path, need):
-        say(f"warning: {message}")
+    if message := shortage(path, expected):
+        report(f"warning: {message}")
 
 
 def full_disk(error: BaseException, path: Path) -> DiskFull | None:
@@ -63,27 +63,29 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
         if isinstance(one, DiskFull):
             return one
         if isinstance(one, OSError) and one.errno in _FULL:
-            return _told(Path(str(one.filename)) if one.filename else _fullest(path))
-        if not isinstance(one, KinemillError) and any(say in str(one).lower() for say in _SAID):
-            return _told(_fullest(path))
+            return _disk_full(Path(str(one.filename)) if one.filename else _fullest(path))
+        if not isinstance(one, KinemillError) and any(
+            text in str(one).lower() for text in _FULL_MESSAGES
+        ):
+            return _disk_full(_fullest(path))
     return None
 
 
 def _fullest(path: Path) -> Path:
     """Return the folder with the least space: `path`, the temporary or the working folder."""
-    places = (path, Path(tempfile.gettempdir()), Path.cwd())
-    return min(places, key=lambda place: shutil.disk_usage(_there(place)).free)
+    folders = (path, Path(tempfile.gettempdir()), Path.cwd())
+    return min(folders, key=lambda folder: shutil.disk_usage(_existing_parent(folder)).free)
 
 
 def full_system(path: Path) -> DiskFull | None:
     """Return a DiskFull error if the file system of a folder has no space left."""
-    return _told(path) if shutil.disk_usage(_there(path)).free < _NOTHING else None
+    return _disk_full(path) if shutil.disk_usage(_existing_parent(path)).free < _NOTHING else None
 
 
-def _told(path: Path) -> DiskFull:
-    there = _there(path)
-    mount = next(one for one in (there, *there.parents) if one.is_mount())
-    usage = shutil.disk_usage(there)
+def _disk_full(path: Path) -> DiskFull:
+    folder = _existing_parent(path)
+    mount = next(one for one in (folder, *folder.parents) if one.is_mount())
+    usage = shutil.disk_usage(folder)
     room = f"{usage.free:,} of {usage.total:,} bytes are free"
     full = DiskFull(path, f"no space left on the file system {mount}, {room}", fix=_WHAT_TO_DO)
     full.errno = errno.ENOSPC
@@ -106,7 +108,7 @@ def telling(path: Path) -> Generator[None]:
         raise full from error
 
 
-def _there(path: Path) -> Path:
+def _existing_parent(path: Path) -> Path:
     path = path.absolute()
     while not path.exists() and path != path.parent:
         path = path.parent

@@ -44,8 +44,8 @@ def from_json_value(value: object, kind: type[T], path: Path) -> T:
         return _adapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        message = f"{place}: {first['msg']}, found {str(first['input'])[:80]}"
+        field = ".".join(str(part) for part in first["loc"]) or "the document"
+        message = f"{field}: {first['msg']}, found {str(first['input'])[:80]}"
         fix = "restore it from a backup: kinemill admin restore FOLDER"
         raise CorruptArtifact(path, message, fix=fix) from error
 

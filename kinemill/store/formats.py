@@ -48,9 +48,9 @@ class Format:
             CorruptArtifact: It is not an object, or its format is newer or too old.
         """
         if not isinstance(document, dict):
-            found = f"holds a {type(document).__name__}; expected an object, a {self.kind}"
+            problem = f"holds a {type(document).__name__}; expected an object, a {self.kind}"
             fix = "restore it from a backup: kinemill admin restore FOLDER"
-            raise CorruptArtifact(path, found, fix=fix)
+            raise CorruptArtifact(path, problem, fix=fix)
         content: Json = dict(document)  # pyright: ignore[reportUnknownArgumentType]
         number = content.pop("format", 1)
         if number == self.number:

@@ -76,17 +76,19 @@ class Home:
             BadInput: It is not a folder, is incompletely restored, or was written by a newer
                 kinemill.
         """
-        there = next(one for one in (self.root, *self.root.parents) if one.exists())
-        if not there.is_dir():
+        folder = next(one for one in (self.root, *self.root.parents) if one.exists())
+        if not folder.is_dir():
             fix = "set KINEMILL_HOME to a folder of yours"
-            raise BadInput(there, "is not a folder", expected="a folder for KINEMILL_HOME", fix=fix)
+            raise BadInput(
+                folder, "is not a folder", expected="a folder for KINEMILL_HOME", fix=fix
+            )
         if (self.root / RESTORE_MARKER).exists():
             fix = "run kinemill admin restore with the backup again, which completes the restore"
             raise BadInput(self.root, "is incompletely restored", fix=fix)
-        if (found := self.format) > FORMAT:
+        if (number := self.format) > FORMAT:
             raise BadInput(
                 self.root,
-                f"was written by a newer kinemill: it is a home of format {found}",
+                f"was written by a newer kinemill: it is a home of format {number}",
                 expected=f"format {FORMAT} or older",
                 fix="update kinemill, or restore an older backup: kinemill admin restore",
             )
@@ -101,14 +103,14 @@ class Home:
         Raises:
             CorruptArtifact: The path leaves the home.
         """
-        whole = (
+        base = (
             self.root.absolute()
         )  # symbolic links inside belong to the owner and are not resolved
-        root, place = (Path(os.path.normpath(one)) for one in (whole, whole / path))
-        if not place.is_relative_to(root):
+        root, target = (Path(os.path.normpath(one)) for one in (base, base / path))
+        if not target.is_relative_to(root):
             fix = "the registry was modified; kinemill model rollback restores an earlier version"
             raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)
-        return place
+        return target
 
     def close(self) -> None:
         """Restrict the home to its owner: logs and models are private.
@@ -117,12 +119,12 @@ class Home:
         owner is not changed.
         """
         try:
-            found = self.root.stat()
+            status = self.root.stat()
         except FileNotFoundError:
             return
-        shut = 0o007 if found.st_mode & stat.S_ISGID else 0o077
-        if found.st_mode & shut and found.st_uid == os.geteuid():
-            self.root.chmod(stat.S_IMODE(found.st_mode) & ~shut)
+        shut = 0o007 if status.st_mode & stat.S_ISGID else 0o077
+        if status.st_mode & shut and status.st_uid == os.geteuid():
+            self.root.chmod(stat.S_IMODE(status.st_mode) & ~shut)
 
     def make(self) -> None:
         """Create the folder with owner-only permissions unless it exists."""
@@ -134,13 +136,13 @@ class Home:
     def format(self) -> int:
         """The format of the home, recorded at the last upgrade; default 1."""
         try:
-            found = json.loads((self.root / STAMP).read_bytes())["format"]
+            number = json.loads((self.root / STAMP).read_bytes())["format"]
         except FileNotFoundError:
             return 1
         except (ValueError, KeyError, TypeError) as error:
             fix = 'expected `{"format": N}`; move it away, then run kinemill admin upgrade'
             raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
-        return int(found)
+        return int(number)
 
     def task_file(self, task: str) -> Path:
         """Return the file that records the path a task was run from."""

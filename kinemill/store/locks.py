@@ -24,7 +24,7 @@ from kinemill.process import process_of
 from kinemill.store.database import held_by_all
 from kinemill.store.home import Home
 
-KEEPING = "keeping"  # the lock of gc, backup and restore
+MAINTENANCE = "maintenance"  # the lock of gc, backup and restore
 _HOME = "home"  # shared by runs, exclusive for restore
 
 
@@ -99,7 +99,7 @@ def unused(home: Home) -> Generator[None]:
             free = True
         except BlockingIOError:
             free = False
-        working = [one for one in holders(home) if one.lock != KEEPING]
+        working = [one for one in holders(home) if one.lock != MAINTENANCE]
         if working or not free:
             names = [f"{one.command} ({one.pid}), {one.lock}" for one in working[:3]]
             who = ", ".join(names) or "a run"
@@ -165,11 +165,11 @@ def holders(home: Home) -> list[Holder]:
     A process of another machine counts as alive.
     """
     folder = home.root / ".locks"
-    found: list[Holder] = []
+    result: list[Holder] = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and (one := _holder(path.relative_to(folder).as_posix(), path)):
-            found.append(one)
-    return found
+            result.append(one)
+    return result
 
 
 def _holder(name: str, path: Path) -> Holder | None:

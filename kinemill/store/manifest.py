@@ -68,11 +68,11 @@ def _changed(path: Path, entry: Json) -> CorruptArtifact:
     )
 
 
-def manifest_of(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
+def manifest_of(folder: Path, identity: Json, names: list[str], number: int = FORMAT) -> str:
     """Return the manifest of a folder with its current files; format 1 was indented."""
     files = {
         name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
     }
-    content = {"format": form, **made_from, "files": files}
-    return json.dumps(content, indent=1 if form == 1 else None)
+    content = {"format": number, **identity, "files": files}
+    return json.dumps(content, indent=1 if number == 1 else None)

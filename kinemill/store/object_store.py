@@ -76,8 +76,8 @@ class Remote:
 
         def read() -> dict[str, int]:
             at = self._at(folder)
-            chosen = FileSelector(at, allow_not_found=True, recursive=below)
-            listed = self._files.get_file_info(chosen)
+            selector = FileSelector(at, allow_not_found=True, recursive=below)
+            listed = self._files.get_file_info(selector)
             return {item.path[len(at) + 1 :]: item.size for item in listed if item.is_file}
 
         return self._ask(read, folder)
@@ -158,10 +158,10 @@ def artifacts_of(address: str) -> str:
 
 
 def _s3_options(address: str) -> dict[str, str]:
-    given = {key: values[-1] for key, values in parse_qs(urlsplit(address).query).items()}
-    if unknown := sorted(set(given) - set(_OPTIONS)):
+    options = {key: values[-1] for key, values in parse_qs(urlsplit(address).query).items()}
+    if unknown := sorted(set(options) - set(_OPTIONS)):
         raise BadInput(VARIABLE, f"has {unknown[0]!r}", expected=" or ".join(_OPTIONS))
-    return given
+    return options
 
 
 @lru_cache(maxsize=4)

@@ -43,11 +43,11 @@ def send(home: Home, moves: Sequence[Move]) -> None:
     store = remote()
     if store is None:
         return
-    wanted = [(move.aside, key) for move in moves if (key := _key(home, move.place))]
-    folders = [(aside, key) for aside, key in wanted if aside.is_dir()]
+    uploads = [(move.aside, key) for move in moves if (key := _key(home, move.target))]
+    folders = [(aside, key) for aside, key in uploads if aside.is_dir()]
     theirs = _all(lambda item: bring(home, home.root / item[1]), folders)
-    ours = [item for item, found in zip(folders, theirs, strict=True) if not found]
-    files = [item for item in wanted if not item[0].is_dir()]
+    ours = [item for item, is_remote in zip(folders, theirs, strict=True) if not is_remote]
+    files = [item for item in uploads if not item[0].is_dir()]
     inner = [(file, f"{key}/{name}") for aside, key in ours for file, name in _within(aside)]
     _put_all(store, [*files, *inner])
     fault_point("remote.data")
@@ -117,8 +117,8 @@ def bring_new(
     store, key = remote(), _key(home, folder)
     if store is None or not key:
         return []
-    known = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
-    new = sorted(name for name in store.names(key) if name not in known)
+    local = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    new = sorted(name for name in store.names(key) if name not in local)
     if new and on_new_files:
         on_new_files(new)
     _all(lambda name: bring_file(home, folder / name), new)
@@ -151,8 +151,12 @@ def send_checkpoints(folder: Path, index: str) -> bool:
     key = _run_key(folder)
     try:
         there = store.names(key, below=True)
-        places = [path.parent for path in folder.glob(f"*/{index}")]
-        here = {f"{place.name}/{path.name}": path for place in places for path in place.iterdir()}
+        checkpoints = [path.parent for path in folder.glob(f"*/{index}")]
+        here = {
+            f"{checkpoint.name}/{path.name}": path
+            for checkpoint in checkpoints
+            for path in checkpoint.iterdir()
+        }
         new = [(path, f"{key}/{name}") for name, path in sorted(here.items()) if name not in there]
         _put_all(store, [item for item in new if item[0].name != index])
         fault_point("remote.checkpoint")
@@ -200,14 +204,14 @@ def _run_key(folder: Path) -> str:
     return f"runs/{folder.parent.name}/{folder.name}"
 
 
-def _key(home: Home, place: Path) -> str | None:
+def _key(home: Home, path: Path) -> str | None:
     """Return the remote key of a path in the store, or None for a local path."""
-    if not place.is_relative_to(home.store):
+    if not path.is_relative_to(home.store):
         return None
-    first = place.relative_to(home.store).parts[0]
+    first = path.relative_to(home.store).parts[0]
     if first in _OWN or first.startswith("."):
         return None
-    return place.relative_to(home.root).as_posix()
+    return path.relative_to(home.root).as_posix()
 
 
 def _within(folder: Path) -> Iterable[tuple[Path, str]]:

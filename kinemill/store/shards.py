@@ -131,7 +131,7 @@ def listed(cuts: int, nodes: Nodes, group: str = "") -> Json:
 
 
 def amended(
-    before: Tree | None,
+    previous: Tree | None,
     cuts: int,
     changes: Mapping[str, Json | None],
     publish: Callable[[str, Nodes], Json],
@@ -139,17 +139,17 @@ def amended(
     """Return the nodes below the root after some shards changed; groups without change are kept.
 
     Args:
-        before: the previous tree with the same cuts, or None.
+        previous: the previous tree with the same cuts, or None.
         cuts: how many times the set is cut.
         changes: nodes of new or changed shards by name, None for those that are gone.
         publish: publishes a group, given its name and nodes, and returns its own node.
     """
-    if before and before.flat:
-        before, changes = None, {**dict(before.shards()), **changes}
+    if previous and previous.flat:
+        previous, changes = None, {**dict(previous.shards()), **changes}
     depth = _depth(cuts)
 
     def below(group: str) -> Nodes:
-        nodes: dict[str, Json | None] = {**before.nodes(group)} if before else {}
+        nodes: dict[str, Json | None] = {**previous.nodes(group)} if previous else {}
         length = min(len(group) + 1, depth)
         for name in sorted({shard[:length] for shard in changes if shard.startswith(group)}):
             inner = {} if length == depth else below(name)

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kinemill.store import Artifact, ArtifactRef, Json, Staged, publish_staged, stage_outcome
+from kinemill.store import Artifact, ArtifactRef, Json, Staged, publish_staged, stage_artifact
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 
-Once = Callable[[str, str, Mapping[str, object], Callable[[Path], Json]], Artifact]
+GetOrBuild = Callable[[str, str, Mapping[str, object], Callable[[Path], Json]], Artifact]
 
 
-def together(
+def publish_all(
     home: Home,
-    make: Callable[[Once], Artifact],
+    make: Callable[[GetOrBuild], Artifact],
     after: Callable[[Artifact], Sequence[Move]] = lambda _: (),
 ) -> Artifact:
     """Publish artifacts that depend on each other with one flush to disk.
@@ -34,15 +34,15 @@ def together(
             build: Callable[[Path], Json],
             staged: dict[ArtifactRef, Staged] = staged,
         ) -> Artifact:
-            made = stage_outcome(home, stage, task, inputs, build)
+            made = stage_artifact(home, stage, task, inputs, build)
             if isinstance(made, Artifact):
                 return made
             staged[made.ref] = made
-            return Artifact(made.ref, made.summary, known=False)
+            return Artifact(made.ref, made.summary, cached=False)
 
         try:
-            outcome = make(stage)
-            moves.extend(after(outcome))
+            last = make(stage)
+            moves.extend(after(last))
             published = publish_staged(home, [*staged.values()], after=moves)
         finally:
             for one in staged.values():
@@ -50,4 +50,4 @@ def together(
             for move in moves:
                 move.aside.unlink(missing_ok=True)
         if [one.ref for one in published] == [*staged]:
-            return outcome
+            return last

@@ -90,7 +90,7 @@ def _evaluate(task: Task, home: Home, chosen: list[Member], progress: Progress) 
         staged = [one for one in each if one]
         publish_staged(home, staged)
         evaluated += len(staged)
-    return sum(not outcome.known for _, outcome in found), evaluated
+    return sum(not outcome.cached for _, outcome in found), evaluated
 
 
 def _evaluated(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:

@@ -15,7 +15,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import reason
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.store import Artifact, Staged, stage_outcome
+from kinemill.store import Artifact, Staged, stage_artifact
 from kinemill.store.digests import link
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
@@ -86,7 +86,7 @@ def validate_recording(
         task_rules: `rules(task)`, taken once for all recordings.
     """
     inputs = validated_inputs(recording, task_rules)
-    return stage_outcome(
+    return stage_artifact(
         home, STAGE, task.name, inputs, lambda folder: evaluate_into(task, recording, folder)
     )
 

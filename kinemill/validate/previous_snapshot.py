@@ -107,7 +107,7 @@ def find_before(home: Home, task: str, made_by: str) -> Before | None:
             return None
         ref = ArtifactRef.from_json(found["snapshot"])
         folder = open_ref(home, ref)
-        outcome = Artifact(ref, read_json(folder / SUMMARY), known=True)
+        outcome = Artifact(ref, read_json(folder / SUMMARY), cached=True)
         recordings = read_json(folder / EPISODES)["recordings"]
         return Before(recordings, open_tree(home, folder), outcome)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):

@@ -10,7 +10,7 @@ from kinemill.store import Artifact, ArtifactRef, summary_of, write_json
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.store.shards import Nodes, Tree, amended, listed
-from kinemill.store.transaction import Once, together
+from kinemill.store.transaction import GetOrBuild, publish_all
 from kinemill.task import Task
 from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
@@ -38,7 +38,7 @@ class Publishing:
         """Publish shards by name; return their nodes."""
         nodes: Nodes = {}
 
-        def make(get_or_build: Once) -> Artifact:
+        def make(get_or_build: GetOrBuild) -> Artifact:
             made = [
                 self._shard(get_or_build, name, *task_rules) for name, task_rules in found.items()
             ]
@@ -46,7 +46,7 @@ class Publishing:
             return made[-1][1]
 
         if found:
-            together(self._home, make)
+            publish_all(self._home, make)
         return nodes
 
     def everything(
@@ -76,7 +76,7 @@ class Publishing:
             "version": VERSION,
         }
 
-        def make(get_or_build: Once) -> Artifact:
+        def make(get_or_build: GetOrBuild) -> Artifact:
             made = {
                 name: self._shard(get_or_build, name, *task_rules)[0]
                 for name, task_rules in found.items()
@@ -90,17 +90,17 @@ class Publishing:
 
             return get_or_build(STAGE, self._task.name, inputs, build)
 
-        return together(self._home, make, after)
+        return publish_all(self._home, make, after)
 
     def _shard(
-        self, get_or_build: Once, name: str, shard: Shard, schema: list[CheckResult]
+        self, get_or_build: GetOrBuild, name: str, shard: Shard, schema: list[CheckResult]
     ) -> tuple[Json, Artifact]:
         made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
         inputs = {"recordings": made_of, "rules": self._asked}
         outcome = make_shard(get_or_build, self._task, inputs, shard, schema, cut=cut)
         return self._node(made_of, outcome), outcome
 
-    def _group(self, get_or_build: Once, name: str, nodes: Nodes) -> Json:
+    def _group(self, get_or_build: GetOrBuild, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
         inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
 

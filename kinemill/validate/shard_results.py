@@ -26,7 +26,7 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.store.shards import set_digest
-from kinemill.store.transaction import Once
+from kinemill.store.transaction import GetOrBuild
 from kinemill.task import Task
 from kinemill.validate import action_responses, measures, merge, ranges, table, unit_outliers
 from kinemill.validate import report_samples as shown
@@ -167,7 +167,7 @@ def read_evaluated(home: Home, ref: ArtifactRef) -> list[Json]:
 
 
 def make_shard(
-    get_or_build: Once,
+    get_or_build: GetOrBuild,
     task: Task,
     inputs: Json,
     shard: Shard,

@@ -23,7 +23,7 @@ def main(file: Path) -> None:
     try:
         answer = _judged(job)
     except Blocked as error:
-        answer = {"refused": [error.where, error.found, error.expected, error.fix]}
+        answer = {"refused": [error.where, error.problem, error.expected, error.fix]}
     publish_json(Path(job["answer"]), answer)
 
 

@@ -93,7 +93,7 @@ def test_the_same_dataset_gives_the_same_bytes_in_another_home(tmp_path, home):
         ref, _ = publish(root)
         outcomes.append(augment(task, root, ref))
     assert outcomes[0].ref == outcomes[1].ref
-    assert augment(task, home, ref).known
+    assert augment(task, home, ref).cached
 
 
 def test_other_augmentations_of_the_same_dataset_make_another_training_set(home):

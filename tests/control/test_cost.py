@@ -16,7 +16,7 @@ BEFORE, START = np.array([0.1]), np.array([0.8, 2.0])
 def total(*terms, **control):
     cost = Cost(sled_task(cost=list(terms), **control))
     whole = cost.total(STATES, ACTIONS, BEFORE, START)
-    steps = cost.running(STATES, ACTIONS, BEFORE, START)
+    steps = cost.step_costs(STATES, ACTIONS, BEFORE, START)
     assert whole - steps.sum() * DT == pytest.approx(
         sum(term.get("terminal", 0.0) * 4.0 for term in terms), abs=1e-12
     )

@@ -97,7 +97,7 @@ def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(ho
     sides = {episode.id: episode.split for episode in grown.episodes}
     assert {one.id: one.split for one in first.episodes}.items() <= sides.items()
     again = make_dataset(task, home, publish(home, contents))
-    assert again.known
+    assert again.cached
 
 
 def test_a_side_that_lost_its_only_recording_takes_a_new_one_and_moves_no_other(home):

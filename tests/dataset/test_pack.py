@@ -43,15 +43,15 @@ def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, con
     first = make_dataset(make_task(), home, publish(home, contents))
     again = make_dataset(make_task(), home, publish(home, list(reversed(contents))))
     grown = make_dataset(make_task(), home, publish(home, [*contents, spin("c.csv")]))
-    assert (again.known, again.ref) == (True, first.ref)
-    assert not grown.known
+    assert (again.cached, again.ref) == (True, first.ref)
+    assert not grown.cached
     assert grown.summary["episodes"]["train"] == 3
 
 
 def test_a_recording_that_goes_to_quarantine_as_a_whole_makes_no_new_version(home, contents):
     first = make_dataset(make_task(), home, publish(home, contents))
     again = make_dataset(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
-    assert (again.known, again.ref) == (True, first.ref)
+    assert (again.cached, again.ref) == (True, first.ref)
 
 
 def test_another_shortest_piece_makes_another_version(home):

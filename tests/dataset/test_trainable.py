@@ -41,6 +41,6 @@ def test_the_longest_that_fits_is_accepted(home):
 
 def test_a_published_dataset_is_checked_again_for_other_settings(home):
     episodes = publish(home, CONTENTS)
-    assert not make_dataset(dynamics(20, 10, 20), home, episodes).known
+    assert not make_dataset(dynamics(20, 10, 20), home, episodes).cached
     with pytest.raises(BadInput, match="validation split: no episode is long enough"):
         make_dataset(dynamics(25, 10), home, episodes)

@@ -41,7 +41,7 @@ def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(h
 def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
     before = find_version(home, "arm", "1")
     again = make_dataset(make_task(), home, publish(home, contents))
-    assert again.known
+    assert again.cached
     assert find_version(home, "arm", "1") == before
     assert list_datasets(home, "arm")["total"] == 3
 

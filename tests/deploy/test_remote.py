@@ -47,7 +47,7 @@ def test_what_one_machine_publishes_the_other_finds_without_making_it(bucket, ho
         f"{place}/{name}" for name in ("MANIFEST.json", "data.txt", "more/b.bin", "summary.json")
     ]
     found = make(other, text="other numbers")  # would be different, if it were made
-    assert (found.ref, found.known, found.summary) == (made.ref, True, {"rows": 7})
+    assert (found.ref, found.cached, found.summary) == (made.ref, True, {"rows": 7})
     for name in ("data.txt", "more/b.bin"):
         there = [(home.root / made.ref.path / name).read_bytes() for home in homes]
         assert there[0] == there[1]
@@ -65,7 +65,7 @@ def test_damage_at_home_is_healed_by_the_copy_of_another_machine(bucket, homes):
     file = homes[0].root / made.ref.path / "data.txt"
     file.write_text("damaged")
     again = make(homes[0], text="would be made anew")
-    assert (again.known, file.read_text()) == (True, "numbers")
+    assert (again.cached, file.read_text()) == (True, "numbers")
 
 
 def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
@@ -75,7 +75,7 @@ def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
     with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
         open_ref(other, made.ref)
     again = make(other, text="made again")
-    assert not again.known
+    assert not again.cached
     assert bucket.Object(f"mill/{made.ref.path}/data.txt").get()["Body"].read() == b"made again"
 
 
@@ -96,8 +96,8 @@ def test_a_machine_that_dies_while_it_uploads_leaves_nothing_half(bucket, homes,
     assert died.returncode == -signal.SIGKILL
     whole = any(key.endswith("MANIFEST.json") for key in keys(bucket))
     assert whole == (fault == "remote.sent:2")
-    assert make(other, text="numbers").known == whole
-    assert make(one).known  # it lost its own, and finds the other's
+    assert make(other, text="numbers").cached == whole
+    assert make(one).cached  # it lost its own, and finds the other's
 
 
 def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, homes):
@@ -111,7 +111,7 @@ def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, h
     assert list(homes[0].store.glob("dataset/arm/*")) == []
     assert list(homes[0].store.glob(".staging/*")) == []
     monkeypatch.delenv("KINEMILL_REMOTE")
-    assert not make(homes[0]).known
+    assert not make(homes[0]).cached
 
 
 def test_an_address_with_an_unknown_option_is_refused(monkeypatch, homes):
@@ -123,7 +123,7 @@ def test_an_address_with_an_unknown_option_is_refused(monkeypatch, homes):
 def test_a_mounted_folder_serves_as_well(monkeypatch, tmp_path, homes):
     monkeypatch.setenv("KINEMILL_REMOTE", f"file://{tmp_path}/mounted")
     made = make(homes[0])
-    assert make(homes[1]).known
+    assert make(homes[1]).cached
     assert (tmp_path / "mounted" / made.ref.path / "MANIFEST.json").is_file()
 
 

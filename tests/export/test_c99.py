@@ -161,7 +161,7 @@ def test_c_with_another_weight_is_refused(tmp_path):
     with pytest.raises(Blocked, match=r"step.c: differs from step.onnx by up to"):
         parity.write_c99(folder, other.SerializeToString())
     with pytest.raises(BadInput, match="differs from the ONNX file"):
-        load(folder / "rollout.onnx").tune_process(compile_rollout(other.SerializeToString()))
+        load(folder / "rollout.onnx").use_compiled(compile_rollout(other.SerializeToString()))
 
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):

@@ -107,7 +107,7 @@ def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, g
         json.dumps(report.files, ensure_ascii=False).encode()  # no name that cannot be written
         found = validate(task, home, report.artifact.ref)
         assert found.summary["accepted"] == len(good)
-        assert ingest.run(task, home, folder).artifact.known
+        assert ingest.run(task, home, folder).artifact.cached
     finally:
         shutil.rmtree(folder)
         shutil.rmtree(home.root, ignore_errors=True)
@@ -119,7 +119,7 @@ def test_a_name_as_long_as_a_name_may_be_is_a_name(task, home, logs, write, swin
     write("l" * (length - 4) + ".csv", swing[:-1])
     report = ingest.run(task, home, logs)
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 2
-    assert ingest.run(task, home, logs).artifact.known
+    assert ingest.run(task, home, logs).artifact.cached
 
 
 def test_the_ending_of_a_lone_file_may_be_as_long_as_a_name(task, home, write, swing):
@@ -134,7 +134,7 @@ def test_a_name_that_is_no_utf_8_is_kept_shown_and_found_again(task, home, logs)
     time.sleep(1.1)  # what has only just changed is not kept as read
     ingest.run(task, home, logs)
     again = ingest.run(task, home, logs)
-    assert (again.artifact.known, list(again.read), again.known) == (True, [], 1)
+    assert (again.artifact.cached, list(again.read), again.known) == (True, [], 1)
 
 
 def test_a_tree_deeper_than_the_stack_is_walked(task, home, logs, write, swing):

@@ -68,7 +68,7 @@ def test_a_second_run_knows_everything_and_changes_no_byte(task, home, logs, wri
     second = ingest.run(task, home, logs)
     assert outcomes(first) == {"a.csv": "episodes", "bad.csv": "quarantined"}
     assert outcomes(second) == {"a.csv": "known", "bad.csv": "known"}
-    assert second.artifact.known
+    assert second.artifact.cached
     assert second.artifact.ref == first.artifact.ref
     assert bytes_under(home.root) == before
 

@@ -19,7 +19,7 @@ from kinemill.register.pull_source import OfHome
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version
 from kinemill.runtime import download
-from kinemill.runtime.download import answers
+from kinemill.runtime.download import run_stored_cases
 from kinemill.runtime.integrity import SUMS
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
@@ -125,7 +125,7 @@ def test_a_hostile_champion_is_not_loaded(hostile):
 
 def test_a_robot_keeps_the_version_it_has(hostile, sound, tmp_path):
     to = tmp_path / "robot"
-    pull = partial(download.pull, try_it=answers)
+    pull = partial(download.pull, try_it=run_stored_cases)
     assert pull(OfHome(sound.home, "cart", ":1"), to)["status"] == "pulled"
     found = pull(OfHome(sound.home, "cart", "@champion"), to)
     assert (found["version"], found["status"]) == (1, "kept")

@@ -19,9 +19,9 @@ import pytest
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import fetch_bundle
-from kinemill.register.pull_source import OfHome, OfServer
+from kinemill.register.pull_source import OfHome, ServerSource
 from kinemill.runtime import download
-from kinemill.runtime.download import answers
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.tracking import tracking_uri
@@ -200,11 +200,11 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url, to = f"http://127.0.0.1:{server.server_port}", tmp_path / "model"
     with pytest.raises(Unreachable, match="answers 401"):
-        pull(OfServer(url, "cart", "@champion"), to)
-    served = OfServer(url, "cart", "@champion", "secret")
+        pull(ServerSource(url, "cart", "@champion"), to)
+    served = ServerSource(url, "cart", "@champion", "secret")
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
     with pytest.raises(BadInput, match="knows no such version"):
-        pull(OfServer(url, "cart", "@other", "secret"), to)
+        pull(ServerSource(url, "cart", "@other", "secret"), to)
     server.shutdown()
     server.server_close()
     assert pull(served, to)["status"] == "kept"
@@ -230,7 +230,7 @@ def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         with pytest.raises(Unreachable, match="answers 500"):
-            OfServer(url, "cart", "@champion", "secret").look()
+            ServerSource(url, "cart", "@champion", "secret").resolve()
         server.shutdown()
     assert [token for _, token in seen] == ["Bearer secret", None]
 
@@ -275,9 +275,9 @@ def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source,
 def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_path):
     folder = tmp_path / "bundle"
     shutil.copytree(fetch_bundle("models:/cart@champion", chain.home), folder)
-    assert answers(folder) == (True, "answered")
+    assert run_stored_cases(folder) == (True, "answered")
     (folder / "rollout.onnx").write_bytes(b"no model")
-    good, told = answers(folder)
+    good, told = run_stored_cases(folder)
     assert not good
     assert told.startswith("ended with code 1: ")
 
@@ -304,7 +304,7 @@ def mlflow_server(source, tmp_path):
 
 @pytest.mark.slow
 def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
-    served, until = OfServer(mlflow_server, "cart", "@champion"), time.monotonic() + 200
+    served, until = ServerSource(mlflow_server, "cart", "@champion"), time.monotonic() + 200
     while True:
         try:
             found = pull(served, tmp_path / "model")
@@ -313,6 +313,8 @@ def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
             assert time.monotonic() < until
             time.sleep(1)
     assert (found["version"], gain_of(tmp_path / "model")) == (1, 0.5)
-    assert pull(OfServer(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
+    assert (
+        pull(ServerSource(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
+    )
     with pytest.raises(BadInput, match="knows no such version"):
-        pull(OfServer(mlflow_server, "cart", "@other"), tmp_path / "other")
+        pull(ServerSource(mlflow_server, "cart", "@other"), tmp_path / "other")

@@ -32,7 +32,7 @@ from kinemill.register.pull_source import OfHome
 from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.warm_start import start_of
 from kinemill.runtime import download
-from kinemill.runtime.download import answers
+from kinemill.runtime.download import run_stored_cases
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
@@ -156,7 +156,9 @@ def told(chain, folder):
     """All that commands say of the registry, and what a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
-    found = download.pull(OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=answers)
+    found = download.pull(
+        OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=run_stored_cases
+    )
     run = open_tracking(home).client.get_run(show("cart", home, ":3")["run_id"])
     return {
         "models": list_versions("cart", home),

@@ -23,14 +23,14 @@ def test_a_reader_sees_the_rows_of_one_moment_while_another_thread_writes():
 
     def read():
         while not done.is_set():
-            states, actions = kept.repeated(2)
+            states, actions = kept.repeat(2)
             assert (np.diff(states[0, :, 0]) == 1.0).all()  # consecutive rows
             assert (actions[0] == states[0, :-1]).all()  # each with its own action
 
     with ThreadPoolExecutor(3) as pool:
         for future in [pool.submit(one) for one in (write, read, read)]:
             future.result(timeout=60.0)
-    assert kept.repeated(1)[0][0, -1, 0] == history + rounds - 1
+    assert kept.repeat(1)[0][0, -1, 0] == history + rounds - 1
 
 
 def test_threads_that_write_lose_no_row():

@@ -199,7 +199,7 @@ def test_a_reset_while_another_thread_acts_forgets_that_step(gains):
     def wait(feed):
         running.set()
         assert gate.wait(60.0)
-        return opened._running(feed)
+        return opened._engine(feed)
 
     policy, seen, rest = Policy(opened.interface, wait), [0.0, 0.05, 0.0], [0.0, 0.0, 0.0]
     first = policy.act(rest)

@@ -116,7 +116,7 @@ def test_an_over_run_is_answered_in_time_and_its_late_answer_dropped(simulator, 
     assert guard.act().why == "the controller is still late"
     assert time.monotonic() - began < 20.0  # neither waited for the controller's 30 s
     gate.set()
-    guard._asked.result(timeout=30.0)
+    guard._pending.result(timeout=30.0)
     guard._deadline = 5.0
     assert guard.act().action == 1.0
 

@@ -134,7 +134,7 @@ def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
         outcome = validate(task, home, ref)
     (home.store / "index" / task.name / "episodes.json").unlink()
     again = validate(task, home, ref)
-    assert (again.known, again.ref) == (True, outcome.ref)
+    assert (again.cached, again.ref) == (True, outcome.ref)
     fewer = validate(task, home, record(task, {name: some[name] for name in names[:5]}))
     assert fewer.summary["recordings"] == 5
 

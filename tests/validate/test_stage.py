@@ -174,7 +174,7 @@ def test_the_same_recordings_are_known(home, pendulum, record, logs):
     task = pendulum()
     ref = record(task, logs)
     first, second = validate(task, home, ref), validate(task, home, ref)
-    assert (first.known, second.known) == (False, True)
+    assert (first.cached, second.cached) == (False, True)
     assert first.ref == second.ref
 
 
@@ -218,7 +218,7 @@ def test_another_share_judges_no_recording_again_but_another_limit_does(
         episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
     )
     outcome = validate(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
-    assert not outcome.known
+    assert not outcome.cached
     with pytest.raises(pytest.fail.Exception, match="judged again"):
         validate(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
 
@@ -317,7 +317,7 @@ def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, r
         "task, root, ref = json.loads(sys.argv[1])\n"
         "ref = ArtifactRef.from_json(ref)\n"
         "outcome = validate(Task.model_validate(task), Home.resolve(root), ref)\n"
-        "print(json.dumps([outcome.known, 'great_expectations' in sys.modules]))\n"
+        "print(json.dumps([outcome.cached, 'great_expectations' in sys.modules]))\n"
     )
     told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
     done = subprocess.run(

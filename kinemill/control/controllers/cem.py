@@ -3,7 +3,7 @@
     uⁱ = μ + s εⁱ,  εⁱ ~ N(0, 1)        E = the n plans of least cost
     μ ← mean of E        s ← max(standard deviation of E, s₀)
 
-s is the spread of each knot, reset to σ before every step of control.
+s is the standard deviation of each knot, reset to σ before every step of control.
 """
 
 from typing import Any, Literal
@@ -26,8 +26,8 @@ class CEM(Controller):
 
     def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
         """Draw the plan itself, and the others around it."""
-        spread = self.noise if iteration == 0 or plan.spread is None else plan.spread
-        return plan.around(self.samples, spread, random, self.finest)
+        std = self.noise if iteration == 0 or plan.std is None else plan.std
+        return plan.around(self.samples, std, random, self.finest)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Fit the best, without plans that the model could not follow."""

@@ -30,9 +30,9 @@ class DIAL(Controller):
     def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
         """Draw the plan itself, and the others around it."""
         count = len(plan.knots)
-        done, ahead = iteration / self.iterations, np.arange(1, count + 1) / count
-        spread = self.noise * np.exp(-done / self.over_iterations - (1 - ahead) / self.over_horizon)
-        return plan.around(self.samples, spread[:, None], random, self.finest)
+        done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count
+        std = self.noise * np.exp(-done / self.over_iterations - (1 - fraction) / self.over_horizon)
+        return plan.around(self.samples, std[:, None], random, self.finest)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Average by cost."""

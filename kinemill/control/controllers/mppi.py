@@ -38,9 +38,9 @@ class MPPI(Controller):
 def weighted_mean(knots: Floats, costs: Floats, temperature: float, unit: str) -> Floats:
     """Average knots (B, K, A) by their costs (B,) -> (K, A)."""
     finite = np.isfinite(costs)
-    known = costs if finite.all() else costs[finite]
-    spread = float(known.std()) if unit == "spread" else 1.0
-    weight = np.exp((known.min() - costs) / max(temperature * spread, 1e-12))
+    valid = costs if finite.all() else costs[finite]
+    scale = float(valid.std()) if unit == "spread" else 1.0
+    weight = np.exp((valid.min() - costs) / max(temperature * scale, 1e-12))
     weight /= weight.sum()
     mean = weight.astype(knots.dtype, copy=False) @ knots.reshape(len(knots), -1)
     return mean.reshape(knots.shape[1:])

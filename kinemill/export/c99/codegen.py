@@ -120,13 +120,13 @@ class _Emitter:
         widest = WIDTH if self._lanes == 1 else WIDTH_LANES
         starts = range(0, outputs, widest)
         blocks = [rows[:, start : start + widest] for start in starts]
-        name, lines, place = self._layer(blocks), list[str](), 0
+        name, lines, offset = self._layer(blocks), list[str](), 0
         for start, block in zip(starts, blocks, strict=True):
             width = block.shape[1]
             self.widths.add(width)
             x, y = self._pointer(one.x), self._pointer(one.out + start)
-            lines.append(f"    dense_{width}({_plus(name, place)}, {x}, {y}, {inputs});")
-            place += block.size
+            lines.append(f"    dense_{width}({_plus(name, offset)}, {x}, {y}, {inputs});")
+            offset += block.size
         return lines
 
     def _layer(self, blocks: list[Numbers]) -> str:
@@ -147,23 +147,23 @@ class _Emitter:
 
     def product(self, one: Product) -> list[str]:
         """Write a matrix product."""
-        places = ", ".join(self._pointer(first) for first in (one.x, one.y, one.out))
-        return [f"    product({places}, {one.rows}, {one.inner}, {one.columns});"]
+        pointers = ", ".join(self._pointer(first) for first in (one.x, one.y, one.out))
+        return [f"    product({pointers}, {one.rows}, {one.inner}, {one.columns});"]
 
     def _results(self) -> list[str]:
         """Write the copies of what a program gives."""
-        lines, place, ids = list[str](), 0, self._program.outputs
-        while place < len(ids):
-            rest = ids[place:]
+        lines, start, ids = list[str](), 0, self._program.outputs
+        while start < len(ids):
+            rest = ids[start:]
             # Inputs and memory are two arrays, although their numbers follow one another.
             apart = (np.diff(rest) != 1) | (rest[1:] == self._program.inputs)
             breaks = np.flatnonzero(apart)
             count = int(breaks[0]) + 1 if len(breaks) else len(rest)
             size = f"{count * self._lanes} * sizeof(float)"
             lines.append(
-                f"    memcpy(out + {place * self._lanes}, {self._pointer(int(rest[0]))}, {size});"
+                f"    memcpy(out + {start * self._lanes}, {self._pointer(int(rest[0]))}, {size});"
             )
-            place += count
+            start += count
         return lines
 
 

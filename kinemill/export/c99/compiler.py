@@ -29,10 +29,10 @@ def compiler() -> str:
     Raises:
         BadInput: there is none.
     """
-    found = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if found is None:
+    path = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if path is None:
         raise BadInput("C compiler", "is not there", expected=f"one of {', '.join(COMPILERS)}")
-    return found
+    return path
 
 
 def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes.CDLL:
@@ -45,25 +45,25 @@ def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes
     Raises:
         BadInput: there is no compiler, it does not take them, or it takes too long.
     """
-    path, said = compiler(), ""
+    path, message = compiler(), ""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
         library = Path(folder) / "compiled.so"
         for target in TARGETS:
             command = [path, *FLAGS, *target, *flags, "-shared", "-fPIC", *map(str, sources)]
-            left = max(started + SECONDS - time.monotonic(), 0.1)
+            remaining = max(started + SECONDS - time.monotonic(), 0.1)
             try:
                 done = subprocess.run(
                     [*command, "-o", str(library), "-lm"],
                     capture_output=True,
                     text=True,
                     check=False,
-                    timeout=left,
+                    timeout=remaining,
                 )
             except subprocess.TimeoutExpired:
-                said = f"takes more than {SECONDS:g} s"
+                message = f"takes more than {SECONDS:g} s"
                 break
             if done.returncode == 0:
                 return ctypes.CDLL(str(library))
-            said = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "says nothing"
-    raise BadInput(path, f"does not compile: {said}", fix="run the model with ONNX Runtime")
+            message = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "says nothing"
+    raise BadInput(path, f"does not compile: {message}", fix="run the model with ONNX Runtime")

@@ -11,22 +11,24 @@ from kinemill.export.c99.values import Values, attributes
 
 def gemm(values: Values, node: onnx.NodeProto) -> None:
     """Add alpha * A B + beta * C; B is usually a constant, the weight of a layer."""
-    settings, (left, right, *more) = attributes(node), node.input
+    settings, (x_name, y_name, *more) = attributes(node), node.input
     alpha, beta = settings.get("alpha", 1.0), settings.get("beta", 1.0)
-    x = values.ids(left).T if settings.get("transA") else values.ids(left)
-    if values.knows(right) and all(map(values.knows, more)):
-        weight, bias = values.known(right), values.known(more[0]) if more else np.zeros(1)
+    x = values.ids(x_name).T if settings.get("transA") else values.ids(x_name)
+    if values.is_constant(y_name) and all(map(values.is_constant, more)):
+        weight, bias = values.constant(y_name), values.constant(more[0]) if more else np.zeros(1)
         weight = weight.T if settings.get("transB") else weight
         if bias.size in (1, weight.shape[1]):
             bias = np.broadcast_to(bias.reshape(-1) * beta, weight.shape[1]).astype(np.float32)
-            found = values.program.dense(x, weight * np.float32(alpha), bias)
-            values.put(node.output[0], found)
+            result = values.program.dense(x, weight * np.float32(alpha), bias)
+            values.put(node.output[0], result)
             return
-    y = values.ids(right).T if settings.get("transB") else values.ids(right)
-    found = _scaled(values, values.program.product(x, y), alpha)
+    y = values.ids(y_name).T if settings.get("transB") else values.ids(y_name)
+    result = _scaled(values, values.program.product(x, y), alpha)
     if more:
-        found = values.program.each("{0} + {1}", found, _scaled(values, values.ids(more[0]), beta))
-    values.put(node.output[0], found)
+        result = values.program.each(
+            "{0} + {1}", result, _scaled(values, values.ids(more[0]), beta)
+        )
+    values.put(node.output[0], result)
 
 
 def _scaled(values: Values, x: Ids, factor: float) -> Ids:
@@ -37,28 +39,28 @@ def _scaled(values: Values, x: Ids, factor: float) -> Ids:
 
 def matmul(values: Values, node: onnx.NodeProto) -> None:
     """Multiply as `numpy.matmul` does; a constant matrix on either side becomes a layer."""
-    left, right = node.input
-    sizes = values.shape(left), values.shape(right)
+    x_name, y_name = node.input
+    sizes = values.shape(x_name), values.shape(y_name)
     rows = (1, *sizes[0])[-2:]
     columns = (*sizes[1], 1) if len(sizes[1]) == 1 else sizes[1][-2:]
     leading = np.broadcast_shapes(sizes[0][:-2], sizes[1][:-2])
     shape = (*leading, rows[0], columns[1])
-    if values.knows(right) and np.prod(sizes[1]) == np.prod(columns):
-        x, weight = values.ids(left), values.known(right).reshape(columns)
-        found = _dense(values, x.reshape(-1, columns[0]), weight)
-    elif values.knows(left) and np.prod(sizes[0]) == np.prod(rows):
-        weight = values.known(left).reshape(rows).T  # (A B)^T = B^T A^T
-        y = values.ids(right).reshape(-1, *columns).swapaxes(1, 2)
-        found = _dense(values, y, weight).swapaxes(1, 2)
+    if values.is_constant(y_name) and np.prod(sizes[1]) == np.prod(columns):
+        x, weight = values.ids(x_name), values.constant(y_name).reshape(columns)
+        result = _dense(values, x.reshape(-1, columns[0]), weight)
+    elif values.is_constant(x_name) and np.prod(sizes[0]) == np.prod(rows):
+        weight = values.constant(x_name).reshape(rows).T  # (A B)^T = B^T A^T
+        y = values.ids(y_name).reshape(-1, *columns).swapaxes(1, 2)
+        result = _dense(values, y, weight).swapaxes(1, 2)
     else:
-        x = np.broadcast_to(values.ids(left).reshape(sizes[0][:-2] + rows), (*leading, *rows))
-        y = values.ids(right).reshape(sizes[1][:-2] + columns)
+        x = np.broadcast_to(values.ids(x_name).reshape(sizes[0][:-2] + rows), (*leading, *rows))
+        y = values.ids(y_name).reshape(sizes[1][:-2] + columns)
         y = np.broadcast_to(y, (*leading, *columns))
         pairs = zip(x.reshape(-1, *rows), y.reshape(-1, *columns), strict=True)
-        found = np.concatenate([values.program.product(a, b) for a, b in pairs])
-    found = found.reshape(shape)
-    found = found[..., 0, :] if len(sizes[0]) == 1 else found
-    values.put(node.output[0], found[..., 0] if len(sizes[1]) == 1 else found)
+        result = np.concatenate([values.program.product(a, b) for a, b in pairs])
+    result = result.reshape(shape)
+    result = result[..., 0, :] if len(sizes[0]) == 1 else result
+    values.put(node.output[0], result[..., 0] if len(sizes[1]) == 1 else result)
 
 
 def _dense(values: Values, x: Ids, weight: Numbers) -> Ids:
@@ -71,19 +73,19 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
     settings, x = attributes(node), values.ids(node.input[0])
     epsilon = float(settings.get("epsilon", 1e-5))
     count = int(np.prod(x.shape[settings.get("axis", -1) :]))
-    found = _by_row(x, count, lambda row: values.program.call("normalize", row, epsilon))
-    found = values.program.each("{0} * {1}", found, values.ids(node.input[1]))
+    result = _by_row(x, count, lambda row: values.program.call("normalize", row, epsilon))
+    result = values.program.each("{0} * {1}", result, values.ids(node.input[1]))
     if len(node.input) > 2:
-        found = values.program.each("{0} + {1}", found, values.ids(node.input[2]))
-    values.put(node.output[0], found)
+        result = values.program.each("{0} + {1}", result, values.ids(node.input[2]))
+    values.put(node.output[0], result)
 
 
 def softmax(values: Values, node: onnx.NodeProto) -> None:
     """Add exp(x - max) / sum along one axis."""
     axis, x = attributes(node).get("axis", -1), values.ids(node.input[0])
     last = np.moveaxis(x, axis, -1)
-    found = _by_row(last, last.shape[-1], lambda row: values.program.call("softmax", row))
-    values.put(node.output[0], np.moveaxis(found, -1, axis))
+    result = _by_row(last, last.shape[-1], lambda row: values.program.call("softmax", row))
+    values.put(node.output[0], np.moveaxis(result, -1, axis))
 
 
 def _by_row(x: Ids, count: int, kernel: Callable[[Ids], Ids]) -> Ids:

@@ -33,10 +33,10 @@ def _chain(form: str) -> Operation:
     """Make an elementwise operation of any number of inputs, applied from left to right."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
-        found = values.ids(node.input[0])
+        result = values.ids(node.input[0])
         for name in node.input[1:]:
-            found = values.program.each(form, found, values.ids(name))
-        values.put(node.output[0], found)
+            result = values.program.each(form, result, values.ids(name))
+        values.put(node.output[0], result)
 
     return operation
 
@@ -62,12 +62,12 @@ def _moved(move: Callable[[Values, onnx.NodeProto, Ids], NDArray[Any]]) -> Opera
 
 
 def _gather(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    index = values.known(node.input[1]).astype(np.int64)
+    index = values.constant(node.input[1]).astype(np.int64)
     return np.take(x, index, axis=attributes(node).get("axis", 0))
 
 
 def _slice(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    starts, ends, *more = [values.known(name).tolist() for name in node.input[1:]]
+    starts, ends, *more = [values.constant(name).tolist() for name in node.input[1:]]
     axes = more[0] if more else range(len(starts))
     steps = more[1] if len(more) > 1 else [1] * len(starts)
     where: list[slice] = [slice(None)] * x.ndim
@@ -77,7 +77,7 @@ def _slice(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 
 
 def _reshape(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    sizes = [int(size) for size in values.known(node.input[1])]
+    sizes = [int(size) for size in values.constant(node.input[1])]
     if not attributes(node).get("allowzero", 0):
         sizes = [size or x.shape[axis] for axis, size in enumerate(sizes)]
     return x.reshape(sizes)
@@ -95,17 +95,17 @@ def _squeeze(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 
 
 def _unsqueeze(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    axes = values.known(node.input[1]).reshape(-1)
+    axes = values.constant(node.input[1]).reshape(-1)
     return np.expand_dims(x, tuple(int(axis) for axis in axes))
 
 
 def _expand(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    shape = tuple(int(size) for size in values.known(node.input[1]))
+    shape = tuple(int(size) for size in values.constant(node.input[1]))
     return np.broadcast_to(x, np.broadcast_shapes(x.shape, shape))
 
 
 def _tile(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    return np.tile(x, [int(count) for count in values.known(node.input[1])])
+    return np.tile(x, [int(count) for count in values.constant(node.input[1])])
 
 
 def _transpose(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
@@ -124,15 +124,15 @@ def _cast(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _shape(values: Values, node: onnx.NodeProto) -> None:
-    chosen, sizes = attributes(node), values.ids(node.input[0]).shape
-    part = sizes[chosen.get("start", 0) : chosen.get("end", len(sizes))]
+    settings, sizes = attributes(node), values.ids(node.input[0]).shape
+    part = sizes[settings.get("start", 0) : settings.get("end", len(sizes))]
     values.hold(node.output[0], np.array(part, np.int64))
 
 
 def _split(values: Values, node: onnx.NodeProto) -> None:
     x, axis = values.ids(node.input[0]), attributes(node).get("axis", 0)
     if len(node.input) > 1:
-        sizes = values.known(node.input[1])
+        sizes = values.constant(node.input[1])
     else:
         each = -(-x.shape[axis] // len(node.output))
         sizes = np.full(len(node.output), each)
@@ -181,7 +181,7 @@ def _clip(values: Values, node: onnx.NodeProto) -> None:
 
 def _pow(values: Values, node: onnx.NodeProto) -> None:
     form, operands = "powf({0}, {1})", [values.ids(name) for name in node.input]
-    if values.knows(node.input[1]) and (exponent := values.known(node.input[1])).size == 1:
+    if values.is_constant(node.input[1]) and (exponent := values.constant(node.input[1])).size == 1:
         product = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}"}.get(float(exponent.reshape(())))
         if product:
             form, operands = product, operands[:1]

@@ -1,6 +1,6 @@
 """A program made smaller: loops joined where one feeds another alone, memory used again.
 
-Before this every element has a place of its own and is written once, so nothing here depends on
+Before this every element has a index of its own and is written once, so nothing here depends on
 the order in which loops were found; afterwards the order counts.
 """
 
@@ -16,7 +16,7 @@ Span = tuple[int, int]  # first element, and the one after the last
 
 
 def tidy(program: Program) -> None:
-    """Join loops and use memory again, in place."""
+    """Join loops and use memory again, in index."""
     _join(program)
     _reuse(program)
 
@@ -44,30 +44,30 @@ def _join(program: Program) -> None:
             readers[first:stop] += 1
     readers[program.outputs] += 2  # never only one
     made = {one.out: one for one in program.statements if isinstance(one, Each)}
-    kept, gone = list[Statement](), set[int]()
+    remaining, removed = list[Statement](), set[int]()
     for one in program.statements:
-        joined = _joined(one, made, readers, gone) if isinstance(one, Each) else one
+        joined = _joined(one, made, readers, removed) if isinstance(one, Each) else one
         if isinstance(joined, Each):
             made[joined.out] = joined
-        kept.append(joined)
-    program.statements[:] = [one for one in kept if one.out not in gone]
+        remaining.append(joined)
+    program.statements[:] = [one for one in remaining if one.out not in removed]
 
 
-def _joined(one: Each, made: dict[int, Each], readers: Ids, gone: set[int]) -> Each:
+def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -> Each:
     operands, form = list(one.operands), one.form
-    for place, item in enumerate(one.operands):
-        before = made.get(item.first)
-        if before is None or before.count != one.count or form.count(f"{{{place}}}") != 1:
+    for index, item in enumerate(one.operands):
+        producer = made.get(item.first)
+        if producer is None or producer.count != one.count or form.count(f"{{{index}}}") != 1:
             continue
         if one.count > 1 and item.step != 1:
             continue
-        if not (readers[before.out : before.out + before.count] == 1).all():
+        if not (readers[producer.out : producer.out + producer.count] == 1).all():
             continue
         start = len(operands)
-        inner = before.form.format(*(f"{{{start + i}}}" for i in range(len(before.operands))))
-        form = form.replace(f"{{{place}}}", f"({inner})")
-        operands.extend(before.operands)
-        gone.add(before.out)
+        inner = producer.form.format(*(f"{{{start + i}}}" for i in range(len(producer.operands))))
+        form = form.replace(f"{{{index}}}", f"({inner})")
+        operands.extend(producer.operands)
+        removed.add(producer.out)
     return _without_gaps(replace(one, form=form, operands=tuple(operands)))
 
 
@@ -83,7 +83,7 @@ def _without_gaps(one: Each) -> Each:
 
 
 def _reuse(program: Program) -> None:
-    """Give a place that nobody reads any more to what comes later."""
+    """Give a index that nobody reads any more to what comes later."""
     starts = [first for first, _ in program.chunks]
     last: dict[int, int] = {}
     for time, one in enumerate(program.statements):
@@ -92,36 +92,36 @@ def _reuse(program: Program) -> None:
                 last[bisect_right(starts, first) - 1] = time
     for first in program.outputs[program.outputs >= program.inputs].tolist():
         last[bisect_right(starts, first) - 1] = len(program.statements)
-    places = _places(program, starts, last)
+    addresses = _allocate(program, starts, last)
 
     def moved(first: int) -> int:
         if first < program.inputs:
             return first
         chunk = bisect_right(starts, first) - 1
-        return places[chunk] + first - starts[chunk]
+        return addresses[chunk] + first - starts[chunk]
 
     program.statements[:] = [_moved(one, moved) for one in program.statements]
     program.outputs = np.array([moved(int(item)) for item in program.outputs], np.int64)
 
 
-def _places(program: Program, starts: list[int], last: dict[int, int]) -> dict[int, int]:
+def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict[int, int]:
     """Return where each chunk goes: the first gap that holds it when it is first written."""
-    places, living, end = dict[int, int](), dict[int, Span](), program.inputs
+    addresses, living, end = dict[int, int](), dict[int, Span](), program.inputs
     for time, one in enumerate(program.statements):
         chunk = bisect_right(starts, one.out) - 1
-        if chunk in places:
+        if chunk in addresses:
             continue
         for old in [old for old in living if last[old] < time]:
             del living[old]
-        size, place = program.chunks[chunk][1], program.inputs
+        size, address = program.chunks[chunk][1], program.inputs
         for first, stop in sorted(living.values()):
-            if place + size <= first:
+            if address + size <= first:
                 break
-            place = max(place, stop)
-        places[chunk], living[chunk] = place, (place, place + size)
-        end = max(end, place + size)
+            address = max(address, stop)
+        addresses[chunk], living[chunk] = address, (address, address + size)
+        end = max(end, address + size)
     program.elements = end
-    return places
+    return addresses
 
 
 def _moved(one: Statement, moved: Callable[[int], int]) -> Statement:

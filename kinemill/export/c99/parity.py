@@ -75,7 +75,7 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
     """
     states, actions, carried = sizes_of(simulator.interface)
     random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
-    after, kept = np.empty(states, np.float32), simulator.initial_carry(1)
+    after, memory = np.empty(states, np.float32), simulator.initial_carry(1)
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     angle = np.concatenate([angle, np.zeros(carried, np.bool_)])
     worst = 0.0
@@ -83,8 +83,8 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
         state = random.normal(size=states).astype(np.float32)
         action = random.normal(size=max(actions, 1)).astype(np.float32)
         compiled(state, action, carry, after)
-        wanted, *kept = simulator.step(state[None], action[None, :actions], *kept)
-        expected = np.concatenate([wanted[0], *(part.reshape(-1) for part in kept)])
+        reference, *memory = simulator.step(state[None], action[None, :actions], *memory)
+        expected = np.concatenate([reference[0], *(part.reshape(-1) for part in memory)])
         off = np.abs(wrapped(np.concatenate([after, carry[:carried]]) - expected, angle))
         if not bool((off <= SAME * np.maximum(1.0, np.abs(expected).max())).all()):
             raise Blocked(
@@ -107,12 +107,12 @@ def _timed(compiled: Compiled, simulator: Simulator) -> dict[str, float]:
     pointers = [part.ctypes.data for part in parts]
     blocks = list[NDArray[np.float64]]()
     for _ in range(BLOCKS):
-        taken = np.empty(CALLS)
+        times = np.empty(CALLS)
         for index in range(CALLS):
             began = time.perf_counter_ns()
             compiled.at(*pointers)
-            taken[index] = (time.perf_counter_ns() - began) / 1e3
-        blocks.append(taken)
-    best = min(blocks, key=lambda taken: float(np.percentile(taken, 99)))
+            times[index] = (time.perf_counter_ns() - began) / 1e3
+        blocks.append(times)
+    best = min(blocks, key=lambda times: float(np.percentile(times, 99)))
     p50, p99 = np.percentile(best, [50, 99])
     return {"p50": float(p50), "p99": float(p99), "worst": float(best.max())}

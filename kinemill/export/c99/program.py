@@ -96,7 +96,7 @@ class Program:
 
     def __post_init__(self) -> None:
         self.elements = self.inputs
-        self._known: dict[bytes, Ids] = {}
+        self._constants_by_bytes: dict[bytes, Ids] = {}
 
     @property
     def multiplications(self) -> int:
@@ -121,11 +121,11 @@ class Program:
         if not np.isfinite(flat).all():
             raise BadInput("step.onnx", "holds a constant that is not finite")
         key = flat.tobytes()
-        if key not in self._known:
+        if key not in self._constants_by_bytes:
             start = len(self.constants)
             self.constants.extend(flat.tolist())
-            self._known[key] = -1 - np.arange(start, start + flat.size)
-        return self._known[key].reshape(values.shape)
+            self._constants_by_bytes[key] = -1 - np.arange(start, start + flat.size)
+        return self._constants_by_bytes[key].reshape(values.shape)
 
     def make(self, shape: Iterable[int]) -> Ids:
         """Return ids of new elements."""
@@ -138,8 +138,8 @@ class Program:
 
     def each(self, form: str, *operands: Ids) -> Ids:
         """Add loops that work `form` out for all elements of broadcast operands."""
-        spread = np.broadcast_arrays(*operands)
-        out, flat = self.make(spread[0].shape), [item.reshape(-1) for item in spread]
+        broadcast = np.broadcast_arrays(*operands)
+        out, flat = self.make(broadcast[0].shape), [item.reshape(-1) for item in broadcast]
         start = 0
         while start < out.size:
             stop = start + min(self._stretch(item[start:]) for item in flat)
@@ -148,7 +148,7 @@ class Program:
             start = stop
         return out
 
-    def together(self, ids: Ids) -> int:
+    def contiguous(self, ids: Ids) -> int:
         """Return where elements lie side by side, which is after a copy if need be."""
         flat = ids.reshape(-1)
         first = int(flat[0])
@@ -161,7 +161,7 @@ class Program:
         out = self.make((*x.shape[:-1], weight.shape[1]))
         rows, results = x.reshape(-1, x.shape[-1]), out.reshape(-1, weight.shape[1])
         for row, result in zip(rows, results, strict=True):
-            self.statements.append(Dense(int(result[0]), self.together(row), weight, bias))
+            self.statements.append(Dense(int(result[0]), self.contiguous(row), weight, bias))
         return out
 
     def product(self, x: Ids, y: Ids) -> Ids:
@@ -169,15 +169,15 @@ class Program:
         out = self.make((x.shape[0], y.shape[1]))
         if out.size and x.size:
             (rows, inner), columns = x.shape, y.shape[1]
-            places = self.together(x), self.together(y)
-            self.statements.append(Product(int(out[0, 0]), *places, rows, inner, columns))
+            addresses = self.contiguous(x), self.contiguous(y)
+            self.statements.append(Product(int(out[0, 0]), *addresses, rows, inner, columns))
         return out
 
     def call(self, kernel: str, x: Ids, *more: float) -> Ids:
         """Add a kernel over all elements of x."""
         out = self.make(x.shape)
         start = int(out.reshape(-1)[0])
-        self.statements.append(Call(start, self.together(x), x.size, kernel, more))
+        self.statements.append(Call(start, self.contiguous(x), x.size, kernel, more))
         return out
 
     def _stretch(self, ids: Ids) -> int:
@@ -192,8 +192,8 @@ class Program:
         """Return the first element of a chunk, and the one after its last."""
         if element < self.inputs:
             return (-len(self.constants), 0) if element < 0 else (0, self.inputs)
-        place = bisect_right(self.chunks, element, key=lambda chunk: chunk[0]) - 1
-        first, count = self.chunks[place]
+        index = bisect_right(self.chunks, element, key=lambda chunk: chunk[0]) - 1
+        first, count = self.chunks[index]
         return first, first + count
 
 

@@ -1,16 +1,21 @@
 """From a step.onnx to the text of `step.c` and `step.h`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from kinemill.errors import BadInput
+from kinemill.export._graph import needed_nodes
 from kinemill.export.c99.codegen import functions
-from kinemill.export.c99.lowering import compile_graph
+from kinemill.export.c99.operations import OPERATIONS
+from kinemill.export.c99.optimize import tidy
 from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.values import Values
 from kinemill.runtime import Interface
 
 BARE = "unguarded."
@@ -74,8 +79,8 @@ def read(model: bytes) -> Parts:
     guarded = f"{BARE}next_state" in made
     bare = BARE if guarded else ""
     after = [f"{bare}next_{item.name}" for item in interface.carry]
-    given = _given(interface)
-    core = compile_graph(graph, [f"{bare}next_state", *after], given)
+    inputs = _input_ids(interface)
+    core = compile_graph(graph, [f"{bare}next_state", *after], inputs)
     if 4 * core.elements > STACK:
         raise BadInput(
             "C99",
@@ -86,26 +91,65 @@ def read(model: bytes) -> Parts:
     return Parts(
         interface,
         core,
-        compile_graph(graph, after, given) if after else Program(_size(given)),
+        compile_graph(graph, after, inputs) if after else Program(_count(inputs)),
         guarded,
     )
 
 
-def _given(interface: Interface) -> dict[str, Ids]:
+def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[str, Ids]) -> Program:
+    """Return the program that works `outputs` out, for one row.
+
+    Args:
+        graph: of plain operations.
+        outputs: names of its tensors.
+        inputs: ids by input, from 0 on, without gaps, each with a leading batch of 1.
+
+    Raises:
+        BadInput: it holds an operation that is not known here, or one whose sizes are not.
+    """
+    program = Program(sum(item.size for item in inputs.values()))
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    values = Values(program, dict(inputs), constants)
+    for node in needed_nodes(graph.node, set(outputs)):
+        if values.fold(node):
+            continue
+        if node.op_type not in OPERATIONS or node.domain not in ("", "ai.onnx"):
+            raise BadInput(
+                "C99",
+                f"the step holds {node.op_type}, which is not translated",
+                expected=f"operations out of {', '.join(sorted(OPERATIONS))}",
+                fix="run it with ONNX Runtime",
+            )
+        OPERATIONS[node.op_type](values, node)
+    program.outputs = _computed(program, [values.ids(name) for name in outputs])
+    tidy(program)
+    return program
+
+
+def _computed(program: Program, outputs: list[Ids]) -> Ids:
+    """Return the ids of all outputs; constants among them are copied into memory."""
+    ids = np.concatenate([one.reshape(-1) for one in outputs])
+    constant = ids < 0
+    if constant.any():
+        ids[constant] = program.each("{0}", ids[constant])
+    return ids
+
+
+def _input_ids(interface: Interface) -> dict[str, Ids]:
     """Number the inputs: state, carry, action, so that outputs are the front of the next inputs."""
     shapes = {"state": (len(interface.states),)}
     shapes |= {item.name: item.shape for item in interface.carry}
     shapes["action"] = (len(interface.actions),)
-    given, start = dict[str, Ids](), 0
+    inputs, start = dict[str, Ids](), 0
     for name, shape in shapes.items():
         size = int(np.prod(shape))
-        given[name] = np.arange(start, start + size).reshape(1, *shape)
+        inputs[name] = np.arange(start, start + size).reshape(1, *shape)
         start += size
-    return given
+    return inputs
 
 
-def _size(given: dict[str, Ids]) -> int:
-    return sum(item.size for item in given.values())
+def _count(inputs: dict[str, Ids]) -> int:
+    return sum(item.size for item in inputs.values())
 
 
 def sizes_of(interface: Interface) -> tuple[int, int, int]:

@@ -32,7 +32,7 @@ class Values:
         """Return the shape of a tensor."""
         return (self._constants[name] if name in self._constants else self._ids[name]).shape
 
-    def known(self, name: str) -> NDArray[Any]:
+    def constant(self, name: str) -> NDArray[Any]:
         """Return a constant.
 
         Raises:
@@ -43,7 +43,7 @@ class Values:
             raise BadInput("C99", what, expected="constants", fix="run it with ONNX Runtime")
         return self._constants[name]
 
-    def knows(self, name: str) -> bool:
+    def is_constant(self, name: str) -> bool:
         """Return whether a tensor is a constant."""
         return name in self._constants
 
@@ -60,12 +60,12 @@ class Values:
         names = [name for name in node.input if name]
         if not all(name in self._constants for name in names):
             return False
-        given = [numpy_helper.from_array(self._constants[name], name) for name in names]
+        constants = [numpy_helper.from_array(self._constants[name], name) for name in names]
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
-        graph = helper.make_graph([node], "constant", [], outputs, given)
+        graph = helper.make_graph([node], "constant", [], outputs, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-        found: Any = ReferenceEvaluator(model).run(None, {})
-        self._constants.update(zip(node.output, map(np.asarray, found), strict=True))
+        results: Any = ReferenceEvaluator(model).run(None, {})
+        self._constants.update(zip(node.output, map(np.asarray, results), strict=True))
         return True
 
 
@@ -81,4 +81,4 @@ def axes_of(values: Values, node: onnx.NodeProto, rank: int) -> tuple[int, ...]:
     """Return the axes (second input) of a node, counted from the first; all if none are given."""
     if len(node.input) < 2 or not node.input[1]:
         return tuple(range(rank))
-    return tuple(int(axis) % rank for axis in values.known(node.input[1]).reshape(-1))
+    return tuple(int(axis) % rank for axis in values.constant(node.input[1]).reshape(-1))

@@ -90,7 +90,7 @@ def as_images(
     try:
         shape = picture(first).shape
     except BadLog as error:
-        raise Unreadable(_no_picture(channel, str(error.found))) from error
+        raise Unreadable(_no_picture(channel, str(error.problem))) from error
     if spec.shape and shape != spec.shape:
         raise Unreadable(_other_shape(channel, shape, spec))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.export.policy_cases import played
+from kinemill.export.policy_cases import play
 from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.verify.checklist import Gate, gate
@@ -25,7 +25,7 @@ def manners(policy: Policy, refusing: Policy, probes: Sequence[Probe]) -> list[G
         refusing: the same, loaded so that it refuses all it can.
         probes: of at least two rows each.
     """
-    acted = {probe.name: played(policy, probe.inputs) for probe in probes}
+    acted = {probe.name: play(policy, probe.inputs) for probe in probes}
     within = [f"{name}: {text}" for name, part in acted.items() for text in beyond(policy, part)]
     wanted = "each action within its limits, each choice one that there is"
     found = [gate("limits of actions", within, wanted), *out_of_range(policy)]
@@ -33,7 +33,7 @@ def manners(policy: Policy, refusing: Policy, probes: Sequence[Probe]) -> list[G
         text = [line for probe in probes for line in forbidden(policy, probe, acted[probe.name])]
         found.append(gate("forbidden choices", text, "none is ever chosen"))
     first = probes[0]
-    again = played(policy, first.inputs)
+    again = play(policy, first.inputs)
     same = bool(np.array_equal(again, acted[first.name], equal_nan=True))
     text = "the same bits" if same else "other actions the second time"
     found.append(Gate("repeatable", same, text, "the same actions for the same episode"))
@@ -78,7 +78,7 @@ def out_of_range(policy: Policy) -> list[Gate]:
     probe = never(policy.interface)
     if probe is None:
         return []
-    acted = played(policy, probe.inputs)
+    acted = play(policy, probe.inputs)
     text = beyond(policy, acted)
     if not np.isfinite(acted).all():
         text = ["actions are not finite", *text]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.export.policy_cases import allowed_of, played
+from kinemill.export.policy_cases import allowed_of, play
 from kinemill.runtime import Policy, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_self_test import parity, read_cases
@@ -61,14 +61,14 @@ def try_folder(folder: Path) -> tuple[list[Gate], Json]:
 
 def _any_batch(policy: Policy, probe: Probe) -> Gate:
     """Ask whether a row is answered as it is alone, whatever else is in its batch."""
-    together = played(policy, probe.inputs)[:FEW]
+    together = play(policy, probe.inputs)[:FEW]
     rows = [{name: part[[n]] for name, part in probe.inputs.items()} for n in range(FEW)]
-    alone = np.concatenate([played(policy, row) for row in rows])
+    alone = np.concatenate([play(policy, row) for row in rows])
     return _same("any batch", policy, alone, together)
 
 
 def _alike(name: str, policy: Policy, other: Policy, probe: Probe) -> Gate:
-    return _same(name, policy, played(other, probe.inputs), played(policy, probe.inputs))
+    return _same(name, policy, play(other, probe.inputs), play(policy, probe.inputs))
 
 
 def _same(name: str, policy: Policy, one: np.ndarray, other: np.ndarray) -> Gate:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.export.policy_cases import Cases, make_cases, played
+from kinemill.export.policy_cases import Cases, make_cases, play
 from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.verify.nan_propagation import Poison
@@ -63,7 +63,7 @@ def _compared(policy: Policy, cases: Cases, probe: Probe, batch: int, threads: i
     wanted, allowed = cases.action[:batch], cases.allowed[:batch]
     steps, actions = cases.steps, policy.actions
     try:
-        found = played(policy, probe.first(batch).inputs)
+        found = play(policy, probe.first(batch).inputs)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return Parity(probe.name, batch, steps, threads, "", np.inf, 0.0, False, text)

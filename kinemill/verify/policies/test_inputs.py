@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import Recorded
 from kinemill.environments.obs_filter import narrowed
-from kinemill.export.policy_cases import drawn
+from kinemill.export.policy_cases import random_inputs
 from kinemill.runtime import PolicyInterface
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
@@ -58,7 +58,7 @@ class Probe:
 def make_probes(interface: PolicyInterface) -> list[Probe]:
     """Return what a policy is tried on beside what is really met."""
     rows, steps = PICTURED if interface.layout.images else (ROWS, STEPS)
-    plain = drawn(interface, rows, steps, seed=1)
+    plain = random_inputs(interface, rows, steps, seed=1)
     made = [Probe("drawn", plain), Probe("zeros", {k: _nothing(k, v) for k, v in plain.items()})]
     if interface.layout.observation:
         made += [
@@ -66,7 +66,7 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
             Probe("extremes", plain | {OBSERVATION: plain[OBSERVATION] * EXTREME}, beyond=True),
         ]
     if interface.carry and not interface.layout.images:
-        made.append(Probe("many steps", drawn(interface, FEW, LONG, seed=2)))
+        made.append(Probe("many steps", random_inputs(interface, FEW, LONG, seed=2)))
     return made
 
 
@@ -74,7 +74,7 @@ def never(interface: PolicyInterface) -> Probe | None:
     """Return numbers that no sensor says, 1e6 times the limits; None if none are observed."""
     if not interface.layout.observation:
         return None
-    plain = drawn(interface, ROWS, STEPS, seed=3)
+    plain = random_inputs(interface, ROWS, STEPS, seed=3)
     return Probe("far beyond", plain | {OBSERVATION: plain[OBSERVATION] * NEVER}, beyond=True)
 
 

@@ -19,7 +19,7 @@ from kinemill.environments.evaluation import (
     try_policy,
 )
 from kinemill.errors import BadInput
-from kinemill.export.policy_cases import spread_of
+from kinemill.export.policy_cases import action_scale
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -168,7 +168,7 @@ def _off(one: Recorded, other: Recorded, interface: PolicyInterface) -> NDArray[
         part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)
     )
     choices = np.array(interface.choices)
-    spread = spread_of(mine.astype(np.float32)[None], interface)
+    spread = action_scale(mine.astype(np.float32)[None], interface)
     near = np.where(choices > 0, 0.5, NEAR * spread)
     return np.abs(mine - other_one) / near
 
