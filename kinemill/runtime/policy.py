@@ -96,7 +96,7 @@ class Policy:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the lock, which cannot travel to another process."""
-        return {name: value for name, value in self.__dict__.items() if name != "_acting"}
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on where the original was."""

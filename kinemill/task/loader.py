@@ -189,7 +189,7 @@ def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Pr
         apply(changed, nested(settings))
     except BadInput as error:
         where = error.where.removeprefix("--set ")
-        return [(tuple(where.split(".")), f"{error.found}; expected {error.expected}")]
+        return [(tuple(where.split(".")), f"{error.problem}; expected {error.expected}")]
     return _parse(changed, context)[1]
 
 

@@ -65,7 +65,7 @@ class Steps:
                 failure = out_of_memory(f"step {step}", self.training.module, self.learn, windows)
                 if not self.learn.halve_batch or windows == 1:
                     raise failure from error
-            self._halve(failure.found)  # out here, where the failed step holds nothing any more
+            self._halve(failure.problem)  # out here, where the failed step holds nothing any more
 
     def _halve(self, why: str) -> None:
         state = self.training.state

@@ -88,7 +88,7 @@ def test_undoing_a_release_brings_the_old_outcome_back(held, kinemill, judged):
     judged(task, folder)
     kinemill("data", "quarantine", "undo", "swing", "held.csv", "--because", "a mistake")
     again = judged(task, folder)
-    assert again.known
+    assert again.cached
     assert again.ref == before.ref
     shown = kinemill("data", "show", "swing", "held.csv", "--json")
     assert [made["decision"] for made in shown["audit"]] == ["release", "withdraw"]

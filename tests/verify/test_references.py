@@ -38,7 +38,7 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
 
     ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
     outcome = build_references(task, home, ref)
-    assert not outcome.known
+    assert not outcome.cached
     assert build_references(task, home, ref).known
     assert not build_references(pendulum_task(horizon=10), home, ref).known
     loaded, made = load_references(home, outcome.ref), fit_references(task, pendulum)

@@ -65,7 +65,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     page = (folder / "report.html").read_text()
     assert "http" not in page
     again = verify(task, home, exported.ref, refs["model"], refs["dataset"])
-    assert (again.known, again.ref) == (True, outcome.ref)
+    assert (again.cached, again.ref) == (True, outcome.ref)
     c99, half = document["c99"], document["variants"]["fp16"]
     assert c99 == exported.summary["c99"]
     for told in (f"{c99['weights']:,} bytes", f"{c99['multiplications']:,}"):
