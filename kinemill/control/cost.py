@@ -7,15 +7,14 @@ target, or for `rate` the square of its change per second. Derived quantities ar
 the states of the rollout itself, whichever model it came from.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.task.control import Aim, Control
+from kinemill.task.control import Aim, Control, Term
 from kinemill.task.document import Task
 from kinemill.task.expressions import Expression
 
@@ -63,13 +62,13 @@ class Cost:
 
     def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
         """Return channels, derived quantities and formulas by name; (..., S), (..., A) -> (...)."""
-        values: dict[str, Any] = {name: states[..., i] for i, name in enumerate(self._states)}
+        values: dict[str, Floats] = {name: states[..., i] for i, name in enumerate(self._states)}
         values |= {name: actions[..., i] for i, name in enumerate(self._actions)}
         for name in names:
             self._work_out(name, values)
         return values
 
-    def _work_out(self, name: str, values: dict[str, Any]) -> None:
+    def _work_out(self, name: str, values: dict[str, Floats]) -> None:
         """Add a quantity, and those it is made of, to what is known."""
         if name not in values:
             formula = self._formulas[name]
@@ -101,7 +100,9 @@ class Cost:
                 whole += term.terminal * SHAPES[term.shape](error[..., -1])
         return whole
 
-    def _terms(self, states: Floats, actions: Floats, previous: Floats, start: Floats) -> Any:
+    def _terms(
+        self, states: Floats, actions: Floats, previous: Floats, start: Floats
+    ) -> Iterator[tuple[Term, Floats]]:
         """Yield each term with what its ℓ is of, (..., T)."""
         terms = self.control.cost
         values = self.quantities(states, actions, (term.of for term in terms))

@@ -6,7 +6,7 @@
 The task's controller plans on the model, on the task's simulated plant, from a few drawn starts.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ SEEDS = range(2)  # starts; each costs as much as `control.seconds` of planning 
 class _Simulator(Protocol):
     history: int
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any: ...
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats: ...
 
 
 class _Learning:
@@ -31,7 +31,7 @@ class _Learning:
     def __init__(self, simulator: _Simulator) -> None:
         self._simulator, self.history = simulator, simulator.history
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Try actions (B, T, A) after states (H, S), past actions (H-1, A): (B, T, S)."""
         plans = np.asarray(actions, dtype=np.float32)
         histories = np.broadcast_to(states, (len(plans), *np.shape(states)))
@@ -39,7 +39,7 @@ class _Learning:
         return self._simulator.rollout(histories, past, plans)
 
 
-def closed_loop(simulator: Any, task: Task) -> dict[str, float]:
+def closed_loop(simulator: _Simulator, task: Task) -> dict[str, float]:
     """Run the closed loop from a few starts, the same ones each time.
 
     Of an ensemble the mean prediction is planned on.

@@ -1,7 +1,6 @@
 """A learned simulator behind the interface of a controller."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class LearnedModel:
         """Rows known before the first prediction, H."""
         return self.simulator.history
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Try actions (B, T, A) after states (H, S) and past actions (H-1, A).
 
         Returns:
@@ -64,6 +63,6 @@ def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedMod
     return LearnedModel(simulator)
 
 
-def _repeat(rows: Any, count: int) -> Floats:
+def _repeat(rows: Floats, count: int) -> Floats:
     rows = np.asarray(rows, dtype=np.float32)
     return np.ascontiguousarray(np.broadcast_to(rows, (count, *rows.shape)))

@@ -1,6 +1,6 @@
 """What a controller needs to know of a model: how long a history, and a rollout."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from kinemill.control.plan import Floats
 
@@ -13,7 +13,7 @@ class Model(Protocol):
         """Rows known before the first prediction, H; the last of them is the present."""
         ...
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Try actions from one history.
 
         Args:

@@ -121,7 +121,7 @@ class TruePhysics:
         self._data = [mujoco().MjData(self._model) for _ in range(threads)]
         self._rollout: Any = Rollout(nthread=threads if threads > 1 else 0)
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Try actions (B, T, A) from the last of states (H, S) -> (B, T, S)."""
         del past_actions
         period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)

@@ -23,7 +23,9 @@ class Plan:
     knots: Floats
     std: Floats | None = None
 
-    def around(self, samples: int, std: float | Floats, random: Any, finest: float = 1.0) -> Floats:
+    def around(
+        self, samples: int, std: float | Floats, random: np.random.Generator, finest: float = 1.0
+    ) -> Floats:
         """Draw knots (B, K, A); the first are this plan itself.
 
         Args:
@@ -46,7 +48,7 @@ class Plan:
         return Plan(knots, std)
 
 
-def normal(random: Any, shape: tuple[int, ...]) -> Floats:
+def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Draw from N(0, 1) in pairs (Box and Muller 1958), float32.
 
     That is a third of the time of numpy's own normal numbers, which come one by one.

@@ -6,7 +6,6 @@ limits and rates, roll them out on every model, weigh the models' costs, update 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -127,7 +126,7 @@ class Planner:
         costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
         return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
 
-    def _cost(self, model: Model, states: Any, past_actions: Any, actions: Floats) -> Floats:
+    def _cost(self, model: Model, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         rows = model.history
         past = past_actions[len(past_actions) - (rows - 1) :]
         predicted = model.rollout(states[len(states) - rows :], past, actions)

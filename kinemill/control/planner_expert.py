@@ -1,8 +1,7 @@
 """A planner as an expert: it acts on what an environment shows, and remembers what it needs."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kinemill.control.closed_loop import choose
 from kinemill.control.plan import Floats
@@ -27,7 +26,7 @@ class PlannerExpert:
         self._policy.reset(seed)
         self._states, self._actions = [], []
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: ArrayLike) -> Floats:
         """Choose the next action (A,) after an observation (S,), both in task units."""
         self._states.append(np.asarray(observation, dtype=float))
         action = choose(self._policy, self._states, self._actions, self._limits)

@@ -1,6 +1,6 @@
 """Policies without a plan: nothing at all, and anything; what a controller has to beat."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Policy(Protocol):
         """Begin an episode."""
         ...
 
-    def act(self, states: Any, past_actions: Any) -> Floats:
+    def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Choose the next action (A,) after states (H, S) and past actions (H-1, A)."""
         ...
 
@@ -51,7 +51,7 @@ class Idle:
     def reset(self, seed: int) -> None:
         """Remember nothing."""
 
-    def act(self, states: Any, past_actions: Any) -> Floats:
+    def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Return zeros, or the nearest that is allowed."""
         del states, past_actions
         return self._rest
@@ -76,7 +76,7 @@ class Shaken:
         self._random, self._count = np.random.default_rng(seed), 0
         self._action = self._limits.mean(axis=0)
 
-    def act(self, states: Any, past_actions: Any) -> Floats:
+    def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Draw, or hold what was drawn."""
         del states, past_actions
         if self._count % self._repeat == 0:

@@ -9,7 +9,7 @@ import yaml
 from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import drawn, make_cases, played
+from kinemill.export.policy_cases import make_cases, play, random_inputs
 from kinemill.runtime import Policy, load
 from kinemill.train.policy_runner import as_policy
 
@@ -24,8 +24,8 @@ def test_the_file_does_what_the_policy_in_torch_does(folders, kind):
     module = kind()
     policy = load(folders[kind])
     assert isinstance(policy, Policy)
-    cases = make_cases(module, policy.interface, drawn(policy.interface, 7, 40, seed=5))
-    found = played(policy, cases.inputs)
+    cases = make_cases(module, policy.interface, random_inputs(policy.interface, 7, 40, seed=5))
+    found = play(policy, cases.inputs)
     assert found.shape == (7, 40, len(policy.actions))
     assert bool((np.abs(found - cases.action) <= cases.allowed).all())
     # What is allowed is rounding: a thousandth of the limits or of the spread would be seen.
@@ -45,8 +45,8 @@ def test_memory_travels_from_step_to_step_and_an_episode_begins_without(folders)
 def test_a_batch_of_one_gives_what_it_gives_within_a_batch(folders):
     for kind in KINDS:
         policy = load(folders[kind])
-        inputs = drawn(policy.interface, 7, 3, seed=2)
-        alone = [played(policy, {k: v[[n]] for k, v in inputs.items()}) for n in range(7)]
+        inputs = random_inputs(policy.interface, 7, 3, seed=2)
+        alone = [play(policy, {k: v[[n]] for k, v in inputs.items()}) for n in range(7)]
         wanted = make_cases(kind(), policy.interface, inputs)
         off = np.abs(np.concatenate(alone) - wanted.action)
         assert bool((off <= wanted.allowed).all()), kind
@@ -69,7 +69,7 @@ def test_draws_follow_from_the_seed_and_differ_from_step_to_step(folders):
 def test_nan_in_a_row_is_nan_in_that_row_alone_even_of_a_choice(folders):
     for kind in (Gains, Chooser, Sampler):
         policy = load(folders[kind], non_finite="pass")
-        inputs = {name: part[:, 0] for name, part in drawn(policy.interface, 4, 1).items()}
+        inputs = {name: part[:, 0] for name, part in random_inputs(policy.interface, 4, 1).items()}
         inputs["observation"] = inputs["observation"].copy()
         inputs["observation"][2, 0] = np.nan
         action, carry = policy.step(inputs, policy.initial_carry(4))

@@ -13,7 +13,7 @@ from benchmarks.prove_motion import judge, learn
 from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import drawn, make_cases, played
+from kinemill.export.policy_cases import make_cases, play, random_inputs
 from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits, fourier
 from kinemill.runtime import load
@@ -239,9 +239,9 @@ def test_the_file_walks_as_the_policy_in_torch_far_off_its_clips_too(learned, tm
     write_policy(policy, describe(policy, "puppet", "none"), tmp_path)
     loaded = load(tmp_path)
     for seed in range(2):
-        inputs = drawn(loaded.interface, 256, 3, seed=seed)
+        inputs = random_inputs(loaded.interface, 256, 3, seed=seed)
         inputs["observation"] = inputs["observation"] * (1.0, 10.0)[seed]
         cases = make_cases(policy, loaded.interface, inputs)
-        found = played(loaded, cases.inputs)
+        found = play(loaded, cases.inputs)
         assert bool((np.abs(found - cases.action) <= cases.allowed).all())
         assert float(np.abs(found - cases.action).max()) < 5e-6

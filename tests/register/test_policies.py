@@ -18,7 +18,7 @@ from kinemill.cli.app import app
 from kinemill.environments.card import make_card
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
-from kinemill.export.policy_cases import drawn
+from kinemill.export.policy_cases import random_inputs
 from kinemill.register import Produced, approve, rollback, stage
 from kinemill.register.comparison_page import comparison_page
 from kinemill.register.gate.evaluation import evaluate
@@ -235,7 +235,7 @@ def test_plain_mlflow_takes_pictures_texts_masks_and_seeds(policy_folders, tmp_p
     save(bundle, tmp_path / "model", "run", "m-1")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     policy = runtime.load(bundle)
-    given = {name: part[:, 0] for name, part in drawn(policy.interface, 4, 1).items()}
+    given = {name: part[:, 0] for name, part in random_inputs(policy.interface, 4, 1).items()}
     wanted, _ = policy.step(given, policy.initial_carry(4))
     assert model.predict(given)["action"] == pytest.approx(wanted, abs=1e-6)
 

@@ -6,7 +6,7 @@
 s is the standard deviation of each knot, reset to σ before every step of control.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -24,7 +24,7 @@ class CEM(Controller):
     elites: PositiveInt = Field(default=16, description="n, the plans that count")
     least_noise: PositiveFloat = Field(default=0.05, description="s₀, so that it never stops")
 
-    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         std = self.noise if iteration == 0 or plan.std is None else plan.std
         return plan.around(self.samples, std, random, self.finest)

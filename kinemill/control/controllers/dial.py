@@ -6,7 +6,7 @@ n is the iteration of N, coarse to fine; k the knot of K, those far ahead being 
 Plans are averaged as in MPPI.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -27,7 +27,7 @@ class DIAL(Controller):
     over_iterations: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
     over_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
 
-    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         count = len(plan.knots)
         done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count

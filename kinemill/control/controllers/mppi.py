@@ -6,7 +6,7 @@
 deviations of the costs it suits every robot, near its goal and far away, without tuning.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -25,7 +25,7 @@ class MPPI(Controller):
         default="spread", description="spread: standard deviations of the costs; cost: as it is"
     )
 
-    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.finest)

@@ -5,7 +5,7 @@
 The last plan is among those tried, so a plan never gets worse by the model's own measure.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class PredictiveSampling(Controller):
 
     type: Literal["predictive_sampling"] = "predictive_sampling"
 
-    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+    def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.finest)

@@ -68,10 +68,10 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
 
     The test passes if every number is finite and equal to the result in this process.
     """
-    from kinemill.export.policy_cases import drawn  # which imports torch
+    from kinemill.export.policy_cases import random_inputs  # which imports torch
 
     policy = load(folder / POLICY)
-    inputs = drawn(policy.interface, cases=2)
+    inputs = random_inputs(policy.interface, cases=2)
     steps = {name: part[0] for name, part in inputs.items()}
     actions, text = ask(_ACT, folder, steps, TIMEOUT)
     if actions is None:
