@@ -213,7 +213,7 @@ def read_checkpoint(
     if damaged:
         newest = damaged[0]
         fix = f"move {folder} away to start from step 0"
-        raise CorruptArtifact(newest.where, f"{newest.found}, and no older one is whole", fix=fix)
+        raise CorruptArtifact(newest.where, f"{newest.problem}, and no older one is whole", fix=fix)
     return None
 
 
