@@ -1,6 +1,7 @@
 # kinemill: `make demo` runs the whole chain once, `make test` passes the tests. `make help` lists all.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 EXTRAS ?= cpu
+PLUGINS := $(wildcard plugins/*)
 BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
@@ -13,10 +14,10 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,$(EXTRAS)]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,$(EXTRAS)]' $(addprefix -e ,$(PLUGINS))
 	@touch $(STAMP)
 
 demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)

@@ -1,9 +1,9 @@
 """A biped that learns to walk from clips, in physics: `make prove-walker`, some 15 min on 2 cores.
 
-Trains `tasks/walker.yaml` (STEPS of the environment, the task's own by default) in a home under
-`var/prove/`, or PROVE_HOME; whoever stops it and starts it again goes on from the last checkpoint.
-The best policy is judged on the task's own trials, beside playing the gait back open loop, and
-beside standing still, which must fail.
+Trains `plugins/kinemill-walker/tasks/walker.yaml` (STEPS of the environment, by default the task's
+own) in a home under `var/prove/`, or PROVE_HOME, and resumes from the last checkpoint. Evaluates
+the best policy on the task's trials, with two references: the gait played back open loop, and
+standing still, which must fail.
 """
 
 import json
@@ -22,7 +22,7 @@ from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
 from kinemill.motion.gait_reference import Reference
 from kinemill.motion.gait_setup import clips_of, family_of, scale_of
-from kinemill.motion.tracking_fit import rebuilt
+from kinemill.motion.tracking_fit import rebuild_policy
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import ArtifactRef
@@ -32,6 +32,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 
+WALKER = ROOT / "plugins" / "kinemill-walker" / "tasks" / "walker.yaml"
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 STEPS = os.environ.get("STEPS")
 
@@ -58,7 +59,7 @@ class Playing:
 
     def begin(self, observation: Any) -> None:
         """Begin where the gait is nearest."""
-        self.phase = self._reference.nearest(observation[7:17], observation[27:30])
+        self.phase = self._reference.nearest_phase(observation[7:17], observation[27:30])
         self._stance = observation[7:17].copy()
 
     def act(self, observation: Any) -> Any:
@@ -90,7 +91,7 @@ class Learned:
 
 def joints_at(reference: Reference, phase: float, observation: Any) -> Any:
     """Return the joints of the gait that is commanded, (10,) rad."""
-    which = [reference.number(observation[27:30])]
+    which = [reference.row_of(observation[27:30])]
     return reference.at(np.array([phase]), which).joints[0]
 
 
@@ -125,7 +126,7 @@ def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Wa
             gait = joints_at(reference, walking.phase, observation)
             off.append(float(np.abs(observation[7:17] - gait).mean()))
             over = fell or cut
-        speed = float(core.walkers.off()[0])
+        speed = float(core.robots.speed_error()[0])
         found.append([len(off) * task.dt, speed, float(np.mean(off)), float(told["is_success"])])
     return Walk(*(float(value) for value in np.mean(found, axis=0)))
 
@@ -133,7 +134,7 @@ def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Wa
 def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     """Return the task, its home, and references of dataset and training set."""
     changed = {"learn.physics": {"steps": int(STEPS)}} if STEPS else {}
-    task = load_task(ROOT / "tasks" / "walker.yaml", changed)
+    task = load_task(WALKER, changed)
     home = Home(HOMES / "walker")
     return task, home, data_of(task, home, CLIPS)
 
@@ -143,10 +144,11 @@ def reference_for(task: Task, data: Any) -> Reference:
     learn: Any = task.learn
     about = learn.describe(task, data)
     clips = clips_of(learn, task, data[1], "train")
-    family = rebuilt(learn, about).family
+    family = rebuild_policy(learn, about).family
     assert family.layout == PolicyLayout.from_json(about["layout"])
     family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
-    return Reference(family.eval(), clips.told())
+    environment: Any = make_environment(task).unwrapped
+    return Reference(family.eval(), clips.mean_commands(), environment.robots.body)
 
 
 def main() -> None:

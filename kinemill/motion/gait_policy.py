@@ -170,7 +170,7 @@ class GaitPolicy(PolicyModule):
         learned = torch.tanh(self.network(torch.cat(seen, dim=1))) * _BOUND
         stays = torch.sigmoid(self.share) * off[:, -1]
         target = gait[:, -1] + (stays + learned) * self.spread
-        return self.within(target), rows, counted(begun)
+        return self.within(target), rows, count_step(begun)
 
     def expected(self, command: Tensor) -> Tensor:
         """Return z (B, R) that a command (B, M), in its units, lets expect."""
@@ -279,6 +279,6 @@ def _within(values: Tensor, most: float) -> Tensor:
     return torch.where(values < -most, -most, values)
 
 
-def counted(begun: Tensor) -> Tensor:
+def count_step(begun: Tensor) -> Tensor:
     """Return 1 after a first step; worked out from the carry, for no graph gives constants."""
     return torch.where(begun > 0.5, begun, begun + 1.0)

@@ -60,7 +60,7 @@ class _Clips:
         """Return joint angles of each clip, (n, A) float64."""
         return [self.observed[a:b][:, self.joints].astype(np.float64) for a, b in self.episodes]
 
-    def told(self) -> Any:
+    def mean_commands(self) -> Any:
         """Return the mean command of each clip, (E, M) float64."""
         rows = [self.observed[a:b][:, self.commands].astype(np.float64) for a, b in self.episodes]
         return np.stack([own.mean(axis=0) for own in rows])
@@ -173,7 +173,7 @@ def family_of(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
     angles, scale = clips.angles(), scale_of(clips)
     spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
     moving = np.flatnonzero(spread > STILL).tolist()
-    told = (clips.told() - scale["command_mean"]) / scale["command_std"]
+    told = (clips.mean_commands() - scale["command_mean"]) / scale["command_std"]
     cycle = learn.cycle / task.dt if learn.cycle else 0.0
     kept = [clip[:, moving] for clip in angles]
     return fit_gaits(kept, list(told), learn.harmonics, learn.directions, cycle), moving
@@ -181,7 +181,7 @@ def family_of(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
 
 def scale_of(clips: _Clips) -> dict[str, Any]:
     """Return mean and standard deviation of commands (M,), and mean joint angles (A,), rad."""
-    told = clips.told()
+    told = clips.mean_commands()
     spread = told.std(axis=0)
     return {
         "command_mean": told.mean(axis=0),
@@ -212,13 +212,13 @@ class _Walks:
         began = torch.from_numpy(gaits.phases).to(self._device)[self._of]
         self._phases = began + (self.starts - first[self._of]) * 2.0 * np.pi / gaits.cycle
         self._places = torch.from_numpy(gaits.places).float().to(self._device)
-        told = torch.from_numpy(train.told()).float().to(self._device)
+        told = torch.from_numpy(train.mean_commands()).float().to(self._device)
         self._tells = torch.linalg.pinv(self._places) @ (told - told.mean(dim=0))
         self._watched = torch.from_numpy(watch.observed).to(self._device)
         self._judged, _ = self._windows(watch, AHEAD, -(-_rows(watch) // JUDGED), "validation")
         spread = np.concatenate(known.angles()).std(axis=0)[list(policy.sizes.moving)]
         self._spread = torch.tensor(spread, dtype=torch.float32, device=self._device)
-        self._linear = LinearWalk.fit(known.angles(), list(known.told()), learn.history)
+        self._linear = LinearWalk.fit(known.angles(), list(known.mean_commands()), learn.history)
 
     def _windows(self, clips: _Clips, ahead: int, stride: int, split: str) -> tuple[Tensor, Tensor]:
         starts, of = clips.starts(self._learn.history + ahead, stride)

@@ -1,11 +1,11 @@
 """Motion tracking: the reward of a policy that follows reference gaits in physics.
 
-Walkers side by side, their targets being the gait at the next phase plus what the policy adds. The
-reward is 0.4 of the task's own and 0.6 of imitation (Peng et al. 2018, section 5): pose, velocity,
-feet, and the trunk's attitude, height and velocity. Most episodes begin in the midst of the gait,
-at any phase (reference-state initialization), the rest as they do in a trial.
+Each joint target is the gait at the next phase plus a correction by the policy. The reward is 0.4
+of the task's own and 0.6 of imitation (Peng et al. 2018, section 5): pose, velocity, feet, and the
+trunk's attitude, height and velocity. Most episodes start inside the gait at a random phase
+(reference-state initialization), the others as an evaluation does.
 
-Symbols: B walkers, J leg joints, φ phase, rad.
+Symbols: B robots, J joints, F feet, φ phase, rad.
 """
 
 from collections.abc import Sequence
@@ -15,148 +15,170 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from kinemill.environments.kinds._biped import PITCH
-from kinemill.environments.kinds._walkers import Walkers, leveled, soles, stance
-from kinemill.environments.kinds.walker import NEAR, START
+from kinemill.environments.kinds.legged import START_STD, LeggedEnvironment
+from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
-from kinemill.motion.gait_reference import Reference
+from kinemill.motion.gait_reference import Floats, Pose, Reference
+from kinemill.motion.motion_prior import MotionPrior
+from kinemill.motion.policy_inputs import policy_inputs
 
-Floats = NDArray[np.floating]
-
-REACH = 0.35  # rad that a policy can add to the gait's targets, each joint
-AMONG = 0.8  # share of episodes that begin in the midst of the gait
-OWN = 0.5  # share of episodes under a command of the task, the others' are the clips'
-TASK, IMITATION = 0.4, 0.6
-WEIGHTS = {"pose": 0.4, "velocity": 0.1, "feet": 0.25, "root": 0.25}
+REACH = 0.35  # rad, largest correction of a joint target
+_INSIDE_GAIT = 0.8  # share of episodes that start inside the gait
+_TASK_COMMAND = 0.5  # share of episodes with a command of the task, the others have a clip's
+_TASK, _IMITATION = 0.4, 0.6
+_WEIGHTS = {"pose": 0.4, "velocity": 0.1, "feet": 0.25, "root": 0.25}
 _SCALES = {"pose": 4.0, "velocity": 0.02, "feet": 150.0, "root": 1.0}
-_ROOT = (40.0, 40.0, 1000.0, 4.0)  # of pitch and roll, rad, height, m, and velocity, m/s
+_ROOT = (40.0, 40.0, 1000.0, 4.0)  # weights of pitch and roll, rad, height, m, and velocity, m/s
+
+Observations = NDArray[np.float32]
+Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Floats]
 
 
 class Tracking:
-    """Walkers that track gaits; the interface is that of `reinforcement.several.Copies`.
+    """Robots that track gaits; the interface is that of `kinemill.rl.sync_vec_env.Copies`.
 
     Args:
-        task: whose environment is a walker.
-        walkers: B.
-        reference: what is tracked.
-        see: (observations, phases, last additions, reference, which) -> what the network sees.
-        style: a `MotionPrior`, and which share of the imitation it is; None: there is none.
+        environment: settings of the robots.
+        dt: time step of the task, s.
+        robots: B.
+        reference: the gaits to track.
+        prior: a motion prior and its share of the imitation reward, or None.
     """
 
     masked = False
 
     def __init__(
-        self, task: Any, walkers: Walkers, reference: Reference, see: Any, style: Any = None
+        self,
+        environment: LeggedEnvironment,
+        dt: float,
+        robots: LeggedRobots,
+        reference: Reference,
+        prior: tuple[MotionPrior, float] | None = None,
     ) -> None:
-        own, count = task.environment, len(walkers.position)
-        self._own, self._reference, self._see, self._style = own, reference, see, style
-        self._walkers, self._space = walkers, own.make(task).action_space
-        self._limit = own.steps or np.inf
-        self._push_rows = max(1, round(own.push_every / task.dt))
-        self._push = np.full(count, own.push)
+        count, joints = len(robots.position), len(robots.body.joints)
+        self._settings, self._reference, self._prior = environment, reference, prior
+        self._robots, self._body = robots, robots.body
+        self._limit = environment.steps or np.inf
+        self._push_rows = max(1, round(environment.push_every / dt))
+        self._push = np.full(count, environment.push)
         self._random = np.random.default_rng(0)
-        self._phase, self._which = np.zeros(count), np.zeros(count, int)
-        self._added, self._rewards = np.zeros((count, 10)), np.zeros(count)
-        self._sums, self._squares = np.zeros((count, 10)), np.zeros((count, 10))
+        self._phase, self._command_rows = np.zeros(count), np.zeros(count, int)
+        self._correction, self._returns = np.zeros((count, joints)), np.zeros(count)
+        self._sums, self._squares = np.zeros((count, joints)), np.zeros((count, joints))
         self._masks = np.ones((count, 0))
-        self._commands = [reference.number(np.array(one)) for one in own.commands]
-        self.action_space = Box(-1.0, 1.0, (10,), np.float32)
+        self._task_rows = [reference.row_of(np.array(command)) for command in environment.commands]
+        self.action_space = Box(-1.0, 1.0, (joints,), np.float32)
         shape = self.reset([0, *[None] * (count - 1)])[0].shape[1:]
         self.observation_space = Box(-np.inf, np.inf, shape, np.float32)
 
-    def reset(self, seeds: Sequence[int | None]) -> Any:
-        """Begin an episode in each row; return observations (B, E) and masks."""
-        given = [seed for seed in seeds if seed is not None]
-        if given:
-            self._random = np.random.default_rng(given)
+    def reset(self, seeds: Sequence[int | None]) -> tuple[Observations, Floats]:
+        """Start an episode in each row; return observations (B, E) and masks."""
+        fixed = [seed for seed in seeds if seed is not None]
+        if fixed:
+            self._random = np.random.default_rng(fixed)
         self._begin(np.arange(len(self._phase)))
-        return self._seen(), self._masks
+        return self._inputs(), self._masks
 
-    def _begin(self, rows: Any) -> None:
-        """Begin in the midst of a gait, or standing, under a command of the task or of a clip."""
+    def _begin(self, rows: NDArray[np.intp]) -> None:
+        """Start inside a gait, or in stance, under a command of the task or of a clip."""
         random, count, reference = self._random, len(rows), self._reference
-        for row in rows if self._own.randomize else ():
-            drawn = {
-                name: random.uniform(*ends) for name, ends in sorted(self._own.randomize.items())
-            }
-            self._walkers.vary(int(row), drawn)
-            self._push[row] = drawn.get("push", self._own.push)
-        known = random.integers(reference.clips, size=count)
-        own = np.array(self._commands)[random.integers(len(self._commands), size=count)]
-        which = np.where(random.random(count) < OWN, own, known)
-        command, among = reference.commands[which], random.random(count) < AMONG
+        ranges = sorted(self._settings.randomize.items())
+        for row in rows if ranges else ():
+            factors = {name: random.uniform(*ends) for name, ends in ranges}
+            self._robots.vary(int(row), factors)
+            self._push[row] = factors.get("push", self._settings.push)
+        of_clip = random.integers(reference.clips, size=count)
+        of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
+        command_rows = np.where(random.random(count) < _TASK_COMMAND, of_task, of_clip)
+        command, inside = reference.commands[command_rows], random.random(count) < _INSIDE_GAIT
         phase = random.uniform(0.0, 2.0 * np.pi, count)
-        pose = reference.at(phase, which)
-        joints = np.where(among[:, None], pose.joints, stance())
-        joints = joints + random.normal(0.0, START, joints.shape)
-        rates = np.where(among[:, None], pose.rates, 0.0)
-        moving = np.where(among[:, None], pose.moving, 0.0)
-        self._walkers.begin(rows, command, joints, rates, moving)
-        for k in np.flatnonzero(~among):
-            phase[k] = reference.nearest(joints[k], command[k])
-        self._phase[rows], self._which[rows], self._added[rows] = phase, which, 0.0
-        self._rewards[rows], self._sums[rows], self._squares[rows] = 0.0, 0.0, 0.0
+        pose = reference.at(phase, command_rows)
+        joints = np.where(inside[:, None], pose.joints, self._body.stance)
+        joints = joints + random.normal(0.0, START_STD, joints.shape)
+        rates = np.where(inside[:, None], pose.rates, 0.0)
+        velocity = np.where(inside[:, None], pose.velocity, 0.0)
+        self._robots.begin(rows, command, joints, rates, velocity)
+        for index in np.flatnonzero(~inside):
+            phase[index] = reference.nearest_phase(joints[index], command[index])
+        self._phase[rows], self._command_rows[rows] = phase, command_rows
+        for totals in (self._correction, self._returns, self._sums, self._squares):
+            totals[rows] = 0.0
 
-    def step(self, actions: Any) -> Any:
-        """Add (B, J), in `REACH`, to the gaits' targets; return what `Copies.step` does."""
-        walkers, space = self._walkers, self._space
-        self._added = np.clip(np.asarray(actions, float), -1.0, 1.0)
+    def step(self, actions: Any) -> Step:
+        """Add corrections (B, J), in units of `REACH`, to the gait's targets.
+
+        Returns:
+            Observations (B, E), rewards (B,), ends of episodes (B,), infos and masks.
+        """
+        robots = self._robots
+        self._correction = np.clip(np.asarray(actions, float), -1.0, 1.0)
         self._phase += self._reference.pace
-        pose = self._reference.at(self._phase, self._which)
-        targets = np.clip(pose.joints + REACH * self._added, space.low, space.high)
-        before = walkers.position[:, 7:]
-        walkers.advance(targets)
-        pushed = (walkers.steps % self._push_rows == 0)[:, None] * self._push[:, None]
-        walkers.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
-        task, alike = walkers.following(), self._alike(pose)
-        if self._style is not None:
-            prior, share = self._style
-            alike += share * (prior.reward(before, walkers.position[:, 7:]) - alike)
-        self._rewards += task
+        pose = self._reference.at(self._phase, self._command_rows)
+        targets = pose.joints + REACH * self._correction
+        targets = np.clip(
+            targets, self._body.low.astype(np.float32), self._body.high.astype(np.float32)
+        )
+        before = robots.position[:, 7:]
+        robots.advance(targets)
+        pushed = (robots.steps % self._push_rows == 0)[:, None] * self._push[:, None]
+        robots.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
+        task, imitation = robots.command_reward(), self._imitation(pose)
+        if self._prior is not None:
+            prior, share = self._prior
+            imitation += share * (prior.reward(before, robots.position[:, 7:]) - imitation)
+        self._returns += task
         self._sums += targets
         self._squares += targets * targets
-        ended = walkers.fallen
-        dones, seen = ended | (walkers.steps >= self._limit), self._seen()
+        ended = robots.has_fallen
+        dones, inputs = ended | (robots.steps >= self._limit), self._inputs()
         infos: list[dict[str, Any]] = [{} for _ in dones]
         rows = np.flatnonzero(dones)
         if len(rows):
             for row in rows:
-                infos[row] = self._finished(int(row), seen[row].copy(), bool(ended[row]))
+                infos[row] = self._final_info(int(row), inputs[row].copy(), bool(ended[row]))
             self._begin(rows)
-            seen[rows] = self._seen()[rows]
-        rewards = (TASK * task + IMITATION * alike).astype(np.float32)
-        return seen, rewards, dones, infos, self._masks
+            inputs[rows] = self._inputs()[rows]
+        rewards = (_TASK * task + _IMITATION * imitation).astype(np.float32)
+        return inputs, rewards, dones, infos, self._masks
 
-    def _finished(self, row: int, seen: Floats, ended: bool) -> dict[str, Any]:
-        of = (float(self._rewards[row]), int(self._walkers.steps[row]), ended)
-        told = summed(of, (self._sums[row], self._squares[row]))
-        told["success"] = float(not ended and self._walkers.off()[row] < NEAR)
-        return {"terminal_observation": seen, "TimeLimit.truncated": not ended, EPISODE: told}
+    def _final_info(self, row: int, inputs: Observations, ended: bool) -> dict[str, Any]:
+        episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)
+        stats = summed(episode, (self._sums[row], self._squares[row]))
+        error = float(self._robots.speed_error()[row])
+        stats["success"] = float(not ended and error < self._robots.gauge.speed)
+        return {"terminal_observation": inputs, "TimeLimit.truncated": not ended, EPISODE: stats}
 
-    def _seen(self) -> NDArray[np.float32]:
-        observed = self._walkers.observed()
-        return self._see(observed, self._phase, self._added, self._reference, self._which)
+    def _inputs(self) -> Observations:
+        observations = self._robots.observe()
+        return policy_inputs(
+            observations, self._phase, self._correction, self._reference, self._command_rows
+        )
 
-    def _alike(self, pose: Any) -> Floats:
-        """Return how much walkers do as the gaits, 0 to 1, (B,)."""
-        walkers = self._walkers
-        rotation, joints = walkers.rotation, walkers.position[:, 7:]
-        pitch = np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0)) - PITCH
-        roll = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
-        low = np.minimum(0.0, walkers.position[:, 2] - pose.height)
-        swayed = np.square(walkers.moving()[:, :2] - pose.moving).sum(axis=1)
-        feet = leveled(soles(joints).mean(axis=-2)) - pose.feet
-        off = {
+    def _imitation(self, pose: Pose) -> Floats:
+        """Return how close robots are to the gaits, 0 to 1, (B,)."""
+        robots, body = self._robots, self._body
+        rotation, joints = robots.rotation, robots.position[:, 7:]
+        pitch, roll = _pitch(rotation) - _pitch(body.level[None]), _roll(rotation)
+        sink = np.minimum(0.0, robots.position[:, 2] - pose.height)
+        drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)
+        feet = body.to_level(body.soles(joints).mean(axis=-2)) - pose.feet
+        root = (pitch**2, (roll - _roll(body.level[None])) ** 2, sink**2, drift)
+        errors = {
             "pose": np.square(joints - pose.joints).sum(axis=1),
-            "velocity": np.square(walkers.velocity[:, 6:] - pose.rates).sum(axis=1),
+            "velocity": np.square(robots.velocity[:, 6:] - pose.rates).sum(axis=1),
             "feet": np.square(feet).sum(axis=(1, 2)),
-            "root": _ROOT[0] * pitch**2
-            + _ROOT[1] * roll**2
-            + _ROOT[2] * low**2
-            + _ROOT[3] * swayed,
+            "root": np.sum([w * part for w, part in zip(_ROOT, root, strict=True)], axis=0),
         }
-        paid = [WEIGHTS[name] * np.exp(-_SCALES[name] * off[name]) for name in off]
-        return np.sum(paid, axis=0)
+        rewards = [_WEIGHTS[name] * np.exp(-_SCALES[name] * errors[name]) for name in errors]
+        return np.sum(rewards, axis=0)
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing: no process or file is open."""
+
+
+def _pitch(rotation: Floats) -> Floats:
+    return np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0))
+
+
+def _roll(rotation: Floats) -> Floats:
+    return np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])

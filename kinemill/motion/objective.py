@@ -220,10 +220,10 @@ class Motion(Demonstrated):
         found: dict[str, Any] = about(self, task, data)
         found["physics"] = task.environment is not None
         if task.environment is not None:
-            from kinemill.motion.tracking_fit import refuse_others
+            from kinemill.motion.tracking_fit import check_environment
             from kinemill.runtime.policy_layout import PolicyLayout
 
-            refuse_others(task, PolicyLayout.from_json(found["layout"]))
+            check_environment(task, PolicyLayout.from_json(found["layout"]))
         return found
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
@@ -233,8 +233,8 @@ class Motion(Demonstrated):
 
         del weights
         if description["physics"]:
-            from kinemill.motion.tracking_fit import rebuilt
+            from kinemill.motion.tracking_fit import rebuild_policy
 
-            return rebuilt(self, description)
+            return rebuild_policy(self, description)
         layout = PolicyLayout.from_json(description["layout"])
         return GaitPolicy(layout, GaitSizes.from_json(description["sizes"]))

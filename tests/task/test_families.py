@@ -38,9 +38,9 @@ def test_another_head_drops_the_keys_it_lacks():
 
 def test_a_way_of_learning_within_another_has_the_same_families():
     algorithm = {"learn.physics.algorithm": {"type": "ppo", "rollout": 64}}
-    task = load_task("walker", algorithm | {"learn.physics.algorithm.type": "a2c"})
+    task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "a2c"})
     assert task.learn.physics.algorithm.type == "a2c"
-    task = load_task("walker", algorithm | {"learn.physics.algorithm.type": "sac"})
+    task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "sac"})
     assert "dropped rollout, which sac does not have" in task.notes[0]
 
 

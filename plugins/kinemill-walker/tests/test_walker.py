@@ -1,25 +1,31 @@
 """The biped: it stands by itself, falls when pushed over, and standing is no success."""
 
+from importlib.metadata import entry_points
+
 import numpy as np
 import pytest
 import torch
+from kinemill_walker.environment import BODY as BODY_FILE
 
 from kinemill.environments import make_environment
-from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, PITCH, SIDES, mjcf
-from kinemill.environments.kinds._walkers import Walkers, height_of, leveled, soles, stance
-from kinemill.environments.kinds.walker import Walker
+from kinemill.environments.legged.body import Body, load_body
+from kinemill.environments.legged.physics import MujocoThreads, MujocoWarp
+from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
 from kinemill.motion.gait_policy import GaitPolicy, GaitSizes
 from kinemill.motion.gait_reference import Reference
 from kinemill.motion.gaits import fit_gaits
 from kinemill.motion.motion_prior import BATCH, MotionPrior
 from kinemill.motion.motion_tracking import REACH, Tracking
-from kinemill.motion.tracking_policy import WIDTH, TrackingPolicy, see
+from kinemill.motion.policy_inputs import input_size, policy_inputs
+from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.document import Task
 
-LOW, HIGH = (np.array([LIMITS[name][k] for name in JOINTS * 2]) for k in (0, 1))
+BODY: Body = load_body(BODY_FILE)
+GAUGE = Gauge(0.1, 0.5, 0.1)
+WIDTH = input_size(10)
 
 
 def task(**environment) -> Task:
@@ -35,7 +41,7 @@ def task(**environment) -> Task:
 
 def stands(environment, seed: int) -> tuple[int, dict, np.ndarray]:
     observation, _ = environment.reset(seed=seed)
-    targets, rows, told = stance().astype(np.float32), 0, {}
+    targets, rows, told = BODY.stance.astype(np.float32), 0, {}
     while True:
         observation, _, over, cut, told = environment.step(targets)
         rows += 1
@@ -48,9 +54,9 @@ def test_it_stands_still_for_five_seconds_which_is_no_success():
     rows, told, observation = stands(environment, 3)
     assert rows == 250
     assert told["is_success"] is False  # 0.13 m/s are commanded, and 0.1 of them may be missing
-    height = environment.unwrapped.walkers.position[0, 2]
+    height = environment.unwrapped.robots.position[0, 2]
     assert height == pytest.approx(0.143, abs=0.005)  # as in the clips
-    assert abs(observation[7:17] - stance()).max() < 0.05
+    assert abs(observation[7:17] - BODY.stance).max() < 0.05
 
 
 def test_it_falls_when_it_is_pushed_over():
@@ -68,7 +74,7 @@ def test_an_episode_follows_from_its_seed():
 def test_parameters_can_be_varied_and_others_are_refused():
     environment = make_environment(task(randomize={"mass": [2.0, 2.0], "friction": [0.5, 0.5]}))
     environment.reset(seed=0)
-    model = environment.unwrapped.walkers.physics.models[0]
+    model = environment.unwrapped.robots.physics.models[0]
     assert model.body_mass.sum() == pytest.approx(2.0 * 1.62)
     assert model.geom_friction[1, 0] == pytest.approx(0.45)
     with pytest.raises(BadInput, match="gravity"):
@@ -89,10 +95,10 @@ def family() -> GaitPolicy:
     middle = np.array([0.0, 0.0, 0.95, -1.6, 0.75] * 2)
     clips = [middle + size * np.sin(phase + turn) for size in (0.1, 0.2)]
     gaits = fit_gaits(clips, [np.array([k, 0.0, 0.0]) for k in (-1.0, 1.0)], 6, 8)
-    names = Walker.observation_names
-    targets = [f"{side}_{joint}_target" for side in SIDES for joint in JOINTS]
-    limits = dict(zip(targets, zip(LOW.tolist(), HIGH.tolist(), strict=True), strict=True))
-    layout = PolicyLayout(0.02, names, tuple(targets), {}, limits, (0,) * 10)
+    targets = BODY.action_names
+    ends = zip(BODY.low.tolist(), BODY.high.tolist(), strict=True)
+    limits = dict(zip(targets, ends, strict=True))
+    layout = PolicyLayout(0.02, BODY.observation_names, targets, {}, limits, (0,) * 10)
     sizes = GaitSizes(
         20, tuple(range(7, 17)), (27, 28, 29), tuple(range(10)), len(gaits.mean), 1, 32
     )
@@ -105,38 +111,45 @@ def family() -> GaitPolicy:
 def test_feet_are_where_mujoco_has_them():
     import mujoco
 
-    model = mujoco.MjModel.from_xml_string(mjcf())
+    model = mujoco.MjModel.from_xml_string(BODY.mjcf)
     data, random = mujoco.MjData(model), np.random.default_rng(0)
     joints = random.uniform(-0.5, 0.5, (5, 10))
     for own in joints:
         data.qpos[:3], data.qpos[7:] = 0.0, own
-        data.qpos[3:7] = [np.cos(PITCH / 2), 0.0, np.sin(PITCH / 2), 0.0]
+        data.qpos[3:7] = BODY.attitude
         mujoco.mj_kinematics(model, data)
-        found = leveled(soles(own)).reshape(8, 3)
+        found = BODY.to_level(BODY.soles(own)).reshape(8, 3)
         np.testing.assert_allclose(found, data.geom_xpos[1:], atol=1e-12)
-        assert height_of(own) == pytest.approx(0.008 - data.geom_xpos[1:, 2].min())
-    assert soles(joints).shape == (5, 2, 4, 3)
+        assert BODY.height(own) == pytest.approx(0.008 - data.geom_xpos[1:, 2].min())
+    assert BODY.soles(joints).shape == (5, 2, 4, 3)
 
 
-def walked(walkers: Walkers, rows: int = 25) -> np.ndarray:
+def robots_of(count: int, physics=MujocoThreads) -> LeggedRobots:
+    return LeggedRobots(BODY, GAUGE, count, 4, physics)
+
+
+def walked(walkers: LeggedRobots, rows: int = 25) -> np.ndarray:
     count, random = len(walkers.position), np.random.default_rng(3)
-    joints = stance() + random.normal(0.0, 0.02, (count, 10))
+    joints = BODY.stance + random.normal(0.0, 0.02, (count, 10))
     command, moving = np.zeros((count, 3)), random.normal(0.0, 0.05, (count, 2))
     walkers.begin(np.arange(count), command, joints, np.zeros((count, 10)), moving)
     for _ in range(rows):
-        walkers.advance(stance() + random.normal(0.0, 0.1, (count, 10)))
+        walkers.advance(BODY.stance + random.normal(0.0, 0.1, (count, 10)))
     return walkers.position
 
 
 def test_many_walk_as_one_does():
     """On threads and one by one: to the last bit, heavier ones among them."""
-    many = Walkers(9, 4)
+    many = robots_of(9)
     many.vary(4, {"mass": 1.2, "gain": 0.9})
     found, random = walked(many), np.random.default_rng(3)
-    joints, moving = stance() + random.normal(0.0, 0.02, (9, 10)), random.normal(0.0, 0.05, (9, 2))
-    targets = [stance() + random.normal(0.0, 0.1, (9, 10)) for _ in range(25)]
+    joints, moving = (
+        BODY.stance + random.normal(0.0, 0.02, (9, 10)),
+        random.normal(0.0, 0.05, (9, 2)),
+    )
+    targets = [BODY.stance + random.normal(0.0, 0.1, (9, 10)) for _ in range(25)]
     for row in (0, 4):
-        one = Walkers(1, 4)
+        one = robots_of(1)
         one.vary(0, {"mass": 1.2, "gain": 0.9} if row == 4 else {})
         still = np.zeros((1, 10))
         one.begin([0], np.zeros((1, 3)), joints[[row]], still, moving[[row]])
@@ -150,9 +163,7 @@ def test_warp_moves_them_as_mujoco_does():
     pytest.importorskip("mujoco_warp", reason="pip install 'kinemill[warp]'")
     from functools import partial
 
-    from kinemill.environments.kinds._stepping import Warped
-
-    one, other = Walkers(8, 4), Walkers(8, 4, partial(Warped, device="cpu"))
+    one, other = robots_of(8), robots_of(8, partial(MujocoWarp, device="cpu"))
     for row in range(8):
         for walkers in (one, other):
             walkers.vary(row, {"mass": 0.9 + 0.03 * row, "friction": 1.1 - 0.03 * row})
@@ -160,7 +171,7 @@ def test_warp_moves_them_as_mujoco_does():
     random, still = np.random.default_rng(4), one.position.copy()
     for _ in range(20):
         other.position, other.velocity = one.position.copy(), one.velocity.copy()
-        targets = stance() + random.normal(0.0, 0.1, (8, 10))
+        targets = BODY.stance + random.normal(0.0, 0.1, (8, 10))
         one.advance(targets)
         other.advance(targets)
         np.testing.assert_allclose(other.position, one.position, atol=1e-4)  # float32
@@ -181,20 +192,22 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     torch.manual_seed(0)
     core = Perceptron([WIDTH, 16, 10], "tanh")
     policy = TrackingPolicy(family.layout, family, core).eval()
-    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]))
+    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
     environment = make_environment(task())
     observation, _ = environment.reset(seed=1)
-    phase = np.array([reference.nearest(observation[7:17], observation[27:30])])
-    which, added = [reference.number(observation[27:30])], np.zeros((1, 10))
+    phase = np.array([reference.nearest_phase(observation[7:17], observation[27:30])])
+    which, added = [reference.row_of(observation[27:30])], np.zeros((1, 10))
     carry = policy.initial_carry(1)
     with torch.no_grad():
         for _ in range(20):
-            seen = see(observation[None], phase, added, reference, which)
+            seen = policy_inputs(observation[None], phase, added, reference, which)
             added = core(torch.from_numpy(seen))[0].numpy().clip(-1, 1)
             phase = phase + reference.pace
             target = reference.at(phase, which).joints[0] + REACH * added[0]
             found, *carry = policy(torch.from_numpy(observation)[None], *carry)
-            np.testing.assert_allclose(found[0].numpy(), target.clip(LOW, HIGH), atol=1e-5)
+            np.testing.assert_allclose(
+                found[0].numpy(), target.clip(BODY.low, BODY.high), atol=1e-5
+            )
             observation = environment.step(found[0].numpy())[0]
 
 
@@ -202,7 +215,8 @@ def walks(family: GaitPolicy, count: int, **environment) -> Tracking:
     """The tracking of one command, to be learned in."""
     own = task(**environment)
     walkers = own.environment.many(own, count, torch.device("cpu"))
-    return Tracking(own, walkers, Reference(family, np.array([[0.13, 0.0, 0.0]])), see)
+    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
+    return Tracking(own.environment, own.dt, walkers, reference)
 
 
 def test_the_gait_itself_is_what_imitation_pays_most(family):
@@ -241,11 +255,11 @@ def test_a_parameter_that_it_lacks_is_refused_before_it_learns(family):
 
 def test_a_foot_that_bears_stays_where_it_is(family):
     """The trunk's velocity is the gait's, so that on average it is the command."""
-    reference = Reference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]))
+    reference = Reference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]), BODY)
     phases = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
     for which, command in enumerate(reference.commands):
         pose = reference.at(phases, np.full(400, which))
-        np.testing.assert_allclose(pose.moving.mean(axis=0), command[:2], atol=1e-3)
+        np.testing.assert_allclose(pose.velocity.mean(axis=0), command[:2], atol=1e-3)
         ahead = reference.at(phases + reference.pace, np.full(400, which))
         middle = reference.at(phases + 0.5 * reference.pace, np.full(400, which))
         np.testing.assert_allclose(
@@ -253,13 +267,16 @@ def test_a_foot_that_bears_stays_where_it_is(family):
         )  # rad/s
 
 
-def test_names_are_those_of_the_clips_joints():
-    assert Walker.action_names == tuple(f"{name}_target" for name in LEGS)
-    assert len(Walker.observation_names) == 30
+def test_the_plug_in_joins_by_its_entry_point():
+    (point,) = entry_points(group="kinemill.environments.kinds", name="walker")
+    assert point.value == "kinemill_walker.environment"
+    assert len(BODY.joints) == 10
+    assert len(BODY.observation_names) == 30
+    assert task().environment.sources() == {"body.xml": BODY_FILE}
 
 
 def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
-    reference = Reference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]))
+    reference = Reference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]), BODY)
     prior, random = MotionPrior(reference, 10, seed=0), np.random.default_rng(1)
 
     def clip() -> tuple[np.ndarray, np.ndarray]:
@@ -276,6 +293,6 @@ def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
     found = [prior.reward(*make()).mean() for make in (clip, still)]
     assert found[0] > found[1] + 0.15
     twin = MotionPrior(reference, 10, seed=0)
-    twin.go_on(prior.tensors())
+    twin.restore(prior.tensors())
     step = clip()
     np.testing.assert_array_equal(twin.reward(*step), prior.reward(*step))

@@ -1,5 +1,7 @@
 """From clips to a policy in physics: trained, killed and gone on with, rebuilt."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 
+WALKER = Path(__file__).parents[1] / "tasks" / "walker.yaml"
 SHORT = {
     "learn.prior": 0.5,
     "learn.physics": {
@@ -51,7 +54,7 @@ class Killer(NullReporter):
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
-    task, found = load_task(ROOT / "tasks" / "walker.yaml", SHORT), []
+    task, found = load_task(WALKER, SHORT), []
     for after in (None, 900):
         home = Home(tmp_path / str(after))
         refs = data_of(task, home, shared_data / "awd_motion")
@@ -69,14 +72,14 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
 @pytest.mark.slow
 def test_an_environment_of_other_channels_is_refused(shared_data, tmp_path):
     other = {"learn.observations": ["left_knee", "left_ankle"], "learn.follows": {}}
-    task = load_task(ROOT / "tasks" / "walker.yaml", SHORT)
+    task = load_task(WALKER, SHORT)
     refs = data_of(task, Home(tmp_path), shared_data / "awd_motion")
     data = tuple(Demonstrations.open(Home(tmp_path), ref) for ref in refs)
     wrong = task.model_copy(
         update={"environment": load_task(ROOT / "tasks" / "cartpole_rl.yaml").environment}
     )
-    with pytest.raises(BadInput, match=r"expected .*walker"):
+    with pytest.raises(BadInput, match=r"expected .*legged"):
         wrong.learn.describe(wrong, data)
     assert np.isclose(task.learn.describe(task, data)["cycle"], 0.4235, atol=1e-3)
     with pytest.raises(BadInput, match="next value of no joint"):
-        load_task(ROOT / "tasks" / "walker.yaml", SHORT | other)
+        load_task(WALKER, SHORT | other)

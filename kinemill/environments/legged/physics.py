@@ -1,6 +1,6 @@
-"""Physics of bipeds side by side: MuJoCo on all cores, or MuJoCo Warp on a GPU (float32).
+"""Physics of many legged robots: MuJoCo on all cores, or MuJoCo Warp on a GPU (float32).
 
-Symbols: B bipeds, J = 10 leg joints.
+Symbols: B robots, J joints.
 """
 
 import copy
@@ -9,16 +9,12 @@ import os
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kinemill.environments.kinds._biped import mjcf
+from kinemill.environments.legged.body import Body, Floats
 from kinemill.errors import BadInput
 
-Floats = NDArray[np.floating]
-
-_FEW = 8  # bipeds below which threads cost more than they save
-_CONTACTS, _ROWS = 16, 80  # at most, of a biped: eight balls, and four rows each, joints at limits
-_VARIED = (  # of a model, what mass, friction and gain change
+_FEW = 8  # robots below which threads cost more than they save
+_VARIED = (  # fields of a model that mass, friction and gain change
     "body_mass",
     "body_inertia",
     "body_subtreemass",
@@ -30,67 +26,71 @@ _VARIED = (  # of a model, what mass, friction and gain change
 )
 
 
-class BipedPhysics(Protocol):
-    """What moves bipeds.
+class LeggedPhysics(Protocol):
+    """A physics engine.
 
     Attributes:
-        models: MuJoCo's of each, B; `changed` has to be told of what differs.
+        models: the MuJoCo model of each robot; call `update` after a change of one.
     """
 
     models: list[Any]
 
-    def changed(self, row: int) -> None:
-        """Take in what was changed in a model."""
+    def update(self, row: int) -> None:
+        """Read the changed model of a robot."""
         ...
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        """Return (B, 17) and (B, 16) a time step later; servos follow targets (B, J), rad."""
+        """Advance one time step: (B, 7 + J), (B, 6 + J), targets (B, J) rad -> the first two."""
         ...
 
 
-class Threads:
-    """MuJoCo's own batches, in double precision, on all cores.
+class MujocoThreads:
+    """MuJoCo's batched rollout, in double precision, on all cores.
 
     Args:
+        body: of every robot.
         count: B.
-        rows: steps of the physics for each of a biped's.
+        substeps: steps of the physics in one time step.
     """
 
-    def __init__(self, count: int, rows: int) -> None:
+    def __init__(self, body: Body, count: int, substeps: int) -> None:
         import mujoco
         from mujoco import rollout
 
         library: Any = mujoco
-        self.models, self._rows = copies(library, count), rows
+        self.models, self._substeps = _models(library, body, count), substeps
         threads = len(os.sched_getaffinity(0)) if count >= _FEW else 0
         self._data = [library.MjData(self.models[0]) for _ in range(max(1, threads))]
         self._rollout: Any = rollout.Rollout(nthread=threads)
 
-    def changed(self, row: int) -> None:
-        """Do nothing: the models themselves are used."""
+    def update(self, row: int) -> None:
+        """Do nothing: the rollout reads the models themselves."""
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        """Return positions and velocities a time step later."""
+        """Advance one time step, as `LeggedPhysics` describes."""
         states = np.concatenate([np.zeros((len(position), 1)), position, velocity], axis=1)
-        control = np.repeat(np.asarray(targets, float)[:, None], self._rows, axis=1)
-        found, _ = self._rollout.rollout(self.models, self._data, states, control, nstep=self._rows)
+        control = np.repeat(np.asarray(targets, float)[:, None], self._substeps, axis=1)
+        trajectory, _ = self._rollout.rollout(
+            self.models, self._data, states, control, nstep=self._substeps
+        )
         split = 1 + position.shape[1]
-        return found[:, -1, 1:split].copy(), found[:, -1, split:].copy()
+        return trajectory[:, -1, 1:split].copy(), trajectory[:, -1, split:].copy()
 
 
-class Warped:
-    """MuJoCo Warp: thousands at once on a GPU; on a CPU it is the slower one.
+class MujocoWarp:
+    """MuJoCo Warp: thousands of robots at once on a GPU; slower than MuJoCo on a CPU.
 
     Args:
+        body: of every robot.
         count: B.
-        rows: steps of the physics for each of a biped's.
-        device: Warp's name of it, such as `cuda:0` or `cpu`.
+        substeps: steps of the physics in one time step.
+        device: Warp's name of the device, such as `cuda:0` or `cpu`.
 
     Raises:
-        BadInput: it is not installed.
+        BadInput: MuJoCo Warp is not installed.
     """
 
-    def __init__(self, count: int, rows: int, device: str) -> None:
+    def __init__(self, body: Body, count: int, substeps: int, device: str) -> None:
         import mujoco
 
         try:
@@ -100,36 +100,39 @@ class Warped:
             fix = "pip install 'kinemill[warp]', or environment.physics: mujoco"
             raise BadInput("environment.physics: warp", "is not installed", fix=fix) from error
         self._warp.config.quiet = True
-        self.models, self._rows = copies(mujoco, count), rows
+        self.models, self._substeps = _models(mujoco, body, count), substeps
+        # Two contacts per sphere, four rows per contact, and the joints at their limits.
+        contacts = 2 * sum(len(foot.radii) for foot in body.feet)
+        rows = 4 * contacts + len(body.joints) + 6
         self._device, self._stale = self._warp.get_device(device), True
         self._graph: Any = None
         with self._warp.ScopedDevice(self._device):
             self._model = self._library.put_model(self.models[0])
             self._data = self._library.make_data(
-                self.models[0], nworld=count, nconmax=_CONTACTS, njmax=_ROWS
+                self.models[0], nworld=count, nconmax=contacts, njmax=rows
             )
             self._send()
-            self._launch()  # compiles what can then be captured
+            self._launch()  # compile first: a capture cannot compile
             if not self._device.is_cpu:
                 with self._warp.ScopedCapture() as capture:
                     self._launch()
                 self._graph = capture.graph
 
-    def changed(self, row: int) -> None:
-        """Send what differs before the next step."""
+    def update(self, row: int) -> None:
+        """Mark the models for transfer before the next step."""
         del row
         self._stale = True
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        """Return positions and velocities a time step later."""
+        """Advance one time step, as `LeggedPhysics` describes."""
         data = self._data
         with self._warp.ScopedDevice(self._device):
             if self._stale:
                 self._send()
-            given = {"qpos": position, "qvel": velocity, "ctrl": targets}
-            for name, values in given.items():
+            state = {"qpos": position, "qvel": velocity, "ctrl": targets}
+            for name, values in state.items():
                 getattr(data, name).assign(np.ascontiguousarray(values, np.float32))
-            data.qacc_warmstart.zero_()  # so that what comes next follows from the state alone
+            data.qacc_warmstart.zero_()  # the next step depends on the state alone
             if self._graph is None:
                 self._launch()
             else:
@@ -137,11 +140,11 @@ class Warped:
             return data.qpos.numpy().astype(float), data.qvel.numpy().astype(float)
 
     def _launch(self) -> None:
-        for _ in range(self._rows):
+        for _ in range(self._substeps):
             self._library.step(self._model, self._data)
 
     def _send(self) -> None:
-        """Give each biped of the device what its own model has."""
+        """Copy the varied fields of all models to the device."""
         for name in _VARIED:
             own = getattr(self._model, name)
             values = np.stack([getattr(model, name) for model in self.models])
@@ -153,7 +156,7 @@ class Warped:
         self._stale = False
 
 
-def copies(library: Any, count: int) -> list[Any]:
-    """Return so many models of the biped, equal at first."""
-    model = library.MjModel.from_xml_string(mjcf())
+def _models(library: Any, body: Body, count: int) -> list[Any]:
+    """Return B equal models."""
+    model = library.MjModel.from_xml_string(body.mjcf)
     return [copy.copy(model) for _ in range(count)]

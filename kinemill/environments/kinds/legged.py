@@ -1,0 +1,219 @@
+"""A legged robot that walks as commanded and is pushed at intervals; its body is an MJCF file.
+
+It observes attitude, rates, joints and the command, and acts by joint targets that servos follow.
+Symbols: J joints.
+"""
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
+
+from kinemill.environments.legged.body import Body, load_body
+from kinemill.environments.legged.physics import MujocoWarp
+from kinemill.environments.legged.robots import Gauge, LeggedRobots
+from kinemill.errors import BadInput
+from kinemill.task.environment import KINDS, Environment
+from kinemill.task.web_overrides import LOCAL
+
+Command = tuple[float, float, float]
+
+START_STD = 0.02  # rad, standard deviation of the joints at the start of an episode
+_BODY = "body.xml"
+
+
+@KINDS.register("legged")
+class LeggedEnvironment(Environment):
+    """Settings of a legged robot; `randomize` and `variants` know mass, friction, gain and push."""
+
+    type: Literal["legged"] = "legged"
+    body: Annotated[str, LOCAL] = Field(
+        description="MJCF file, relative to the task file: a trunk with a free joint, hinge joints "
+        "with a position servo each, spheres under the feet, and a keyframe `stance`"
+    )
+    commands: Annotated[list[Command], Field(min_length=1)] = Field(
+        default=[(0.13, 0.0, 0.0)],
+        description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws one",
+    )
+    tolerance: tuple[PositiveFloat, PositiveFloat] = Field(
+        default=(0.1, 0.5),
+        description="error of velocity, m/s, and of turning rate, rad/s, at which the reward is "
+        "1/e; an episode with a smaller error of the mean velocity is a success",
+    )
+    fallen: PositiveFloat | None = Field(
+        default=None,
+        description="height of the trunk below which the robot has fallen, m; default: 0.7 of its "
+        "height in stance",
+    )
+    push: NonNegativeFloat = Field(
+        default=0.1, description="largest velocity change of the trunk by a push, m/s"
+    )
+    push_every: float = Field(default=1.0, gt=0.0, description="s between two pushes")
+    physics: Literal["auto", "mujoco", "warp"] = Field(
+        default="auto",
+        description="physics of the training: mujoco on all cores, or warp (MuJoCo Warp, "
+        "kinemill[warp]) on a GPU; auto: warp if the training has a GPU and warp is installed. "
+        "Evaluation always uses mujoco",
+    )
+
+    @field_validator("body")
+    @classmethod
+    def _resolve_from_the_task(cls, value: str, info: ValidationInfo) -> str:
+        folder = (info.context or {}).get("folder")
+        return str((folder / Path(value).expanduser()).absolute()) if folder and value else value
+
+    @property
+    def body_path(self) -> Path:
+        """Path of the MJCF file."""
+        return Path(self.body)
+
+    def sources(self) -> dict[str, Path]:
+        """Return the MJCF file.
+
+        Raises:
+            BadInput: The body is not usable.
+        """
+        load_body(self.body_path)
+        return {_BODY: self.body_path}
+
+    def at(self, folder: Path) -> "LeggedEnvironment":
+        """Return the environment with the MJCF file that `folder` holds."""
+        return self.model_copy(update={"body": str(folder / _BODY)})
+
+    def make(self, task: Any, *, render: bool = False) -> "LeggedEnv":
+        """Return the environment.
+
+        Raises:
+            BadInput: The body is not usable, or `dt` is no multiple of the physics' time step.
+        """
+        robots = self._robots(task.dt, 1)
+        return LeggedEnv(robots, self.commands, (self.push, self.push_every), render=render)
+
+    def many(self, task: Any, count: int, device: Any) -> LeggedRobots:
+        """Return robots to train in, for a training on a torch device.
+
+        Raises:
+            BadInput: As `make`; or MuJoCo Warp is required and not installed.
+        """
+        has_warp = device.type == "cuda" and find_spec("mujoco_warp") is not None
+        if self.physics == "warp" or (self.physics == "auto" and has_warp):
+            return self._robots(task.dt, count, physics=partial(MujocoWarp, device=str(device)))
+        return self._robots(task.dt, count)
+
+    def _robots(self, dt: float, count: int, **engine: Any) -> LeggedRobots:
+        body = load_body(self.body_path)
+        substeps = round(dt / body.step)
+        if substeps < 1 or abs(substeps * body.step - dt) > 1e-9:
+            fix = f"set dt to a multiple of {body.step} s, such as {4 * body.step}"
+            where = f"environment.type: {self.type}"
+            raise BadInput(where, f"dt {dt} s does not fit the physics", fix=fix)
+        gauge = Gauge(*self.tolerance, self.fallen or 0.7 * float(body.height(body.stance)))
+        return LeggedRobots(body, gauge, count, substeps, **engine)
+
+
+class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+    """Observes attitude, rates, joints and command; takes joint targets.
+
+    Args:
+        robots: one robot.
+        commands: forward and left velocity, m/s, and turning rate, rad/s.
+        pushes: largest velocity change, m/s, and interval, s.
+        render: whether `render()` returns images.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+
+    def __init__(
+        self,
+        robots: LeggedRobots,
+        commands: list[Command],
+        pushes: tuple[float, float],
+        *,
+        render: bool = False,
+    ) -> None:
+        body = robots.body
+        self.robots, self.dt, self.commands = robots, robots.dt, commands
+        self._push, self._push_rows = pushes[0], max(1, round(pushes[1] / self.dt))
+        self.observation_names, self.action_names = body.observation_names, body.action_names
+        self.units = _units(body)
+        self.action_space = Box(body.low.astype(np.float32), body.high.astype(np.float32))
+        self.observation_space = Box(-np.inf, np.inf, (len(self.observation_names),), np.float32)
+        self.render_mode = "rgb_array" if render else None
+
+    def vary(self, parameters: dict[str, Any]) -> None:
+        """Set mass, friction and gain as factors, and the push in m/s.
+
+        Raises:
+            BadInput: A parameter is unknown.
+        """
+        self.robots.vary(0, parameters)
+        self._push = float(parameters.get("push", self._push))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start in stance on level ground, with noise on the joints."""
+        super().reset(seed=seed)
+        del options
+        command = self.commands[int(self.np_random.integers(len(self.commands)))]
+        stance = self.robots.body.stance
+        joints = stance + self.np_random.normal(0.0, START_STD, len(stance))
+        rates = np.zeros((1, len(stance)))
+        self.robots.begin([0], np.array([command]), joints[None], rates, np.zeros((1, 2)))
+        return self.robots.observe()[0], {}
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Advance one time step with joint targets (J,), rad."""
+        space: Any = self.action_space
+        robots = self.robots
+        robots.advance(np.clip(action, space.low, space.high)[None])
+        if self._push and robots.steps[0] % self._push_rows == 0:
+            robots.push(self.np_random.uniform(-self._push, self._push, (1, 2)))
+        info = {"is_success": bool(robots.is_success()[0])}
+        reward, has_fallen = float(robots.command_reward()[0]), bool(robots.has_fallen[0])
+        return robots.observe()[0], reward, has_fallen, False, info
+
+    def render(self) -> NDArray[np.uint8]:
+        """Return an image from the side with the trunk in its middle, (H, W, 3) uint8."""
+        from kinemill.environments.kinds._raster import Bar, Disc, draw
+
+        robots, body = self.robots, self.robots.body
+        size = float(body.height(body.stance))  # m; all lengths below are relative to it
+        origin = np.array([robots.position[0, 0], 0.7 * size])
+        positions, parents = robots.body_positions(0)
+        at = [(float(x), float(z)) for x, z in positions[:, [0, 2]] - origin]
+        dark, light, gray, ground = (0.15, 0.25, 0.45), (0.45, 0.6, 0.8), (0.6, 0.6, 0.55), -0.7
+        shapes: list[Bar | Disc] = [
+            Bar((-7.0 * size, ground * size), (7.0 * size, ground * size), 0.014 * size, gray)
+        ]
+        first_mark = np.ceil((origin[0] - 1.4 * size) / 0.05) * 0.05 - origin[0]
+        for x in np.arange(first_mark, 1.6 * size, 0.05):  # a mark every 5 cm
+            ends = (float(x), ground * size), (float(x), (ground - 0.07) * size)
+            shapes.append(Bar(*ends, 0.0105 * size, gray))
+        for child in reversed(range(1, len(at))):
+            color = dark if child <= len(at) // 2 else light
+            shapes.append(Bar(at[parents[child]], at[child], 0.056 * size, color))
+        soles = body.soles(robots.position[0, 7:]) @ robots.rotation[0].T + robots.position[0, :3]
+        for foot, color in zip(soles[::-1, :, [0, 2]] - origin, (light, dark), strict=False):
+            x, z = foot[:, 0], float(foot[:, 1].mean())
+            shapes.append(Bar((float(x.min()), z), (float(x.max()), z), 0.042 * size, color))
+        shapes.append(Disc((at[0][0], at[0][1] + 0.28 * size), 0.35 * size, dark))
+        return draw(shapes, 192, 1.4 * size)
+
+
+def _units(body: Body) -> dict[str, str]:
+    """Return the units of observations and actions by name."""
+    return {
+        **dict.fromkeys(("turn_x", "turn_y", "turn_z", "command_yaw"), "rad/s"),
+        **dict.fromkeys((*body.joints, *body.action_names), "rad"),
+        **dict.fromkeys((f"{name}_velocity" for name in body.joints), "rad/s"),
+        **dict.fromkeys(("command_x", "command_y"), "m/s"),
+    }

@@ -1,0 +1,189 @@
+"""Legged robots as arrays: one for evaluation, hundreds to train in.
+
+Symbols: B robots, J joints; q quaternion w, x, y, z from trunk to world.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.legged.body import Body, Floats
+from kinemill.environments.legged.physics import LeggedPhysics, MujocoThreads
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+
+SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway
+_TILT = 0.6  # cosine of the trunk's tilt at which a robot has fallen
+PARAMETERS = ("mass", "friction", "gain", "push")
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """The scales on which a robot's walking is rated.
+
+    Attributes:
+        speed: error of the velocity, m/s, at which its reward is 1/e; success stays below it.
+        turn: error of the turning rate, rad/s, at which its reward is 1/e.
+        fallen: height of the trunk, m, below which the robot has fallen.
+    """
+
+    speed: float
+    turn: float
+    fallen: float
+
+
+class LeggedRobots:
+    """Robots whose servos follow joint targets.
+
+    Args:
+        body: of all of them.
+        gauge: the scales of reward, success and falls.
+        count: B.
+        substeps: steps of the physics in one time step.
+        physics: factory of the engine, called with body, count and substeps.
+
+    Attributes:
+        position: (B, 7 + J) trunk position, m, q, and joints, rad.
+        velocity: (B, 6 + J) trunk velocity, m/s in the world and rad/s in its own frame; joints.
+        command: (B, 3) forward and left velocity, m/s, and turning rate, rad/s.
+        mean: (B, 3) the velocity in the sense of `command`, averaged over the episode.
+        smooth: (B, 3) the same, averaged over the last `SMOOTH` s.
+        steps: (B,) since the start of the episode.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        gauge: Gauge,
+        count: int,
+        substeps: int,
+        physics: Callable[[Body, int, int], LeggedPhysics] = MujocoThreads,
+    ) -> None:
+        import mujoco
+
+        self._library: Any = mujoco
+        self.body, self.gauge = body, gauge
+        self.dt, self.physics = substeps * body.step, physics(body, count, substeps)
+        self._nominal = copy(self.physics.models[0])
+        self._data = self._library.MjData(self._nominal)
+        size = 7 + len(body.joints)
+        self.position, self.velocity = np.zeros((count, size)), np.zeros((count, size - 1))
+        self.command, self.mean, self.smooth = (np.zeros((count, 3)) for _ in range(3))
+        self.steps = np.zeros(count, int)
+
+    def vary(self, row: int, factors: dict[str, float]) -> None:
+        """Scale mass, friction and servo gain of one robot relative to its body's own.
+
+        Raises:
+            BadInput: A parameter is unknown. `push` is accepted and has no effect here.
+        """
+        for name in factors:
+            if name not in PARAMETERS:
+                where = f"environment.randomize, variants: {name}"
+                raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
+        nominal, model = self._nominal, self.physics.models[row]
+        for parameter, fields in (
+            ("mass", ("body_mass", "body_inertia")),
+            ("friction", ("geom_friction",)),
+            ("gain", ("actuator_gainprm", "actuator_biasprm")),
+        ):
+            for field in fields:
+                getattr(model, field)[:] = getattr(nominal, field) * factors.get(parameter, 1.0)
+        self._library.mj_setConst(model, self._data)
+        self.physics.update(row)
+
+    def begin(
+        self, rows: Any, command: Floats, joints: Floats, rates: Floats, velocity: Floats
+    ) -> None:
+        """Start an episode of some robots, on level ground.
+
+        Args:
+            rows: indices of the N robots.
+            command: (N, 3).
+            joints: (N, J) rad.
+            rates: (N, J) rad/s.
+            velocity: (N, 2) of the trunk along and across its heading, m/s.
+        """
+        body, count = self.body, len(joints)
+        turn = np.any(rates != 0.0, axis=1) * command[:, 2]
+        height = np.column_stack([np.zeros((count, 2)), body.height(joints)])
+        attitude = np.tile(body.attitude, (count, 1))
+        self.position[rows] = np.concatenate([height, attitude, joints], axis=1)
+        self.velocity[rows] = np.concatenate(
+            [velocity, np.zeros((count, 1)), turn[:, None] * body.level[2], rates], axis=1
+        )
+        self.command[rows], self.smooth[rows], self.mean[rows] = command, command, 0.0
+        self.steps[rows] = 0
+
+    def advance(self, targets: Floats) -> None:
+        """Simulate one time step with joint targets (B, J), rad."""
+        self.position, self.velocity = self.physics.advance(self.position, self.velocity, targets)
+        self.steps += 1
+        velocity = self.heading_velocity()
+        self.mean += (velocity - self.mean) / self.steps[:, None]
+        self.smooth += (velocity - self.smooth) * min(1.0, self.dt / SMOOTH)
+
+    def push(self, change: Floats) -> None:
+        """Add (B, 2), m/s, to the horizontal velocities of the trunks."""
+        self.velocity[:, :2] += change
+
+    @property
+    def rotation(self) -> Floats:
+        """Rotation matrices from trunk to world, (B, 3, 3)."""
+        w, x, y, z = self.position[:, 3:7].T
+        rows = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+        return np.moveaxis(np.array(rows), 2, 0)
+
+    @property
+    def has_fallen(self) -> NDArray[np.bool_]:
+        """Whether each robot has fallen, (B,)."""
+        x, y = self.position[:, 4], self.position[:, 5]
+        return (self.position[:, 2] < self.gauge.fallen) | (1 - 2 * (x * x + y * y) < _TILT)
+
+    def heading_velocity(self) -> Floats:
+        """Return velocity along and across the heading, m/s, and turning rate, rad/s, (B, 3)."""
+        rotation = self.rotation
+        forward = rotation[:, :2, 0]
+        forward = forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
+        x, y = self.velocity[:, 0], self.velocity[:, 1]
+        along = forward[:, 0] * x + forward[:, 1] * y
+        across = forward[:, 0] * y - forward[:, 1] * x
+        turning = np.einsum("bj,bj->b", rotation[:, 2], self.velocity[:, 3:6])
+        return np.stack([along, across, turning], axis=1)
+
+    def speed_error(self) -> Floats:
+        """Return the distance between mean velocity and command, m/s, (B,)."""
+        return np.linalg.norm(self.mean[:, :2] - self.command[:, :2], axis=1)
+
+    def is_success(self) -> NDArray[np.bool_]:
+        """Return whether each robot stands and walks as commanded so far, (B,)."""
+        return ~self.has_fallen & (self.speed_error() < self.gauge.speed)
+
+    def command_reward(self) -> Floats:
+        """Return the reward for following the command, 0 to 1, (B,)."""
+        error = self.smooth - self.command
+        straight = np.exp(-np.square(error[:, :2]).sum(axis=1) / self.gauge.speed**2)
+        return 0.7 * straight + 0.3 * np.exp(-np.square(error[:, 2] / self.gauge.turn))
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J)."""
+        turning = np.einsum("bij,bj->bi", self.rotation, self.velocity[:, 3:6])
+        attitude = self.position[:, [4, 5, 6, 3]]
+        joints = (self.position[:, 7:], self.velocity[:, 6:])
+        parts = [attitude, turning, *joints, self.command]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def body_positions(self, row: int) -> tuple[Floats, list[int]]:
+        """Return positions (bodies, 3), m, of one robot, trunk first, and each body's parent."""
+        data, model = self._data, self.physics.models[row]
+        data.qpos[:] = self.position[row]
+        self._library.mj_kinematics(model, data)
+        return data.xpos[1:].copy(), [int(parent) - 1 for parent in model.body_parentid[1:]]

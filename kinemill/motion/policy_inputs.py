@@ -1,0 +1,57 @@
+"""Inputs of the network of a tracking policy, in numpy for the environment it trains in.
+
+`TrackingPolicy` computes the same in torch for the exported file. Symbols: B batch, J joints.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.legged.body import columns
+from kinemill.motion.gait_reference import Floats, Reference
+
+RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
+COMMAND_UNITS = (0.1, 0.1, 0.5)  # divisors of a command: m/s, m/s, rad/s
+
+
+def input_size(joints: int) -> int:
+    """Return E: up, trunk rates, joints, joint rates, command, phase, correction, next gait."""
+    return 3 + 3 + joints + joints + 3 + 2 + joints + joints
+
+
+def policy_inputs(
+    observations: NDArray[np.float32],
+    phases: Floats,
+    corrections: Floats,
+    reference: Reference,
+    command_rows: NDArray[np.intp] | list[int],
+) -> NDArray[np.float32]:
+    """Return the inputs of the network, (B, E).
+
+    Args:
+        observations: (B, 10 + 2 J), as the robots return them.
+        phases: (B,) rad.
+        corrections: (B, J) of the step before, in units of `motion_tracking.REACH`.
+        reference: the gaits.
+        command_rows: (B,) rows of `reference.commands`.
+    """
+    joints, rates, command = columns(len(reference.middle))
+    x, y, z, w = observations[:, :4].astype(float).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    to_world = np.moveaxis(np.array(rows), 2, 0)
+    next_joints = reference.at(phases + reference.pace, command_rows).joints
+    parts = [
+        to_world[:, 2],
+        TURN_SCALE * np.einsum("bji,bj->bi", to_world, observations[:, 4:7]),
+        observations[:, joints] - reference.middle,
+        RATE_SCALE * observations[:, rates],
+        observations[:, command] / np.array(COMMAND_UNITS),
+        np.cos(phases)[:, None],
+        np.sin(phases)[:, None],
+        corrections,
+        next_joints - reference.middle,
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)

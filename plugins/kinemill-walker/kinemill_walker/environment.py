@@ -1,0 +1,28 @@
+"""Environment `walker`: the legged robot of kinemill with the body of this package."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.task.environment import KINDS
+from kinemill.task.web_overrides import LOCAL
+
+BODY = Path(__file__).with_name("biped.xml")
+
+
+@KINDS.register("walker")
+class WalkerEnvironment(LeggedEnvironment):
+    """Settings of the biped, which differ from those of `legged` in their defaults alone."""
+
+    type: Literal["walker"] = "walker"
+    body: Annotated[str, LOCAL] = Field(default="", description="MJCF file; default: the biped")
+    fallen: PositiveFloat | None = Field(
+        default=0.1, description="height of the trunk below which the robot has fallen, m"
+    )
+
+    @property
+    def body_path(self) -> Path:
+        """Path of the MJCF file."""
+        return Path(self.body) if self.body else BODY
