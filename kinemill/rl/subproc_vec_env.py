@@ -1,4 +1,4 @@
-"""Copies in processes of their own: each place does what it is asked, and ends with its parent."""
+"""Copies in worker processes, each of which ends with its parent."""
 
 import multiprocessing
 import os
@@ -9,95 +9,100 @@ from typing import Any
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.process import exit_with_parent, without_ctrl_c
-from kinemill.rl.sync_vec_env import Copies, answer
+from kinemill.rl.sync_vec_env import Copies, call
 
-_LONGEST = 5.0  # s that a process is given to end by itself
+_JOIN_TIMEOUT = 5.0  # s until a process that does not end is killed
 
 
-class Place:
-    """Some copies in another process.
+class SubprocessCopies:
+    """Copies in another process; a `kinemill.rl.vec_env.Worker`.
 
-    It is started anew (`spawn`), since threads of torch do not survive a fork.
+    The process is spawned, because threads of torch do not survive a fork.
 
     Args:
-        make: makes one copy from what a task file says.
-        count: how many.
+        make: factory of one copy, from the settings of a task file.
+        count: number of copies.
 
     Raises:
-        BadInput: the environment is an object that was handed in.
+        BadInput: The environment is a Python object, which another process cannot load.
     """
 
     def __init__(self, make: Callable[[], Any], count: int) -> None:
         if not isinstance(make, partial):
-            found = "cannot be handed objects; another process knows files alone"
-            raise BadInput("learn.runner: processes", found, fix="learn.runner: in_process")
+            problem = "an environment given as a Python object cannot run in another process"
+            raise BadInput("learn.runner: processes", problem, fix="learn.runner: in_process")
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        given = (theirs, make, count, os.getpid())
-        self._process = context.Process(target=_serve, args=given, daemon=True)
+        self._pipe, far_end = context.Pipe()
+        args = (far_end, make, count, os.getpid())
+        self._process = context.Process(target=_serve, args=args, daemon=True)
         with without_ctrl_c():
             self._process.start()
-        theirs.close()
+        far_end.close()
 
-    def begin(self, name: str, *given: Any) -> None:
-        """Ask for something.
+    @property
+    def pid(self) -> int | None:
+        """Process ID."""
+        return self._process.pid
+
+    def begin(self, name: str, *args: Any) -> None:
+        """Send a call.
 
         Raises:
-            ProcessLost: the process has ended.
+            ProcessLost: The process has ended.
         """
         try:
-            self._pipe.send((name, given))
+            self._pipe.send((name, args))
         except OSError as error:
             raise self._lost() from error
 
     def result(self) -> Any:
-        """Wait for what came of it.
+        """Wait for the result.
 
         Raises:
-            TrainingFailed: the environment raised an error.
-            ProcessLost: the process has ended.
+            TrainingFailed: The environment raised an error.
+            ProcessLost: The process has ended.
         """
         try:
-            fine, found = self._pipe.recv()
+            succeeded, result = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise self._lost() from error
-        if not fine:
-            raise TrainingFailed("an environment in a process of learn.runner", f"raised\n{found}")
-        return found
+        if not succeeded:
+            raise TrainingFailed("an environment in a process of learn.runner", f"raised\n{result}")
+        return result
 
     def _lost(self) -> ProcessLost:
         where = f"process {self._process.pid} of learn.runner"
-        fix = "a rerun goes on from the last checkpoint"
-        return ProcessLost(where, "has ended, with the copies in it", fix=fix)
+        fix = "run again: the training resumes from the last checkpoint"
+        return ProcessLost(where, "has ended, with its copies of the environment", fix=fix)
 
     def end(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._pipe.close()
-        self._process.join(_LONGEST)
+        self._process.join(_JOIN_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
 
 
 def _serve(pipe: Any, make: Callable[[], Any], count: int, parent: int) -> None:
-    """Do what is asked for, until the pipe is closed."""
+    """Execute calls until the pipe is closed."""
     exit_with_parent(parent)
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, if an environment wants it
-    copies: Any = None
+    os.environ["OMP_NUM_THREADS"] = "1"  # set before an environment imports torch
+    copies: Copies | None = None
     while True:
         try:
-            name, given = pipe.recv()
+            name, args = pipe.recv()
         except EOFError:
             break
         try:
             copies = copies or Copies(make, count)
-            pipe.send((True, answer(copies, name, given)))
-        except Exception:  # noqa: BLE001 - told to the process that asked, which raises it
+            pipe.send((True, call(copies, name, args)))
+        except Exception:  # noqa: BLE001 - the parent raises it
             pipe.send((False, traceback.format_exc()))
     if copies is not None:
         copies.close()
 
 
 def shares(copies: int, workers: int | None) -> list[int]:
-    """Return how many copies each of some workers has; by default one worker a core."""
+    """Return the number of copies of each worker; by default one worker per core."""
     count = min(copies, workers or os.cpu_count() or 1)
-    return [copies // count + (k < copies % count) for k in range(count)]
+    return [copies // count + (worker < copies % count) for worker in range(count)]

@@ -1,8 +1,8 @@
-"""Some copies of an environment, one after the other in whichever process they are.
+"""Copies of an environment, stepped one after the other in one process.
 
-A copy that ends begins its next episode at once; the last observation of the one before is in
-`terminal_observation` of its `info`, and `TimeLimit.truncated` tells that it was cut off and did
-not end by itself, so that what would have come after still counts.
+A copy whose episode ends starts the next one at once. The last observation is in
+`terminal_observation` of its `info`; `TimeLimit.truncated` marks an episode that was cut off, so
+that the value of its last state still counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,64 +10,72 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Dict
+from numpy.typing import NDArray
 
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
 Make = Callable[[], Any]
+Observations = NDArray[np.float32]
+Masks = NDArray[np.float64]
+Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Masks]
 
 
 class Copies:
-    """Some copies in this process.
+    """Copies in this process.
 
     Args:
-        make: makes one, all wrappers on.
-        count: how many.
+        make: factory of one environment with all wrappers.
+        count: number of copies, B.
     """
 
     def __init__(self, make: Make, count: int) -> None:
-        self._all = [make() for _ in range(count)]
-        whole: Any = self._all[0].observation_space
-        self.masked = isinstance(whole, Dict) and MASK in whole.spaces
-        self._inside = isinstance(whole, Dict)
-        self.observation_space = whole.spaces[OBSERVATION] if isinstance(whole, Dict) else whole
-        self.action_space = self._all[0].action_space
-        self._seen: Any = np.zeros((count, *(self.observation_space.shape or ())), np.float32)
-        self._masks = [np.ones(0)] * count
+        self._environments = [make() for _ in range(count)]
+        space: Any = self._environments[0].observation_space
+        self._is_dict = isinstance(space, Dict)
+        self.masked = isinstance(space, Dict) and MASK in space.spaces
+        self.observation_space = space.spaces[OBSERVATION] if isinstance(space, Dict) else space
+        self.action_space = self._environments[0].action_space
+        self._latest = np.zeros((count, *(self.observation_space.shape or ())), np.float32)
+        self._masks: list[Masks] = [np.ones(0)] * count
 
-    def reset(self, seeds: Sequence[int | None]) -> Any:
-        """Begin an episode in each; return observations (B, E) and masks."""
-        for k, (one, seed) in enumerate(zip(self._all, seeds, strict=True)):
-            self._take(k, one.reset(seed=seed)[0])
-        return self._seen.copy(), np.stack(self._masks)
+    def reset(self, seeds: Sequence[int | None]) -> tuple[Observations, Masks]:
+        """Start an episode in each copy; return observations (B, E) and masks."""
+        for row, (environment, seed) in enumerate(zip(self._environments, seeds, strict=True)):
+            self._store(row, environment.reset(seed=seed)[0])
+        return self._latest.copy(), np.stack(self._masks)
 
-    def step(self, actions: Any) -> Any:
-        """Go one step on; return observations, rewards, dones, infos, masks."""
-        rewards = np.zeros(len(self._all), np.float32)
-        dones, infos = np.zeros(len(self._all), bool), list[dict[str, Any]]()
-        for k, one in enumerate(self._all):
-            seen, rewards[k], terminated, truncated, info = one.step(actions[k])
+    def step(self, actions: Any) -> Step:
+        """Advance one step; return observations, rewards, dones, infos, masks."""
+        count = len(self._environments)
+        rewards, dones = np.zeros(count, np.float32), np.zeros(count, bool)
+        infos = list[dict[str, Any]]()
+        for row, environment in enumerate(self._environments):
+            observation, rewards[row], terminated, truncated, info = environment.step(actions[row])
             if terminated or truncated:
-                dones[k] = True
+                dones[row] = True
                 info["TimeLimit.truncated"] = bool(truncated and not terminated)
-                info["terminal_observation"] = seen[OBSERVATION] if self._inside else seen
-                seen = one.reset()[0]
+                info["terminal_observation"] = self._vector(observation)
+                observation = environment.reset()[0]
             infos.append(info)
-            self._take(k, seen)
-        return self._seen.copy(), rewards, dones, infos, np.stack(self._masks)
+            self._store(row, observation)
+        return self._latest.copy(), rewards, dones, infos, np.stack(self._masks)
 
     def close(self) -> None:
-        """Close them all."""
-        for one in self._all:
-            one.close()
+        """Close all copies."""
+        for environment in self._environments:
+            environment.close()
 
-    def _take(self, k: int, seen: Any) -> None:
+    def _vector(self, observation: Any) -> Any:
+        return observation[OBSERVATION] if self._is_dict else observation
+
+    def _store(self, row: int, observation: Any) -> None:
         if self.masked:
-            self._masks[k] = np.asarray(seen[MASK])
-        self._seen[k] = seen[OBSERVATION] if self._inside else seen
+            self._masks[row] = np.asarray(observation[MASK])
+        self._latest[row] = self._vector(observation)
 
 
-def answer(copies: Any, name: str, given: Sequence[Any]) -> Any:
-    """Do what a place is asked for."""
+def call(copies: Any, name: str, args: Sequence[Any]) -> Any:
+    """Call a method of copies by name; `spaces` returns masked, observation and action space."""
     if name == "spaces":
         return copies.masked, copies.observation_space, copies.action_space
-    return getattr(copies, name)(*given)
+    return getattr(copies, name)(*args)

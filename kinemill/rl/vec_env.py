@@ -2,125 +2,142 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from kinemill.environments.vector_env import EPISODE
 from kinemill.errors import BadInput
-from kinemill.rl.sync_vec_env import answer
+from kinemill.rl.sync_vec_env import call
+
+
+class Worker(Protocol):
+    """Some copies, in this process or elsewhere, that one call at a time is sent to."""
+
+    def begin(self, name: str, *args: Any) -> None:
+        """Start a call of a method of `Copies`."""
+        ...
+
+    def result(self) -> Any:
+        """Wait for the result of the call."""
+        ...
+
+    def end(self) -> None:
+        """Close the copies."""
+        ...
 
 
 class CopiesEnv(VecEnv):
-    """Copies in one or several places, as one environment with many rows.
+    """The copies of one or several workers, as one environment with B rows.
 
     Args:
-        places: each a `Copies`, or what stands for one elsewhere: with `begin(name, *args)` and
-            `result()`.
-        sizes: copies at each.
+        workers: each with a share of the copies.
+        sizes: number of copies of each worker.
     """
 
-    def __init__(self, places: Sequence[Any], sizes: Sequence[int]) -> None:
-        self._places, self._starts = places, np.cumsum([0, *sizes])
-        self.masked, seen, acted = self._ask(("spaces",))[0]
-        for name, space in (("observation", seen), ("actions", acted)):
-            if name == "observation" and (getattr(space, "shape", None) or ())[1:]:
-                raise BadInput("environment: observation", f"is {space}", expected="numbers (D,)")
-        super().__init__(int(self._starts[-1]), seen, acted)
+    def __init__(self, workers: Sequence[Worker], sizes: Sequence[int]) -> None:
+        self._workers, self._starts = workers, np.cumsum([0, *sizes])
+        self.masked, observation, actions = self._call_all("spaces", [()] * len(workers))[0]
+        if (observation.shape or ())[1:]:
+            where = "environment: observation"
+            raise BadInput(where, f"is {observation}", expected="numbers (D,)")
+        super().__init__(int(self._starts[-1]), observation, actions)
         self.episodes = list[dict[str, float]]()
+        self.masks = np.ones((self.num_envs, 0))
 
-    def reset(self) -> Any:
-        """Begin an episode in each."""
-        found = self._ask(("reset", share) for share in self._shares(self._seeds))
+    def reset(self) -> NDArray[np.float32]:
+        """Start an episode in each copy; return observations (B, E)."""
+        parts = self._call_all("reset", self._split(self._seeds))
         self._reset_seeds()
-        self.masks = np.concatenate([masks for _, masks in found])
-        return np.concatenate([seen for seen, _ in found])
+        self.masks = np.concatenate([masks for _, masks in parts])
+        return np.concatenate([observations for observations, _ in parts])
 
     def step_async(self, actions: Any) -> None:
-        """Let each go one step on."""
+        """Store the actions (B, ...) of the next step."""
         self._actions = np.asarray(actions)
 
     def step_wait(self) -> Any:
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
-        found = self._ask(("step", share) for share in self._shares(self._actions))
-        seen, rewards, dones, _, masks = (
-            np.concatenate([one[part] for one in found]) if part != 3 else None for part in range(5)
+        parts = self._call_all("step", self._split(self._actions))
+        observations, rewards, dones, masks = (
+            np.concatenate([part[index] for part in parts]) for index in (0, 1, 2, 4)
         )
-        infos: list[dict[str, Any]] = [info for one in found for info in one[3]]
-        if dones is not None and dones.any():
+        infos: list[dict[str, Any]] = [info for part in parts for info in part[3]]
+        if dones.any():
             self.episodes += [info[EPISODE] for info in infos if EPISODE in info]
         self.masks = masks
-        return seen, rewards, dones, infos
+        return observations, rewards, dones, infos
 
     def drain(self) -> list[dict[str, float]]:
-        """Return what the episodes that ended since were like."""
-        found, self.episodes = self.episodes, []
-        return found
+        """Return the statistics of episodes that ended since the last call."""
+        episodes, self.episodes = self.episodes, []
+        return episodes
 
     def close(self) -> None:
-        """End them all."""
-        for place in self._places:
-            place.end()
+        """Close all copies."""
+        for worker in self._workers:
+            worker.end()
 
-    def _shares(self, rows: Any) -> list[Any]:
-        return [rows[low:high] for low, high in pairwise(self._starts)]
+    def _split(self, rows: Any) -> list[tuple[Any]]:
+        """Return the arguments for each worker: its share of some rows."""
+        return [(rows[low:high],) for low, high in pairwise(self._starts)]
 
-    def _ask(self, wanted: Any) -> list[Any]:
-        """Ask each place at once, then wait for all."""
-        calls = list(wanted) if not isinstance(wanted, tuple) else [wanted] * len(self._places)
-        for place, (name, *given) in zip(self._places, calls, strict=True):
-            place.begin(name, *given)
-        return [place.result() for place in self._places]
+    def _call_all(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Start a call in every worker, then wait for all results."""
+        for worker, args in zip(self._workers, arguments, strict=True):
+            worker.begin(name, *args)
+        return [worker.result() for worker in self._workers]
 
     def has_attr(self, attr_name: str) -> bool:
-        """Tell whether choices can be forbidden, if `action_masks` is asked for."""
+        """Return whether `attr_name` is `action_masks` and the environment has masks."""
         return attr_name == "action_masks" and self.masked
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of each; they are drawn nowhere, and have no other."""
+        """Return the render mode of each copy, which is none; they have no other attribute."""
         del indices
         if attr_name != "render_mode":
             raise AttributeError(attr_name)
         return [None] * int(self._starts[-1])
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse: an environment is what its task says."""
+        """Raise an error: the task file alone configures an environment."""
         del value, indices
         raise AttributeError(attr_name)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Return which choices are allowed (M,) of each."""
+        """Return the action mask (M,) of each copy."""
         del method_args, indices, method_kwargs
         if method_name != "action_masks":
             raise AttributeError(method_name)
-        return list(np.asarray(self.masks))
+        return list(self.masks)
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Tell stable-baselines3 that there are none of its wrappers."""
+        """Return that no copy has a wrapper of stable-baselines3."""
         del wrapper_class, indices
         return [False] * self.num_envs
 
 
-class Here:
-    """A place in this process.
+class LocalWorker:
+    """Copies in this process.
 
     Args:
-        copies: a `Copies`.
+        copies: `Copies`, or another class with its interface.
     """
 
     def __init__(self, copies: Any) -> None:
-        self._copies, self._found = copies, None
+        self._copies, self._result = copies, None
 
-    def begin(self, name: str, *given: Any) -> None:
-        """Do it now."""
-        self._found = answer(self._copies, name, given)
+    def begin(self, name: str, *args: Any) -> None:
+        """Do the call."""
+        self._result = call(self._copies, name, args)
 
     def result(self) -> Any:
-        """Return what came of it."""
-        return self._found
+        """Return the result of the call."""
+        return self._result
 
     def end(self) -> None:
         """Close the copies."""

@@ -53,8 +53,8 @@ def test_what_goes_wrong_in_another_process_is_told():
     environment.reset()
     with pytest.raises(TrainingFailed, match="a forbidden door was taken"):
         environment.step(np.array([[2, 0], [2, 0]]))
-    os.kill(environment._places[0]._process.pid, 9)
-    with pytest.raises(ProcessLost, match="goes on from the last checkpoint"):
+    os.kill(environment._workers[0].pid, 9)
+    with pytest.raises(ProcessLost, match="resumes from the last checkpoint"):
         environment.step(np.array([[0, 0], [0, 0]]))
     environment.close()
 
@@ -103,7 +103,7 @@ def test_wrappers_around_rows_do_what_they_do_around_one():
     one.seed(2)
     start = rows.reset()
     one.reset()
-    for copy, state in zip(one._places[0]._copies._all, _raw(rows), strict=True):
+    for copy, state in zip(one._workers[0]._copies._environments, _raw(rows), strict=True):
         copy.unwrapped.state = state
     assert start.shape == (2, 16)
     for step in range(6):
@@ -119,7 +119,7 @@ def test_wrappers_around_rows_do_what_they_do_around_one():
 
 
 def _raw(rows):
-    return rows._places[0]._copies._rows._states
+    return rows._workers[0]._copies._rows._states
 
 
 def test_native_is_refused_where_there_is_nothing_of_the_kind():

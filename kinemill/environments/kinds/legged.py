@@ -174,7 +174,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Advance one time step with joint targets (J,), rad."""
         space: Any = self.action_space
         robots = self.robots
-        robots.advance(np.clip(action, space.low, space.high)[None])
+        robots.advance(np.clip(action, space.low, space.high).astype(float)[None])
         if self._push and robots.steps[0] % self._push_rows == 0:
             robots.push(self.np_random.uniform(-self._push, self._push, (1, 2)))
         info = {"is_success": bool(robots.is_success()[0])}

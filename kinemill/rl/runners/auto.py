@@ -1,4 +1,4 @@
-"""The runner that is quickest for an environment: vectorized where it can be, else in process."""
+"""The fastest runner for an environment: vectorized if it has that form, else in process."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -8,11 +8,11 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("auto")
 class Auto(Runner):
-    """Native if the environment computes many rows at once, else in this process."""
+    """`native` if the environment has a vectorized form, else `in_process`."""
 
     type: Literal["auto"] = "auto"
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return them as one."""
-        chosen = "native" if native is not None else "in_process"
-        return RUNNERS[chosen].model_validate({"type": chosen}).open(make, native, copies)
+        """Return the vectorized environment."""
+        runner = "native" if native is not None else "in_process"
+        return RUNNERS[runner].model_validate({"type": runner}).open(make, native, copies)

@@ -1,4 +1,4 @@
-"""All copies in this process, one after the other: what a debugger can follow."""
+"""All copies in this process, one after the other; a debugger can follow them."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -8,14 +8,14 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("in_process")
 class InProcess(Runner):
-    """The quickest where an environment is."""
+    """The fastest runner where a step takes less time than a message to a process."""
 
     type: Literal["in_process"] = "in_process"
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return them as one."""
+        """Return the vectorized environment."""
         del native
         from kinemill.rl.sync_vec_env import Copies
-        from kinemill.rl.vec_env import CopiesEnv, Here
+        from kinemill.rl.vec_env import CopiesEnv, LocalWorker
 
-        return CopiesEnv([Here(Copies(make, copies))], [copies])
+        return CopiesEnv([LocalWorker(Copies(make, copies))], [copies])

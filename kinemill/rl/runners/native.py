@@ -1,4 +1,4 @@
-"""All copies computed at once by the environment itself, as arrays."""
+"""Environments with a vectorized form: arrays over all copies in one call."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,21 +9,21 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("native")
 class Native(Runner):
-    """The quickest where an environment has it: Gymnasium's cart-pole, a learned simulator."""
+    """The fastest runner where it exists: Gymnasium's cart-pole, a learned simulator."""
 
     type: Literal["native"] = "native"
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return them as one.
+        """Return the vectorized environment.
 
         Raises:
-            BadInput: the environment has nothing of the kind, or a wrapper wants one at a time.
+            BadInput: The environment has no vectorized form, or a wrapper does not support one.
         """
-        from kinemill.rl.vec_env import CopiesEnv, Here
+        from kinemill.rl.vec_env import CopiesEnv, LocalWorker
 
         del make
         if native is None:
             where = "learn.runner: native"
-            found = "nothing computes many copies of this environment, with its wrappers, at once"
-            raise BadInput(where, found, expected="in_process or processes")
-        return CopiesEnv([Here(native(copies))], [copies])
+            problem = "this environment, with its wrappers, has no vectorized form"
+            raise BadInput(where, problem, expected="in_process or processes")
+        return CopiesEnv([LocalWorker(native(copies))], [copies])

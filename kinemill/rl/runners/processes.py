@@ -1,4 +1,4 @@
-"""Copies in processes of this machine: for environments that compute longer than they are sent."""
+"""Copies in processes of this machine: for environments whose steps take long."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -8,15 +8,15 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("processes")
 class Processes(Runner):
-    """Each has its share of the copies."""
+    """Each process has its share of the copies."""
 
     type: Literal["processes"] = "processes"
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return them as one."""
-        from kinemill.rl.subproc_vec_env import Place, shares
+        """Return the vectorized environment."""
+        from kinemill.rl.subproc_vec_env import SubprocessCopies, shares
         from kinemill.rl.vec_env import CopiesEnv
 
         del native
         sizes = shares(copies, self.workers)
-        return CopiesEnv([Place(make, size) for size in sizes], sizes)
+        return CopiesEnv([SubprocessCopies(make, size) for size in sizes], sizes)

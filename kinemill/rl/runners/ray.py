@@ -1,4 +1,4 @@
-"""Copies in actors of a Ray cluster: `RAY_ADDRESS`, or one that is started on this machine."""
+"""Copies in actors of a Ray cluster: `RAY_ADDRESS`, or one started on this machine."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -14,7 +14,7 @@ class Ray(Runner):
     type: Literal["ray"] = "ray"
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
-        """Return them as one.
+        """Return the vectorized environment.
 
         Raises:
             BadInput: Ray is not installed.
@@ -35,41 +35,41 @@ class Ray(Runner):
 
 
 class _Copies:
-    """What an actor holds."""
+    """The copies of an actor."""
 
     def __init__(self, make: Callable[[], Any], count: int) -> None:
         from kinemill.rl.sync_vec_env import Copies
 
         self._copies = Copies(make, count)
 
-    def ask(self, name: str, given: Any) -> Any:
-        """Do what is asked for."""
-        from kinemill.rl.sync_vec_env import answer
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Execute a call."""
+        from kinemill.rl.sync_vec_env import call
 
-        return answer(self._copies, name, given)
+        return call(self._copies, name, args)
 
 
 class _Actor:
-    """Some copies in an actor.
+    """Copies in an actor; a `kinemill.rl.vec_env.Worker`.
 
     Args:
         ray: the library.
-        make: makes one copy.
-        count: how many.
+        make: factory of one copy.
+        count: number of copies.
     """
 
     def __init__(self, ray: Any, make: Callable[[], Any], count: int) -> None:
-        self._ray, self._asked = ray, None
+        self._ray, self._pending = ray, None
         self._actor = ray.remote(num_cpus=1)(_Copies).remote(make, count)
 
-    def begin(self, name: str, *given: Any) -> None:
-        """Ask for something."""
-        self._asked = self._actor.ask.remote(name, given)
+    def begin(self, name: str, *args: Any) -> None:
+        """Send a call."""
+        self._pending = self._actor.call.remote(name, args)
 
     def result(self) -> Any:
-        """Wait for what came of it."""
-        return self._ray.get(self._asked)
+        """Wait for the result."""
+        return self._ray.get(self._pending)
 
     def end(self) -> None:
-        """Let the actor end."""
+        """End the actor."""
         self._ray.kill(self._actor)
