@@ -24,12 +24,12 @@ def make(task: Task) -> dg.AssetsDefinition:
         from resources.pictures import before_after
 
         resource = get_task_resource(context)
-        outcome = augment(resource.task, resource.home, dataset)
-        counts = outcome.summary
-        drawn = before_after(resource.home, resource.task.name, outcome.ref)
+        artifact = augment(resource.task, resource.home, dataset)
+        counts = artifact.summary
+        drawn = before_after(resource.home, resource.task.name, artifact.ref)
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
                 episodes=counts["episodes"],
                 rows=counts["rows"],

@@ -33,14 +33,14 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
         from resources.pictures import clips_drawn
 
         resource = get_task_resource(context)
-        outcome = make_dataset(resource.task, resource.home, episodes)
-        counts, packed = outcome.summary, load_dataset(resource.home, outcome.ref)
-        cycles, clips = clips_drawn(resource.task, resource.home, outcome.ref)
+        artifact = make_dataset(resource.task, resource.home, episodes)
+        counts, packed = artifact.summary, load_dataset(resource.home, artifact.ref)
+        cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
         for warning in warnings(counts):
             context.log.warning(warning)
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
                 episodes=sum(counts["episodes"].values()),
                 rows=sum(counts["rows"].values()),
@@ -73,14 +73,14 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
         from kinemill.environments.card import make_card, open_card
 
         resource = get_task_resource(context)
-        outcome = make_card(resource.task, resource.home)
-        if not outcome.cached:
+        artifact = make_card(resource.task, resource.home)
+        if not artifact.cached:
             resource.expect_training()
-        card = open_card(resource.home, outcome.ref)
-        layout, chance = card.layout, card.random
+        card = open_card(resource.home, artifact.ref)
+        layout, random = card.layout, card.random
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
                 episodes=card.document["trials"]["episodes"],
                 environment=table(
@@ -96,9 +96,9 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
                 ),
                 chance=table(
                     [
-                        {"of": name, "mean": chance[name], "95 %": chance[f"{name}_interval"]}
+                        {"of": name, "mean": random[name], "95 %": random[f"{name}_interval"]}
                         for name in ("return", "success")
-                        if chance[name] is not None
+                        if random[name] is not None
                     ]
                 ),
             ),

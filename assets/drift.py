@@ -19,21 +19,23 @@ def check_specs(task: Task) -> dict[str, CheckSpec]:
     return {CHECK: _CHECK} if task.learn.gives == "dynamics" else {}
 
 
-def answers(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> list[CheckResult]:
+def drift_checks(
+    resource: TaskResource, episodes: ArtifactRef, progress: Progress
+) -> list[CheckResult]:
     """Measure the champion on new accepted episodes. The check warns and never blocks."""
-    return [_answer(resource, episodes, progress)] if check_specs(resource.task) else []
+    return [_drift_check(resource, episodes, progress)] if check_specs(resource.task) else []
 
 
-def _answer(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
+def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
     from kinemill.register.champion import load_champion
     from kinemill.validate.drift import find_drift
 
     task, home = resource.task, resource.home
-    found = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
-    status = {"status": found["status"]}
-    if found["status"] != "judged":
-        return CheckResult(CHECK, True, f"{found['status']}: {found['why']}", status)
-    counts, champion = found["counts"], found["champion"]
+    drift = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
+    status = {"status": drift["status"]}
+    if drift["status"] != "judged":
+        return CheckResult(CHECK, True, f"{drift['status']}: {drift['why']}", status)
+    counts, champion = drift["counts"], drift["champion"]
     text = (
         f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
         f"{champion['version']}"
@@ -46,9 +48,9 @@ def _answer(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -
             f"held-out error of {name}": error
             for name, error in champion["held_out"]["rmse"].items()
         },
-        "factor": found["rule"]["factor"],
-        "new_episodes": [_row(line, champion["units"]) for line in found["episodes"]],
-        "drifting": found["drifting"],
+        "factor": drift["rule"]["factor"],
+        "new_episodes": [_row(line, champion["units"]) for line in drift["episodes"]],
+        "drifting": drift["drifting"],
     }
     return CheckResult(CHECK, counts["drift"] == 0, text, values)
 

@@ -25,11 +25,11 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.export import export
 
         resource = get_task_resource(context)
-        outcome = export(resource.task, resource.home, model, dataset)
-        said = outcome.summary
+        artifact = export(resource.task, resource.home, model, dataset)
+        said = artifact.summary
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
                 size=sum(said["bytes"].values()),
                 onnx=table([{"file": name, "bytes": n} for name, n in said["bytes"].items()]),

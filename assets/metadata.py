@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import dagster as dg
 
-_SHOWN = 50  # rows of a table in the catalog
+_LISTED = 50  # rows of a table in the catalog
 
-WORDS = {
+DESCRIPTIONS = {
     "summary": "the model, its errors in units, the best reference, whether to trust it",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings without an accepted episode",
@@ -75,17 +75,17 @@ def build_metadata(**entries: Any) -> dict[str, Any]:
     Raises:
         ValueError: an unknown key.
     """
-    if unknown := sorted(set(entries) - set(WORDS)):
-        message = f"{unknown} not in assets/metadata.py; known: {sorted(WORDS)}"
+    if unknown := sorted(set(entries) - set(DESCRIPTIONS)):
+        message = f"{unknown} not in assets/metadata.py; known: {sorted(DESCRIPTIONS)}"
         raise ValueError(message)
-    return {word: value for word, value in entries.items() if value is not None}
+    return {key: value for key, value in entries.items() if value is not None}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
     """Return rows as a table, or None if empty; columns are those of the first row."""
     if not rows:
         return None
-    rows, columns = rows[:_SHOWN], list(rows[0])
+    rows, columns = rows[:_LISTED], list(rows[0])
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: _cell(row.get(name)) for name in columns}) for row in rows],
         schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
@@ -95,7 +95,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
 def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataValue | None:
     """Return a table of rejected logs or stretches; `name` is the key of the log's name."""
     rows = [{"log": log[name], **reason} for log in logs for reason in log["reasons"]]
-    return table(rows[:_SHOWN])
+    return table(rows[:_LISTED])
 
 
 def _cell(value: Any) -> str:
@@ -122,7 +122,7 @@ def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
     return dg.MetadataValue.md(f"![drawing](data:image/svg+xml;base64,{data})")
 
 
-def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+def readable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a check as metadata: numbers and text unchanged, lists as tables."""
     return {name: _value(value) for name, value in values.items() if value not in (None, [], {})}
 

@@ -22,18 +22,18 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.verify.references import build_references, load_references
 
         resource = get_task_resource(context)
-        outcome = build_references(resource.task, resource.home, dataset)
-        known = load_references(resource.home, outcome.ref)
+        artifact = build_references(resource.task, resource.home, dataset)
+        loaded = load_references(resource.home, artifact.ref)
         yield from emit(
             context,
-            outcome,
-            build_metadata(best_reference=known.best, references=table(_rows(known.to_json()))),
+            artifact,
+            build_metadata(best_reference=loaded.best, references=table(_rows(loaded.to_json()))),
         )
 
     return references
 
 
-def _rows(known: Json) -> list[Json]:
+def _rows(references: Json) -> list[Json]:
     """Return a row per family: its strongest member, whether it is stable, or why it has none.
 
     Errors are nRMSE at the horizon on the validation split; `lasting` is that of the best member
@@ -42,12 +42,13 @@ def _rows(known: Json) -> list[Json]:
     families = [
         {
             "reference": name,
-            "history": found["strongest"].get("history"),
-            "ridge": found["strongest"].get("ridge"),
-            "error": found["strongest"]["validation_nrmse"],
-            "lasting": (found["stable"] or {}).get("validation_nrmse"),
+            "history": family["strongest"].get("history"),
+            "ridge": family["strongest"].get("ridge"),
+            "error": family["strongest"]["validation_nrmse"],
+            "lasting": (family["stable"] or {}).get("validation_nrmse"),
             "left_out": None,
         }
-        for name, found in known["families"].items()
+        for name, family in references["families"].items()
     ]
-    return [*families, *({"reference": n, "left_out": why} for n, why in known["left_out"].items())]
+    left_out = references["left_out"].items()
+    return [*families, *({"reference": name, "left_out": why} for name, why in left_out)]

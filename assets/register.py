@@ -32,30 +32,31 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
     def registered_model(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.register import Produced, register_candidates
-        from resources.registration import outcome_of
+        from resources.registration import artifact_of
         from resources.training import files_page, run_page, tracked_run, version_page
 
         resource, references = get_task_resource(context), made.pop("references", None)
         produced = Produced(**made, run_id=tracked_run(resource, made["model"]))
-        found = register_candidates(
+        candidates = register_candidates(
             resource.task, resource.home, produced, references, progress=Lines(context)
         )
-        registration, verification = found.result.registration, found.result.produced.verification
+        result = candidates.result
+        registration, verification = result.registration, result.produced.verification
         for name, value in (
             ("registration", registration.to_json()),
             ("verified", verification.to_json()),
-            ("candidates", found.to_json()),
+            ("candidates", candidates.to_json()),
         ):
             note(resource.home, context.run.run_id, task.name, name, value)
         yield from emit(
             context,
-            outcome_of(resource.home, registration),
+            artifact_of(resource.home, registration),
             build_metadata(
                 summary=registration.summary["headline"],
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.summary["decision"],
-                candidates=table(found.to_json()["candidates"]) if predicts else None,
+                candidates=table(candidates.to_json()["candidates"]) if predicts else None,
                 gate=table(registration.gate),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.summary["logged_model"]),
@@ -64,7 +65,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 mlflow_run=run_page(resource, made["model"]),
                 registry=version_page(task.name, registration.version),
             ),
-            _answers(registration.gate),
+            _check_results(registration.gate),
         )
         if handed_on(resource.home, context.run.run_id, task.name, "recordings"):  # a whole run
             note(resource.home, LATEST, task.name, "rules", rules_of(resource.task))
@@ -72,13 +73,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     return registered_model
 
 
-def _answers(gate: list[Json]) -> list[CheckResult]:
+def _check_results(gate: list[Json]) -> list[CheckResult]:
     """Group the gate's verdicts by rule."""
-    answers: list[CheckResult] = []
+    results: list[CheckResult] = []
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line["rule"])]
         if lines:
             text = "; ".join(f"{line['rule']}: {line['value']}" for line in lines)
             passed = all(line["passed"] for line in lines)
-            answers.append(CheckResult(f"gate_{rule}", passed, text, {"lines": lines}))
-    return answers
+            results.append(CheckResult(f"gate_{rule}", passed, text, {"lines": lines}))
+    return results

@@ -10,7 +10,7 @@ from typing import Any, cast
 import dagster as dg
 
 from assets import CHAIN
-from assets.metadata import build_metadata, shown
+from assets.metadata import build_metadata, readable
 from assets.pools import pool_of
 from kinemill.store import Artifact, ArtifactRef
 from kinemill.task import Task
@@ -110,22 +110,22 @@ class CheckResult:
 
 def emit(
     context: dg.AssetExecutionContext,
-    outcome: Artifact,
+    artifact: Artifact,
     metadata: Mapping[str, Any],
-    answers: Iterable[CheckResult] = (),
+    results: Iterable[CheckResult] = (),
 ) -> Events:
     """Yield the check results, then the reference; a failed blocking check prevents the output.
 
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    resource, given = get_task_resource(context), list(answers)
-    yield from _results(context, given)
+    resource, checks = get_task_resource(context), list(results)
+    yield from _results(context, checks)
     blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
-    refused = [one for one in given if one.name in blocking and not one.passed]
-    folder = resource.home.root / outcome.ref.path
+    refused = [one for one in checks if one.name in blocking and not one.passed]
+    folder = resource.home.root / artifact.ref.path
     common = build_metadata(
-        digest=outcome.ref.digest, known=outcome.cached, store=dg.MetadataValue.path(str(folder))
+        digest=artifact.ref.digest, known=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
         causes = [one for one in refused if not waits(one.values)] or refused
@@ -137,26 +137,26 @@ def emit(
             allow_retries=False,
         )
     yield dg.Output(
-        outcome.ref,
-        data_version=dg.DataVersion(outcome.ref.digest),
+        artifact.ref,
+        data_version=dg.DataVersion(artifact.ref.digest),
         metadata={**metadata, **common},
     )
 
 
-def _text(answer: CheckResult) -> str:
+def _text(result: CheckResult) -> str:
     """Format a failed check in one line: values, recordings or episodes, and the fix."""
-    values = {name: value for name, value in answer.values.items() if name != "fix"}
-    found = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
-    names = [_name(one) for one in answer.values.get("failing") or []]
+    values = {name: value for name, value in result.values.items() if name != "fix"}
+    numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
+    names = [_name(one) for one in result.values.get("failing") or []]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     named = f" in {', '.join(names[:_NAMED])}{more}" if names else ""
-    fix = f": {answer.values['fix']}" if answer.values.get("fix") else ""
-    return f"{answer.name} ({', '.join(found) or answer.description}){named}{fix}"
+    fix = f": {result.values['fix']}" if result.values.get("fix") else ""
+    return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"
 
 
-def _because(answer: CheckResult) -> str:
+def _because(result: CheckResult) -> str:
     """Format why logs have no accepted data, which explains the failed checks."""
-    reasons: list[str] = answer.values["because"]
+    reasons: list[str] = result.values["because"]
     more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
     return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
 
@@ -175,18 +175,18 @@ def _is_many(value: Any) -> bool:
 
 
 def _results(
-    context: dg.AssetExecutionContext, answers: list[CheckResult]
+    context: dg.AssetExecutionContext, results: list[CheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
     """Yield a result for every declared check; overrides may have disabled some."""
-    given = {answer.name: answer for answer in answers}
+    by_name = {result.name: result for result in results}
     for spec in context.assets_def.check_specs:
-        answer = given.get(spec.name, CheckResult(spec.name, True, "not enabled in this run", {}))
+        result = by_name.get(spec.name, CheckResult(spec.name, True, "not enabled in this run", {}))
         yield dg.AssetCheckResult(
             check_name=spec.name,
-            passed=answer.passed,
+            passed=result.passed,
             severity=dg.AssetCheckSeverity.ERROR if spec.blocking else dg.AssetCheckSeverity.WARN,
-            description=answer.description,
-            metadata=shown(answer.values),
+            description=result.description,
+            metadata=readable(result.values),
         )
 
 

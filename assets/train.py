@@ -45,8 +45,8 @@ def _trained(
     from resources.training import train_elsewhere
 
     resource = get_task_resource(context)
-    outcome = train_elsewhere(context, resource, dataset, training_set)
-    yield from emit(context, outcome, _about_training(resource, outcome))
+    artifact = train_elsewhere(context, resource, dataset, training_set)
+    yield from emit(context, artifact, _about_training(resource, artifact))
 
 
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
@@ -55,7 +55,7 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     summary = trained.summary
     return build_metadata(
         steps=summary["steps"],
-        **{_word(summary["watched"]): summary["best"]},
+        **{_metric_label(summary["watched"]): summary["best"]},
         parameters=summary["parameters"],
         seed=resource.task.learn.seed,
         loss_curve=picture(resource.home.root / trained.ref.path / "loss.png"),
@@ -63,6 +63,6 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     )
 
 
-def _word(watched: str) -> str:
+def _metric_label(metric: str) -> str:
     """Return the metadata key of the best value of a series: `best_return` or `loss`."""
-    return "best_return" if watched.endswith("return") else "loss"
+    return "best_return" if metric.endswith("return") else "loss"

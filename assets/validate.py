@@ -31,12 +31,12 @@ def make(task: Task) -> dg.AssetsDefinition:
         from resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
-        outcome = validate(resource.task, resource.home, recordings, Lines(context))
-        folder, summary = open_ref(resource.home, outcome.ref), outcome.summary
-        drawn = episodes_drawn(resource.task, resource.home, recordings, outcome.ref)
+        artifact = validate(resource.task, resource.home, recordings, Lines(context))
+        folder, summary = open_ref(resource.home, artifact.ref), artifact.summary
+        drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
                 episodes=summary["accepted"],
                 quarantined=summary["quarantined"],
@@ -51,9 +51,9 @@ def make(task: Task) -> dg.AssetsDefinition:
             [
                 *(
                     CheckResult(check.name, check.passed, check.description, check.values)
-                    for check in load_checks(resource.home, outcome.ref)
+                    for check in load_checks(resource.home, artifact.ref)
                 ),
-                *drift.answers(resource, outcome.ref, Lines(context)),
+                *drift.drift_checks(resource, artifact.ref, Lines(context)),
             ],
         )
 

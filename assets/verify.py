@@ -32,7 +32,7 @@ _OF_POLICIES = {
     "closed_loop": CheckSpec("in the environment the files act like the trained network"),
 }
 # Lines of the verification that each check groups, by words in their names.
-_WORDS = {
+_NAME_PARTS = {
     "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
     "behavior": [
@@ -56,54 +56,54 @@ def make(task: Task) -> dg.AssetsDefinition:
 
         resource = get_task_resource(context)
         made.pop("references", None)  # `verify` finds the references in the store
-        outcome = verify(resource.task, resource.home, **made, progress=Lines(context))
-        folder = open_ref(resource.home, outcome.ref)
-        found = read_json(folder / "verification.json")
+        artifact = verify(resource.task, resource.home, **made, progress=Lines(context))
+        folder = open_ref(resource.home, artifact.ref)
+        document = read_json(folder / "verification.json")
         yield from emit(
             context,
-            outcome,
+            artifact,
             build_metadata(
-                summary=headline(found).text,
-                **(_tried(found) if policy else _predicted(resource, outcome.ref, found)),
-                gates=table(found["gates"]),
+                summary=headline(document).text,
+                **(_trials(document) if policy else _predicted(resource, artifact.ref, document)),
+                gates=table(document["gates"]),
                 report=report_link(resource.home, folder / "report.html"),
-                latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
-                parity=table(found["parity"]),
+                latency=table([{"what": k, **v} for k, v in document["latency_ms"].items()]),
+                parity=table(document["parity"]),
             ),
-            _answers(found["gates"], checks),
+            _check_results(document["gates"], checks),
         )
 
     return verification
 
 
-def _predicted(resource: TaskResource, verification: ArtifactRef, found: Json) -> Json:
+def _predicted(resource: TaskResource, verification: ArtifactRef, document: Json) -> Json:
     """Return the errors of a dynamics model, and their growth over the horizon."""
     from resources.pictures import error_growth
 
     drawn = error_growth(resource.home, resource.task.name, verification)
-    looped = found["closed_loop"]
+    looped = document["closed_loop"]
     return build_metadata(
-        errors=table(_lines(found["metrics"])),
+        errors=table(_lines(document["metrics"])),
         error_growth=picture(drawn),
         closed_loop=table(looped["episodes"]) if looped else None,
     )
 
 
-def _tried(found: Json) -> Json:
+def _trials(document: Json) -> Json:
     """Return a policy's returns in its environment, and its errors on the actions of logs."""
     from resources.pictures import returns_drawn
 
     lines = [
         {
             "who": who,
-            **{name: tried[name] for name in ("return", "success") if tried[name] is not None},
-            "95 % of the return": tried["return_interval"],
+            **{name: trials[name] for name in ("return", "success") if trials[name] is not None},
+            "95 % of the return": trials["return_interval"],
         }
-        for who, tried in found.get("trials", {}).items()  # without an environment there are none
+        for who, trials in document.get("trials", {}).items()
     ]
-    metrics = found["metrics"]
+    metrics = document["metrics"]
     errors = table(_lines(metrics)) if metrics["test"] else None
-    drawn = drawing(returns_drawn(found["trials"])) if lines else None
+    drawn = drawing(returns_drawn(document["trials"])) if lines else None
     return build_metadata(trials=table(lines) if lines else None, returns=drawn, errors=errors)
 
 
@@ -113,13 +113,13 @@ def _lines(metrics: Json) -> list[Json]:
     return [*test, {"channel": "nrmse", "unit": "", **metrics["nrmse"]}]
 
 
-def _answers(gates: list[Json], checks: Iterable[str]) -> list[CheckResult]:
-    answers: list[CheckResult] = []
+def _check_results(gates: list[Json], checks: Iterable[str]) -> list[CheckResult]:
+    results: list[CheckResult] = []
     for check in checks:
-        words = _WORDS.get(check, [check])
-        lines = [gate for gate in gates if any(word in gate["name"] for word in words)]
+        parts = _NAME_PARTS.get(check, [check])
+        lines = [gate for gate in gates if any(part in gate["name"] for part in parts)]
         if lines:
             text = "; ".join(f"{gate['name']}: {gate['found']}" for gate in lines)
             passed = all(gate["passed"] for gate in lines)
-            answers.append(CheckResult(check, passed, text, {"lines": lines}))
-    return answers
+            results.append(CheckResult(check, passed, text, {"lines": lines}))
+    return results

@@ -21,7 +21,7 @@ from resources.io import latest
 from resources.tags import OWNER, TASK
 
 _EVERY = 30  # s
-_TOLD = 5  # listed names, or lines of a gate
+_LISTED = 5  # listed names, or lines of a gate
 _WILL_RETRY, _RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"
 _PATIENCE = 120.0  # s for the daemon to retry a failed run
 _LATELY = 2.0  # days; older failures are not reported
@@ -30,7 +30,7 @@ _URL = "http://127.0.0.1:3000"
 
 
 @dataclass(frozen=True)
-class Found:
+class NewAlert:
     """An event with its message; an expensive body is computed only if the event is new."""
 
     kind: alerts.Kind
@@ -40,13 +40,13 @@ class Found:
     run: str = ""
 
 
-def tell(home: Home, found: Found) -> bool:
+def add_alert(home: Home, alert: NewAlert) -> bool:
     """Queue an event for delivery, if it is new and has subscribers."""
-    if not alerts.is_news(home, found.kind, found.event):
+    if not alerts.is_news(home, alert.kind, alert.event):
         return False
-    link = f"{_pages(home)}/runs/{found.run}" if found.run else _pages(home)
-    body = found.body if isinstance(found.body, str) else found.body()
-    return alerts.alert(home, found.kind, found.title, body, link, event=found.event)
+    link = f"{_pages(home)}/runs/{alert.run}" if alert.run else _pages(home)
+    body = alert.body if isinstance(alert.body, str) else alert.body()
+    return alerts.alert(home, alert.kind, alert.title, body, link, event=alert.event)
 
 
 def _pages(home: Home) -> str:
@@ -66,50 +66,50 @@ def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Check the results of the last runs, and send due alerts."""
     home = Home.resolve()
     try:
-        asked = alerts.settings(home)
+        settings = alerts.settings(home)
     except KinemillError as error:
         return dg.SkipReason(str(error))
-    if asked is None:
+    if settings is None:
         return dg.SkipReason("no alerts.yaml: there are no subscribers")
     alerts.begin(home)
-    new = list[Found]()
-    for source in _sources(home, asked, context.instance):
+    new = list[NewAlert]()
+    for source in _sources(home, settings, context.instance):
         try:
-            new += [found for found in source if tell(home, found)]
+            new += [alert for alert in source if add_alert(home, alert)]
         except KinemillError as error:  # a damaged document must not block other alerts
             context.log.warning(str(error))
     deliver(home)
-    return dg.SkipReason("; ".join(found.title for found in new) or "no new events")
+    return dg.SkipReason("; ".join(alert.title for alert in new) or "no new events")
 
 
 def _sources(
-    home: Home, asked: alerts.Alerts, instance: dg.DagsterInstance
-) -> Iterator[Iterator[Found]]:
+    home: Home, settings: alerts.Alerts, instance: dg.DagsterInstance
+) -> Iterator[Iterator[NewAlert]]:
     yield failures(instance)
-    yield stalls(instance, asked.stalled_after)
+    yield stalls(instance, settings.stalled_after)
     yield disk(home)
     for task in sorted(path.name for path in (home.dagster / "refs" / "latest").glob("*")):
         yield refusals(home, task)
-        yield quarantines(home, task, asked.quarantine_share)
+        yield quarantines(home, task, settings.quarantine_share)
         yield drifts(home, task)
 
 
-def failures(instance: dg.DagsterInstance) -> Iterator[Found]:
+def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
     """Yield the runs that failed recently and were not retried.
 
     A run-failure sensor does not get runs that were started in a terminal, and is called before it
     is known whether a run is retried: Dagster announces a retry even if no daemon can start it.
     """
     lately = datetime.now(UTC) - timedelta(days=_LATELY)
-    wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
-    for record in instance.get_run_records(wanted, limit=_MOST):
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
+    for record in instance.get_run_records(filters, limit=_MOST):
         run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
         waits = run.tags.get(_WILL_RETRY) == "true" and time.time() - ended < _PATIENCE
         if _RETRIED in run.tags or waits:
             continue
         task = run.tags.get(TASK, run.job_name)
         event = alerts.Event(run.run_id, ended, task, run.tags.get(OWNER, ""))
-        yield Found(
+        yield NewAlert(
             "failure",
             f"{run.job_name} failed",
             partial(_said, instance, run.run_id),
@@ -131,7 +131,7 @@ def _said(instance: dg.DagsterInstance, run: str) -> str:
     return "\n".join(text) or "no error was recorded"
 
 
-def refusals(home: Home, task: str) -> Iterator[Found]:
+def refusals(home: Home, task: str) -> Iterator[NewAlert]:
     """Yield the decision about the newest version, if it was refused or waits for approval."""
     ref = latest(home, task, "registered_model")
     decided = home.root / ref.path / "decision.json" if ref else None
@@ -146,7 +146,7 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
             f"then kinemill model approve {version}"
         )
         title = f"{task} version {facts['version']} waits for approval"
-        yield Found("waiting", title, body, event)
+        yield NewAlert("waiting", title, body, event)
     if facts["decision"] != "refused":
         return
     lines = [
@@ -154,67 +154,67 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
         for line in facts["gate"]
         if not line["passed"]
     ]
-    before = facts["previous_champion"]
-    stays = f"version {before} stays champion" if before else "there is no champion"
+    previous = facts["previous_champion"]
+    stays = f"version {previous} stays champion" if previous else "there is no champion"
     title = f"{task} version {facts['version']} is refused"
-    yield Found("refused", title, "\n".join([*lines[:_TOLD], stays]), event)
+    yield NewAlert("refused", title, "\n".join([*lines[:_LISTED], stays]), event)
 
 
-def quarantines(home: Home, task: str, share: float) -> Iterator[Found]:
+def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
     """Yield the quarantined recordings, if their share exceeds the limit."""
     ref = latest(home, task, "episodes")
     if ref is None or not (home.root / ref.path / SUMMARY).is_file():
         return
     summary = read_json(home.root / ref.path / SUMMARY)
-    held, every = summary["quarantined"], summary["recordings"]
-    if not every or held <= share * every:
+    quarantined, every = summary["quarantined"], summary["recordings"]
+    if not every or quarantined <= share * every:
         return
     names = sorted(summary["failing"])
-    key = digest([task, held, names])  # one alert per new set of recordings
-    body = f"{', '.join(names[:_TOLD])}{' and more' if held > _TOLD else ''}"
+    key = digest([task, quarantined, names])  # one alert per new set of recordings
+    body = f"{', '.join(names[:_LISTED])}{' and more' if quarantined > _LISTED else ''}"
     fix = f"kinemill data quarantine list {task} shows the reasons and releases recordings"
     event = alerts.Event(key, _made(home, ref.path), task)
-    title = f"{held} of {every} recordings of {task} are in quarantine"
-    yield Found("quarantine", title, f"{body}\n{fix}", event)
+    title = f"{quarantined} of {every} recordings of {task} are in quarantine"
+    yield NewAlert("quarantine", title, f"{body}\n{fix}", event)
 
 
-def drifts(home: Home, task: str) -> Iterator[Found]:
+def drifts(home: Home, task: str) -> Iterator[NewAlert]:
     """Yield the recordings that drift from the champion, if any do."""
     from kinemill.validate.drift import latest_drift
 
-    found = latest_drift(home, task)
-    if found is None or found["status"] != "judged" or not found["drifting"]:
+    drift = latest_drift(home, task)
+    if drift is None or drift["status"] != "judged" or not drift["drifting"]:
         return
-    drifting, champion = found["drifting"], found["champion"]
-    body = "\n".join(f"{item['name']}: {item['told']}" for item in drifting[:_TOLD])
+    drifting, champion = drift["drifting"], drift["champion"]
+    body = "\n".join(f"{item['name']}: {item['told']}" for item in drifting[:_LISTED])
     key = digest([task, champion, sorted(item["recording"] for item in drifting)])
     title = f"{len(drifting)} recordings of {task} drift from champion version {champion}"
     at = (home.store / "drift" / f"{task}.json").stat().st_mtime
-    yield Found("drift", title, body, alerts.Event(key, at, task))
+    yield NewAlert("drift", title, body, alerts.Event(key, at, task))
 
 
-def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Found]:
+def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[NewAlert]:
     """Yield the runs under way without an event for `after` s."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         if not records:
             continue
-        heard = records[0].timestamp
-        if time.time() - heard > after:
-            when = datetime.fromtimestamp(heard, UTC).isoformat(timespec="seconds")
+        last_event = records[0].timestamp
+        if time.time() - last_event > after:
+            when = datetime.fromtimestamp(last_event, UTC).isoformat(timespec="seconds")
             event = alerts.Event(
                 f"{run.run_id}:{records[0].storage_id}",
                 task=run.tags.get(TASK, run.job_name),
                 owner=run.tags.get(OWNER, ""),
             )
             body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
-            yield Found("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
+            yield NewAlert("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
 
 
-def disk(home: Home) -> Iterator[Found]:
+def disk(home: Home) -> Iterator[NewAlert]:
     """Yield an alert if the disk is nearly full, at most once a day."""
     if why := shortage(home.root):
-        yield Found(
+        yield NewAlert(
             "disk",
             f"the disk of {home.root.name} is nearly full",
             why,

@@ -24,9 +24,9 @@ def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> Non
     from kinemill.validate.backfill import Range, backfill
 
     task = load_task(named_task(config.task))
-    wanted = Range(config.match, config.first, config.last)
-    found = backfill(task, Home.resolve(), wanted, Lines(context))
-    context.add_output_metadata({key: found[key] for key in ("recordings", "read", "judged")})
+    selected_range = Range(config.match, config.first, config.last)
+    report = backfill(task, Home.resolve(), selected_range, Lines(context))
+    context.add_output_metadata({key: report[key] for key in ("recordings", "read", "judged")})
 
 
 @dg.job(description="Reprocesses a range of a task's recordings by its current rules.")

@@ -17,8 +17,8 @@ def cancel_run(instance: dg.DagsterInstance, home: Home, run_id: str) -> str:
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status != dg.DagsterRunStatus.CANCELED:
         instance.report_run_canceled(run, "A signal ended its process.")
-    kept = [*_finished(instance, run_id), *_checkpoint(home, run_id)]
-    return f"run {run_id[:8]} keeps {', '.join(kept) or 'nothing yet'}; {resume()}"
+    results = [*_finished(instance, run_id), *_checkpoint(home, run_id)]
+    return f"run {run_id[:8]} keeps {', '.join(results) or 'nothing yet'}; {resume()}"
 
 
 def _finished(instance: dg.DagsterInstance, run_id: str) -> list[str]:
@@ -34,9 +34,9 @@ def _finished(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 def _checkpoint(home: Home, run_id: str) -> list[str]:
     """Return the last checkpoint of the run's training, if any."""
-    noted = noted_training(home, run_id)
-    if noted is None:
+    link = noted_training(home, run_id)
+    if link is None:
         return []
-    folders = (home.root / noted.folder).glob(f"{_CHECKPOINT}*")
+    folders = (home.root / link.folder).glob(f"{_CHECKPOINT}*")
     steps = [int(folder.name.removeprefix(_CHECKPOINT)) for folder in folders]
-    return [f"the checkpoint of step {max(steps)} of {noted.steps}"] if steps else []
+    return [f"the checkpoint of step {max(steps)} of {link.steps}"] if steps else []

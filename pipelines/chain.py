@@ -68,11 +68,11 @@ def _job(task: Task) -> Any:
 
 def _watchers(task: Task) -> list[dg.SensorDefinition]:
     """Return the sensors that a task file enables."""
-    wanted, logs = task.retrain, task.learn.from_logs
+    retrain, logs = task.retrain, task.learn.from_logs
     predicts = logs and task.learn.gives == "dynamics"
     made = {
-        arrivals: logs and wanted.on_arrival,
-        drifts: predicts and wanted.on_drift,
-        ages: logs and wanted.max_age is not None,
+        arrivals: logs and retrain.on_arrival,
+        drifts: predicts and retrain.on_drift,
+        ages: logs and retrain.max_age is not None,
     }
     return [make(task) for make, on in made.items() if on]

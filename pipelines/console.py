@@ -108,8 +108,8 @@ def _result(event: dg.DagsterEvent) -> str:
         for name, value in metadata.items()
         if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue)
     ]
-    known = metadata["known"].value if "known" in metadata else False
-    return ", ".join([*(["known"] if known else []), *numbers[:4]])
+    is_cached = metadata["known"].value if "known" in metadata else False
+    return ", ".join([*(["known"] if is_cached else []), *numbers[:4]])
 
 
 class LiveView:
@@ -167,7 +167,7 @@ class LineView:
         if counted := _COUNTED.match(note):
             done, total = int(counted["done"]), int(counted["total"])
             self._pace.note(done)
-            if self._throttle.due(asset, done, total):
+            if self._throttle.is_due(asset, done, total):
                 paced = self._paced(note[counted.end() :], total)
                 self._print(f"{asset:<17}{done}/{total}  {paced}")
         elif note.startswith(_WAITING):
@@ -175,17 +175,17 @@ class LineView:
 
     def _paced(self, note: str, total: int) -> str:
         """Return a note with pace and time left, unless the stage reports its own pace."""
-        rate, left = self._pace.rate, self._pace.left(total)
-        if rate is None or left is None or _PACED.search(note):
+        rate, seconds = self._pace.rate, self._pace.time_left(total)
+        if rate is None or seconds is None or _PACED.search(note):
             return note
-        rest = f"{clock(left)} left; " if left else ""
+        rest = f"{clock(seconds)} left; " if seconds else ""
         return f"{rate:.3g}/s, {rest}{note}"
 
     def _print(self, line: str) -> None:
         self.console.print(line.rstrip("; "), markup=False, highlight=False, soft_wrap=True)
 
 
-class Nobody:
+class NoView:
     """A view without output."""
 
     def listen(self, event: dg.EventLogEntry) -> None:
@@ -193,14 +193,14 @@ class Nobody:
 
 
 @contextmanager
-def view(task: Task, watched: bool) -> Generator[View]:
+def view(task: Task, is_terminal: bool) -> Generator[View]:
     """Show the stages of a task on stderr, live on a terminal, or not at all."""
     console, assets = Console(stderr=True), list(stages_of(task).values())
-    if not watched:
-        yield Nobody()
+    if not is_terminal:
+        yield NoView()
     elif not sys.stderr.isatty():
         yield LineView(console, assets)
     else:
-        shown = LiveView(console, assets)
-        with shown.live:
-            yield shown
+        live = LiveView(console, assets)
+        with live.live:
+            yield live

@@ -16,7 +16,7 @@ from resources.io import latest
 from resources.tags import AUTOMATIC, SOON, WHY
 
 _EVERY = 5  # s, the minimum of Dagster's sensor loop
-_TOLD = 3  # drifting recordings named in the reason of a run
+_LISTED = 3  # drifting recordings named in the reason of a run
 
 
 def drifts(task: Task) -> dg.SensorDefinition:
@@ -37,15 +37,15 @@ def drifts(task: Task) -> dg.SensorDefinition:
             now = load_task(task.path or task.name)
         except KinemillError as error:
             return dg.SkipReason(str(error))
-        seen: Json = json.loads(context.cursor or "{}")
-        call = next_training(now, Home.resolve(), seen)
+        cursor: Json = json.loads(context.cursor or "{}")
+        call = next_training(now, Home.resolve(), cursor)
         if call.request is None:
             return dg.SkipReason(call.why)
         # Checked last: the run in progress may already train on these recordings.
         if runs_of(context.instance, task.name).going():
             return dg.SkipReason(f"{call.why}; checked again when the current run has ended")
         context.log.info(call.why)
-        return dg.SensorResult(run_requests=[call.request], cursor=json.dumps(call.seen))
+        return dg.SensorResult(run_requests=[call.request], cursor=json.dumps(call.cursor))
 
     return watch
 
@@ -56,10 +56,10 @@ class Call:
 
     request: dg.RunRequest | None
     why: str
-    seen: Json
+    cursor: Json
 
 
-def next_training(task: Task, home: Home, seen: Json) -> Call:
+def next_training(task: Task, home: Home, cursor: Json) -> Call:
     """Decide whether the last drift result needs a run, given earlier requests.
 
     Recordings in the dataset of the newest model, used or not, do not trigger a run: training again
@@ -68,26 +68,26 @@ def next_training(task: Task, home: Home, seen: Json) -> Call:
     from kinemill.validate.drift import latest_drift
 
     if not task.retrain.on_drift:
-        return Call(None, "retrain.on_drift is off", seen)
-    found = latest_drift(home, task.name)
-    if found is None:
-        return Call(None, "no new episode was evaluated yet", seen)
-    if found["status"] != "judged":
-        return Call(None, f"no episode was evaluated: {found['status']}", seen)
-    listed = _listed(task, home, [item["recording"] for item in found["drifting"]])
-    new = [item for item in found["drifting"] if item["recording"] not in listed]
+        return Call(None, "retrain.on_drift is off", cursor)
+    drift = latest_drift(home, task.name)
+    if drift is None:
+        return Call(None, "no new episode was evaluated yet", cursor)
+    if drift["status"] != "judged":
+        return Call(None, f"no episode was evaluated: {drift['status']}", cursor)
+    listed = _listed(task, home, [item["recording"] for item in drift["drifting"]])
+    new = [item for item in drift["drifting"] if item["recording"] not in listed]
     if not new:
-        return Call(None, _quiet(found), seen)
-    asked, why = digest([item["recording"] for item in new]), _why(found["champion"], new)
-    if asked == seen.get("asked"):
-        return Call(None, f"already requested: {why}", seen)
+        return Call(None, _quiet(drift), cursor)
+    request_digest, why = digest([item["recording"] for item in new]), _why(drift["champion"], new)
+    if request_digest == cursor.get("request"):
+        return Call(None, f"already requested: {why}", cursor)
     tags = {**AUTOMATIC, **SOON, WHY: why}
-    request = dg.RunRequest(run_key=f"{task.name}-drift-{asked[:16]}", tags=tags)
-    return Call(request, why, {"asked": asked})
+    request = dg.RunRequest(run_key=f"{task.name}-drift-{request_digest[:16]}", tags=tags)
+    return Call(request, why, {"request": request_digest})
 
 
-def _quiet(found: Json) -> str:
-    counts, drifting = found["counts"], len(found["drifting"])
+def _quiet(drift: Json) -> str:
+    counts, drifting = drift["counts"], len(drift["drifting"])
     text = f"{counts['drift']} of {counts['episodes']} new episodes drift"
     return (
         f"{text}; the dataset of the newest model contains their recordings" if drifting else text
@@ -95,15 +95,15 @@ def _quiet(found: Json) -> str:
 
 
 def _why(champion: int, new: list[Json]) -> str:
-    text = "; ".join(f"{item['name']}: {item['told']}" for item in new[:_TOLD])
-    more = f"; and {len(new) - _TOLD} more" if len(new) > _TOLD else ""
+    text = "; ".join(f"{item['name']}: {item['told']}" for item in new[:_LISTED])
+    more = f"; and {len(new) - _LISTED} more" if len(new) > _LISTED else ""
     return f"{len(new)} new recordings drift from champion version {champion}: {text}{more}"
 
 
 def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
     """Return the recordings that are in the dataset of the newest model."""
-    wanted, model = list(recordings), latest(home, task.name, "model")
-    if not wanted or model is None:
+    selected, model = list(recordings), latest(home, task.name, "model")
+    if not selected or model is None:
         return set()
     import polars as pl
 
@@ -112,7 +112,7 @@ def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
     manifest = home.root / model.path / MANIFEST
     try:
         dataset = find_version(home, task.name, read_json(manifest)["inputs"]["dataset"])
-        listing = scan_listing(dataset.folder(home)).filter(pl.col("recording").is_in(wanted))
+        listing = scan_listing(dataset.folder(home)).filter(pl.col("recording").is_in(selected))
         return set(listing.select(pl.col("recording").unique()).collect()["recording"])
     except (BadInput, FileNotFoundError):
         return set()  # model or dataset was deleted

@@ -46,9 +46,9 @@ class Runs:
         )
         return records[0].create_timestamp.timestamp() if records else None
 
-    def old_runs(self, before: float) -> Iterator[OldRun]:
+    def old_runs(self, until_: float) -> Iterator[OldRun]:
         """Yield runs that ended before a time, except the latest of any asset."""
-        latest, until = self._latest(), datetime.fromtimestamp(before, UTC)
+        latest, until = self._latest(), datetime.fromtimestamp(until_, UTC)
         cursor: str | None = None
         while True:
             wanted = dg.RunsFilter(statuses=_ENDED, updated_before=until)
@@ -67,8 +67,8 @@ class Runs:
     def _latest(self) -> set[str]:
         """Return the runs that are the latest of an asset in the catalog."""
         keys = self._instance.all_asset_keys()
-        found = [self._instance.get_latest_materialization_event(key) for key in keys]
-        return {event.run_id for event in found if event is not None}
+        events = [self._instance.get_latest_materialization_event(key) for key in keys]
+        return {event.run_id for event in events if event is not None}
 
     def _old(self, record: dg.RunRecord) -> OldRun:
         run, folder = record.dagster_run, self._home.dagster
@@ -105,8 +105,8 @@ class Storage:
 
 
 def _part(name: str, storage: Any) -> Part:
-    found, wanted = storage.alembic_version()
-    return Part(name, str(found), str(wanted), found == wanted or _is_known(str(found)))
+    current, latest = storage.alembic_version()
+    return Part(name, str(current), str(latest), current == latest or _is_known(str(current)))
 
 
 def _is_known(revision: str) -> bool:

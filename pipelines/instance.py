@@ -70,9 +70,9 @@ def _settings() -> bytes:
         return settings
     make_schema("dagster")
     os.environ[_SHARED] = shared
-    found = yaml.safe_load(settings)
-    found["storage"] = {"postgres": {"postgres_url": {"env": _SHARED}}}
-    return yaml.safe_dump(found, sort_keys=False).encode()
+    document = yaml.safe_load(settings)
+    document["storage"] = {"postgres": {"postgres_url": {"env": _SHARED}}}
+    return yaml.safe_dump(document, sort_keys=False).encode()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ Fate = Literal[
 
 
 @dataclass(frozen=True)
-class Seen:
+class SensorState:
     """State of the sensor between ticks.
 
     Attributes:
@@ -53,7 +53,7 @@ class Seen:
         trained: number of recordings at the last full run.
     """
 
-    asked: str = ""
+    request: str = ""
     attempt: int = 0
     at: float = 0.0
     pending: bool = False
@@ -62,7 +62,7 @@ class Seen:
     @property
     def key(self) -> str:
         """The run key of that run, without the task."""
-        return f"{self.asked}-{self.attempt}"
+        return f"{self.request}-{self.attempt}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Call:
 
     request: dg.RunRequest | None
     why: str
-    seen: Seen
+    state: SensorState
 
 
 @dataclass(frozen=True)
@@ -101,57 +101,68 @@ def arrivals(task: Task) -> dg.SensorDefinition:
             now = load_task(task.path or task.name)
         except KinemillError as error:
             return dg.SkipReason(str(error))
-        seen, runs = remembered(context.cursor), runs_of(context.instance, task.name)
-        call = next_run(now, Home.resolve(), seen, runs)
+        state, runs = read_state(context.cursor), runs_of(context.instance, task.name)
+        call = next_run(now, Home.resolve(), state, runs)
         requests = [call.request] if call.request else []
-        if call.seen == seen and not requests:
+        if call.state == state and not requests:
             return dg.SkipReason(call.why)
-        cursor = json.dumps(asdict(call.seen))
+        cursor = json.dumps(asdict(call.state))
         skip = None if requests else dg.SkipReason(call.why)
         return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=cursor)
 
     return watch
 
 
-def remembered(cursor: str | None) -> Seen:
+def read_state(cursor: str | None) -> SensorState:
     """Read a cursor; one of an earlier version is ignored."""
-    found: dict[str, Any] = json.loads(cursor or "{}")
-    known = Seen.__dataclass_fields__
-    return Seen(**{name: value for name, value in found.items() if name in known})
+    fields: dict[str, Any] = json.loads(cursor or "{}")
+    names = SensorState.__dataclass_fields__
+    return SensorState(**{name: value for name, value in fields.items() if name in names})
 
 
-def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | None = None) -> Call:
+def next_run(
+    task: Task, home: Home, state: SensorState, runs: Runs, moment: float | None = None
+) -> Call:
     """Decide at `moment` (s since the epoch) whether the logs in the drop folder need a run."""
     from kinemill.ingest.arrivals import news
     from kinemill.ingest.files import drop_folder
 
     now = time.time() if moment is None else moment
-    found = news(task, home, drop_folder(task, home))
-    if found.more:
-        return Call(None, "still scanning new files", seen)
-    asked = _asked(task, found.ids) if found.ids or found.known else ""
-    if asked and asked != seen.asked and (found.ids or _rules(asked) != _rules(seen.asked)):
+    arrived = news(task, home, drop_folder(task, home))
+    if arrived.more:
+        return Call(None, "still scanning new files", state)
+    request = _request_id(task, arrived.ids) if arrived.ids or arrived.known else ""
+    if (
+        request
+        and request != state.request
+        and (arrived.ids or _rules(request) != _rules(state.request))
+    ):
         if runs.going():
-            return Call(None, "new logs wait for the current run to end", seen)
-        return _of_news(task, home, replace(seen, asked=asked, attempt=0), now, found.ids)
-    if seen.pending:
-        return _again(task, seen, runs, now, unread=len(found.ids))
+            return Call(None, "new logs wait for the current run to end", state)
+        return _of_news(task, home, replace(state, request=request, attempt=0), now, arrived.ids)
+    if state.pending:
+        return _again(task, state, runs, now, unread=len(arrived.ids))
     threshold, recordings = task.retrain.after_new_recordings, _recordings(home, task.name)
-    if threshold > 1 and recordings - seen.trained >= threshold and not runs.going():
-        wanted = replace(
-            seen, asked=f"train{recordings}-{_rules(seen.asked)}", attempt=0, trained=recordings
+    if threshold > 1 and recordings - state.trained >= threshold and not runs.going():
+        next_state = replace(
+            state,
+            request=f"train{recordings}-{_rules(state.request)}",
+            attempt=0,
+            trained=recordings,
         )
-        return _ask(task, wanted, f"{recordings} recordings", now, whole=True)
-    return Call(None, _nothing_new(found.ids), seen)
+        return _ask(task, next_state, f"{recordings} recordings", now, whole=True)
+    return Call(None, _nothing_new(arrived.ids), state)
 
 
-def _of_news(task: Task, home: Home, wanted: Seen, now: float, unread: frozenset[str]) -> Call:
+def _of_news(
+    task: Task, home: Home, state: SensorState, now: float, unread: frozenset[str]
+) -> Call:
     """Request a run for new logs or rules, unless another run has used them."""
-    if not unread and read_note(home, LATEST, task.name, "rules") == _rules(wanted.asked):
-        known = replace(wanted, pending=False, trained=_recordings(home, task.name))
-        return Call(None, "another run has used these logs", known)
+    if not unread and read_note(home, LATEST, task.name, "rules") == _rules(state.request):
+        trained_state = replace(state, pending=False, trained=_recordings(home, task.name))
+        return Call(None, "another run has used these logs", trained_state)
     why = f"{len(unread)} new logs" if unread else "the task file changed"
-    return _ask(task, wanted, why, now, whole=task.retrain.after_new_recordings == 1)
+    return _ask(task, state, why, now, whole=task.retrain.after_new_recordings == 1)
 
 
 def _nothing_new(unread: frozenset[str]) -> str:
@@ -162,34 +173,34 @@ def _nothing_new(unread: frozenset[str]) -> str:
     )
 
 
-def _asked(task: Task, ids: frozenset[str]) -> str:
+def _request_id(task: Task, ids: frozenset[str]) -> str:
     """Return the digest of a request: contents, rules and program."""
     return f"{digest(sorted(ids))[:16]}-{rules_of(task)}"
 
 
-def _rules(asked: str) -> str:
-    return asked.rpartition("-")[2]
+def _rules(request: str) -> str:
+    return request.rpartition("-")[2]
 
 
-def _again(task: Task, seen: Seen, runs: Runs, now: float, unread: int) -> Call:
+def _again(task: Task, state: SensorState, runs: Runs, now: float, unread: int) -> Call:
     """Check how the last run ended, and request another attempt if it may succeed.
 
     A permanently failed run is retried only if it left logs unread. Otherwise one fault would keep
     all logs that arrived with it out of the store.
     """
-    fate = runs.fate(f"{task.name}-{seen.key}")
+    fate = runs.fate(f"{task.name}-{state.key}")
     if fate == "going":
-        return Call(None, "its run is in progress", seen)
+        return Call(None, "its run is in progress", state)
     if fate == "ended" or (fate == "lasting" and not unread):
         text = "no new logs" if fate == "ended" else "the run for these logs failed permanently"
-        return Call(None, text, replace(seen, pending=False))
-    left = seen.at + pause(seen.attempt) - now
-    if left > 0:
+        return Call(None, text, replace(state, pending=False))
+    seconds = state.at + pause(state.attempt) - now
+    if seconds > 0:
         lost = f" before it had read {unread} logs" if unread else ""
-        text = f"the run failed{lost}; attempt {seen.attempt + 1} in {left / 60:.0f} min"
-        return Call(None, text, seen)
-    whole = task.retrain.after_new_recordings == 1 or seen.asked.startswith("train")
-    return _ask(task, seen, f"attempt {seen.attempt + 1}", now, whole=whole)
+        text = f"the run failed{lost}; attempt {state.attempt + 1} in {seconds / 60:.0f} min"
+        return Call(None, text, state)
+    whole = task.retrain.after_new_recordings == 1 or state.request.startswith("train")
+    return _ask(task, state, f"attempt {state.attempt + 1}", now, whole=whole)
 
 
 def pause(attempt: int) -> float:
@@ -197,13 +208,15 @@ def pause(attempt: int) -> float:
     return min(_FIRST_PAUSE * 4.0 ** (attempt - 1), _LONGEST)
 
 
-def _ask(task: Task, wanted: Seen, why: str, now: float, *, whole: bool) -> Call:
-    seen = replace(wanted, attempt=wanted.attempt + 1, at=now, pending=True)
+def _ask(task: Task, state: SensorState, why: str, now: float, *, whole: bool) -> Call:
+    next_state = replace(state, attempt=state.attempt + 1, at=now, pending=True)
     selection = None if whole else [dg.AssetKey([task.name, asset]) for asset in _UP_TO_DATASET]
     request = dg.RunRequest(
-        run_key=f"{task.name}-{seen.key}", asset_selection=selection, tags={**AUTOMATIC, **SOON}
+        run_key=f"{task.name}-{next_state.key}",
+        asset_selection=selection,
+        tags={**AUTOMATIC, **SOON},
     )
-    return Call(request, why, seen)
+    return Call(request, why, next_state)
 
 
 def _recordings(home: Home, task: str) -> int:
@@ -223,8 +236,8 @@ def runs_of(instance: dg.DagsterInstance, task: str) -> Runs:
         return bool(instance.get_runs(filters, limit=1))
 
     def fate(key: str) -> Fate:
-        found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: key}), limit=1)
-        return _fate(instance, found[0]) if found else "ended"  # deleted by a user
+        runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: key}), limit=1)
+        return _fate(instance, runs[0]) if runs else "ended"  # deleted by a user
 
     return Runs(fate, going)
 

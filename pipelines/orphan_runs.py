@@ -7,7 +7,7 @@ home that uses only `kinemill run` has no daemon, and a killed run would occupy 
 import dagster as dg
 from dagster._core.launcher import WorkerStatus
 
-_GONE = "its process is gone"
+_DIED = "its process is gone"
 
 
 def reap(instance: dg.DagsterInstance) -> list[str]:
@@ -22,9 +22,9 @@ def reap(instance: dg.DagsterInstance) -> list[str]:
         if health.status in {WorkerStatus.RUNNING, WorkerStatus.SUCCESS}:
             continue
         if run.status == dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, _GONE)
+            instance.report_run_canceled(run, _DIED)
         else:
-            instance.report_run_failed(run, health.msg or _GONE)
+            instance.report_run_failed(run, health.msg or _DIED)
         failed.append(run.run_id)
     free(instance)
     return failed

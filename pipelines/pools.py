@@ -24,7 +24,7 @@ def set_limits(instance: dg.DagsterInstance) -> None:
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return
-    chosen = {pool.name for pool in storage.get_pool_limits() if not pool.from_default}
-    for pool, places in limits().items():
-        if pool not in chosen:
-            storage.set_concurrency_slots(pool, places)
+    configured = {pool.name for pool in storage.get_pool_limits() if not pool.from_default}
+    for pool, limit in limits().items():
+        if pool not in configured:
+            storage.set_concurrency_slots(pool, limit)

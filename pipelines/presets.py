@@ -56,9 +56,11 @@ def known_motions(task: Task, home: Home) -> list[str]:
     """Return the names of the clips in the drop folder; `*` if there are none or too many."""
     folder = Path(task.ingest.watch).expanduser() if task.ingest.watch else home.logs(task.name)
     names = sorted(path.name for path in folder.glob("*") if path.is_file())
-    wanted = task.ingest.include
-    known = [name for name in names if not wanted or any(fnmatch(name, one) for one in wanted)]
-    return known if 0 < len(known) <= _MOST else ["*"]
+    patterns = task.ingest.include
+    motions = [
+        name for name in names if not patterns or any(fnmatch(name, one) for one in patterns)
+    ]
+    return motions if 0 < len(motions) <= _MOST else ["*"]
 
 
 def presets_of(task: Task) -> Sequence[Preset]:

@@ -47,7 +47,7 @@ def run_chain(
     *,
     logs: Path | None = None,
     resume: bool = False,
-    watched: bool = False,
+    show_progress: bool = False,
     web: bool = False,
 ) -> Json:
     """Run the full pipeline and return the document of `kinemill run`.
@@ -57,7 +57,7 @@ def run_chain(
         overrides: dotted key to value.
         logs: folder with new logs, or one log; default: the task's drop folder.
         resume: resume the latest interrupted training, or fail.
-        watched: show the progress of the stages on stderr.
+        show_progress: show the progress of the stages on stderr.
         web: the overrides come over the web; see `load_task`.
 
     Raises:
@@ -70,10 +70,10 @@ def run_chain(
     load_task(task, overrides, web=web)  # checked before Dagster is started
     remember_task(home, plain)
     run_id = make_new_run_id()
-    _silence()
-    held = in_use(home, f"chain-{run_id[:8]}")
-    with held, open_instance(home) as instance, view(plain, watched) as seen:
-        instance.add_event_listener(run_id, seen.listen)
+    _mute_logs()
+    lock_ = in_use(home, f"chain-{run_id[:8]}")
+    with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
+        instance.add_event_listener(run_id, progress_view.listen)
         try:
             tags = {RESUME: "true"} if resume else {}
             _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
@@ -89,7 +89,7 @@ def make_until(
     overrides: Mapping[str, Any],
     *,
     logs: Path | None = None,
-    watched: bool = False,
+    show_progress: bool = False,
     web: bool = False,
 ) -> ArtifactRef:
     """Run the pipeline of a task up to an asset, and return its reference.
@@ -104,10 +104,10 @@ def make_until(
     load_task(task, overrides, web=web)
     remember_task(home, plain)
     run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
-    _silence()
-    held = in_use(home, f"chain-{run_id[:8]}")
-    with held, open_instance(home) as instance, view(plain, watched) as seen:
-        instance.add_event_listener(run_id, seen.listen)
+    _mute_logs()
+    lock_ = in_use(home, f"chain-{run_id[:8]}")
+    with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
+        instance.add_event_listener(run_id, progress_view.listen)
         _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
@@ -115,7 +115,7 @@ def make_until(
     return made
 
 
-def _silence() -> None:
+def _mute_logs() -> None:
     """Keep Dagster's messages off the terminal; the run's log contains them."""
     for name in ("dagster", "sqlalchemy.pool"):  # the pool logs a connection that a signal broke
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -190,7 +190,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     registration = read_note(home, run_id, task.name, "registration")
     facts = RunFacts(
         task=task.name,
-        known=read_note(home, run_id, task.name, "known") or 0,
+        cached=read_note(home, run_id, task.name, "known") or 0,
         episodes=_summary(home, refs["episodes"]),
         dataset=refs["dataset"].digest if refs["dataset"] else None,
         verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
@@ -209,8 +209,8 @@ def _summary(home: Home, ref: ArtifactRef | None) -> Json | None:
 
 def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:
     """Return the verification of the candidate that the run selected, or None."""
-    noted = read_note(home, run_id, task.name, "verified")
-    return ArtifactRef.from_json(noted) if noted else None
+    note_ = read_note(home, run_id, task.name, "verified")
+    return ArtifactRef.from_json(note_) if note_ else None
 
 
 def _verification(home: Home, ref: ArtifactRef | None) -> Json | None:
@@ -222,8 +222,8 @@ def verification_of(task: str, version: int | None) -> Json:
     home = Home.resolve()
     if version is None:
         return _verification(home, latest(home, load_task(task).name, "verification")) or {}
-    found = find_version(home, load_task(task).name, f":{version}")
-    return read_json(bundle_folder(home, found) / "verification.json")
+    registered = find_version(home, load_task(task).name, f":{version}")
+    return read_json(bundle_folder(home, registered) / "verification.json")
 
 
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:

@@ -29,7 +29,7 @@ from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.tracking import end_orphans, lock, tracking_uri
-from pipelines.auth.login import Door
+from pipelines.auth.login import Entrance
 from pipelines.auth.users import Users, home_token
 from pipelines.instance import checkout, open_instance
 from pipelines.pools import set_limits
@@ -51,7 +51,7 @@ class Server:
     name: str
     command: Sequence[str]
     url: str | None = None
-    shown: str | None = None  # URL for users on other machines
+    public_url: str | None = None  # URL for users on other machines
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
 
@@ -59,13 +59,15 @@ class _Stop(BaseException):
     """A signal requested the shutdown; not an Exception, so that no handler catches it."""
 
 
-def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | None = None) -> int:
+def serve(
+    *, dagster_port: int = 3000, mlflow_port: int = 5000, entrance: Entrance | None = None
+) -> int:
     """Serve until a signal; return exit code 3 if a server exits.
 
     Args:
         dagster_port: port of Dagster's pages; the next free one if it is taken.
         mlflow_port: port of MLflow's pages, likewise.
-        door: address, login and TLS options; default: this machine only.
+        entrance: address, login and TLS options; default: this machine only.
 
     Raises:
         BadInput: the home is already served (two daemons would start everything twice), or the
@@ -74,57 +76,57 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
         Interrupted: a signal arrived; all servers are stopped.
     """
     home = Home.resolve()
-    opened = (door or Door()).checked(Users(home))
+    opened = (entrance or Entrance()).checked(Users(home))
 
     def refuse(who: str) -> None:
-        known = home.dagster / "servers"
-        raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {known}")
+        file = home.dagster / "servers"
+        raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {file}")
 
     with lock(home, "up", refuse):
         return _serve(home, dagster_port, mlflow_port, opened)
 
 
-def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
+def _serve(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) -> int:
     with open_instance(home) as instance:
         set_limits(instance)
     end_orphans(home)  # creates the database as well, so that the servers do not race for it
     home_token(home)  # likewise
-    ports = free_ports({"Dagster": dagster_port, "MLflow": mlflow_port}, door.host)
-    servers = plan(home, ports[0], ports[1], door)
+    ports = free_ports({"Dagster": dagster_port, "MLflow": mlflow_port}, entrance.host)
+    servers = plan(home, ports[0], ports[1], entrance)
     logs = home.dagster / "servers"
     logs.mkdir(parents=True, exist_ok=True)
     with _stopped_by_signals():
         try:
             for server in servers:
                 start(server, logs)
-            _say(f"starting; each server writes to {logs}")
+            _log(f"starting; each server writes to {logs}")
             _wait_for_answers(servers)
             publish_json(logs / ADDRESSES, {one.name: one.url for one in servers if one.url})
             for server in servers:
                 if server.url:
-                    _say(f"{server.name:<10} {server.shown or server.url}")
-            for line in door.news():
-                _say(line)
-            _say("stop with Ctrl-C")
+                    _log(f"{server.name:<10} {server.public_url or server.url}")
+            for line in entrance.warnings():
+                _log(line)
+            _log("stop with Ctrl-C")
             return _watch(servers, logs)
         except _Stop as asked:
-            _say("stopping")
-            kept = "all servers are stopped; runs in progress restart with the next server"
-            raise Interrupted(f"{kept}; {resume()}") from asked
+            _log("stopping")
+            message = "all servers are stopped; runs in progress restart with the next server"
+            raise Interrupted(f"{message}; {resume()}") from asked
         finally:
             (logs / ADDRESSES).unlink(missing_ok=True)
             stop(servers)
 
 
-def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Server]:
+def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) -> list[Server]:
     """Return the three servers, and set their environment variables."""
     workspace = str(checkout() / "workspace.yaml")
     ports = {"KINEMILL_MLFLOW_URL": mlflow_port, "KINEMILL_DAGSTER_URL": dagster_port}
     behind = any(
-        "://" in name for name in door.names
+        "://" in name for name in entrance.names
     )  # behind a proxy the operator sets the address
     for name, port in ports.items():
-        os.environ[name] = (behind and os.environ.get(name)) or door.shown(port)
+        os.environ[name] = (behind and os.environ.get(name)) or entrance.public_url(port)
     os.environ |= {
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(
             home
@@ -135,52 +137,52 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Se
         "DO_NOT_TRACK": "1",
     }
     return [
-        _guarded("Dagster", "dagster_webserver", door, dagster_port),
+        _guarded("Dagster", "dagster_webserver", entrance, dagster_port),
         Server("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]),
-        _guarded("MLflow", "mlflow", door, mlflow_port),
+        _guarded("MLflow", "mlflow", entrance, mlflow_port),
     ]
 
 
-def _guarded(name: str, server: str, door: Door, port: int) -> Server:
-    command = [sys.executable, "-m", "pipelines.auth", server, *door.flags(port)]
-    return Server(name, command, door.url(port), door.shown(port))
+def _guarded(name: str, server: str, entrance: Entrance, port: int) -> Server:
+    command = [sys.executable, "-m", "pipelines.auth", server, *entrance.flags(port)]
+    return Server(name, command, entrance.url(port), entrance.public_url(port))
 
 
-def free_ports(wanted: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
+def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
     """Return a free port for each server, and report ports that differ from the requested ones.
 
     Args:
-        wanted: requested port by name of the server.
+        preferred: requested port by name of the server.
         host: address to listen on.
 
     Raises:
         BadInput: a port and the next 50 are not available, or the address is invalid.
     """
-    found = list[int]()
-    for name, port in wanted.items():
-        free = free_port(port, host, found)
+    ports = list[int]()
+    for name, port in preferred.items():
+        free = free_port(port, host, ports)
         if free != port:
-            _say(f"{name}: port {port} cannot be used; the server listens on {free}")
-        found.append(free)
-    return found
+            _log(f"{name}: port {port} cannot be used; the server listens on {free}")
+        ports.append(free)
+    return ports
 
 
-def free_port(wanted: int, host: str = "127.0.0.1", taken: Sequence[int] = ()) -> int:
-    """Return `wanted`, or the next free port.
+def free_port(preferred: int, host: str = "127.0.0.1", excluded: Sequence[int] = ()) -> int:
+    """Return `preferred`, or the next free port.
 
     Args:
-        wanted: port, 1 to 65535.
+        preferred: port, 1 to 65535.
         host: address to listen on.
-        taken: ports that are already assigned.
+        excluded: ports that are already assigned.
 
     Raises:
         BadInput: none of the next 50 is free, or the address is invalid.
     """
-    for port in range(wanted, min(wanted + _TRIES, _PORTS)):
-        if port not in taken and _is_free(port, host):
+    for port in range(preferred, min(preferred + _TRIES, _PORTS)):
+        if port not in excluded and _is_free(port, host):
             return port
     raise BadInput(
-        f"port {wanted}", f"and the next {_TRIES} cannot be used", fix="choose another port"
+        f"port {preferred}", f"and the next {_TRIES} cannot be used", fix="choose another port"
     )
 
 
@@ -219,11 +221,11 @@ def _wait_for_answers(servers: list[Server]) -> None:
     deadline = time.monotonic() + _START
     waiting = [server for server in servers if server.url]
     while waiting and time.monotonic() < deadline and not ended(servers):
-        waiting = [server for server in waiting if not answers(str(server.url))]
+        waiting = [server for server in waiting if not is_reachable(str(server.url))]
         time.sleep(0.2)
 
 
-def answers(url: str) -> bool:
+def is_reachable(url: str) -> bool:
     """Return whether a web server answers at `url`."""
     try:
         with urllib.request.urlopen(url, timeout=2, context=_UNSEEN):
@@ -240,13 +242,13 @@ def ended(servers: list[Server]) -> list[Server]:
 
 
 def _watch(servers: list[Server], logs: Path) -> int:
-    while not (gone := ended(servers)):
+    while not (ended_servers := ended(servers)):
         time.sleep(0.5)
-    for server in gone:
+    for server in ended_servers:
         lines = (logs / f"{server.name.lower()}.log").read_text(errors="replace").splitlines()
         code = server.process.returncode if server.process else None
-        _say(f"{server.name} exited with code {code}; last output:")
-        _say("\n".join(lines[-_TAIL:]))
+        _log(f"{server.name} exited with code {code}; last output:")
+        _log("\n".join(lines[-_TAIL:]))
     return 3
 
 
@@ -295,14 +297,14 @@ def _stopped_by_signals() -> Generator[None]:
         raise _Stop
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop_now) for number in numbers}
+    previous = {number: signal.signal(number, stop_now) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()

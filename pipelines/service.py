@@ -22,7 +22,7 @@ from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.object_store import make_bucket
 from kinemill.tracking import open_tracking
-from pipelines.auth.login import Door
+from pipelines.auth.login import Entrance
 from pipelines.auth.users import Users
 from pipelines.instance import checkout, open_instance, prepare
 from pipelines.pools import set_limits
@@ -54,8 +54,10 @@ def command(name: str, home: Home) -> list[str]:
 
 
 def _guarded(server: str, name: str, home: Home) -> list[str]:
-    door = Door(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(Users(home))
-    return ["pipelines.auth", server, *door.flags(_PORTS[name])]
+    entrance = Entrance(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(
+        Users(home)
+    )
+    return ["pipelines.auth", server, *entrance.flags(_PORTS[name])]
 
 
 def _listed(variable: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TuneRequest:
     """Options of a search.
 
     Attributes:
@@ -54,10 +54,10 @@ class Wanted:
 def tune_task(
     task: str,
     overrides: Mapping[str, Any],
-    wanted: Wanted,
+    request: TuneRequest,
     progress: Progress,
     *,
-    watched: bool = False,
+    show_progress: bool = False,
 ) -> Json:
     """Search for better settings of a task and return the document of `kinemill model tune`.
 
@@ -68,36 +68,40 @@ def tune_task(
     """
     home = Home.resolve()
     with in_use(home, f"tune-{os.getpid()}"):
-        return _tune(home, task, overrides, wanted, progress, watched=watched)
+        return _tune(home, task, overrides, request, progress, show_progress=show_progress)
 
 
 def _tune(
     home: Home,
     task: str,
     overrides: Mapping[str, Any],
-    wanted: Wanted,
+    request: TuneRequest,
     progress: Progress,
     *,
-    watched: bool,
+    show_progress: bool,
 ) -> Json:
     from kinemill.tune import Bounds, begin, best_of, describe
     from pipelines.run import make_until, run_chain  # which knows all jobs, this one too
     from resources.training import start_of
     from resources.tune_processes import search_elsewhere
 
-    began, effective = time.time(), load_task(task, overrides, web=wanted.web)
+    began, effective = time.time(), load_task(task, overrides, web=request.web)
     outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
-    dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched, web=wanted.web)
+    dataset = make_until(
+        "dataset", task, outer, logs=request.logs, show_progress=show_progress, web=request.web
+    )
     start = start_of(TaskResource(effective, home))
     search = begin(effective, home, dataset, overrides, start)
-    trials = wanted.trials or effective.tune.trials
-    progress.say(f"{search.name}: {trials} trials, report and journal in {search.folder}")
-    until = began + wanted.timeout if wanted.timeout else None
-    found = search_elsewhere(search, Bounds(trials, until), wanted.workers, progress)
-    document, best = describe(search, found), best_of(found)
-    if wanted.register and best is not None:
+    count = request.trials or effective.tune.trials
+    progress.say(f"{search.name}: {count} trials, report and journal in {search.folder}")
+    until = began + request.timeout if request.timeout else None
+    trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
+    document, best = describe(search, trials), best_of(trials)
+    if request.register and best is not None:
         changed = {**outer, **best.settings}
-        chain = run_chain(task, changed, logs=wanted.logs, watched=watched, web=wanted.web)
+        chain = run_chain(
+            task, changed, logs=request.logs, show_progress=show_progress, web=request.web
+        )
         document |= {key: chain[key] for key in _OF_CHAIN if key in chain}
     return document
 
@@ -120,20 +124,22 @@ class Trials(dg.Config):
 @dg.op(description="Searches the task's space, and runs the pipeline with the best settings.")
 def trials(context: dg.OpExecutionContext, config: Trials) -> None:
     """Run the search, and log the result."""
-    wanted = Wanted(config.trials, config.workers, config.timeout, config.register_best, web=True)
+    request = TuneRequest(
+        config.trials, config.workers, config.timeout, config.register_best, web=True
+    )
     named_task(config.task)  # never a path, which a user may have uploaded
-    found = tune_task(config.task, config.overrides, wanted, Lines(context))
-    best = found["best"]
+    result = tune_task(config.task, config.overrides, request, Lines(context))
+    best = result["best"]
     context.add_output_metadata(
         {
-            "study": found["study"],
-            "trials": found["trials"],
-            "pruned": found["pruned"],
-            "failed": found["failed"],
-            found["judged_by"]: best["value"],
+            "study": result["study"],
+            "trials": result["trials"],
+            "pruned": result["pruned"],
+            "failed": result["failed"],
+            result["judged_by"]: best["value"],
             "settings": dg.MetadataValue.json(best["settings"]),
-            "report": dg.MetadataValue.path(found["report"]),
-            "version": found.get("version") or 0,
+            "report": dg.MetadataValue.path(result["report"]),
+            "version": result.get("version") or 0,
         }
     )
 

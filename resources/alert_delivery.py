@@ -38,7 +38,7 @@ class _Busy(Exception):
 def deliver(home: Home) -> None:
     """Start the process that sends what is due, unless nothing is; wait for nothing."""
     root = project_root()
-    if root is None or not _due(home):
+    if root is None or not _pending(home):
         return
     subprocess.Popen(
         [sys.executable, "-m", "resources.alert_delivery", str(home.root)],
@@ -50,14 +50,14 @@ def deliver(home: Home) -> None:
     )
 
 
-def _due(home: Home) -> list[Path]:
+def _pending(home: Home) -> list[Path]:
     """Return the alerts of which somebody is to hear now, the oldest first."""
-    now, found = time.time(), list[tuple[float, Path]]()
+    now, pending = time.time(), list[tuple[float, Path]]()
     for path in waiting(home).glob("*.json"):
         note = read_json(path)
         if not note["next"] or min(note["next"].values()) <= now:
-            found.append((note["made"], path))
-    return [path for _, path in sorted(found)]
+            pending.append((note["made"], path))
+    return [path for _, path in sorted(pending)]
 
 
 def send_due(home: Home) -> None:
@@ -69,17 +69,17 @@ def send_due(home: Home) -> None:
     try:
         with lock(home, "alerts", refuse):
             _forget_old(home)
-            found, failing = settings(home), set[str]()
-            for path in _due(home):
-                _send_one(home, path, found or Alerts(), failing)
+            alerts, failing = settings(home), set[str]()
+            for path in _pending(home):
+                _send_one(home, path, alerts or Alerts(), failing)
     except _Busy:
         return
 
 
-def _send_one(home: Home, path: Path, found: Alerts, failing: set[str]) -> None:
+def _send_one(home: Home, path: Path, alerts: Alerts, failing: set[str]) -> None:
     """Tell one alert to those who have not heard it; who just failed is not asked again."""
     note = read_json(path)
-    receivers, stale = found.receivers(note), time.time() - note["made"] > _STALE
+    receivers, stale = alerts.receivers(note), time.time() - note["made"] > _STALE
     for name, url in receivers.items():
         if name in note["sent"] or name in note["dropped"]:
             continue
@@ -137,16 +137,16 @@ def send(url: SecretStr, note: Mapping[str, Any], limit: float = LIMIT) -> str |
     def give_up(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, give_up)
+    previous = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        taken = target.notify(body=body, title=note["title"], notify_type=kind)
+        is_sent = target.notify(body=body, title=note["title"], notify_type=kind)
     except TimeoutError:
         return f"no answer within {limit:g} s"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
-    return None if taken else "it does not answer, or refuses"
+        signal.signal(signal.SIGALRM, previous)
+    return None if is_sent else "it does not answer, or refuses"
 
 
 def _forget_old(home: Home) -> None:

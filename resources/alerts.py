@@ -52,8 +52,8 @@ class Route(_Settings):
 
     def takes(self, note: Mapping[str, str]) -> bool:
         """Tell whether an alert goes here."""
-        asked = ((self.tasks, "task"), (self.owners, "owner"), (self.on, "kind"))
-        return all(wanted is None or note[key] in wanted for wanted, key in asked)
+        filters = ((self.tasks, "task"), (self.owners, "owner"), (self.on, "kind"))
+        return all(accepted is None or note[key] in accepted for accepted, key in filters)
 
 
 class Alerts(_Settings):
@@ -70,8 +70,8 @@ class Alerts(_Settings):
     def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
         """Return the addresses that an alert goes to, by the name that people may see."""
         every = Route(urls=self.urls, on=self.on)
-        found = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
-        return {name: url for name, url in self.named() if url in found}
+        urls = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
+        return {name: url for name, url in self.named() if url in urls}
 
     def named(self) -> Iterator[tuple[str, SecretStr]]:
         """Yield all addresses with the names that people may see: number and kind."""
@@ -147,8 +147,8 @@ def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, even
 
 def is_news(home: Home, kind: Kind, event: Event) -> bool:
     """Tell whether an event is news, and somebody is to hear it."""
-    found, now = settings(home), time.time()
-    if found is None or not found.receivers(_note(kind, event)):
+    alerts, now = settings(home), time.time()
+    if alerts is None or not alerts.receivers(_note(kind, event)):
         return False
     at = now if event.at is None else event.at
     return at >= max(_since(home), now - OLD) and not _is_known(home, _id(kind, event))
@@ -181,7 +181,7 @@ def sent(home: Home) -> Path:
 
 
 def _is_known(home: Home, id_: str) -> bool:
-    return any((place / f"{id_}.json").is_file() for place in (waiting(home), sent(home)))
+    return any((folder_ / f"{id_}.json").is_file() for folder_ in (waiting(home), sent(home)))
 
 
 def _since(home: Home) -> float:

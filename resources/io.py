@@ -75,8 +75,8 @@ class RefIOManager(dg.IOManager):
         home = Home.resolve()
         task, asset = context.asset_key.path
         for run in (*_generations(context.instance, context.step_context.dagster_run), LATEST):
-            if found := handed_on(home, run, task, asset):
-                return found
+            if ref := handed_on(home, run, task, asset):
+                return ref
         raise BadInput(
             context.asset_key.to_user_string(),
             "has not been made yet",

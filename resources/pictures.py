@@ -57,8 +57,8 @@ def _sheet(task: Task, home: Home, of: Json, draw: Callable[[], str | None]) -> 
         return {}
 
     inputs = {**of, "units": {n: c.unit for n, c in task.channels.items()}, "version": VERSION}
-    outcome = get_or_build(home, "pictures", task.name, inputs, build)
-    return (home.root / outcome.ref.path / SHEET).read_text() or None
+    artifact = get_or_build(home, "pictures", task.name, inputs, build)
+    return (home.root / artifact.ref.path / SHEET).read_text() or None
 
 
 def clips_drawn(task: Task, home: Home, dataset: ArtifactRef) -> tuple[str | None, list[Json]]:
@@ -73,8 +73,8 @@ def clips_drawn(task: Task, home: Home, dataset: ArtifactRef) -> tuple[str | Non
         return {"clips": clip_rows(task, clips)}
 
     inputs = {"dataset": dataset.digest, **task.part("learn"), "version": VERSION}
-    outcome = get_or_build(home, "pictures", task.name, inputs, build)
-    return (home.root / outcome.ref.path / SHEET).read_text() or None, outcome.summary["clips"]
+    artifact = get_or_build(home, "pictures", task.name, inputs, build)
+    return (home.root / artifact.ref.path / SHEET).read_text() or None, artifact.summary["clips"]
 
 
 def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
@@ -86,17 +86,17 @@ def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
         return {}
 
     inputs = {"verification": verification.digest, "version": VERSION}
-    outcome = get_or_build(home, "pictures", task, inputs, build)
-    return home.root / outcome.ref.path / "error_growth.png"
+    artifact = get_or_build(home, "pictures", task, inputs, build)
+    return home.root / artifact.ref.path / "error_growth.png"
 
 
 def returns_drawn(trials: Json) -> str:
     """Return an SVG of the returns of all episodes, from the least to the most, by who acted."""
     styles = dict(zip(trials, _WHO, strict=False))
     lines = [
-        Line(who, styles[who], np.linspace(0.0, 1.0, len(tried["returns"])), np.sort(returns))
-        for who, tried in trials.items()
-        if len(returns := np.asarray(tried["returns"], dtype=np.float64))
+        Line(who, styles[who], np.linspace(0.0, 1.0, len(trial["returns"])), np.sort(returns))
+        for who, trial in trials.items()
+        if len(returns := np.asarray(trial["returns"], dtype=np.float64))
     ]
     chart = line_chart(lines, size=(600, 220))
     key = {styles[line.label]: line.label for line in lines}
@@ -112,16 +112,16 @@ def before_after(home: Home, task: str, training_set: ArtifactRef) -> Path | Non
     packed = load_dataset(home, training_set)
     if not any("+" in episode.id for episode in packed.episodes):
         return None
-    seen = Media.read(home.root / training_set.path)
+    stored = Media.read(home.root / training_set.path)
 
     def build(folder: Path) -> Json:
-        media = load_media(home, training_set) if seen and seen.shapes else None
+        media = load_media(home, training_set) if stored and stored.shapes else None
         _draw_copies(packed, media, folder / "before_after.png")
         return {}
 
     inputs = {"training_set": training_set.digest, "version": VERSION}
-    outcome = get_or_build(home, "pictures", task, inputs, build)
-    return home.root / outcome.ref.path / "before_after.png"
+    artifact = get_or_build(home, "pictures", task, inputs, build)
+    return home.root / artifact.ref.path / "before_after.png"
 
 
 def _draw_copies(training_set: PackedDataset, media: MediaSet | None, path: Path) -> None:
@@ -150,8 +150,8 @@ def _draw_copies(training_set: PackedDataset, media: MediaSet | None, path: Path
 def _draw_images(figure: Any, channel: str, frames: dict[str, Frames]) -> None:
     """Draw the middle picture of an original and of its copies, side by side."""
     panels = figure.subplots(1, len(frames), squeeze=False)[0]
-    for panel, (kind, shown) in zip(panels, frames.items(), strict=True):
-        panel.imshow(shown[len(shown) // 2])
+    for panel, (kind, images) in zip(panels, frames.items(), strict=True):
+        panel.imshow(images[len(images) // 2])
         panel.set_title(kind, fontsize=7)
         panel.axis("off")
     figure.supylabel(channel, fontsize=8)
@@ -164,8 +164,8 @@ def _draw_rows(figure: Any, training_set: PackedDataset, family: dict[str, Packe
     for column, (panel, name) in enumerate(zip(panels, columns, strict=True)):
         for kind, episode in family.items():
             rows = training_set.rows(episode)[:_ROWS]
-            seconds, before = np.arange(len(rows)) * training_set.dt, kind == "original"
-            style = {"color": "black", "lw": 2.0, "zorder": 0} if before else {"lw": 0.9}
+            seconds, is_original = np.arange(len(rows)) * training_set.dt, kind == "original"
+            style = {"color": "black", "lw": 2.0, "zorder": 0} if is_original else {"lw": 0.9}
             panel.plot(seconds, rows[:, column], label=kind, **style)
         panel.set_ylabel(f"{name}\n{training_set.units[name]}", fontsize=8)
         panel.grid(alpha=0.2)

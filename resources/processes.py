@@ -33,12 +33,12 @@ def family_of(process: psutil.Process) -> list[psutil.Process]:
 
 def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Return those of some processes that have not ended."""
-    found: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
     for process in family:
         with suppress(psutil.NoSuchProcess):
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
@@ -46,11 +46,11 @@ def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Pr
 
     They need not be children of this process, so they are looked at, not waited for.
     """
-    deadline, left = time.monotonic() + seconds, living(family)
-    while left and time.monotonic() < deadline:
+    deadline, alive = time.monotonic() + seconds, living(family)
+    while alive and time.monotonic() < deadline:
         time.sleep(0.05)
-        left = living(left)
-    return left
+        alive = living(alive)
+    return alive
 
 
 def send(process: psutil.Process, what: signal.Signals) -> None:

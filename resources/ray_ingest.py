@@ -20,16 +20,18 @@ from kinemill.task.compute import Ray
 from resources.remote_job import HOME, RemoteJob
 
 
-def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[str], None]) -> None:
+def read_on_nodes(
+    task: Task, home: Home, folder: Path | None, report: Callable[[str], None]
+) -> None:
     """Have the workers of the task's cluster read the new logs, if there are enough of them.
 
-    Where that fails nothing is lost: the ingest reads what they have not, and `say` hears why.
+    Where that fails nothing is lost: the ingest reads what they have not, and `report` hears why.
 
     Args:
         task: its `compute` says which cluster, how many workers, and from how many logs.
         home: the workers' too, or they share its remote store.
         folder: where the logs are; default: the drop folder.
-        say: hears what becomes of it.
+        report: hears what becomes of it.
     """
     settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
     if not isinstance(settings, Ray) or not source.is_dir():
@@ -41,8 +43,8 @@ def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[st
     publish_json(job, {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)})
     try:
         where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-        errand = RemoteJob.of("resources.ray_ingest", (where,), home, [job])
-        say(f"{new} new logs: {settings.workers} workers of the cluster read them")
+        remote_job = RemoteJob.of("resources.ray_ingest", (where,), home, [job])
+        report(f"{new} new logs: {settings.workers} workers of the cluster read them")
         done = subprocess.run(
             [
                 sys.executable,
@@ -51,7 +53,7 @@ def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[st
                 settings.model_dump_json(),
                 str(os.getpid()),
             ],
-            env={**os.environ, **errand.environment()},
+            env={**os.environ, **remote_job.environment()},
             capture_output=True,
             text=True,
             check=False,
@@ -59,9 +61,9 @@ def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[st
     finally:
         job.unlink()
     for line in done.stderr.splitlines():
-        say(f"Ray: {line}")
+        report(f"Ray: {line}")
     if done.returncode:
-        say(f"the workers ended with code {done.returncode}; what they have not read is read here")
+        report(f"the workers ended with code {done.returncode}; this process reads the rest")
 
 
 def main() -> None:

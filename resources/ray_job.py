@@ -35,7 +35,7 @@ from resources.remote_job import RemoteJob, taken_up
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
 _LOOK_EVERY = 0.3  # s
-_ANSWER = 60.0  # s without an answer after which a node is taken for dead
+_TIMEOUT = 60.0  # s without an answer after which a node is taken for dead
 _NOTICED = 5.0  # s after which Ray says that a node died, to those whose partner was on it
 _ROOM = 300.0  # s that may pass until the cluster has room
 
@@ -44,20 +44,20 @@ class _Lost(Exception):
     """A node, or the cluster, is gone."""
 
 
-def run(errand: RemoteJob, settings: Ray) -> int:
+def run(remote_job: RemoteJob, settings: Ray) -> int:
     """Do an errand on the cluster; return its exit code, or LOST."""
     import ray
 
     try:
         _connect(ray, settings)
     except ConnectionError as error:
-        _tell(f"no Ray cluster at {settings.address or 'RAY_ADDRESS or this machine'} ({error})")
+        _log(f"no Ray cluster at {settings.address or 'RAY_ADDRESS or this machine'} ({error})")
         return LOST
     for attempt in range(settings.retries + 1):
         try:
-            return _Attempt(ray, errand, settings).work()
+            return _Attempt(ray, remote_job, settings).work()
         except _Lost as error:
-            _tell(f"attempt {attempt + 1} of {settings.retries + 1}: {error}")
+            _log(f"attempt {attempt + 1} of {settings.retries + 1}: {error}")
     return LOST
 
 
@@ -75,8 +75,8 @@ def _connect(ray: Any, settings: Ray) -> None:
 class _Attempt:
     """The workers of one attempt."""
 
-    def __init__(self, ray: Any, errand: RemoteJob, settings: Ray) -> None:
-        self._ray, self._errand, self._settings = ray, errand, settings
+    def __init__(self, ray: Any, remote_job: RemoteJob, settings: Ray) -> None:
+        self._ray, self._errand, self._settings = ray, remote_job, settings
         actor = ray.remote(Node).options(
             num_cpus=settings.cpus,
             num_gpus=settings.gpus,
@@ -90,10 +90,10 @@ class _Attempt:
         try:
             self._start()
             while True:
-                looks = self._all(lambda node: node.look.remote(), _ANSWER)
-                for line in looks[0][0]:
+                states = self._all(lambda node: node.look.remote(), _TIMEOUT)
+                for line in states[0][0]:
                     _forward_line(line)
-                codes = [code for _, code in looks]
+                codes = [code for _, code in states]
                 if any(codes):
                     return self._failed(codes)
                 if all(code == 0 for code in codes):
@@ -113,8 +113,8 @@ class _Attempt:
             rank = next(ranks)
             return node.start.remote(environment | _world(rank, size, host, port))
 
-        places = self._all(start, _ANSWER)
-        _tell(f"runs on {', '.join(places)}")
+        addresses = self._all(start, _TIMEOUT)
+        _log(f"runs on {', '.join(addresses)}")
 
     def _all(self, ask: Callable[[Any], Any], seconds: float) -> list[Any]:
         """Ask every worker, and wait for all answers."""
@@ -133,11 +133,11 @@ class _Attempt:
         """Return the exit code of the first worker that failed, unless a node took it along."""
         if self._settings.workers > 1:
             time.sleep(_NOTICED)
-            self._all(lambda node: node.look.remote(), _ANSWER)
+            self._all(lambda node: node.look.remote(), _TIMEOUT)
         for rank, (node, code) in enumerate(zip(self._nodes, codes, strict=True)):
             if code:
-                said = self._ray.get(node.said.remote(), timeout=_ANSWER)
-                _tell(f"worker {rank} ended with code {code}; it last said: {said}")
+                said = self._ray.get(node.said.remote(), timeout=_TIMEOUT)
+                _log(f"worker {rank} ended with code {code}; it last said: {said}")
         failed = next(code for code in codes if code)
         if failed < 0:
             message = f"a worker was killed by signal {-failed}"
@@ -182,7 +182,7 @@ def _forward_line(line: str) -> None:
             file.write(line)
 
 
-def _tell(message: str) -> None:
+def _log(message: str) -> None:
     """Tell Dagster, and whoever reads the output of this process."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()

@@ -8,7 +8,7 @@ from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
 
-def outcome_of(home: Home, registration: Registration) -> Artifact:
+def artifact_of(home: Home, registration: Registration) -> Artifact:
     """Return the published decision of a registration: the same for the same version, for ever."""
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine may have registered it

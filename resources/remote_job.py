@@ -88,31 +88,31 @@ def taken_up() -> RemoteJob:
     text = os.environ.get(VARIABLE)
     if not text:
         raise BadInput(VARIABLE, "is not set", expected="an errand, as JSON")
-    found = json.loads(text)
-    return RemoteJob(found["module"], tuple(found["arguments"]), found["home"], found["files"])
+    fields = json.loads(text)
+    return RemoteJob(fields["module"], tuple(fields["arguments"]), fields["home"], fields["files"])
 
 
 def main() -> int:
     """Do the errand; it ends with the process that brought it here."""
     exit_with_parent(os.getppid())
-    errand, home = taken_up(), Home.resolve()
+    remote_job, home = taken_up(), Home.resolve()
     try:
-        arguments = errand.arrive(home)
-        _bring_start(errand, home)
+        arguments = remote_job.arrive(home)
+        _bring_start(remote_job, home)
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.argv = [errand.module, *arguments]
-    runpy.run_module(errand.module, run_name="__main__", alter_sys=True)
+    sys.argv = [remote_job.module, *arguments]
+    runpy.run_module(remote_job.module, run_name="__main__", alter_sys=True)
     return 0
 
 
-def _bring_start(errand: RemoteJob, home: Home) -> None:
+def _bring_start(remote_job: RemoteJob, home: Home) -> None:
     """Fetch the model that a training starts from."""
-    for name, text in errand.files.items():
+    for name, text in remote_job.files.items():
         job = json.loads(text) if name.endswith("/job.json") else {}
         if job.get("start"):
-            bring(home, home.root / Path(job["start"]["folder"]).relative_to(errand.home))
+            bring(home, home.root / Path(job["start"]["folder"]).relative_to(remote_job.home))
 
 
 if __name__ == "__main__":

@@ -52,5 +52,5 @@ def _passes(error: BaseException) -> bool:
         return False  # whatever it quotes
     if isinstance(error, OSError):
         return error.errno in _NUMBERS
-    known = isinstance(error, sqlite3.Error) or "sql" in str(error).lower()
-    return known and any(words in str(error) for words in (*_LOCKED, *_AWAY))
+    is_database = isinstance(error, sqlite3.Error) or "sql" in str(error).lower()
+    return is_database and any(message in str(error) for message in (*_LOCKED, *_AWAY))

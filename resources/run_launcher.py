@@ -65,7 +65,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         then, there is none. A daemon that came after the run has a server of its own.
         """
         path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-        if path is None or psutil.Process().create_time() > said_at or _answers(path):
+        if path is None or psutil.Process().create_time() > said_at or _is_alive(path):
             return False
         noticed = self._lost.setdefault(run.run_id, time.monotonic())
         return time.monotonic() - noticed < _ANOTHER
@@ -82,16 +82,16 @@ class WatchedRunLauncher(DefaultRunLauncher):
         said = None if _is_elsewhere(run) else self._said(run)
         process = _process(run, *said) if said else None
         family = family_of(process) if process else []
-        asked = self._ask(run)
+        is_accepted = self._ask(run)
         if process is None:
-            return asked
-        if not asked:
+            return is_accepted
+        if not is_accepted:
             send(process, signal.SIGINT)  # what the code server would have had it send itself
-        for left in wait_for(family, PATIENCE):
-            send(left, signal.SIGKILL)
-        gone = not wait_for(family, _AFTER)
+        for member in wait_for(family, PATIENCE):
+            send(member, signal.SIGKILL)
+        is_ended = not wait_for(family, _AFTER)
         self._close(run_id)
-        return gone
+        return is_ended
 
     def _ask(self, run: dg.DagsterRun) -> bool:
         """Ask the code server that started a run to end it; it may be gone, or never was one."""
@@ -132,11 +132,11 @@ def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | N
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
     """Tell whether a code server on another machine, or in another container, started the run."""
-    found: dict[str, Any] = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
-    return found.get("host", "localhost") not in _HERE
+    info: dict[str, Any] = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return info.get("host", "localhost") not in _HERE
 
 
-def _answers(path: str) -> bool:
+def _is_alive(path: str) -> bool:
     """Tell whether somebody listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as one:
         return one.connect_ex(path) == 0

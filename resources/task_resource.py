@@ -48,12 +48,12 @@ class TaskResource:
     home: Home
     web: bool = False
 
-    def read_ahead(self, folder: Path | None, say: Callable[[str], None]) -> None:
+    def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Have the nodes of a cluster read new logs, where the task has one and there are many."""
         if isinstance(self.task.compute, Ray):
             from resources.ray_ingest import read_on_nodes
 
-            read_on_nodes(self.task, self.home, folder, say)
+            read_on_nodes(self.task, self.home, folder, report)
 
     def expect_training(self) -> None:
         """Have what a training needs made ready beside what comes before it."""
@@ -192,14 +192,14 @@ def _describe(info: FieldInfo, value: Any) -> str:
 def _bounds(info: FieldInfo) -> str:
     """Spell the bounds of a number, which the form cannot check: the launch does."""
     others = [getattr(one, "__metadata__", ()) for one in get_args(info.annotation)]
-    found = [
+    bounds = [
         f"{sign} {limit:g}"
         for rules in [info.metadata, *others]
         for rule in rules
         for name, sign in _SIGNS.items()
         if isinstance(limit := getattr(rule, name, None), int | float)
     ]
-    return f"must be {' and '.join(found)}" if found else ""
+    return f"must be {' and '.join(bounds)}" if bounds else ""
 
 
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}

@@ -38,13 +38,13 @@ def train_elsewhere(
     data = (dataset, training_set, start)
     if RESUME in context.run.tags:
         refuse_other(resource.task, resource.home, (dataset, training_set), start, _begun(resource))
-    if known := find_model(resource.task, resource.home, *data):
-        return _noted(context, resource, known, *data)
+    if cached := find_model(resource.task, resource.home, *data):
+        return _link_cached(context, resource, cached, *data)
     name = f"train/{resource.task.name}/{_folder(resource, *data).name}"
     # Two processes would write the same checkpoints: the second waits, and finds the model made.
     with lock(resource.home, name, context.log.info):
-        if known := find_model(resource.task, resource.home, *data):
-            return _noted(context, resource, known, *data)
+        if cached := find_model(resource.task, resource.home, *data):
+            return _link_cached(context, resource, cached, *data)
         job = write_job(resource, *data, dagster_run=context.run.run_id)
         _note(context, resource, read_json(job)["tracked"]["run_id"], *data)
         _train(context, resource, job)
@@ -62,17 +62,17 @@ def _begun(resource: TaskResource) -> list[str]:
     return [job.parent.name for job in begun.glob(f"*/{_JOB}")]
 
 
-def _noted(
+def _link_cached(
     context: dg.AssetExecutionContext,
     resource: TaskResource,
-    known: Artifact,
+    cached: Artifact,
     dataset: ArtifactRef,
     training_set: ArtifactRef,
     start: WarmStart | None,
 ) -> Artifact:
     """Return a known model, having noted which training made it: its curve is this run's, too."""
-    _note(context, resource, tracked_run(resource, known.ref), dataset, training_set, start)
-    return known
+    _note(context, resource, tracked_run(resource, cached.ref), dataset, training_set, start)
+    return cached
 
 
 def _note(
@@ -84,23 +84,25 @@ def _note(
     start: WarmStart | None,
 ) -> None:
     """Write down where the numbers of this run's training are."""
-    from kinemill.tracking.run_links import Noted, note_training
+    from kinemill.tracking.run_links import TrainingLink, note_training
     from kinemill.train import job_folder
 
     folder = job_folder(resource.task, resource.home, dataset, training_set, start)
     where = folder.relative_to(resource.home.root).as_posix()
     note_training(
-        resource.home, context.run.run_id, Noted(where, resource.task.learn.steps, mlflow_run)
+        resource.home,
+        context.run.run_id,
+        TrainingLink(where, resource.task.learn.steps, mlflow_run),
     )
 
 
 def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path) -> None:
     compute = resource.task.compute
-    beside = threading.Thread(target=prepare)  # while this process waits for another one
-    beside.start()
+    thread = threading.Thread(target=prepare)  # while this process waits for another one
+    thread.start()
     try:
         COMPUTE[compute.type](context, job, compute)
-        beside.join()
+        thread.join()
     except BaseException:
         _end_run(resource, read_json(job)["tracked"]["run_id"])
         raise
@@ -167,8 +169,8 @@ def run_page(resource: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue 
     file = _run_file(resource, model)
     if not file.is_file():
         return None
-    known = read_json(file)
-    return _mlflow_page(f"experiments/{known['experiment']}/runs/{known['run_id']}")
+    link = read_json(file)
+    return _mlflow_page(f"experiments/{link['experiment']}/runs/{link['run_id']}")
 
 
 def files_page(

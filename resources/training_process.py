@@ -39,7 +39,7 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
-def _asked(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
+def _parse_job(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
     """Return what is to be trained: task, home, dataset, training set, and what to start from."""
     from kinemill.task.protocols import WarmStart
 
@@ -57,7 +57,7 @@ def assist(job: dict[str, Any]) -> None:
     from kinemill.train import follow
     from kinemill.train.ddp import joined
 
-    task, home, *data, start = _asked(job)
+    task, home, *data, start = _parse_job(job)
     with joined(task.learn.device):
         follow(task, home, (data[0], data[1]), start)
 
@@ -68,7 +68,7 @@ def work(job: dict[str, Any], pipes: PipesContext) -> None:
     from kinemill.train import train
     from kinemill.train.ddp import joined
 
-    task, home, dataset, training_set, start = _asked(job)
+    task, home, dataset, training_set, start = _parse_job(job)
     tracker = MlflowTracker(home, job["tracked"]["run_id"])
     try:
         with joined(task.learn.device):
@@ -95,10 +95,10 @@ def _exit_code(do: Callable[[], None]) -> int:
     try:
         do()
     except Exception as error:  # noqa: BLE001 - the last frame there is
-        code, known = report(error), as_known_failure(error)
-        if isinstance(known, Diverged):
+        code, failure = report(error), as_known_failure(error)
+        if isinstance(failure, Diverged):
             return os.EX_DATAERR
-        passing = isinstance(known, ProcessLost | Unreachable)  # another attempt may do
+        passing = isinstance(failure, ProcessLost | Unreachable)  # another attempt may do
         return os.EX_TEMPFAIL if passing else code
     return 0
 

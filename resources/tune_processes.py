@@ -43,7 +43,7 @@ class Workers:
 
     search: Search
     job: Path
-    running: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
+    processes: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
     died: int = 0
     read: dict[int, int] = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
 
@@ -52,7 +52,7 @@ class Workers:
         command, environment = _worker(self.search, self.job, number)
         with self._log(number).open("ab") as log:
             self.read.setdefault(number, log.tell())  # lines of earlier searches are not repeated
-            self.running[number] = subprocess.Popen(
+            self.processes[number] = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=project_root(),
                 env={**os.environ, **environment},
@@ -69,10 +69,10 @@ class Workers:
             TrainingFailed: too many died, or one could not work at all.
             DiskFull: one found no room.
         """
-        for number, worker in list(self.running.items()):
+        for number, worker in list(self.processes.items()):
             code = worker.poll()
             if code is not None:
-                del self.running[number]
+                del self.processes[number]
             if code:
                 self.died += 1
                 how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -84,7 +84,7 @@ class Workers:
 
     def repeat(self, progress: Progress) -> None:
         """Repeat the new lines of progress that workers wrote to their logs."""
-        for number in self.running:
+        for number in self.processes:
             with self._log(number).open("rb") as log:
                 log.seek(self.read.get(number, 0))
                 new, _, _ = log.read().rpartition(b"\n")
@@ -95,9 +95,9 @@ class Workers:
 
     def stop(self) -> None:
         """End every worker that still runs."""
-        for worker in self.running.values():
+        for worker in self.processes.values():
             worker.terminate()
-        for worker in self.running.values():
+        for worker in self.processes.values():
             end(worker)
 
     def _log(self, number: int) -> Path:
@@ -132,9 +132,13 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
             fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
         )
     where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
-    errand = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
-    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # the dead are replaced above
-    return ["resources.ray_job", alone.model_dump_json(), str(os.getpid())], errand.environment()
+    remote_job = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
+    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # replaced above
+    return [
+        "resources.ray_job",
+        alone.model_dump_json(),
+        str(os.getpid()),
+    ], remote_job.environment()
 
 
 def search_elsewhere(
@@ -156,45 +160,45 @@ def search_elsewhere(
         finally:
             write_report(search)
             write_best(search)
-    found = lines(search)
-    if all(line.error is None for line in found):
-        raise _nothing(search, found)
-    return found
+    trials = lines(search)
+    if all(line.error is None for line in trials):
+        raise _nothing(search, trials)
+    return trials
 
 
 def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> None:
     own = Workers(search, write_job(search, bounds))
-    known = {line.number for line in _ended(search)}
+    ended = {line.number for line in _ended(search)}
     try:
         with message_on_interrupt(
-            lambda: f"{len(known)} of {bounds.trials} trials are kept; {resume()}"
+            lambda: f"{len(ended)} of {bounds.trials} trials are kept; {resume()}"
         ):
             for number in range(workers):
                 own.start(number)
-            while own.running:
+            while own.processes:
                 time.sleep(_LOOK_EVERY)
                 own.repeat(progress)
                 own.look(progress)
-                _report(search, known, bounds.trials, progress)
+                _report(search, ended, bounds.trials, progress)
     finally:
         own.stop()
 
 
-def _report(search: Search, known: set[int], total: int, progress: Progress) -> None:
+def _report(search: Search, reported: set[int], total: int, progress: Progress) -> None:
     """Report the trials that ended since the last call, and add them to the known ones."""
     for line in _ended(search):
-        if line.number not in known:
-            known.add(line.number)
-            progress.say(line.told())
-            progress.advance("search", len(known), total)
+        if line.number not in reported:
+            reported.add(line.number)
+            progress.say(line.describe())
+            progress.advance("search", len(reported), total)
 
 
 def _ended(search: Search) -> list[Line]:
-    return [line for line in lines(search) if line.outcome not in {"waiting", "running"}]
+    return [line for line in lines(search) if line.state not in {"waiting", "running"}]
 
 
-def _nothing(search: Search, found: list[Line]) -> TrainingFailed:
-    why = next((line.why for line in found if line.why), "none came to its end")
+def _nothing(search: Search, trials: list[Line]) -> TrainingFailed:
+    why = next((line.why for line in trials if line.why), "none came to its end")
     return TrainingFailed(
         search.name,
         f"no trial has a result; the first: {why}",

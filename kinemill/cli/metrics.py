@@ -12,7 +12,7 @@ from kinemill.cli.dagster_client import NoServer, fetch, mlflow_url
 from kinemill.errors import KinemillError
 from kinemill.store.home import Home
 from kinemill.tracking.jsonl import FILE, Point, Reader, as_series
-from kinemill.tracking.run_links import DAGSTER_RUN, Noted, noted_training
+from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training
 
 LOSS = "train/loss"
 _OF_REGISTRATION = "test/"  # in the same run of MLflow, but not of the training
@@ -32,7 +32,7 @@ class Numbers:
     run: str
     task: str
     points: list[Point] = field(default_factory=list[Point])
-    _noted: Noted | None = None
+    _noted: TrainingLink | None = None
     _reader: Reader | None = None
 
     @classmethod

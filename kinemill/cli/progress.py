@@ -23,11 +23,11 @@ class Spoken:
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Print how far the stage is, with pace and time left, where a line is due."""
         self._pace.note(done)
-        if self._throttle.due(stage, done, total):
+        if self._throttle.is_due(stage, done, total):
             news(f"{stage} {done}/{total}  {', '.join(filter(None, (self._left(total), note)))}")
 
     def _left(self, total: int) -> str:
-        rate, left = self._pace.rate, self._pace.left(total)
+        rate, left = self._pace.rate, self._pace.time_left(total)
         if rate is None or left is None:
             return ""
         return f"{rate:.3g}/s" + (f", {clock(left)} left" if left else "")

@@ -99,7 +99,7 @@ def _run(
     warn(Home.resolve().root, news)
     try:
         found = project("pipelines.run").run_chain(
-            task, changed, logs=folder, resume=resume, watched=True
+            task, changed, logs=folder, resume=resume, show_progress=True
         )
     except KinemillError as error:
         if as_json and error.document:

@@ -51,7 +51,7 @@ def ui(
     from kinemill.store.home import Home
 
     check_all(Home.resolve())
-    door = project("pipelines.auth.login").Door(
+    door = project("pipelines.auth.login").Entrance(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
     code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=door)

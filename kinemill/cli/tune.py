@@ -70,8 +70,8 @@ def tune(
         _print_space(loaded, as_json=as_json)
         return
     tuning = project("pipelines.tune")
-    wanted = tuning.Wanted(trials, workers, timeout, register, logs)
-    found = tuning.tune_task(task, changed, wanted, Spoken(), watched=True)
+    wanted = tuning.TuneRequest(trials, workers, timeout, register, logs)
+    found = tuning.tune_task(task, changed, wanted, Spoken(), show_progress=True)
     if as_json:
         document(found)
     else:

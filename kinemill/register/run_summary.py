@@ -17,7 +17,7 @@ class RunFacts:
 
     Attributes:
         task: name of the task.
-        known: number of ingested files without new data.
+        cached: number of ingested files without new data.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
         verification: content of `verification.json`.
@@ -29,7 +29,7 @@ class RunFacts:
     """
 
     task: str
-    known: int = 0
+    cached: int = 0
     episodes: Json | None = None
     dataset: str | None = None
     verification: Json | None = None
@@ -74,7 +74,7 @@ def _episodes(facts: RunFacts) -> Json:
     return {
         "accepted": summary.get("accepted", 0),
         "quarantined": summary.get("quarantined", 0),
-        "known": facts.known,
+        "cached": facts.cached,
     }
 
 

@@ -61,11 +61,11 @@ class Tracking:
 
     def experiment(self, task: str) -> str:
         """Return the id of the task's experiment, making it the first time."""
-        if known := self.client.get_experiment_by_name(task):
-            return known.experiment_id
+        if experiment := self.client.get_experiment_by_name(task):
+            return experiment.experiment_id
         with lock(self.home, "mlflow"):
-            if known := self.client.get_experiment_by_name(task):
-                return known.experiment_id
+            if experiment := self.client.get_experiment_by_name(task):
+                return experiment.experiment_id
             self.home.artifacts.mkdir(mode=0o700, exist_ok=True)
             return self.client.create_experiment(task, f"{artifact_root(self.home)}/{task}")
 
@@ -75,12 +75,12 @@ class Tracking:
         import mlflow
 
         with _DEFAULT:
-            before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+            previous = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
             mlflow.set_tracking_uri(self.uri)
             try:
                 yield
             finally:
-                mlflow.set_tracking_uri(before)  # pyright: ignore[reportArgumentType]
+                mlflow.set_tracking_uri(previous)  # pyright: ignore[reportArgumentType]
 
 
 def tracking_uri(home: Home) -> str:
@@ -147,10 +147,10 @@ def _make_own(home: Home) -> None:
         raise damaged_database(home, f"is damaged or not a database of MLflow ({error})") from error
 
 
-def damaged_database(home: Home, found: str) -> KinemillError:
+def damaged_database(home: Home, problem: str) -> KinemillError:
     """Return the error about the database file of a home, with its remedy."""
     fix = REBUILD if has_ledger(home) else "kinemill admin restore brings it back from a backup"
-    return KinemillError(home.mlflow_db, found, fix=fix)
+    return KinemillError(home.mlflow_db, problem, fix=fix)
 
 
 def has_ledger(home: Home) -> bool:

@@ -44,7 +44,7 @@ class JsonLines:
             OSError: the disk takes nothing; the line is tried again with the next.
         """
         if self._end is None:
-            self._end = _kept(self._path, step)
+            self._end = _valid_bytes(self._path, step)
             os.ftruncate(self._file, self._end)
         values = {name: float(value) for name, value in metrics.items()}
         finite = {name: v if math.isfinite(v) else None for name, v in values.items()}
@@ -80,16 +80,16 @@ class JsonLines:
         self._end, self._waiting = end + written, b""
 
 
-def _kept(path: Path, step: int) -> int:
+def _valid_bytes(path: Path, step: int) -> int:
     """Return up to which byte the file holds whole lines of steps before `step`."""
-    kept = 0
+    size = 0
     with path.open("rb") as file:
         for line in file:
             point = _point(line)
             if point is None or point["step"] >= step:
                 break
-            kept += len(line)
-    return kept
+            size += len(line)
+    return size
 
 
 def _point(line: bytes) -> Point | None:
@@ -97,10 +97,10 @@ def _point(line: bytes) -> Point | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        found = json.loads(line)
+        point = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
+    return point if isinstance(point, dict) and isinstance(point.get("step"), int) else None
 
 
 @dataclass

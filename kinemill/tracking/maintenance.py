@@ -47,9 +47,9 @@ def _local(uri: str) -> Path | None:
 class Revision(NamedTuple):
     """The schema a database has, the one that this MLflow wants, and whether it knows the first."""
 
-    found: str
-    wanted: str
-    known: bool
+    current: str
+    latest: str
+    is_known: bool
 
 
 def revision(home: Home) -> Revision:
@@ -58,13 +58,13 @@ def revision(home: Home) -> Revision:
     from alembic.util import CommandError
 
     with _engine(home) as (utils, engine):
-        found, wanted = utils._get_schema_version(engine), utils._get_latest_schema_revision()
+        current, latest = utils._get_schema_version(engine), utils._get_latest_schema_revision()
         scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
     try:
-        known = bool(scripts.get_revision(str(found)))
+        is_known = bool(scripts.get_revision(str(current)))
     except CommandError:
-        known = False
-    return Revision(str(found), wanted, known)
+        is_known = False
+    return Revision(str(current), latest, is_known)
 
 
 def upgrade(home: Home) -> None:

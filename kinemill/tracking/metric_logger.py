@@ -34,18 +34,18 @@ def logged(
     if isinstance(tracker, MlflowTracker):
         tracker.go_on(read_points(folder / FILE))
     training = Training(task.name, folder.name, folder, progress.say)
-    beside = [Guarded(FILE, lambda: JsonLines(folder / FILE), progress.say, lasting=True)]
-    beside += [
+    extra = [Guarded(FILE, lambda: JsonLines(folder / FILE), progress.say, lasting=True)]
+    extra += [
         Guarded(settings.type, lambda settings=settings: settings.open(training), progress.say)
         for settings in task.track
     ]
     ended_well = False
     try:
         batch = task.learn.batch_size if task.learn.from_logs else None
-        yield Several(tracker, beside), Paced(progress, batch)
+        yield TrackerGroup(tracker, extra), Paced(progress, batch)
         ended_well = True
     finally:
-        for one in beside:
+        for one in extra:
             one.close(ended_well)
 
 
@@ -63,12 +63,12 @@ class Guarded:
         self,
         name: str,
         begin: Callable[[], Opened],
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         lasting: bool = False,
     ) -> None:
-        self._name, self._say, self._lasting = name, say, lasting
-        self._told, self._opened = False, None
+        self._name, self._report, self._lasting = name, report, lasting
+        self._is_reported, self._opened = False, None
         self._opened = self._try(begin)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -102,14 +102,14 @@ class Guarded:
             again = self._lasting and self._opened is not None
             if not again:
                 self._opened = None
-            if not self._told:
-                self._told = True
+            if not self._is_reported:
+                self._is_reported = True
                 after = "tried again with each line" if again else "left out from here on"
-                self._say(f"{self._name} is {after}: {type(error).__name__}: {error}")
+                self._report(f"{self._name} is {after}: {type(error).__name__}: {error}")
             return None
 
 
-class Several:
+class TrackerGroup:
     """One tracker that hands on to several; the first comes last, as it may end the training.
 
     Args:
@@ -117,8 +117,8 @@ class Several:
         beside: the others.
     """
 
-    def __init__(self, first: Tracker, beside: Sequence[Tracker]) -> None:
-        self._all = [*beside, first]
+    def __init__(self, first: Tracker, extra: Sequence[Tracker]) -> None:
+        self._all = [*extra, first]
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record settings everywhere."""

@@ -26,11 +26,11 @@ def _alive(owner: str) -> bool:
 def end_orphans(home: Home) -> list[str]:
     """Send what was left unsent, mark runs whose process is gone as KILLED; return their ids."""
     client = open_tracking(home).client
-    _send_kept(home, client)
+    _send_unsent(home, client)
     ended: list[str] = []
     experiments = [item.experiment_id for item in client.search_experiments()]
-    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
-    for run in running:
+    active = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    for run in active:
         owner = run.data.tags.get(OWNER)
         if owner and not _alive(owner):
             client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) is gone")
@@ -39,15 +39,15 @@ def end_orphans(home: Home) -> list[str]:
     return ended
 
 
-def _send_kept(home: Home, client: Any) -> None:
+def _send_unsent(home: Home, client: Any) -> None:
     from mlflow.exceptions import MlflowException
 
     for path in sorted(unsent_folder(home).glob("*.json")):
-        kept = read_json(path)
+        unsent = read_json(path)
         try:
-            write(client, path.stem, kept)
-            if kept["status"]:
-                client.set_terminated(path.stem, kept["status"])
+            write(client, path.stem, unsent)
+            if unsent["status"]:
+                client.set_terminated(path.stem, unsent["status"])
         except (MlflowException, OSError) as error:  # OSError: of the artifacts' folder
             _log.warning("%s still cannot be sent: %s", path, str(error).splitlines()[0])
             continue

@@ -13,7 +13,7 @@ DAGSTER_RUN = "kinemill/dagster_run"  # tag of an MLflow run
 
 
 @dataclass(frozen=True)
-class Noted:
+class TrainingLink:
     """The training of a run.
 
     Attributes:
@@ -27,15 +27,15 @@ class Noted:
     mlflow_run: str | None = None
 
 
-def note_training(home: Home, dagster_run: str, noted: Noted) -> None:
+def note_training(home: Home, dagster_run: str, link: TrainingLink) -> None:
     """Write down which training a run has begun, or found done."""
-    publish_json(_file(home, dagster_run), asdict(noted))
+    publish_json(_file(home, dagster_run), asdict(link))
 
 
-def noted_training(home: Home, dagster_run: str) -> Noted | None:
+def noted_training(home: Home, dagster_run: str) -> TrainingLink | None:
     """Return which training a run has begun; None before that."""
     file = _file(home, dagster_run)
-    return Noted(**read_json(file)) if file.is_file() else None
+    return TrainingLink(**read_json(file)) if file.is_file() else None
 
 
 def _file(home: Home, dagster_run: str) -> Path:

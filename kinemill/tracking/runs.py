@@ -122,8 +122,8 @@ class MlflowTracker:
                 first = {"first_step": step, "value": str(value), "count": 0}
                 self._nonfinite.setdefault(key, first)["count"] += 1
                 self._tags[NONFINITE] = json.dumps(self._nonfinite)[:4900]
-        due = time.monotonic() - self._written > FLUSH_SECONDS
-        if due or len(self._metrics) >= FLUSH_COUNT:
+        is_due = time.monotonic() - self._written > FLUSH_SECONDS
+        if is_due or len(self._metrics) >= FLUSH_COUNT:
             self.flush()
 
     def go_on(self, points: Sequence[Mapping[str, Any]]) -> None:

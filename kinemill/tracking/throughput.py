@@ -9,7 +9,7 @@ from kinemill.task.protocols import Progress
 EVERY = 10.0  # s after which a line of progress is due
 _SHARE = 0.1  # of the work, after which one is due as well
 _LEAST = 1.0  # s between two lines
-_KEPT = 20  # of the latest reports, that the pace is taken from: beginnings are slow
+_WINDOW = 20  # of the latest reports, that the pace is taken from: beginnings are slow
 
 
 class Pace:
@@ -21,26 +21,26 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: deque[tuple[float, int]] = deque(maxlen=_KEPT)
+        self._reports: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
 
     def note(self, done: int, at: float | None = None) -> None:
         """Take in how much is done, now or at another time of the clock, s."""
-        if self._seen and done < self._seen[-1][1]:
-            self._seen.clear()  # it went back to a checkpoint
-        self._seen.append((self._clock() if at is None else at, done))
+        if self._reports and done < self._reports[-1][1]:
+            self._reports.clear()  # it went back to a checkpoint
+        self._reports.append((self._clock() if at is None else at, done))
 
     @property
     def rate(self) -> float | None:
         """Pieces a second; None before the second report."""
-        if len(self._seen) < 2:
+        if len(self._reports) < 2:
             return None
-        (began, first), (now, last) = self._seen[0], self._seen[-1]
+        (began, first), (now, last) = self._reports[0], self._reports[-1]
         return (last - first) / (now - began) if now > began and last > first else None
 
-    def left(self, total: int) -> float | None:
+    def time_left(self, total: int) -> float | None:
         """Return how long the rest takes at this pace, s; None where that is not known."""
         rate = self.rate
-        return None if rate is None else max(total - self._seen[-1][1], 0) / rate
+        return None if rate is None else max(total - self._reports[-1][1], 0) / rate
 
 
 class Throttle:
@@ -55,17 +55,18 @@ class Throttle:
         self._stage = ""
         self._at, self._done = 0.0, 0
 
-    def due(self, stage: str, done: int, total: int) -> bool:
+    def is_due(self, stage: str, done: int, total: int) -> bool:
         """Tell whether the report that `done` of `total` pieces of a stage are done is a line."""
         now = self._clock()
         if stage != self._stage or done < self._done:  # it went back to a checkpoint
             self._stage, self._at, self._done = stage, now, done
             return False
         waited, grown = now - self._at, done - self._done
-        due = waited >= EVERY or (waited >= _LEAST and (grown >= _SHARE * total or done >= total))
-        if due:
+        is_milestone = grown >= _SHARE * total or done >= total
+        is_due = waited >= EVERY or (waited >= _LEAST and is_milestone)
+        if is_due:
             self._at, self._done = now, done
-        return due
+        return is_due
 
 
 def format_pace(pace: Pace, total: int | None, batch: int | None = None) -> str:
@@ -79,10 +80,10 @@ def format_pace(pace: Pace, total: int | None, batch: int | None = None) -> str:
     rate = pace.rate
     if rate is None:
         return ""
-    left = pace.left(total) if total else None
+    seconds = pace.time_left(total) if total else None
     parts = [f"{_round(rate)} steps/s"]
     parts += [f"{_round(rate * batch)} windows/s"] if batch else []
-    parts += [f"{clock(left)} left"] if left else []
+    parts += [f"{clock(seconds)} left"] if seconds else []
     return ", ".join(parts)
 
 

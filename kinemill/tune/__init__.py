@@ -6,7 +6,7 @@ episodes are never looked at. Several processes share one journal, and a search 
 on where it was.
 """
 
-from kinemill.tune.defaults import Known, default_space
+from kinemill.tune.defaults import DataFacts, default_space
 from kinemill.tune.mlflow_run import tracked
 from kinemill.tune.report import write_report
 from kinemill.tune.results import Line, best_of, describe, lines, write_best
@@ -16,7 +16,7 @@ from kinemill.tune.worker import write_job
 
 __all__ = [
     "Bounds",
-    "Known",
+    "DataFacts",
     "Line",
     "Search",
     "begin",

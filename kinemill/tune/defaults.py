@@ -25,35 +25,35 @@ _RATES = 5.0  # times the learning rate, up and down
 
 
 @dataclass(frozen=True)
-class Known:
+class DataFacts:
     """What is known of the data when a default space is made.
 
     Attributes:
-        spread: standard deviation of each state in training, in its unit.
+        std: standard deviation of each state in training, in its unit.
         history: longest that fits the validation episodes; None: any.
     """
 
-    spread: Mapping[str, float]
+    std: Mapping[str, float]
     history: int | None = None
 
     @classmethod
-    def of(cls, packed: PackedDataset, horizon: int) -> "Known":
+    def of(cls, packed: PackedDataset, horizon: int) -> "DataFacts":
         """Read off a dataset what is known of it."""
-        spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+        std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
         longest = max((each.rows for each in packed.of("validation")), default=0)
-        states = {name: spread[name] for name in packed.states if spread[name] > 0.0}
+        states = {name: std[name] for name in packed.states if std[name] > 0.0}
         return cls(states, max(1, longest - horizon))
 
 
-def default_space(task: Task, known: Known | None = None) -> Json:
+def default_space(task: Task, facts: DataFacts | None = None) -> Json:
     """Return the space around a task's own settings, in the words of a task file."""
-    known = known or Known({})
+    facts = facts or DataFacts({})
     learn: Json = {}
     models = OTHERS if task.learn.from_logs else ()  # not all of them learn by reinforcement
-    alike = getattr(task.learn, "checkpoint", None) in _COMPARABLE
+    is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, others in (
         *(("model", models), ("optimizer", None), ("schedule", None)),
-        *((("head", None),) if alike else ()),
+        *((("head", None),) if is_comparable else ()),
     ):
         own: Any = getattr(task.learn, key, None)
         if isinstance(own, Plugin):
@@ -62,10 +62,10 @@ def default_space(task: Task, known: Known | None = None) -> Json:
         learn["algorithm"] = _exemplary(algorithm)
     if "history" in type(task.learn).model_fields:
         own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-        fits = [one for one in _numbers(own) if known.history is None or one <= known.history]
+        fits = [one for one in _numbers(own) if facts.history is None or one <= facts.history]
         learn["history"] = {"select": sorted({own, *fits}, key=lambda one: (one != own, one))}
     space: Json = {"learn": learn}
-    if augment := _augment(task, known):
+    if augment := _augment(task, facts):
         space["augment"] = {"select": augment}
     return space
 
@@ -91,10 +91,10 @@ def _plain(cls: Any, task: Task) -> Plugin | None:
 
 def _made(cls: Any, values: Mapping[str, Any], task: Task) -> Plugin | None:
     try:
-        found = cls.model_validate(values)
+        plugin = cls.model_validate(values)
     except ValidationError:
         return None  # these values do not go together: not an offer, and no error
-    return None if found.problems(task.channels) else found
+    return None if plugin.problems(task.channels) else plugin
 
 
 def _exemplary(own: Plugin) -> Json:
@@ -125,23 +125,23 @@ def plugin_space(own: Plugin, task: Task) -> Json:
     """Return the space around the settings of one plug-in: each field with what it may be."""
     dumped: Json = own.model_dump(mode="json")
     offers: dict[str, list[Any]] = {name: [value] for name, value in dumped.items()}
-    kept = () if task.learn.from_logs else _NOISY
+    fixed = () if task.learn.from_logs else _NOISY
     for name, value in dumped.items():
-        for offer in _offers(own, name, value) if name not in kept else ():
+        for offer in _offers(own, name, value) if name not in fixed else ():
             if all(_made(type(own), values, task) for values in _pairs(offers, name, offer)):
                 offers[name].append(offer)
     return {
-        name: {"select": found} if len(found) > 1 else found[0] for name, found in offers.items()
+        name: {"select": offer} if len(offer) > 1 else offer[0] for name, offer in offers.items()
     }
 
 
 def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[Json]:
     """Yield settings with `offer`, beside each single change of another field that was accepted."""
-    usual = {key: found[0] for key, found in offers.items()} | {name: offer}
+    usual = {key: values[0] for key, values in offers.items()} | {name: offer}
     yield usual
-    for key, found in offers.items():
+    for key, values in offers.items():
         if key != name:
-            yield from ({**usual, key: value} for value in found[1:])
+            yield from ({**usual, key: value} for value in values[1:])
 
 
 def _offers(own: Plugin, name: str, value: Any) -> list[Any]:
@@ -159,8 +159,8 @@ def _offers(own: Plugin, name: str, value: Any) -> list[Any]:
 def _numbers(value: int) -> list[int]:
     if value < 1:
         return [value]
-    found = [value - 1, value, value + 1] if value < _SMALL else [value // 2, value, 2 * value]
-    return [one for one in found if one >= 1]
+    candidates = [value - 1, value, value + 1] if value < _SMALL else [value // 2, value, 2 * value]
+    return [one for one in candidates if one >= 1]
 
 
 def _is_counts(value: Any) -> TypeGuard[list[int]]:
@@ -174,12 +174,12 @@ def _layers(sizes: list[int]) -> list[list[int]]:
     return [*wide, *fewer, [*sizes, sizes[-1]]]
 
 
-def _augment(task: Task, known: Known) -> list[Any]:
+def _augment(task: Task, facts: DataFacts) -> list[Any]:
     """Return the task's own augmentations, none, and noise of two sizes on what is measured."""
     own = task.part("augment")["augment"]
     noises: list[Any] = []
-    if known.spread and task.learn.type == "dynamics":
+    if facts.std and task.learn.type == "dynamics":
         for share in _NOISE:
-            std = {name: _rounded(share * spread) for name, spread in known.spread.items()}
+            std = {name: _rounded(share * deviation) for name, deviation in facts.std.items()}
             noises.append([{"type": "gaussian_noise", "std": std}])
     return [own, [], *noises] if own else [own, *noises] if noises else []

@@ -1,4 +1,4 @@
-"""One yardstick for all trials: rollouts over the same windows of the validation split."""
+"""One objective for all trials: rollouts over the same windows of the validation split."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ WINDOWS = 2048  # evenly spread; more would cost time and move the error little
 BATCH = 512
 
 
-def judge(search: Search, task: Task, model: Artifact) -> float:
+def evaluate(search: Search, task: Task, model: Artifact) -> float:
     """Return the validation error of a trained model, in spreads of the channels in training.
 
     Root mean square over all states, steps and windows; infinity where not finite. Every trial
@@ -46,23 +46,23 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
 
     from kinemill.train.data import Windows
 
-    shown, history, horizon = steps
+    known_steps, history, horizon = steps
     starts = packed.window_starts("validation", history + horizon)
     if len(starts) > WINDOWS:
         starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
     count = len(packed.states)
     values = torch.from_numpy(np.array(packed.values, dtype=np.float32))
     windows = Windows(values, torch.from_numpy(starts), history, horizon, count)
-    spread = torch.from_numpy(np.where(packed.std > 1e-12, packed.std, 1.0)[:count])
+    scale = torch.from_numpy(np.where(packed.std > 1e-12, packed.std, 1.0)[:count])
     angles = [packed.states.index(name) for name in packed.angles]
     total = 0.0
     with torch.no_grad():
         for some in torch.arange(len(starts)).split(BATCH):
             states, past, actions, truth = windows.gather(some)
-            late = history - shown
+            late = history - known_steps
             off = (module.rollout(states[:, late:], past[:, late:], actions) - truth).double()
             turns = off[..., angles] / (2.0 * math.pi)
             off[..., angles] = 2.0 * math.pi * (turns - turns.round())
-            total += (off / spread).square().sum().item()
+            total += (off / scale).square().sum().item()
     error = math.sqrt(total / (len(starts) * horizon * count)) if total >= 0.0 else math.inf
     return error if math.isfinite(error) else math.inf

@@ -61,10 +61,10 @@ def _run(search: Search, task: str) -> str:
 
 
 def _conclude(search: Search, tracker: MlflowTracker, status: Status) -> None:
-    found = lines(search)
-    if best := best_of(found):
-        shown = best.yardstick.shown(best.error or 0.0)
-        tracker.log_metrics({"best": shown}, best.number)
+    trials = lines(search)
+    if best := best_of(trials):
+        value = best.objective.to_display(best.error or 0.0)
+        tracker.log_metrics({"best": value}, best.number)
         tracker.tag("kinemill.best", f"trial {best.number}: {best.spelled()}")
         for key, value in best.settings.items():
             tracker.tag(f"best.{key}", json.dumps(value))

@@ -32,13 +32,13 @@ class TuneObjective:
         """The name in one word."""
         return self.name.rpartition(" ")[2]
 
-    def shown(self, error: float) -> float:
+    def to_display(self, error: float) -> float:
         """Return the number that people see for what a trial was told."""
         return 0.0 - error if self.more else error  # 0 and no -0
 
     def spelled(self, error: float) -> str:
         """Say it: `error 0.021 spreads`, `return 481.2`."""
-        return f"{self.short} {self.shown(error):.4g}{f' {self.unit}' if self.unit else ''}"
+        return f"{self.short} {self.to_display(error):.4g}{f' {self.unit}' if self.unit else ''}"
 
     def gained(self, error: float, own: float) -> str:
         """Say how much better one is than another: a share of an error, or so much more."""
@@ -47,14 +47,14 @@ class TuneObjective:
         return f"{1 - error / own:.0%} less"
 
 
-def yardstick_of(task: Task) -> TuneObjective:
+def objective_of(task: Task) -> TuneObjective:
     """Return what trials of a task are judged by."""
     if task.learn.type == "dynamics":
-        ahead = f"{task.verify.horizon * task.dt:.4g} s ({task.verify.horizon} steps)"
+        duration = f"{task.verify.horizon * task.dt:.4g} s ({task.verify.horizon} steps)"
         return TuneObjective(
-            unit="spreads", means=f"of channels on validation episodes, over {ahead}"
+            unit="spreads", means=f"of channels on validation episodes, over {duration}"
         )
-    tried = not task.learn.from_logs or (task.learn.type == "motion" and task.environment)
-    if tried:
+    uses_return = not task.learn.from_logs or (task.learn.type == "motion" and task.environment)
+    if uses_return:
         return TuneObjective("return", more=True, means="on average in the task's environment")
     return TuneObjective()

@@ -11,7 +11,7 @@ from kinemill.reports.charts import Line as Curve
 from kinemill.reports.charts import line_chart, number
 from kinemill.reports.components import card, name_of, style, table
 from kinemill.store import publish_file
-from kinemill.tune.objective import yardstick_of
+from kinemill.tune.objective import objective_of
 from kinemill.tune.results import REPORT, Line, best_of, describe, importances, lines, quantile
 from kinemill.tune.search import Search
 
@@ -35,15 +35,15 @@ def write_report(search: Search) -> Path:
 
 def page(search: Search) -> str:
     """Return the whole report as one HTML document without links to anything outside."""
-    found = lines(search)
-    name, best = escape(search.task().name), best_of(found)
+    trials = lines(search)
+    name, best = escape(search.task().name), best_of(trials)
     sections = [
-        _header(search, found, best),
-        _cards(search, found, best),
-        _history(found),
+        _header(search, trials, best),
+        _cards(search, trials, best),
+        _history(trials),
         _settings(best),
-        _importances(importances(search), sum(line.error is not None for line in found)),
-        _trials(found, best),
+        _importances(importances(search), sum(line.error is not None for line in trials)),
+        _trials(trials, best),
         _facts(search),
     ]
     return (
@@ -56,61 +56,61 @@ def page(search: Search) -> str:
     )
 
 
-def _header(search: Search, found: list[Line], best: Line | None) -> str:
+def _header(search: Search, trials: list[Line], best: Line | None) -> str:
     return (
         f'<header><div><div class="eyebrow">Search for settings</div>'
         f"<h1>{escape(search.task().name)}</h1></div></header>"
-        f'<p class="lead">{_lead(found, best)}</p>'
+        f'<p class="lead">{_lead(trials, best)}</p>'
     )
 
 
-def _lead(found: list[Line], best: Line | None) -> str:
+def _lead(trials: list[Line], best: Line | None) -> str:
     if best is None or best.error is None:
         return "No trial is done yet."
-    of, own = best.yardstick, _own(found)
-    told = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
-    told += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
+    of, own = best.objective, _own(trials)
+    text = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
+    text += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
     if best.own:
-        return f"{told}: it is the task's own settings, which nothing tried was better than."
+        return f"{text}: it is the task's own settings, which nothing tried was better than."
     if own is None:
-        return f"{told}."
-    return f"{told}: <b>{of.gained(best.error, own)}</b> than with the task's own settings."
+        return f"{text}."
+    return f"{text}: <b>{of.gained(best.error, own)}</b> than with the task's own settings."
 
 
-def _own(found: list[Line]) -> float | None:
-    return next((line.error for line in found if line.own and line.error is not None), None)
+def _own(trials: list[Line]) -> float | None:
+    return next((line.error for line in trials if line.own and line.error is not None), None)
 
 
-def _cards(search: Search, found: list[Line], best: Line | None) -> str:
-    outcomes = describe(search, found)
-    own, took = _own(found), sum(line.seconds or 0.0 for line in found)
-    of = yardstick_of(search.task())
-    spent = f"{outcomes['pruned']} pruned, {outcomes['failed']} failed"
+def _cards(search: Search, trials: list[Line], best: Line | None) -> str:
+    counts = describe(search, trials)
+    own, took = _own(trials), sum(line.seconds or 0.0 for line in trials)
+    of = objective_of(search.task())
+    spent = f"{counts['pruned']} pruned, {counts['failed']} failed"
     cards = [
         (f"Best {of.name}", _spell(best, best.error if best else None), of.unit, of.means),
         ("The task's own settings", _spell(best, own), of.unit, "trial 0, for comparison"),
-        ("Trials", str(outcomes["trials"]), "", spent),
+        ("Trials", str(counts["trials"]), "", spent),
         ("Time", f"{took / 60:.1f}", "min", "of all trials together"),
     ]
     return f'<div class="cards">{"".join(card(*item) for item in cards)}</div>'
 
 
 def _spell(line: Line | None, error: float | None) -> str:
-    return "–" if error is None or line is None else number(line.yardstick.shown(error))
+    return "–" if error is None or line is None else number(line.objective.to_display(error))
 
 
-def _history(found: list[Line]) -> str:
+def _history(trials: list[Line]) -> str:
     """Draw the error or return of each trial, and the best so far as a staircase."""
-    done = [(line.number, line.error) for line in found if line.error is not None]
+    done = [(line.number, line.error) for line in trials if line.error is not None]
     if not done:
         return ""
-    of = found[0].yardstick
+    of = trials[0].objective
     numbers, errors = np.array(done, np.float64).T
     worst = float(errors.max())
     top = worst if of.more else min(worst, _ABOVE * float(np.median(errors)))
-    last = max(line.number for line in found if line.outcome != "waiting")
+    last = max(line.number for line in trials if line.state != "waiting")
     best = np.minimum.accumulate(errors)
-    sign = of.shown(1.0)
+    sign = of.to_display(1.0)
     stairs = Curve(
         "best so far",
         "model",
@@ -129,9 +129,9 @@ def _history(found: list[Line]) -> str:
     chart = line_chart([*dots, stairs], size=_WIDE, y=(ends[0], ends[1]))
     beyond = int((errors > top).sum())
     unit = f", in {of.unit}" if of.unit else ""
-    told = f"{of.name.capitalize()} of each trial{unit}, and the best so far."
-    told += f" {beyond} trials beyond {number(top)} are drawn at the top." if beyond else ""
-    return f"<h2>How the search went</h2><p>{told}</p><figure>{chart}</figure>"
+    text = f"{of.name.capitalize()} of each trial{unit}, and the best so far."
+    text += f" {beyond} trials beyond {number(top)} are drawn at the top." if beyond else ""
+    return f"<h2>How the search went</h2><p>{text}</p><figure>{chart}</figure>"
 
 
 def _settings(best: Line | None) -> str:
@@ -141,14 +141,14 @@ def _settings(best: Line | None) -> str:
         [name_of(key), f"<code>{escape(json.dumps(value))}</code>"]
         for key, value in best.settings.items()
     ]
-    told = "As overrides of the task; the same are in best.yaml beside this page."
-    return f"<h2>The best settings</h2><p>{told}</p>{table(['key', 'value'], rows)}"
+    text = "As overrides of the task; the same are in best.yaml beside this page."
+    return f"<h2>The best settings</h2><p>{text}</p>{table(['key', 'value'], rows)}"
 
 
 def _importances(shares: dict[str, float], done: int) -> str:
     if not shares:
-        told = "Ten trials with a result are needed to say what matters."
-        return f"<h2>What matters</h2><p>{told}</p>"
+        text = "Ten trials with a result are needed to say what matters."
+        return f"<h2>What matters</h2><p>{text}</p>"
     most = max(shares.values()) or 1.0
     rows = [
         [
@@ -159,13 +159,13 @@ def _importances(shares: dict[str, float], done: int) -> str:
         for name, share in shares.items()
     ]
     best = f"the best {quantile(done):.0%} of trials"
-    told = f"Share of each choice in what sets {best} apart (PED-ANOVA)."
-    return f"<h2>What matters</h2><p>{told}</p>{table(['choice', '', 'share'], rows, 2)}"
+    text = f"Share of each choice in what sets {best} apart (PED-ANOVA)."
+    return f"<h2>What matters</h2><p>{text}</p>{table(['choice', '', 'share'], rows, 2)}"
 
 
-def _trials(found: list[Line], best: Line | None) -> str:
-    rows = [_row(line, best) for line in found if line.outcome not in {"waiting"}]
-    of = found[0].yardstick.short if found else "error"
+def _trials(trials: list[Line], best: Line | None) -> str:
+    rows = [_row(line, best) for line in trials if line.state not in {"waiting"}]
+    of = trials[0].objective.short if trials else "error"
     heads = ["trial", "settings", "outcome", of, "parameters", "s"]
     return f"<h2>Trials</h2>{table(heads, rows, 3)}"
 
@@ -174,15 +174,15 @@ def _row(line: Line, best: Line | None) -> list[str]:
     is_best = best is not None and line.number == best.number
     error = _spell(line, line.error)
     if line.error is None and line.last:
-        shown = number(line.yardstick.shown(line.last[1]))
-        error = f'<span class="unit">{shown} at step {line.last[0]}</span>'
-    told = f'<span title="{escape(line.why or "")}">{line.outcome}</span>'
-    if line.outcome == "failed":
-        told += f'<br><span class="unit">{escape((line.why or "")[:160])}</span>'
+        value = number(line.objective.to_display(line.last[1]))
+        error = f'<span class="unit">{value} at step {line.last[0]}</span>'
+    cell = f'<span title="{escape(line.why or "")}">{line.state}</span>'
+    if line.state == "failed":
+        cell += f'<br><span class="unit">{escape((line.why or "")[:160])}</span>'
     return [
         f"{'<b>' if is_best else ''}{line.number}{'</b>' if is_best else ''}",
         escape(line.spelled()),
-        told,
+        cell,
         f'<span class="best">{error}</span>' if is_best else error,
         str(line.facts.get("parameters") or ""),
         f"{line.seconds:.1f}" if line.seconds is not None else "",
@@ -190,7 +190,7 @@ def _row(line: Line, best: Line | None) -> list[str]:
 
 
 def _facts(search: Search) -> str:
-    task, of = search.task(), yardstick_of(search.task())
+    task, of = search.task(), objective_of(search.task())
     rolled = f"rollouts of {search.horizon} steps from {search.history} known"
     rows: list[tuple[str, Any]] = [
         ("study", search.name),

@@ -9,14 +9,14 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from kinemill.store import Json
-from kinemill.tune.objective import TuneObjective, yardstick_of
+from kinemill.tune.objective import TuneObjective, objective_of
 from kinemill.tune.search import Search
 from kinemill.tune.settings import write_settings
 from kinemill.tune.study import OWN, WHY, ended_early, open_study
 from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
 
 BEST, REPORT = "best.yaml", "report.html"
-_OUTCOMES = {
+_STATES = {
     TrialState.COMPLETE: "done",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -31,8 +31,8 @@ class Line:
 
     Attributes:
         number: from 0; the first is the task's own settings.
-        outcome: done, pruned, failed, lost, running or waiting.
-        error: of a trial that is done: smaller is better, see `yardstick`.
+        state: done, pruned, failed, lost, running or waiting.
+        error: of a trial that is done: smaller is better, see `objective`.
         last: the step it came to and its error there, of the training's own evaluation.
         own: whether it is the task's own settings.
         settings: overrides of the task.
@@ -40,11 +40,11 @@ class Line:
         why: it failed.
         run: in MLflow.
         facts: of its model: parameters, steps, best_step, known.
-        yardstick: what the error is of.
+        objective: what the error is of.
     """
 
     number: int
-    outcome: str
+    state: str
     error: float | None
     last: tuple[int, float] | None
     own: bool
@@ -53,79 +53,80 @@ class Line:
     why: str | None
     run: str | None
     facts: Json
-    yardstick: TuneObjective
+    objective: TuneObjective
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Say in one line what became of the trial."""
         if self.error is not None:
-            return f"trial {self.number}: {self.yardstick.spelled(self.error)}, {self.spelled()}"
-        if self.outcome == "pruned" and self.last:
+            return f"trial {self.number}: {self.objective.spelled(self.error)}, {self.spelled()}"
+        if self.state == "pruned" and self.last:
             step, error = self.last
-            shown = self.yardstick.shown(error)
-            return f"trial {self.number}: pruned at step {step}, {shown:.4g}, {self.spelled()}"
-        return f"trial {self.number}: {self.outcome}" + (f", {self.why}" if self.why else "")
+            value = self.objective.to_display(error)
+            return f"trial {self.number}: pruned at step {step}, {value:.4g}, {self.spelled()}"
+        return f"trial {self.number}: {self.state}" + (f", {self.why}" if self.why else "")
 
     def spelled(self) -> str:
         """Say in a few words what was chosen; the task's own settings need none."""
         if self.own:
             return "the task's own settings"
-        shown = {
+        settings = {
             key.removeprefix("learn."): value
             for key, value in self.settings.items()
             if not key.startswith("augment") and value is not None
         }
-        names = [str(value) for key, value in shown.items() if key.endswith(".type")]
-        return ", ".join([*names, *(f"{k.rpartition('.')[2]} {v}" for k, v in _few(shown).items())])
+        names = [str(value) for key, value in settings.items() if key.endswith(".type")]
+        main = _main_settings(settings).items()
+        return ", ".join([*names, *(f"{key.rpartition('.')[2]} {value}" for key, value in main)])
 
 
-def _few(shown: Json) -> Json:
+def _main_settings(settings: Json) -> Json:
     """Return what tells models apart at a glance: sizes, history, rate."""
-    wanted = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
-    found = {key: value for key, value in shown.items() if key.rpartition(".")[2] in wanted}
+    names = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
+    main = {key: value for key, value in settings.items() if key.rpartition(".")[2] in names}
     return {
-        key: f"{value:.3g}" if isinstance(value, float) else value for key, value in found.items()
+        key: f"{value:.3g}" if isinstance(value, float) else value for key, value in main.items()
     }
 
 
 def lines(search: Search) -> list[Line]:
     """Return the trials of a search, in their order."""
     task = search.task()
-    study, yardstick = open_study(search, task), yardstick_of(task)
+    study, objective = open_study(search, task), objective_of(task)
     early = ended_early(study)
     trials = study.get_trials(deepcopy=False)
-    return [_line(trial, early.get(trial.number), yardstick) for trial in trials]
+    return [_line(trial, early.get(trial.number), objective) for trial in trials]
 
 
-def _line(trial: FrozenTrial, early: Json | None, yardstick: TuneObjective) -> Line:
-    told, steps = trial.user_attrs, trial.intermediate_values
+def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> Line:
+    attributes, steps = trial.user_attrs, trial.intermediate_values
     last = max(steps, default=None)
     return Line(
         number=trial.number,
-        outcome="lost" if early and early["again"] else _OUTCOMES[trial.state],
+        state="lost" if early and early["again"] else _STATES[trial.state],
         error=trial.value if trial.state == TrialState.COMPLETE else None,
         last=(last, steps[last]) if last is not None else None,
-        own=OWN in told,
-        settings=told.get(SETTINGS, {}),
-        seconds=told.get(SECONDS),
-        why=early["why"] if early else told.get(WHY),
-        run=told.get(RUN),
-        facts=told.get(FACTS, {}),
-        yardstick=yardstick,
+        own=OWN in attributes,
+        settings=attributes.get(SETTINGS, {}),
+        seconds=attributes.get(SECONDS),
+        why=early["why"] if early else attributes.get(WHY),
+        run=attributes.get(RUN),
+        facts=attributes.get(FACTS, {}),
+        objective=objective,
     )
 
 
-def best_of(found: list[Line]) -> Line | None:
+def best_of(trials: list[Line]) -> Line | None:
     """Return the trial with the smallest error; of equals the first."""
-    done = [line for line in found if line.error is not None]
+    done = [line for line in trials if line.error is not None]
     return min(done, key=lambda line: (line.error, line.number), default=None)
 
 
-def describe(search: Search, found: list[Line]) -> Json:
+def describe(search: Search, trials: list[Line]) -> Json:
     """Return the document of a search, as `kinemill model tune --json` prints it."""
-    counted, best = Counter(line.outcome for line in found), best_of(found)
-    own = next((line.error for line in found if line.own and line.error is not None), None)
+    counted, best = Counter(line.state for line in trials), best_of(trials)
+    own = next((line.error for line in trials if line.own and line.error is not None), None)
     task = search.task()
-    of = yardstick_of(task)
+    of = objective_of(task)
     return {
         "task": task.name,
         "study": search.name,
@@ -136,10 +137,10 @@ def describe(search: Search, found: list[Line]) -> Json:
         if best is None
         else {
             "number": best.number,
-            "value": of.shown(best.error or 0.0),
+            "value": of.to_display(best.error or 0.0),
             "settings": best.settings,
         },
-        "own": None if own is None else of.shown(own),
+        "own": None if own is None else of.to_display(own),
         "judged_by": of.short,
         "unit": of.unit,
         "report": str(search.folder / REPORT),
@@ -154,7 +155,7 @@ def write_best(search: Search) -> Path | None:
         return None
     path, task = search.folder / BEST, search.task().name
     about = [
-        f"Trial {best.number} of {search.name}: {best.yardstick.spelled(best.error or 0.0)}.",
+        f"Trial {best.number} of {search.name}: {best.objective.spelled(best.error or 0.0)}.",
         f"kinemill run {task} --set @THIS_FILE",
     ]
     write_settings(path, {**search.overrides, **best.settings}, about)
@@ -181,7 +182,7 @@ def importances(search: Search) -> dict[str, float]:
     with warnings.catch_warnings():
         # Of choices that few trials made it says that it knows little.
         warnings.simplefilter("ignore", UserWarning)
-        found = optuna.importance.get_param_importances(
+        shares = optuna.importance.get_param_importances(
             study, evaluator=evaluate(target_quantile=quantile(len(done)))
         )
-    return dict(found)
+    return dict(shares)

@@ -12,7 +12,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import WarmStart
 from kinemill.task.search import Given, chosen, single_choices
-from kinemill.tune.defaults import Known, default_space
+from kinemill.tune.defaults import DataFacts, default_space
 
 VERSION = 1
 JOB, TASKS = "search.json", "task"
@@ -97,7 +97,7 @@ def begin(
         "dataset": dataset.digest,
         "task": task.part("dt", "channels", "learn", "augment", "validate"),
         "tune": {**task.part("tune")["tune"], "space": space, "trials": None},
-        "judged": [longest, task.verify.horizon],
+        "windows": [longest, task.verify.horizon],
         "start": start.digest if start else None,
     }
     search = Search(
@@ -128,7 +128,7 @@ def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
         BadInput: no validation episode is as long as the trials' windows.
     """
     packed = load_dataset(home, dataset)
-    usual = default_space(task, Known.of(packed, task.verify.horizon))
+    usual = default_space(task, DataFacts.of(packed, task.verify.horizon))
     space = task.tune.space or usual
     longest = max([history_of(task), *_histories(space)])
     if task.learn.type != "dynamics":  # judged by what its training says, on windows of its own
@@ -155,22 +155,22 @@ def _histories(space: Json) -> list[int]:
         return []
     alone = {"history": node}
     every = [{}, *single_choices(alone)]
-    return [int(chosen(alone, Given(given))["history"]) for given in every]
+    return [int(chosen(alone, Given(value))["history"]) for value in every]
 
 
 def _to_json(search: Search) -> Json:
     start = search.start.to_json() if search.start else None
-    found = {**asdict(search), "dataset": search.dataset.to_json(), "start": start}
-    return {key: value for key, value in found.items() if key != "home"}  # which may be moved
+    fields = {**asdict(search), "dataset": search.dataset.to_json(), "start": start}
+    return {key: value for key, value in fields.items() if key != "home"}  # which may be moved
 
 
 def read_search(folder: Path) -> Search:
     """Read back the description of a search from its folder."""
-    found = read_json(folder / JOB)
-    dataset, start = ArtifactRef.from_json(found.pop("dataset")), found.pop("start")
+    fields = read_json(folder / JOB)
+    dataset, start = ArtifactRef.from_json(fields.pop("dataset")), fields.pop("start")
     return Search(
         home=Home(folder.parents[2]),
         dataset=dataset,
         start=WarmStart(**start) if start else None,
-        **found,
+        **fields,
     )

@@ -11,7 +11,7 @@ from kinemill.task import Task
 from kinemill.tune.search import Search
 
 
-def complete(search: Search, chosen: Mapping[str, Any]) -> tuple[Task, Json]:
+def complete(search: Search, proposal: Mapping[str, Any]) -> tuple[Task, Json]:
     """Return the task of a trial, and the overrides that make it, every key of a plug-in named.
 
     A chosen plug-in takes the place of the task's own, whereas overrides one by one would leave its
@@ -21,19 +21,19 @@ def complete(search: Search, chosen: Mapping[str, Any]) -> tuple[Task, Json]:
         TaskError: the settings do not go together.
         BadInput: the task's own value would shine through.
     """
-    wanted = search.task(chosen)
-    dumped = wanted.model_dump(mode="json", by_alias=True)
+    proposed = search.task(proposal)
+    dumped = proposed.model_dump(mode="json", by_alias=True)
     settings: Json = {}
-    for key in chosen:
+    for key in proposal:
         value: Any = dumped
         for name in key.split("."):
             value = value[int(name)] if isinstance(value, list) else value[name]
         settings |= flat(value, key)
     task = search.task(settings)
-    if task.part("learn", "augment") != wanted.part("learn", "augment"):
+    if task.part("learn", "augment") != proposed.part("learn", "augment"):
         raise BadInput(
-            f"tune.space of {wanted.name}",
-            f"{', '.join(chosen)} would be mixed with the task's own",
+            f"tune.space of {proposed.name}",
+            f"{', '.join(proposal)} would be mixed with the task's own",
             fix="choose values instead of mappings",
         )
     return task, settings
@@ -43,10 +43,10 @@ def flat(value: Any, key: str) -> Json:
     """Return nested settings as dotted keys, `type` first: it decides what the others mean."""
     if not isinstance(value, dict) or not value:
         return {key: value}
-    found: Json = {}
+    settings: Json = {}
     for name in sorted(value, key=lambda one: one != "type"):
-        found |= flat(value[name], f"{key}.{name}")
-    return found
+        settings |= flat(value[name], f"{key}.{name}")
+    return settings
 
 
 def write_settings(path: Path, settings: Mapping[str, Any], about: list[str]) -> None:

@@ -19,11 +19,11 @@ from kinemill.tune.optuna_journal import open_storage
 from kinemill.tune.search import Search
 
 ATTEMPTS = 3  # of one choice of settings; what took three processes down takes the next one, too
-OWN, ATTEMPT, CHOSEN, WHY = "own", "attempt", "chosen", "why"
+OWN, ATTEMPT, PROPOSED, WHY = "own", "attempt", "proposed", "why"
 _EARLY = "ended early: "
 
 
-class _Held(Exception):
+class _LockHeld(Exception):
     """Somebody holds the lock that was asked about."""
 
 
@@ -79,16 +79,16 @@ def _pruner(task: Task) -> Any:
 
 
 def next_trial(
-    search: Search, task: Task, trials: int, asker: int, held: ExitStack
+    search: Search, task: Task, trials: int, asker: int, stack: ExitStack
 ) -> tuple[optuna.Study, Trial] | None:
-    """Take the next trial, its settings chosen and its lock held until `held` is closed.
+    """Take the next trial, its settings chosen and its lock held until `stack` is closed.
 
     Args:
         search: of what.
         task: its task.
         trials: how many there are to be in all.
         asker: number of the process: two that ask at once must not be told the same.
-        held: what lets go of the trial.
+        stack: what lets go of the trial.
 
     Returns:
         The study and the trial, or None when there are enough.
@@ -102,9 +102,9 @@ def next_trial(
         seed = int(digest([task.tune.seed, asker, spent])[:8], 16)
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=task.tune.startup, seed=seed)
         trial = study.ask()
-        held.enter_context(lock(search.home, _name(search, trial.number)))
+        stack.enter_context(lock(search.home, _name(search, trial.number)))
         own = OWN in trial.user_attrs
-        trial.set_user_attr(CHOSEN, {} if own else chosen(search.space, Proposals(trial)))
+        trial.set_user_attr(PROPOSED, {} if own else chosen(search.space, Proposals(trial)))
         return study, trial
 
 
@@ -114,15 +114,16 @@ def _name(search: Search, number: int) -> str:
 
 def _spent(study: optuna.Study) -> int:
     """Count the trials: those under way are, those that are tried again are not."""
-    again = [told["again"] for told in ended_early(study).values()]
+    again = [reason["again"] for reason in ended_early(study).values()]
     every = study.get_trials(deepcopy=False)
     return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
 
 
 def ended_early(study: optuna.Study) -> dict[int, Any]:
     """Return, by number, why trials have no result, and whether they are tried again."""
-    told = study.user_attrs
-    return {int(key.removeprefix(_EARLY)): told[key] for key in told if key.startswith(_EARLY)}
+    attributes = study.user_attrs
+    early = {key: value for key, value in attributes.items() if key.startswith(_EARLY)}
+    return {int(key.removeprefix(_EARLY)): reason for key, reason in early.items()}
 
 
 def give_back(study: optuna.Study, number: int, why: str) -> None:
@@ -133,25 +134,25 @@ def give_back(study: optuna.Study, number: int, why: str) -> None:
     study.set_user_attr(f"{_EARLY}{number}", {"why": why, "again": again})
     study.tell(number, state=TrialState.FAIL)
     if again:
-        kept = {key: trial.user_attrs[key] for key in (OWN,) if key in trial.user_attrs}
-        study.enqueue_trial(trial.params, user_attrs={**kept, ATTEMPT: attempt + 1})
+        own = {key: trial.user_attrs[key] for key in (OWN,) if key in trial.user_attrs}
+        study.enqueue_trial(trial.params, user_attrs={**own, ATTEMPT: attempt + 1})
 
 
 def take_back(search: Search, study: optuna.Study) -> list[int]:
     """Give back the trials whose process is gone; return their numbers."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    gone = [trial.number for trial in running if _abandoned(search, trial.number)]
-    for number in gone:
+    active = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    lost = [trial.number for trial in active if _abandoned(search, trial.number)]
+    for number in lost:
         give_back(study, number, "its process was ended")
-    return gone
+    return lost
 
 
 def _abandoned(search: Search, number: int) -> bool:
     def refuse(_who: str) -> None:
-        raise _Held
+        raise _LockHeld
 
     try:
         with lock(search.home, _name(search, number), refuse):
             return True
-    except _Held:
+    except _LockHeld:
         return False

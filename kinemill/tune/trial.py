@@ -18,13 +18,13 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import find_model, job_folder, train
-from kinemill.tune.evaluation import judge
+from kinemill.tune.evaluation import evaluate
 from kinemill.tune.search import Search
 from kinemill.tune.settings import complete
-from kinemill.tune.study import CHOSEN, OWN, WHY, give_back
+from kinemill.tune.study import OWN, PROPOSED, WHY, give_back
 
 SETTINGS, SECONDS, RUN, FACTS = "settings", "seconds", "run", "facts"
-TOLD = "kinemill.trial"
+RESULT = "kinemill.trial"
 _FIRST = ("validation/multi_step", "validation/missed")
 
 
@@ -82,7 +82,7 @@ class Watch:
             TimeIsUp: there is no time left.
         """
         self._tracker.log_metrics(metrics, step)
-        error = _watched(metrics)
+        error = _intermediate_error(metrics)
         if error is not None and self._last is not None:
             self._trial.report(error, step)
             spared = step >= self._last or OWN in self._trial.user_attrs
@@ -99,16 +99,16 @@ class Watch:
         self._tracker.flush()
 
 
-def _watched(metrics: Mapping[str, float]) -> float | None:
+def _intermediate_error(metrics: Mapping[str, float]) -> float | None:
     """Return the validation error that tells most: that of rollouts, or failures, where there are.
 
     Of reinforcement it is the return of the policy so far, negative.
     """
     if "evaluation/return" in metrics:
         return -metrics["evaluation/return"]
-    found = {name: value for name, value in metrics.items() if name.startswith("validation/")}
-    named = (found[name] for name in _FIRST if name in found)
-    return next(named, next(iter(found.values()), None))
+    errors = {name: value for name, value in metrics.items() if name.startswith("validation/")}
+    named = (errors[name] for name in _FIRST if name in errors)
+    return next(named, next(iter(errors.values()), None))
 
 
 def work(
@@ -117,10 +117,10 @@ def work(
     """Do one trial and tell the study what came of it."""
     began, tracker = time.monotonic(), _tracker(search, bounds, trial)
     try:
-        task, settings = complete(search, trial.user_attrs[CHOSEN])
+        task, settings = complete(search, trial.user_attrs[PROPOSED])
         trial.set_user_attr(SETTINGS, settings)
         model = _model(search, bounds, trial, task, (tracker, progress))
-        error = judge(search, task, model)
+        error = evaluate(search, task, model)
         if not math.isfinite(error):
             raise TrainingFailed("validation error", "not finite over the steps judged")
     except Pruned:
@@ -173,8 +173,8 @@ def _model(
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
     # The same lock as that of the chain: two would write the same checkpoints.
     with lock(home, f"train/{task.name}/{folder.name}", listeners[1].say):
-        if known := find_model(task, home, dataset, training_set, search.start):
-            return known
+        if cached := find_model(task, home, dataset, training_set, search.start):
+            return cached
         last = int(task.learn.steps) if search.prunes else None
         watch = Watch(listeners[0], trial, bounds, last)
         try:
@@ -184,10 +184,10 @@ def _model(
             raise
 
 
-def _end(trial: Trial, tracker: Tracker, status: Status, told: str, began: float) -> None:
+def _end(trial: Trial, tracker: Tracker, status: Status, result: str, began: float) -> None:
     trial.set_user_attr(SECONDS, time.monotonic() - began)
     if isinstance(tracker, MlflowTracker):
-        tracker.tag(TOLD, told)
+        tracker.tag(RESULT, result)
         tracker.end(status)
 
 

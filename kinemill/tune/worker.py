@@ -28,7 +28,7 @@ class Printed:
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Print how far the trial is, which the process of the search repeats."""
-        if self._throttle.due(f"{stage} of {self.trial}", done, total):
+        if self._throttle.is_due(f"{stage} of {self.trial}", done, total):
             self.say(f"trial {self.trial}: {stage} {done}/{total} {note}")
 
 
@@ -46,13 +46,13 @@ def run(job: Mapping[str, Any], number: int) -> None:
     try:
         while True:
             bounds.check()
-            with ExitStack() as held:
-                taken = next_trial(search, task, bounds.trials, number, held)
-                if taken is None:
+            with ExitStack() as stack:
+                assignment = next_trial(search, task, bounds.trials, number, stack)
+                if assignment is None:
                     return
-                progress.trial = taken[1].number
+                progress.trial = assignment[1].number
                 progress.say(f"trial {progress.trial}")
-                work(search, bounds, *taken, progress)
+                work(search, bounds, *assignment, progress)
     except TimeIsUp:
         progress.say("no time is left")
 

@@ -59,10 +59,10 @@ def task_of_job(job: str) -> str | None:
 
 def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
     """Return the job of a run and its assets."""
-    found = instance.get_run_by_id(run)
-    if found is None:
+    record = instance.get_run_by_id(run)
+    if record is None:
         return None
-    return found.job_name, [list(key.path) for key in found.asset_selection or ()]
+    return record.job_name, [list(key.path) for key in record.asset_selection or ()]
 
 
 @contextmanager
@@ -89,34 +89,34 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until a signal."""
-    wanted = _parsed(arguments)
+    options = _parsed(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     home = Home.resolve()
-    workspace = Path(wanted.workspace or checkout() / "workspace.yaml")
+    workspace = Path(options.workspace or checkout() / "workspace.yaml")
     opened = (
         mlflow_app(home)
-        if wanted.server == "mlflow"
-        else dagster_app(home, workspace, read_only=wanted.read_only)
+        if options.server == "mlflow"
+        else dagster_app(home, workspace, read_only=options.read_only)
     )
     with opened as (app, site):
-        _run(Guard(app, _rules(home, site, wanted)), wanted)
+        _run(Guard(app, _rules(home, site, options)), options)
 
 
-def _rules(home: Home, site: Site, wanted: argparse.Namespace) -> Rules:
+def _rules(home: Home, site: Site, options: argparse.Namespace) -> Rules:
     return Rules(
         site,
         Users(home),
         current_user(),
         home_token(home),
-        hosts=HERE | {urlsplit(name).hostname or name for name in wanted.name},
-        origins=frozenset(name for name in wanted.name if "://" in name),
-        proxy=proxy_at(wanted.proxy),
-        login=wanted.login,
-        read_only=wanted.read_only,
+        hosts=HERE | {urlsplit(name).hostname or name for name in options.name},
+        origins=frozenset(name for name in options.name if "://" in name),
+        proxy=proxy_at(options.proxy),
+        login=options.login,
+        read_only=options.read_only,
     )
 
 
-def _run(app: Guard, wanted: argparse.Namespace) -> None:
+def _run(app: Guard, options: argparse.Namespace) -> None:
     import uvicorn
 
     from pipelines.auth.connections import LimitedProtocol
@@ -124,13 +124,13 @@ def _run(app: Guard, wanted: argparse.Namespace) -> None:
     uvicorn.run(
         app,
         http=LimitedProtocol,
-        host=wanted.host,
-        port=wanted.port,
+        host=options.host,
+        port=options.port,
         log_level="warning",
         proxy_headers=False,  # there is no proxy between browser and server
         server_header=False,
-        ssl_certfile=wanted.certificate,
-        ssl_keyfile=wanted.key,
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.key,
         ws_max_size=LARGEST,
         timeout_graceful_shutdown=_GRACE,
     )

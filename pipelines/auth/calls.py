@@ -42,7 +42,7 @@ class Call:
         Raises:
             Refused: it is repeated, which servers interpret differently.
         """
-        found = self.headers.get(name, [])
-        if len(found) > 1:
-            raise Refused(400, f"the header {name} is repeated {len(found)} times")
-        return found[0] if found else None
+        values = self.headers.get(name, [])
+        if len(values) > 1:
+            raise Refused(400, f"the header {name} is repeated {len(values)} times")
+        return values[0] if values else None

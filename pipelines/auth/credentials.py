@@ -20,7 +20,7 @@ from pipelines.auth.users import Identity, Users
 _THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # for hashing; half the cores stay free
 _QUEUE = 16  # running and waiting hashes; about 2 s of work for one thread
 _RETRY = 2  # s
-_REMEMBERED = 256  # cached correct passwords
+_CACHE_SIZE = 256  # cached correct passwords
 _WRONG = "this password or token is wrong"
 
 
@@ -41,17 +41,17 @@ class Credentials:
         self._hashing: dict[bytes, Future[Identity | None]] = {}
         self._right: dict[bytes, None] = {}
 
-    async def check(self, peer: str, given: str) -> Identity:
+    async def check(self, peer: str, header: str) -> Identity:
         """Return the user that a header identifies.
 
         Args:
             peer: address of the client.
-            given: value of the header.
+            header: value of the header.
 
         Raises:
             Refused: 401 if it is wrong, 429 after too many wrong ones, 503 if the queue is full.
         """
-        kind, _, value = given.partition(" ")
+        kind, _, value = header.partition(" ")
         if kind.lower() == "basic" and (login := _decoded(value)):
             return await self._by_password(peer, *login)
         # A token is random and cheap to check: a correct one works even after too many wrong
@@ -75,22 +75,22 @@ class Credentials:
         if user and digest in self._right:
             return user
         if digest in self._hashing:
-            if found := await _result(self._hashing[digest]):
-                return found
+            if identity := await _result(self._hashing[digest]):
+                return identity
             self._attempts.count(peer)
             raise Refused(401, _WRONG)
         if len(self._hashing) >= _QUEUE:
             why = "too many passwords wait to be checked; try again"
             raise Refused(503, why, retry_after=_RETRY)
         attempt = self._attempts.count(peer)
-        found = await _result(self._submit(digest, name, password))
-        if found is None:
+        identity = await _result(self._submit(digest, name, password))
+        if identity is None:
             raise Refused(401, _WRONG)
         self._attempts.take_back(attempt)
-        while len(self._right) >= _REMEMBERED:
+        while len(self._right) >= _CACHE_SIZE:
             self._right.pop(next(iter(self._right)))
         self._right[digest] = None
-        return found
+        return identity
 
     def _submit(self, digest: bytes, name: str, password: str) -> "Future[Identity | None]":
         future = self._pool.submit(self._users.by_password, name, password)
@@ -107,7 +107,7 @@ async def _result(future: "Future[Identity | None]") -> Identity | None:
 def _decoded(value: str) -> tuple[str, str] | None:
     """Return name and password of a Basic login; None if it cannot be read."""
     try:
-        name, found, password = base64.b64decode(value, validate=True).decode().partition(":")
+        name, separator, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return (name, password) if found else None
+    return (name, password) if separator else None

@@ -72,8 +72,8 @@ class DagsterSite:
         Raises:
             Refused: it is not part of Dagster's protocol, or contains a mutation.
         """
-        found = parse_object(text)
-        kind, name = found.get("type"), found.get("id")
+        message = parse_object(text)
+        kind, name = message.get("type"), message.get("id")
         if kind not in _KINDS:
             raise Refused(400, "this message is not part of the protocol graphql-ws")
         if not (name is None or (isinstance(name, str | int) and len(str(name)) <= _LONGEST)):
@@ -82,7 +82,7 @@ class DagsterSite:
         if name is not None:
             sent["id"] = name
         if kind == "start":
-            payload = found.get("payload")
+            payload = message.get("payload")
             operation = parse_operation(payload if isinstance(payload, dict) else {})
             if operation.is_mutation:
                 raise Refused(403, "mutations are not allowed on a websocket")
@@ -112,38 +112,38 @@ class DagsterSite:
         changes = ", ".join(sorted(names))
         if not names <= OPERATING | _NOTHING:
             return Decision(Permission.ADMINISTER, None, operation.body, changes)
-        need = Permission.PROMOTE if _sets_gate(operation) else Permission.OPERATE
-        return Decision(need, self._tasks(operation.fields), operation.body, changes)
+        permission = Permission.PROMOTE if _sets_gate(operation) else Permission.OPERATE
+        return Decision(permission, self._tasks(operation.fields), operation.body, changes)
 
     def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:
         """Return the tasks that mutations change; None if one cannot be attributed."""
-        found = NO_TASK
+        tasks = NO_TASK
         for one in fields:
-            tasks = self._of_mutation(one)
-            if tasks is None:
+            changed = self._of_mutation(one)
+            if changed is None:
                 return None
-            found |= tasks
-        return found
+            tasks |= changed
+        return tasks
 
     def _of_mutation(self, one: Field) -> frozenset[str] | None:
         if one.name in _RELOADING | _NOTHING:
             return NO_TASK
         runs = [one.arguments.get("runId"), *_listed(one.arguments.get("runIds"))]
-        wanted = [one.arguments.get("executionParams")]
-        wanted += _listed(one.arguments.get("executionParamsList"))
+        parameters = [one.arguments.get("executionParams")]
+        parameters += _listed(one.arguments.get("executionParamsList"))
         again = one.arguments.get("reexecutionParams")
         runs += [again.get("parentRunId")] if isinstance(again, Mapping) else []
-        found = [
+        tasks = [
             *(self._of_run(run) for run in runs if run is not None),
-            *(self._of_launch(params) for params in wanted if params is not None),
+            *(self._of_launch(params) for params in parameters if params is not None),
         ]
-        if not found or None in found:
+        if not tasks or None in tasks:
             return None
-        return frozenset(name for name in found if name is not None)
+        return frozenset(name for name in tasks if name is not None)
 
     def _of_run(self, run: object) -> str | None:
-        known = self._job_of_run(run) if isinstance(run, str) else None
-        return None if known is None else self._of_job(*known)
+        job = self._job_of_run(run) if isinstance(run, str) else None
+        return None if job is None else self._of_job(*job)
 
     def _of_launch(self, params: object) -> str | None:
         selector = params.get("selector") if isinstance(params, Mapping) else None
@@ -187,19 +187,19 @@ def _sets_gate(operation: Operation) -> bool:
     return False
 
 
-def _config(given: object) -> Mapping[str, Any] | None:
+def _config(config: object) -> Mapping[str, Any] | None:
     """Parse a run configuration as Dagster does; None if it is invalid."""
     from dagster_shared.yaml_utils import load_run_config_yaml
 
-    found: Any = given
-    if isinstance(given, str):
+    parsed: Any = config
+    if isinstance(config, str):
         try:
-            found = load_run_config_yaml(given)
+            parsed = load_run_config_yaml(config)
         except Exception:  # noqa: BLE001  # PyYAML raises its own, ValueError, RecursionError, more
             return None
-    if found is None:
+    if parsed is None:
         return {}
-    return found if isinstance(found, Mapping) else None
+    return parsed if isinstance(parsed, Mapping) else None
 
 
 def _names_gate(config: Mapping[str, Any]) -> bool:
@@ -214,12 +214,12 @@ def _names_gate(config: Mapping[str, Any]) -> bool:
 
 def _op_configs(config: Mapping[str, Any], *keys: str) -> list[Mapping[str, Any]]:
     """Return the configuration of each op, or what it holds under some keys."""
-    found: list[Any] = []
+    configs: list[Any] = []
     for kind in ("ops", "solids"):
-        found += [one.get("config") for one in _mappings(_values(config.get(kind)))]
+        configs += [one.get("config") for one in _mappings(_values(config.get(kind)))]
     for key in keys:
-        found = [one.get(key) for one in _mappings(found)]
-    return _mappings(found)
+        configs = [one.get(key) for one in _mappings(configs)]
+    return _mappings(configs)
 
 
 def _values(section: object) -> list[Any]:

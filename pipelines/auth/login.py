@@ -16,7 +16,7 @@ _EVERYWHERE = {"0.0.0.0", "::"}
 
 
 @dataclass(frozen=True)
-class Door:
+class Entrance:
     """How the pages are served.
 
     Attributes:
@@ -38,7 +38,7 @@ class Door:
     key: Path | None = None
     proxy: tuple[str, ...] = ()
 
-    def checked(self, users: Users) -> "Door":
+    def checked(self, users: Users) -> "Entrance":
         """Return the validated options.
 
         Raises:
@@ -74,13 +74,13 @@ class Door:
         """Return the address for commands on this machine."""
         return self._address("127.0.0.1" if self.host in _EVERYWHERE else self.host, port)
 
-    def shown(self, port: int) -> str:
+    def public_url(self, port: int) -> str:
         """Return the URL to show to users, possibly on other machines."""
         plain = [name for name in self.names if "://" not in name]  # the others are a proxy's
-        elsewhere = plain[0] if plain else socket.gethostname()
-        return self._address(elsewhere, port) if self.host in _EVERYWHERE else self.url(port)
+        host = plain[0] if plain else socket.gethostname()
+        return self._address(host, port) if self.host in _EVERYWHERE else self.url(port)
 
-    def news(self) -> Iterator[str]:
+    def warnings(self) -> Iterator[str]:
         """Yield notes for the operator who starts the servers."""
         if self.read_only:
             yield "read-only: all changes are rejected"

@@ -62,14 +62,14 @@ class Guard:
                 request, route = await self._parsed(call, scope, receive)
                 request = await self._authorized(request, route, identity, stack)
             except Refused as refused:
-                answer = self._refuse(call, scope, refused)
-                await answer(scope, receive, _closed_frames(send))
+                response = self._refuse(call, scope, refused)
+                await response(scope, receive, _closed_frames(send))
                 return
             if identity.by == "password":
                 cookie = self._rules.sessions.issue(call, identity)
             body = receive if route.body == "stream" else _body_once(request, receive)
-            answer = _closed_frames(send, cookie)
-            await self._app(forwarded(request, scope, _names(identity)), body, answer)
+            response = _closed_frames(send, cookie)
+            await self._app(forwarded(request, scope, _names(identity)), body, response)
 
     async def _parsed(self, call: Call, scope: Scope, receive: Receive) -> tuple[Request, Route]:
         """Return a request with its body, and its route.
@@ -93,13 +93,13 @@ class Guard:
             Refused: the user may not make it.
         """
         if route.body == "stream":
-            stack.enter_context(self._uploads.writing(request.path))
+            stack.enter_context(self._uploads.open_writer(request.path))
         decision = await run_in_threadpool(route.decide, request, identity.name)
         self._rules.check_may(identity, decision)
         if route.body == "stream":
             self._uploads.check(request.path)
         stack.enter_context(self._uploads.closing(decision.closes))
-        if decision.need is not Permission.LOOK:
+        if decision.permission is not Permission.LOOK:
             said = (identity.name, request.method, request.path, decision.changes)
             _log.warning("%s: %s %r [%s]", *said)
         return request if decision.body is None else replace(request, body=decision.body)
@@ -169,15 +169,15 @@ def _call_of(scope: Scope) -> Call:
 
 def _body_once(request: Request, receive: Receive) -> Receive:
     """Return an ASGI receive that yields the canonical body, then waits for the disconnect."""
-    given = False
+    is_read = False
 
     async def get_or_build() -> Message:
-        nonlocal given
-        if given:
+        nonlocal is_read
+        if is_read:
             while (message := await receive())["type"] != "http.disconnect":
                 continue  # the rest of a body that is not forwarded
             return message
-        given = True
+        is_read = True
         body = b"" if request.body is None else write_json(request.body)
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -195,7 +195,7 @@ def _names(identity: Identity) -> dict[str, str]:
 def _closed_frames(send: Send, cookie: str | None = None) -> Send:
     """Add headers against framing and content sniffing."""
 
-    async def answer(message: Message) -> None:
+    async def send_frame(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["X-Frame-Options"] = "DENY"
@@ -207,4 +207,4 @@ def _closed_frames(send: Send, cookie: str | None = None) -> Send:
                 headers.append("Set-Cookie", cookie)
         await send(message)
 
-    return answer
+    return send_frame

@@ -65,18 +65,18 @@ class MlflowRecords:
 
     def run(self, name: str) -> Run | None:
         """Return a run."""
-        found = self._asked(lambda: _tracking().get_run(name))
-        return found and self._run(found)
+        record = self._query(lambda: _tracking().get_run(name))
+        return record and self._run(record)
 
     def model(self, name: str) -> Run | None:
         """Return a logged model."""
-        found = self._asked(lambda: _tracking().get_logged_model(name))
-        return found and self._model(found)
+        record = self._query(lambda: _tracking().get_logged_model(name))
+        return record and self._model(record)
 
     def experiment(self, name: str) -> str | None:
         """Return the name of an experiment."""
-        found = self._asked(lambda: _tracking().get_experiment(name))
-        return found and found.name
+        record = self._query(lambda: _tracking().get_experiment(name))
+        return record and record.name
 
     def owner_of(self, path: str) -> Run | None:
         """Return the run or logged model that owns an artifact path."""
@@ -86,13 +86,13 @@ class MlflowRecords:
         end = parts.index("artifacts", 2)
         name, folder = parts[end - 1], "/".join(parts[: end + 1])
         if parts[end - 2] == "models":
-            found = self._asked(lambda: _tracking().get_logged_model(name))
-            location = found and found.artifact_location
-            owner = found and self._model(found)
+            record = self._query(lambda: _tracking().get_logged_model(name))
+            location = record and record.artifact_location
+            owner = record and self._model(record)
         else:
-            found = self._asked(lambda: _tracking().get_run(name))
-            location = found and found.info.artifact_uri
-            owner = found and self._run(found)
+            record = self._query(lambda: _tracking().get_run(name))
+            location = record and record.info.artifact_uri
+            owner = record and self._run(record)
         if owner is None or self._relative(location) != folder:
             return None
         registered = any(_overlap(one, path) for one in self._sources(name))
@@ -104,22 +104,22 @@ class MlflowRecords:
 
     def _sources(self, name: str) -> list[str]:
         """Return the store paths of all versions of a run or model."""
-        registry, found = _registry(), list[Any]()
+        registry, sources = _registry(), list[Any]()
         for key, value in (("run_id", name), ("source_path", f"models:/{name}")):
-            found += registry.search_model_versions(f"{key} = '{value}'")
-        paths = [self._resolved(one.source) for one in found]
+            sources += registry.search_model_versions(f"{key} = '{value}'")
+        paths = [self._resolved(one.source) for one in sources]
         return [one for one in paths if one is not None]
 
     def _resolved(self, source: str) -> str | None:
         parts = urlsplit(source)
         if parts.scheme == "models":
-            model = self._asked(
+            model = self._query(
                 lambda: _tracking().get_logged_model(parts.path.strip("/").partition("/")[0])
             )
             return model and self._relative(model.artifact_location)
         if parts.scheme == "runs":
             name, _, rest = parts.path.strip("/").partition("/")
-            run = self._asked(lambda: _tracking().get_run(name))
+            run = self._query(lambda: _tracking().get_run(name))
             return run and f"{self._relative(run.info.artifact_uri)}/{rest}".rstrip("/")
         return self._relative(source)
 
@@ -129,17 +129,18 @@ class MlflowRecords:
             return unquote(location.removeprefix(f"{self._root}/"))
         return unquote(urlsplit(location).path).strip("/")
 
-    def _run(self, found: Any) -> Run:
-        info = found.info
+    def _run(self, record: Any) -> Run:
+        info = record.info
         is_open = info.status in _OPEN_RUN and info.lifecycle_stage == "active"
-        return Run(info.run_id, found.data.tags.get(MADE_BY), info.experiment_id, not is_open)
+        return Run(info.run_id, record.data.tags.get(MADE_BY), info.experiment_id, not is_open)
 
-    def _model(self, found: Any) -> Run:
-        is_open = str(getattr(found.status, "name", found.status)) == _OPEN_MODEL
-        return Run(found.model_id, found.tags.get(MADE_BY), str(found.experiment_id), not is_open)
+    def _model(self, record: Any) -> Run:
+        is_open = str(getattr(record.status, "name", record.status)) == _OPEN_MODEL
+        owner = record.tags.get(MADE_BY)
+        return Run(record.model_id, owner, str(record.experiment_id), not is_open)
 
     @staticmethod
-    def _asked(ask: Callable[[], Any]) -> Any:
+    def _query(ask: Callable[[], Any]) -> Any:
         """Return the result of a query; None if the record does not exist."""
         from mlflow.exceptions import MlflowException
 

@@ -31,7 +31,7 @@ _READ = re.compile(
     r"|unified-traces|get-trace-artifact|get-online-trace-details|server-info|ui-telemetry"
     rf"|datasets/(?:search|{_NAMES}(?:/experiment-ids|/records)?)"
 )
-_ASKED = re.compile(  # queries that MLflow accepts by POST
+_QUERIES = re.compile(  # queries that MLflow accepts by POST
     r"(?:experiments|runs|logged-models|traces|datasets|issues)/search"
     r"|experiments/search-datasets|registered-models/get-latest-versions"
     r"|traces/(?:batchGetInfos|calculate-filter-correlation|metrics)"
@@ -109,9 +109,9 @@ class MlflowSite:
             return Route(_graphql, "json")
         if request.is_safe and _PAGES.fullmatch(path) and not (path == "graphql" and request.query):
             return only(Permission.LOOK)
-        if found := _ARTIFACTS.fullmatch(path):
-            return self._of_artifact(request, found[1], found[2] or "")
-        if (found := _API.fullmatch(path)) and (route := self._of_api(request, found[1])):
+        if match := _ARTIFACTS.fullmatch(path):
+            return self._of_artifact(request, match[1], match[2] or "")
+        if (match := _API.fullmatch(path)) and (route := self._of_api(request, match[1])):
             return route
         status = 405 if path == "graphql" else 403
         raise Refused(status, "this part of the server is closed")
@@ -123,21 +123,21 @@ class MlflowSite:
     def _of_api(self, request: Request, rest: str) -> Route | None:
         if request.is_safe:
             return only(Permission.LOOK) if _READ.fullmatch(rest) else None
-        if request.method == "POST" and _ASKED.fullmatch(rest):
+        if request.method == "POST" and _QUERIES.fullmatch(rest):
             return Route(_ask, "json")
         if decide := self._changes.get((request.method, rest)):
-            return Route(lambda asked, user: decide(_fields(asked), user), "json")
-        found = re.fullmatch(rf"logged-models/({_NAMES})(/params|/tags(?:/.+)?)?", rest)
-        if found and (request.method, found[2] or "") in {
+            return Route(lambda body, user: decide(_fields(body), user), "json")
+        match = re.fullmatch(rf"logged-models/({_NAMES})(/params|/tags(?:/.+)?)?", rest)
+        if match and (request.method, match[2] or "") in {
             ("PATCH", ""),
             ("POST", "/params"),
             ("PATCH", "/tags"),
         }:
             return Route(
-                lambda asked, user: self._change_model(found[1], _fields(asked), user), "json"
+                lambda body, user: self._change_model(match[1], _fields(body), user), "json"
             )
-        if found and request.method == "DELETE":
-            return Route(lambda _asked, _user: Decision(Permission.ADMINISTER, None, changes=rest))
+        if match and request.method == "DELETE":
+            return Route(lambda _body, _user: Decision(Permission.ADMINISTER, None, changes=rest))
         return None
 
     def _of_artifact(self, request: Request, kind: str, path: str) -> Route:
@@ -145,10 +145,10 @@ class MlflowSite:
         if request.is_safe and kind in {"artifacts", "presigned"}:
             return only(Permission.LOOK)
         if request.method == "PUT" and kind == "artifacts":
-            return Route(lambda _asked, user: self._upload(path, user), "stream")
-        found = _UPLOADING.fullmatch(path)
-        if request.method == "POST" and kind == "mpu" and found:
-            return Route(lambda _asked, user: self._upload(found[1], user), "json")
+            return Route(lambda _body, user: self._upload(path, user), "stream")
+        match = _UPLOADING.fullmatch(path)
+        if request.method == "POST" and kind == "mpu" and match:
+            return Route(lambda _body, user: self._upload(match[1], user), "json")
         raise Refused(403, "artifacts are written by PUT and cannot be deleted")
 
     def _upload(self, path: str, user: str) -> Decision:
@@ -167,7 +167,7 @@ class MlflowSite:
     def _tag_experiment(self, body: _Body, _: str) -> Decision:
         _check_key(body.get("key"))
         tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Permission.OPERATE, tasks, changes=_shown(body, "experiment_id"))
+        return Decision(Permission.OPERATE, tasks, changes=_field(body, "experiment_id"))
 
     def _create_run(self, body: _Body, user: str) -> Decision:
         """Tag a new run with its user: only this user can write to it."""
@@ -231,7 +231,7 @@ class MlflowSite:
             raise Refused(
                 403, f"{body.get('name')!r} is reserved for kinemill; choose another name"
             )
-        return Decision(Permission.OPERATE, _named(body), changes=_shown(body, "name"))
+        return Decision(Permission.OPERATE, _named(body), changes=_field(body, "name"))
 
     def _run_of(self, body: _Body) -> Run:
         names = {body[key] for key in ("run_id", "run_uuid") if body.get(key)}
@@ -243,8 +243,8 @@ class MlflowSite:
         return run
 
     def _on_run(self, run: Run, user: str) -> Decision:
-        need = Permission.OPERATE if run.owner == user else Permission.ADMINISTER
-        return Decision(need, self._tasks(run.experiment), changes=run.id)
+        permission = Permission.OPERATE if run.owner == user else Permission.ADMINISTER
+        return Decision(permission, self._tasks(run.experiment), changes=run.id)
 
     def _tasks(self, experiment: object) -> frozenset[str] | None:
         """Return the task of an experiment, or None."""
@@ -258,17 +258,17 @@ def _ask(_: Request, _user: str) -> Decision:
 def _graphql(request: Request, _: str) -> Decision:
     operation = parse_operation(request.body or {})
     return Decision(
-        Permission.NOBODY if operation.is_mutation else Permission.LOOK, body=operation.body
+        Permission.NEVER if operation.is_mutation else Permission.LOOK, body=operation.body
     )
 
 
 def _promote(body: _Body, _: str) -> Decision:
-    return Decision(Permission.PROMOTE, _named(body), changes=_shown(body, "name"))
+    return Decision(Permission.PROMOTE, _named(body), changes=_field(body, "name"))
 
 
 def _administer(body: _Body, _: str) -> Decision:
     _check_key(body.get("key"), missing=True)
-    return Decision(Permission.ADMINISTER, None, changes=_shown(body, "name"))
+    return Decision(Permission.ADMINISTER, None, changes=_field(body, "name"))
 
 
 def _fields(request: Request) -> _Body:
@@ -331,5 +331,5 @@ def _task_of(name: object) -> frozenset[str] | None:
     return frozenset({_PART.split(name)[0]}) if isinstance(name, str) else None
 
 
-def _shown(body: _Body, key: str) -> str:
+def _field(body: _Body, key: str) -> str:
     return str(body.get(key, ""))[:80]

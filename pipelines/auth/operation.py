@@ -93,33 +93,33 @@ def _operation(document: DocumentNode, name: str | None, variables: dict[str, An
     fragments, operations = _definitions(document)
     if name is None and len(operations) != 1:
         raise Refused(400, "the request must hold one operation, or name one in operationName")
-    wanted = [one for one in operations if name is None or (one.name and one.name.value == name)]
-    if len(wanted) != 1:
-        raise Refused(400, f"there are {len(wanted)} operations {name!r}")
-    chosen = wanted[0]
+    matching = [one for one in operations if name is None or (one.name and one.name.value == name)]
+    if len(matching) != 1:
+        raise Refused(400, f"there are {len(matching)} operations {name!r}")
+    operation = matching[0]
     sizes: dict[str, _Size | None] = {}
-    _check_size(_measured(chosen.selection_set, fragments, sizes))
-    roots = _roots(chosen.selection_set, fragments)
+    _check_size(_measured(operation.selection_set, fragments, sizes))
+    roots = _roots(operation.selection_set, fragments)
     defaults = {
         one.variable.name.value: value_from_ast_untyped(one.default_value)
-        for one in chosen.variable_definitions
+        for one in operation.variable_definitions
         if one.default_value is not None
     }
-    used: list[DefinitionNode] = [chosen, *(fragments[name] for name in sorted(sizes))]
-    given = {**defaults, **variables}
-    fields = tuple(Field(node.name.value, _arguments(node, given)) for node in roots)
+    used: list[DefinitionNode] = [operation, *(fragments[name] for name in sorted(sizes))]
+    values = {**defaults, **variables}
+    fields = tuple(Field(node.name.value, _arguments(node, values)) for node in roots)
     text = print_ast(DocumentNode(definitions=tuple(used)))
-    return Operation(chosen.operation, fields, text, variables)
+    return Operation(operation.operation, fields, text, variables)
 
 
 def _check_size(size: _Size) -> None:
-    for what, found, most in (
+    for what, count, most in (
         ("fields", size.fields, _FIELDS),
         ("levels", size.levels, _LEVELS),
         ("aliases", size.aliases, _ALIASES),
     ):
-        if found > most:
-            raise Refused(400, f"the query has {found} {what}, more than the limit of {most}")
+        if count > most:
+            raise Refused(400, f"the query has {count} {what}, more than the limit of {most}")
 
 
 def _definitions(
@@ -140,25 +140,25 @@ def _definitions(
 
 
 def _measured(
-    chosen: SelectionSetNode | None,
+    selections: SelectionSetNode | None,
     fragments: Mapping[str, FragmentDefinitionNode],
-    known: dict[str, _Size | None],
+    sizes: dict[str, _Size | None],
 ) -> _Size:
-    """Return the size of a selection; `known` collects the fragments that it uses.
+    """Return the size of a selection; `sizes` collects the fragments that it uses.
 
     Raises:
         Refused: a fragment contains itself, or does not exist.
     """
     total = _Size()
-    for node in chosen.selections if chosen else ():
+    for node in selections.selections if selections else ():
         if isinstance(node, FieldNode):
-            inner = _measured(node.selection_set, fragments, known)
+            inner = _measured(node.selection_set, fragments, sizes)
             aliases = inner.aliases + (node.alias is not None)
             one = _Size(inner.fields + 1, inner.levels + 1, aliases)
         elif isinstance(node, FragmentSpreadNode):
-            one = _of_fragment(node.name.value, fragments, known)
+            one = _of_fragment(node.name.value, fragments, sizes)
         else:
-            one = _measured(getattr(node, "selection_set", None), fragments, known)
+            one = _measured(getattr(node, "selection_set", None), fragments, sizes)
         levels = max(total.levels, one.levels)
         total = _Size(total.fields + one.fields, levels, total.aliases + one.aliases)
     return total
@@ -167,42 +167,42 @@ def _measured(
 def _of_fragment(
     name: str,
     fragments: Mapping[str, FragmentDefinitionNode],
-    known: dict[str, _Size | None],
+    sizes: dict[str, _Size | None],
 ) -> _Size:
-    if name not in known:
+    if name not in sizes:
         if name not in fragments:
             raise Refused(400, f"the fragment {name!r} is not defined")
-        known[name] = None  # until it is measured
-        known[name] = _measured(fragments[name].selection_set, fragments, known)
-    size = known[name]
+        sizes[name] = None  # until it is measured
+        sizes[name] = _measured(fragments[name].selection_set, fragments, sizes)
+    size = sizes[name]
     if size is None:
         raise Refused(400, f"the fragment {name!r} contains itself")
     return size
 
 
 def _roots(
-    chosen: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
+    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> list[FieldNode]:
     """Return the root fields. Call `_check_size` first, so that the expansion is small.
 
     Raises:
         Refused: there are too many.
     """
-    found: list[FieldNode] = []
-    waiting = [chosen]
+    fields: list[FieldNode] = []
+    waiting = [selections]
     while waiting:
         for node in waiting.pop().selections:
             if isinstance(node, FieldNode):
-                found.append(node)
+                fields.append(node)
             elif isinstance(node, FragmentSpreadNode):
                 waiting.append(fragments[node.name.value].selection_set)
             else:
                 waiting.append(getattr(node, "selection_set"))  # noqa: B009
-    if len(found) > _ROOTS:
+    if len(fields) > _ROOTS:
         raise Refused(
-            400, f"the query has {len(found)} root fields, more than the limit of {_ROOTS}"
+            400, f"the query has {len(fields)} root fields, more than the limit of {_ROOTS}"
         )
-    return found
+    return fields
 
 
 def _arguments(node: FieldNode, variables: dict[str, Any]) -> dict[str, Any]:

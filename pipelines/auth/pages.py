@@ -18,7 +18,7 @@ from kinemill.store.home import Home
 from kinemill.task import list_tasks
 from resources.links import FILES, PREFIX, TASKS
 
-_SHOWN = {".html", ".png", ".svg"}
+_SUFFIXES = {".html", ".png", ".svg"}
 _SANDBOX = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-top-navigation-by-user-"
     "activation; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -50,8 +50,8 @@ class _Pages:
     def tasks(self, _: Request) -> Response:
         from kinemill.register.task_page import tasks_page
 
-        found = {name: self._versions(name) for name in list_tasks()}
-        return _page(tasks_page(found, lambda name: f"{TASKS}/{name}"))
+        versions = {name: self._versions(name) for name in list_tasks()}
+        return _page(tasks_page(versions, lambda name: f"{TASKS}/{name}"))
 
     def task(self, request: Request) -> Response:
         from kinemill.register.task_page import task_page
@@ -66,8 +66,8 @@ class _Pages:
 
         number = request.path_params["number"]
         versions = self._versions(request.path_params["task"])
-        found = next((one for one in versions if one.number == number), None)
-        return _page(version_page(self._home, found)) if found else _none("no such version")
+        match = next((one for one in versions if one.number == number), None)
+        return _page(version_page(self._home, match)) if match else _none("no such version")
 
     def file(self, request: Request) -> Response:
         path = (self._home.root / request.path_params["path"]).resolve()
@@ -76,14 +76,14 @@ class _Pages:
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
-        known = task in list_tasks() and is_registered(self._home, task)
-        return versions_of(self._home, task) if known else []
+        exists = task in list_tasks() and is_registered(self._home, task)
+        return versions_of(self._home, task) if exists else []
 
 
 def _may_show(home: Home, path: Path) -> bool:
     """Return whether a file is a report: a page or picture in the store, links resolved."""
     inside = path.is_relative_to(home.store.resolve())
-    return inside and path.suffix in _SHOWN and path.is_file()
+    return inside and path.suffix in _SUFFIXES and path.is_file()
 
 
 def _page(html: str) -> HTMLResponse:

@@ -21,7 +21,7 @@ class Permission(IntEnum):
     OPERATE = 1
     PROMOTE = 2
     ADMINISTER = 3
-    NOBODY = 4
+    NEVER = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Decision:
         closes: runs and models that it finishes or registers.
     """
 
-    need: Permission
+    permission: Permission
     tasks: frozenset[str] | None = NO_TASK
     body: Mapping[str, Any] | None = None
     changes: str = ""
@@ -77,6 +77,6 @@ class Site(Protocol):
         ...
 
 
-def only(need: Permission) -> Route:
+def only(permission: Permission) -> Route:
     """Return a route without a body that needs one permission."""
-    return Route(lambda _request, _user: Decision(need))
+    return Route(lambda _request, _user: Decision(permission))

@@ -43,10 +43,10 @@ class Proxy:
         Raises:
             Refused: the request does not come from the proxy.
         """
-        given = call.one(SECRET_HEADER)
-        if given is None:
+        secret = call.one(SECRET_HEADER)
+        if secret is None:
             return None
-        same = hmac.compare_digest(given.encode(), self.secret.encode())
+        same = hmac.compare_digest(secret.encode(), self.secret.encode())
         if not (same and self._is_at(call.peer)):
             raise Refused(403, "only the proxy may name the user")
         name = (call.one(self.user) or "").strip()

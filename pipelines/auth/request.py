@@ -105,7 +105,7 @@ def _segments(scope: Scope) -> tuple[str, ...]:
     parts = raw[1:].split(b"/")
     if parts[-1] == b"":
         parts.pop()
-    found: list[str] = []
+    segments: list[str] = []
     for part in parts:
         try:
             text = unquote_to_bytes(part).decode("utf-8")
@@ -114,8 +114,8 @@ def _segments(scope: Scope) -> tuple[str, ...]:
         odd = text in {"", ".", ".."} or "/" in text or _CONTROL.search(text)
         if odd or _ENCODED.search(text):
             raise Refused(400, f"the path has a part that is not served: {text[:40]!r}")
-        found.append(text)
-    return tuple(found)
+        segments.append(text)
+    return tuple(segments)
 
 
 def _query(raw: bytes) -> tuple[tuple[str, str], ...]:
@@ -179,20 +179,20 @@ def parse_object(text: bytes | str) -> dict[str, Any]:
             text or too many levels, or is not an object.
     """
     try:
-        found = json.loads(
+        document = json.loads(
             text.decode("utf-8") if isinstance(text, bytes) else text,
             object_pairs_hook=_unique,
             parse_float=_finite,
             parse_constant=_finite,
         )
-        write_json(found)  # refuses lone surrogates
+        write_json(document)  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"this is not strict JSON ({str(error)[:120]})") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Refused(400, "a body must be one JSON object, not a list or a value")
-    if not _is_flat(found, _DEEPEST):
+    if not _is_flat(document, _DEEPEST):
         raise Refused(400, f"the body has more than {_DEEPEST} levels")
-    return found
+    return document
 
 
 def write_json(value: object) -> bytes:
@@ -213,9 +213,9 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
         headers |= {"content-type": _FORM, "content-length": str(len(write_json(request.body)))}
     elif request.length is not None and not request.is_safe:
         headers["content-length"] = str(request.length)
-    kept = ("type", "asgi", "http_version", "server", "client", "scheme", "state", "extensions")
+    names = ("type", "asgi", "http_version", "server", "client", "scheme", "state", "extensions")
     return {
-        **{name: scope[name] for name in kept if name in scope},
+        **{name: scope[name] for name in names if name in scope},
         "method": request.method,
         "root_path": "",
         "path": request.path,
@@ -226,11 +226,11 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         message = "a key is repeated"
         raise ValueError(message)
-    return found
+    return members
 
 
 def _finite(text: str) -> float:

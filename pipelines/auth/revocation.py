@@ -26,8 +26,8 @@ def revocable(
             return {"type": "websocket.disconnect", "code": CLOSED["code"]}
         return message
 
-    async def answer(message: Message) -> None:
+    async def send_frame(message: Message) -> None:
         if not await close_unless_current():
             await send(message)
 
-    return listen, answer
+    return listen, send_frame

@@ -16,7 +16,7 @@ from pipelines.auth.users import ROLES, Identity, Users
 
 _log = logging.getLogger("kinemill.guard")
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
-_SHOWN = 80
+_MAX_CHARACTERS = 80
 ROLE_OF = {need: role for role, need in ROLES.items()}
 
 
@@ -81,8 +81,8 @@ class Rules:
                 return self._named(*said)
             if identity := self.sessions.find(call):
                 return identity
-            if (given := call.one("authorization")) is not None:
-                return await self.credentials.check(call.peer, given)
+            if (header := call.one("authorization")) is not None:
+                return await self.credentials.check(call.peer, header)
         except BadInput as error:
             _log.error("%s", error)
             raise Refused(503, "the file of users is damaged; the server's log names it") from error
@@ -114,15 +114,15 @@ class Rules:
         Raises:
             Refused: the user does not have it, or the route is closed.
         """
-        need = decision.need
-        if need is Permission.NOBODY:
+        permission = decision.permission
+        if permission is Permission.NEVER:
             raise Refused(403, "this part of the server is closed")
-        if self.read_only and need is not Permission.LOOK:
+        if self.read_only and permission is not Permission.LOOK:
             raise Refused(403, "these pages are read-only")
-        if need > identity.may:
-            why = f"{identity.name} may not do this; it needs the role {ROLE_OF[need]}"
+        if permission > identity.may:
+            why = f"{identity.name} may not do this; it needs the role {ROLE_OF[permission]}"
             raise Refused(403, why if self.login else "send a token: set KINEMILL_TOKEN")
-        if need is Permission.LOOK or identity.tasks is None:
+        if permission is Permission.LOOK or identity.tasks is None:
             return
         others = None if decision.tasks is None else decision.tasks - identity.tasks
         if others is None or others:
@@ -133,8 +133,8 @@ class Rules:
         """Return the identity of the user that the proxy names."""
         if identity := self.users.by_proxy(name, groups):
             return identity
-        shown = repr(name[:_SHOWN])
-        raise Refused(403, f"{shown} has no role here: kinemill admin users add NAME --proxied")
+        text = repr(name[:_MAX_CHARACTERS])
+        raise Refused(403, f"{text} has no role here: kinemill admin users add NAME --proxied")
 
 
 def _name(host: str) -> str:

@@ -19,7 +19,7 @@ class Uploads:
         self._closing: Counter[str] = Counter()
 
     @contextmanager
-    def writing(self, path: str) -> Generator[None]:
+    def open_writer(self, path: str) -> Generator[None]:
         """Register an upload; enter it before the upload is authorized."""
         with _counted(self._written, [path]):
             yield

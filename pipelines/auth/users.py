@@ -109,14 +109,14 @@ class Users:
 
         A local user with a password is never matched by a name from the proxy.
         """
-        known = self._read()
-        own = known.get(name)
+        users = self._read()
+        own = users.get(name)
         odd = name.startswith(GROUP) or not PROXIED_NAME.fullmatch(name)
         if odd or (own and own.password):
             return None
         if own:
             return _identify(name, own, "proxy")
-        joined = [known[GROUP + one] for one in groups if GROUP + one in known]
+        joined = [users[GROUP + one] for one in groups if GROUP + one in users]
         highest = max((ROLES[one.role] for one in joined), default=None)
         if highest is None:
             return None
@@ -128,8 +128,8 @@ class Users:
         """Return the user with this password; unknown names take the same time."""
         user = self._read().get(name)
         stored = (user and user.password) or _NO_PASSWORD
-        found = _hashed(password, bytes.fromhex(stored.salt))
-        same = hmac.compare_digest(found.hash, stored.hash)
+        hashed = _hashed(password, bytes.fromhex(stored.salt))
+        same = hmac.compare_digest(hashed.hash, stored.hash)
         return _identify(name, user, "password") if user and user.password and same else None
 
     def by_token(self, token: str) -> Identity | None:
@@ -189,12 +189,12 @@ class Users:
             BadInput: there is no such user.
         """
         with lock(self._home, "users"):
-            known, token = self._read(), secrets.token_urlsafe(32)
+            users, token = self._read(), secrets.token_urlsafe(32)
             self._check(name)
             if name.startswith(GROUP):
                 raise BadInput(name, "is not a user", fix="create the token for a user")
-            user = known[name].model_copy(update={"token": _digest(token)})
-            write_users(self._path, {**known, name: user})
+            user = users[name].model_copy(update={"token": _digest(token)})
+            write_users(self._path, {**users, name: user})
         return token
 
     def remove(self, name: str) -> None:
@@ -205,8 +205,8 @@ class Users:
         """
         with lock(self._home, "users"):
             self._check(name)
-            left = {other: user for other, user in self._read().items() if other != name}
-            write_users(self._path, left)
+            others = {other: user for other, user in self._read().items() if other != name}
+            write_users(self._path, others)
 
     def _check(self, name: str) -> None:
         if name not in self._read():
@@ -214,13 +214,13 @@ class Users:
 
     def _read(self) -> dict[str, User]:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except FileNotFoundError:
             self._cached = "", {}
             return {}
         except OSError as error:
             raise BadInput(self._path, f"cannot be read ({error.strerror})") from error
-        version = f"{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}.{found.st_size}"
+        version = f"{stat.st_mtime_ns}.{stat.st_ctime_ns}.{stat.st_ino}.{stat.st_size}"
         cached = self._cached
         if cached[0] != version:
             self._cached = cached = version, read_users(self._path)
@@ -257,12 +257,12 @@ def _checked_tasks(role: str, tasks: Collection[str]) -> tuple[str, ...]:
     if ROLES[role] not in {Permission.OPERATE, Permission.PROMOTE}:
         why = f"do not limit the role {role}"
         raise BadInput("tasks", why, fix="give --role operator or --role promoter")
-    known = list(list_tasks())
+    existing = list(list_tasks())
     if not tasks:
-        raise BadInput("tasks", "name none", expected="a,b", fix=f"known: {', '.join(known)}")
+        raise BadInput("tasks", "name none", expected="a,b", fix=f"known: {', '.join(existing)}")
     for task in tasks:
-        if task not in known:
-            raise BadInput(f"task {task!r}", "unknown", fix=nearest(task, known))
+        if task not in existing:
+            raise BadInput(f"task {task!r}", "unknown", fix=nearest(task, existing))
     return tuple(sorted(set(tasks)))
 
 
@@ -271,5 +271,5 @@ def _digest(text: str) -> str:
 
 
 def _hashed(password: str, salt: bytes) -> Password:
-    found = hashlib.scrypt(password.encode(), salt=salt, maxmem=_MEMORY, dklen=32, **_COST)
-    return Password(salt=salt.hex(), hash=found.hex())
+    digest = hashlib.scrypt(password.encode(), salt=salt, maxmem=_MEMORY, dklen=32, **_COST)
+    return Password(salt=salt.hex(), hash=digest.hex())

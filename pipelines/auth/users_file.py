@@ -16,7 +16,7 @@ LOCAL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag 
 PROXIED_NAME = re.compile(r"[A-Za-z0-9][\w.@+|:/-]{0,127}", re.ASCII)  # of an identity provider
 Role = Literal["viewer", "operator", "promoter", "admin"]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_SHOWN = 80  # characters of a wrong value
+_MAX_CHARACTERS = 80  # characters of a wrong value
 
 
 class _Strict(BaseModel):
@@ -58,8 +58,8 @@ def read_users(path: Path) -> dict[str, User]:
         BadInput: it cannot be read, or an entry is damaged.
     """
     try:
-        found = json.loads(path.read_bytes(), object_pairs_hook=_unique)
-        users = _Document.model_validate(found).users
+        document = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        users = _Document.model_validate(document).users
     except ValidationError as error:
         raise _damaged(path, error) from error
     except (OSError, ValueError, RecursionError) as error:
@@ -68,7 +68,8 @@ def read_users(path: Path) -> dict[str, User]:
         local = LOCAL_NAME.fullmatch(name)
         if not (local if user.password else PROXIED_NAME.fullmatch(name.removeprefix(GROUP))):
             kind = "a-z, 0-9, _ . -, a letter first" if user.password else "a name from a proxy"
-            raise BadInput(f"{path}, users", repr(name[:_SHOWN]), expected=kind, fix="correct it")
+            shown_name = repr(name[:_MAX_CHARACTERS])
+            raise BadInput(f"{path}, users", shown_name, expected=kind, fix="correct it")
     return users
 
 
@@ -104,22 +105,22 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the document"
     expected = problem["msg"].removeprefix("Input should be ")
-    found, key = "is damaged", problem["loc"][-1] if problem["loc"] else ""
+    problem_text, key = "is damaged", problem["loc"][-1] if problem["loc"] else ""
     if problem["type"] == "missing":
-        found, expected = "is missing", "every user has a role, a password and a token"
+        problem_text, expected = "is missing", "every user has a role, a password and a token"
     elif problem["type"] == "extra_forbidden":
-        found, expected = "is unknown", "role, password, token and tasks"
+        problem_text, expected = "is unknown", "role, password, token and tasks"
     elif key in {"role", "format"}:
-        found = f"is {str(problem['input'])[:_SHOWN]!r}"
+        problem_text = f"is {str(problem['input'])[:_MAX_CHARACTERS]!r}"
     return BadInput(
-        f"{path}, {where}", found, expected=expected, fix="correct this entry of the file"
+        f"{path}, {where}", problem_text, expected=expected, fix="correct this entry of the file"
     )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object; a duplicate key would hide an entry."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         message = "a key is repeated"
         raise ValueError(message)
-    return found
+    return members

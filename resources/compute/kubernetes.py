@@ -68,8 +68,8 @@ def environment(job: Path) -> dict[str, str]:
     """Return the variables of the pod that are no secrets: the errand, and where the home is."""
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    errand = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
-    every = errand.environment(str(home.root))
+    job_ = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
+    every = job_.environment(str(home.root))
     return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
 
 
@@ -109,10 +109,10 @@ def pod_spec(home: Home, settings: Kubernetes) -> dict[str, Any]:
     }
 
 
-def _failure(found: str) -> KinemillError:
+def _failure(problem: str) -> KinemillError:
     """Tell a pod that somebody ended from one that could not train."""
-    passing = any(word in found for word in _ANOTHER_MAY_DO)
+    passing = any(part in problem for part in _ANOTHER_MAY_DO)
     kind = ProcessLost if passing else TrainingFailed
-    last = found.strip().splitlines()
+    last = problem.strip().splitlines()
     text = os.linesep.join(last[-12:])
     return kind("pod of the training", text, fix="a rerun goes on from the last checkpoint")

@@ -23,6 +23,6 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
     """
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    errand = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
+    remote_job = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
     module = ["resources.ray_job", settings.model_dump_json(), str(os.getpid())]
-    watch(context, job, settings, module, errand.environment())
+    watch(context, job, settings, module, remote_job.environment())

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, KinemillError
 from kinemill.tracking.jsonl import JsonLines
-from kinemill.tracking.run_links import Noted, note_training
+from kinemill.tracking.run_links import TrainingLink, note_training
 
 TASK = {
     "task": "arm",
@@ -135,7 +135,7 @@ def kinemill(*arguments):
 def train(home, run_id, steps, folder="runs/arm/key"):
     """Leave behind what a training of that run writes."""
     (home.root / folder).mkdir(parents=True, exist_ok=True)
-    note_training(home, run_id, Noted(folder, 500, "m1"))
+    note_training(home, run_id, TrainingLink(folder, 500, "m1"))
     tracker = JsonLines(home.root / folder / "metrics.jsonl")
     for step in steps:
         tracker.log_metrics({"train/loss": 1.0 / step}, step)

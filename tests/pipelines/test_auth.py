@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
 from pipelines.auth.dagster_site import DagsterSite
-from pipelines.auth.login import Door
+from pipelines.auth.login import Entrance
 from pipelines.auth.middleware import Guard
 from pipelines.auth.mlflow_site import MlflowSite
 from pipelines.auth.rules import HERE, Rules
@@ -232,10 +232,10 @@ def test_weak_and_wrong_users_are_refused(home):
 def test_others_can_only_ask_when_somebody_can_log_in(home):
     users = Users(home)
     with pytest.raises(BadInput, match="kinemill admin users add"):
-        Door(host="0.0.0.0").checked(users)
-    assert not Door().checked(users).login
+        Entrance(host="0.0.0.0").checked(users)
+    assert not Entrance().checked(users).login
     users.put("ada", "admin", PASSWORD)
-    opened = Door(host="0.0.0.0", names=("Mill.example",)).checked(users)
+    opened = Entrance(host="0.0.0.0", names=("Mill.example",)).checked(users)
     assert "--login" in opened.flags(3000)
     assert "mill.example" in opened.flags(3000)
 

@@ -9,7 +9,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from assets import CHAIN
-from assets.metadata import WORDS
+from assets.metadata import DESCRIPTIONS
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
 from kinemill.task import load_task
@@ -62,7 +62,9 @@ def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
     place, _ = first_run
     for asset, event in _materializations(place).items():
         metadata = event.asset_materialization.metadata
-        assert set(metadata) - set(WORDS) - {"dagster/materialization_source"} == set(), asset
+        assert set(metadata) - set(DESCRIPTIONS) - {"dagster/materialization_source"} == set(), (
+            asset
+        )
 
 
 def test_there_is_something_to_look_at_on_every_asset(first_run):

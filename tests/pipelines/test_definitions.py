@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets import CHAIN
-from assets.metadata import WORDS, build_metadata
+from assets.metadata import DESCRIPTIONS, build_metadata
 from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.overrides import leaves, nested
@@ -80,7 +80,7 @@ def test_a_word_outside_the_vocabulary_is_refused():
     assert build_metadata(rows=3, loss=None) == {"rows": 3}
     with pytest.raises(ValueError, match="lines"):
         build_metadata(lines=3)
-    assert all(meaning for meaning in WORDS.values())
+    assert all(meaning for meaning in DESCRIPTIONS.values())
 
 
 def test_launchpad_overrides_are_spelled_as_in_the_task_file():

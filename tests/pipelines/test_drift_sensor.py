@@ -48,7 +48,7 @@ def test_drifting_recordings_are_asked_for_once_and_with_the_reason(place, found
         "a.csv: pole_angle errs; b.csv: pole_angle errs"
     )
     assert call.request.tags["kinemill/why"] == call.why
-    again = look(place, call.seen)
+    again = look(place, call.cursor)
     assert (again.request, again.why) == (None, f"already requested: {call.why}")
 
 
@@ -56,7 +56,7 @@ def test_another_set_is_asked_for_under_another_key(place, found):
     found(A)
     first = look(place)
     found(A, B)
-    second = look(place, first.seen)
+    second = look(place, first.cursor)
     assert second.request is not None
     assert second.request.run_key != first.request.run_key
 
@@ -103,7 +103,7 @@ def test_a_run_under_way_is_waited_for(place, found):
         result = tick(place, instance)
     (request,) = result.run_requests
     assert request.tags["kinemill/why"].startswith("1 new recordings drift")
-    assert json.loads(result.cursor) == {"asked": json.loads(result.cursor)["asked"]}
+    assert json.loads(result.cursor) == {"request": json.loads(result.cursor)["request"]}
 
 
 def test_every_task_has_its_sensor(place):
@@ -135,6 +135,6 @@ def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
         call = next_training(task, copy.home, {})
         assert "odd.csv" in call.why
         assert job.execute_in_process(instance=instance).success
-    after = next_training(task, copy.home, call.seen)
+    after = next_training(task, copy.home, call.cursor)
     assert after.request is None
     assert latest_drift(copy.home, TASK)["status"] == "judged"

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from pipelines.auth.login import Door
+from pipelines.auth.login import Entrance
 from pipelines.auth.middleware import Guard
 from pipelines.auth.proxy import proxy_at
 from pipelines.auth.rules import HERE, Rules
@@ -146,21 +146,21 @@ def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
         if secret:
             monkeypatch.setenv("KINEMILL_PROXY_SECRET", secret)
         with pytest.raises(BadInput, match="KINEMILL_PROXY_SECRET"):
-            Door(proxy=(PROXY,)).checked(users)
+            Entrance(proxy=(PROXY,)).checked(users)
     monkeypatch.setenv("KINEMILL_PROXY_SECRET", SECRET)
     with pytest.raises(BadInput, match=r"10\.0\.0\.5 or"):
-        Door(proxy=("mill.example",)).checked(users)
-    opened = Door(proxy=(PROXY,)).checked(users)
+        Entrance(proxy=("mill.example",)).checked(users)
+    opened = Entrance(proxy=(PROXY,)).checked(users)
     assert opened.login  # on loopback, too: what comes through it is not this machine's browser
     assert SECRET not in " ".join(opened.flags(3000))
 
 
 def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
     """Both servers have ports of their own, and may be behind one name or two."""
-    assert Door(names=(MILL,)).shown(3000) == "http://127.0.0.1:3000"
-    assert Door("0.0.0.0", names=(MILL, "mill")).shown(5000) == "http://mill:5000"
-    assert MILL in Door(names=(f"{MILL}/",)).flags(3000)
-    assert not [line for line in Door("10.0.0.7", names=(MILL,), login=True).news()]
+    assert Entrance(names=(MILL,)).public_url(3000) == "http://127.0.0.1:3000"
+    assert Entrance("0.0.0.0", names=(MILL, "mill")).public_url(5000) == "http://mill:5000"
+    assert MILL in Entrance(names=(f"{MILL}/",)).flags(3000)
+    assert not [line for line in Entrance("10.0.0.7", names=(MILL,), login=True).warnings()]
 
 
 def test_the_users_file_says_who_comes_through_the_proxy(users):

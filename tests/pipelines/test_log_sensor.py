@@ -15,7 +15,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
-from pipelines.log_sensor import Runs, Seen, arrivals, next_run, pause, remembered, runs_of
+from pipelines.log_sensor import Runs, SensorState, arrivals, next_run, pause, read_state, runs_of
 from resources.io import LATEST, note
 from resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
 from resources.task_resource import rules_of
@@ -44,41 +44,41 @@ def look(place, seen, *, fate="ended", going=False, moment=None, **overrides):
 
 
 def test_an_empty_drop_folder_asks_for_nothing(place):
-    call = look(place, Seen())
-    assert (call.request, call.why, call.seen) == (None, "no new logs", Seen())
+    call = look(place, SensorState())
+    assert (call.request, call.why, call.state) == (None, "no new logs", SensorState())
 
 
 def test_new_logs_are_asked_for_once(place, drop):
     drop("a.csv", 1)
-    call = look(place, Seen())
+    call = look(place, SensorState())
     assert call.request.asset_selection is None
     assert call.request.tags == {OWNER: "kinemill", PRIORITY: "-1"}
-    after = look(place, call.seen)
-    assert (after.request, after.seen) == (None, replace(call.seen, pending=False))
-    assert look(place, after.seen).request is None
+    after = look(place, call.state)
+    assert (after.request, after.state) == (None, replace(call.state, pending=False))
+    assert look(place, after.state).request is None
 
 
 def test_a_second_log_is_asked_for_under_another_key(place, drop):
     drop("a.csv", 1)
-    first = look(place, Seen())
+    first = look(place, SensorState())
     drop("b.csv", 2)
-    second = look(place, first.seen)
+    second = look(place, first.state)
     assert first.request.run_key != second.request.run_key
 
 
 def test_what_arrives_during_a_run_waits_for_its_end(place, drop):
     drop("a.csv", 1)
-    first = look(place, Seen())
+    first = look(place, SensorState())
     drop("b.csv", 2)
-    waiting = look(place, first.seen, going=True)
-    assert (waiting.request, waiting.seen) == (None, first.seen)
+    waiting = look(place, first.state, going=True)
+    assert (waiting.request, waiting.state) == (None, first.state)
     assert "wait for the current run" in waiting.why
-    assert look(place, waiting.seen).request is not None
+    assert look(place, waiting.state).request is not None
 
 
 def test_a_copy_or_a_rename_asks_for_nothing(place, drop):
     path = drop("a.csv", 1)
-    asked = look(place, Seen()).seen
+    asked = look(place, SensorState()).seen
     drop("copy.csv", 1)
     path.rename(path.with_name("renamed.csv"))
     assert look(place, asked).request is None
@@ -86,21 +86,21 @@ def test_a_copy_or_a_rename_asks_for_nothing(place, drop):
 
 def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, drop):
     drop("a.csv", 1)
-    keys = [look(place, remembered(lost)).request.run_key for lost in (None, '{"arrived": "x"}')]
+    keys = [look(place, read_state(lost)).request.run_key for lost in (None, '{"arrived": "x"}')]
     assert keys[0] == keys[1]
 
 
 def test_a_file_that_still_grows_is_left_alone(place, drop):
     path = drop("a.csv", 1, age=0.0)
     settle = {"ingest.settle": 5.0}
-    assert look(place, Seen(), **settle).request is None
+    assert look(place, SensorState(), **settle).request is None
     os.utime(path, (time.time() - 6.0,) * 2)
-    assert look(place, Seen(), **settle).request is not None
+    assert look(place, SensorState(), **settle).request is not None
 
 
 def test_a_changed_task_file_asks_again(place, drop):
     drop("a.csv", 1)
-    asked = look(place, Seen()).seen
+    asked = look(place, SensorState()).seen
     assert look(place, asked, **{"learn.seed": 7}).request is not None
 
 
@@ -108,13 +108,13 @@ def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_later_under_a
     place, drop
 ):
     drop("a.csv", 1)
-    first = look(place, Seen(), moment=1e9)
-    soon = look(place, first.seen, fate="passing", moment=1e9 + pause(1) - 1.0)
-    assert (soon.request, soon.seen) == (None, first.seen)
-    second = look(place, first.seen, fate="passing", moment=1e9 + pause(1) + 1.0)
+    first = look(place, SensorState(), moment=1e9)
+    soon = look(place, first.state, fate="passing", moment=1e9 + pause(1) - 1.0)
+    assert (soon.request, soon.state) == (None, first.state)
+    second = look(place, first.state, fate="passing", moment=1e9 + pause(1) + 1.0)
     assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
-    third = look(place, second.seen, fate="passing", moment=1e9 + 2.0 + pause(1) + pause(2))
-    assert third.seen.attempt == 3
+    third = look(place, second.state, fate="passing", moment=1e9 + 2.0 + pause(1) + pause(2))
+    assert third.state.attempt == 3
     assert [pause(attempt) for attempt in (1, 2, 9)] == [300.0, 1200.0, 86400.0]
 
 
@@ -134,14 +134,14 @@ def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the
     place, drop, take
 ):
     drop("good.csv", 1)
-    first = look(place, Seen(), moment=1e9)
-    soon = look(place, first.seen, fate="lasting", moment=1e9 + 1.0)
-    assert (soon.request, soon.seen) == (None, first.seen)
+    first = look(place, SensorState(), moment=1e9)
+    soon = look(place, first.state, fate="lasting", moment=1e9 + 1.0)
+    assert (soon.request, soon.state) == (None, first.state)
     assert soon.why == "the run failed before it had read 1 logs; attempt 2 in 5 min"
-    second = look(place, soon.seen, fate="lasting", moment=1e9 + pause(1) + 1.0)
+    second = look(place, soon.state, fate="lasting", moment=1e9 + pause(1) + 1.0)
     assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
     take()
-    over = look(place, second.seen, fate="lasting", moment=3e9)
+    over = look(place, second.state, fate="lasting", moment=3e9)
     assert (over.request, over.why) == (None, "the run for these logs failed permanently")
 
 
@@ -149,22 +149,22 @@ def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_chang
     place, drop, take
 ):
     drop("a.csv", 1)
-    first = look(place, Seen(), moment=1e9)
+    first = look(place, SensorState(), moment=1e9)
     take()
-    refused = look(place, first.seen, fate="lasting", moment=2e9)
+    refused = look(place, first.state, fate="lasting", moment=2e9)
     assert (refused.request, refused.why) == (None, "the run for these logs failed permanently")
-    assert look(place, refused.seen, moment=3e9).request is None
+    assert look(place, refused.state, moment=3e9).request is None
     drop("b.csv", 2)
-    assert look(place, refused.seen, moment=3e9).request is not None
+    assert look(place, refused.state, moment=3e9).request is not None
 
 
 def test_below_the_threshold_logs_go_only_up_to_the_dataset(place, drop):
     drop("a.csv", 1)
     three = {"retrain.after_new_recordings": 3}
-    call = look(place, Seen(), **three)
+    call = look(place, SensorState(), **three)
     chosen = [key.path[1] for key in call.request.asset_selection]
     assert chosen == ["recordings", "episodes", "dataset"]
-    asked = look(place, call.seen, **three).seen  # that run has ended
+    asked = look(place, call.state, **three).seen  # that run has ended
     members = place.home.store / "members" / TASK
     members.mkdir(parents=True)
     for name in "ab":
@@ -173,8 +173,8 @@ def test_below_the_threshold_logs_go_only_up_to_the_dataset(place, drop):
     (members / "c.json").write_text("{}")
     whole = look(place, asked, **three)
     assert whole.request.asset_selection is None
-    assert whole.seen.trained == 3
-    assert look(place, look(place, whole.seen, **three).seen, **three).request is None
+    assert whole.state.trained == 3
+    assert look(place, look(place, whole.state, **three).seen, **three).request is None
 
 
 @pytest.fixture
@@ -196,11 +196,11 @@ def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(place, drop, op
     for number in range(20):
         drop(f"{number}.csv", number)
     opened.clear()  # of the writing
-    call = look(place, Seen())
+    call = look(place, SensorState())
     assert sorted(opened) == sorted(f"{number}.csv" for number in range(20))
     drop("new.csv", "new")
     opened.clear()
-    seen = look(place, call.seen).seen
+    seen = look(place, call.state).seen
     assert opened == ["new.csv"]
     opened.clear()
     look(place, seen)
@@ -231,7 +231,7 @@ def test_what_one_tick_has_no_time_for_waits_for_the_next(place, drop, monkeypat
     for number in range(3):
         drop(f"{number}.csv", number)
     monkeypatch.setattr(arrived_logs, "_PER_TICK", 1)
-    whys = [look(place, Seen()).why for _ in range(4)]
+    whys = [look(place, SensorState()).why for _ in range(4)]
     assert whys == ["still scanning new files"] * 2 + ["3 new logs"] * 2
 
 
@@ -299,26 +299,26 @@ def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
     with open_instance(copy.home) as instance:
         asked, cursor = read_cursor(tick(instance))
         assert asked == 0
-        assert remembered(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
+        assert read_state(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
         assert isinstance(tick(instance, cursor), dg.SkipReason)  # and it looks no more
         new = folder / "new.csv"
         new.write_text(LOG.format(7))
         os.utime(new, (time.time() - 10.0,) * 2)
         asked, cursor = read_cursor(tick(instance, cursor))
-        assert (asked, remembered(cursor).pending) == (1, True)
+        assert (asked, read_state(cursor).pending) == (1, True)
 
 
 def test_what_a_run_with_other_settings_used_is_asked_for(copy):
-    known = look(copy, Seen())
+    known = look(copy, SensorState())
     assert (known.request, known.why) == (None, "another run has used these logs")
-    other = look(copy, known.seen, **{"learn.steps": 7})
+    other = look(copy, known.state, **{"learn.steps": 7})
     assert other.request is not None
-    assert look(copy, Seen(), **{"learn.steps": 7}).request is not None
+    assert look(copy, SensorState(), **{"learn.steps": 7}).request is not None
 
 
 def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):
     three = {"retrain.after_new_recordings": 3}
     note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
-    known = look(copy, Seen(), **three)
+    known = look(copy, SensorState(), **three)
     assert known.request is None
-    assert look(copy, known.seen, **three).request is None
+    assert look(copy, known.state, **three).request is None

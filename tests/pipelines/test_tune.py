@@ -11,7 +11,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill.tune import lines
 from kinemill.tune.search import folder_of, read_search
-from pipelines.tune import Wanted, tune, tune_task
+from pipelines.tune import TuneRequest, tune, tune_task
 from tests.pipelines.conftest import TASK
 
 SPACE = {"learn": {"optimizer": {"lr": {"range": [1e-4, 1e-2], "log": True}}}}
@@ -55,7 +55,7 @@ def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
     version = open_tracking(copy.home).client.get_model_version(TASK, str(found["version"]))
     trials = lines(read_search(folder_of(copy.home, found["study"])))
     assert version.run_id in {line.run for line in trials}
-    again = tune_task(TASK, changed, Wanted(trials=2, register=False), NullReporter())
+    again = tune_task(TASK, changed, TuneRequest(trials=2, register=False), NullReporter())
     assert (again["study"], again["best"]["value"]) == (found["study"], found["error"])
     assert "version" not in again
 
@@ -67,4 +67,4 @@ def test_bad_input_is_told_before_anything_starts(copy):
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "tune.space.lern: cannot be searched" in str(failure.step_failure_data.error.cause)
     with pytest.raises(BadInput, match="trials: 0"):
-        Wanted(trials=0)
+        TuneRequest(trials=0)

@@ -28,7 +28,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
     document = run_document(
         RunFacts(
             task="pendulum",
-            known=2,
+            cached=2,
             episodes={"accepted": 5, "quarantined": 1, "rows": 900},
             dataset="0123456789abcdef",
             verification=VERIFICATION,
@@ -43,7 +43,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "task": "pendulum",
         "status": "done",
         "headline": "This MLP has an RMSE of 0.1 rad.",
-        "episodes": {"accepted": 5, "quarantined": 1, "known": 2},
+        "episodes": {"accepted": 5, "quarantined": 1, "cached": 2},
         "dataset": "0123456789ab",
         "metrics": VERIFICATION["metrics"],
         "verification": VERIFICATION["verification"],

@@ -58,7 +58,7 @@ def test_only_the_champion_of_now_is_labeled_champion(chain, task):
     chain.register(0.05, gain=0.25, champion=0.1)
     found = comparison_document(compare(task, chain.home, ":1", ":2"))
     assert [found[side]["decision"] for side in "ab"] == ["champion", "champion"]
-    assert [found[side]["standing"] for side in "ab"] == ["former champion", "champion"]
+    assert [found[side]["status"] for side in "ab"] == ["former champion", "champion"]
     page = comparison_page(found)
     assert page.count("former champion") == 1
     assert page.count(">champion<") == 1

@@ -72,7 +72,7 @@ def test_another_worker_goes_on_where_one_was_killed(search):
     deaths = Deaths(search)
     found = search_elsewhere(search, Bounds(3), 1, deaths)
     assert "worker 0 was killed by signal 9; another one goes on with its trial" in deaths.said
-    assert sorted(line.outcome for line in found if line.outcome != "lost") == ["done"] * 3
+    assert sorted(line.state for line in found if line.state != "lost") == ["done"] * 3
     client = open_tracking(search.home).client
     runs = client.search_runs([client.get_experiment_by_name("pendulum").experiment_id])
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
@@ -90,7 +90,7 @@ def test_no_worker_outlives_who_started_it(search, how):
         stderr=subprocess.DEVNULL,
     )
     assert until(lambda: len(workers(search)) == 2)
-    assert until(lambda: any(line.outcome == "running" for line in lines(search)))
+    assert until(lambda: any(line.state == "running" for line in lines(search)))
     starter.send_signal(how)
     starter.wait(timeout=200)
     assert until(lambda: workers(search) == [], 20.0)

@@ -242,7 +242,7 @@ def test_a_line_of_progress_is_due_each_10_s_or_10_percent_and_at_the_end():
 
     def due(at, done, stage="model"):
         now[0] = at
-        return throttle.due(stage, done, 1000)
+        return throttle.is_due(stage, done, 1000)
 
     assert not due(0.0, 1)
     assert [due(at, at) for at in range(1, 41)].count(True) == 4  # 40 s, 4 %

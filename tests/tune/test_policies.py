@@ -18,7 +18,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.task.search import chosen
 from kinemill.tune import Bounds, begin, describe, lines, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
-from kinemill.tune.objective import yardstick_of
+from kinemill.tune.objective import objective_of
 from kinemill.tune.study import next_trial
 from kinemill.tune.worker import run
 from tests.cli.test_run_result import TASK
@@ -84,7 +84,7 @@ def test_trials_are_judged_by_what_their_policies_bring(task, home):
     assert (document["judged_by"], document["unit"]) == ("return", "")
     assert document["best"]["value"] == -min(one.error for one in done)
     assert document["own"] == -found[0].error
-    assert f"return {-found[0].error:.4g}" in found[0].told()
+    assert f"return {-found[0].error:.4g}" in found[0].describe()
 
 
 @pytest.mark.parametrize("returns", [(481.0, 120.0), (-140.0, -56.0), (0.0, 0.0)])
@@ -94,7 +94,7 @@ def test_a_search_by_returns_has_a_report_that_says_so(task, home, returns):
     for returned in returns:
         with ExitStack() as held:
             study, trial = next_trial(search, task, 2, 0, held)
-            trial.set_user_attr("settings", trial.user_attrs["chosen"])
+            trial.set_user_attr("settings", trial.user_attrs["proposed"])
             study.tell(trial, -returned)
     page = write_report(search).read_text()
     assert f"<b>{number(max(returns))}</b>" in page
@@ -105,9 +105,9 @@ def test_a_search_by_returns_has_a_report_that_says_so(task, home, returns):
 
 
 def test_what_is_gained_is_a_share_of_errors_and_a_difference_of_returns(task):
-    returned = yardstick_of(task)
+    returned = objective_of(task)
     assert returned.gained(-200.0, -150.0) == "50.0 more"
-    plain = yardstick_of(policy_task())
+    plain = objective_of(policy_task())
     assert plain.gained(0.2, 0.8) == "75% less"
     assert plain.spelled(0.25) == "error 0.25"
 
@@ -129,7 +129,7 @@ def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home
     assert set(default_space(task)["learn"]) == {"model", "optimizer", "schedule"}
     dataset = publish(home, demonstrations(rows=12).packed)
     search, found = searched(task, home, dataset, 3)
-    assert [one.outcome for one in found] == ["done"] * 3
+    assert [one.state for one in found] == ["done"] * 3
     assert {one.settings.get("learn.seq_len") for one in found[1:]} <= {1, 3}
     # A loss of spreads squared; untrained it is about 1.
     assert all(0.0 < one.error < 3.0 for one in found)
@@ -143,7 +143,7 @@ def test_motions_are_searched(tmp_path, home):
     task = written(tmp_path, task="arm", learn=learn)
     assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}
     _, found = searched(task, home, publish(home, packed(gaits())))
-    assert [one.outcome for one in found] == ["done", "done"], [one.why for one in found]
+    assert [one.state for one in found] == ["done", "done"], [one.why for one in found]
     assert np.isfinite([one.error for one in found]).all()
 
 

@@ -33,7 +33,7 @@ def errors(search) -> list[float | None]:
 
 def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(searched, tmp_path):
     found = lines(searched)
-    assert [line.outcome for line in found] == ["done"] * 4
+    assert [line.state for line in found] == ["done"] * 4
     assert (found[0].own, found[0].settings) == (True, {})
     assert best_of(found).error == min(errors(searched))
     document = describe(searched, found)
@@ -98,7 +98,7 @@ def test_a_model_that_is_right_has_no_error_and_a_turn_is_none(packed):
     starts = torch.from_numpy(packed.window_starts("validation", 3 + 6))
     truth = Windows(values, starts, 3, 6, 2).gather(torch.arange(len(starts)))[3]
 
-    class Known:
+    class DataFacts:
         def __init__(self, off):
             self.off = torch.tensor(off)
 
@@ -106,11 +106,13 @@ def test_a_model_that_is_right_has_no_error_and_a_turn_is_none(packed):
             assert (states.shape[1:], past_actions.shape[1:]) == ((2, 2), (1, 1))
             return truth + self.off
 
-    assert rollout_error(Known([0.0, 0.0]), packed, (2, 3, 6)) == 0.0
-    assert rollout_error(Known([2 * np.pi, 0.0]), packed, (2, 3, 6)) < 1e-5  # float32
+    assert rollout_error(DataFacts([0.0, 0.0]), packed, (2, 3, 6)) == 0.0
+    assert rollout_error(DataFacts([2 * np.pi, 0.0]), packed, (2, 3, 6)) < 1e-5  # float32
     expected = np.sqrt(0.5) / packed.std[1]
-    assert rollout_error(Known([0.0, 1.0]), packed, (2, 3, 6)) == pytest.approx(expected, rel=1e-5)
-    assert rollout_error(Known([0.0, np.nan]), packed, (2, 3, 6)) == np.inf
+    assert rollout_error(DataFacts([0.0, 1.0]), packed, (2, 3, 6)) == pytest.approx(
+        expected, rel=1e-5
+    )
+    assert rollout_error(DataFacts([0.0, np.nan]), packed, (2, 3, 6)) == np.inf
 
 
 def test_validation_episodes_must_hold_a_window(search_of):
@@ -127,8 +129,8 @@ def test_a_trial_that_cannot_be_is_counted_and_told(search_of):
     )
     go(search, 2)
     own, bad = lines(search)
-    assert own.outcome == "done"
-    assert bad.outcome == "failed"
+    assert own.state == "done"
+    assert bad.state == "failed"
     assert "finite" in bad.why
     document = describe(search, [own, bad])
     assert (document["trials"], document["failed"], document["best"]["number"]) == (2, 1, 0)
@@ -145,10 +147,10 @@ def test_bad_trials_are_pruned(search_of):
     )
     go(search, 10)
     found = lines(search)
-    pruned = [line for line in found if line.outcome == "pruned"]
+    pruned = [line for line in found if line.state == "pruned"]
     assert 1e-9 in {line.settings["learn.optimizer.lr"] for line in pruned}
     assert all(20 <= line.last[0] < 60 for line in pruned)  # a third is for getting under way
-    assert found[0].outcome == "done"  # what all is compared with
+    assert found[0].state == "done"  # what all is compared with
     assert best_of(found).settings.get("learn.optimizer.lr", 1e-3) != 1e-9
 
 
@@ -158,15 +160,15 @@ def test_horizons_are_searched_without_pruning(search_of):
     )
     assert not search.prunes
     go(search, 3)
-    assert all(line.outcome == "done" and line.last is None for line in lines(search))
+    assert all(line.state == "done" and line.last is None for line in lines(search))
 
 
 def test_no_time_is_no_result_and_the_next_call_goes_on(search_of):
     search = search_of()
     go(search, 3, until=time.time() - 1.0)
-    assert [line.outcome for line in lines(search)] == ["waiting"]
+    assert [line.state for line in lines(search)] == ["waiting"]
     go(search, 1)
-    assert [line.outcome for line in lines(search)] == ["done"]
+    assert [line.state for line in lines(search)] == ["done"]
 
 
 def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pendulum):
@@ -180,14 +182,14 @@ def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pen
         with ExitStack() as again:
             _, third = next_trial(search, pendulum(), 2, 2, again)
             assert third.params == second.params
-            assert third.user_attrs["chosen"] == second.user_attrs["chosen"]
-        assert [line.outcome for line in lines(search)] == ["running", "lost", "running"]
+            assert third.user_attrs["proposed"] == second.user_attrs["proposed"]
+        assert [line.state for line in lines(search)] == ["running", "lost", "running"]
         with ExitStack() as again:
             assert next_trial(search, pendulum(), 2, 2, again)[1].number == 3
         # Its third death is its last: there is a first trial, which runs, and one that failed.
         assert next_trial(search, pendulum(), 2, 2, ExitStack()) is None
     assert first.number == 0
-    assert [line.outcome for line in lines(search)] == ["running", "lost", "lost", "failed"]
+    assert [line.state for line in lines(search)] == ["running", "lost", "lost", "failed"]
 
 
 def test_a_torn_line_is_cut_off_and_a_damaged_one_is_told(tmp_path):
@@ -229,7 +231,7 @@ def test_the_report_is_one_page_that_names_every_trial(search_of, pendulum):
     for _ in range(16):
         with ExitStack() as held:
             study, trial = next_trial(search, pendulum(), 16, 0, held)
-            trial.set_user_attr("settings", trial.user_attrs["chosen"])
+            trial.set_user_attr("settings", trial.user_attrs["proposed"])
             study.tell(trial, trial.params.get("learn.optimizer.lr", 0.01))
     page = write_report(search).read_text()
     assert all(line.spelled() in page for line in lines(search))
@@ -254,7 +256,7 @@ def test_a_killed_search_ends_as_if_it_had_not_been(search_of, pendulum, tmp_pat
         kill(start(broken, 5, 0), after=float(np.random.default_rng().uniform(2.0, 8.0)))
     worker = start(broken, 5, 0)
     assert worker.wait(timeout=300) == 0, worker.stderr.read().decode()
-    done = [line for line in lines(broken) if line.outcome == "done"]
+    done = [line for line in lines(broken) if line.state == "done"]
     assert [line.settings for line in done] == [line.settings for line in lines(whole)]
     assert [line.error for line in done] == errors(whole)
 
@@ -267,5 +269,5 @@ def test_two_workers_share_one_journal(search_of, pendulum):
     for worker in workers:
         assert worker.wait(timeout=300) == 0, worker.stderr.read().decode()
     found = lines(search)
-    assert [line.outcome for line in found] == ["done"] * 8
+    assert [line.state for line in found] == ["done"] * 8
     assert len({str(line.settings) for line in found}) == 8

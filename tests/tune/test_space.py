@@ -7,7 +7,7 @@ import pytest
 from kinemill.errors import TaskError
 from kinemill.task import MODELS, load_task
 from kinemill.task.search import Given, chosen, labels_of, single_choices
-from kinemill.tune import Known, default_space
+from kinemill.tune import DataFacts, default_space
 from tests.conftest import ROOT
 from tests.tune.conftest import TASK
 
@@ -118,7 +118,7 @@ def test_the_default_space_never_raises(model):
         except TaskError as error:
             untold.append(str(error))
             continue
-        space = default_space(task, Known({name: 1.0 for name in task.states}))
+        space = default_space(task, DataFacts({name: 1.0 for name in task.states}))
         for seed in range(50 // len(TASKS) + 1):
             settings = chosen(space, Dice(seed))
             assert load_task(path, settings).learn.model.type in {"mlp", "gru", "linear", model}

@@ -76,7 +76,7 @@ def launched(job="tiny", config=None, **selector):
 )
 def test_which_tasks_a_mutation_changes(decision, tasks):
     found = decision()
-    assert found.need is Permission.OPERATE
+    assert found.permission is Permission.OPERATE
     assert found.tasks == tasks
 
 
@@ -103,7 +103,7 @@ def test_several_mutations_change_all_their_tasks():
     ],
 )
 def test_a_launch_that_changes_the_gate_is_a_promotion(config, need):
-    assert launched(config=config).need is need
+    assert launched(config=config).permission is need
 
 
 def test_all_other_mutations_need_an_admin():
@@ -112,9 +112,10 @@ def test_all_other_mutations_need_an_admin():
     known = set(create_schema().graphql_schema.mutation_type.fields)
     assert known >= OPERATING
     for name in known - OPERATING:
-        assert decided(f"mutation {{ {name} {{ x }} }}").need is Permission.ADMINISTER
+        assert decided(f"mutation {{ {name} {{ x }} }}").permission is Permission.ADMINISTER
     assert (
-        decided("mutation { reloadWorkspace { x } deleteRun { x } }").need is Permission.ADMINISTER
+        decided("mutation { reloadWorkspace { x } deleteRun { x } }").permission
+        is Permission.ADMINISTER
     )
 
 

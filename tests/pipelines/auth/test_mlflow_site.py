@@ -68,7 +68,7 @@ CLOSED = {
 @pytest.mark.parametrize(("method", "path"), NEEDS)
 def test_what_a_request_needs(method, path):
     need, body = NEEDS[method, path]
-    assert decided(method, path, body).need is need
+    assert decided(method, path, body).permission is need
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(CLOSED))
@@ -138,6 +138,6 @@ def test_every_route_of_mlflow_is_closed_or_listed():
             except Refused:
                 continue
             served += 1
-            if found.need is Permission.LOOK:
+            if found.permission is Permission.LOOK:
                 assert any(word in path for word in questions), (method, path)
     assert served > 20
