@@ -51,12 +51,12 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
     def verification(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
-        from kinemill.verify import verify
+        from kinemill.verify import stage as verify_stage
         from kinemill.verify.headline import headline
 
         resource = get_task_resource(context)
-        made.pop("references", None)  # `verify` finds the references in the store
-        artifact = verify(resource.task, resource.home, **made, progress=Lines(context))
+        made.pop("references", None)  # the stage finds the references in the store
+        artifact = verify_stage.run(resource.task, resource.home, **made, progress=Lines(context))
         folder = open_ref(resource.home, artifact.ref)
         document = read_json(folder / "verification.json")
         yield from emit(
@@ -119,7 +119,7 @@ def _check_results(gates: list[Json], checks: Iterable[str]) -> list[CheckResult
         parts = _NAME_PARTS.get(check, [check])
         lines = [gate for gate in gates if any(part in gate["name"] for part in parts)]
         if lines:
-            text = "; ".join(f"{gate['name']}: {gate['found']}" for gate in lines)
+            text = "; ".join(f"{gate['name']}: {gate['value']}" for gate in lines)
             passed = all(gate["passed"] for gate in lines)
             results.append(CheckResult(check, passed, text, {"lines": lines}))
     return results

@@ -18,12 +18,13 @@ from kinemill.errors import KinemillError
 from kinemill.export.bundle import seal, write_sums
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
-from kinemill.runtime import Interface, load
+from kinemill.runtime import Interface
 from kinemill.task.document import Task
 from kinemill.task.verify import Verify
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
-from kinemill.verify.run_checks import Subject, try_out
+from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.verifier import run_checks
 
 DT = 0.02
 FILES = ("step.onnx", "rollout.onnx")
@@ -153,8 +154,7 @@ class Export:
     def faults(self, data: PackedDataset) -> list[str]:
         """Return the lines of the verdict that failed, or the one error that ended it."""
         try:
-            subject = Subject(
-                load(self.folder, non_finite="pass"),
+            subject = DynamicsSubject(
                 self.folder,
                 self.step,
                 data,
@@ -162,7 +162,9 @@ class Export:
                 self.interface,
             )
             return [
-                f"{line.name}: {line.found}" for line in try_out(subject).gates if not line.passed
+                f"{line.name}: {line.value}"
+                for line in run_checks(subject).gates
+                if not line.passed
             ]
         except KinemillError as error:
             return [str(error)]

@@ -22,8 +22,8 @@ from kinemill.export.policy import describe
 from kinemill.runtime.integrity import POLICY
 from kinemill.task.document import Task
 from kinemill.train.policy import PolicyModule
-from kinemill.verify.policies.evaluate_files import try_out
-from kinemill.verify.policies.subject import Subject
+from kinemill.verify.policies.subject import PolicySubject
+from kinemill.verify.verifier import run_checks
 
 PARITY = "policy parity"
 Plant = Callable[[Path], Path]
@@ -74,12 +74,12 @@ def sound_policies(scratch: Path) -> Iterator[tuple[str, list[str]]]:
 def _told(kind: type[PolicyModule], folder: Path) -> list[str]:
     module = kind()
     task = TASK if kind is Gains else TASK.model_copy(update={"environment": None})
-    subject = Subject(task, folder, module, describe(module, "cart", "d" * 64))
+    subject = PolicySubject(task, folder, module, describe(module, "cart", "d" * 64))
     try:
-        gates = try_out(subject).gates
+        gates = run_checks(subject).gates
     except Blocked as error:
         return [str(error)]
-    return [f"{line.name}: {line.found}" for line in gates if not line.passed]
+    return [f"{line.name}: {line.value}" for line in gates if not line.passed]
 
 
 def _module(title: str, made: type[PolicyModule], *names: str) -> None:

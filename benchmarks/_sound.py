@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
 from kinemill.export.step_files import Extras, write_model
-from kinemill.runtime import load
 from kinemill.runtime.interface import Dtype
 from kinemill.task.document import Task
 from kinemill.task.export import Export as ExportSettings
@@ -29,7 +28,8 @@ from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import fit_network
 from kinemill.train.step import make_step
 from kinemill.verify.checklist import Gate
-from kinemill.verify.run_checks import Subject, try_out
+from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.verifier import run_checks
 
 Rows = NDArray[np.float64]
 Simulate = Callable[[int, np.random.Generator], Rows]
@@ -218,8 +218,8 @@ class Sound:
         interface = describe(self.robot.description(), step)
         extras = Extras(ExportSettings(precision=precision), self.robot.dataset)
         write_model(step, interface, folder, extras)
-        simulator, rows = load(folder, non_finite="pass"), self.robot.dataset
-        return try_out(Subject(simulator, folder, step, rows, Verify(), interface)).gates
+        rows = self.robot.dataset
+        return run_checks(DynamicsSubject(folder, step, rows, Verify(), interface)).gates
 
 
 def sound_models() -> Sequence[Sound]:

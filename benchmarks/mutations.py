@@ -122,7 +122,7 @@ def clean_fitted(titles: list[str], scratch: Path) -> list[Found]:
         if one.title in titles:
             (folder := scratch / f"fitted-{number}").mkdir()
             failed = [line for line in one.verdict(folder) if not line.passed]
-            said = [f"{line.name}: {line.found}" for line in failed]
+            said = [f"{line.name}: {line.value}" for line in failed]
             lost = [line for line in said if line.startswith("precision: ")]
             wrong = [line for line in said if line not in lost]
             if bool(lost) != one.loses:

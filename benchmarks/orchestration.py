@@ -146,7 +146,7 @@ def library(logs: Path) -> None:
     from kinemill.tracking import MlflowTracker, start_run
     from kinemill.train import train
     from kinemill.validate import validate
-    from kinemill.verify import verify
+    from kinemill.verify import stage as verify
 
     task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), NullReporter()
     recordings = ingest.run(task, home, logs, quiet).artifact.ref
@@ -157,7 +157,7 @@ def library(logs: Path) -> None:
     model = train(task, home, dataset, training_set, (tracker, quiet)).ref
     tracker.end()
     onnx_model = export(task, home, model).ref
-    verification = verify(task, home, onnx_model, model, dataset, quiet).ref
+    verification = verify.run(task, home, onnx_model, model, dataset, quiet).ref
     register.run(task, home, Produced(verification, onnx_model, model, dataset, run_id=run))
 
 

@@ -115,16 +115,13 @@ def _evaluate_policy(
     *,
     as_json: bool,
 ) -> None:
+    from kinemill.environments.evaluation import try_policy
     from kinemill.errors import BadInput
     from kinemill.store import publish_json
     from kinemill.task import parse_overrides
     from kinemill.verify.logs import read_logs
-    from kinemill.verify.policies.evaluation import (
-        PolicyEvaluation,
-        action_errors,
-        policy_document,
-        try_in_environment,
-    )
+    from kinemill.verify.policies.action_errors import PolicyEvaluation, action_errors
+    from kinemill.verify.policies.trials import trial_seeds
 
     (logs, out), chosen = places, choose_policy(model, folder, parse_overrides(overrides))
     task, policy = chosen.task, chosen.simulator
@@ -132,8 +129,8 @@ def _evaluate_policy(
         raise BadInput("evaluate", "says too little", expected="--logs: no environment to act in")
     read = read_logs(task, chosen.home, logs.resolve()) if logs else None
     errors = action_errors(policy, read) if read else None
-    tried = try_in_environment(task, policy) if task.environment else None
-    found = policy_document(PolicyEvaluation(task.name, chosen.to_json(), read, errors, tried))
+    tried = try_policy(task, policy, trial_seeds(task)) if task.environment else None
+    found = PolicyEvaluation(task.name, chosen.to_json(), read, errors, tried).document()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         publish_json(out / "evaluation.json", found)

@@ -34,8 +34,11 @@ def _tell(found: dict[str, Any]) -> None:
     word = "verified" if found["passed"] else "NOT verified"
     table(
         f"{found['folder']}: {word}" + (f", a model of {found['task']}" if found["task"] else ""),
-        ["passed", "check", "found", "wanted"],
-        [[line["passed"], line["name"], line["found"], line["wanted"]] for line in found["gates"]],
+        ["passed", "check", "result", "expected"],
+        [
+            [line["passed"], line["name"], line["value"], line["expected"]]
+            for line in found["gates"]
+        ],
     )
     if "latency_ms" not in found:
         typer.echo("a file has changed, so nothing was run")

@@ -39,7 +39,7 @@ def trials_document(trials: ComparedPolicies) -> Json:
         b - a with its paired 95 % interval), `episodes`, differs, `better` (a, b, or null where the
         interval holds 0).
     """
-    from kinemill.verify.policies.document import differences  # which imports onnx
+    from kinemill.verify.policies.subject import differences  # which imports onnx
 
     first, second = trials.trials
     apart = differences(second, first)

@@ -188,11 +188,11 @@ def _make(
 ) -> Produced:
     """Publish, export and verify a reference."""
     from kinemill.export import export
-    from kinemill.verify import verify
+    from kinemill.verify import stage
 
     model = publish_reference(task, home, trained.dataset, *reference)
     onnx_model = export(task, home, model, trained.dataset).ref
-    verified = verify(task, home, onnx_model, model, trained.dataset, progress).ref
+    verified = stage.run(task, home, onnx_model, model, trained.dataset, progress).ref
     return Produced(verified, onnx_model, model, trained.dataset, trained=trained.model)
 
 

@@ -126,7 +126,7 @@ class Shadow:
     def _errors(self, model: Any, logs: Logs) -> Errors:
         """Return the prediction errors, or for policies the errors of actions."""
         if isinstance(model, Policy):
-            from kinemill.verify.policies.evaluation import action_errors
+            from kinemill.verify.policies.action_errors import action_errors
 
             return action_errors(model, logs)["model"]
         settings, history = self.task.verify, self._history

@@ -1,4 +1,4 @@
-"""Pieces of HTML that pages are put together from."""
+"""HTML components of reports: tables, cards, marks, cells with bars."""
 
 import importlib.resources
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from kinemill.reports.charts import number
 
 
 def style() -> str:
-    """Return the style sheet that goes inline into every page."""
+    """Return the style sheet that every page contains inline."""
     return importlib.resources.files("kinemill.reports").joinpath("page.css").read_text("utf-8")
 
 
@@ -22,9 +22,9 @@ def table(
     even: bool = False,
     fixed: bool = False,
 ) -> str:
-    """Return a table; columns from `numbers_from` on are set right, equally wide if `even`.
+    """Return a table; columns from `numbers_from` on are right-aligned, equally wide if `even`.
 
-    With `fixed` it is never wider than the page: long text breaks, also on a phone.
+    With `fixed` it is never wider than the page: long text breaks.
     """
     kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
     head = "".join(
@@ -55,19 +55,19 @@ def mark(passed: bool) -> str:
 
 
 def name_of(name: str, after: str = "") -> str:
-    """Return a name in bold, and what follows it in gray."""
+    """Return a name in bold, followed by gray text."""
     return f'<span class="name">{escape(name)}</span> <span class="unit">{escape(after)}</span>'
 
 
-def contest(
+def error_cells(
     values: dict[str, float], intervals: dict[str, list[float]], *, worse: bool = False
 ) -> list[str]:
-    """Return a cell for each contestant: value, bar and interval if known; the best in bold.
+    """Return a cell for each model: error, bar and interval if known; the best in bold.
 
     Args:
-        values: by contestant, the model first.
-        intervals: of those where it is known.
-        worse: whether another contestant is significantly better: the model is red then.
+        values: by model, `model` first.
+        intervals: by model, where known.
+        worse: whether another model is significantly better: `model` is red then.
     """
     finite = [value for value in values.values() if np.isfinite(value)]
     best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0

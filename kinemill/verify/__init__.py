@@ -1,20 +1,20 @@
-"""Verify: the exported files are judged, in a process of their own that sees nothing else.
+"""Verify: check and measure exported files in a separate process.
 
-From the stages `onnx_model`, `model` and `dataset`; refreshed when one of them or the task's
-`verify` part changes. Checked are the files (valid, whole, plain operators, metadata), parity with
-torch over one step, the horizon and 200 steps, what rounding costs, what NaN and nonsense do,
-finiteness, latency in ms, and physical sense where the task says what that is.
-Measured, for the gate to judge, is the error
-on the test split per channel, in its unit, beside persistence and two linear models; stability over
-1,000 steps, sensitivity to noise, throughput, and the closed loop where there is a simulator.
+    artifact = stage.run(task, home, onnx_model, model, dataset)
 
-A name is imported on first use: `kinemill model show` reads a sentence and needs no polars.
+Inputs are the artifacts `onnx_model`, `model` and `dataset`. Dynamics models (`dynamics`) and
+policies (`policies.subject`) satisfy one protocol, `subject.Subject`, and share one verifier and
+one report. The checks: valid and complete files, plain operators, metadata, parity with torch,
+precision, NaN, invalid inputs, latency in ms, and physical checks of the task. The measurements:
+errors on the test split per channel in its unit, next to the references; stability over 1,000
+steps, sensitivity to noise, throughput, and the closed loop or the environment.
+
+Names are imported on first use: `kinemill model show` does without polars.
 """
 
 import importlib
-from typing import Any
 
-from kinemill.verify.verify import VERSION, verify  # the module of that name would hide it
+from kinemill.verify import stage
 
 _MODULES = {
     "Comparison": "kinemill.verify.comparison",
@@ -24,10 +24,10 @@ _MODULES = {
     "training_spread": "kinemill.verify.scale",
 }
 
-__all__ = ["VERSION", "verify"]
+__all__ = ["stage"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name from the module that defines it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

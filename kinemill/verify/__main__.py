@@ -1,96 +1,105 @@
-"""The judging process: `python -m kinemill.verify JOB.json`, started by `verify`."""
+"""The verification process: `python -m kinemill.verify JOB.json`, started by `stage.run`."""
 
-import json
 import sys
 from pathlib import Path
 
 from kinemill.errors import Blocked
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.runtime import load
-from kinemill.store import SUMMARY, ArtifactRef, Json, open_ref, publish_json, read_json
+from kinemill.store import (
+    SUMMARY,
+    Json,
+    open_ref,
+    publish_document,
+    read_document,
+    read_json,
+)
 from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.verify.stage import Job, JobError, JobResult
+from kinemill.verify.subject import Subject
 
 
 def main(file: Path) -> None:
-    """Do the job that `file` describes and write its answer, or why there is none."""
-    job = json.loads(file.read_bytes())
-    exit_with_parent(job["parent"])
+    """Do the job in `file`, and write its result or error."""
+    job = read_document(file, Job)
+    exit_with_parent(job.parent)
     tune_process()
 
     import torch
 
     torch.set_num_threads(1)
     try:
-        answer = _judged(job)
+        result = JobResult(_verify(job))
     except Blocked as error:
-        answer = {"refused": [error.where, error.problem, error.expected, error.fix]}
-    publish_json(Path(job["answer"]), answer)
+        parts = error.where, error.problem, error.expected, error.fix
+        result = JobResult(None, JobError(*parts))
+    publish_document(job.result, result)
 
 
-def _judged(job: Json) -> Json:
-    return _judged_policy(job) if job["gives"] == "policy" else _judged_step(job)
+def _verify(job: Job) -> Json:
+    from kinemill.verify.report import write
+    from kinemill.verify.verifier import summary, verdict_document, verify_files
 
-
-def _judged_policy(job: Json) -> Json:
-    from kinemill.verify.policies.document import summary, verdict_document
-    from kinemill.verify.policies.evaluate_files import judge
-    from kinemill.verify.policies.report import write
-    from kinemill.verify.policies.subject import subject_of
-
-    verdict = judge(subject_of(job))
+    task = Task.model_validate(job.task)
+    policy = task.learn.gives == "policy"
+    subject = _policy_subject(job, task) if policy else _dynamics_subject(job, task)
+    verdict = verify_files(subject)
     document = verdict_document(verdict)
-    write(verdict, document, Path(job["folder"]))
+    write(verdict, document, job.folder)
     return summary(document)
 
 
-def _judged_step(job: Json) -> Json:
+def _policy_subject(job: Job, task: Task) -> Subject:
+    from kinemill.environments.card import open_card
+    from kinemill.export.policy import describe
+    from kinemill.train import load_model
+    from kinemill.train.demonstrations import Demonstrations
+    from kinemill.train.warm_start import described
+    from kinemill.verify.policies.subject import PolicySubject
+
+    home = Home(job.home)
+    source = open_ref(home, job.model)
+    module, about = load_model(source), described(source)
+    trained = describe(module, about["task"], about["dataset"])
+    folder = open_ref(home, job.onnx_model)
+    if task.learn.from_logs:
+        demonstrations = Demonstrations.open(home, job.dataset)
+        return PolicySubject(
+            task, folder, module, trained, demonstrations=demonstrations, source=source
+        )
+    card = open_card(home, job.dataset)
+    return PolicySubject(card.task(task), folder, module, trained, card=card, source=source)
+
+
+def _dynamics_subject(job: Job, task: Task) -> Subject:
     from kinemill.dataset import load_dataset
     from kinemill.export.interface import describe
-    from kinemill.task.document import Task
-    from kinemill.task.verify import Verify
     from kinemill.train import load_model
     from kinemill.train.warm_start import described, kind_of
-    from kinemill.verify.document import summary, verdict_document
-    from kinemill.verify.evaluate_files import judge
+    from kinemill.verify.closed_loop import closed_loop
+    from kinemill.verify.dynamics import DynamicsSubject
     from kinemill.verify.losses import Counted
     from kinemill.verify.overfitting import fitting_in
     from kinemill.verify.references import load_references
-    from kinemill.verify.report import write
-    from kinemill.verify.run_checks import Subject
 
-    home = Home(Path(job["home"]))
-    onnx_model, model, dataset, references = (
-        ArtifactRef.from_json(job[name])
-        for name in ("onnx_model", "model", "dataset", "references")
-    )
-    folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
-    trained = open_ref(home, model)
+    home = Home(job.home)
+    folder, trained = open_ref(home, job.onnx_model), open_ref(home, job.model)
     step, about = load_model(trained), described(trained)
-    looped, motion = None, ""
-    if job["task"] is not None:
-        from kinemill.verify.closed_loop import closed_loop
-
-        looped, motion = closed_loop(Task.model_validate(job["task"]), folder) or (None, "")
-    verdict = judge(
-        Subject(
-            load(folder, non_finite="pass"),
-            folder,
-            step,
-            rows,
-            Verify.model_validate(job["verify"]),
-            describe(about, step),
-            fitting_in(trained),
-            looped,
-            motion,
-            read_json(folder / SUMMARY),
-            kind_of(about),
-            load_references(home, references),
-            Counted.from_json(job["counted"]),
-        )
+    looped, motion = closed_loop(task, folder) or (None, "")
+    return DynamicsSubject(
+        folder=folder,
+        step=step,
+        dataset=load_dataset(home, job.dataset),
+        settings=task.verify,
+        trained=describe(about, step),
+        fitting=fitting_in(trained),
+        closed_loop=looped,
+        motion=motion,
+        exported_summary=read_json(folder / SUMMARY),
+        model=kind_of(about),
+        references=load_references(home, job.references) if job.references else None,
+        counted=Counted.of(task.promote, task.verify.horizon),
     )
-    document = verdict_document(verdict)
-    write(verdict, document, rows, Path(job["folder"]))
-    return summary(document)
 
 
 if __name__ == "__main__":

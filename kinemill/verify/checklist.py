@@ -1,19 +1,45 @@
-"""What a verdict is made of: one line a question, each asked so that NaN fails it."""
+"""Gates: the lines of a verdict. A comparison with NaN fails its gate."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One line of the verdict."""
+    """One line of a verdict.
+
+    Attributes:
+        name: of the check.
+        passed: whether it holds.
+        value: the result, as text.
+        expected: the condition, as text.
+    """
 
     name: str
     passed: bool
-    found: str
-    wanted: str
+    value: str
+    expected: str
 
 
-def gate(name: str, wrong: list[str], wanted: str, fine: str = "nothing wrong") -> Gate:
-    """Return a line that passes if nothing is wrong; of many wrong things it tells three."""
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Gate(name, not wrong, "; ".join(wrong[:3]) + more if wrong else fine, wanted)
+def gate(name: str, faults: Sequence[str], expected: str, value: str = "nothing wrong") -> Gate:
+    """Return a gate that passes without faults; its value lists up to three of them."""
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return Gate(name, not faults, "; ".join(faults[:3]) + more if faults else value, expected)
+
+
+def finite(name: str, passed: bool) -> Gate:
+    """Return the gate that requires finite numbers."""
+    return Gate(name, passed, "finite" if passed else "not finite", "finite everywhere")
+
+
+def try_check(name: str, check: Callable[[], list[Gate]]) -> list[Gate]:
+    """Run a check; an exception becomes a failed gate."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+        return [Gate(name, False, first_line(error), "runs")]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error message, or the name of its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -111,7 +111,7 @@ def horizons_card(document: Json) -> str:
     return card("Better than every reference", str(better), "", text, tone)
 
 
-def free_run_words(document: Json) -> str:
+def free_run_text(document: Json) -> str:
     """Say over which channels whole episodes count in the gate, and why not over the others."""
     cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
     left = [cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE]

@@ -1,4 +1,4 @@
-"""A model on any logs: what `kinemill model evaluate` measures, and the folder it writes."""
+"""Evaluate a model on any logs, for `kinemill model evaluate`, and write its folder."""
 
 import csv
 from collections.abc import Mapping
@@ -45,19 +45,19 @@ from kinemill.verify.report_sections import (
 )
 
 FORMAT = 1
-NAMED = 8  # refused logs that are named
+NAMED = 8  # refused logs in a note
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found out.
+    """Results on logs.
 
     Attributes:
-        logs: what the model was measured on.
-        analysis: the model beside its rivals.
-        examples: windows that are drawn and written out.
-        model: which model it is, for the document.
-        notes: what a reader has to know about the rivals and the logs.
+        logs: the logs.
+        analysis: errors of the model and its references.
+        examples: windows to draw and write.
+        model: name and folder of the model, for the document.
+        notes: remarks on the references and the logs.
     """
 
     logs: Logs
@@ -70,16 +70,16 @@ class Evaluation:
 def references_for(
     task: Task, home: Home, dataset: ArtifactRef, logs: Logs, horizon: int
 ) -> References:
-    """Return the references of a dataset for logs, which may be too short for some of them.
+    """Return the references of a dataset, with a history that fits into the logs.
 
-    The published ones are taken where the logs are long enough; others are fitted, and not kept.
+    The published references are used if the logs are long enough; else shorter ones are fitted.
 
     Args:
-        task: whose channels and horizon.
-        home: where the dataset is; nothing is written to it.
-        dataset: whose training and validation rows make the references.
-        logs: what they are measured on.
-        horizon: over how many steps.
+        task: with channels and horizon.
+        home: with the dataset; read only.
+        dataset: its training and validation rows give the references.
+        logs: the logs.
+        horizon: steps.
     """
     published = find_references(task, home, dataset)
     longest = max(histories_of(logs.rows, horizon), default=1)
@@ -95,17 +95,17 @@ def evaluate_logs(
     measurement: Measurement,
     whole: Mapping[str, Predictor] | None = None,
 ) -> Analysis:
-    """Measure a model and its rivals on logs.
+    """Measure a model and its references on logs.
 
     Args:
         simulator: loaded with `non_finite="pass"`.
-        opponents: references to compare with, by name; see `labels.LABELS`.
+        opponents: references by name; see `labels.LABELS`.
         logs: see `read_logs`.
-        measurement: over which horizon; in the training spread, where the training rows are known.
+        measurement: horizon and scale.
         whole: references over whole episodes; default: `opponents`.
 
     Raises:
-        BadInput: the model speaks of other channels, or no episode is long enough.
+        BadInput: the model has other channels, or no episode is long enough.
     """
     if differing := unlike(simulator.interface, logs.rows):
         raise BadInput(
@@ -116,37 +116,37 @@ def evaluate_logs(
     longest = max(episode.rows for episode in logs.rows.episodes)
     if longest < rows:
         raise BadInput(
-            logs.where,
+            logs.path,
             f"the longest accepted episode has {longest} rows",
             expected=f"at least history + horizon = {rows}",
             fix="take a smaller --horizon, or longer logs",
         )
-    far = {MODEL: simulator, **(opponents if whole is None else whole)}
-    return analyze(predictors, logs.rows, SPLIT, measurement, far)
+    over_episodes = {MODEL: simulator, **(opponents if whole is None else whole)}
+    return analyze(predictors, logs.rows, SPLIT, measurement, over_episodes)
 
 
-def write_evaluation(found: Evaluation, out: Path) -> Json:
+def write_evaluation(evaluation: Evaluation, out: Path) -> Json:
     """Write evaluation.json, report.html, the plots and the examples; return the document.
 
     Raises:
         BadInput: `out` is a file.
     """
     if out.exists() and not out.is_dir():
-        raise BadInput(out, "is a file", expected="a folder, which may not be there yet")
+        raise BadInput(out, "is a file", expected="a folder, existing or new")
     out.mkdir(parents=True, exist_ok=True)
-    summary = evaluation_document(found)
-    plot_growth(found.analysis, out / "error_growth.png")
-    if found.examples:
-        plot_examples(found.analysis, found.examples, out / "examples.png")
-        _write_examples(found, out / "examples.csv")
-    publish_file(out / "report.html", _page(found, summary).encode())
+    summary = evaluation_document(evaluation)
+    plot_growth(evaluation.analysis, out / "error_growth.png")
+    if evaluation.examples:
+        plot_examples(evaluation.analysis, evaluation.examples, out / "examples.png")
+        _write_examples(evaluation, out / "examples.csv")
+    publish_file(out / "report.html", _page(evaluation, summary).encode())
     publish_json(out / "evaluation.json", summary)
     return summary | {"folder": str(out)}
 
 
-def evaluation_document(found: Evaluation) -> Json:
+def evaluation_document(evaluation: Evaluation) -> Json:
     """Return evaluation.json."""
-    analysis, rows = found.analysis, found.logs.rows
+    analysis, rows = evaluation.analysis, evaluation.logs.rows
     metrics = {
         name: {"unit": rows.units[name]}
         | {who: float(errors.rmse[index]) for who, errors in analysis.errors.items()}
@@ -158,37 +158,31 @@ def evaluation_document(found: Evaluation) -> Json:
         {
             "format": FORMAT,
             "task": rows.task,
-            "model": found.model,
-            "logs": {
-                "where": str(found.logs.where),
-                "taken": list(found.logs.taken),
-                "refused": list(found.logs.refused),
-                "episodes": len(rows.episodes),
-                "rows": len(rows.values),
-            },
-            "notes": found.notes,
+            "model": evaluation.model,
+            "logs": evaluation.logs.document(),
+            "notes": evaluation.notes,
             "metrics": metrics,
             "nrmse": {who: errors.nrmse for who, errors in analysis.errors.items()},
             **analysis_document(analysis),
-            "examples": [_about(found, example) for example in found.examples],
+            "examples": [_about(evaluation, example) for example in evaluation.examples],
         }
     )
 
 
-def _about(found: Evaluation, example: Example) -> Json:
-    model = found.analysis.model
+def _about(evaluation: Evaluation, example: Example) -> Json:
+    model = evaluation.analysis.model
     start = int(model.starts[example.window])
-    episode = next(one for one in found.logs.rows.episodes if one.start <= start < one.stop)
+    episode = next(one for one in evaluation.logs.rows.episodes if one.start <= start < one.stop)
     row = start + model.history - 1 - episode.start
     about = {"episode": episode.id, "name": episode.name, "row": row}
     return {"title": example.title, **about, "from": row * model.dt}
 
 
-def _write_examples(found: Evaluation, path: Path) -> None:
-    """Write known and predicted rows of every example, one line a row."""
-    analysis, rows = found.analysis, found.logs.rows
+def _write_examples(evaluation: Evaluation, path: Path) -> None:
+    """Write measured and predicted rows of every example, one line a row."""
+    analysis, rows = evaluation.analysis, evaluation.logs.rows
     model = analysis.model
-    starts = model.starts[[example.window for example in found.examples]]
+    starts = model.starts[[example.window for example in evaluation.examples]]
     windows = gather(rows, starts, model.history, model.horizon)
     predicted = unwrapped(analysis, MODEL, windows)
     blank = np.full((model.history - 1, len(rows.states)), np.nan)
@@ -197,38 +191,39 @@ def _write_examples(found: Evaluation, path: Path) -> None:
         writer = csv.writer(file)
         heads = ["example", "title", "episode", "time_s", "ahead_s"]
         writer.writerow([*heads, *rows.columns, *columns])
-        for number, example in enumerate(found.examples):
-            about = _about(found, example)
+        for number, example in enumerate(evaluation.examples):
+            about = _about(evaluation, example)
             now = windows.states[number, -1:]
-            ahead = np.concatenate([blank, now, predicted[number]])
-            for k, measured in enumerate(_rows(found, int(starts[number]))):
+            predictions = np.concatenate([blank, now, predicted[number]])
+            for k, measured in enumerate(_rows(evaluation, int(starts[number]))):
                 seconds = (k - model.history + 1) * model.dt
-                place = [f"{about['from'] + seconds:.9g}", f"{seconds:.9g}"]
-                values = [f"{x:.9g}" if np.isfinite(x) else "" for x in (*measured, *ahead[k])]
-                writer.writerow([number, example.title, about["episode"], *place, *values])
+                time = [f"{about['from'] + seconds:.9g}", f"{seconds:.9g}"]
+                values = [
+                    f"{x:.9g}" if np.isfinite(x) else "" for x in (*measured, *predictions[k])
+                ]
+                writer.writerow([number, example.title, about["episode"], *time, *values])
 
 
-def _rows(found: Evaluation, start: int) -> list[list[float]]:
-    model = found.analysis.model
-    rows = found.logs.rows.values[start : start + model.history + model.horizon]
-    return rows.tolist()
+def _rows(evaluation: Evaluation, start: int) -> list[list[float]]:
+    model = evaluation.analysis.model
+    return evaluation.logs.rows.values[start : start + model.history + model.horizon].tolist()
 
 
-def _page(found: Evaluation, summary: Json) -> str:
-    analysis, task = found.analysis, found.logs.rows.task
-    title = f"{task} {found.model['name']}"
-    where = f"{len(found.logs.rows.episodes)} episodes of the logs"
+def _page(evaluation: Evaluation, summary: Json) -> str:
+    analysis, task = evaluation.analysis, evaluation.logs.rows.task
+    title = f"{task} {evaluation.model['name']}"
+    where = f"{len(evaluation.logs.rows.episodes)} episodes of the logs"
     cards = [accuracy_card(analysis)]
     if len(analysis.errors) > 1:
         cards += [best_card(summary), horizons_card(summary)]
     cards.append(windows_card(analysis, "Windows"))
-    text = "They are spread evenly over all windows, from the best predicted to the worst."
+    text = "They are spread evenly over all windows, from the smallest error to the largest."
     sections = [
         f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
         f"</header>{lead_section(headline(summary))}",
         f'<div class="cards">{"".join(cards)}</div>',
-        *analysis_sections(analysis, summary, where, found.examples, text),
-        _logs(found),
+        *analysis_sections(analysis, summary, where, evaluation.examples, text),
+        _logs(evaluation),
     ]
     footer = (
         "Made by kinemill from the exported ONNX file alone. The numbers are in evaluation.json "
@@ -237,22 +232,22 @@ def _page(found: Evaluation, summary: Json) -> str:
     return document(f"{title}: evaluation", sections, footer)
 
 
-def _logs(found: Evaluation) -> str:
-    logs = found.logs
+def _logs(evaluation: Evaluation) -> str:
+    logs = evaluation.logs
     facts = [
-        [name_of("Logs"), escape(str(logs.where))],
-        [name_of("Taken"), f"{len(logs.taken)} logs, {len(logs.rows.episodes)} episodes, "],
-        [name_of("Model"), escape(str(found.model["folder"]))],
-        *[[name_of("Note"), escape(note)] for note in found.notes],
+        [name_of("Logs"), escape(str(logs.path))],
+        [name_of("Accepted"), f"{len(logs.accepted)} logs, {len(logs.rows.episodes)} episodes, "],
+        [name_of("Model"), escape(str(evaluation.model["folder"]))],
+        *[[name_of("Note"), escape(note)] for note in evaluation.notes],
     ]
     facts[1][1] += f"{len(logs.rows.values)} rows of {logs.rows.dt * 1000:.4g} ms"
     return f"<h2>Logs and model</h2>{table(['What', ''], facts)}"
 
 
 def refusal_note(logs: Logs) -> list[str]:
-    """Say which logs were left out, if any."""
+    """Return the note on refused logs, if any."""
     if not logs.refused:
         return []
     more = f" and {len(logs.refused) - NAMED} more" if len(logs.refused) > NAMED else ""
     named = ", ".join(logs.refused[:NAMED])
-    return [f"nothing was accepted of {named}{more}; kinemill data check says why"]
+    return [f"no episode was accepted of {named}{more}; kinemill data check shows the reasons"]

@@ -1,69 +1,71 @@
-"""Execution providers: the same files run by more threads and by the accelerators present."""
+"""Execution providers: parity with more threads and on each available accelerator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from kinemill.runtime import Interface, Simulator
 from kinemill.verify.parity import Pair, Parity, Reference, compare_both
+from kinemill.verify.test_inputs import Array, Arrays
 
-# Those that count in float32 as a CPU does; Core ML and NPUs round to half precision.
+# Providers that compute in float32 as a CPU does; Core ML and NPUs round to half precision.
 ACCELERATORS = {"CUDAExecutionProvider": "CUDA", "ROCMExecutionProvider": "ROCm"}
 _EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _CPU = "CPUExecutionProvider"
-THREADS = 2  # other than the one that a robot uses
+THREADS = 2  # robots use one
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """The two files as ONNX Runtime opened them; inputs are handed over as they are."""
+    """The two files as sessions of ONNX Runtime, without checks of the inputs."""
 
     interface: Interface
-    step_session: Any
-    rollout_session: Any
+    step_session: InferenceSession
+    rollout_session: InferenceSession
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
+    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
         """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
         feed = {"states": states, "past_actions": past_actions, "actions": actions}
-        return self.rollout_session.run(["next_states"], self._contiguous(feed))[0]
+        (rolled,) = self.rollout_session.run(["next_states"], self._contiguous(feed))
+        return np.asarray(rolled)
 
-    def step(self, state: Any, action: Any, *carry: Any) -> tuple[NDArray[Any], ...]:
+    def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
         """(N, S), (N, A), carry -> (N, S), carry."""
         names = [item.name for item in self.interface.carry]
         feed = {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
-        wanted = ["next_state", *(f"next_{name}" for name in names)]
-        return tuple(self.step_session.run(wanted, self._contiguous(feed)))
+        outputs = ["next_state", *(f"next_{name}" for name in names)]
+        values = self.step_session.run(outputs, self._contiguous(feed))
+        return tuple(np.asarray(value) for value in values)
 
-    def _contiguous(self, feed: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    def _contiguous(self, feed: Arrays) -> Arrays:
         dtype = self.interface.dtype
         return {name: np.ascontiguousarray(value, dtype) for name, value in feed.items()}
 
 
-def compare_elsewhere(
+def compare_providers(
     folder: Path, threaded: Simulator, pair: Pair, reference: Reference
 ) -> list[Parity]:
-    """Compare again with THREADS threads, and on every accelerator that is present."""
-    found = compare_both(
-        replace(pair, simulator=threaded), _called(reference, f"{THREADS} threads")
-    )
-    for provider in present():
-        text = _called(reference, ACCELERATORS[provider])
+    """Compare with THREADS threads, and on every available accelerator."""
+    named = _with_suffix(reference, f"{THREADS} threads")
+    rows = compare_both(replace(pair, simulator=threaded), named)
+    rows = [replace(row, threads=THREADS) for row in rows]
+    for provider in available_accelerators():
         sessions = open_on(folder, pair.simulator.interface, provider)
         if sessions is not None:
-            found += compare_both(replace(pair, simulator=sessions), text)
-    return found
+            named = _with_suffix(reference, ACCELERATORS[provider])
+            rows += compare_both(replace(pair, simulator=sessions), named)
+    return rows
 
 
-def _called(reference: Reference, where: str) -> Reference:
+def _with_suffix(reference: Reference, suffix: str) -> Reference:
     probe = reference.probe
-    return replace(reference, probe=replace(probe, name=f"{probe.name}, {where}"))
+    return replace(reference, probe=replace(probe, name=f"{probe.name}, {suffix}"))
 
 
-def present() -> Sequence[str]:
+def available_accelerators() -> Sequence[str]:
     """Return the accelerators that this ONNX Runtime was built for."""
     import onnxruntime as ort
 
@@ -71,14 +73,14 @@ def present() -> Sequence[str]:
 
 
 def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | None:
-    """Open both files on an accelerator; None if there is none of this kind in the machine."""
+    """Open both files on an accelerator; None if the machine has none of this kind."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    wanted = [(provider, _EXACT.get(provider, {})), *({_CPU} - {provider})]
+    providers = [(provider, _EXACT.get(provider, {})), *({_CPU} - {provider})]
     opened = [
-        ort.InferenceSession((folder / name).read_bytes(), options, providers=wanted)
+        ort.InferenceSession((folder / name).read_bytes(), options, providers=providers)
         for name in ("step.onnx", "rollout.onnx")
     ]
     if any(session.get_providers()[0] != provider for session in opened):

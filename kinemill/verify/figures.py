@@ -104,7 +104,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
-    predicted = {name: unwrapped(analysis, name, windows) for name in shown_in_rollouts(analysis)}
+    predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
     columns = list[str]()
     for row, example in enumerate(examples):
         place = _place(dataset, int(starts[row]), model)
@@ -125,7 +125,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
     return f'<div class="rows">{"".join(columns)}</div>'
 
 
-def shown_in_rollouts(analysis: Analysis) -> list[str]:
+def rollout_models(analysis: Analysis) -> list[str]:
     """Return who is drawn: the best reference, the champion, and on top of them the model."""
     errors = {name: one.nrmse for name, one in analysis.errors.items()}
     finite = [name for name in errors if name not in _DRAWN and np.isfinite(errors[name])]

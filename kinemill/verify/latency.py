@@ -1,39 +1,44 @@
-"""How long calls take, how much goes through, and what the first one costs.
-
-Times in ms, one thread unless said otherwise, on the machine that the document names.
-"""
+"""Latency of single calls, ms, and throughput of batches, steps/s, on this machine."""
 
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from kinemill.runtime import Simulator
 from kinemill.store import Json
 from kinemill.verify.test_inputs import Probe
 
 WARM_UP, BLOCKS, CALLS = 30, 5, 1000
-BLOCK_SECONDS = 0.12  # of a model that nobody wants to be quick, a block may be shorter
+BLOCK_SECONDS = 0.12  # of a block without a limit on latency
 THROUGHPUT_BATCHES, THROUGHPUT_SECONDS = (1, 16, 256), 0.03
+
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Steps/s of one batch size by a number of threads."""
+
+    batch: int
+    threads: int
+    steps_per_second: float
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles over the calls of the best of some blocks, ms.
+    """Percentiles over the calls of one block, ms.
 
     Attributes:
-        p50: the median.
-        p90: nine of ten are quicker.
-        p99: 99 of 100 are quicker.
-        p99_9: 999 of 1000 are quicker.
+        p50, p90, p99, p99_9: percentiles.
         jitter: p99 - p50.
         calls: in each block.
-        blocks: of which the one with the least p99 counts: others share the machine.
+        blocks: the one with the smallest p99 counts, because other processes share the machine.
     """
 
     p50: float
@@ -45,25 +50,19 @@ class Latency:
     blocks: int
 
 
-def latency(simulator: Simulator, probe: Probe, *, whole: bool = False) -> dict[str, Latency]:
-    """Time `rollout` over the probe's horizon and `step`, both with a batch of one.
+def latency(calls: Mapping[str, Call], *, whole: bool = False) -> dict[str, Latency]:
+    """Time calls with a batch of one, ms.
 
     Args:
-        simulator: what is timed.
-        probe: what it is given.
-        whole: 1,000 rollouts a block, however long they take: a bound depends on it.
+        calls: by name; the first is the one that a task limits.
+        whole: time 1,000 of the first in each block, however long they take: a limit depends on it.
     """
-    one = probe.first(1)
-    carry = simulator.warm_up(one.states, one.past_actions)
-    state, action = one.states[:, -1], one.actions[:, 0]
-    return {
-        "rollout": timed(lambda: simulator.rollout(*one.inputs), whole=whole),
-        "step": timed(lambda: simulator.step(state, action, *carry), whole=False),
-    }
+    first = next(iter(calls))
+    return {name: timed(call, whole=whole and name == first) for name, call in calls.items()}
 
 
-def timed(call: Callable[[], object], *, whole: bool) -> Latency:
-    """Time a call; `whole`: 1,000 of them a block, however long they take."""
+def timed(call: Call, *, whole: bool) -> Latency:
+    """Time a call; with `whole` 1,000 of them a block, however long they take."""
     warm = _block(call, WARM_UP)
     seconds = max(float(np.median(warm)) / 1e3, 1e-9)
     calls = CALLS if whole else int(np.clip(BLOCK_SECONDS / seconds, WARM_UP, CALLS))
@@ -72,38 +71,49 @@ def timed(call: Callable[[], object], *, whole: bool) -> Latency:
     return Latency(p50, p90, p99, p99_9, p99 - p50, calls, BLOCKS)
 
 
-def _block(call: Callable[[], object], calls: int) -> list[float]:
-    taken: list[float] = []
+def _block(call: Call, calls: int) -> list[float]:
+    times: list[float] = []
     for _ in range(calls):
         begin = time.perf_counter_ns()
         call()
-        taken.append((time.perf_counter_ns() - begin) / 1e6)
-    return taken
+        times.append((time.perf_counter_ns() - begin) / 1e6)
+    return times
 
 
-def throughput(simulators: Mapping[int, Simulator], probe: Probe) -> list[Json]:
-    """Return steps/s of `rollout` over batches, by each of some numbers of threads."""
-    found: list[Json] = []
-    for threads, simulator in simulators.items():
+def throughput(
+    batch_call: Callable[[Probe, int], Call],
+    probe: Probe,
+    steps: int,
+    threads: Sequence[int] = (1,),
+) -> list[Throughput]:
+    """Return steps/s over batch sizes and numbers of threads.
+
+    Args:
+        batch_call: from a batch and a number of threads to the call that is timed.
+        probe: whose rows make the batches.
+        steps: of one row in one call.
+        threads: numbers of threads of ONNX Runtime.
+    """
+    results: list[Throughput] = []
+    for count in threads:
         for batch in THROUGHPUT_BATCHES:
-            some = probe.first(batch)
-            simulator.rollout(*some.inputs)
+            call = batch_call(probe.first(batch), count)
+            call()
             calls, begin = 0, time.perf_counter()
             while (spent := time.perf_counter() - begin) < THROUGHPUT_SECONDS or not calls:
-                simulator.rollout(*some.inputs)
+                call()
                 calls += 1
-            rate = calls * batch * some.actions.shape[1] / spent
-            found.append({"batch": batch, "threads": threads, "steps_per_second": rate})
-    return found
+            results.append(Throughput(batch, count, calls * batch * steps / spent))
+    return results
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> Json:
-    """Return on what all this was measured."""
+    """Return a description of this machine."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

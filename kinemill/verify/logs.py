@@ -1,4 +1,4 @@
-"""Any logs as something to measure on: read and judged by the task's rules, kept nowhere.
+"""Read logs for a measurement by the task's rules, without storing them.
 
 Symbols: N rows, C channels (states, then actions).
 """
@@ -18,88 +18,98 @@ from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import file_digest
+from kinemill.store import Json, file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
 
-SPLIT = "test"  # the episodes of logs that are judged are all of this split
+SPLIT = "test"  # split of all episodes of such logs
 
 
 @dataclass(frozen=True)
 class Logs:
-    """Logs that were read aside.
+    """Logs outside the store.
 
     Attributes:
-        where: the log, or the folder of logs.
+        path: the log, or the folder of logs.
         rows: their accepted episodes, all of the split `test`.
-        taken: names of the logs with an accepted episode.
+        accepted: names of the logs with an accepted episode.
         refused: names of the logs without one.
     """
 
-    where: Path
+    path: Path
     rows: PackedDataset
-    taken: tuple[str, ...]
+    accepted: tuple[str, ...]
     refused: tuple[str, ...]
 
+    def document(self) -> Json:
+        """Return the part `logs` of evaluation.json."""
+        return {
+            "path": str(self.path),
+            "accepted": list(self.accepted),
+            "refused": list(self.refused),
+            "episodes": len(self.rows.episodes),
+            "rows": len(self.rows.values),
+        }
 
-def read_logs(task: Task, home: Home, where: Path) -> Logs:
-    """Read a log, or a folder of logs, as ingest and validate would; the home is only looked at.
+
+def read_logs(task: Task, home: Home, path: Path) -> Logs:
+    """Read a log, or a folder of logs, like ingest and validate; the home is read only.
 
     Args:
-        task: how logs are read and judged.
-        home: where they may be known, and decided about, already.
-        where: a log or a folder.
+        task: its rules accept episodes.
+        home: with decisions about known recordings.
+        path: a log or a folder.
 
     Raises:
-        BadInput: there is no such log, nothing of it is accepted, or the task declares no channels.
+        BadInput: there is no such log, no episode is accepted, or the task declares no channels.
     """
     require_channels(task)
-    if not where.exists():
-        raise BadInput(where, "is not there", expected="a log, or a folder of logs")
-    found = {where.name: where}
-    if where.is_dir():
-        found = {sight.name: sight.path for sight in scan(task, where).logs}
-    taken, refused, pieces, seen = list[str](), list[str](), list[_Piece](), set[str]()
-    for name, path in found.items():
-        read, hash_ = _read(task, home, name, path)
-        (taken if read else refused).append(name)
-        if hash_ not in seen:  # a copy is no second measurement
-            pieces += read
-        seen.add(hash_)
-    if not pieces:
+    if not path.exists():
+        raise BadInput(path, "does not exist", expected="a log, or a folder of logs")
+    logs = {path.name: path}
+    if path.is_dir():
+        logs = {log.name: log.path for log in scan(task, path).logs}
+    accepted, refused, episodes, hashes = list[str](), list[str](), list[_Episode](), set[str]()
+    for name, file in logs.items():
+        read, hash_ = _read(task, home, name, file)
+        (accepted if read else refused).append(name)
+        if hash_ not in hashes:  # a copy is no second measurement
+            episodes += read
+        hashes.add(hash_)
+    if not episodes:
         raise BadInput(
-            where,
-            f"holds no log of which {task.name} accepts a stretch; {len(found)} looked at",
-            fix=f"kinemill data check {where} --task {task.name} says why",
+            path,
+            f"holds no episode that {task.name} accepts, in {len(logs)} logs",
+            fix=f"kinemill data check {path} --task {task.name} shows the reasons",
         )
-    return Logs(where, _pack(task, pieces), tuple(taken), tuple(refused))
+    return Logs(path, _pack(task, episodes), tuple(accepted), tuple(refused))
 
 
 def read_episode(task: Task, home: Home, which: str) -> Logs:
-    """Read an episode that the home knows, or all of a recording, judged by the present rules.
+    """Read an episode of the home, or a whole recording, by the present rules of the task.
 
     Args:
-        task: how its episodes were read and judged.
-        home: where its raw bytes are.
+        task: its rules accept episodes.
+        home: with the raw bytes.
         which: id of an episode, or name or hash of a recording.
 
     Raises:
-        BadInput: there is none, or nothing of it is accepted.
-        CorruptArtifact: its raw bytes are gone or damaged.
+        BadInput: there is none, or no episode is accepted.
+        CorruptArtifact: its raw bytes are missing or damaged.
     """
     member = find_member(task, home, which)
     raw, _ = keep_raw(home, member, None)
-    pieces, _ = _read(task, home, member.name, raw)
-    named = [piece for piece in pieces if piece.id == which] or pieces
+    episodes, _ = _read(task, home, member.name, raw)
+    named = [episode for episode in episodes if episode.id == which] or episodes
     if not named:
         fix = f"kinemill data show {task.name} {member.hash[:16]}"
-        raise BadInput(which, "holds nothing that is accepted", fix=fix)
+        raise BadInput(which, "holds no accepted episode", fix=fix)
     return Logs(Path(member.name), _pack(task, named), (member.name,), ())
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Episode:
     """An accepted episode and its rows, (rows, C)."""
 
     id: str
@@ -108,7 +118,7 @@ class _Piece:
     rows: Floats
 
 
-def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Piece], str]:
+def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode], str]:
     """Return the accepted episodes of one log, and its content hash."""
     hash_ = file_digest(path)
     decision = decided(home, task.name).get(hash_)
@@ -117,29 +127,29 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Piece], 
     with TemporaryDirectory(prefix="kinemill-logs-") as scratch:
         folder = Path(scratch)
         recording = read_aside(task, home, path, folder)
-        judged = evaluate_into(task, recording, folder) if recording.summary["tracks"] else {}
+        results = evaluate_into(task, recording, folder) if recording.summary["tracks"] else {}
         return [
-            _Piece(entry["id"], hash_, name, _rows(task, folder / entry["file"]))
-            for entry in judged.get("episodes", [])
+            _Episode(entry["id"], hash_, name, _rows(task, folder / entry["file"]))
+            for entry in results.get("episodes", [])
         ], hash_
 
 
 def _rows(task: Task, file: Path) -> Floats:
-    """Return rows (rows, C), angles without whole turns, as datasets have them."""
+    """Return rows (N, C), angles without whole turns, as in datasets."""
     angle = np.array([task.channels[name].kind == "angle" for name in task.columns])
     frame = read_rows(file, task.columns)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
     return rows - np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
 
 
-def _pack(task: Task, pieces: list[_Piece]) -> PackedDataset:
-    """Lay episodes one after the other."""
+def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
+    """Concatenate episodes."""
     packed, start = list[PackedEpisode](), 0
-    for piece in pieces:
-        stop = start + len(piece.rows)
-        packed.append(PackedEpisode(piece.id, piece.recording, piece.name, SPLIT, start, stop))
+    for one in episodes:
+        stop = start + len(one.rows)
+        packed.append(PackedEpisode(one.id, one.recording, one.name, SPLIT, start, stop))
         start = stop
-    parts = [piece.rows for piece in pieces]
+    parts = [one.rows for one in episodes]
     values = np.concatenate(parts)
     states = len(task.states)
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])

@@ -1,71 +1,72 @@
-"""What NaN does: it belongs in every output of its own row, and in no other row."""
+"""NaN propagation: a NaN input row gives NaN in every output of that row and in no other row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kinemill.runtime import Simulator
-from kinemill.verify.test_inputs import Probe
+from kinemill.verify.checklist import Gate, gate
+from kinemill.verify.test_inputs import Array, Arrays
+
+ROWS = 7  # of the batch; the NaN goes into the middle one
+GATE = "NaN stays in its row"
 
 
 @dataclass(frozen=True)
-class Poison:
-    """What a NaN in one row of one input did.
+class Call:
+    """A function of an exported file, with the inputs of one batch.
 
     Attributes:
-        what: the file, `step` or `rollout`.
-        tensor: the input that held the NaN.
-        spread: every output of that row is NaN.
-        contained: every output of all other rows is finite.
+        name: `rollout`, `step` or `policy`.
+        inputs: floating-point tensors by name, each (N, ...).
+        run: from these inputs to the outputs, each (N, ...).
     """
 
-    what: str
+    name: str
+    inputs: Arrays
+    run: Callable[[Mapping[str, Array]], Sequence[Array]]
+
+
+@dataclass(frozen=True)
+class NanPropagation:
+    """The effect of a NaN in one row of one input.
+
+    Attributes:
+        call: the function, `step`, `rollout` or `policy`.
+        tensor: the input with the NaN.
+        fills_row: whether every output of that row is NaN.
+        is_contained: whether every output of all other rows is finite.
+    """
+
+    call: str
     tensor: str
-    spread: bool
-    contained: bool
+    fills_row: bool
+    is_contained: bool
 
     @property
     def passed(self) -> bool:
-        """NaN in that row, and in no other."""
-        return self.spread and self.contained
+        """Whether NaN is in that row and in no other."""
+        return self.fills_row and self.is_contained
 
 
-def poison(simulator: Simulator, probe: Probe) -> list[Poison]:
-    """Put a NaN at the start, in the middle and at the end of each input, one at a time."""
-    found: list[Poison] = []
-    names = ["states", "past_actions", "actions"]
-    inputs = [part.copy() for part in probe.first(7).inputs]
-    for name, tensor in zip(names, inputs, strict=True):
-        found += _poisoned("rollout", name, tensor, lambda: (simulator.rollout(*inputs),))
-    carry = simulator.warm_up(*inputs[:2])
-    parts = [inputs[0][:, -1].copy(), inputs[2][:, 0].copy(), *(part.copy() for part in carry)]
-    names = ["state", "action", *(item.name for item in simulator.interface.carry)]
-    for name, tensor in zip(names, parts, strict=True):
-        found += _poisoned("step", name, tensor, lambda: simulator.step(*parts))
-    return found
+def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
+    """Put a NaN at the first, middle and last place of each input, one at a time."""
+    results: list[NanPropagation] = []
+    for call in calls:
+        for name, clean in call.inputs.items():
+            row, size = len(clean) // 2, clean[0].size
+            for index in sorted({0, size // 2, size - 1} if size else set[int]()):
+                changed = clean.copy()
+                changed[row].flat[index] = np.nan
+                outputs = call.run({**call.inputs, name: changed})
+                fills_row = all(bool(np.isnan(out[row]).all()) for out in outputs)
+                others = (np.delete(out, row, 0) for out in outputs)
+                is_contained = all(bool(np.isfinite(out).all()) for out in others)
+                results.append(NanPropagation(call.name, name, fills_row, is_contained))
+    return results
 
 
-def _poisoned(
-    what: str,
-    name: str,
-    tensor: NDArray[np.float32],
-    run: Callable[[], tuple[NDArray[np.float32], ...]],
-) -> list[Poison]:
-    found: list[Poison] = []
-    row, size = 3, tensor[0].size
-    for place in sorted({0, size // 2, size - 1} if size else set[int]()):
-        clean = tensor[row].flat[place]
-        tensor[row].flat[place] = np.nan
-        outputs = run()
-        tensor[row].flat[place] = clean
-        found.append(
-            Poison(
-                what,
-                name,
-                spread=all(bool(np.isnan(out[row]).all()) for out in outputs),
-                contained=all(bool(np.isfinite(np.delete(out, row, 0)).all()) for out in outputs),
-            )
-        )
-    return found
+def nan_gate(results: Sequence[NanPropagation]) -> Gate:
+    """Return the gate over all results."""
+    faults = sorted({f"not from {one.tensor}" for one in results if not one.passed})
+    return gate(GATE, faults, "NaN in its row, in no other", f"{len(results)} of them")

@@ -1,12 +1,12 @@
-"""Physical sense, where a task says what that is: energy does not grow by itself, mirrors agree.
+"""Physical checks that a task declares: energy does not grow without input, mirror symmetry.
 
 Symbols: N windows, H history, T horizon, S states, A actions.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats
@@ -14,66 +14,70 @@ from kinemill.store import Json
 from kinemill.task.expressions import Expression
 from kinemill.task.verify import Energy, Symmetry, Verify
 from kinemill.verify.checklist import Gate
-from kinemill.verify.test_inputs import Probe
+from kinemill.verify.test_inputs import Array, Probe
 
 
 @dataclass(frozen=True)
-class Sense:
-    """What one physical question came to.
+class PhysicalCheck:
+    """Result of one check.
 
     Attributes:
         name: `energy` or `symmetry`.
-        found: of what it is measured in.
-        within: how much passes.
-        text: the same as text.
+        value: growth or asymmetry, in standard deviations.
+        within: largest value that passes.
+        text: the value in words.
     """
 
     name: str
-    found: float
+    value: float
     within: float
     text: str
 
     @property
     def passed(self) -> bool:
-        """No more than allowed; NaN is more."""
-        return self.found <= self.within
+        """Whether the value is within the limit; NaN is not."""
+        return self.value <= self.within
 
     def gate(self) -> Gate:
         """Return the line of the verdict."""
         return Gate(self.name, self.passed, self.text, f"at most {self.within:.3g} of its spread")
 
+    def to_json(self) -> Json:
+        """Return the check as an entry of `physics` in verification.json."""
+        return {"value": self.value, "within": self.within}
 
-def physical_sense(
-    simulator: Simulator, probe: Probe, spread: Floats, settings: Verify
-) -> list[Sense]:
-    """Ask what the task asks, on measured windows; nothing for a task that asks nothing.
+
+def physical_checks(
+    simulator: Simulator, probe: Probe, std: Floats, settings: Verify
+) -> list[PhysicalCheck]:
+    """Run the checks that a task declares, on measured windows.
 
     Args:
         simulator: loaded with `non_finite="pass"`.
         probe: measured windows.
-        spread: of each state in training, (S,).
+        std: standard deviation of each state in training, (S,).
         settings: with `energy` and `symmetry`.
     """
-    found: list[Sense] = []
+    checks: list[PhysicalCheck] = []
     if settings.energy:
-        found.append(energy_growth(simulator, probe, settings.energy))
+        checks.append(energy_growth(simulator, probe, settings.energy))
     if settings.symmetry:
-        found.append(asymmetry(simulator, probe, spread, settings.symmetry))
-    return found
+        checks.append(asymmetry(simulator, probe, std, settings.symmetry))
+    return checks
 
 
 @QUIETLY
-def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> Sense:
-    """Roll out without input: the mean growth of energy, of its spread over the windows."""
+def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> PhysicalCheck:
+    """Return the mean growth of energy without input, over its deviation in the windows."""
     idle = simulator.rollout(probe.states, probe.past_actions, np.zeros_like(probe.actions))
-    before = _energy(simulator, probe.states[:, -1], energy)
-    growth = np.maximum(_energy(simulator, idle[:, -1], energy) - before, 0.0)
-    spread = float(before.std())
-    found = float(growth.mean() / spread) if spread > 0.0 else float("nan")
-    return Sense("energy", found, energy.within, f"grows by {found:.3g} of its spread")
+    initial = _energy(simulator, probe.states[:, -1], energy)
+    increase = np.maximum(_energy(simulator, idle[:, -1], energy) - initial, 0.0)
+    std = float(initial.std())
+    value = float(increase.mean() / std) if std > 0.0 else float("nan")
+    return PhysicalCheck("energy", value, energy.within, f"grows by {value:.3g} of its spread")
 
 
-def _energy(simulator: Simulator, states: Any, energy: Energy) -> Floats:
+def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
     values = {
         name: np.asarray(states[:, index], dtype=np.float64)
         for index, name in enumerate(simulator.states)
@@ -82,27 +86,22 @@ def _energy(simulator: Simulator, states: Any, energy: Energy) -> Floats:
 
 
 @QUIETLY
-def asymmetry(simulator: Simulator, probe: Probe, spread: Floats, symmetry: Symmetry) -> Sense:
-    """Compare the image of a rollout with the rollout of the image, root mean square in spreads."""
-    states = mirrored(probe.states, simulator.states, symmetry)
+def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetry) -> PhysicalCheck:
+    """Return the RMS difference of a mirrored rollout and the rollout of mirrored inputs."""
+    states = mirror(probe.states, simulator.states, symmetry)
     past, actions = (
-        mirrored(part, simulator.actions, symmetry) for part in (probe.past_actions, probe.actions)
+        mirror(part, simulator.actions, symmetry) for part in (probe.past_actions, probe.actions)
     )
-    image = mirrored(simulator.rollout(*probe.inputs), simulator.states, symmetry)
+    image = mirror(simulator.rollout(*probe.windows), simulator.states, symmetry)
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     off = wrapped(simulator.rollout(states, past, actions).astype(np.float64) - image, angle)
-    found = float(np.sqrt(((off / spread) ** 2).mean()))
-    return Sense("symmetry", found, symmetry.within, f"{found:.3g} of a spread apart")
+    value = float(np.sqrt(((off / std) ** 2).mean()))
+    return PhysicalCheck("symmetry", value, symmetry.within, f"{value:.3g} of a spread apart")
 
 
-def mirrored(values: Any, names: tuple[str, ...], symmetry: Symmetry) -> Any:
+def mirror(values: Array, names: tuple[str, ...], symmetry: Symmetry) -> NDArray[np.float32]:
     """Return the mirror image of (..., C) values of the channels `names`."""
     partner = {one: other for pair in symmetry.swap for one, other in (pair, pair[::-1])}
     order = [names.index(partner.get(name, name)) for name in names]
     sign = np.array([-1.0 if name in symmetry.flip else 1.0 for name in names])
     return (values[..., order] * sign).astype(np.float32)
-
-
-def sense_document(found: list[Sense]) -> Json:
-    """Return the part `physics` of verification.json."""
-    return {one.name: {"found": one.found, "within": one.within} for one in found}

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
-from kinemill.verify.figures import Example, pictured, shown_in_rollouts, unwrapped
+from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
 from kinemill.verify.labels import label
 
 COLORS = {
@@ -51,7 +51,7 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
-    predicted = {name: unwrapped(analysis, name, windows) for name in shown_in_rollouts(analysis)}
+    predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
     past = np.arange(1 - model.history, 1) * model.dt
     ahead = np.arange(model.horizon + 1) * model.dt
     shown = pictured(model)

@@ -1,9 +1,10 @@
-"""Inputs that the exported files are tried on: measured windows, limits, zeros, extremes, noise.
+"""Test inputs of the exported files: measured windows, limits, zeros, extremes, noise.
 
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,43 +14,77 @@ from kinemill.runtime import Interface
 from kinemill.runtime.window_metrics import Floats, Windows
 from kinemill.verify.accuracy import gather, window_starts
 
-MOST = 256
+MOST = 256  # windows of the test split
 CORNERS = 64
-BEYOND = "extremes"
+EXTREMES = "extremes"
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probe:
-    """A batch to try.
+    """A batch of test inputs.
 
     Attributes:
         name: where it comes from.
-        states: (N, H, S) float32.
-        past_actions: (N, H-1, A) float32.
-        actions: (N, T, A) float32.
-        beyond: whether it lies beyond what may ever be, where a sound model may overflow.
+        inputs: by tensor name, (N, ...): `states` (N, H, S), `past_actions` (N, H-1, A) and
+            `actions` (N, T, A) of a dynamics model; each input of a policy at T steps, (N, T, ...).
+        is_extreme: whether values lie beyond what can occur, where a sound model may overflow.
     """
 
     name: str
-    states: NDArray[np.float32]
-    past_actions: NDArray[np.float32]
-    actions: NDArray[np.float32]
-    beyond: bool = False
+    inputs: Arrays
+    is_extreme: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Batch size, N."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def states(self) -> Array:
+        """(N, H, S)."""
+        return self.inputs["states"]
+
+    @property
+    def past_actions(self) -> Array:
+        """(N, H-1, A)."""
+        return self.inputs["past_actions"]
+
+    @property
+    def actions(self) -> Array:
+        """(N, T, A)."""
+        return self.inputs["actions"]
+
+    @property
+    def windows(self) -> tuple[Array, Array, Array]:
+        """Arguments of `Simulator.rollout`."""
+        return self.states, self.past_actions, self.actions
+
+    def take(self, rows: NDArray[np.int64]) -> "Probe":
+        """Return the rows with these indices."""
+        inputs = {name: part[rows] for name, part in self.inputs.items()}
+        return replace(self, inputs=inputs)
 
     def first(self, rows: int) -> "Probe":
         """Return `rows` rows, repeated from the start when there are fewer."""
-        which = np.arange(rows) % len(self.states)
-        parts = [part[which] for part in self.inputs]
-        return Probe(self.name, *parts, beyond=self.beyond)
+        return self.take(np.arange(rows) % self.rows)
 
-    @property
-    def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """What `rollout` takes."""
-        return self.states, self.past_actions, self.actions
+    def start(self) -> Arrays:
+        """Return the inputs of a policy at the first step, (N, ...)."""
+        return {name: np.ascontiguousarray(part[:, 0]) for name, part in self.inputs.items()}
+
+
+def window_probe(name: str, states: Array, past_actions: Array, actions: Array) -> Probe:
+    """Return windows (N, H, S), (N, H-1, A), (N, T, A) as inputs of a dynamics model."""
+    parts = {"states": states, "past_actions": past_actions, "actions": actions}
+    inputs = {key: part.astype(np.float32) for key, part in parts.items()}
+    return Probe(name, inputs, is_extreme=name == EXTREMES)
 
 
 def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> list[Probe]:
-    """Return the probes; what is random comes from a fixed seed."""
+    """Return the probes, measured windows first; random ones come from a fixed seed."""
     rng = np.random.default_rng(0)
     rows, count = interface.history + horizon, len(dataset.states)
     low, high = _bounds(dataset, interface)
@@ -58,62 +93,53 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
     values = {
         "limits": np.where(rng.random((CORNERS, 1, width)) < 0.5, low, high).repeat(rows, axis=1),
         "zeros": np.zeros((7, rows, width)),
-        BEYOND: (low + high) / 2 + reach,
+        EXTREMES: (low + high) / 2 + reach,
         "random": dataset.mean + dataset.std * rng.standard_normal((CORNERS, rows, width)),
     }
-    probes = [measured(dataset, interface, horizon)]
+    probes = [held_out_probe(dataset, interface, horizon)]
     for name, rolls in values.items():
         states, actions = np.split(rolls, [count], axis=2)
         probes.append(_probe(name, states, actions, interface.history, horizon))
     return probes
 
 
-def held_out(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
-    """Return the windows of `measured`, with what was measured after them."""
+def held_out_windows(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
+    """Return the windows of `held_out_probe`, with what was measured after them."""
     starts = window_starts(dataset, "test", interface.history + horizon, 1)
-    chosen = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
-    return gather(dataset, starts[chosen], interface.history, horizon)
+    spaced = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
+    return gather(dataset, starts[spaced], interface.history, horizon)
 
 
-def measured(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
+def held_out_probe(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
     """Return windows of the test split, spread evenly over it."""
-    windows = held_out(dataset, interface, horizon)
+    windows = held_out_windows(dataset, interface, horizon)
     every = np.concatenate([windows.past_actions, windows.actions], axis=1)
     return _probe("held-out", windows.states, every, interface.history, horizon)
 
 
-def stretched(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:
-    """Return windows of the test split, whose actions go round until there are `steps` of them."""
+def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:
+    """Return windows of the test split, with their actions repeated up to `steps` of them."""
     starts = window_starts(dataset, "test", interface.history + 1, 1)
-    chosen = starts[np.linspace(0, len(starts) - 1, min(rows, len(starts))).astype(np.int64)]
+    starts = starts[np.linspace(0, len(starts) - 1, min(rows, len(starts))).astype(np.int64)]
     stops = np.sort([item.stop for item in dataset.of("test")])
-    stop = stops[np.searchsorted(stops, chosen, side="right")]
-    now, count = chosen + interface.history - 1, len(interface.states)
-    known = np.asarray(dataset.values)[chosen[:, None] + np.arange(interface.history)]
-    acting = now[:, None] + np.arange(steps) % (stop - now)[:, None]
-    return Probe(
-        f"{steps} steps",
-        known[:, :, :count].astype(np.float32),
-        known[:, :-1, count:].astype(np.float32),
-        np.asarray(dataset.values)[acting][:, :, count:].astype(np.float32),
-    )
+    stop = stops[np.searchsorted(stops, starts, side="right")]
+    now, count = starts + interface.history - 1, len(interface.states)
+    values = np.asarray(dataset.values)
+    past = values[starts[:, None] + np.arange(interface.history)]
+    rows_of_actions = now[:, None] + np.arange(steps) % (stop - now)[:, None]
+    future = values[rows_of_actions][:, :, count:]
+    return window_probe(f"{steps} steps", past[:, :, :count], past[:, :-1, count:], future)
 
 
 def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: int) -> Probe:
-    now = history - 1
-    return Probe(
-        name,
-        states[:, :history].astype(np.float32),
-        actions[:, :now].astype(np.float32),
-        actions[:, now : now + horizon].astype(np.float32),
-        beyond=name == BEYOND,
-    )
+    past, future = actions[:, : history - 1], actions[:, history - 1 : history - 1 + horizon]
+    return window_probe(name, states[:, :history], past, future)
 
 
 def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Floats]:
     """Return lowest and highest value per channel: the stated limits, else those in training.
 
-    An angle goes round at least once, so that it has to come out within a turn.
+    An angle spans a whole turn at least, which tests that it is wrapped.
     """
     rows = [np.asarray(dataset.values)[item.start : item.stop] for item in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)

@@ -15,10 +15,10 @@ from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.verify.policies.evaluate_files import try_out
-from kinemill.verify.policies.subject import Subject
-from kinemill.verify.policies.test_inputs import met_in_episodes
-from kinemill.verify.policies.trials import filmed
+from kinemill.verify.policies.episode_inputs import recorded_probe
+from kinemill.verify.policies.subject import PolicySubject
+from kinemill.verify.policies.trials import record_frames
+from kinemill.verify.verifier import run_checks
 from tests.conftest import ROOT
 
 LIMITS = {"x_command": (-0.5, 0.5), "y_command": (-0.5, 0.5)}
@@ -83,20 +83,20 @@ def test_several_processes_show_it_the_same(task, folder):
 
 def test_it_is_verified_and_tried_on_what_it_met(task, folder):
     module = Homing()
-    subject = Subject(task, folder, module, describe(module, "targets", "d" * 64))
-    tried = try_out(subject)
-    assert [line for line in tried.gates if not line.passed] == []
-    assert tried.looped.parted == [None] * 5
-    met = met_in_episodes(tried.looped.model.episodes, subject.policy.interface)
-    first = tried.looped.model.episodes[0].observations
+    subject = PolicySubject(task, folder, module, describe(module, "targets", "d" * 64))
+    assert [line for line in run_checks(subject).gates if not line.passed] == []
+    trials = subject.trials
+    assert trials.diverged_at == [None] * 5
+    met = recorded_probe(trials.model.episodes, subject.policy.interface)
+    first = trials.model.episodes[0].observations
     assert list(met.inputs) == ["observation", "camera"]
     assert (met.inputs["observation"][0] == first["observation"][:12, [1, 0]]).all()
     assert (met.inputs["camera"][0] == first["camera"][:12]).all()
-    assert tried.probes[0].name == "observations met"
+    assert subject.probes[0].name == "observations met"
 
 
-def test_it_is_filmed(task, folder, tmp_path):
-    assert filmed(task, load(folder), 3).shape[0] == 13
+def test_it_is_record_frames(task, folder, tmp_path):
+    assert record_frames(task, load(folder), 3).shape[0] == 13
     (film,) = film_policy(task, load(folder), [3], tmp_path)
     assert film.endswith("targets-000003.webp")
 

@@ -7,9 +7,10 @@ from torch import nn
 
 from kinemill.models.networks.layers import activation
 from kinemill.runtime import load
-from kinemill.verify.nan_propagation import poison
-from kinemill.verify.parity import Pair, compare, refer
-from kinemill.verify.test_inputs import Probe
+from kinemill.verify.exported_dynamics import ExportedDynamics
+from kinemill.verify.nan_propagation import propagate_nan
+from kinemill.verify.parity import Pair, compare, evaluate_step
+from kinemill.verify.test_inputs import window_probe
 from tests.export.conftest import batch, published, random_step
 
 HISTORY = 3
@@ -46,17 +47,17 @@ def test_it_passes_the_gates_of_verify(way, tmp_path):
     step = random_step(history=HISTORY, **WAYS[way])
     simulator = load(published(step, tmp_path), non_finite="pass")
     probes = [
-        Probe(f"random {seed}", *(part.numpy() for part in batch(32, HISTORY, 25, seed)))
+        window_probe(f"random {seed}", *(part.numpy() for part in batch(32, HISTORY, 25, seed)))
         for seed in (1, 2)
     ]
     pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
-    assert [item for item in compare(pair, refer(pair, probes)) if not item.passed] == []
-    found = poison(simulator, probes[0])
+    assert [item for item in compare(pair, evaluate_step(pair, probes)) if not item.passed] == []
+    found = propagate_nan(ExportedDynamics(tmp_path).nan_calls(probes[0]))
     assert [item for item in found if not item.passed] == []
     assert len(found) >= 14  # every input of both files, at up to three places
 
     # The rollout is the step, fed back, from the very first row on.
-    states, past, actions = probes[0].inputs
+    states, past, actions = probes[0].windows
     rolled = simulator.rollout(states, past, actions)
     state, carry = states[:, -1], simulator.warm_up(states, past)
     for k in range(actions.shape[1]):

@@ -149,11 +149,11 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
         "from kinemill.environments.card import make_card\n"
         "from kinemill.export import export\nfrom kinemill.store.home import Home\n"
         "from kinemill.task import load_task\nfrom kinemill.task.protocols import NullReporter\n"
-        "from kinemill.train import train\nfrom kinemill.verify import verify\n"
+        "from kinemill.train import train\nfrom kinemill.verify import stage\n"
         f"task, home = load_task({str(path)!r}), Home.resolve()\n"
         "card = make_card(task, home).ref\n"
         "model = train(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
-        "verdict = verify(task, home, export(task, home, model, card).ref, model, card)\n"
+        "verdict = stage.run(task, home, export(task, home, model, card).ref, model, card)\n"
         "print(verdict.summary['passed'], task.learn.model.waves)\n"
     )
     places = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}

@@ -16,7 +16,7 @@ from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.validate import validate
-from kinemill.verify import verify
+from kinemill.verify import stage as verify_stage
 from tests.conftest import ROOT
 
 TASKS = (ROOT / "tasks" / "go_bdx.yaml", ROOT / "tasks" / "mini_bdx.yaml")
@@ -73,6 +73,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     training_set, nobody = augment(task, home, dataset).ref, (NullReporter(), NullReporter())
     model = train(task, home, dataset, training_set, nobody)
     assert model.summary["steps"] == 10
-    verdict = verify(task, home, export(task, home, model.ref, dataset).ref, model.ref, dataset)
+    exported = export(task, home, model.ref, dataset).ref
+    verdict = verify_stage.run(task, home, exported, model.ref, dataset)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert [line for line in document["gates"] if not line["passed"]] == []

@@ -87,7 +87,7 @@ def test_a_batch_that_is_frozen_is_found_and_named(export):
     found = verify_folder(export.folder)
     assert {"rollout.onnx interface", "any batch"} <= failed(found)
     line = next(line for line in found["gates"] if line["name"] == "any batch")
-    assert "INVALID_ARGUMENT" in line["found"]
+    assert "INVALID_ARGUMENT" in line["value"]
 
 
 def test_a_rollout_that_is_not_its_steps_is_found(export):

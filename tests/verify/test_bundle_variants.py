@@ -63,7 +63,7 @@ def test_every_variant_is_tried_as_the_original_is(whole):
         ]
         for part in ("step", "rollout"):
             assert f"{part}.{name}.onnx is valid" in names
-    told = {line["name"]: float(line["found"].split()[0]) for line in found["gates"]
+    told = {line["name"]: float(line["value"].split()[0]) for line in found["gates"]
             if line["name"].endswith(": rounding")}  # fmt: skip
     # 2^-11 and 2^-7 of what enters a layer; a sound one has a small share of what is allowed.
     assert 2**-16 < told["fp16: rounding"] < 8 * 2**-11

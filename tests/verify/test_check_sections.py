@@ -1,5 +1,6 @@
 """What a model does far ahead, under noise, without input, mirrored; and how times are taken."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +14,14 @@ from kinemill.task.verify import Energy, Symmetry, Verify
 from kinemill.verify import latency as timing
 from kinemill.verify.cold_start import cold_start
 from kinemill.verify.contract_checks import refusals, same_by_steps
-from kinemill.verify.execution_providers import open_on, present
+from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.execution_providers import available_accelerators, open_on
+from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.latency import Latency, latency, throughput
-from kinemill.verify.parity import Pair, compare_long, tried
-from kinemill.verify.physics import asymmetry, energy_growth, mirrored
-from kinemill.verify.quantized import try_variants
+from kinemill.verify.parity import Pair, compare_long, try_comparison
+from kinemill.verify.physics import asymmetry, energy_growth, mirror
 from kinemill.verify.stability import sensitivity, stability
-from kinemill.verify.test_inputs import Probe, measured, stretched
+from kinemill.verify.test_inputs import held_out_probe, long_probe, window_probe
 from tests.export.conftest import random_step
 
 UNIT = np.array([1.0, 1.0])
@@ -50,12 +52,12 @@ def windows(rows=64, steps=25, seed=0):
     rng = np.random.default_rng(seed)
     states = rng.standard_normal((rows, 1, 2)).astype(np.float32)
     actions = rng.standard_normal((rows, steps, 1)).astype(np.float32)
-    return Probe("made up", states, np.zeros((rows, 0, 1), np.float32), actions)
+    return window_probe("made up", states, np.zeros((rows, 0, 1), np.float32), actions)
 
 
 def test_a_window_is_stretched_by_its_own_episode_and_begins_again_at_its_end(pendulum):
     interface = SimpleNamespace(history=4, states=("angle", "velocity"))
-    probe = stretched(pendulum, interface, rows=3, steps=300)
+    probe = long_probe(pendulum, interface, rows=3, steps=300)
     episode = pendulum.of("test")[0]
     rows = pendulum.values[episode.start : episode.stop]
     left = 120 - 3  # the present is row 3 of 120
@@ -98,26 +100,26 @@ ENERGY = Energy(formula="0.5 * velocity**2 + 0.5 * angle**2")
 def test_a_spiral_inwards_loses_energy_and_one_outwards_gains_it():
     turn = np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
     inwards = energy_growth(Linear(0.99 * turn), windows(), ENERGY)
-    assert (inwards.found, inwards.passed) == (0.0, True)
+    assert (inwards.value, inwards.passed) == (0.0, True)
     # Actions would push it outwards; without input they do not count.
     assert energy_growth(Linear(0.99 * turn, b=(9, 9)), windows(), ENERGY).passed
     probe = windows()
     outwards = energy_growth(Linear(1.01 * turn), probe, ENERGY)
     before = 0.5 * (probe.states[:, 0].astype(float) ** 2).sum(axis=1)
     wanted = (1.01**50 - 1) * before.mean() / before.std()  # the square of 1.01^25
-    assert outwards.found == pytest.approx(wanted, rel=1e-4)
+    assert outwards.value == pytest.approx(wanted, rel=1e-4)
     assert not outwards.passed
     assert not energy_growth(Linear(np.nan * turn), windows(), ENERGY).passed
 
 
 def test_an_odd_system_is_symmetric_and_an_offset_breaks_it():
-    mirror = Symmetry(flip=["angle", "velocity", "torque"])
-    odd = asymmetry(Linear(np.diag([0.9, 0.8]), b=(0.1, 0.2)), windows(), UNIT, mirror)
+    mirrored = Symmetry(flip=["angle", "velocity", "torque"])
+    odd = asymmetry(Linear(np.diag([0.9, 0.8]), b=(0.1, 0.2)), windows(), UNIT, mirrored)
     assert odd.passed
-    assert odd.found < 1e-6
+    assert odd.value < 1e-6
     half = Symmetry(flip=["angle", "velocity"])  # the torque pushes the same way in the mirror
     assert not asymmetry(Linear(np.diag([0.9, 0.8]), b=(0.1, 0.2)), windows(), UNIT, half).passed
-    swapped = mirrored(np.array([[1.0, 2.0]]), ("a", "b"), Symmetry(flip=["a"], swap=[("a", "b")]))
+    swapped = mirror(np.array([[1.0, 2.0]]), ("a", "b"), Symmetry(flip=["a"], swap=[("a", "b")]))
     np.testing.assert_array_equal(swapped, [[-2.0, 1.0]])
 
 
@@ -155,44 +157,49 @@ def exported(step_folders):
 def test_a_variant_is_measured_beside_the_original_and_one_that_does_not_behave_is_named(
     exported, pendulum, tmp_path
 ):
-    original = load(exported, non_finite="pass")
-    assert try_variants(exported, original, pendulum, 5) == ([], {})
+    def variants(folder):
+        return DynamicsSubject(folder, random_step("mlp"), pendulum, Verify(horizon=5)).variants
+
+    assert variants(exported) == ([], {})
+    folder = shutil.copytree(exported, tmp_path / "model")
+    (folder / "sha256sums").unlink()
     for name in ("step", "rollout"):
-        (tmp_path / f"{name}.same.onnx").write_bytes((exported / f"{name}.onnx").read_bytes())
-    (line,), errors = try_variants(tmp_path, original, pendulum, 5)
+        (folder / f"{name}.same.onnx").write_bytes((exported / f"{name}.onnx").read_bytes())
+    (line,), errors = variants(folder)
     assert (line.name, line.passed) == ("same behaves", True)
     assert errors["same"] == errors["fp32"] > 0
-    graph = onnx.load(tmp_path / "step.same.onnx")
+    graph = onnx.load(folder / "step.same.onnx")
     last = next(one for one in graph.graph.initializer if one.name.endswith("bias"))
     last.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(last) + 1, last.name))
-    onnx.save(graph, tmp_path / "step.same.onnx")
-    (line,), _ = try_variants(tmp_path, original, pendulum, 5)
-    assert (line.passed, line.found) == (False, "its step and its rollout differ after 1 steps")
+    onnx.save(graph, folder / "step.same.onnx")
+    (line,), _ = variants(folder)
+    assert (line.passed, line.value) == (False, "its step and its rollout differ after 1 steps")
 
 
 def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum):
     simulator = load(exported, non_finite="pass")
-    probe = measured(pendulum, simulator.interface, 5)
-    found = latency(simulator, probe)["rollout"]
+    probe = held_out_probe(pendulum, simulator.interface, 5)
+    files = ExportedDynamics(exported)
+    found = latency(files.timed_calls(probe))["rollout"]
     assert 0 < found.p50 <= found.p90 <= found.p99 <= found.p99_9
     assert found.jitter == pytest.approx(found.p99 - found.p50)
-    rates = throughput({1: simulator, 2: load(exported, threads=2)}, probe)
-    assert {line["batch"] for line in rates} == {1, 16, 256}
-    assert {line["threads"] for line in rates} == {1, 2}
-    assert all(line["steps_per_second"] > 0 for line in rates)
+    rates = throughput(files.batch_call, probe, 5, (1, 2))
+    assert {line.batch for line in rates} == {1, 16, 256}
+    assert {line.threads for line in rates} == {1, 2}
+    assert all(line.steps_per_second > 0 for line in rates)
 
 
 def test_a_fresh_process_imports_the_runtime_alone(exported):
     found = cold_start(exported)
-    assert all(found[name] > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
-    assert found["process_mb"] < 200  # torch alone is more
+    assert all(getattr(found, name) > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
+    assert found.process_mb < 200  # torch alone is more
     with pytest.raises(RuntimeError, match="in a fresh process failed"):
         cold_start(exported / "nowhere")
 
 
 def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
     simulator = load(exported, out_of_limits="raise")
-    found = refusals(simulator, measured(pendulum, simulator.interface, 5))
+    found = refusals(simulator, held_out_probe(pendulum, simulator.interface, 5))
     assert len(found) == 10
     assert all(one.refused for one in found)
     # The velocity may be -30 to 30 rad/s, and is 90.
@@ -200,10 +207,10 @@ def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
         "states, batch 0, history 3, velocity: is 90 (1 such values in all); expected -30 to 30, "
         "its limits; load(..., out_of_limits='pass') lets the model say what it makes of it"
     )
-    assert "expected" in next(one.text for one in found if one.tried == "a channel too many")
+    assert "expected" in next(one.text for one in found if one.name == "a channel too many")
     passing = load(exported, non_finite="pass")  # takes NaN, and so is told
-    taken = refusals(passing, measured(pendulum, passing.interface, 5))
-    assert [one.tried for one in taken if not one.refused] == [
+    taken = refusals(passing, held_out_probe(pendulum, passing.interface, 5))
+    assert [one.name for one in taken if not one.refused] == [
         "NaN in a state",
         "infinity in a state",
         "a state beyond its limits",
@@ -212,20 +219,20 @@ def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
 
 def test_a_rollout_is_its_steps(exported, pendulum):
     simulator = load(exported)
-    assert same_by_steps(simulator, measured(pendulum, simulator.interface, 5)).passed
+    assert same_by_steps(simulator, held_out_probe(pendulum, simulator.interface, 5)).passed
 
 
 def long(step, folder, pendulum, steps=200):
     simulator = load(folder, non_finite="pass")
     pair = Pair(simulator, step, pendulum.std[:2], np.array([True, False]))
-    return compare_long(pair, stretched(pendulum, simulator.interface, 8, steps))
+    return compare_long(pair, long_probe(pendulum, simulator.interface, 8, steps))
 
 
 def test_a_long_rollout_of_the_trained_step_is_in_parity(mlp, exported, pendulum):
     row = long(mlp, exported, pendulum)
     assert row.passed
     assert row.finite
-    assert (row.what, row.batch) == ("long rollout", 8)
+    assert (row.call, row.batch) == ("long rollout", 8)
 
 
 def test_a_long_rollout_finds_what_one_step_hides(mlp, exported, pendulum):
@@ -248,15 +255,15 @@ def test_what_cannot_be_run_has_failed_and_says_why():
     def broken():
         raise ValueError("INVALID_ARGUMENT: index 0 got 7 expected 1\nmore")
 
-    (row,) = tried("rollout", windows(7), broken)
+    (row,) = try_comparison("rollout", windows(7), broken)
     assert (row.passed, row.batch, row.finite) == (False, 7, False)
-    assert row.trouble == "INVALID_ARGUMENT: index 0 got 7 expected 1"
+    assert row.error == "INVALID_ARGUMENT: index 0 got 7 expected 1"
 
 
 def test_the_files_run_on_whatever_else_is_present(exported):
     """Without an accelerator none is named; with one, it is opened or said not to be there."""
     interface = load(exported).interface
-    for provider in present():
+    for provider in available_accelerators():
         sessions = open_on(exported, interface, provider)
         assert sessions is None or sessions.step_session.get_providers()[0] == provider
     sessions = open_on(exported, interface, "CPUExecutionProvider")

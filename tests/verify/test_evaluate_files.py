@@ -11,17 +11,15 @@ import pytest
 from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
-from kinemill.runtime import load
 from kinemill.task.promote import REFERENCES
 from kinemill.task.verify import Verify
 from kinemill.verify.analysis import plain
-from kinemill.verify.document import summary, verdict_document
-from kinemill.verify.evaluate_files import judge
+from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.overfitting import Fitting
 from kinemill.verify.parity import Pair
 from kinemill.verify.references import fit_references
 from kinemill.verify.report import page, write
-from kinemill.verify.run_checks import Subject, try_out
+from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
 from tests.export.conftest import random_step, task_of
 
 SETTINGS = Verify(horizon=10, stride=5)
@@ -29,11 +27,11 @@ ALL_PARITY = {"step parity", "rollout parity", "long rollout parity"}
 
 
 def subject_of(folder, step, dataset, settings=SETTINGS, **more):
-    return Subject(load(folder, non_finite="pass"), folder, step, dataset, settings, **more)
+    return DynamicsSubject(folder, step, dataset, settings, **more)
 
 
-def written(verdict, dataset, folder):
-    write(verdict, verdict_document(verdict), dataset, folder)
+def written(verdict, folder):
+    write(verdict, verdict_document(verdict), folder)
     return folder
 
 
@@ -51,7 +49,7 @@ def exported(step_folders):
 def verdict(exported, step, pendulum):
     task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
     references = fit_references(task, pendulum)
-    return judge(subject_of(exported, step, pendulum, references=references))
+    return verify_files(subject_of(exported, step, pendulum, references=references))
 
 
 def changed(exported, folder, change):
@@ -80,7 +78,7 @@ def failed(verdict):
 def test_a_whole_model_passes_every_gate(verdict):
     assert failed(verdict) == set()
     assert verdict.passed
-    assert {(row.what, row.probe) for row in verdict.trials.parity} == {
+    assert {(row.call, row.probe) for row in verdict.checks.parity} == {
         ("long rollout", "200 steps"),
         *(
             (what, probe)
@@ -95,8 +93,8 @@ def test_a_whole_model_passes_every_gate(verdict):
             )
         ),
     }
-    assert {row.batch for row in verdict.trials.parity if row.probe == "held-out"} == {1, 7, 256}
-    assert {row.tensor for row in verdict.trials.poisoned} == {
+    assert {row.batch for row in verdict.checks.parity if row.probe == "held-out"} == {1, 7, 256}
+    assert {row.tensor for row in verdict.checks.nan} == {
         *("states", "past_actions", "actions"),
         *("state", "action", "carry_0"),
     }
@@ -109,7 +107,7 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
         return weights
 
     folder = changed(exported, tmp_path, on_head(spoil))
-    verdict = judge(subject_of(folder, step, pendulum))
+    verdict = verify_files(subject_of(folder, step, pendulum))
     assert failed(verdict) == {
         *(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors"),
     }
@@ -121,13 +119,13 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
         "latency_ms": None,
     }
     assert document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
-    written(verdict, pendulum, tmp_path)
+    written(verdict, tmp_path)
     assert "Do not use it: " in (tmp_path / "report.html").read_text()
 
 
 def test_weights_off_by_a_thousandth_fail_parity(exported, step, pendulum, tmp_path):
     folder = changed(exported, tmp_path, on_head(lambda weights: weights * np.float32(1.001)))
-    verdict = try_out(subject_of(folder, step, pendulum))
+    verdict = run_checks(subject_of(folder, step, pendulum))
     assert failed(verdict) == ALL_PARITY
 
 
@@ -135,7 +133,7 @@ def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(export
     std = pendulum.std.copy()
     std[1] = 0.0
     still = dataclasses.replace(pendulum, std=std)
-    verdict = try_out(subject_of(exported, step, still))
+    verdict = run_checks(subject_of(exported, step, still))
     assert failed(verdict) == set()
 
 
@@ -154,7 +152,7 @@ def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, 
                 item.value = json.dumps({"angle": "deg", "velocity": "rad/s", "torque": "N*m"})
 
     folder = changed(exported, tmp_path, rename)
-    verdict = try_out(subject_of(folder, step, pendulum))
+    verdict = run_checks(subject_of(folder, step, pendulum))
     assert failed(verdict) == {"metadata"}
 
 
@@ -163,12 +161,12 @@ def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
 ):
     assert "latency" not in {gate.name for gate in verdict.gates}
     strict = Verify(horizon=10, stride=5, latency_p99_ms=1e-6)
-    late = judge(subject_of(exported, step, pendulum, strict))
+    late = verify_files(subject_of(exported, step, pendulum, strict))
     assert failed(late) == {"latency"}
 
 
 def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
-    written(verdict, pendulum, tmp_path)
+    written(verdict, tmp_path)
     document = json.loads((tmp_path / "verification.json").read_text())
     names = {"model", *REFERENCES}
     assert list(document["metrics"]["test"]) == ["angle", "velocity"]
@@ -197,7 +195,7 @@ class Links(html.parser.HTMLParser):
 
 
 def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_path):
-    written(verdict, pendulum, tmp_path)
+    written(verdict, tmp_path)
     page = (tmp_path / "report.html").read_text()
     links = Links()
     links.feed(page)
@@ -218,12 +216,11 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
 
 
 def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
-    assert "The training" not in page(verdict, verdict_document(verdict), pendulum)
+    assert "The training" not in page(verdict, verdict_document(verdict))
     fitting = Fitting("over-fitted", "it rose <by> 30%", "more logs")
     told = page(
         dataclasses.replace(verdict, subject=dataclasses.replace(verdict.subject, fitting=fitting)),
         verdict_document(verdict),
-        pendulum,
     )
     assert "<h2>The training over-fitted</h2><p>The curves say so: it rose &lt;by&gt; 30%" in told
 
@@ -232,7 +229,8 @@ def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):
     spiked = copy.deepcopy(pendulum)
     for episode in spiked.episodes:
         object.__setattr__(episode, "name", "<img src=x>.csv")
-    written(verdict, spiked, tmp_path)
+    spiked_subject = dataclasses.replace(verdict.subject, dataset=spiked)
+    written(dataclasses.replace(verdict, subject=spiked_subject), tmp_path)
     links = Links()
     links.feed((tmp_path / "report.html").read_text())
     assert "img" not in links.tags

@@ -8,7 +8,7 @@ from torch import nn
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.verify.policies.held_out import held_out, judged_rows
+from kinemill.verify.policies.action_errors import measure_held_out, scored_rows
 
 LAYOUT = PolicyLayout(
     0.02, ("angle", "velocity"), ("torque",), {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}
@@ -32,10 +32,10 @@ class Counting(PolicyModule):
 
 def test_errors_are_those_that_hands_find(pendulum):
     data = Demonstrations(pendulum)
-    rows = judged_rows(data)
+    rows = scored_rows(data)
     torque = pendulum.values[:, 2].astype(np.float64)
     assert len(rows) == 6 * 119  # six episodes of 120 rows, without the first of each
-    found = held_out(as_policy(Counting(0.0)), data).errors
+    found = measure_held_out(as_policy(Counting(0.0)), data).errors
     assert found["model"].rmse == pytest.approx([np.sqrt((torque[rows] ** 2).mean())])
     apart = torque[rows] - torque[rows - 1]
     assert found["repeat"].rmse == pytest.approx([np.sqrt((apart**2).mean())], rel=1e-6)
@@ -50,17 +50,17 @@ def test_errors_are_those_that_hands_find(pendulum):
 
 def test_memory_begins_with_each_episode_and_lasts_to_its_end(pendulum):
     data = Demonstrations(pendulum)
-    found = held_out(as_policy(Counting(0.1)), data)
+    found = measure_held_out(as_policy(Counting(0.1)), data)
     for one in pendulum.of("test"):
-        acted = found.acted[one.start : one.stop, 0]
+        acted = found.actions[one.start : one.stop, 0]
         assert acted == pytest.approx(0.1 * np.arange(one.rows), abs=1e-5)
-    assert np.isnan(found.acted[:800]).all()  # nobody acts on what it was trained on
+    assert np.isnan(found.actions[:800]).all()  # nobody acts on what it was trained on
 
 
 def test_linear_may_know_rows_before(pendulum):
     data = Demonstrations(pendulum)
     one, three = (
-        held_out(as_policy(Counting(0.0)), data, history).errors["linear"].nrmse
+        measure_held_out(as_policy(Counting(0.0)), data, history).errors["linear"].nrmse
         for history in (1, 3)
     )
     # velocity[k] - velocity[k-1] holds the torque of the row before, which mostly stays.

@@ -7,13 +7,11 @@ import pytest
 
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
-from kinemill.runtime import load
 from kinemill.task.verify import Verify
 from kinemill.verify.bundle import verify_folder
-from kinemill.verify.document import verdict_document
-from kinemill.verify.evaluate_files import judge
+from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.report import page
-from kinemill.verify.run_checks import Subject
+from kinemill.verify.verifier import verdict_document, verify_files
 from tests.export.test_no_actions import free_step
 
 UNITS = {"angle": "rad", "velocity": "rad/s"}
@@ -41,9 +39,8 @@ def test_a_model_without_actions_is_judged_as_any_other(model, history, free, tm
     limits = dict.fromkeys(UNITS)
     about = describe({"task": "free", "dataset": "d" * 64, "units": UNITS, "limits": limits}, step)
     write_model(copy.deepcopy(step), about, tmp_path)
-    simulator = load(tmp_path, non_finite="pass")
     settings = Verify(horizon=10, stride=5)
-    verdict = judge(Subject(simulator, tmp_path, step, free, settings, about))
+    verdict = verify_files(DynamicsSubject(tmp_path, step, free, settings, about))
     assert [line for line in verdict.gates if not line.passed] == []
-    assert "Far ahead" in page(verdict, verdict_document(verdict), free)
+    assert "Far ahead" in page(verdict, verdict_document(verdict))
     assert [line for line in verify_folder(tmp_path)["gates"] if not line["passed"]] == []

@@ -18,11 +18,10 @@ from kinemill.export.policy import describe
 from kinemill.task import load_task
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
-from kinemill.verify.policies.document import summary, verdict_document
-from kinemill.verify.policies.evaluate_files import judge, try_out
-from kinemill.verify.policies.report import page
-from kinemill.verify.policies.subject import Subject
-from kinemill.verify.policies.trials import Looped, compared
+from kinemill.verify.policies.subject import PolicySubject
+from kinemill.verify.policies.trials import EnvironmentTrials, compare_episodes
+from kinemill.verify.report import page
+from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
 
 ENVIRONMENT = {
     "type": "python",
@@ -45,7 +44,7 @@ def task_of(tmp_path, **changes):
 
 
 def subject(module, folder, task):
-    return Subject(task, folder, module, describe(module, "cart", "d" * 64))
+    return PolicySubject(task, folder, module, describe(module, "cart", "d" * 64))
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def failed(verdict):
 
 
 def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
-    verdict = judge(balancing)
+    verdict = verify_files(balancing)
     assert failed(verdict) == []
     document = verdict_document(verdict)
     # Gains holds the stick to the end of each episode, chance lets it fall.
@@ -66,7 +65,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert document["metrics"]["return"]["random"] < 59.0
     assert document["metrics"]["success"]["model"] == 1.0
     assert document["against"]["random"]["return"][0] > 0.0
-    assert document["closed_loop"]["parted"] == [None] * 5
+    assert document["closed_loop"]["diverged_at"] == [None] * 5
     assert document["closed_loop"]["returns"]["onnx"] == document["closed_loop"]["returns"]["torch"]
     assert document["trials"]["model"]["seeds"] == [1_000_000 + n for n in range(8)]
     assert {row["probe"] for row in document["parity"]} == {
@@ -92,7 +91,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
 @pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])
 def test_what_needs_no_environment_is_verified_for_each_kind(policy_folders, tmp_path, kind):
     task = task_of(tmp_path).model_copy(update={"environment": None})
-    verdict = try_out(subject(kind(), policy_folders[kind], task))
+    verdict = run_checks(subject(kind(), policy_folders[kind], task))
     assert failed(verdict) == []
     names = [line.name for line in verdict.gates]
     assert ("forbidden choices" in names) == (kind is Chooser)
@@ -100,7 +99,7 @@ def test_what_needs_no_environment_is_verified_for_each_kind(policy_folders, tmp
 
 def test_a_return_that_is_no_number_fails(policy_folders, tmp_path):
     environment = ENVIRONMENT | {"arguments": {"broken": True}}
-    verdict = judge(
+    verdict = verify_files(
         subject(Gains(), policy_folders[Gains], task_of(tmp_path, environment=environment))
     )
     assert failed(verdict) == ["finite returns", "same return"]
@@ -116,9 +115,9 @@ class Unlimited(Gains):
 def test_a_file_that_says_something_else_than_the_trained_policy_is_named(policy_folders, tmp_path):
     module = Gains()
     module.layout = replace(module.layout, dt=0.03)
-    verdict = try_out(subject(module, policy_folders[Gains], task_of(tmp_path)))
+    verdict = run_checks(subject(module, policy_folders[Gains], task_of(tmp_path)))
     line = next(line for line in verdict.gates if line.name == "metadata")
-    assert (line.passed, line.found) == (False, "differs in layout")
+    assert (line.passed, line.value) == (False, "differs in layout")
 
 
 def test_a_file_of_one_batch_alone_is_blocked(policy_folders, tmp_path):
@@ -128,8 +127,8 @@ def test_a_file_of_one_batch_alone_is_blocked(policy_folders, tmp_path):
     onnx.save(model, tmp_path / "policy.onnx")
     shutil.copy(policy_folders[Gains] / "io.yaml", tmp_path)
     seal(tmp_path)
-    with pytest.raises(Blocked, match=r"observation is of one batch alone.*policy that runs"):
-        try_out(subject(Gains(), tmp_path, task_of(tmp_path)))
+    with pytest.raises(Blocked, match=r"observation is of one batch alone.*files that run"):
+        run_checks(subject(Gains(), tmp_path, task_of(tmp_path)))
 
 
 def test_a_folder_alone_is_tried_and_a_broken_one_refused(policy_folders, tmp_path):
@@ -157,15 +156,15 @@ def recorded(angles, forces):
 def test_episodes_are_followed_until_they_part():
     said = describe(Gains(), "cart", "d")
     one = recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0])
-    assert compared(one, one, said) == (None, "")
+    assert compare_episodes(one, one, said) == (None, "")
     near = recorded([0.1, 0.2 + 1e-7, 0.3, 0.4], [1.0, 2.001, 3.0])
-    assert compared(one, near, said) == (None, "")  # 1 mN of 10 N is rounding
+    assert compare_episodes(one, near, said) == (None, "")  # 1 mN of 10 N is rounding
     # Once something else is observed, something else may be done.
-    assert compared(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
-    step, told = compared(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
+    assert compare_episodes(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
+    step, told = compare_episodes(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
     assert (step, told) == (1, "seed 7, step 1: force differs, though all before is the same")
     shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
-    assert compared(one, shorter, said) == (2, "")
+    assert compare_episodes(one, shorter, said) == (2, "")
 
 
 def test_returns_of_parted_episodes_may_differ_by_chance_alone():
@@ -173,7 +172,7 @@ def test_returns_of_parted_episodes_may_differ_by_chance_alone():
         return Trials(returns, (), (9,) * len(returns), tuple(range(len(returns))))
 
     def same(model, torch, parted):
-        found = Looped(model, model, torch, parted, []).gates()
+        found = EnvironmentTrials(model, model, torch, parted, []).gates()
         return next(line.passed for line in found if line.name == "same return")
 
     spread = trials(10.0, 30.0, 20.0, 15.0, 25.0)

@@ -22,7 +22,7 @@ from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.validate import validate
-from kinemill.verify import verify
+from kinemill.verify import stage
 
 BRIEF = {
     "learn.steps": 2560,
@@ -43,11 +43,11 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     card = make_card(task, home).ref
     model = train(task, home, card, card, nobody).ref
     exported = export(task, home, model, card).ref
-    verdict = verify(task, home, exported, model, card)
+    verdict = stage.run(task, home, exported, model, card)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert document["passed"], [line for line in document["gates"] if not line["passed"]]
     assert len(document["trials"]["model"]["returns"]) == 6
-    assert document["closed_loop"]["wrong"] == []
+    assert document["closed_loop"]["faults"] == []
     produced = Produced(verdict.ref, exported, model, card)
     found = register.run(task, home, produced)
     assert (found.status, found.alias) == ("done", "champion")
@@ -99,7 +99,7 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     training_set = augment(task, home, dataset).ref
     model = train(task, home, dataset, training_set, nobody).ref
     exported = export(task, home, model, dataset).ref
-    verdict = verify(task, home, exported, model, dataset)
+    verdict = stage.run(task, home, exported, model, dataset)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert document["passed"], [line for line in document["gates"] if not line["passed"]]
     errors = document["metrics"]["nrmse"]

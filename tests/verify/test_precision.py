@@ -16,13 +16,13 @@ from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.export import Export
-from kinemill.verify.precision import Precision, matters, rms_at
+from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from tests.export.conftest import DESCRIPTION, random_step
 
 
 def measured(loss, error=0.01, resolution=0.0, spread=1.0):
     arrays = [np.array([value]) for value in (loss, error)]
-    allowed = matters(arrays[1], np.array([resolution]), np.array([spread]))
+    allowed = negligible_loss(arrays[1], np.array([resolution]), np.array([spread]))
     return Precision("float32", 25, ("position",), ("m",), *arrays, allowed)
 
 
@@ -31,10 +31,10 @@ def test_a_loss_of_a_fifth_of_the_error_adds_two_percent_and_more_is_refused_in_
     assert measured(0.0019).passed
     line = measured(0.0021).gate()
     assert not line.passed
-    assert line.found == (
+    assert line.value == (
         "float32 loses 0.0021 m of position over 25 steps; the model's own error is 0.01 m"
     )
-    assert line.wanted == "at most 0.002 m"
+    assert line.expected == "at most 0.002 m"
 
 
 def test_what_no_sensor_sees_and_a_thousandth_of_the_spread_do_not_matter():

@@ -16,7 +16,7 @@ from kinemill.reports.charts import number
 from kinemill.store import ArtifactRef, get_or_build, open_ref
 from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
-from kinemill.verify import verify
+from kinemill.verify import stage
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
 
@@ -57,14 +57,14 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task.model_copy(update={"export": asked})
     exported = export(task, home, refs["model"], refs["dataset"])
     assert export(task, home, refs["model"], refs["dataset"]).known
-    outcome = verify(task, home, exported.ref, refs["model"], refs["dataset"])
+    outcome = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert outcome.summary["passed"] is True
     folder = open_ref(home, outcome.ref)
     document = json.loads((folder / "verification.json").read_text())
     assert document["metrics"] == outcome.summary["metrics"]
     page = (folder / "report.html").read_text()
     assert "http" not in page
-    again = verify(task, home, exported.ref, refs["model"], refs["dataset"])
+    again = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert (again.cached, again.ref) == (True, outcome.ref)
     c99, half = document["c99"], document["variants"]["fp16"]
     assert c99 == exported.summary["c99"]
@@ -86,7 +86,7 @@ def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(h
     with pytest.raises(
         Blocked, match=r"(?s)ended with code 1 and no verdict.*step.onnx: .*changed"
     ):
-        verify(task, home, exported, refs["model"], refs["dataset"])
+        stage.run(task, home, exported, refs["model"], refs["dataset"])
     assert not (home.store / "verification").exists()
     assert list((home.store / ".staging").iterdir()) == []
 
@@ -94,7 +94,11 @@ def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(h
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
     job = tmp_path / "job.json"
-    job.write_text(json.dumps({"parent": os.getpid() + 1}))  # somebody else, as if ours had died
+    ref = {"path": "store", "digest": "d"}
+    refs = dict.fromkeys(("onnx_model", "model", "dataset", "references"), ref)
+    paths = dict.fromkeys(("home", "folder", "result"), str(tmp_path))
+    # Another process, as if the parent had died.
+    job.write_text(json.dumps({"parent": os.getpid() + 1, "task": {}} | refs | paths))
     done = subprocess.run(
         [sys.executable, "-m", "kinemill.verify", str(job)],
         capture_output=True,
@@ -121,7 +125,7 @@ def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home
 
     planted = get_or_build(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
     with pytest.raises(Blocked) as caught:
-        verify(task, home, planted, refs["model"], refs["dataset"])
+        stage.run(task, home, planted, refs["model"], refs["dataset"])
     told = str(caught.value)
     assert told.startswith("pendulum: verification: step.onnx interface: state is [1, 2], not")
     assert "rollout parity: batch of 7, held-out: [ONNXRuntimeError]" in told

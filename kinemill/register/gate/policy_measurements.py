@@ -113,14 +113,14 @@ class PolicyMeasurements:
         Raises:
             BadInput: its actions differ from the dataset's.
         """
-        from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
+        from kinemill.verify.policies.action_errors import actions_on_logs, errors_of, scored_rows
 
         data = self._logs
         if policy.actions != tuple(data.packed.actions):
             text = f"are {', '.join(policy.actions)}"
             raise BadInput("actions", text, expected=", ".join(data.packed.actions))
-        rows = judged_rows(data)
-        return errors_of(acted_on(policy, data)[rows], data, rows, policy)
+        rows = scored_rows(data)
+        return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
 
     @cached_property
     def _logs(self) -> Any:

@@ -1,78 +1,221 @@
-"""What is judged of a policy, and what there is to judge it by."""
+"""A policy as the subject of verification: with the trained network, its environment or logs.
 
-from dataclasses import dataclass
+Symbols: N rows, T steps, A actions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from kinemill.environments.card import Card, open_card
-from kinemill.export.policy import describe
-from kinemill.runtime import Policy, PolicyInterface, load
-from kinemill.runtime.integrity import POLICY
-from kinemill.store import ArtifactRef, Json, open_ref
-from kinemill.store.home import Home
+import numpy as np
+import onnx
+
+from kinemill.environments.card import Card
+from kinemill.environments.evaluation import Trials, bootstrap
+from kinemill.export.policy_cases import Cases, make_cases
+from kinemill.runtime import Policy, PolicyInterface
+from kinemill.store import Json
 from kinemill.task.document import Task
-from kinemill.train import load_model
+from kinemill.task.verify import Verify
 from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.train.warm_start import described
+from kinemill.verify.analysis import accuracy
+from kinemill.verify.checklist import Gate, finite, gate
+from kinemill.verify.comparison import against
+from kinemill.verify.execution_providers import THREADS
+from kinemill.verify.parity import BATCHES, Parity, failed_parity
+from kinemill.verify.policies.action_errors import MODEL, HeldOut, measure_held_out
+from kinemill.verify.policies.episode_inputs import logged_probe, recorded_probe
+from kinemill.verify.policies.exported_policy import ExportedPolicy
+from kinemill.verify.policies.trials import EnvironmentTrials, run_trials
+from kinemill.verify.test_inputs import Probe
+
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Subject:
+class PolicySubject:
     """An exported policy, the trained one, and the data.
 
     Attributes:
-        task: its `environment` made of what the card froze, if there is one.
+        task: its `environment` comes from the card, if there is one.
         folder: with `policy.onnx`.
         module: the trained policy, in torch.
-        trained: what it says of itself.
-        held_out: logs with a test split; None if nothing was learned from logs.
-        card: of the environment, where that stands in the place of a dataset.
-        source: folder of the trained policy, with the curves of its training.
+        trained: interface of the trained policy.
+        demonstrations: logs with a test split; None if nothing was learned from logs.
+        card: of the environment, for a policy without a dataset.
+        source: folder of the trained policy, with its learning curves.
     """
 
     task: Task
     folder: Path
-    module: Any
+    module: PolicyModule
     trained: PolicyInterface
-    held_out: Demonstrations | None = None
+    demonstrations: Demonstrations | None = None
     card: Card | None = None
     source: Path | None = None
 
     @cached_property
+    def exported(self) -> ExportedPolicy:
+        """The file."""
+        return ExportedPolicy(self.folder)
+
+    @property
     def policy(self) -> Policy:
-        """The file, which gives NaN for NaN."""
-        return load(self.folder / POLICY, non_finite="pass")
+        """The file, passing NaN on."""
+        return self.exported.policy
+
+    @property
+    def task_name(self) -> str:
+        """Name of the task."""
+        return self.task.name
+
+    @property
+    def settings(self) -> Verify:
+        """The `verify` part of the task."""
+        return self.task.verify
 
     @cached_property
-    def threaded(self) -> Policy:
-        """The same by two threads."""
-        return load(self.folder / POLICY, threads=2, non_finite="pass")
+    def probes(self) -> list[Probe]:
+        """Test inputs: recorded observations first, where there are any."""
+        recorded = self._recorded()
+        return [*([recorded] if recorded else []), *self.exported.make_probes()]
+
+    def _recorded(self) -> Probe | None:
+        """Return observations of the environment, else of held-out logs."""
+        if self.trials is not None:
+            return recorded_probe(self.trials.model.episodes, self.exported.interface)
+        if self.demonstrations is not None:
+            return logged_probe(self.demonstrations, self.exported.interface)
+        return None
+
+    def check_metadata(self, models: Mapping[Path, onnx.ModelProto]) -> Gate:
+        """Compare the metadata of the file with the trained policy; versions may differ."""
+        del models
+        faults = [
+            f"differs in {item.name}"
+            for item in fields(self.trained)
+            if item.name != "versions"
+            and getattr(self.exported.interface, item.name) != getattr(self.trained, item.name)
+        ]
+        return gate("metadata", faults, "as in the trained policy")
+
+    def compare_with_torch(self) -> list[Parity]:
+        """Compare on all probes, for any batch; on the first by two threads as well."""
+        rows = self._compare(self.exported.make_probes())
+        if any(row.error for row in rows):
+            return rows  # the environment cannot run a policy that raises
+        recorded = self._recorded()
+        return [*(self._compare([recorded]) if recorded else []), *rows]
+
+    def _compare(self, probes: list[Probe]) -> list[Parity]:
+        rows: list[Parity] = []
+        for index, probe in enumerate(probes):
+            cases = make_cases(self.module, self.trained, probe.inputs)
+            batches = [batch for batch in BATCHES if batch < probe.rows] + [probe.rows]
+            rows += [self._compare_batch(cases, probe, batch, 1) for batch in batches]
+            if index == 0:
+                rows.append(self._compare_batch(cases, probe, probe.rows, THREADS))
+        return rows
+
+    def _compare_batch(self, cases: Cases, probe: Probe, batch: int, threads: int) -> Parity:
+        """Compare the first rows of a probe, all of them in one batch."""
+        expected, allowed = cases.action[:batch], cases.allowed[:batch]
+        try:
+            actions = self.exported.outputs(probe.first(batch), threads)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+            return failed_parity("policy", probe, error, batch)
+        off = np.abs(actions.astype(np.float64) - expected)
+        excess = np.where(np.isfinite(off), off - allowed, np.inf)
+        worst = np.unravel_index(int(excess.argmax()), off.shape)
+        is_finite = bool(np.isfinite(actions).all())
+        return Parity(
+            call="policy",
+            probe=probe.name,
+            batch=batch,
+            channel=self.policy.actions[int(worst[-1])],
+            difference=float(off[worst]),
+            allowed=float(allowed[worst]),
+            finite=is_finite,
+            passed=bool((off <= allowed).all()) and is_finite,
+            steps=cases.steps,
+            threads=threads,
+        )
 
     @cached_property
-    def refusing(self) -> Policy:
-        """The same, loaded so that it refuses all it can."""
-        return load(self.folder / POLICY, out_of_limits="raise")
+    def trials(self) -> EnvironmentTrials | None:
+        """Episodes in the environment; None without one."""
+        if self.task.environment is None:
+            return None
+        in_torch = as_policy(self.module, self.task.name, finite=False)
+        return run_trials(self.task, self.policy, in_torch, self.trained)
 
     @cached_property
-    def in_torch(self) -> Policy:
-        """The trained policy, run like the file."""
-        return as_policy(self.module, self.task.name, finite=False)
+    def held_out(self) -> HeldOut | None:
+        """Differences from the actions of held-out logs; None without logs."""
+        if self.demonstrations is None:
+            return None
+        learn = self.task.learn
+        history = getattr(learn, "history", None) or getattr(learn, "seq_len", 1)
+        return measure_held_out(self.policy, self.demonstrations, history)
+
+    def check_behavior(self) -> list[Gate]:
+        """Check returns in the environment, and that errors on logs are finite."""
+        gates = self.trials.gates() if self.trials else []
+        if self.held_out is not None:
+            errors = self.held_out.errors[MODEL].by_step
+            gates.append(finite("finite errors", bool(np.isfinite(errors).all())))
+        return gates
+
+    def measure(self) -> list[Gate]:
+        """Return no gate: `check_behavior` has measured everything."""
+        return []
+
+    def throughput_of(self) -> tuple[Probe, int, tuple[int, ...]]:
+        """Return the largest probe, one step, and one thread."""
+        return max(self.probes, key=lambda probe: probe.rows), 1, (1,)
+
+    def document(self) -> Json:
+        """Return errors of actions, returns and success, and the comparison with chance."""
+        held_out, trials = self.held_out, self.trials
+        errors = held_out.errors if held_out else {}
+        metrics: Json = {"nrmse": {who: it.nrmse for who, it in errors.items()}, "test": {}}
+        compared: Json = {}
+        windows: Json = {"horizon": 1}
+        if held_out:
+            model = errors[MODEL]
+            metrics["test"] = {
+                name: {"unit": model.units[index]}
+                | {who: float(it.rmse[index]) for who, it in errors.items()}
+                for index, name in enumerate(model.channels)
+            }
+            opponents = {name: one for name, one in errors.items() if name != MODEL}
+            compared = against({name: model.compare(one) for name, one in opponents.items()})
+            windows |= {"rows": len(model.starts), "effective_n": model.effective_n}
+            windows |= {"count": len(model.starts), "unit": model.unit}
+        if trials:
+            by_actor = {MODEL: trials.model, RANDOM: trials.random}
+            metrics["return"] = {who: it.mean_return for who, it in by_actor.items()}
+            if trials.model.success is not None:
+                metrics["success"] = {who: it.success for who, it in by_actor.items()}
+            compared |= {RANDOM: differences(trials.model, trials.random)}
+            windows["episodes"] = len(trials.model.returns)
+        return {
+            "form": "policy",
+            "metrics": metrics,
+            "accuracy": {who: accuracy(it) for who, it in errors.items()},
+            "against": compared,
+            "windows": windows,
+            **(trials.document() if trials else {}),
+        }
 
 
-def subject_of(job: Json) -> Subject:
-    """Open what a judging process was told of."""
-    home, task = Home(Path(job["home"])), Task.model_validate(job["task"])
-    onnx_model, model, dataset = (
-        ArtifactRef.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
-    )
-    source = open_ref(home, model)
-    module, about = load_model(source), described(source)
-    trained = describe(module, about["task"], about["dataset"])
-    folder = open_ref(home, onnx_model)
-    if task.learn.from_logs:
-        held = Demonstrations.open(home, dataset)
-        return Subject(task, folder, module, trained, held_out=held, source=source)
-    card = open_card(home, dataset)
-    return Subject(card.task(task), folder, module, trained, card=card, source=source)
+def differences(one: Trials, other: Trials) -> Json:
+    """Return 95 % intervals of the mean paired difference in `return` and `success`."""
+    intervals: Json = {"return": list(bootstrap(np.subtract(one.returns, other.returns).tolist()))}
+    if one.successes and other.successes:
+        apart = np.asarray(one.successes, float) - np.asarray(other.successes, float)
+        intervals["success"] = list(bootstrap(apart.tolist()))
+    return intervals

@@ -1,11 +1,12 @@
-"""A policy in its environment: what it brings, beside chance, and as the policy in torch.
+"""Trials in the environment: returns of the policy, of random actions and of the policy in torch.
 
-Returns are compared start by start: all act from the same seeds.
+Returns are compared in pairs: all episodes of a pair start from the same seed.
+
+Symbols: N steps, T observations, A actions.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,111 +22,122 @@ from kinemill.environments.evaluation import (
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
 from kinemill.runtime import Policy, PolicyInterface
+from kinemill.runtime.window_metrics import Floats
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.verify.checklist import Gate, gate
-from kinemill.verify.policies.subject import Subject
+from kinemill.verify.test_inputs import Array
 
-EPISODES = 5  # that the policy in torch plays as well
-SAME, NEAR = 1e-5, 1e-3  # of what is observed, and of an action's spread: the same; near enough
+EPISODES = 5  # of the policy in torch
+SAME = 1e-5  # of the largest observation: equal but for rounding
+NEAR = 1e-3  # of the scale of an action: equal but for rounding
 RETURNS = 1e-3  # relative difference of mean returns that passes
-CHANCE = 4.0  # standard errors, that differ by chance once in 16,000 times
+SIGMAS = 4.0  # standard errors; a normal variable exceeds them once in 16,000 times
 
 
 @dataclass(frozen=True)
-class Looped:
-    """What came of trials.
+class EnvironmentTrials:
+    """Episodes of the exported policy, of random actions, and of the policy in torch.
 
     Attributes:
-        model: the file's; the first episodes in full.
-        random: of actions drawn at random, from the same starts.
+        model: of the exported policy; the first episodes in full.
+        random: of random actions, from the same starts.
         torch: the first episodes again by the policy in torch.
-        parted: of those, the step from which each differs from the file's; None: never.
-        wrong: where an action differs although all before was the same.
+        diverged_at: for each of these, the step at which it differs from the file's; None: never.
+        faults: actions that differ although all observations before are equal.
     """
 
     model: Trials
     random: Trials
     torch: Trials
-    parted: list[int | None]
-    wrong: list[str]
+    diverged_at: list[int | None]
+    faults: list[str]
 
     def gates(self) -> list[Gate]:
-        """Return the lines that decide."""
-        finite = bool(np.isfinite(self.model.returns).all())
-        mine = self.model.returns[: len(self.torch.returns)]
-        off = float(np.mean(mine) - np.mean(self.torch.returns))
-        same = abs(off) <= self._allowed()  # NaN is not
-        steps = [step for step in self.parted if step is not None]
-        text = f"{len(mine)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
+        """Return the gates about returns and about equal actions."""
+        is_finite = bool(np.isfinite(self.model.returns).all())
+        returns = self.model.returns[: len(self.torch.returns)]
+        difference = float(np.mean(returns) - np.mean(self.torch.returns))
+        allowed = self._allowed()
+        steps = [step for step in self.diverged_at if step is not None]
+        text = f"{len(returns)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
+        faults = [] if is_finite else ["some are not"]
         return [
-            gate("finite returns", [] if finite else ["some are not"], "a return of each episode"),
-            gate("closed loop", self.wrong, "the policy in torch's own actions", text),
+            gate("finite returns", faults, "a return of each episode"),
+            gate("closed loop", self.faults, "the policy in torch's own actions", text),
             Gate(
                 "same return",
-                same,
-                f"{off:+.3g} on average",
-                f"within {self._allowed():.3g} of the policy in torch",
+                abs(difference) <= allowed,  # false for NaN
+                f"{difference:+.3g} on average",
+                f"within {allowed:.3g} of the policy in torch",
             ),
         ]
 
     def _allowed(self) -> float:
-        """Return by how much the mean return may differ: more where episodes have parted.
+        """Return the allowed difference of the mean return.
 
-        What follows after that is chance: four standard errors of a difference of two means.
+        After episodes diverge, the difference is random: four standard errors of a difference of
+        two means are allowed.
         """
         returns, count = np.asarray(self.model.returns), len(self.torch.returns)
         near = RETURNS * max(1.0, abs(float(returns[:count].mean())))
-        if all(step is None for step in self.parted):
+        if all(step is None for step in self.diverged_at):
             return near
-        return max(near, CHANCE * float(returns.std()) * float(np.sqrt(2.0 / count)))
+        return max(near, SIGMAS * float(returns.std()) * float(np.sqrt(2.0 / count)))
 
     def document(self) -> Json:
         """Return the parts `trials` and `closed_loop` of verification.json."""
+        count = len(self.torch.returns)
         return {
             "trials": {"model": self.model.document(), "random": self.random.document()},
             "closed_loop": {
-                "episodes": len(self.torch.returns),
-                "parted": self.parted,
-                "returns": {"onnx": self._first(), "torch": list(self.torch.returns)},
-                "wrong": self.wrong,
+                "episodes": count,
+                "diverged_at": self.diverged_at,
+                "returns": {
+                    "onnx": list(self.model.returns[:count]),
+                    "torch": list(self.torch.returns),
+                },
+                "faults": self.faults,
             },
         }
 
-    def _first(self) -> list[float]:
-        return list(self.model.returns[: len(self.torch.returns)])
-
 
 def trial_seeds(task: Task) -> list[int]:
-    """Return the seeds of a task's trials, which nothing is trained or chosen by."""
+    """Return the seeds of a task's trials, which training and selection never use."""
     trials = environment_of(task).trials
     return [trials.seed + index for index in range(trials.episodes)]
 
 
-def looped(subject: Subject) -> Looped | None:
-    """Run the trials; None where the task has no environment."""
-    task = subject.task
-    if task.environment is None:
-        return None
+def run_trials(
+    task: Task, policy: Policy, in_torch: Policy, interface: PolicyInterface
+) -> EnvironmentTrials:
+    """Run the trials of a task with an environment.
+
+    Args:
+        task: with an `environment` part.
+        policy: the exported file.
+        in_torch: the trained policy.
+        interface: of the trained policy.
+    """
     seeds = trial_seeds(task)
-    few = seeds[:EPISODES]
-    model = try_policy(task, subject.policy, seeds, record=len(few))
-    torch = try_policy(task, subject.in_torch, few, record=len(few))
-    found = [
-        compared(one, other, subject.trained)
+    first = seeds[:EPISODES]
+    model = try_policy(task, policy, seeds, record=len(first))
+    torch = try_policy(task, in_torch, first, record=len(first))
+    compared = [
+        compare_episodes(one, other, interface)
         for one, other in zip(model.episodes, torch.episodes, strict=True)
     ]
-    return Looped(
+    return EnvironmentTrials(
         model=model,
-        random=by_chance(task, seeds),
+        random=run_random(task, seeds),
         torch=torch,
-        parted=[step for step, _ in found],
-        wrong=[text for _, text in found if text],
+        diverged_at=[step for step, _ in compared],
+        faults=[text for _, text in compared if text],
     )
 
 
-def by_chance(task: Task, seeds: Sequence[int]) -> Trials:
-    """Try actions drawn at random."""
+def run_random(task: Task, seeds: Sequence[int]) -> Trials:
+    """Run episodes with random actions."""
     environment = make_environment(task)
     try:
         return try_policy(task, RandomPolicy(environment.action_space), seeds)
@@ -133,19 +145,21 @@ def by_chance(task: Task, seeds: Sequence[int]) -> Trials:
         environment.close()
 
 
-def compared(one: Recorded, other: Recorded, interface: PolicyInterface) -> tuple[int | None, str]:
-    """Follow two episodes until they part.
+def compare_episodes(
+    one: Recorded, other: Recorded, interface: PolicyInterface
+) -> tuple[int | None, str]:
+    """Compare two episodes until their observations differ.
 
     Returns:
-        The step from which observations differ, None if that is never; and what is wrong: an action
-        that differs although what was observed is the same; or nothing.
+        The step at which observations differ, or None; and the fault: an action that differs
+        although all observations before are equal; else an empty text.
     """
     steps = min(len(one.rewards), len(other.rewards))
-    alike = np.ones(steps + 1, dtype=bool)
-    for name, seen in one.observations.items():
-        alike &= _alike(seen[: steps + 1], other.observations[name][: steps + 1])
-    same = int(np.logical_and.accumulate(alike).sum())  # so many observations are the same
-    off = _off(one, other, interface)[: min(same, steps)]
+    equal = np.ones(steps + 1, dtype=bool)
+    for name, values in one.observations.items():
+        equal &= _equal(values[: steps + 1], other.observations[name][: steps + 1])
+    same = int(np.logical_and.accumulate(equal).sum())  # number of equal observations
+    off = _relative_difference(one, other, interface)[: min(same, steps)]
     if bool((off > 1.0).any()):
         step = int(np.flatnonzero((off > 1.0).any(axis=1))[0])
         name = interface.layout.actions[int(off[step].argmax())]
@@ -154,27 +168,26 @@ def compared(one: Recorded, other: Recorded, interface: PolicyInterface) -> tupl
     return (None if same == steps + 1 and ended else min(same, steps)), ""
 
 
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell for each step whether two observations are the same, but for rounding: (T,)."""
-    mine, other_one = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
-    reach = np.maximum(np.abs(mine).max(axis=0, initial=0.0), 1e-6)
-    return (np.abs(mine - other_one) <= SAME * reach).all(axis=1)
+def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
+    """Return for each step whether two observations (T, ...) are equal but for rounding, (T,)."""
+    first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
+    reach = np.maximum(np.abs(first).max(axis=0, initial=0.0), 1e-6)
+    return (np.abs(first - second) <= SAME * reach).all(axis=1)
 
 
-def _off(one: Recorded, other: Recorded, interface: PolicyInterface) -> NDArray[np.float64]:
-    """Return how far actions differ, over what is near enough, (T, A)."""
+def _relative_difference(one: Recorded, other: Recorded, interface: PolicyInterface) -> Floats:
+    """Return the difference of actions over the allowed one, (N, A)."""
     count, steps = len(interface.layout.actions), min(len(one.rewards), len(other.rewards))
-    mine, other_one = (
+    first, second = (
         part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)
     )
     choices = np.array(interface.choices)
-    spread = action_scale(mine.astype(np.float32)[None], interface)
-    near = np.where(choices > 0, 0.5, NEAR * spread)
-    return np.abs(mine - other_one) / near
+    scale = action_scale(first.astype(np.float32)[None], interface)
+    return np.abs(first - second) / np.where(choices > 0, 0.5, NEAR * scale)
 
 
-def filmed(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
-    """Return pictures (N+1, H, W, 3) of one episode; None where the environment draws none."""
+def record_frames(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
+    """Return pictures (N+1, H, W, 3) of one episode; None where the environment renders none."""
     from gymnasium.error import DependencyNotInstalled
 
     try:
@@ -183,7 +196,7 @@ def filmed(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
         return None
     try:
         frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
-    except DependencyNotInstalled:  # a report without a film is one
+    except DependencyNotInstalled:  # the report does without pictures
         return None
     finally:
         environment.close()

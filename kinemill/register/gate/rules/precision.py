@@ -16,7 +16,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     is_precise = inputs.verification.get("verification", {}).get("precision") is True
     gates = inputs.verification.get("gates", [])
     line = next((one for one in gates if one.get("name") == "precision"), {})
-    value = line.get("found", "small" if is_precise else "was not measured")
+    value = line.get("value", "small" if is_precise else "was not measured")
     return [
-        Verdict("precision", is_precise, value, line.get("wanted", "a loss that does not matter"))
+        Verdict("precision", is_precise, value, line.get("expected", "a loss that does not matter"))
     ]

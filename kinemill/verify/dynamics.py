@@ -1,0 +1,256 @@
+"""A dynamics model as the subject of verification.
+
+Symbols: N rows, H history, T horizon, S states, A actions.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.export.quantized import loss_of
+from kinemill.runtime import Interface, Simulator, load, wrapped
+from kinemill.runtime.window_metrics import Floats
+from kinemill.store import Json
+from kinemill.task.verify import Verify
+from kinemill.train.step import Step
+from kinemill.verify.analysis import (
+    MODEL,
+    Analysis,
+    Measurement,
+    analysis_document,
+    analyze,
+)
+from kinemill.verify.checklist import Gate, finite
+from kinemill.verify.execution_providers import THREADS, compare_providers
+from kinemill.verify.exported_dynamics import ExportedDynamics
+from kinemill.verify.files import unlike_data
+from kinemill.verify.losses import Counted
+from kinemill.verify.overfitting import Fitting
+from kinemill.verify.parity import (
+    LONG,
+    LONG_ROWS,
+    Pair,
+    Parity,
+    Reference,
+    compare,
+    compare_long,
+    evaluate_step,
+    failed_parity,
+    near_start,
+    try_comparison,
+)
+from kinemill.verify.physics import PhysicalCheck, physical_checks
+from kinemill.verify.precision import Precision, negligible_loss, rms_at
+from kinemill.verify.references import Persistence, References
+from kinemill.verify.scale import training_scale
+from kinemill.verify.stability import Stability, sensitivity, stability
+from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
+
+CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the step's scaling
+
+
+@dataclass(frozen=True)
+class DynamicsSubject:
+    """An exported dynamics model, the trained step, and the dataset.
+
+    Attributes:
+        folder: with step.onnx and rollout.onnx.
+        step: the trained step in torch, for parity.
+        dataset: with the test split.
+        settings: horizon, stride, limit on latency, physical checks.
+        trained: interface of the trained model, for the metadata; None: unknown.
+        fitting: over- or underfitting that the learning curves show.
+        closed_loop: results of the task's controller in its simulator.
+        motion: the same as pictures, HTML.
+        exported_summary: summary of the export, with C99 and variants.
+        model: the kind of model: `kind`, `history`, and `reference`, its name if it is one.
+        references: models to compare with; None: persistence alone.
+        counted: comparisons that count in the gate; None: all.
+    """
+
+    folder: Path
+    step: Step
+    dataset: PackedDataset
+    settings: Verify
+    trained: Interface | None = None
+    fitting: Fitting | None = None
+    closed_loop: Json | None = None
+    motion: str = ""
+    exported_summary: Json | None = None
+    model: Json | None = None
+    references: References | None = None
+    counted: Counted | None = None
+
+    @cached_property
+    def exported(self) -> ExportedDynamics:
+        """The files."""
+        return ExportedDynamics(self.folder)
+
+    @property
+    def simulator(self) -> Simulator:
+        """The files, loaded with `non_finite="pass"`."""
+        return self.exported.simulator
+
+    @property
+    def task_name(self) -> str:
+        """Name of the task."""
+        return self.exported.interface.task
+
+    @property
+    def pair(self) -> Pair:
+        """The files and the trained step, to be compared."""
+        return Pair(self.simulator, self.step, self.std, self.angle)
+
+    @property
+    def std(self) -> Floats:
+        """Standard deviation of each state in training, (S,); 1 for a constant state."""
+        std = self.dataset.std[: len(self.angle)]
+        return np.where(std > CONSTANT, std, 1.0)
+
+    @property
+    def angle(self) -> NDArray[np.bool_]:
+        """Which states are angles, (S,)."""
+        return self.exported.angle
+
+    @cached_property
+    def probes(self) -> list[Probe]:
+        """Test inputs, windows of the test split first."""
+        return make_probes(self.dataset, self.exported.interface, self.settings.horizon)
+
+    def check_metadata(self, models: Mapping[Path, onnx.ModelProto]) -> Gate:
+        """Compare the metadata of the files with the dataset and the trained model."""
+        return unlike_data(models, self.dataset, self.trained)
+
+    @cached_property
+    def evaluations(self) -> list[Reference]:
+        """Evaluations of the trained step on every probe."""
+        return evaluate_step(self.pair, self.probes)
+
+    def compare_with_torch(self) -> list[Parity]:
+        """Compare on all probes, over a long horizon, and by other threads and providers."""
+        pair = self.pair
+        try:
+            references = self.evaluations
+        except Exception as error:  # noqa: BLE001 - files of another interface than the step's
+            calls = ("step", "rollout", "long rollout")
+            return [failed_parity(call, self.probes[0], error) for call in calls]
+        far = long_probe(self.dataset, self.exported.interface, LONG_ROWS, LONG)
+        return [
+            *compare(pair, references),
+            *try_comparison("long rollout", far, lambda: [compare_long(pair, far)]),
+            *compare_providers(self.folder, self.exported.threaded, pair, references[0]),
+        ]
+
+    @cached_property
+    def precision(self) -> Precision:
+        """Effect of rounding on held-out windows.
+
+        It is that of the trained step in the files' precision: a faulty export does not change it.
+        """
+        steps, reference = self.settings.horizon, self.evaluations[0]
+        exact, (rounded, *_) = reference.rollout.part(0)
+        truth = held_out_windows(self.dataset, self.exported.interface, steps).truth
+        near = near_start(self.pair, reference.probe, exact)
+        last = np.maximum(near.sum(axis=1), 1) - 1
+        error = rms_at(wrapped(exact - truth, self.angle), last)
+        return Precision(
+            dtype=self.exported.interface.dtype,
+            steps=steps,
+            states=self.simulator.states,
+            units=[self.simulator.units[name] for name in self.simulator.states],
+            loss=rms_at(wrapped(rounded - exact, self.angle), last),
+            error=error,
+            allowed=negligible_loss(error, training_scale(self.dataset).resolution, self.std),
+        )
+
+    @cached_property
+    def physics(self) -> list[PhysicalCheck]:
+        """Results of the physical checks that the task declares."""
+        return physical_checks(self.simulator, self.probes[0], self.std, self.settings)
+
+    @cached_property
+    def variants(self) -> tuple[list[Gate], dict[str, float]]:
+        """Gate of each variant in fewer bits, and its nRMSE on the test split beside `fp32`."""
+        windows = held_out_windows(self.dataset, self.exported.interface, self.settings.horizon)
+        gates, errors = list[Gate](), dict[str, float]()
+        for path in sorted(self.folder.glob("rollout.*.onnx")):
+            name = path.name.split(".")[1]
+            loss = loss_of(load(path, non_finite="pass"), self.simulator, windows, math.inf)
+            errors |= {name: loss.error, "fp32": loss.original}
+            passed = not loss.why and math.isfinite(loss.error)
+            expected = "finite, NaN in its row alone, a rollout equals its steps"
+            gates.append(Gate(f"{name} behaves", passed, loss.why or "it does", expected))
+        return gates, errors
+
+    def check_behavior(self) -> list[Gate]:
+        """Check precision, variants and physics."""
+        physics = [one.gate() for one in self.physics]
+        return [self.precision.gate(), *self.variants[0], *physics]
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """Errors of the model and its references on the test split."""
+        simulator, settings, references = self.simulator, self.settings, self.references
+        measurement = Measurement(settings.horizon, settings.stride)
+        if self.counted is not None:
+            measurement = replace(measurement, margin=self.counted.margin, steps=self.counted.steps)
+        over_windows = references.predictors() if references else {"persistence": Persistence()}
+        whole = {MODEL: simulator, **(references.free_run() if references else over_windows)}
+        predictors = {MODEL: simulator, **over_windows}
+        return analyze(predictors, self.dataset, "test", measurement, whole)
+
+    @cached_property
+    def stability(self) -> Stability:
+        """Divergence of long rollouts."""
+        return stability(self.simulator, self.dataset)
+
+    def measure(self) -> list[Gate]:
+        """Measure the errors on the test split; return the gate that they are finite."""
+        return [finite("finite errors", bool(np.isfinite(self.analysis.model.by_step).all()))]
+
+    def throughput_of(self) -> tuple[Probe, int, Sequence[int]]:
+        """Return windows of the test split, their horizon, and one and more threads."""
+        return self.probes[0], self.probes[0].actions.shape[1], (1, THREADS)
+
+    def document(self) -> Json:
+        """Return accuracy, comparisons, stability, variants and training."""
+        interface, errors = self.exported.interface, self.analysis.errors
+        channels: Json = {
+            name: {"unit": interface.units[name]}
+            | {who: float(one.rmse[index]) for who, one in errors.items()}
+            for index, name in enumerate(interface.states)
+        }
+        for name, note in errors[MODEL].notes().items():
+            channels[name]["note"] = note
+        return {
+            "model": self.model,
+            "metrics": {"test": channels, "nrmse": {who: it.nrmse for who, it in errors.items()}},
+            **analysis_document(self.analysis),
+            "precision": self.precision.to_json(),
+            "sensitivity": sensitivity(self.simulator, self.probes[0], self.std),
+            "stability": self.stability.to_json(),
+            "physics": {one.name: one.to_json() for one in self.physics},
+            "closed_loop": self.closed_loop,
+            **self._export_document(),
+            "fitting": asdict(self.fitting) if self.fitting else None,
+            "references": self.references.to_json() if self.references else None,
+            "counted": self.counted.to_json() if self.counted else None,
+        }
+
+    def _export_document(self) -> Json:
+        """Return facts about step.c, and the loss and size of each variant in fewer bits."""
+        stated, errors = self.exported_summary or {}, self.variants[1]
+        variants: Json = {
+            name: loss
+            | {"test": errors.get(name), "test_fp32": errors.get("fp32")}
+            | {"bytes": {file: n for file, n in stated["bytes"].items() if f".{name}." in file}}
+            for name, loss in stated.get("variants", {}).items()
+        }
+        return {"c99": stated.get("c99"), "variants": variants}

@@ -1,0 +1,63 @@
+"""The parts of a report that only dynamics models have: HTML."""
+
+from html import escape
+
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, name_of
+from kinemill.store import Json
+from kinemill.verify.check_sections import trial_sections
+from kinemill.verify.comparison_sections import best_card, horizons_card
+from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.figures import three_examples
+from kinemill.verify.overfitting import fitting_section
+from kinemill.verify.report import Parts, limits_text
+from kinemill.verify.report_sections import accuracy_card, analysis_sections, windows_card
+from kinemill.verify.verifier import Verdict
+
+
+def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Json) -> Parts:
+    """Return accuracy, comparison, rollouts, stability, speed and data of a dynamics model."""
+    analysis, interface, dataset = subject.analysis, subject.exported.interface, subject.dataset
+    model, times = analysis.model, verdict.call_latency
+    horizon_ms = model.horizon * model.dt * 1000
+    speed = f"p99 {number(times.p99)} ms, {number(horizon_ms / times.p50)} × real time"
+    splits = {name: dataset.of(name) for name in ("train", "validation", "test")}
+    text = "Typical is the median window; nine of ten are better than the hard one."
+    roles = {"state": interface.states, "action": interface.actions}
+    shape = f"(1, {interface.history}, {len(interface.states)})"
+    return Parts(
+        kind="Model",
+        cards=[
+            accuracy_card(analysis),
+            best_card(document),
+            horizons_card(document),
+            card(f"Rollout, {model.horizon} steps", number(times.p50), "ms", speed),
+            windows_card(analysis, "Held-out windows"),
+        ],
+        sections=(
+            [
+                *analysis_sections(
+                    analysis, document, "the test split", three_examples(model), text
+                ),
+                fitting_section(subject.fitting),
+            ],
+            trial_sections(document, subject.motion),
+        ),
+        checks_note="Accuracy does not decide here; the gate compares it with references and "
+        "champion.",
+        channels=[
+            [name_of(n), role, escape(interface.units[n]), limits_text(interface.limits, n)]
+            for role, names in roles.items()
+            for n in names
+        ],
+        facts=[
+            ["History", f"{interface.history} rows, {interface.history * interface.dt:.4g} s"],
+            *[
+                [name.capitalize(), f"{len(items)} episodes, {sum(one.rows for one in items)} rows"]
+                for name, items in splits.items()
+            ],
+        ],
+        code="simulator = kinemill.runtime.load(FOLDER)      # or "
+        f"models:/{escape(interface.task)}@champion\n"
+        f"simulator.rollout(states, past_actions, actions)  # states {shape}, float32",
+    )

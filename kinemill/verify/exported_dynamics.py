@@ -1,0 +1,215 @@
+"""The exported files of a dynamics model, checked without the trained network and the data.
+
+Symbols: N rows, H history, T horizon, S states, A actions.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from kinemill.runtime import Interface, Simulator, load, wrapped
+from kinemill.runtime.self_test import CASES, INPUTS, parity, read_cases
+from kinemill.runtime.window_metrics import Floats
+from kinemill.verify.checklist import Gate, gate, try_check
+from kinemill.verify.contract_checks import SAME, check_contract, same_by_steps
+from kinemill.verify.files import read_models
+from kinemill.verify.latency import Call as TimedCall
+from kinemill.verify.nan_propagation import ROWS as NAN_ROWS
+from kinemill.verify.nan_propagation import Call, nan_gate, propagate_nan
+from kinemill.verify.structure import examine
+from kinemill.verify.subject import check_batches
+from kinemill.verify.test_inputs import Array, Arrays, Probe, window_probe
+
+ROWS, HORIZON = 64, 25
+BITS = {"fp16": 11, "int8": 7}  # precision of the inputs of a layer, relative to value or range
+ADDS_UP = 32.0  # times: ranges are not filled, and layers follow each other
+TINY = 1e-9  # of a constant channel
+COPIES, BIT = 3, 2.0**-23  # perturbed windows; one bit of float32
+TIMES = 10.0  # the effect of one bit, as in parity with the trained step
+UNLIMITED = 1.0  # test range of a channel without limits, in its unit
+
+
+@dataclass(frozen=True)
+class ExportedDynamics:
+    """Exported files of a dynamics model.
+
+    Attributes:
+        path: the folder, or the rollout file of a variant in fewer bits.
+    """
+
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return self.path
+
+    @cached_property
+    def simulator(self) -> Simulator:
+        """The files, passing NaN on."""
+        return load(self.path, non_finite="pass")
+
+    @cached_property
+    def threaded(self) -> Simulator:
+        """The same with two threads."""
+        return load(self.path, threads=2, non_finite="pass")
+
+    @cached_property
+    def strict(self) -> Simulator:
+        """The same, rejecting every invalid input."""
+        return load(self.path, out_of_limits="raise")
+
+    @property
+    def interface(self) -> Interface:
+        """Channels, units and shapes."""
+        return self.simulator.interface
+
+    @property
+    def angle(self) -> NDArray[np.bool_]:
+        """Which states are angles, (S,)."""
+        return np.array([name in self.interface.angles for name in self.interface.states])
+
+    def models(self) -> dict[Path, onnx.ModelProto]:
+        """Return every ONNX file of the folder."""
+        return read_models(self.path)
+
+    def check_files(self, models: Mapping[Path, onnx.ModelProto]) -> list[Gate]:
+        """Check that each file is valid, complete and consistent with its metadata."""
+        return [line for path, model in models.items() for line in examine(path, model)]
+
+    def make_probes(self) -> list[Probe]:
+        """Return windows at rest, then within the limits, from a fixed seed."""
+        rng, interface = np.random.default_rng(0), self.interface
+
+        def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
+            turns = dict.fromkeys(interface.angles, (-np.pi, np.pi))
+            limits = {**turns, **interface.limits}
+            ranges = [limits.get(name, (-UNLIMITED, UNLIMITED)) for name in names]
+            low, high = np.reshape(np.array(ranges, dtype=float), (len(names), 2)).T
+            values = rng.uniform(low, high, (ROWS, steps, len(names)))
+            values[0] = np.clip(0.0, low, high)
+            return values.astype(np.float32)
+
+        history, states, actions = interface.history, interface.states, interface.actions
+        parts = draw(states, history), draw(actions, history - 1), draw(actions, HORIZON)
+        return [window_probe("made up", *parts)]
+
+    def outputs(self, probe: Probe, threads: int = 1) -> Array:
+        """Return rollouts, (N, T, S)."""
+        simulator = self.simulator if threads == 1 else self.threaded
+        return simulator.rollout(*probe.windows)
+
+    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+        """Compare rollouts (N, T, S) within what one bit of float32 in the inputs changes."""
+        reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
+        off = np.abs(wrapped(one.astype(np.float64) - other, self.angle)) / reach
+        passed = bool((off <= np.maximum(SAME, TIMES * self._rounding(probe) / reach)).all())
+        value = f"{float(off.max()):.1e} of a channel's reach apart"
+        return Gate(name, passed, value, f"at most {SAME:g}, or what rounding explains")
+
+    def _rounding(self, probe: Probe) -> Floats:
+        """Return the change of rollouts by one bit in each input, (N, 1, S)."""
+        random, one = np.random.default_rng(0), self.outputs(probe)
+        changes = list[Floats]()
+        for _ in range(COPIES):
+            parts = (
+                part * (1.0 + BIT * random.choice([-1.0, 1.0], part.shape))
+                for part in probe.windows
+            )
+            rolled = self.simulator.rollout(*parts).astype(np.float64)
+            changes.append(np.abs(rolled - one).max(axis=1))
+        return np.max(changes, axis=0)[:, None]
+
+    def nan_calls(self, probe: Probe) -> list[Call]:
+        """Return the rollout and the step on a few windows."""
+        simulator, inputs = self.simulator, probe.first(NAN_ROWS).inputs
+        carry = simulator.warm_up(inputs["states"], inputs["past_actions"])
+        step: Arrays = {"state": inputs["states"][:, -1], "action": inputs["actions"][:, 0]}
+        step |= {item.name: part for item, part in zip(self.interface.carry, carry, strict=True)}
+        return [
+            Call("rollout", inputs, lambda tensors: [simulator.rollout(*tensors.values())]),
+            Call("step", step, lambda tensors: simulator.step(*tensors.values())),
+        ]
+
+    def check_contract(self, probes: Sequence[Probe]) -> list[Gate]:
+        """Check repeatability, angles within ±π, and invalid inputs."""
+        return check_contract(self.simulator, self.strict, probes)
+
+    def check_alone(self, probe: Probe) -> list[Gate]:
+        """Check rollout against steps, stored parity cases, and the variants in fewer bits."""
+        gates: list[Gate] = []
+        if self._has_cases:
+            cases = read_cases(self.path)
+            gates += try_check(
+                "parity",
+                lambda: [Gate(*line.values()) for line in parity(self.simulator, cases)],
+            )
+        gates += try_check("rollout equals steps", lambda: [same_by_steps(self.simulator, probe)])
+        return [*gates, *self._check_variants(probe)]
+
+    @property
+    def _has_cases(self) -> bool:
+        return (self.path / CASES).is_file()
+
+    def _check_variants(self, probe: Probe) -> list[Gate]:
+        gates: list[Gate] = []
+        for path in sorted(self.path.glob("rollout.*.onnx")):
+            name = path.name.split(".")[1]
+            variant = ExportedDynamics(path)
+            lines = try_check("runs", lambda variant=variant: check_runs(variant, probe))
+            if self._has_cases:
+                lines += try_check("rounding", lambda path=path: [self._check_rounding(path)])
+            properties = {item.key: item.value for item in self.models()[path].metadata_props}
+            stated = properties.get("precision")
+            faults = [] if stated == json.dumps(name) else [f"is {stated}"]
+            lines.append(gate("precision", faults, "as in the file's name"))
+            gates += [replace(line, name=f"{name}: {line.name}") for line in lines]
+        return gates
+
+    def _check_rounding(self, path: Path) -> Gate:
+        """Compare the first step of a variant with the original, within its number of bits.
+
+        Later steps may differ by any amount where motion is chaotic; they must be finite.
+        """
+        name, cases = path.name.split(".")[1], read_cases(self.path)
+        inputs = [cases[part] for part in INPUTS]
+        variant = load(path, non_finite="pass").rollout(*inputs)
+        if name not in BITS or not np.isfinite(variant).all():
+            return Gate("rounding", False, "not finite or of no known kind", f"one of {[*BITS]}")
+        exact = self.simulator.rollout(*inputs)[:, 0]
+        off = wrapped((variant[:, 0] - exact).astype(np.float64), self.angle)
+        moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), self.angle)
+        rms_off, rms_moved = (np.sqrt(np.square(part).mean(axis=0)) for part in (off, moved))
+        worst, most = float((rms_off / (rms_moved + TINY)).max()), ADDS_UP * 2.0 ** -BITS[name]
+        text = f"{worst:.2g} of what the first step changes"
+        return Gate("rounding", worst <= most, text, f"at most {most:.2g} in {name}")
+
+    def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
+        """Return a rollout over the probe's horizon and one step."""
+        simulator, one = self.simulator, probe.first(1)
+        carry = simulator.warm_up(one.states, one.past_actions)
+        state, action = one.states[:, -1], one.actions[:, 0]
+        return {
+            "rollout": lambda: simulator.rollout(*one.windows),
+            "step": lambda: simulator.step(state, action, *carry),
+        }
+
+    def batch_call(self, probe: Probe, threads: int) -> TimedCall:
+        """Return the rollout of a batch."""
+        return lambda: self.outputs(probe, threads)
+
+
+def check_runs(variant: ExportedDynamics, probe: Probe) -> list[Gate]:
+    """Check one file in fewer bits like the original."""
+    return [
+        *check_batches(variant, probe),
+        same_by_steps(variant.simulator, probe),
+        nan_gate(propagate_nan(variant.nan_calls(probe))),
+        *variant.check_contract([probe]),
+    ]

@@ -1,0 +1,114 @@
+"""Test inputs of a policy: recorded observations, limits, zeros, extremes and random draws.
+
+Each probe holds consecutive steps from the start of an episode, so that the carry is tested as well.
+
+Symbols: N rows, T steps.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinemill.environments.evaluation import Recorded
+from kinemill.environments.obs_filter import narrowed
+from kinemill.export.policy_cases import random_inputs
+from kinemill.runtime import PolicyInterface
+from kinemill.runtime.policy import step_seed
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
+from kinemill.train.demonstrations import Demonstrations, Feed
+from kinemill.verify.test_inputs import Arrays, Probe
+
+ROWS, STEPS, LONG = 256, 3, 200
+EPISODES = 7  # rows over many steps
+PICTURED = (64, 2)  # rows and steps of observations with pictures
+EXTREME, IMPOSSIBLE = 10.0, 1e6  # times the limits: of a broken sensor, and of none
+
+
+def make_probes(interface: PolicyInterface) -> list[Probe]:
+    """Return synthetic probes, random observations first."""
+    rows, steps = PICTURED if interface.layout.images else (ROWS, STEPS)
+    plain = random_inputs(interface, rows, steps, seed=1)
+    kept = (MASK, SEED)
+    zeros = {k: v if k in kept else np.zeros_like(v) for k, v in plain.items()}
+    probes = [Probe("drawn", plain), Probe("zeros", zeros)]
+    if interface.layout.observation:
+        probes += [
+            Probe("limits", plain | {OBSERVATION: _edges(interface, plain[OBSERVATION].shape)}),
+            Probe("extremes", plain | {OBSERVATION: plain[OBSERVATION] * EXTREME}, is_extreme=True),
+        ]
+    if interface.carry and not interface.layout.images:
+        probes.append(Probe("many steps", random_inputs(interface, EPISODES, LONG, seed=2)))
+    return probes
+
+
+def out_of_range_probe(interface: PolicyInterface) -> Probe | None:
+    """Return numbers of 1e6 times the limits; None for a policy without numbers."""
+    if not interface.layout.observation:
+        return None
+    plain = random_inputs(interface, ROWS, STEPS, seed=3)
+    numbers = plain[OBSERVATION] * IMPOSSIBLE
+    return Probe("far beyond", plain | {OBSERVATION: numbers}, is_extreme=True)
+
+
+def _edges(interface: PolicyInterface, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return numbers at their lower or upper limits, drawn at random."""
+    layout = interface.layout
+    low, high = np.array([layout.limits.get(name, (-1.0, 1.0)) for name in layout.observation]).T
+    upper = np.random.default_rng(4).integers(0, 2, shape).astype(bool)
+    return np.where(upper, high, low).astype(np.float32)
+
+
+def logged_probe(data: Demonstrations, interface: PolicyInterface) -> Probe | None:
+    """Return the first steps of held-out episodes as observations; None without episodes."""
+    layout = interface.layout
+    most = PICTURED[1] * 5 if layout.images else LONG
+    episodes = data.packed.of("test")[:EPISODES]
+    steps = min([most, *(one.rows for one in episodes)])
+    if not episodes or not steps:
+        return None
+    feed = Feed(data, layout, "cpu")
+    rows = np.array([[one.start + k for k in range(steps)] for one in episodes])
+    tensors = feed.at(torch.from_numpy(rows.reshape(-1)))
+    inputs = {
+        name: part.numpy().reshape(*rows.shape, *part.shape[1:]) for name, part in tensors.items()
+    }
+    return Probe("held-out logs", inputs | seeds_of(interface, *rows.shape))
+
+
+def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Arrays:
+    """Return seeds (N, T, 1) of a stochastic policy, and a mask (N, T, M) that allows all."""
+    inputs: Arrays = {}
+    if interface.layout.seeded:
+        seeds = [[step_seed(n, k) for k in range(steps)] for n in range(rows)]
+        inputs[SEED] = np.array(seeds, np.int64)[..., None]
+    if interface.layout.mask:
+        inputs[MASK] = np.ones((rows, steps, interface.layout.mask), np.float32)
+    return inputs
+
+
+def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> Probe | None:
+    """Return the first steps of recorded episodes; None without episodes.
+
+    Args:
+        episodes: in full; the policy was reset with their seeds.
+        interface: of the policy, which may observe a part of them.
+    """
+    episodes = episodes[:EPISODES]
+    steps = min([LONG, *(len(one.rewards) for one in episodes)])
+    if not episodes or not steps:
+        return None
+    observed = [narrowed(one.observations, interface.layout, one.layout) for one in episodes]
+    inputs: Arrays = {
+        name: np.stack([one[name][:steps] for one in observed])
+        for name in interface.layout.inputs
+        if name != SEED
+    }
+    for name, (_, kind) in interface.shapes().items():
+        if name in inputs:
+            inputs[name] = inputs[name].astype(kind)
+    if interface.layout.seeded:
+        seeds = [[step_seed(one.seed, k) for k in range(steps)] for one in episodes]
+        inputs[SEED] = np.array(seeds, np.int64)[..., None]
+    return Probe("observations met", inputs)

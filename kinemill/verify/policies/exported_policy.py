@@ -1,0 +1,153 @@
+"""The exported file of a policy, checked without the trained network and its environment.
+
+Symbols: N rows, T steps, A actions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from kinemill.errors import BadInput
+from kinemill.export.policy_cases import allowed_of, play
+from kinemill.runtime import Policy, PolicyInterface, load
+from kinemill.runtime.integrity import POLICY
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
+from kinemill.runtime.policy_self_test import parity, read_cases
+from kinemill.runtime.self_test import CASES
+from kinemill.verify.checklist import Gate, gate, try_check
+from kinemill.verify.files import read_model
+from kinemill.verify.latency import Call as TimedCall
+from kinemill.verify.nan_propagation import ROWS as NAN_ROWS
+from kinemill.verify.nan_propagation import Call
+from kinemill.verify.policies.action_checks import check_contract
+from kinemill.verify.policies.episode_inputs import make_probes
+from kinemill.verify.structure import sound
+from kinemill.verify.test_inputs import Array, Arrays, Probe
+
+NEAR = 10.0  # times the rounding allowed against torch: both outputs are of one file
+
+
+@dataclass(frozen=True)
+class ExportedPolicy:
+    """The exported file of a policy.
+
+    Attributes:
+        folder: with `policy.onnx`.
+    """
+
+    folder: Path
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The file, passing NaN on."""
+        return load(self.folder / POLICY, non_finite="pass")
+
+    @cached_property
+    def threaded(self) -> Policy:
+        """The same with two threads."""
+        return load(self.folder / POLICY, threads=2, non_finite="pass")
+
+    @cached_property
+    def strict(self) -> Policy:
+        """The same, rejecting every invalid input."""
+        return load(self.folder / POLICY, out_of_limits="raise")
+
+    @property
+    def interface(self) -> PolicyInterface:
+        """Observations, actions, units and shapes."""
+        return self.policy.interface
+
+    def models(self) -> dict[Path, onnx.ModelProto]:
+        """Return the ONNX file."""
+        path = self.folder / POLICY
+        return {path: read_model(path)}
+
+    def check_files(self, models: Mapping[Path, onnx.ModelProto]) -> list[Gate]:
+        """Check that the file is valid, complete and consistent with its metadata."""
+        ((path, model),) = models.items()
+        gates = sound(path, model)
+        properties = {item.key: item.value for item in model.metadata_props}
+        try:
+            interface = PolicyInterface.from_metadata(path, properties)
+        except BadInput as error:
+            return [*gates, Gate(f"{POLICY} metadata", False, str(error), "kinemill metadata")]
+        carry = [item.name for item in interface.carry]
+        tensors = {
+            "inputs": (model.graph.input, [*interface.shapes(), *carry]),
+            "outputs": (model.graph.output, ["action", *(f"next_{name}" for name in carry)]),
+        }
+        faults: list[str] = []
+        for role, (items, expected) in tensors.items():
+            names = [item.name for item in items]
+            faults += [f"{role} are {', '.join(names)}"] if names != expected else []
+        faults += [
+            f"{item.name} is of one batch alone"
+            for item in model.graph.input
+            if not item.type.tensor_type.shape.dim[0].dim_param
+        ]
+        return [*gates, gate(f"{POLICY} interface", faults, "the tensors of the metadata")]
+
+    def make_probes(self) -> list[Probe]:
+        """Return episodes with random observations, zeros, limits and extremes."""
+        return make_probes(self.interface)
+
+    def outputs(self, probe: Probe, threads: int = 1) -> Array:
+        """Return actions, (N, T, A)."""
+        return play(self.policy if threads == 1 else self.threaded, probe.inputs)
+
+    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+        """Compare actions (N, T, A) within rounding."""
+        del probe
+        off = np.abs(one.astype(np.float64) - other)
+        passed = bool((off <= NEAR * allowed_of(other, [other], self.interface)).all())
+        return Gate(name, passed, f"{float(off.max()):.1e} apart", "the same but for rounding")
+
+    def nan_calls(self, probe: Probe) -> list[Call]:
+        """Return the policy at its second step, with NaN in numbers, mask and carry."""
+        policy, inputs = self.policy, probe.first(NAN_ROWS).start()
+        _, carry = policy.step(inputs, policy.initial_carry(NAN_ROWS))
+        names = [item.name for item in self.interface.carry]
+        tensors: Arrays = {name: inputs[name] for name in (OBSERVATION, MASK) if name in inputs}
+        tensors |= dict(zip(names, carry, strict=True))
+
+        def run(changed: Mapping[str, Array]) -> list[Array]:
+            given = {name: changed.get(name, part) for name, part in inputs.items()}
+            action, following = policy.step(given, tuple(changed[name] for name in names))
+            return [action, *following]
+
+        return [Call("policy", tensors, run)]
+
+    def check_contract(self, probes: Sequence[Probe]) -> list[Gate]:
+        """Check limits, choices, repeatability, reset and invalid inputs."""
+        return check_contract(self.policy, self.strict, probes)
+
+    def check_alone(self, probe: Probe) -> list[Gate]:
+        """Check the stored parity cases, where there are any."""
+        del probe
+        if not (self.folder / CASES).is_file():
+            return []
+        cases = read_cases(self.folder / CASES)
+        return try_check(
+            "parity", lambda: [Gate(*line.values()) for line in parity(self.policy, cases)]
+        )
+
+    def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
+        """Return `act`, from an observation to an action, and a bare `step`."""
+        policy, one = self.policy, probe.first(1).start()
+        observation = {name: part[0] for name, part in one.items() if name != SEED}
+        carry = policy.initial_carry(1)
+        policy.reset()
+        return {
+            "act": lambda: policy.act(observation),
+            "step": lambda: policy.step(one, carry),
+        }
+
+    def batch_call(self, probe: Probe, threads: int) -> TimedCall:
+        """Return one step of a batch."""
+        policy = self.policy if threads == 1 else self.threaded
+        inputs, carry = probe.start(), policy.initial_carry(probe.rows)
+        return lambda: policy.step(inputs, carry)

@@ -1,0 +1,223 @@
+"""The parts of a report that only policies have: HTML.
+
+Symbols: N steps, A actions.
+"""
+
+from html import escape
+
+import numpy as np
+
+from kinemill.environments.evaluation import Trials
+from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.components import card, name_of, table
+from kinemill.reports.gif import film, inline
+from kinemill.runtime.integrity import POLICY
+from kinemill.runtime.window_metrics import Floats
+from kinemill.store import Json
+from kinemill.verify.figures import figure, legend
+from kinemill.verify.files import read_model
+from kinemill.verify.labels import label
+from kinemill.verify.learning_curves import training_section
+from kinemill.verify.networks import network_section
+from kinemill.verify.policies.action_errors import HeldOut
+from kinemill.verify.policies.subject import PolicySubject
+from kinemill.verify.policies.trials import record_frames, trial_seeds
+from kinemill.verify.report import Parts, limits_text
+from kinemill.verify.report_sections import error_table
+from kinemill.verify.verifier import Verdict
+
+MOST = 8  # actions in charts
+STEPS, CHOICES = 500, 100  # steps in a chart, and in one of an action with choices
+
+
+def policy_parts(verdict: Verdict, document: Json) -> Parts:
+    """Return returns, one episode, actions, errors and training of a policy."""
+    subject = verdict.subject
+    if not isinstance(subject, PolicySubject):
+        raise TypeError(subject)
+    interface = subject.policy.interface
+    layout = interface.layout
+    channels = [
+        [name_of(name), role, escape(layout.units[name]), limits_text(interface.limits, name)]
+        for role, names in (("observed", layout.observation), ("action", layout.actions))
+        for name in names
+    ]
+    channels += [
+        [name_of(name), "picture", " × ".join(map(str, shape)), "0 to 255"]
+        for name, shape in layout.images.items()
+    ]
+    channels += [[name_of(n), "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
+    return Parts(
+        kind="Policy",
+        cards=_cards(verdict, subject, document),
+        sections=(
+            [
+                _returns(subject, document),
+                _episode(subject),
+                _actions(subject),
+                _errors(subject),
+                training_section(subject.source),
+            ],
+            [network_section(read_model(subject.folder / POLICY))],
+        ),
+        checks_note="Returns do not decide here; the gate compares them with the champion's.",
+        channels=channels,
+        facts=[["Random", "by the seed of `reset`" if layout.seeded else "never"]],
+        code="policy = kinemill.runtime.load(FOLDER)      # or "
+        f"models:/{escape(interface.task)}@champion\npolicy.reset(seed=0)\n"
+        f"action = policy.act(observation)            # {escape(', '.join(layout.actions))}",
+    )
+
+
+def _cards(verdict: Verdict, subject: PolicySubject, document: Json) -> list[str]:
+    times, cards = verdict.call_latency, list[str]()
+    if subject.trials:
+        model = subject.trials.model
+        intervals = model.interval()
+        low, high = intervals["return"]
+        text = f"95 %: {number(low)} to {number(high)}, {len(model.returns)} episodes"
+        cards.append(card("Return", number(model.mean_return), "", text))
+        if model.success is not None:
+            low, high = intervals["success"]
+            text = f"95 %: {low:.0%} to {high:.0%}"
+            cards.append(card("Success", f"{model.success:.0%}", "of episodes", text))
+    if subject.held_out:
+        error = document["metrics"]["nrmse"]["model"]
+        rows = f"{document['windows']['rows']} held-out rows"
+        cards.append(card("Error of actions", number(error), "of their spread", rows))
+    text = f"p99 {number(times.p99)} ms; a step takes {subject.trained.dt * 1e3:.4g} ms"
+    cards.append(card("One action", number(times.p50), "ms", text))
+    passed = sum(row.passed for row in verdict.checks.parity)
+    text = "any batch, two threads, many steps in a row"
+    count = f"{passed} of {len(verdict.checks.parity)}"
+    return [*cards, card("Parity with torch", count, "", text)]
+
+
+def _returns(subject: PolicySubject, document: Json) -> str:
+    trials, rows = subject.trials, list[list[str]]()
+    if trials is None:
+        return ""
+    for who, one in (("model", trials.model), ("random", trials.random)):
+        intervals = one.interval()
+        low, high = intervals["return"]
+        success = "–"
+        if one.success is not None:
+            ends = "{:.0%} – {:.0%}".format(*intervals["success"])
+            success = f"{one.success:.0%} ({ends})"
+        text = f"{number(one.mean_return)} ({number(low)} – {number(high)})"
+        rows.append([name_of(label(who)), text, success, f"{np.mean(one.lengths):.4g}"])
+    low, high = document["against"]["random"]["return"]
+    seeds = trials.model.seeds
+    return (
+        "<h2>Returns</h2>"
+        f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, which training and selection "
+        "never use. In brackets the 95 % bootstrap interval over episodes. From the same starts the "
+        f"policy returns {number(low)} to {number(high)} more than random actions.</p>"
+        + table(["Actions of", "Return", "Success", "Steps"], rows, numbers_from=1)
+        + _returns_chart(trials.model, trials.random)
+    )
+
+
+def _returns_chart(model: Trials, random: Trials) -> str:
+    """Draw the returns of all episodes in ascending order."""
+
+    def line(who: str, style: str, trials: Trials) -> Line:
+        values = np.sort(np.asarray(trials.returns, dtype=np.float64))
+        return Line(label(who), style, np.linspace(0.0, 1.0, len(values)), values)
+
+    lines = [line("random", "persistence", random), line("model", "model", model)]
+    chart = line_chart(lines, size=(700, 190))
+    key = legend({one.style: one.label for one in reversed(lines)})
+    return key + figure("Return", "episodes in ascending order", chart)
+
+
+def _episode(subject: PolicySubject) -> str:
+    task = subject.task
+    if task.environment is None:
+        return ""
+    seed = trial_seeds(task)[0]
+    frames = record_frames(task, subject.policy, seed)
+    if frames is None:
+        return ""
+    picture = inline(film(frames, task.dt), f"{escape(task.name)}, the episode of seed {seed}")
+    return (
+        f'<h2>One episode</h2><div class="panel">{picture}<p>Seed {seed}, in real time.</p></div>'
+    )
+
+
+def _actions(subject: PolicySubject) -> str:
+    """Return charts of the actions of one episode, or on held-out logs, with their limits."""
+    policy = subject.policy
+    actions = np.zeros((0, len(policy.actions)))
+    if subject.trials and subject.trials.model.episodes:
+        one = subject.trials.model.episodes[0]
+        actions = one.actions.reshape(len(one.rewards), -1).astype(np.float64)
+    elif subject.held_out:
+        first = subject.held_out.episodes[0]
+        actions = subject.held_out.actions[first.start : first.stop].astype(np.float64)
+    if not len(actions):
+        return ""
+    rows, charts = list[list[str]](), list[str]()
+    for index, name in enumerate(policy.actions):
+        limits = policy.limits.get(name, (-np.inf, np.inf))
+        values, choices = actions[:, index], policy.interface.choices[index]
+        text = _choice_row(values, choices) if choices else _value_row(values, *limits)
+        rows.append([name_of(name, policy.units[name]), *text])
+        if index < MOST:
+            values = values[: CHOICES if choices else STEPS]
+            time = np.arange(len(values)) * np.float64(subject.trained.dt)
+            lines = [
+                Line("limit", "limit", time, np.full(len(time), end))
+                for end in limits
+                if np.isfinite(end)
+            ]
+            lines.append(Line(name, "model", time, values, staircase=True))
+            charts.append(figure(name, f"{policy.units[name]} over s", line_chart(lines)))
+    return (
+        "<h2>Actions against their limits</h2><p>In one episode; dashed are the limits.</p>"
+        + table(["Action", "Sent", "Limits", "At a limit"], rows, numbers_from=1)
+        + f'<div class="grid">{"".join(charts)}</div>'
+    )
+
+
+def _value_row(values: Floats, low: float, high: float) -> list[str]:
+    share = float(np.mean((values <= low) | (values >= high)))
+    span = f"{number(float(values.min()))} to {number(float(values.max()))}"
+    return [span, f"{number(low)} to {number(high)}", f"{share:.0%}"]
+
+
+def _choice_row(values: Floats, choices: int) -> list[str]:
+    """Return the share of each choice, the most frequent first."""
+    shares = np.bincount(values.astype(int), minlength=choices) / len(values)
+    order = [int(one) for one in np.argsort(-shares)[:4] if shares[one]]
+    return [", ".join(f"{one}: {shares[one]:.0%}" for one in order), f"0 to {choices - 1}", "–"]
+
+
+def _errors(subject: PolicySubject) -> str:
+    if subject.held_out is None:
+        return ""
+    errors = subject.held_out.errors
+    model = errors["model"]
+    return (
+        "<h2>Errors of actions</h2><p>Root mean square error on the test split, in each "
+        "action's unit: the policy observes each episode from its start. Below it the 95 % "
+        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
+        + error_table(errors, model.units, "Action")
+        + f'<div class="grid">{"".join(_error_charts(subject.held_out))}</div>'
+    )
+
+
+def _error_charts(held_out: HeldOut) -> list[str]:
+    """Draw the logged actions and those of the policy in the first test episode."""
+    model, first = held_out.errors["model"], held_out.episodes[0]
+    rows = slice(first.start, min(first.stop, first.start + STEPS))
+    time = np.arange(rows.stop - rows.start) * np.float64(model.dt)
+    charts: list[str] = []
+    for index, name in enumerate(model.channels[:MOST]):
+        parts = {"truth": held_out.logged, "model": held_out.actions}
+        lines = [
+            Line(style, style, time, part[rows, index].astype(np.float64), staircase=True)
+            for style, part in parts.items()
+        ]
+        charts.append(figure(name, f"{model.units[index]} over s", line_chart(lines)))
+    return charts

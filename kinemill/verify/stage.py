@@ -1,0 +1,165 @@
+"""The stage `verification`: check exported files in a separate process, and publish the results."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kinemill
+from kinemill.errors import Blocked
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    get_or_build,
+    read_document,
+    to_json_value,
+)
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.protocols import NullReporter, Progress
+
+VERSION = 13
+
+
+@dataclass(frozen=True)
+class Job:
+    """Order to the verification process.
+
+    Attributes:
+        parent: id of the process that started it; it exits with its parent.
+        home: folder of the home.
+        folder: of the artifact in staging.
+        result: file for the summary or the error.
+        task: the task file as JSON.
+        onnx_model, model, dataset: artifacts.
+        references: artifact with the references; None for policies.
+    """
+
+    parent: int
+    home: Path
+    folder: Path
+    result: Path
+    task: dict[str, Any]
+    onnx_model: ArtifactRef
+    model: ArtifactRef
+    dataset: ArtifactRef
+    references: ArtifactRef | None
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why nothing could be verified: the parts of a `Blocked`."""
+
+    where: str
+    problem: str
+    expected: str | None
+    fix: str | None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """Result of the verification process: the summary, or the error."""
+
+    summary: dict[str, Any] | None
+    error: JobError | None = None
+
+
+def inputs(
+    task: Task,
+    onnx_model: ArtifactRef,
+    model: ArtifactRef,
+    dataset: ArtifactRef,
+    references: ArtifactRef | None,
+) -> Json:
+    """Return the values that the verification depends on."""
+    refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset, "references": references}
+    parts = task.part("verify") | {name: ref.digest for name, ref in refs.items() if ref}
+    if task.learn.gives == "policy":
+        return parts | task.part("environment", "channels", "dt")
+    from kinemill.verify.losses import Counted
+
+    counted = Counted.of(task.promote, task.verify.horizon).to_json()
+    if task.control is not None and task.verify.closed_loop > 0:
+        parts |= task.part("control", "channels", "dt")
+    return parts | {"counted": counted}
+
+
+def run(
+    task: Task,
+    home: Home,
+    onnx_model: ArtifactRef,
+    model: ArtifactRef,
+    dataset: ArtifactRef,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Publish verification.json and report.html about an exported model or policy.
+
+    The references of a dynamics model are built first if they do not exist.
+
+    Args:
+        task: `verify` has the horizon and the limit on latency; `control`, if any, is run in
+            closed loop.
+        home: with the artifacts.
+        onnx_model: the exported model.
+        model: the trained model or policy, for parity.
+        dataset: its test split gives the errors; or the card of the environment.
+        progress: receives messages.
+
+    Raises:
+        Blocked: the files cannot be run, or the process ended without a result.
+    """
+    references: ArtifactRef | None = None
+    if task.learn.gives == "dynamics":
+        from kinemill.verify.references import build_references  # which imports polars
+
+        references = build_references(task, home, dataset).ref
+    refs = onnx_model, model, dataset, references
+
+    def build(folder: Path) -> Json:
+        text = f"verifying the exported files of {task.name} in a separate process"
+        (progress or NullReporter()).say(text)
+        with tempfile.TemporaryDirectory(prefix="kinemill-verify-") as scratch:
+            document = task.model_dump(mode="json", by_alias=True)
+            result = Path(scratch) / "result.json"
+            job = Job(os.getpid(), home.root, folder, result, document, *refs)
+            return _run_process(task.name, job)
+
+    key = inputs(task, *refs) | {"version": VERSION}
+    return get_or_build(home, "verification", task.name, key, build)
+
+
+def _run_process(task: str, job: Job) -> Json:
+    file = job.result.with_name("job.json")
+    file.write_text(json.dumps(to_json_value(job)))
+    process = subprocess.run(
+        [sys.executable, "-m", "kinemill.verify", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+    )
+    if process.returncode or not job.result.is_file():
+        last = "\n".join((process.stdout + process.stderr).strip().splitlines()[-20:])
+        raise Blocked(
+            f"{task}: verification",
+            f"its process ended with code {process.returncode} and no verdict:\n{last}",
+            expected="a verdict",
+            fix="negative codes are signals; the lines above are the last of its output",
+        )
+    result = read_document(job.result, JobResult)
+    if result.error is not None:
+        error = result.error
+        raise Blocked(error.where, error.problem, expected=error.expected, fix=error.fix)
+    return result.summary or {}
+
+
+def _environment() -> dict[str, str]:
+    """Return this environment, with this kinemill on the path and one thread for arithmetic."""
+    root = str(Path(kinemill.__file__).resolve().parents[1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,141 @@
+"""What verification needs of a model or policy: the protocols `Exported` and `Subject`.
+
+Dynamics models (`dynamics`) and policies (`policies.subject`) satisfy both. `Exported` is the
+folder alone, for `kinemill model verify FOLDER`. `Subject` adds the trained network and the data.
+
+Symbols: N rows, T steps, C output channels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnx
+
+from kinemill.runtime import Interface, PolicyInterface
+from kinemill.store import Json
+from kinemill.task.verify import Verify
+from kinemill.verify.checklist import Gate, try_check
+from kinemill.verify.latency import Call as TimedCall
+from kinemill.verify.nan_propagation import Call
+from kinemill.verify.parity import Parity
+from kinemill.verify.test_inputs import Array, Probe
+
+
+class Exported(Protocol):
+    """Exported files of one model that run without the trained network and the data."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        ...
+
+    @property
+    def interface(self) -> Interface | PolicyInterface:
+        """Channels, units and shapes, as the metadata state them."""
+        ...
+
+    def models(self) -> dict[Path, onnx.ModelProto]:
+        """Return every ONNX file of the folder."""
+        ...
+
+    def check_files(self, models: dict[Path, onnx.ModelProto]) -> list[Gate]:
+        """Check that the files are valid, complete and consistent with their metadata."""
+        ...
+
+    def make_probes(self) -> list[Probe]:
+        """Return synthetic test inputs, the most usual ones first."""
+        ...
+
+    def outputs(self, probe: Probe, threads: int = 1) -> Array:
+        """Return predictions or actions, (N, T, C)."""
+        ...
+
+    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+        """Compare two outputs (N, T, C) of the same inputs, within what rounding explains."""
+        ...
+
+    def nan_calls(self, probe: Probe) -> list[Call]:
+        """Return the functions in which NaN is propagated."""
+        ...
+
+    def check_contract(self, probes: Sequence[Probe]) -> list[Gate]:
+        """Check properties that every sound model has: limits, repeatability, invalid inputs."""
+        ...
+
+    def check_alone(self, probe: Probe) -> list[Gate]:
+        """Check the files against each other and against stored parity cases."""
+        ...
+
+    def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
+        """Return the calls whose latency counts, a batch of one; the first may have a limit."""
+        ...
+
+    def batch_call(self, probe: Probe, threads: int) -> TimedCall:
+        """Return the call whose throughput counts."""
+        ...
+
+
+class Subject(Protocol):
+    """An exported model with its trained network and its data."""
+
+    @property
+    def exported(self) -> Exported:
+        """The files."""
+        ...
+
+    @property
+    def task_name(self) -> str:
+        """Name of the task."""
+        ...
+
+    @property
+    def settings(self) -> Verify:
+        """The `verify` part of the task."""
+        ...
+
+    @property
+    def probes(self) -> Sequence[Probe]:
+        """Test inputs, measured ones first where there are any."""
+        ...
+
+    def check_metadata(self, models: dict[Path, onnx.ModelProto]) -> Gate:
+        """Compare the metadata of the files with the trained network and the data."""
+        ...
+
+    def compare_with_torch(self) -> list[Parity]:
+        """Compare the files with the trained network."""
+        ...
+
+    def check_behavior(self) -> list[Gate]:
+        """Run the checks that only this kind of model has."""
+        ...
+
+    def measure(self) -> list[Gate]:
+        """Measure the accuracy; return the gates about the measurement itself."""
+        ...
+
+    def throughput_of(self) -> tuple[Probe, int, Sequence[int]]:
+        """Return the inputs, steps per row and numbers of threads for throughput."""
+        ...
+
+    def document(self) -> Json:
+        """Return the parts of verification.json that only this kind of model has."""
+        ...
+
+
+def check_batches(exported: Exported, probe: Probe, rows: int = 7) -> list[Gate]:
+    """Check that the other rows of a batch, and the number of threads, change no row."""
+    batch = probe.first(rows)
+
+    def alone() -> list[Gate]:
+        together = exported.outputs(probe)[:rows]
+        single = [exported.outputs(batch.take(np.array([row]))) for row in range(rows)]
+        return [exported.agreement("any batch", batch, np.concatenate(single), together)]
+
+    def threaded() -> list[Gate]:
+        one, two = (exported.outputs(probe, threads) for threads in (1, 2))
+        return [exported.agreement("threads", probe, two, one)]
+
+    return [*try_check("any batch", alone), *try_check("threads", threaded)]

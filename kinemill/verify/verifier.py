@@ -1,0 +1,160 @@
+"""The verifier: run every check of an exported model or policy, then measure it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from kinemill.errors import Blocked
+from kinemill.store import Json
+from kinemill.verify.analysis import plain
+from kinemill.verify.checklist import Gate, finite
+from kinemill.verify.cold_start import ColdStart, cold_start
+from kinemill.verify.latency import Latency, Throughput, latency, machine, throughput
+from kinemill.verify.nan_propagation import NanPropagation, nan_gate, propagate_nan
+from kinemill.verify.parity import Parity, parity_gates
+from kinemill.verify.structure import Structure, structure
+from kinemill.verify.subject import Subject
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Results of the checks of the exported files.
+
+    Attributes:
+        gates: lines of the verdict.
+        parity: comparisons with the trained network.
+        nan: effects of NaN in each input.
+        structures: contents of each file.
+    """
+
+    gates: list[Gate]
+    parity: list[Parity]
+    nan: list[NanPropagation]
+    structures: list[Structure]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Results of verification.
+
+    Attributes:
+        subject: the verified model, with what it measured.
+        checks: results of the checks.
+        gates: all lines of the verdict, those about measurements among them.
+        latency: of each call, ms.
+        throughput: of batches, steps/s.
+        cold_start: times of a fresh process.
+    """
+
+    subject: Subject
+    checks: Checks
+    gates: list[Gate]
+    latency: dict[str, Latency]
+    throughput: list[Throughput]
+    cold_start: ColdStart
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def call_latency(self) -> Latency:
+        """Latency of the call that a task may limit: a rollout, or one action."""
+        return next(iter(self.latency.values()))
+
+
+def verify_files(subject: Subject) -> Verdict:
+    """Run every check of a model or policy, and measure it.
+
+    Raises:
+        Blocked: the files cannot be run, so nothing can be measured.
+    """
+    checks = run_checks(subject)
+    exported, limit = subject.exported, subject.settings.latency_p99_ms
+    gates = [*checks.gates, *subject.measure()]
+    times = latency(exported.timed_calls(subject.probes[0]), whole=limit is not None)
+    if limit is not None:
+        name, first = next(iter(times.items()))
+        value = f"p99 {first.p99:.3f} ms, the best of {first.blocks} blocks of {first.calls} calls"
+        gates.append(Gate("latency", first.p99 <= limit, value, f"p99 at most {limit} ms a {name}"))
+    probe, steps, threads = subject.throughput_of()
+    rates = throughput(exported.batch_call, probe, steps, threads)
+    return Verdict(subject, checks, gates, times, rates, cold_start(exported.folder))
+
+
+def run_checks(subject: Subject) -> Checks:
+    """Run the checks of the exported files.
+
+    Raises:
+        Blocked: the files cannot be run, so nothing can be measured.
+    """
+    exported = subject.exported
+    models = exported.models()
+    gates = [*exported.check_files(models), subject.check_metadata(models)]
+    parity = subject.compare_with_torch()
+    gates += parity_gates(parity)
+    _require_runnable(subject.task_name, gates, parity)
+    nan = propagate_nan(exported.nan_calls(subject.probes[0]))
+    gates += [
+        *subject.check_behavior(),
+        nan_gate(nan),
+        finite("finite", all(row.finite for row in parity)),
+        *exported.check_contract(subject.probes),
+    ]
+    structures = [structure(path, model) for path, model in models.items()]
+    return Checks(gates, parity, nan, structures)
+
+
+def _require_runnable(task: str, gates: Sequence[Gate], parity: Sequence[Parity]) -> None:
+    """Raise `Blocked` with every failed gate if a call of the files raised."""
+    if any(row.error and row.call != "long rollout" for row in parity):
+        failed = [f"{gate.name}: {gate.value}" for gate in gates if not gate.passed]
+        raise Blocked(
+            f"{task}: verification",
+            "; ".join(failed),
+            expected="files that run for any batch",
+            fix="nothing was measured; export the model again",
+        )
+
+
+def verdict_document(verdict: Verdict) -> Json:
+    """Return verification.json."""
+    subject, checks = verdict.subject, verdict.checks
+    interface, times = subject.exported.interface, verdict.call_latency
+    parity = {f"{row.call} parity" for row in checks.parity} | {"closed loop"}
+    lines = {gate.name: gate.passed for gate in verdict.gates}
+    own = subject.document()
+    return plain(
+        {
+            "format": 1,
+            "task": interface.task,
+            "passed": verdict.passed,
+            "verification": {
+                "passed": verdict.passed,
+                "parity": all(lines[name] for name in parity if name in lines),
+                **({"precision": lines["precision"]} if "precision" in lines else {}),
+                "latency_ms": {"p50": times.p50, "p99": times.p99},
+            },
+            "gates": [asdict(gate) for gate in verdict.gates],
+            "parity": [asdict(row) for row in checks.parity],
+            "nan": [asdict(row) | {"passed": row.passed} for row in checks.nan],
+            "files": [asdict(one) for one in checks.structures],
+            "latency_ms": {name: asdict(one) for name, one in verdict.latency.items()},
+            "throughput": [asdict(one) for one in verdict.throughput],
+            "cold_start": asdict(verdict.cold_start),
+            "machine": machine(),
+            "dataset": interface.dataset,
+            "versions": interface.versions,
+        }
+        | own
+    )
+
+
+def summary(document: Json) -> Json:
+    """Return the artifact summary: the parts of verification.json that the gate reads first."""
+    parts = ("form", "metrics", "verification", "gates", "against", "windows")
+    intervals = {name: item["nrmse_interval"] for name, item in document["accuracy"].items()}
+    return {name: document[name] for name in parts if name in document} | {
+        "passed": document["passed"],
+        "nrmse_interval": intervals,
+    }
