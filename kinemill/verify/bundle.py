@@ -1,4 +1,4 @@
-"""Verify a model folder alone, without its data and trained network: `kinemill model verify FOLDER`.
+"""`kinemill model verify FOLDER`: a model folder without its data and its trained network.
 
 Before any file is opened, files that could execute code or read other files are rejected. Then
 hashes are compared, the files are inspected, and last they are run.

@@ -89,9 +89,13 @@ class DynamicsSubject:
     counted: Counted | None = None
 
     @cached_property
+    def _exported(self) -> ExportedDynamics:
+        return ExportedDynamics(self.folder)
+
+    @property
     def exported(self) -> ExportedDynamics:
         """The files."""
-        return ExportedDynamics(self.folder)
+        return self._exported
 
     @property
     def simulator(self) -> Simulator:
@@ -119,9 +123,13 @@ class DynamicsSubject:
         """Which states are angles, (S,)."""
         return self.exported.angle
 
-    @cached_property
+    @property
     def probes(self) -> list[Probe]:
         """Test inputs, windows of the test split first."""
+        return self._probes
+
+    @cached_property
+    def _probes(self) -> list[Probe]:
         return make_probes(self.dataset, self.exported.interface, self.settings.horizon)
 
     def check_metadata(self, models: Mapping[Path, onnx.ModelProto]) -> Gate:

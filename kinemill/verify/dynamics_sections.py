@@ -10,8 +10,13 @@ from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.figures import three_examples
 from kinemill.verify.overfitting import fitting_section
-from kinemill.verify.report import Parts, limits_text
-from kinemill.verify.report_sections import accuracy_card, analysis_sections, windows_card
+from kinemill.verify.report_sections import (
+    Parts,
+    accuracy_card,
+    analysis_sections,
+    limits_text,
+    windows_card,
+)
 from kinemill.verify.verifier import Verdict
 
 

@@ -1,6 +1,5 @@
 """report.html: one offline page about a verified model or policy."""
 
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -9,31 +8,9 @@ from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import Json, publish_json
 from kinemill.verify.comparison_sections import DECISION, verified_head
 from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.report_sections import Parts
 from kinemill.verify.report_sections import document as html_document
 from kinemill.verify.verifier import Verdict
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of the page that differ between kinds of models, HTML.
-
-    Attributes:
-        kind: `Model` or `Policy`.
-        cards: key figures.
-        sections: before and after the checks.
-        checks_note: remark on what decides.
-        channels: rows of the table of channels.
-        facts: rows of the table of facts.
-        code: how to run the model, Python.
-    """
-
-    kind: str
-    cards: list[str]
-    sections: tuple[list[str], list[str]]
-    checks_note: str
-    channels: list[list[str]]
-    facts: list[list[str]]
-    code: str
 
 
 def write(verdict: Verdict, document: Json, folder: Path) -> None:
@@ -113,8 +90,3 @@ def _facts(verdict: Verdict, parts: Parts) -> str:
         f'<h2>{parts.kind}</h2><div class="two">{channels}{table(["Fact", ""], facts)}</div>'
         f"<h2>Use it</h2><pre>{parts.code}</pre>"
     )
-
-
-def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:
-    """Return the limits of a channel, or a dash."""
-    return "{:g} to {:g}".format(*limits[name]) if name in limits else "–"

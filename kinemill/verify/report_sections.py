@@ -1,7 +1,7 @@
 """Sections of reports about dynamics models: HTML, from one analysis."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 
 from kinemill.reports.charts import number
@@ -28,6 +28,34 @@ from kinemill.verify.labels import label
 from kinemill.verify.phrases import counted
 
 WORST = 10  # episodes listed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the page that differ between kinds of models, HTML.
+
+    Attributes:
+        kind: `Model` or `Policy`.
+        cards: key figures.
+        sections: before and after the checks.
+        checks_note: remark on what decides.
+        channels: rows of the table of channels.
+        facts: rows of the table of facts.
+        code: how to run the model, Python.
+    """
+
+    kind: str
+    cards: list[str]
+    sections: tuple[list[str], list[str]]
+    checks_note: str
+    channels: list[list[str]]
+    facts: list[list[str]]
+    code: str
+
+
+def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:
+    """Return the limits of a channel, or a dash."""
+    return "{:g} to {:g}".format(*limits[name]) if name in limits else "–"
 
 
 def document(title: str, sections: Sequence[str], footer: str) -> str:
@@ -227,8 +255,8 @@ def _residuals(analysis: Analysis) -> str:
         else ""
     )
     return (
-        "<h2>Residuals</h2><p>Autocorrelation of the model's errors one step ahead, "
-        f"by lags in steps, over {residuals.rows} rows. Of white noise 99 % lies between the dashed "
+        "<h2>Residuals</h2><p>Autocorrelation of the model's errors one step ahead, by lags in "
+        f"steps, over {residuals.rows} rows. Of white noise 99 % lies between the dashed "
         "lines, and the Ljung-Box p is above 0.01; sensor noise in the states alone already makes "
         "neighboring errors alike.</p>" + autocorrelations(analysis) + inputs
     )
@@ -250,7 +278,7 @@ def _calibration(analysis: Analysis) -> str:
     ]
     heads = ["Channel", *(f"in {level:.0%} intervals" for level in calibration.levels)]
     return (
-        "<h2>Calibration of the uncertainty</h2><p>Share of the windows whose measured value lies in "
+        "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value lies in "
         "the interval that the model states, over seconds ahead; dashed is the nominal share. "
         "Below the dashes the stated uncertainty is too small.</p>"
         + coverages(calibration, model)

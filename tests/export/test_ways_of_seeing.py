@@ -86,7 +86,7 @@ class EveryActivation(nn.Module):
 def test_every_activation_is_exported_and_passes(tmp_path):
     step = random_step("mlp", 1, network=EveryActivation())
     simulator = load(published(step, tmp_path), non_finite="pass")
-    probe = Probe("random", *(part.numpy() for part in batch(32, 1, 10)))
+    probe = window_probe("random", *(part.numpy() for part in batch(32, 1, 10)))
     pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
-    assert [item for item in compare(pair, refer(pair, [probe])) if not item.passed] == []
-    assert all(item.passed for item in poison(simulator, probe))
+    assert [item for item in compare(pair, evaluate_step(pair, [probe])) if not item.passed] == []
+    assert all(item.passed for item in propagate_nan(ExportedDynamics(tmp_path).nan_calls(probe)))

@@ -39,8 +39,8 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
     ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
     outcome = build_references(task, home, ref)
     assert not outcome.cached
-    assert build_references(task, home, ref).known
-    assert not build_references(pendulum_task(horizon=10), home, ref).known
+    assert build_references(task, home, ref).cached
+    assert not build_references(pendulum_task(horizon=10), home, ref).cached
     loaded, made = load_references(home, outcome.ref), fit_references(task, pendulum)
     assert loaded.digest == outcome.ref.digest
     assert list(loaded.items) == list(made.items)

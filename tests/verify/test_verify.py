@@ -56,7 +56,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     asked = Export(c99=True, also=["fp16"], loss=1e9)
     task = task.model_copy(update={"export": asked})
     exported = export(task, home, refs["model"], refs["dataset"])
-    assert export(task, home, refs["model"], refs["dataset"]).known
+    assert export(task, home, refs["model"], refs["dataset"]).cached
     outcome = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert outcome.summary["passed"] is True
     folder = open_ref(home, outcome.ref)

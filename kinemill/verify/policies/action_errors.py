@@ -218,7 +218,7 @@ def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:
         raise BadInput(
             logs.path,
             f"are read without {', '.join(missing)}, which the policy observes",
-            fix="kinemill model compare measures two versions on the test split, with all they observe",
+            fix="kinemill model compare measures two versions on the complete test split",
         )
     data = Demonstrations(packed)
     rows = scored_rows(data)

@@ -1,6 +1,6 @@
 """Test inputs of a policy: recorded observations, limits, zeros, extremes and random draws.
 
-Each probe holds consecutive steps from the start of an episode, so that the carry is tested as well.
+Each probe holds consecutive steps from the start of an episode, to test the carry as well.
 
 Symbols: N rows, T steps.
 """

@@ -22,8 +22,7 @@ from kinemill.verify.networks import network_section
 from kinemill.verify.policies.action_errors import HeldOut
 from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.policies.trials import record_frames, trial_seeds
-from kinemill.verify.report import Parts, limits_text
-from kinemill.verify.report_sections import error_table
+from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.verifier import Verdict
 
 MOST = 8  # actions in charts
@@ -111,7 +110,7 @@ def _returns(subject: PolicySubject, document: Json) -> str:
     return (
         "<h2>Returns</h2>"
         f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, which training and selection "
-        "never use. In brackets the 95 % bootstrap interval over episodes. From the same starts the "
+        "never use. In brackets the 95 % bootstrap interval. From the same starts the "
         f"policy returns {number(low)} to {number(high)} more than random actions.</p>"
         + table(["Actions of", "Return", "Success", "Steps"], rows, numbers_from=1)
         + _returns_chart(trials.model, trials.random)

@@ -58,9 +58,13 @@ class PolicySubject:
     source: Path | None = None
 
     @cached_property
+    def _exported(self) -> ExportedPolicy:
+        return ExportedPolicy(self.folder)
+
+    @property
     def exported(self) -> ExportedPolicy:
         """The file."""
-        return ExportedPolicy(self.folder)
+        return self._exported
 
     @property
     def policy(self) -> Policy:
@@ -77,9 +81,13 @@ class PolicySubject:
         """The `verify` part of the task."""
         return self.task.verify
 
-    @cached_property
+    @property
     def probes(self) -> list[Probe]:
         """Test inputs: recorded observations first, where there are any."""
+        return self._probes
+
+    @cached_property
+    def _probes(self) -> list[Probe]:
         recorded = self._recorded()
         return [*([recorded] if recorded else []), *self.exported.make_probes()]
 
