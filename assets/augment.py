@@ -20,11 +20,11 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
     def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
-        from kinemill.augment import augment
+        from kinemill.augment import stage as augment
         from resources.pictures import before_after
 
         resource = get_task_resource(context)
-        artifact = augment(resource.task, resource.home, dataset)
+        artifact = augment.run(resource.task, resource.home, dataset)
         counts = artifact.summary
         drawn = before_after(resource.home, resource.task.name, artifact.ref)
         yield from emit(

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch._dynamo
 import torch.profiler
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
@@ -24,7 +24,8 @@ from kinemill.store import ArtifactRef, file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import loop, train
+from kinemill.train import loop
+from kinemill.train import stage as train
 from kinemill.train.objectives import _dynamics_setup
 from kinemill.validate import validate
 
@@ -97,13 +98,13 @@ def prepare(folder: Path) -> Site:
     episodes = validate(task, home, ingest.run(task, home, logs).artifact.ref).ref
     dataset = make_dataset(task, home, episodes).ref
     spelled = task.model_dump(mode="json", by_alias=True)
-    return Site(spelled, home, dataset, augment(task, home, dataset).ref)
+    return Site(spelled, home, dataset, augment.run(task, home, dataset).ref)
 
 
 def learn(site: Site, home: Home, watch: Path) -> None:
     """Train, in a process of its own."""
     task = Task.model_validate(site.task)
-    train(task, home, site.dataset, site.training_set, (NullReporter(), Watch(watch)))
+    train.run(task, home, site.dataset, site.training_set, (NullReporter(), Watch(watch)))
 
 
 class Trainings:

@@ -134,7 +134,7 @@ def _environment(home) -> dict[str, str]:
 
 def library(logs: Path) -> None:
     """Do what the chain does, without Dagster."""
-    from kinemill.augment import augment
+    from kinemill.augment import stage as augment
     from kinemill.dataset import make_dataset
     from kinemill.export import export
     from kinemill.ingest import stage as ingest
@@ -144,17 +144,17 @@ def library(logs: Path) -> None:
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
     from kinemill.tracking import MlflowTracker, start_run
-    from kinemill.train import train
+    from kinemill.train import stage as train
     from kinemill.validate import validate
     from kinemill.verify import stage as verify
 
     task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), NullReporter()
     recordings = ingest.run(task, home, logs, quiet).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings, quiet).ref).ref
-    training_set = augment(task, home, dataset).ref
+    training_set = augment.run(task, home, dataset).ref
     run = start_run(home, task.name, "benchmark", params={})
     tracker = MlflowTracker(home, run)
-    model = train(task, home, dataset, training_set, (tracker, quiet)).ref
+    model = train.run(task, home, dataset, training_set, (tracker, quiet)).ref
     tracker.end()
     onnx_model = export(task, home, model).ref
     verification = verify.run(task, home, onnx_model, model, dataset, quiet).ref

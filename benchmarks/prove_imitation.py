@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import ROOT, replace_section
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments import make_environment
 from kinemill.environments.demonstrations import demonstrate
@@ -31,7 +31,8 @@ from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.validate import validate
 
@@ -86,8 +87,12 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     recordings = ingest.run(task, home, logs).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings).ref).ref
     began = time.monotonic()
-    outcome = train(
-        task, home, dataset, augment(task, home, dataset).ref, (NullReporter(), NullReporter())
+    outcome = train.run(
+        task,
+        home,
+        dataset,
+        augment.run(task, home, dataset).ref,
+        (NullReporter(), NullReporter()),
     )
     seconds = time.monotonic() - began
     module = load_model(home.root / outcome.ref.path)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks import ROOT, replace_section
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import stage as ingest
 from kinemill.motion.walking_error import AHEAD, LinearWalk, alone, predicted, windows
@@ -26,7 +26,8 @@ from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.validate import validate
 
@@ -63,13 +64,13 @@ def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRe
     """Take clips in; return the dataset and its training set."""
     report = ingest.run(task, home, logs)
     data = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
-    return data.ref, augment(task, home, data.ref).ref
+    return data.ref, augment.run(task, home, data.ref).ref
 
 
 def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
     """Train a task's policy from clips; return it, and the dataset with the held-out clip."""
     dataset, training_set = data_of(task, home, logs)
-    model = train(task, home, dataset, training_set, (NullReporter(), NullReporter()))
+    model = train.run(task, home, dataset, training_set, (NullReporter(), NullReporter()))
     return load_model(home.root / model.ref.path), Demonstrations.open(home, dataset)
 
 

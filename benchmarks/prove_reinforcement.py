@@ -73,7 +73,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     """Train once, in a home of its own."""
     from kinemill.environments.card import make_card
     from kinemill.task import load_task
-    from kinemill.train import train
+    from kinemill.train import stage as train
 
     changed = {**row.overrides, "learn.seed": seed, "track": []}
     if row.learned:
@@ -84,7 +84,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
         home = Home(Path(folder))
         card = make_card(task, home)
         spent = time.process_time()
-        summary = train(task, home, card.ref, card.ref, (heard, NullReporter())).summary
+        summary = train.run(task, home, card.ref, card.ref, (heard, NullReporter())).summary
         spent = time.process_time() - spent
     return {
         "reached": summary["reached"],

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import ROOT, ROUNDS, replace_section
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import (
     diff_datasets,
     find_version,
@@ -172,7 +172,7 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
         "take a folder with nothing new": lambda: take(place, place.logs),
         "tick of the sensor, nothing new": lambda: news(TASK, home, place.logs),
         "dataset version with two new episodes": lambda: make_dataset(TASK, home, _last(place)),
-        "training set of that": lambda: augment(TASK, home, find_version(home, name).ref),
+        "training set of that": lambda: augment.run(TASK, home, find_version(home, name).ref),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),
         "page of dataset versions": lambda: list_datasets(home, name),
         "one version with a page of episodes": lambda: show_dataset(home, name),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import ROOT, replace_section
 from kinemill import runtime
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.export import export
 from kinemill.ingest import stage as ingest
@@ -18,7 +18,7 @@ from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from kinemill.validate import validate
 from kinemill.verify import evaluate
 from kinemill.verify.references import build_references, load_references
@@ -37,8 +37,8 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
     )
     recordings = ingest.run(task, home, DATA, QUIET).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, recordings, QUIET).ref).ref
-    training_set = augment(task, home, dataset).ref
-    model = train(task, home, dataset, training_set, (QUIET, QUIET)).ref
+    training_set = augment.run(task, home, dataset).ref
+    model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
     known = load_references(home, build_references(task, home, dataset).ref)
     trained = runtime.load(open_ref(home, export(task, home, model, dataset).ref))
     reference, rows = known.items[REFERENCE].strongest, load_dataset(home, dataset)

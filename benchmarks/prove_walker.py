@@ -29,7 +29,8 @@ from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
 
 WALKER = ROOT / "plugins" / "kinemill-walker" / "tasks" / "walker.yaml"
@@ -158,7 +159,7 @@ def main() -> None:
     torch.set_num_threads(1)
     task, home, refs = prepared()
     began = time.perf_counter()
-    model = train(task, home, *refs, (NullReporter(), NullReporter()))
+    model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
     print(f"trained for {time.perf_counter() - began:.0f} s in this run")
     data = tuple(Demonstrations.open(home, ref) for ref in refs)
     reference, policy = reference_for(task, data), load_model(home.root / model.ref.path)

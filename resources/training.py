@@ -32,12 +32,12 @@ def train_elsewhere(
         BadInput: the run is to go on with a training that had other settings or data.
     """
     from kinemill.tracking import lock
-    from kinemill.train import find_model, refuse_other
+    from kinemill.train import check_resume, find_model
 
     start = start_of(resource)
     data = (dataset, training_set, start)
     if RESUME in context.run.tags:
-        refuse_other(resource.task, resource.home, (dataset, training_set), start, _begun(resource))
+        check_resume(resource.task, resource.home, (dataset, training_set), start, _begun(resource))
     if cached := find_model(resource.task, resource.home, *data):
         return _link_cached(context, resource, cached, *data)
     name = f"train/{resource.task.name}/{_folder(resource, *data).name}"

@@ -54,25 +54,25 @@ def _parse_job(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRe
 
 def assist(job: dict[str, Any]) -> None:
     """Take a part in what the first process trains; write and say nothing."""
-    from kinemill.train import follow
+    from kinemill.train import join_training
     from kinemill.train.ddp import joined
 
     task, home, *data, start = _parse_job(job)
     with joined(task.learn.device):
-        follow(task, home, (data[0], data[1]), start)
+        join_training(task, home, (data[0], data[1]), start)
 
 
 def work(job: dict[str, Any], pipes: PipesContext) -> None:
     """Train what the job file asks for."""
     from kinemill.tracking import MlflowTracker
-    from kinemill.train import train
+    from kinemill.train import stage as train
     from kinemill.train.ddp import joined
 
     task, home, dataset, training_set, start = _parse_job(job)
     tracker = MlflowTracker(home, job["tracked"]["run_id"])
     try:
         with joined(task.learn.device):
-            model = train(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
+            model = train.run(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
     except BaseException:
         tracker.end("FAILED")
         raise

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from kinemill.augment._plugin import Augmentation, Rows, Signals
+from kinemill.augment._augmentation import Augmentation, Rows, Signals
 from kinemill.dataset import Beside, PackedEpisode, View
 from kinemill.errors import BadInput
 from kinemill.store import digest

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.registry import nearest
 from kinemill.task import Channel
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, field_validator
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions
+from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, not_actions
 from kinemill.task import AUGMENTATIONS
 
 

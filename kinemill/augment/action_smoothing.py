@@ -10,7 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions, same_again
+from kinemill.augment._augmentation import (
+    Augmentation,
+    Problems,
+    Rows,
+    Signals,
+    not_actions,
+    same_again,
+)
 from kinemill.task import AUGMENTATIONS
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
+from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.task import AUGMENTATIONS, rotations, unknown_channels
 
 Floats = NDArray[np.float64]

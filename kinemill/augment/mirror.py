@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.augment._media import Pictures
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
 
 

@@ -142,7 +142,7 @@ def run_with_objects(
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
-    from kinemill.train import train
+    from kinemill.train import stage as train
 
     task, home = load_task(name, overrides), Home.resolve()
     if task.learn.type != "reinforcement":
@@ -152,7 +152,7 @@ def run_with_objects(
     task.learn.call(callbacks)
     card = make_card(task, home)
     silent = (NullReporter(), NullReporter())
-    trained = train(task, home, card.ref, card.ref, silent)
+    trained = train.run(task, home, card.ref, card.ref, silent)
     exported = export(task, home, trained.ref, card.ref)
     document = {"task": task.name, "status": "done", "dataset": card.ref.digest, "metrics": {}}
     return Run(document, task, home.root / exported.ref.path, trained.summary)

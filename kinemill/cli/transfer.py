@@ -110,13 +110,14 @@ def _environment(task: Any) -> Any:
 
 def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
     """Return the policy learned from an expert under a variant, in a home of its own."""
-    from kinemill.augment import augment
+    from kinemill.augment import stage as augment
     from kinemill.dataset import make_dataset
     from kinemill.environments.demonstrations import demonstrate
     from kinemill.ingest import stage as ingest
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
-    from kinemill.train import load_model, train
+    from kinemill.train import load_model
+    from kinemill.train import stage as train
     from kinemill.train.policy_runner import as_policy
     from kinemill.validate import validate
 
@@ -125,7 +126,7 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     demonstrate(own, folder / "logs", range(episodes), workers=workers)
     recordings = ingest.run(own, home, folder / "logs").artifact.ref
     dataset = make_dataset(own, home, validate(own, home, recordings).ref).ref
-    training_set = augment(own, home, dataset).ref
+    training_set = augment.run(own, home, dataset).ref
     news(f"{variant}: training")
-    outcome = train(own, home, dataset, training_set, (NullReporter(), NullReporter()))
+    outcome = train.run(own, home, dataset, training_set, (NullReporter(), NullReporter()))
     return as_policy(load_model(home.root / outcome.ref.path), task.name)

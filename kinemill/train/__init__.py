@@ -1,28 +1,20 @@
-"""The trained model: weights with the smallest validation error, learned from the training set.
+"""The trained model: the weights with the smallest validation error.
 
-From a dataset and its training set. Training runs in its own process, keeps checkpoints that a
-rerun goes on from, and judges itself by validation episodes alone. Errors are in spreads
-(standard deviations) of each channel in training. A new model appears when the dataset, the
-training set, or the task's `learn` part changes.
+`stage.run(task, home, dataset, training_set, listeners)` trains in this process, resumes from the
+last checkpoint, and publishes the model. Errors are in standard deviations of each channel in
+training. A model is trained again when the dataset, the training set, or the task's `learn` part
+changes.
 """
 
-from kinemill.train._stage import (
-    find_model,
-    follow,
-    job_folder,
-    refuse_other,
-    summary_line,
-    train,
-)
+from kinemill.train.jobs import check_resume, find_model, job_folder, join_training, summary_line
 from kinemill.train.warm_start import load_model, start_in
 
 __all__ = [
+    "check_resume",
     "find_model",
-    "follow",
     "job_folder",
+    "join_training",
     "load_model",
-    "refuse_other",
     "start_in",
     "summary_line",
-    "train",
 ]

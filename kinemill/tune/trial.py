@@ -11,13 +11,14 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.errors import KinemillError, TrainingFailed
 from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
-from kinemill.train import find_model, job_folder, train
+from kinemill.train import find_model, job_folder
+from kinemill.train import stage as train
 from kinemill.tune.evaluation import evaluate
 from kinemill.tune.search import Search
 from kinemill.tune.settings import complete
@@ -167,7 +168,7 @@ def _model(
 ) -> Artifact:
     """Return the model of a trial, trained in this process unless it is known."""
     home, dataset = search.home, search.dataset
-    training_set = augment(task, home, dataset).ref if task.learn.from_logs else dataset
+    training_set = augment.run(task, home, dataset).ref if task.learn.from_logs else dataset
     bounds.check()
     folder = job_folder(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
@@ -178,7 +179,7 @@ def _model(
         last = int(task.learn.steps) if search.prunes else None
         watch = Watch(listeners[0], trial, bounds, last)
         try:
-            return train(task, home, dataset, training_set, (watch, listeners[1]), search.start)
+            return train.run(task, home, dataset, training_set, (watch, listeners[1]), search.start)
         except (Pruned, TrainingFailed):
             shutil.rmtree(folder, ignore_errors=True)  # nobody goes on from its checkpoint
             raise

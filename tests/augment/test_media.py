@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset, load_media, make_dataset
 from kinemill.dataset.exporters import export_data
 from kinemill.errors import BadInput, CorruptArtifact
@@ -149,7 +149,7 @@ def test_unknown_channels_and_episodes_are_answered_with_the_nearest(made):
 
 def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_path):
     home, _, _, ref = made
-    outcome = augment(task_of(tmp_path, CROP, WORDS), home, ref)
+    outcome = augment.run(task_of(tmp_path, CROP, WORDS), home, ref)
     assert outcome.summary["added"] == {"image_crop": 3, "language_templates": 6}
     media, training = load_media(home, outcome.ref), load_dataset(home, outcome.ref)
     assert set(media.media.recordings) == {one.recording for one in training.episodes}
@@ -169,7 +169,7 @@ def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_
 
 def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(made, tmp_path):
     home, _, _, ref = made
-    media = load_media(home, augment(task_of(tmp_path, CROP, COLOR, WORDS), home, ref).ref)
+    media = load_media(home, augment.run(task_of(tmp_path, CROP, COLOR, WORDS), home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+image_crop+image_color"))
     shown = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
     assert shown[1].tobytes() == shown[3].tobytes()
@@ -184,7 +184,7 @@ def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(
 def test_pictures_of_a_slower_copy_are_held(made, tmp_path):
     home, _, _, ref = made
     slow = "  - {type: time_scale, factor: [0.5, 0.5], powers: {torque: 0.0}}\n"
-    media = load_media(home, augment(task_of(tmp_path, slow), home, ref).ref)
+    media = load_media(home, augment.run(task_of(tmp_path, slow), home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+time_scale"))
     before = media.frames(name.partition("+")[0], "camera")[:]
     found = media.frames(name, "camera")
@@ -196,7 +196,7 @@ def test_a_mirrored_robot_is_seen_in_a_mirror(made, tmp_path):
     home, _, _, ref = made
     names = "angle, speed, torque, camera, wrist"
     task = task_of(tmp_path, f"  - {{type: mirror, flip: [{names}]}}\n")
-    media = load_media(home, augment(task, home, ref).ref)
+    media = load_media(home, augment.run(task, home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+mirror"))
     original = media.frames(name.partition("+")[0], "wrist")[:]
     np.testing.assert_array_equal(media.frames(name, "wrist")[:], original[:, :, ::-1])
@@ -218,7 +218,7 @@ def _shown(job):
 
 def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
     home, _, _, ref = made
-    training = augment(task_of(tmp_path, CROP, COLOR), home, ref).ref
+    training = augment.run(task_of(tmp_path, CROP, COLOR), home, ref).ref
     media = load_media(home, training)
     stop = max(one.stop for one in media.episodes.values())
     rows = np.random.default_rng(0).permutation(stop)[:96]

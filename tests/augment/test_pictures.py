@@ -1,13 +1,13 @@
 """The picture of an episode before and after."""
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from resources.pictures import before_after
 from tests.augment.conftest import make_task
 from tests.augment.test_stage import MIRROR, NOISE, publish
 
 
 def test_copies_are_drawn_beside_their_original_once(home):
-    ref = augment(make_task(NOISE, MIRROR), home, publish(home)[0]).ref
+    ref = augment.run(make_task(NOISE, MIRROR), home, publish(home)[0]).ref
     path = before_after(home, "arm", ref)
     assert path.read_bytes()[:4] == b"\x89PNG"
     stamp = path.stat().st_mtime_ns
@@ -16,7 +16,7 @@ def test_copies_are_drawn_beside_their_original_once(home):
 
 
 def test_without_copies_there_is_nothing_to_draw(home):
-    assert before_after(home, "arm", augment(make_task(), home, publish(home)[0]).ref) is None
+    assert before_after(home, "arm", augment.run(make_task(), home, publish(home)[0]).ref) is None
 
 
 def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
@@ -33,6 +33,6 @@ def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
     write_dummy_logs(task, tmp_path / "logs", DUMMY)
     episodes = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref).ref
     dataset = make_dataset(task, home, episodes).ref
-    path = before_after(home, "arm", augment(task, home, dataset).ref)
+    path = before_after(home, "arm", augment.run(task, home, dataset).ref)
     # Two cameras add two strips of 1.6 inches, at 90 dots each, to the three channels.
     assert imread(path).shape[0] == round(90 * (1.5 * 3 + 0.6 + 2 * 1.6))

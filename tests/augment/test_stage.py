@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import (
     PackedDataset,
     PackedEpisode,
@@ -54,7 +54,7 @@ def contents(training: PackedDataset) -> dict[str, np.ndarray]:
 
 def test_without_augmentations_the_training_set_is_the_training_episodes(home):
     ref, dataset = publish(home)
-    outcome = augment(make_task(), home, ref)
+    outcome = augment.run(make_task(), home, ref)
     training = load_dataset(home, outcome.ref)
     assert outcome.summary == {
         "episodes": 2, "rows": 600, "added": {}, "augmentations": []
@@ -67,7 +67,7 @@ def test_without_augmentations_the_training_set_is_the_training_episodes(home):
 
 def test_each_augmentation_adds_copies_of_all_so_far_and_keeps_the_originals(home):
     ref, dataset = publish(home)
-    outcome = augment(make_task({**NOISE, "copies": 2}, MIRROR), home, ref)
+    outcome = augment.run(make_task({**NOISE, "copies": 2}, MIRROR), home, ref)
     assert outcome.summary["added"] == {"gaussian_noise": 4, "mirror": 6}
     assert (outcome.summary["episodes"], outcome.summary["rows"]) == (12, 6 * 600)
     found = contents(load_dataset(home, outcome.ref))
@@ -91,22 +91,25 @@ def test_the_same_dataset_gives_the_same_bytes_in_another_home(tmp_path, home):
     outcomes = []
     for root in (home, replace(home, root=tmp_path / "other")):
         ref, _ = publish(root)
-        outcomes.append(augment(task, root, ref))
+        outcomes.append(augment.run(task, root, ref))
     assert outcomes[0].ref == outcomes[1].ref
-    assert augment(task, home, ref).cached
+    assert augment.run(task, home, ref).cached
 
 
 def test_other_augmentations_of_the_same_dataset_make_another_training_set(home):
     ref, _ = publish(home)
-    added = [augment(make_task(*items), home, ref).summary["added"] for items in ([], [MIRROR])]
+    added = [augment.run(make_task(*items), home, ref).summary["added"] for items in ([], [MIRROR])]
     assert added == [{}, {"mirror": 2}]
     louder = {**NOISE, "std": {"speed": 0.25}}
-    assert augment(make_task(NOISE), home, ref).ref != augment(make_task(louder), home, ref).ref
+    assert (
+        augment.run(make_task(NOISE), home, ref).ref
+        != augment.run(make_task(louder), home, ref).ref
+    )
 
 
 def test_no_two_episodes_get_the_same_noise(home):
     ref, dataset = publish(home)
-    found = contents(load_dataset(home, augment(make_task(NOISE), home, ref).ref))
+    found = contents(load_dataset(home, augment.run(make_task(NOISE), home, ref).ref))
     one, other = (
         found[f"{episode.id}+gaussian_noise"][:30, 1] - dataset.rows(episode)[:30, 1]
         for episode in dataset.of("train")
@@ -116,15 +119,15 @@ def test_no_two_episodes_get_the_same_noise(home):
 
 def test_validation_and_test_data_change_nothing(home):
     task = make_task(NOISE, MIRROR)
-    plain = load_dataset(home, augment(task, home, publish(home)[0]).ref)
-    wild = load_dataset(home, augment(task, home, publish(home, scale=100.0)[0]).ref)
+    plain = load_dataset(home, augment.run(task, home, publish(home)[0]).ref)
+    wild = load_dataset(home, augment.run(task, home, publish(home, scale=100.0)[0]).ref)
     np.testing.assert_array_equal(plain.values, wild.values)
     assert not any("episode-2" in item.id or "episode-3" in item.id for item in plain.episodes)
 
 
 def test_two_augmentations_of_one_type_keep_their_copies_apart(home):
     ref, _ = publish(home)
-    outcome = augment(make_task(NOISE, NOISE), home, ref)
+    outcome = augment.run(make_task(NOISE, NOISE), home, ref)
     found = contents(load_dataset(home, outcome.ref))
     assert outcome.summary["added"] == {"gaussian_noise": 2 + 4}
     assert len(found) == 8
@@ -139,7 +142,7 @@ def test_noise_that_leaves_float32_is_refused_with_the_episode(home):
         pytest.warns(RuntimeWarning, match="overflow"),
         pytest.raises(BadInput, match=r"augment\.0 .*episode-0"),
     ):
-        augment(task, home, ref)
+        augment.run(task, home, ref)
 
 
 def test_a_flip_that_no_mirror_shows_names_file_and_line(tmp_path):
@@ -160,14 +163,14 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path, home):
     refs = []
     for workers in (1, 2, 5):
         root = replace(home, root=tmp_path / str(workers))
-        refs.append(augment(task, root, publish(root)[0], workers=workers).ref)
+        refs.append(augment.run(task, root, publish(root)[0], workers=workers).ref)
     assert refs[0] == refs[1] == refs[2]
 
 
 def test_the_seed_and_the_episode_decide_and_nothing_else(home):
     ref, _ = publish(home)
     plain, other = (
-        contents(load_dataset(home, augment(make_task({**NOISE, "seed": seed}), home, ref).ref))
+        contents(load_dataset(home, augment.run(make_task({**NOISE, "seed": seed}), home, ref).ref))
         for seed in (0, 1)
     )
     first, second = plain["episode-0+gaussian_noise"], plain["episode-1+gaussian_noise"]
@@ -183,9 +186,9 @@ def test_a_copy_that_breaks_a_physical_check_is_left_out_and_counted(home):
     with pytest.raises(
         BadInput, match=r"augment\.0 \(gaussian_noise\): all of its 2 copies .*jump"
     ):
-        augment(task, home, ref)
+        augment.run(task, home, ref)
     wide = {"type": "time_scale", "factor": [0.9, 19.0], "copies": 9}
-    (line,) = augment(make_task(wide), home, ref).summary["augmentations"]
+    (line,) = augment.run(make_task(wide), home, ref).summary["augmentations"]
     assert line["added"] + line["left_out"] == 18
     assert 0 < line["added"] < 9  # few of these speeds stay below 9 rad/s
     assert line["touched"] <= 2
@@ -197,7 +200,7 @@ def test_a_share_of_the_episodes_is_touched_and_always_the_same_one(home):
     touched = {}
     for seed in range(8):  # an even share of two: each is touched or not by a coin of its own
         task = make_task({**NOISE, "share": 0.5, "seed": seed})
-        summary = augment(task, home, ref).summary
+        summary = augment.run(task, home, ref).summary
         (line,) = summary["augmentations"]
         assert line["share"] == line["added"] / 2
         touched[seed] = line["added"]

@@ -72,14 +72,14 @@ def learned(tmp_path_factory):
     from kinemill.export import export
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
-    from kinemill.train import train
+    from kinemill.train import stage as train
     from tests.train.conftest import pendulum_task, publish, swing
     from tests.tune.conftest import packed_with
 
     home = Home(tmp_path_factory.mktemp("learned"))
     task = pendulum_task(history=2, steps=5, eval_every=5)
     dataset = publish(home, packed_with(swing(60, 11)))
-    model = train(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    model = train.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
     return home.root / export(task, home, model.ref).ref.path
 
 

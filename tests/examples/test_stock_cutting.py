@@ -8,7 +8,7 @@ from kinemill.environments.card import make_card
 from kinemill.environments.evaluation import RandomPolicy, try_policy
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from tests.conftest import ROOT
 
 FILE = ROOT / "examples" / "reinforcement" / "stock_cutting.yaml"
@@ -54,7 +54,7 @@ def test_maskable_ppo_cuts_better_than_chance(home):
     task = load_task(FILE)
     card = make_card(task, home)
     silent = (NullReporter(), NullReporter())
-    final = train(task, home, card.ref, card.ref, silent).summary["final"]
+    final = train.run(task, home, card.ref, card.ref, silent).summary["final"]
     space = make_environment(task).action_space
     chance = try_policy(task, RandomPolicy(space), final["seeds"])
     assert final["return_interval"][0] > chance.interval()["return"][1]

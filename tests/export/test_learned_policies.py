@@ -10,7 +10,8 @@ from kinemill.export import export
 from kinemill.runtime import load
 from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from tests.rl.test_training_loop import CART, DOORS, POINT, rl_task
 
 WRAPPED = {
@@ -59,7 +60,7 @@ class InTorch:
 def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
     task = rl_task(environment, algorithm, steps=64, model=model)
     card, silent = make_card(task, home), (NullReporter(), NullReporter())
-    trained = train(task, home, card.ref, card.ref, silent)
+    trained = train.run(task, home, card.ref, card.ref, silent)
     exported = export(task, home, trained.ref, card.ref)
     file = load(home.root / exported.ref.path)
     module = InTorch(load_model(open_ref(home, trained.ref)))

@@ -16,7 +16,8 @@ from kinemill.runtime import load
 from kinemill.task.plugins import MODELS
 from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from tests.conftest import ROOT
 from tests.rl.test_training_loop import POINT, rl_task, site_of
 
@@ -97,7 +98,7 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
 
     task, silent = rl_task(POINT, algorithm, **LEARN), (NullReporter(), NullReporter())
     card = make_card(task, home)
-    trained = train(task, home, card.ref, card.ref, silent)
+    trained = train.run(task, home, card.ref, card.ref, silent)
     policy = load_model(home.root / trained.ref.path)
     learner = task.learn.algorithm.learner(site_of(task))
     learner.start(policy.kept.named())
@@ -149,10 +150,10 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
         "from kinemill.environments.card import make_card\n"
         "from kinemill.export import export\nfrom kinemill.store.home import Home\n"
         "from kinemill.task import load_task\nfrom kinemill.task.protocols import NullReporter\n"
-        "from kinemill.train import train\nfrom kinemill.verify import stage\n"
+        "from kinemill.train import stage as train\nfrom kinemill.verify import stage\n"
         f"task, home = load_task({str(path)!r}), Home.resolve()\n"
         "card = make_card(task, home).ref\n"
-        "model = train(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
+        "model = train.run(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
         "verdict = stage.run(task, home, export(task, home, model, card).ref, model, card)\n"
         "print(verdict.summary['passed'], task.learn.model.waves)\n"
     )

@@ -16,7 +16,8 @@ from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
-from kinemill.train import load_model, refuse_other, start_in, train
+from kinemill.train import check_resume, load_model, start_in
+from kinemill.train import stage as train
 from kinemill.train.checkpoint import packed
 
 POINT = {
@@ -157,7 +158,8 @@ def published(task, home, listener=None, start=None):
     card = make_card(task, home)
     silence = NullReporter()
     return open_ref(
-        home, train(task, home, card.ref, card.ref, (listener or silence, silence), start).ref
+        home,
+        train.run(task, home, card.ref, card.ref, (listener or silence, silence), start).ref,
     )
 
 
@@ -183,13 +185,13 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
     card = make_card(task, home)
     published(rl_task(steps=64), home)
     with pytest.raises(BadInput, match="no training of point was interrupted after a checkpoint"):
-        refuse_other(task, home, (card.ref, card.ref))
+        check_resume(task, home, (card.ref, card.ref))
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
-    refuse_other(task, home, (card.ref, card.ref))
+    check_resume(task, home, (card.ref, card.ref))
     other = rl_task(optimizer={"type": "adam", "lr": 0.5})
     with pytest.raises(BadInput, match=r"learn\.optimizer\.lr: 0\.0003 -> 0\.5"):
-        refuse_other(other, home, (card.ref, card.ref))
+        check_resume(other, home, (card.ref, card.ref))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import yaml
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.export import export
 from kinemill.ingest import stage as ingest
@@ -14,7 +14,7 @@ from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from kinemill.validate import validate
 from kinemill.verify import stage as verify_stage
 from tests.conftest import ROOT
@@ -70,8 +70,11 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     write_dummy_logs(task, home.logs(task.name), dummy)
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact.ref
     dataset = make_dataset(task, home, validate(task, home, snapshot).ref).ref
-    training_set, nobody = augment(task, home, dataset).ref, (NullReporter(), NullReporter())
-    model = train(task, home, dataset, training_set, nobody)
+    training_set, nobody = (
+        augment.run(task, home, dataset).ref,
+        (NullReporter(), NullReporter()),
+    )
+    model = train.run(task, home, dataset, training_set, nobody)
     assert model.summary["steps"] == 10
     exported = export(task, home, model.ref, dataset).ref
     verdict = verify_stage.run(task, home, exported, model.ref, dataset)

@@ -9,7 +9,8 @@ import torch
 from kinemill.runtime.window_metrics import cut_windows
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from tests.train.conftest import publish
 from tests.unseen.systems import AXIS, packed_of
 
@@ -48,7 +49,9 @@ def errors_of(home, packed, learn, encoding=None):
     settings = {**usual, **learn, "encoding": encoding or {}}
     raw = {"task": "axis", "dt": AXIS.dt, "channels": channels, "learn": settings}
     data = publish(home, packed)
-    outcome = train(Task.model_validate(raw), home, data, data, (NullReporter(), NullReporter()))
+    outcome = train.run(
+        Task.model_validate(raw), home, data, data, (NullReporter(), NullReporter())
+    )
     model, states = load_model(home.root / outcome.ref.path), len(packed.states)
     starts, whole = packed.window_starts("test", HISTORY + HORIZON, 5), packed.of("test")
     found = [_missed(model, packed, starts, HORIZON)[:, -1]]

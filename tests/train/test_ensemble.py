@@ -5,7 +5,8 @@ import torch
 
 from kinemill.task.plugins import MODELS
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.batches import MEMBER
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
@@ -108,7 +109,7 @@ def test_a_measured_state_brings_the_members_together(packed):
 def test_an_ensemble_is_loaded_as_it_was_published(home, packed):
     task = pendulum_task(ensemble=2, loss="gaussian", steps=20)
     ref = publish(home, packed)
-    outcome = train(task, home, ref, ref, QUIET)
+    outcome = train.run(task, home, ref, ref, QUIET)
     step = load_model(home.root / outcome.ref.path)
     again = load_model(home.root / outcome.ref.path)
     windows = data(packed)

@@ -13,7 +13,8 @@ from kinemill.errors import BadInput
 from kinemill.store.provenance import code, git_commit
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import job_folder, train
+from kinemill.train import job_folder
+from kinemill.train import stage as train
 from kinemill.train.eval_callback import TorchSimulator, watch_of
 from kinemill.train.loop import fit
 from kinemill.train.run_config import CONFIG, config_text, in_short
@@ -159,7 +160,7 @@ def _still(task):
 def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
     task = pendulum_task(steps=20, accumulate=2, ema=0.9, evaluate_with=f"{hook}:swings")
     ref, noted = publish(home, packed), Noted()
-    train(task, home, ref, ref, (noted, noted))
+    train.run(task, home, ref, ref, (noted, noted))
     text = (job_folder(task, home, ref, ref) / CONFIG).read_text()
     assert noted.texts == {"config": text}
     found = yaml.safe_load(text)

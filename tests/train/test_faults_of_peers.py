@@ -19,7 +19,8 @@ from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.layout import layout_of
 from kinemill.train.loop import fit
@@ -117,7 +118,7 @@ def test_hydrax_angles_are_treated_alike_in_training_and_on_the_robot(deployed, 
 
 
 def test_hydrax_what_a_model_was_scaled_by_is_kept_when_it_is_loaded(home, packed):
-    outcome = train(pendulum_task(steps=20), home, *2 * (publish(home, packed),), QUIET)
+    outcome = train.run(pendulum_task(steps=20), home, *2 * (publish(home, packed),), QUIET)
     loaded = load_model(home.root / outcome.ref.path)
     layout = layout_of(pendulum_task())
     for name, value in scale_of(packed, layout).items():

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
@@ -151,7 +151,7 @@ def learned_from(task, home, logs):
     """Return demonstrations of the dataset and of the training set, from a folder of logs."""
     accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
-    return task.learn.open(home, dataset, augment(task, home, dataset).ref)
+    return task.learn.open(home, dataset, augment.run(task, home, dataset).ref)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import try_policy
@@ -11,7 +11,8 @@ from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.policy_runner import as_policy
 from kinemill.validate import validate
 from tests.conftest import ROOT
@@ -32,8 +33,8 @@ def learned(home, name, count, **changed):
             for key, value in found.items():
                 metrics.setdefault(key, []).append(value)
 
-    training_set = augment(task, home, dataset).ref
-    outcome = train(task, home, dataset, training_set, (Watcher(), NullReporter()))
+    training_set = augment.run(task, home, dataset).ref
+    outcome = train.run(task, home, dataset, training_set, (Watcher(), NullReporter()))
     return task, as_policy(load_model(home.root / outcome.ref.path)), metrics
 
 

@@ -24,7 +24,7 @@ import json, sys
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 from kinemill.store import ArtifactRef
-from kinemill.train import train
+from kinemill.train import stage as train
 from tests.train.conftest import pendulum_task
 
 class Loud(NullReporter):

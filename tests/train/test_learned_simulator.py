@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
 from kinemill.export import export
@@ -11,7 +11,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.sim import write_logs
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from kinemill.validate import validate
 from tests.conftest import ROOT
 
@@ -24,7 +24,7 @@ def learned_pendulum(home, seed):
     write_logs(home.root / "logs", "pendulum", seed=seed)
     accepted = validate(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
-    model = train(task, home, dataset, augment(task, home, dataset).ref, SILENT).ref
+    model = train.run(task, home, dataset, augment.run(task, home, dataset).ref, SILENT).ref
     return home.root / export(task, home, model).ref.path
 
 
@@ -35,6 +35,6 @@ def test_a_policy_that_never_met_the_rod_swings_it_up(home, seed):
     model = {"environment.model": str(learned_pendulum(home, seed))}
     task = load_task(ROOT / "tasks" / "pendulum_swing_up.yaml", model)
     card = make_card(task, home).ref
-    final = train(task, home, card, card, SILENT).summary["final"]
+    final = train.run(task, home, card, card, SILENT).summary["final"]
     assert len(final["successes"]) == task.environment.trials.episodes
     assert np.mean(final["successes"]) >= 0.95

@@ -5,7 +5,8 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef
 from kinemill.task.protocols import NullReporter
-from kinemill.train import job_folder, refuse_other, train
+from kinemill.train import check_resume, job_folder
+from kinemill.train import stage as train
 from kinemill.train.checkpoint import checkpoints, step_of
 from kinemill.train.resume import changes, latest_unfinished
 from tests.train.conftest import pendulum_task, publish
@@ -23,7 +24,7 @@ class Stop(NullReporter):
 
 def interrupt(task, home, ref):
     with pytest.raises(KeyboardInterrupt):
-        train(task, home, ref, ref, (NullReporter(), Stop()))
+        train.run(task, home, ref, ref, (NullReporter(), Stop()))
 
 
 @pytest.fixture
@@ -37,18 +38,18 @@ def stopped(home, packed):
 def test_the_same_settings_and_data_go_on(home, stopped):
     # What does not change the weights may change.
     task = pendulum_task(patience=None, log_every=5, save_every=10, keep={"every": 15})
-    refuse_other(task, home, (stopped, stopped))
-    train(task, home, stopped, stopped, QUIET)
+    check_resume(task, home, (stopped, stopped))
+    train.run(task, home, stopped, stopped, QUIET)
     kept = checkpoints(job_folder(task, home, stopped, stopped))
     assert [step_of(place) for place in kept] == [20, 40, 45, 60]  # these stay when it is over
     assert latest_unfinished(home, "pendulum") is None
-    refuse_other(task, home, (stopped, stopped))  # it is over, and its model is known
+    check_resume(task, home, (stopped, stopped))  # it is over, and its model is known
 
 
 def test_other_settings_are_named_with_both_values(home, stopped):
     other = pendulum_task(patience=3, seed=1, model={"type": "gru", "hidden_size": 8})
     with pytest.raises(BadInput) as refused:
-        refuse_other(other, home, (stopped, stopped))
+        check_resume(other, home, (stopped, stopped))
     told = str(refused.value)
     assert "stopped after step 40" in told
     for change in (
@@ -66,23 +67,23 @@ def test_other_settings_are_named_with_both_values(home, stopped):
 def test_other_data_is_named(home, stopped):
     data = (stopped, ArtifactRef(stopped.path, "f" * 64))
     with pytest.raises(BadInput, match=rf"training_set: {stopped.digest[:12]}\S* -> ffff"):
-        refuse_other(pendulum_task(patience=None), home, data)
+        check_resume(pendulum_task(patience=None), home, data)
 
 
 def test_the_latest_of_several_counts_and_those_of_others_do_not(home, stopped):
     first, second = pendulum_task(patience=None), pendulum_task(patience=None, seed=7)
     interrupt(second, home, stopped)
-    refuse_other(second, home, (stopped, stopped))
+    check_resume(second, home, (stopped, stopped))
     with pytest.raises(BadInput, match=r"learn\.seed: 7 -> 0"):
-        refuse_other(first, home, (stopped, stopped))
+        check_resume(first, home, (stopped, stopped))
     mine = [job_folder(first, home, stopped, stopped).name]
-    refuse_other(first, home, (stopped, stopped), among=mine)
+    check_resume(first, home, (stopped, stopped), among=mine)
 
 
 def test_nothing_to_go_on_with_is_an_error(home, packed):
     ref = publish(home, packed)
     with pytest.raises(BadInput, match="no training of pendulum was interrupted"):
-        refuse_other(pendulum_task(), home, (ref, ref))
+        check_resume(pendulum_task(), home, (ref, ref))
 
 
 def test_changes_name_what_came_and_what_went():

@@ -8,7 +8,8 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.loop import fit
 from tests.train.conftest import publish
 from tests.train.test_data import echo_task, packed_echo
@@ -47,7 +48,7 @@ def test_robots_of_opposite_gain_are_learned_together_if_they_are_told_apart(tmp
 
 def test_what_is_published_is_of_the_tasks_own_robot(home):
     task, ref = echo_task(history=1, robots="embedding"), publish(home, two_robots())
-    step = load_model(home.root / train(task, home, ref, ref, QUIET).ref.path)
+    step = load_model(home.root / train.run(task, home, ref, ref, QUIET).ref.path)
     states, past = torch.zeros(1, 1, 1), torch.zeros(1, 0, 1)
     with torch.no_grad():
         found = step.rollout(states, past, torch.full((1, 1, 1), 0.7)).item()

@@ -4,7 +4,8 @@ import torch
 
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.task.protocols import NullReporter
-from kinemill.train import find_model, job_folder, load_model, train
+from kinemill.train import find_model, job_folder, load_model
+from kinemill.train import stage as train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.loop import fit, learning_rate
@@ -66,7 +67,7 @@ def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
     task = pendulum_task(steps=400, model={"type": "mlp", "hidden_sizes": [32]}, patience=None)
     ref = publish(home, packed)
     watcher = Watcher()
-    outcome = train(task, home, ref, ref, (watcher, NullReporter()))
+    outcome = train.run(task, home, ref, ref, (watcher, NullReporter()))
     errors = [value for _, value in watcher.metrics["validation/multi_step"]]
     # After 400 steps the error over 4 steps is far below that of the untrained network.
     assert errors[-1] < 0.25 * errors[0]
@@ -200,7 +201,7 @@ def test_a_gpu_that_is_not_there_is_said_so(home, packed):
     with pytest.raises(
         BadInput, match=r"learn\.device: cuda, which torch .*; expected auto or cpu"
     ):
-        train(task, home, ref, ref, QUIET)
+        train.run(task, home, ref, ref, QUIET)
 
 
 def test_the_best_weights_are_kept_when_later_ones_are_worse(packed, tmp_path):
@@ -223,7 +224,7 @@ def test_the_published_weights_are_the_best_and_not_the_last(home, packed):
     settings = {"steps": 40, "eval_every": 1, "optimizer": {"lr": 1.0}, "patience": None}
     schedule = {"type": "constant", "warmup_steps": 0}
     task, ref = pendulum_task(schedule=schedule, **settings), publish(home, packed)
-    outcome = train(task, home, ref, ref, QUIET)
+    outcome = train.run(task, home, ref, ref, QUIET)
     assert outcome.summary["best_step"] < outcome.summary["steps"] == 40
     module, objective = task.learn.prepare(task, packed, packed, CPU)
     module.load_state_dict(load_model(home.root / outcome.ref.path).state_dict())

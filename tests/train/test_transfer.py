@@ -8,7 +8,8 @@ import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.task.protocols import NullReporter
-from kinemill.train import find_model, job_folder, load_model, start_in, train
+from kinemill.train import find_model, job_folder, load_model, start_in
+from kinemill.train import stage as train
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
@@ -19,7 +20,7 @@ QUIET = (NullReporter(), NullReporter())
 @pytest.fixture
 def earlier(home, packed):
     ref = publish(home, packed)
-    folder = home.root / train(pendulum_task(steps=40), home, ref, ref, QUIET).ref.path
+    folder = home.root / train.run(pendulum_task(steps=40), home, ref, ref, QUIET).ref.path
     return ref, start_in(folder), load_model(folder)
 
 
@@ -54,7 +55,7 @@ def test_every_member_of_an_ensemble_starts_there(earlier, packed):
 def test_frozen_weights_stay_and_the_others_learn(earlier, home, packed):
     ref, start, before = earlier
     task = pendulum_task(start_from=start.address, freeze="network.layers.*", steps=20)
-    outcome = train(task, home, ref, ref, QUIET, start)
+    outcome = train.run(task, home, ref, ref, QUIET, start)
     after = load_model(home.root / outcome.ref.path)
     assert torch.equal(after.network.layers[0].weight, before.network.layers[0].weight)
     assert not torch.equal(after.network.head.weight, before.network.head.weight)

@@ -8,7 +8,8 @@ import torch
 
 from kinemill.task import MODELS
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
@@ -111,7 +112,7 @@ def test_for_what_sees_the_window_alone_both_are_the_same(packed, model):
 def test_it_learns_and_its_folder_is_enough_to_rebuild_it(how, home, packed):
     task = pendulum_task(**LEARNED[how], optimizer={"lr": 1e-2}, schedule={"type": "constant"})
     data = publish(home, packed)
-    outcome = train(task, home, data, data, (NullReporter(), NullReporter()))
+    outcome = train.run(task, home, data, data, (NullReporter(), NullReporter()))
     folder = home.root / outcome.ref.path
     curve = json.loads((folder / "history.json").read_text())["train/loss"]
     assert curve[-1][1] < 0.9 * curve[0][1]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
@@ -73,7 +73,7 @@ def test_test_data_changes_no_error(searched, search_of):
 def test_the_chain_finds_the_best_model_made(searched, pendulum):
     best = min((line for line in lines(searched) if not line.own), key=lambda line: line.error)
     task = pendulum(**best.settings)  # what `kinemill run --set @best.yaml` makes of the file
-    training_set = augment(task, searched.home, searched.dataset).ref
+    training_set = augment.run(task, searched.home, searched.dataset).ref
     assert find_model(task, searched.home, searched.dataset, training_set) is not None
 
 

@@ -11,7 +11,7 @@ from kinemill.reports.charts import Line, line_chart
 from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from kinemill.verify.learning_curves import HEADING, training_section
 
 
@@ -101,7 +101,7 @@ def test_what_a_real_training_counts_is_in_its_section(home):
         }
     )
     card, silent = make_card(task, home).ref, NullReporter()
-    model = open_ref(home, train(task, home, card, card, (silent, silent)).ref)
+    model = open_ref(home, train.run(task, home, card, card, (silent, silent)).ref)
     section = training_section(model)
     drawn = re.findall(r'<figcaption><span class="name">([^<]*)</span>', section)
     assert drawn == ["return", "success", "length", "action_0", "is_success", "pushed"]

@@ -7,7 +7,7 @@ from benchmarks._balance import DT
 from benchmarks._mutating_policies import TASK
 from benchmarks._policies import Gains
 from kinemill import runtime
-from kinemill.augment import augment
+from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
 from kinemill.environments.rollout_logs import roll_out
@@ -20,7 +20,7 @@ from kinemill.runtime.__main__ import main
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import train
+from kinemill.train import stage as train
 from kinemill.validate import validate
 from kinemill.verify import stage
 
@@ -41,7 +41,7 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
         (NullReporter(), NullReporter()),
     )
     card = make_card(task, home).ref
-    model = train(task, home, card, card, nobody).ref
+    model = train.run(task, home, card, card, nobody).ref
     exported = export(task, home, model, card).ref
     verdict = stage.run(task, home, exported, model, card)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
@@ -96,8 +96,8 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact
     episodes = validate(task, home, snapshot.ref).ref
     dataset = make_dataset(task, home, episodes).ref
-    training_set = augment(task, home, dataset).ref
-    model = train(task, home, dataset, training_set, nobody).ref
+    training_set = augment.run(task, home, dataset).ref
+    model = train.run(task, home, dataset, training_set, nobody).ref
     exported = export(task, home, model, dataset).ref
     verdict = stage.run(task, home, exported, model, dataset)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")

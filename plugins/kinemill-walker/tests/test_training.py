@@ -13,7 +13,8 @@ from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import load_model, train
+from kinemill.train import load_model
+from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
 
 WALKER = Path(__file__).parents[1] / "tasks" / "walker.yaml"
@@ -60,8 +61,8 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
         refs = data_of(task, home, shared_data / "awd_motion")
         if after is not None:
             with pytest.raises(Killed):
-                train(task, home, *refs, (NullReporter(), Killer(after)))
-        model = train(task, home, *refs, (NullReporter(), NullReporter()))
+                train.run(task, home, *refs, (NullReporter(), Killer(after)))
+        model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
         found.append(load_model(home.root / model.ref.path))
         assert isinstance(found[-1], TrackingPolicy)
         assert model.summary["best_step"] > 0

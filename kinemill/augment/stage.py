@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.augment._augmentation import Rows, Signals
 from kinemill.augment._copies import Content, copies
-from kinemill.augment._plugin import Rows, Signals
 from kinemill.dataset import (
     Beside,
     Media,
@@ -61,33 +61,37 @@ class _Grown:
     counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
 
 
-def augment(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None) -> Artifact:
-    """Publish the training set: the dataset's training episodes and their augmented copies.
-
-    Every augmentation is applied to all training episodes so far, copies included, and adds
-    copies; originals stay as they are. Validation and test episodes are not looked at, and the
-    statistics stay those of the originals, so that scaling does not depend on augmentation. A copy
-    that fails a physical check which its original passes is left out.
-
-    Args:
-        task: whose `augment` part lists the augmentations, in order.
-        home: where it is published.
-        dataset: outcome of `make_dataset`.
-        workers: threads; the bytes do not depend on it.
-
-    Raises:
-        BadInput: an augmentation makes values that are not finite, or copies of which none passes.
-    """
-    inputs = {
+def inputs(task: Task, dataset: ArtifactRef) -> Json:
+    """Return what the training set depends on; without augmentations the dataset alone."""
+    return {
         "dataset": dataset.digest,
         "task": task.part("augment", "channels", "dt", "validate") if task.augment else {},
         "version": VERSION,
     }
+
+
+def run(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None) -> Artifact:
+    """Publish the training set: the dataset's training episodes and their augmented copies.
+
+    Each augmentation adds copies of all training episodes so far, copies included. Originals,
+    validation and test episodes stay as they are. The statistics are those of the originals, so
+    that scaling does not depend on augmentation. A copy that fails a physical check which its
+    original passes is dropped.
+
+    Args:
+        task: whose `augment` part lists the augmentations, in order.
+        home: where it is published.
+        dataset: the dataset.
+        workers: number of threads; the result does not depend on it.
+
+    Raises:
+        BadInput: An augmentation returns non-finite values, or none of its copies passes.
+    """
     return get_or_build(
         home,
         "training_set",
         task.name,
-        inputs,
+        inputs(task, dataset),
         lambda folder: _build(task, _open(home, dataset), folder, workers),
     )
 

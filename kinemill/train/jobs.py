@@ -1,0 +1,102 @@
+"""Trainings by their inputs: find the model or the checkpoints, or join the process group."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.store import Artifact, ArtifactRef, Json, digest, find
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.train import stage
+from kinemill.train.devices import determined, pick_device
+from kinemill.train.resume import key_of, latest_unfinished, refuse_changes
+
+
+def job_folder(
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None = None,
+) -> Path:
+    """Return the folder of the checkpoints of this training."""
+    return home.runs / task.name / key_of(stage.inputs(task, dataset, training_set, start))
+
+
+def find_model(
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None = None,
+) -> Artifact | None:
+    """Return the cached model of these inputs, or None."""
+    return find(home, "model", task.name, digest(stage.inputs(task, dataset, training_set, start)))
+
+
+def check_resume(
+    task: Task,
+    home: Home,
+    data: tuple[ArtifactRef, ArtifactRef],
+    start: WarmStart | None = None,
+    among: Collection[str] | None = None,
+) -> None:
+    """Pass if a training would resume the task's latest unfinished one, or its model is cached.
+
+    Args:
+        task: what to learn and how.
+        home: where checkpoints are kept.
+        data: the dataset and the training set.
+        start: the model that `learn.start_from` stands for, if it is set.
+        among: names of the folders of trainings to consider; None: all.
+
+    Raises:
+        BadInput: The unfinished training had other settings or data, which are named; or there is
+            neither an unfinished training nor a model.
+    """
+    inputs = stage.inputs(task, *data, start)
+    folder = latest_unfinished(home, task.name, among)
+    if folder is not None:
+        refuse_changes(folder, inputs)
+    elif find_model(task, home, *data, start) is None:
+        raise BadInput(
+            "resume",
+            f"no training of {task.name} was interrupted after a checkpoint",
+            fix="leave --resume out to start a new training",
+        )
+
+
+def join_training(
+    task: Task, home: Home, data: tuple[ArtifactRef, ArtifactRef], start: WarmStart | None = None
+) -> None:
+    """Train as a process of rank 1 or higher, see `kinemill.train.ddp`.
+
+    Args:
+        task: what to learn and how.
+        home: where the data are kept.
+        data: the dataset and the training set.
+        start: the model that `learn.start_from` stands for, if it is set.
+    """
+    import torch
+
+    from kinemill.train.ddp import process_group
+    from kinemill.train.loop import fit
+
+    learn = task.learn
+    if not process_group().broadcast():
+        return  # rank 0 found the model in the cache
+    torch.set_num_threads(learn.threads)
+    opened = learn.open(home, *data)
+    with determined(on=learn.deterministic):
+        module, objective = learn.prepare(task, *opened, pick_device(learn.device), start)
+        silent = (NullReporter(), NullReporter())
+        fit(module, objective, learn, job_folder(task, home, *data, start), silent)
+
+
+def summary_line(summary: Json) -> str:
+    """Describe in one line how a training ended."""
+    return (
+        f"{summary['steps']} steps, best {summary['watched']} {summary['best']:.4g} "
+        f"at step {summary['best_step']}, {summary['parameters']} parameters"
+    )

@@ -1,0 +1,146 @@
+"""The training stage: from a dataset and its training set to published weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file
+from kinemill.store.disk_space import warn
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring_checkpoint
+from kinemill.task.document import Task
+from kinemill.task.protocols import WarmStart
+from kinemill.tracking.metric_logger import logged
+from kinemill.train.checkpoint import INDEX, Kept, clear
+from kinemill.train.context import Listeners, TrainingContext
+from kinemill.train.devices import determined, pick_device
+from kinemill.train.resume import key_of, note_inputs
+from kinemill.train.run_config import CONFIG, config_text, in_short, plot_curves
+from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_of
+
+VERSION = 1
+_UNHASHED_KEYS = (  # settings of `learn` that do not change the weights, but for rounding
+    *("log_every", "save_every", "keep", "evaluate_with"),
+    *("device", "threads", "halve_batch"),
+)
+
+
+def inputs(
+    task: Task, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
+) -> Json:
+    """Return what the model depends on; a model to start from counts by its digest.
+
+    Raises:
+        BadInput: `learn.start_from` is set and `start` is not.
+    """
+    learn = task.part("learn")["learn"]
+    if learn["start_from"] is not None and start is None:
+        where = f"learn.start_from: {learn['start_from']}"
+        raise BadInput(where, "was not resolved", fix="pass the resolved `WarmStart`")
+    learn["start_from"] = start.digest if start is not None else None
+    learn = {key: value for key, value in learn.items() if key not in _UNHASHED_KEYS}
+    return {
+        "version": [VERSION, task.learn.version],
+        "dataset": dataset.digest,
+        "training_set": training_set.digest,
+        "task": {**task.part(*task.learn.parts), "learn": learn},
+    }
+
+
+def run(
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    listeners: Listeners,
+    start: WarmStart | None = None,
+) -> Artifact:
+    """Train in this process and publish the best weights; resume from a checkpoint if there is one.
+
+    Args:
+        task: what to learn and how.
+        home: of the artifacts, and of checkpoints under `runs/`.
+        dataset: with the validation split and the statistics.
+        training_set: data to learn from.
+        listeners: tracker and progress.
+        start: the model that `learn.start_from` stands for, if it is set.
+
+    Raises:
+        TrainingFailed: Loss or gradient is not finite.
+        BadInput: No episode is long enough, or the model to start from is of another robot.
+    """
+    key = inputs(task, dataset, training_set, start)
+    folder, progress = home.runs / task.name / key_of(key), listeners[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    warn(home.root, progress.say)
+    if start is not None and start.note:
+        progress.say(start.note)
+    note_inputs(folder, key)
+    if checkpoint := bring_checkpoint(folder, INDEX):
+        progress.say(f"fetched {checkpoint} of another machine")
+    is_built = False
+
+    def build(staging: Path) -> Json:
+        nonlocal is_built
+        is_built = True
+        _broadcast(b"train")
+        data = task.learn.open(home, dataset, training_set)
+        description = description_of(task, data, dataset.digest)
+        text = json.dumps(description, indent=1, allow_nan=False)
+        (staging / DESCRIPTION).write_text(f"{text}\n")
+        deterministic = determined(on=task.learn.deterministic)
+        with logged(task, folder, listeners) as logging, deterministic:
+            return _train_into(staging, task, data, folder, logging, start)
+
+    artifact = get_or_build(home, "model", task.name, key, build)
+    if not is_built:
+        _broadcast(b"")
+    clear(folder, Kept.of(task.learn))
+    return artifact
+
+
+def _broadcast(message: bytes) -> None:
+    """Tell the other processes of the group whether to train; empty: the model is cached."""
+    from kinemill.train.ddp import process_group
+
+    process_group().broadcast(message)
+
+
+def _train_into(
+    staging: Path,
+    task: Task,
+    data: Any,
+    folder: Path,
+    listeners: Listeners,
+    start: WarmStart | None,
+) -> Json:
+    import torch
+    from safetensors.torch import save_file
+
+    from kinemill.train.memory import peaks
+
+    torch.set_num_threads(task.learn.threads)
+    device = pick_device(task.learn.device)
+    tracker, progress = listeners
+    text = config_text(task, device)
+    publish_file(folder / CONFIG, text.encode())
+    tracker.log_text("config", text)
+    progress.say(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
+    trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
+    memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
+    progress.say(f"peak memory: {memory}")
+    weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
+    save_file(weights, staging / WEIGHTS)
+    (staging / CURVES).write_text(json.dumps(trained.history, allow_nan=False) + "\n")
+    plot_curves(trained.history, trained.best_step, staging / "loss.png")
+    for name, content in trained.files.items():
+        (staging / name).write_bytes(content)
+    return {
+        "started_from": {"address": start.address, "digest": start.digest} if start else None,
+        "steps": trained.step,
+        "best_step": trained.best_step,
+        "best": trained.best,
+        "watched": trained.watched,
+        **trained.summary,
+    }
