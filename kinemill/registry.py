@@ -32,7 +32,8 @@ class Registry(Mapping[str, T], Generic[T]):
     """Read-only mapping from plug-in name to plug-in, importing only requested files.
 
     Args:
-        package: dotted name of the folder; its files without a leading underscore are the members.
+        package: dotted name of the folder; its files are the members, except `stage.py` and files with
+            a leading underscore.
         what: noun for one member in messages, such as "model".
         usual: the default member, if any.
         modules: members of packages above this one, by name: the dotted name of the module.
@@ -70,7 +71,7 @@ class Registry(Mapping[str, T], Generic[T]):
             file.stem
             for folder in folders or []
             for file in Path(folder).joinpath(*below).glob("*.py")
-            if not file.stem.startswith("_")
+            if not file.stem.startswith("_") and file.stem != "stage"
         )
 
     @cached_property
