@@ -32,8 +32,8 @@ class Registry(Mapping[str, T], Generic[T]):
     """Read-only mapping from plug-in name to plug-in, importing only requested files.
 
     Args:
-        package: dotted name of the folder; its files are the members, except `stage.py` and files with
-            a leading underscore.
+        package: dotted name of the folder; its files are the members, except `stage.py` and those
+            with a leading underscore.
         what: noun for one member in messages, such as "model".
         usual: the default member, if any.
         modules: members of packages above this one, by name: the dotted name of the module.
