@@ -66,19 +66,20 @@ def commands() -> str:
         "[exit codes](../runs.md#exit-codes) are the same for all commands. "
         "`kinemill --install-completion` installs completion for the current shell.",
     ]
-    leaves = list(_leaves(root, "kinemill"))
+    leaves = list(commands_of(root, "kinemill"))
     rows = [(f"[`{path}`](#{_slug(path)})", one.get_short_help_str(80)) for path, one in leaves]
     parts += [table(("command", "purpose"), rows), *(_command(path, one) for path, one in leaves)]
     return "\n\n".join(parts) + "\n"
 
 
-def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+def commands_of(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield each command below a group with its full name."""
     if not hasattr(command, "commands"):
         yield path, command
         return
     for name, child in command.commands.items():
         if not child.hidden:
-            yield from _leaves(child, f"{path} {name}")
+            yield from commands_of(child, f"{path} {name}")
 
 
 def _slug(path: str) -> str:
@@ -255,7 +256,7 @@ def _anchor(name: str) -> str:
 def registries() -> Iterator[Registry[Any]]:
     """Yield the registry of each family, in the order of its package."""
     from kinemill.dataset.writers import WRITERS
-    from kinemill.register import RULES
+    from kinemill.register.gate import RULES
     from kinemill.sim import SIMULATORS
     from kinemill.task import schema
     from kinemill.task.plugins import CHECKS, READERS
