@@ -43,7 +43,8 @@ def test_every_generated_page_is_in_the_navigation_and_not_in_the_repository(pag
 
 def test_every_command_has_a_section_with_an_example(pages, generator):
     page = pages["commands.md"]
-    sections = dict(re.findall(r"^## (kinemill [^{]+) \{[^\n]*\n(.*?)(?=^## |\Z)", page, re.M | re.S))
+    section = re.compile(r"^## (kinemill [^{]+) \{[^\n]*\n(.*?)(?=^## |\Z)", re.M | re.S)
+    sections = dict(section.findall(page))
     paths = {path for path, _ in generator.commands_of(typer.main.get_command(app), "kinemill")}
     assert set(sections) == paths
     assert {"kinemill run", "kinemill model show", "kinemill admin users add"} <= paths
