@@ -55,7 +55,7 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     summary = trained.summary
     return build_metadata(
         steps=summary["steps"],
-        **{_metric_label(summary["watched"]): summary["best"]},
+        **{_metric_label(summary["monitor"]): summary["best"]},
         parameters=summary["parameters"],
         seed=resource.task.learn.seed,
         loss_curve=picture(resource.home.root / trained.ref.path / "loss.png"),

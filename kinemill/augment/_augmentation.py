@@ -39,10 +39,10 @@ class Signals:
 
     def actions(self, names: Sequence[str]) -> list[int]:
         """Return the columns of the actions named, of all actions when none is."""
-        known = [name for name in self.columns if self.channels[name].role == "action"]
-        return self.where(names or known)
+        actions = [name for name in self.columns if self.channels[name].role == "action"]
+        return self.where(names or actions)
 
-    def spread(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
+    def per_column(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
         """Return a number by channel as (C,), 0 for the channels it does not name."""
         return np.array([by_channel.get(name, 0.0) for name in self.columns], np.float64)
 
@@ -132,12 +132,12 @@ def not_actions(names: list[str], channels: Mapping[str, Channel], done: str) ->
         channels: of the task.
         done: what happens to actions, such as `delayed`.
     """
-    found = unknown_channels(names, channels, "channels")
-    found += [
+    problems = unknown_channels(names, channels, "channels")
+    problems += [
         (("channels", name), f"is a state; only actions are {done}")
         for name in names
         if name in channels and channels[name].role != "action"
     ]
     if not any(channel.role == "action" for channel in channels.values()):
-        found.append((("type",), "the task has no action"))
-    return found
+        problems.append((("type",), "the task has no action"))
+    return problems

@@ -17,13 +17,13 @@ from kinemill.task import Task
 class Content:
     """A training episode before it is packed; `values` (rows, C) float32.
 
-    `beside` are the observations, rewards and references to images and texts that lie beside its
-    rows, where the task has any, and `views` how those images and texts are changed.
+    `aux` holds observations, rewards and references to images and texts of its rows, if any, and
+    `views` how those images and texts are changed.
     """
 
     episode: PackedEpisode
     values: Rows
-    beside: Beside | None = None
+    aux: Beside | None = None
     views: tuple[View, ...] = ()
 
 
@@ -31,9 +31,9 @@ def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterat
     """Yield the copies of one episode that one augmentation makes."""
     plugin, episode = cast(Augmentation, task.augment[index]), content.episode
     own = [plugin.seed, episode.id, plugin.type, index]
-    if _spot([*own, "share"]) >= plugin.share:
+    if _hash_fraction([*own, "share"]) >= plugin.share:
         return
-    twin = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
+    suffix = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
     numbers = _numbers(content)
     for number in range(plugin.copies):
         seed = int(digest([*own, number])[:16], 16)
@@ -46,15 +46,15 @@ def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterat
                 expected=f"finite values in {numbers.shape[1]} columns",
             )
         label = f".{number}" if plugin.copies > 1 else ""
-        copy = replace(episode, id=f"{episode.id}+{plugin.type}{twin}{label}")
+        copy = replace(episode, id=f"{episode.id}+{plugin.type}{suffix}{label}")
         yield _split(plugin, content, values, copy, signals, seed)
 
 
 def _numbers(content: Content) -> Rows:
     """Return states, actions, observations and rewards as one array, (rows, C) read-only."""
-    if content.beside is None or not content.beside.numbers.shape[1]:
+    if content.aux is None or not content.aux.numbers.shape[1]:
         return content.values
-    numbers = np.concatenate([content.values, content.beside.numbers], axis=1)
+    numbers = np.concatenate([content.values, content.aux.numbers], axis=1)
     numbers.flags.writeable = False
     return numbers
 
@@ -68,16 +68,16 @@ def _split(
     seed: int,
 ) -> Content:
     """Return a copy with its numbers, (rows, C), and the images and texts that go with them."""
-    if content.beside is None:
+    if content.aux is None:
         return Content(copy, numbers)
     columns = content.values.shape[1]
     rows = plugin.source_rows(len(content.values), signals, np.random.default_rng(seed))
     if len(rows) != len(numbers):
         raise BadInput(
             f"augmentation {plugin.type}, episode {content.episode.id}",
-            f"has pictures for {len(rows)} rows and numbers for {len(numbers)}",
+            f"has images for {len(rows)} rows and numbers for {len(numbers)}",
             expected="as many",
-            fix="let `source_rows` draw what `vary` draws",
+            fix="let `source_rows` use `random` as `vary` does",
         )
     views = [
         View(channel, plugin.model_dump(mode="json"), seed)
@@ -86,11 +86,11 @@ def _split(
     return Content(
         copy,
         numbers[:, :columns],
-        Beside(numbers[:, columns:], content.beside.references[rows]),
+        Beside(numbers[:, columns:], content.aux.references[rows]),
         (*content.views, *views),
     )
 
 
-def _spot(own: list[object]) -> float:
-    """Return a fixed place in [0, 1)."""
+def _hash_fraction(own: list[object]) -> float:
+    """Return a number in [0, 1) that follows from `own`."""
     return int(digest(own)[:16], 16) / 2.0**64

@@ -29,13 +29,13 @@ class MediaAugmentation(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the names that are no channel of the role, and a task without any."""
-        known = _of_role(channels, self.role)
-        found: Problems = [
-            (("channels", name), f"is no {self.role} channel; {nearest(name, known)}")
+        names = _of_role(channels, self.role)
+        problems: Problems = [
+            (("channels", name), f"is no {self.role} channel; {nearest(name, names)}")
             for name in self.channels
-            if name not in known
+            if name not in names
         ]
-        return found or ([] if known else [(("type",), f"the task has no {self.role} channel")])
+        return problems or ([] if names else [(("type",), f"the task has no {self.role} channel")])
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` as they are: what is seen or said changes, not what happens."""

@@ -25,14 +25,14 @@ class AngleTurn(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the channels that are unknown, no angle, or limited and so not free to turn."""
-        found = unknown_channels(self.channels, channels, "channels")
+        problems = unknown_channels(self.channels, channels, "channels")
         for name in self.channels:
             where = ("channels", name)
             if name in channels and channels[name].kind != "angle":
-                found.append((where, "is no angle (`kind: angle`)"))
+                problems.append((where, "is no angle (`kind: angle`)"))
             elif name in channels and channels[name].limits:
-                found.append((where, f"has limits {list(channels[name].limits)}"))
-        return found
+                problems.append((where, f"has limits {list(channels[name].limits)}"))
+        return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values`, whole turns of 2π rad away."""

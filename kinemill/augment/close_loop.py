@@ -36,20 +36,20 @@ class CloseLoop(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the names that are no channel, derivatives, or some of a quaternion's four."""
-        found = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
+        problems = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
         for name in self.channels:
             where = ("channels", name)
             if name not in channels:
                 continue
             if parent := channels[name].derivative_of:
-                found.append((where, f"is the derivative of {parent!r}, with which it closes"))
+                problems.append((where, f"is the derivative of {parent!r}, with which it closes"))
             if channels[name].role != "state":
-                found.append((where, f"is its {channels[name].role}; only states are led back"))
+                problems.append((where, f"is its {channels[name].role}; only states are led back"))
         for group in rotations(channels):
             named = [name for name in group if name in self.channels]
             if named and len(named) < len(group):
-                found.append((("channels", named[0]), f"is one of {', '.join(group)}; name all"))
-        return found
+                problems.append((("channels", named[0]), f"is one of {', '.join(group)}; name all"))
+        return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with another end; fewer than 4 rows are no cycle and stay."""

@@ -32,7 +32,7 @@ class ColoredNoise(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with noise, within the channels' limits."""
         noise = colored(random.standard_normal(values.shape), self.exponent)
-        return signals.saturate(values + signals.spread(self.std) * noise)
+        return signals.saturate(values + signals.per_column(self.std) * noise)
 
 
 def colored(white: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:

@@ -26,22 +26,23 @@ class CoordinateShift(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the channels that are unknown, no coordinate, or in another unit."""
-        found = unknown_channels(self.channels, channels, "channels")
-        known = [(name, channels[name]) for name in self.channels if name in channels]
-        for name, channel in known:
+        problems = unknown_channels(self.channels, channels, "channels")
+        shifted_channels = [(name, channels[name]) for name in self.channels if name in channels]
+        for name, channel in shifted_channels:
+            first, unit = shifted_channels[0][0], shifted_channels[0][1].unit
             where = ("channels", name)
             if channel.kind == "angle":
-                found.append((where, "is an angle; `angle_turn` adds whole turns"))
+                problems.append((where, "is an angle; `angle_turn` adds whole turns"))
             elif channel.derivative_of:
                 what = f"is the derivative of {channel.derivative_of!r}; a shift would bias it"
-                found.append((where, what))
-            elif channel.unit != known[0][1].unit:
-                what = f"is in {channel.unit}, and {known[0][0]!r} in {known[0][1].unit}"
-                found.append((where, what))
-        shown = [name for name, channel in channels.items() if channel.role == "image"]
-        if shown:
-            found.append((("type",), f"the pictures of {shown[0]!r} would show the old place"))
-        return found
+                problems.append((where, what))
+            elif channel.unit != unit:
+                what = f"is in {channel.unit}, and {first!r} in {unit}"
+                problems.append((where, what))
+        images = [name for name, channel in channels.items() if channel.role == "image"]
+        if images:
+            problems.append((("type",), f"the pictures of {images[0]!r} would show the old place"))
+        return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` from another place."""

@@ -36,12 +36,14 @@ class DropOut(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with the lost rows filled; the first row is never lost."""
-        known = ~self._lost(len(values), random)
+        received = ~self._lost(len(values), random)
         rows, filled = np.arange(len(values)), values.copy()
-        last = np.maximum.accumulate(np.where(known, rows, 0))
+        last = np.maximum.accumulate(np.where(received, rows, 0))
         for column in signals.where(self.channels):
             signal = values[:, column]
-            line = np.interp(rows, rows[known], signal[known]) if self.fill == "linear" else None
+            line = (
+                np.interp(rows, rows[received], signal[received]) if self.fill == "linear" else None
+            )
             filled[:, column] = signal[last] if line is None else line
         return filled
 

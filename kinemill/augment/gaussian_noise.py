@@ -25,5 +25,5 @@ class GaussianNoise(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with noise, within the channels' limits."""
-        noise = signals.spread(self.std) * random.standard_normal(values.shape)
+        noise = signals.per_column(self.std) * random.standard_normal(values.shape)
         return signals.saturate(values + noise)

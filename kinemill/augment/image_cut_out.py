@@ -26,8 +26,8 @@ class ImageCutOut(ImageAugmentation):
         hidden, (height, width) = frames.copy(), frames.shape[1:3]
         for _ in range(self.squares):
             top = int(random.integers(0, height)) - self.pixels // 2
-            left = int(random.integers(0, width)) - self.pixels // 2
+            first = int(random.integers(0, width)) - self.pixels // 2
             down = slice(max(top, 0), top + self.pixels)
-            right = slice(max(left, 0), left + self.pixels)
+            right = slice(max(first, 0), first + self.pixels)
             hidden[:, down, right] = self.fill
         return hidden

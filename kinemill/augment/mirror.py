@@ -41,46 +41,48 @@ class Mirror(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return what no mirror could show: unknown, one-sided limits, broken derivatives."""
-        found = same_again(self.copies)
+        problems = same_again(self.copies)
         images = [name for name, channel in channels.items() if channel.role == "image"]
         for index, name in enumerate(self.flip):
             if name not in images:
-                found += unknown_channels([name], channels, "flip")
+                problems += unknown_channels([name], channels, "flip")
             if self.flip.count(name) > 1:
-                found.append((("flip", index), f"{name!r} is named twice; that undoes the first"))
+                problems.append(
+                    (("flip", index), f"{name!r} is named twice; that undoes the first")
+                )
         paired = [name for pair in self.swap for name in pair]
-        found += unknown_channels(paired, channels, "swap")
-        found += [
+        problems += unknown_channels(paired, channels, "swap")
+        problems += [
             (("swap", index), f"{name!r} is in more than one pair, or its own partner")
             for index, pair in enumerate(self.swap)
             for name in sorted(set(pair))
             if paired.count(name) > 1
         ]
-        found += [
+        problems += [
             (("flip",), f"the pictures of {name!r} would show the original; flip it as well")
             for name in images
             if name not in self.flip
         ]
-        return found or [problem for name in channels for problem in self._wrong(name, channels)]
+        return problems or [problem for name in channels for problem in self._wrong(name, channels)]
 
     def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
         """Say what about the mirror image of one channel is not what its partner holds."""
         own, partner = channels[name], self._partner(name)
-        other, found = channels[partner], list[str]()
+        other, problems = channels[partner], list[str]()
         if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):
-            found.append(f"{name!r} and {partner!r} differ in role, kind or unit")
+            problems.append(f"{name!r} and {partner!r} differ in role, kind or unit")
         if self._sign(name) != self._sign(partner):
-            found.append(f"{name!r} changes its sign and its partner {partner!r} does not")
+            problems.append(f"{name!r} changes its sign and its partner {partner!r} does not")
         elif self._image(own.limits, name) != other.limits:
             image, theirs = self._image(own.limits, name), other.limits
-            found.append(
+            problems.append(
                 f"{name!r} has limits whose mirror image is {image and list(image)}, and "
                 f"{partner!r} has {theirs and list(theirs)}"
             )
-        found += self._apart_from_parent(name, channels)
+        problems += self._apart_from_parent(name, channels)
         named = next((one for one in (name, own.derivative_of) if one in self.flip), None)
         where = ("flip", self.flip.index(named)) if named else ("swap",)
-        return [(where, what) for what in found]
+        return [(where, what) for what in problems]
 
     def _apart_from_parent(self, name: str, channels: Mapping[str, Channel]) -> list[str]:
         parent = channels[name].derivative_of

@@ -29,5 +29,5 @@ class SensorBias(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with another zero, within the channels' limits."""
-        bias = signals.spread(self.std) * random.standard_normal(values.shape[1])
+        bias = signals.per_column(self.std) * random.standard_normal(values.shape[1])
         return signals.saturate(values + bias)

@@ -29,6 +29,8 @@ class SensorDrift(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with a wandering zero, within the channels' limits."""
-        steps = random.standard_normal(values.shape) * (signals.spread(self.std) * signals.dt**0.5)
+        steps = random.standard_normal(values.shape) * (
+            signals.per_column(self.std) * signals.dt**0.5
+        )
         steps[:1] = 0.0
         return signals.saturate(values + np.cumsum(steps, axis=0))

@@ -54,7 +54,7 @@ class _CopyCounts:
 
 
 @dataclass
-class _Grown:
+class _WithCopies:
     """An original with its copies, sorted by id, and what each augmentation came to."""
 
     contents: list[Content]
@@ -105,8 +105,8 @@ class _Source:
     media: Media | None
 
     def content(self, episode: PackedEpisode) -> Content:
-        beside = load_beside(self.folder, episode) if self.media else None
-        return Content(episode, self.dataset.rows(episode), beside)
+        aux = load_beside(self.folder, episode) if self.media else None
+        return Content(episode, self.dataset.rows(episode), aux)
 
 
 def _open(home: Home, ref: ArtifactRef) -> _Source:
@@ -115,19 +115,19 @@ def _open(home: Home, ref: ArtifactRef) -> _Source:
 
 
 def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Json:
-    dataset, beside, views = source.dataset, list[Beside](), dict[str, list[View]]()
+    dataset, aux, views = source.dataset, list[Beside](), dict[str, list[View]]()
     counts_by_plugin = [_CopyCounts() for _ in task.augment]
     episodes: list[PackedEpisode] = []
     aside, stop = folder / "rows.aside", 0
     with aside.open("wb") as file:
-        for grown in _grow_all(task, source, workers or min(WORKERS, os.cpu_count() or 1)):
-            for index, counts in enumerate(grown.counts_by_plugin):
+        for result in _copy_all(task, source, workers or min(WORKERS, os.cpu_count() or 1)):
+            for index, counts in enumerate(result.counts_by_plugin):
                 counts_by_plugin[index] += counts
-            for content in grown.contents:
+            for content in result.contents:
                 file.write(np.ascontiguousarray(content.values, np.float32).data)
                 start, stop = stop, stop + len(content.values)
                 episodes.append(replace(content.episode, start=start, stop=stop))
-                beside += [content.beside] if content.beside else []
+                aux += [content.aux] if content.aux else []
                 views |= {content.episode.id: list(content.views)} if content.views else {}
     packed = create_values(folder, stop, len(dataset.columns))
     if stop:
@@ -136,7 +136,7 @@ def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Js
     aside.unlink()
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
     if source.media:
-        save_beside(folder, beside, source.media.of({one.recording for one in episodes}, views))
+        save_beside(folder, aux, source.media.of({one.recording for one in episodes}, views))
     return _summary(task, counts_by_plugin, len(dataset.of("train")), len(episodes), stop)
 
 
@@ -168,55 +168,58 @@ def _summary(
     return {"episodes": episodes, "rows": rows, "added": added, "augmentations": lines}
 
 
-def _grow_all(task: Task, source: _Source, workers: int) -> Iterator[_Grown]:
+def _copy_all(task: Task, source: _Source, workers: int) -> Iterator[_WithCopies]:
     """Yield each original with its copies, in the order of ids, a few in memory at a time."""
-    dataset, beside = source.dataset, list(source.media.units) if source.media else []
+    dataset, aux = source.dataset, list(source.media.units) if source.media else []
     originals = sorted(dataset.of("train"), key=lambda episode: episode.id)
-    signals = Signals([*dataset.columns, *beside], task.channels, dataset.dt)
+    signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
 
-    def grow(episode: PackedEpisode) -> _Grown:
-        return _grow(task, source.content(episode), signals)
+    def copy_one(episode: PackedEpisode) -> _WithCopies:
+        return _copy(task, source.content(episode), signals)
 
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(originals), workers):
-            yield from pool.map(grow, originals[first : first + workers])
+            yield from pool.map(copy_one, originals[first : first + workers])
 
 
-def _grow(task: Task, original: Content, signals: Signals) -> _Grown:
-    grown = _Grown([original])
+def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
+    result = _WithCopies([original])
     for index in range(len(task.augment)):
-        counts, kept = _CopyCounts(), list[Content]()
-        for content in grown.contents:
+        counts, accepted = _CopyCounts(), list[Content]()
+        for content in result.contents:
             for copy in copies(task, index, content, signals):
-                if why := _spoiled(task, content, copy):
+                if why := _new_failure(task, content, copy):
                     counts += _CopyCounts(left_out=1, why=why)
                 else:
-                    kept.append(copy)
-        grown.contents += kept
-        counts += _CopyCounts(added=len(kept), touched=int(bool(kept)))
-        grown.counts_by_plugin.append(counts)
-    grown.contents.sort(key=lambda content: content.episode.id)
-    return grown
+                    accepted.append(copy)
+        result.contents += accepted
+        counts += _CopyCounts(added=len(accepted), touched=int(bool(accepted)))
+        result.counts_by_plugin.append(counts)
+    result.contents.sort(key=lambda content: content.episode.id)
+    return result
 
 
-def _spoiled(task: Task, content: Content, copy: Content) -> str | None:
+def _new_failure(task: Task, content: Content, copy: Content) -> str | None:
     """Say what the physical checks find in a copy and not in what it was made of, or None."""
-    findings = _judged(task, copy.values)
+    findings = _failed_checks(task, copy.values)
     if not findings:
         return None
-    before = {name for name, _ in _judged(task, content.values)}
-    new = [text for name, text in findings if name not in before]
+    original_failures = {name for name, _ in _failed_checks(task, content.values)}
+    new = [text for name, text in findings if name not in original_failures]
     return f"{copy.episode.id}: {new[0]}" if new else None
 
 
-def _judged(task: Task, values: Rows) -> list[tuple[str, str]]:
+def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
     """Return (check, what it found) for (rows, C) `values`."""
     least = task.validation.min_steps
     if len(values) < least:
         return [("min_steps", f"min_steps: {len(values)} rows, expected {least}")]
     columns = {name: values[:, index].astype(np.float64) for index, name in enumerate(task.columns)}
     return [
-        (found.check, f"{found.check}: {found.fault.found}, expected {found.fault.expected}")
-        for found in apply_checks_to_track(columns, task).findings
-        if found.rule != "warn"
+        (
+            finding.check,
+            f"{finding.check}: {finding.fault.finding}, expected {finding.fault.expected}",
+        )
+        for finding in apply_checks_to_track(columns, task).findings
+        if finding.rule != "warn"
     ]

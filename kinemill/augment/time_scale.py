@@ -46,25 +46,25 @@ class TimeScale(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return powers of unknown channels, and of derivatives, whose power is their order."""
-        found = unknown_channels(self.powers, channels, "powers")
+        problems = unknown_channels(self.powers, channels, "powers")
         for name in self.powers:
             if name in channels and channels[name].derivative_of:
                 what = f"is the derivative of {channels[name].derivative_of!r}; its power is known"
-                found.append((("powers", name), what))
+                problems.append((("powers", name), what))
         if not any(channel.derivative_of for channel in channels.values()) and not self.powers:
-            found.append((("powers",), "no channel is a derivative and none has a power"))
-        return found
+            problems.append((("powers",), "no channel is a derivative and none has a power"))
+        return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (m, C): `values` (n, C) after every factor-th row, m = (n - 1) / factor + 1."""
         rows = len(values)
         factor, spots = self._spots(rows, random)
-        before = _before(spots)
+        source = _previous_rows(spots)
         scaled = np.empty((len(spots), values.shape[1]))
         for column, name in enumerate(signals.columns):
             signal = values[:, column]
-            held = signals.channels[name].role in {"action", "reward"}
-            scaled[:, column] = signal[before] if held else self._at(spots, signal)
+            is_held = signals.channels[name].role in {"action", "reward"}
+            scaled[:, column] = signal[source] if is_held else self._at(spots, signal)
             scaled[:, column] *= factor ** self.powers.get(name, signals.order(name))
         return signals.with_unit_rotations(scaled.astype(np.float32), signals.columns)
 
@@ -73,7 +73,7 @@ class TimeScale(Augmentation):
     ) -> NDArray[np.int64]:
         """Return the last row at or before each row of the copy, (m,): pictures are held."""
         del signals
-        return _before(self._spots(rows, random)[1])
+        return _previous_rows(self._spots(rows, random)[1])
 
     def _at(self, spots: NDArray[np.float64], signal: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return a signal (n,) at spots (m,), in rows."""
@@ -91,5 +91,5 @@ class TimeScale(Augmentation):
         return factor, np.minimum(np.arange(count) * factor, rows - 1)
 
 
-def _before(spots: NDArray[np.float64]) -> NDArray[np.int64]:
+def _previous_rows(spots: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(spots + 1e-9).astype(np.int64)

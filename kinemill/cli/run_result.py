@@ -59,7 +59,7 @@ class Run(dict[str, Any]):
         `final` is that of the best policy on fresh seeds; of others their watched error.
         """
         told = self._summary
-        final = told.get("final", {told["watched"]: told["best"]} if "watched" in told else None)
+        final = told.get("final", {told["monitor"]: told["best"]} if "monitor" in told else None)
         return {
             **self.get("metrics", {}),
             "final": final,

@@ -56,12 +56,12 @@ class Latent(Model):
                     f"its output {name!r} is a {output.relation}",
                     expected="relation: equal, so that the output is the value that saturates",
                 )
-            mean, spread = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
-            low, high = ((edge - mean) / spread for edge in limits or (0.0, 1.0))
+            mean, std = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
+            low, high = ((edge - mean) / std for edge in limits or (0.0, 1.0))
             bounds.append((low, high) if limits else None)
         actions = len(layout.states)  # the first column of the actions
-        acting = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
-        return LatentNetwork(self, layout.features, layout.history, bounds, acting)
+        input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
+        return LatentNetwork(self, layout.features, layout.history, bounds, input_columns)
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the network without limits, as a part of another model; all features act on it."""

@@ -163,7 +163,7 @@ def prepare(
     return policy, Objective(
         loss=walks.loss,
         evaluate=walks.evaluate,
-        watched="validation/error",
+        monitor="validation/error",
         windows=len(walks.starts),
     )
 

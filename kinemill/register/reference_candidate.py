@@ -221,7 +221,7 @@ def publish_reference(
         return {
             "reference": name,
             "parameters": sum(value.numel() for value in load_model(folder).parameters()),
-            "watched": "validation/nrmse",
+            "monitor": "validation/nrmse",
             "best": stable.nrmse,
         }
 

@@ -28,7 +28,7 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
-from kinemill.train.checkpoint import Groups, Kept, is_due, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import Groups, Retention, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.run_config import dotted
 from kinemill.train.training_state import State
@@ -164,7 +164,7 @@ class Fitting:
         if (is_due(state.step, state.saved, learn) and ends) or self._over():
             state.saved = state.step
             write_checkpoint(
-                self._bench.folder, self._groups(learner), self._json(learner), Kept.of(learn)
+                self._bench.folder, self._groups(learner), self._json(learner), Retention.of(learn)
             )
 
     def _evaluated(self, learner: Learner, number: int) -> dict[str, float]:
@@ -254,7 +254,7 @@ class Fitting:
             step=state.step,
             best_step=state.best_step,
             best=-state.best,
-            watched=WATCHED,
+            monitor=WATCHED,
             summary={
                 "parameters": sum(value.numel() for value in policy.core.parameters()),
                 "objective": state.best,

@@ -1,4 +1,4 @@
-"""A policy that imitates: sight, network, head, chunks; from the robot's units and back to them.
+"""A policy that imitates: encoder, network, head, chunks; from the robot's units and back to them.
 
 Symbols: B batch, K rows of a window, F features, E numbers the head asks for, T actions of a chunk,
 A actions of a row.
@@ -61,7 +61,7 @@ class BCPolicy(PolicyModule):
         scale: Mapping[str, Tensor],
     ) -> None:
         super().__init__(layout)
-        self.sight, self.network, self.head = parts
+        self.encoder, self.network, self.head = parts
         self.memory, self.chunk = memory, chunk
         self.lowered: torch.dtype | None = None  # see `kinemill.train.amp`
         for name in SCALES:
@@ -83,11 +83,11 @@ class BCPolicy(PolicyModule):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry for the row after."""
         names = self.layout.inputs
-        given, (count, *rest) = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
-        features = self.see(given)
+        inputs, (count, *rest) = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
+        features = self.see(inputs)
         own = len(self._network_shapes)
         condition, *after = self.recall(features, count, rest[:own])
-        draws = GraphNoise(given[SEED], count) if self.layout.seeded else None
+        draws = GraphNoise(inputs[SEED], count) if self.layout.seeded else None
         chunk = self.head(condition, draws)
         queue = rest[own:]
         if queue:
@@ -96,16 +96,16 @@ class BCPolicy(PolicyModule):
         else:
             action = chunk[:, 0]
         action = self.limited(action * self.action_std + self.action_mean)
-        poison = poisoned((*given.values(), *tensors[len(names) :]))
+        nan = nan_of_rows((*inputs.values(), *tensors[len(names) :]))
         carry = (count + 1.0, *after, *queue)
-        return action + poison, *(one + poison.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
+        return action + nan, *(one + nan.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
 
-    def see(self, given: Mapping[str, Tensor]) -> Tensor:
+    def see(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return features (B, F) of one row each."""
         if self.lowered is None:
-            return self.sight(given)
+            return self.encoder(inputs)
         with torch.autocast(self.action_std.device.type, self.lowered):
-            return self.sight(given).to(torch.float32)
+            return self.encoder(inputs).to(torch.float32)
 
     def ask(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Run the network on one row: (B, F), carry -> (B, E), carry."""
@@ -118,22 +118,22 @@ class BCPolicy(PolicyModule):
         self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
     ) -> tuple[Tensor, ...]:
         """Return what the network gives for a row, and what it carries on."""
-        given, whole = list(carry), list[Tensor]()
+        inputs, whole = list(carry), list[Tensor]()
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
-            whole.append(given.pop(0) if nothing is None else nothing)
+            whole.append(inputs.pop(0) if nothing is None else nothing)
         if not self.memory.carried and self.memory.rows > 1:
-            before = features.unsqueeze(1).expand(-1, self.memory.rows - 1, -1)
+            earlier = features.unsqueeze(1).expand(-1, self.memory.rows - 1, -1)
             whole = [
                 torch.where(count.reshape(-1, *[1] * (now.dim() - 1)) < 0.5, first, now)
-                for first, now in zip(self.network.warm_up(before), whole, strict=True)
+                for first, now in zip(self.network.warm_up(earlier), whole, strict=True)
             ]
-        found, *after = self.ask(features, *whole)
+        outputs, *after = self.ask(features, *whole)
         shapes = self.network.carry_shapes
-        kept = [one for one, shape in zip(after, shapes, strict=True) if 0 not in shape]
-        return found, *kept
+        own_carry = [one for one, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return outputs, *own_carry
 
-    def conditions(self, features: Tensor, known: Tensor) -> Tensor:
+    def conditions(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return what the head is told in training: (B, K, F), (B, K) 1 or 0 -> (B, R, E).
 
         R is 1, for the last row, or K where the network carries a state, which begins as zeros at
@@ -144,21 +144,21 @@ class BCPolicy(PolicyModule):
             carry = self._window(features[:, :-1])
             return self.ask(features[:, -1], *carry)[0].unsqueeze(1)
         carry = self._zeros(features)
-        found: list[Tensor] = []  # so that torch's compiler reads it
+        outputs: list[Tensor] = []  # so that torch's compiler reads it
         for k in range(rows):
-            row = known[:, k]
+            row = mask[:, k]
             carry = tuple(one * row.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
             condition, *after = self.ask(features[:, k], *carry)
             carry = tuple(after)
-            found.append(condition)
-        return torch.stack(found, dim=1)
+            outputs.append(condition)
+        return torch.stack(outputs, dim=1)
 
     def _zeros(self, features: Tensor) -> tuple[Tensor, ...]:
         shapes = self.network.carry_shapes
         return tuple(features.new_zeros(features.shape[0], *shape) for shape in shapes)
 
-    def _window(self, before: Tensor) -> tuple[Tensor, ...]:
-        return self.network.warm_up(before) if before.shape[1] else self._zeros(before)
+    def _window(self, earlier: Tensor) -> tuple[Tensor, ...]:
+        return self.network.warm_up(earlier) if earlier.shape[1] else self._zeros(earlier)
 
     def scaled(self, actions: Tensor) -> Tensor:
         """Return actions (..., A) in spreads of training."""
@@ -170,10 +170,10 @@ class BCPolicy(PolicyModule):
         return torch.where(actions > high, high, torch.where(actions < low, low, actions))
 
 
-def poisoned(tensors: Iterable[Tensor]) -> Tensor:
+def nan_of_rows(tensors: Iterable[Tensor]) -> Tensor:
     """Return 0 for each row that is finite, and NaN for others, (B, 1).
 
     A queue, or a first row that takes the place of a carry, would let a fault pass unseen.
     """
-    found = [one.flatten(1).mul(0.0).sum(1) for one in tensors if one.is_floating_point()]
-    return torch.stack(found, dim=1).sum(1, keepdim=True)
+    outputs = [one.flatten(1).mul(0.0).sum(1) for one in tensors if one.is_floating_point()]
+    return torch.stack(outputs, dim=1).sum(1, keepdim=True)

@@ -39,8 +39,8 @@ def assemble(
 
     steps: list[Step] = []
     for member in range(learn.ensemble):
-        tried = [begun(member, start) for start in range(starts)]
-        steps.append(min(tried, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
+        candidates = [begun(member, start) for start in range(starts)]
+        steps.append(min(candidates, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
     from kinemill.train.ensemble import Ensemble

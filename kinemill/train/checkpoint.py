@@ -1,11 +1,10 @@
-"""Checkpoints: all that a training needs to go on bit for bit; each is there whole, or not at all.
+"""Checkpoints: the whole state of a training, written atomically, for a bit-exact resume.
 
-A checkpoint is a folder `checkpoint-000000500/` within that of its training, named by its step:
-`tensors.safetensors`, and `checkpoint.json` with the state of the loop, the sha256 of the tensors
-and one of itself. It is written aside, brought to the disk, renamed, and read back from the disk;
-only when all its bytes are those that were written do older ones go. The best weights so far are
-in every checkpoint, so that they need none of their own. What else is in them is the business of
-`kinemill.train.training_state`.
+A checkpoint is a folder `checkpoint-000000500/`, named by its step: `tensors.safetensors`, and
+`checkpoint.json` with the state of the loop, the sha256 of the tensors and one of itself. It is
+written to a staging folder, synced, renamed, and read back from the disk. Older checkpoints are
+deleted only when all bytes match. Every checkpoint also holds the best weights so far. See
+`kinemill.train.training_state` for the rest of its content.
 """
 
 import hashlib
@@ -37,94 +36,96 @@ Groups = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Which checkpoints stay.
+class Retention:
+    """Which checkpoints to keep.
 
     Attributes:
-        last: so many of the newest.
-        every: steps; the first checkpoint after each so many of them stays for good. None: none.
+        last: number of newest checkpoints.
+        every: the first checkpoint after each so many steps is permanent; None: none is.
     """
 
     last: int = 2
     every: int | None = None
 
     @classmethod
-    def of(cls, learn: Learn) -> "Kept":
-        """Return what `learn.keep` says."""
+    def of(cls, learn: Learn) -> "Retention":
+        """Return the settings of `learn.keep`."""
         return cls(learn.keep.last, learn.keep.every)
 
-    def dropped(self, places: list[Path]) -> list[Path]:
-        """Return which of the checkpoints, oldest first, are to go."""
-        staying = self.staying(places)
-        return [place for place in places[: -self.last] if place not in staying]
+    def to_delete(self, paths: list[Path]) -> list[Path]:
+        """Return which of the checkpoints, oldest first, to delete."""
+        permanent = self.permanent(paths)
+        return [checkpoint for checkpoint in paths[: -self.last] if checkpoint not in permanent]
 
-    def staying(self, places: list[Path]) -> set[Path]:
-        """Return which of the checkpoints, oldest first, stay even when their training is over."""
+    def permanent(self, paths: list[Path]) -> set[Path]:
+        """Return which of the checkpoints, oldest first, outlast their training."""
         if self.every is None:
             return set()
         first = dict[int, Path]()
-        for place in places:
-            first.setdefault(step_of(place) // self.every, place)
-        return {place for passed, place in first.items() if passed}
+        for checkpoint in paths:
+            first.setdefault(step_of(checkpoint) // self.every, checkpoint)
+        return {checkpoint for passed, checkpoint in first.items() if passed}
 
 
 def is_due(step: int, saved: int, learn: Learn) -> bool:
-    """Tell whether a training at `step`, last saved at step `saved`, is to write a checkpoint."""
+    """Return whether a training at `step`, last saved at step `saved`, writes a checkpoint."""
     spans = (learn.save_every, learn.keep.every or learn.save_every)
     return any(step // span > saved // span for span in spans)
 
 
-def step_of(place: Path) -> int:
-    """Return the training step that a checkpoint was written after."""
-    return int(place.name.removeprefix(_PREFIX))
+def step_of(checkpoint: Path) -> int:
+    """Return the training step of a checkpoint."""
+    return int(checkpoint.name.removeprefix(_PREFIX))
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a training, whole or damaged, oldest first."""
+    """Return the checkpoints of a training, intact or damaged, oldest first."""
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
-def write_checkpoint(folder: Path, tensors: Groups, state: Json, kept: Kept | None = None) -> None:
-    """Publish a checkpoint, look whether it is whole, then drop those that are not kept.
+def write_checkpoint(
+    folder: Path, tensors: Groups, state: Json, retention: Retention | None = None
+) -> None:
+    """Publish a checkpoint, verify it, then delete those that are not kept.
 
     Args:
         folder: of the training.
         tensors: on any device.
         state: of the loop, as JSON; its `step` names the checkpoint.
-        kept: which of the older ones stay.
+        retention: which of the older ones to keep.
 
     Raises:
-        TrainingFailed: the disk is full, or the folder cannot be written; what was there, stays.
-        CorruptArtifact: the disk gives back other bytes than were written; the older ones stay.
+        TrainingFailed: The disk is full or not writable; existing checkpoints stay.
+        CorruptArtifact: The disk returns other bytes than were written; older checkpoints stay.
     """
-    place = folder / f"{_PREFIX}{state['step']:09d}"
-    with _written(place):
-        _publish(place, tensors, state)
-        _verify(place)
+    checkpoint = folder / f"{_PREFIX}{state['step']:09d}"
+    with _report_os_errors(checkpoint):
+        _publish(checkpoint, tensors, state)
+        _verify(checkpoint)
         fault_point("checkpoint.verified")
-        for old in (kept or Kept()).dropped(checkpoints(folder)):
+        for old in (retention or Retention()).to_delete(checkpoints(folder)):
             _drop(old)
             fault_point("checkpoint.dropped")
     send_checkpoints(folder, INDEX)
 
 
 @contextmanager
-def _written(place: Path) -> Generator[None]:
+def _report_os_errors(checkpoint: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
         raise TrainingFailed(
-            place,
+            checkpoint,
             f"could not be written ({error.strerror or error})",
-            fix="make room there, or let it be written; a rerun goes on from the last checkpoint",
+            fix="free disk space or make it writable; a rerun resumes from the last checkpoint",
         ) from error
 
 
-def _publish(place: Path, tensors: Groups, state: Json) -> None:
-    content = packed(tensors)
-    if place.exists():  # of a model that was lost and is trained again
-        _drop(place)
-    aside = aside_of(place)
+def _publish(checkpoint: Path, tensors: Groups, state: Json) -> None:
+    content = pack_tensors(tensors)
+    if checkpoint.exists():  # of a lost model that is trained again
+        _drop(checkpoint)
+    aside = aside_of(checkpoint)
     try:
         aside.mkdir()
         fault_point("checkpoint.begun")
@@ -132,12 +133,12 @@ def _publish(place: Path, tensors: Groups, state: Json) -> None:
         fault_point("checkpoint.tensors")
         (aside / INDEX).write_bytes(_index(hashlib.sha256(content).hexdigest(), state))
         fault_point("checkpoint.indexed")
-        settle([Move(aside, place)])
+        settle([Move(aside, checkpoint)])
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def packed(tensors: Groups) -> bytes:
+def pack_tensors(tensors: Groups) -> bytes:
     """Return tensors as the bytes of a safetensors file."""
     from safetensors.torch import save
 
@@ -150,8 +151,8 @@ def packed(tensors: Groups) -> bytes:
     )
 
 
-def unpacked(content: bytes) -> Groups:
-    """Undo `packed`; all tensors are on the CPU."""
+def unpack_tensors(content: bytes) -> Groups:
+    """Return the tensors of `pack_tensors`, on the CPU."""
     from safetensors.torch import load
 
     groups: Groups = {}
@@ -162,69 +163,68 @@ def unpacked(content: bytes) -> Groups:
 
 
 def _index(sha256: str, state: Json) -> bytes:
-    """Spell `checkpoint.json` in the one way that is taken for whole."""
+    """Return the canonical bytes of `checkpoint.json`."""
     content = _FORMAT.stamp({"tensors_sha256": sha256, "state": state})
     whole = {**content, "sha256": digest(content)}
-    # Keys stay as they come: curves are drawn in the order in which they began.
+    # Keys are not sorted: curves are drawn in order of their first point.
     return (json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
-def _verify(place: Path) -> None:
-    """Read back what was written, from the disk and not from memory where the system lets us."""
+def _verify(checkpoint: Path) -> None:
+    """Read a checkpoint back, from the disk and not from the page cache where possible."""
     if hasattr(os, "posix_fadvise"):
-        for path in (place / INDEX, place / TENSORS):
+        for path in (checkpoint / INDEX, checkpoint / TENSORS):
             with path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     try:
-        _whole(place)
+        _read_intact(checkpoint)
     except CorruptArtifact:
-        _set_aside(place)
+        _set_aside(checkpoint)
         raise
 
 
 def read_checkpoint(
-    folder: Path, say: Callable[[str], None] | None = None
+    folder: Path, report: Callable[[str], None] | None = None
 ) -> tuple[Groups, Json] | None:
-    """Return tensors, on the CPU, and state of the newest whole checkpoint; None if there is none.
+    """Return tensors, on the CPU, and state of the newest intact checkpoint; None if there is none.
 
     Args:
         folder: of the training.
-        say: told of newer ones that are damaged; they are set aside.
+        report: receives a message for each newer one that is damaged; those are renamed.
 
     Raises:
-        CorruptArtifact: there are checkpoints, and none is whole.
-        TrainingFailed: the folder cannot be written.
+        CorruptArtifact: All checkpoints are damaged.
+        TrainingFailed: The folder cannot be written.
     """
     for leftover in folder.glob(f"{_ASIDE}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     damaged = list[CorruptArtifact]()
-    for place in reversed(checkpoints(folder)):
+    for checkpoint in reversed(checkpoints(folder)):
         try:
-            content, state = _whole(place)
+            content, state = _read_intact(checkpoint)
         except CorruptArtifact as error:
             damaged.append(error)
             continue
         for error in damaged:
-            if say is not None:
-                say(f"{error}; the checkpoint before is whole and is taken")
-            with _written(folder):
+            if report is not None:
+                report(f"{error}; the checkpoint before it is used")
+            with _report_os_errors(folder):
                 _set_aside(Path(error.where).parent)
-        return unpacked(content), state
+        return unpack_tensors(content), state
     if damaged:
         newest = damaged[0]
         fix = f"move {folder} away to start from step 0"
-        raise CorruptArtifact(newest.where, f"{newest.problem}, and no older one is whole", fix=fix)
+        raise CorruptArtifact(
+            newest.where, f"{newest.problem}, and no older one is intact", fix=fix
+        )
     return None
 
 
-def clear(folder: Path, kept: Kept | None = None) -> None:
-    """Remove what a training that is over wrote to go on, but for checkpoints that stay for good.
-
-    Its logs and its config stay, too.
-    """
-    kept = kept or Kept()
-    staying = kept.staying(checkpoints(folder))
-    for path in set(folder.iterdir()) - staying:
+def clear(folder: Path, retention: Retention | None = None) -> None:
+    """Delete the checkpoints of a finished training except permanent ones; logs stay."""
+    retention = retention or Retention()
+    permanent = retention.permanent(checkpoints(folder))
+    for path in set(folder.iterdir()) - permanent:
         if path.name.startswith((_PREFIX, _ASIDE, _DAMAGED)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     send_checkpoints(folder, INDEX)
@@ -232,13 +232,13 @@ def clear(folder: Path, kept: Kept | None = None) -> None:
         folder.rmdir()
 
 
-def _whole(place: Path) -> tuple[bytes, Json]:
-    """Return the tensors' bytes and the state of a checkpoint, every byte of which is as written.
+def _read_intact(checkpoint: Path) -> tuple[bytes, Json]:
+    """Return the tensors' bytes and the state of an intact checkpoint.
 
     Raises:
-        CorruptArtifact: one is not.
+        CorruptArtifact: A byte differs from what was written.
     """
-    index, tensors = place / INDEX, place / TENSORS
+    index, tensors = checkpoint / INDEX, checkpoint / TENSORS
     for path in (index, tensors):
         if not path.is_file():
             raise CorruptArtifact(path, "is missing")
@@ -247,19 +247,19 @@ def _whole(place: Path) -> tuple[bytes, Json]:
     state, sha256 = content.get("state"), content.get("tensors_sha256")
     if not isinstance(state, dict) or text != _index(str(sha256), state):
         raise CorruptArtifact(index, "has bytes that changed since it was written")
-    found = tensors.read_bytes()
-    if hashlib.sha256(found).hexdigest() != sha256:
+    data = tensors.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise CorruptArtifact(tensors, "has bytes that changed since it was written")
-    return found, state
+    return data, state
 
 
-def _drop(place: Path) -> None:
-    """Remove a checkpoint, so that what a crash leaves of it is not taken for one."""
-    aside = place.parent / f"{_ASIDE}{uuid4().hex}"
-    place.rename(aside)
+def _drop(checkpoint: Path) -> None:
+    """Delete a checkpoint; it is renamed first, so that a crash leaves no half checkpoint."""
+    aside = checkpoint.parent / f"{_ASIDE}{uuid4().hex}"
+    checkpoint.rename(aside)
     shutil.rmtree(aside)
 
 
-def _set_aside(place: Path) -> None:
-    """Give a damaged checkpoint a name that nobody looks for."""
-    place.rename(place.parent / f"{_DAMAGED}{place.name}-{uuid4().hex[:8]}")
+def _set_aside(checkpoint: Path) -> None:
+    """Rename a damaged checkpoint, so that it is not read again."""
+    checkpoint.rename(checkpoint.parent / f"{_DAMAGED}{checkpoint.name}-{uuid4().hex[:8]}")

@@ -40,10 +40,10 @@ class Chunk(Settings):
         needed = self.replan > 1 or (self.ensemble is not None and self.length > 1)
         return (self.length, actions + 2) if needed else None
 
-    def due(self, count: Any) -> Any:
+    def is_planning(self, count: Any) -> Any:
         """Return where it is time to plan: rows done (B, 1) -> (B, 1) 1 or 0."""
-        left = count - self.replan * ((count + 0.5) / self.replan).floor()
-        return (left < 0.5).to(count.dtype)
+        remainder = count - self.replan * ((count + 0.5) / self.replan).floor()
+        return (remainder < 0.5).to(count.dtype)
 
     def join(self, chunk: Any, count: Any, queue: Any) -> tuple[Any, Any]:
         """Return the action of this row (B, A), and the queue for the row after.
@@ -55,14 +55,14 @@ class Chunk(Settings):
         """
         import torch  # a task is read without it
 
-        due = self.due(count).unsqueeze(-1)
+        is_planning = self.is_planning(count).unsqueeze(-1)
         plans = queue[..., -1:]
         if self.ensemble is None:
             added = torch.cat([chunk, torch.ones_like(plans), torch.ones_like(plans)], dim=-1)
-            queue = torch.where(due > 0.5, added, queue)
+            queue = torch.where(is_planning > 0.5, added, queue)
         else:
             weight = torch.exp(-self.ensemble * plans)
             added = torch.cat([weight * chunk, weight, torch.ones_like(plans)], dim=-1)
-            queue = torch.where(due > 0.5, queue + added, queue)
+            queue = torch.where(is_planning > 0.5, queue + added, queue)
         action = queue[:, 0, :-2] / queue[:, 0, -2:-1]
         return action, torch.cat([queue[:, 1:], torch.zeros_like(queue[:, :1])], dim=1)

@@ -116,8 +116,8 @@ def _flattened(
 def _of(name: str, parameter: nn.Parameter, state: Any) -> Tensor:
     if name == "data":
         return parameter.detach()
-    if known := state.get(parameter):
-        return known[name]
+    if entry := state.get(parameter):
+        return entry[name]
     return torch.zeros(()) if name == "step" else torch.zeros_like(parameter)
 
 

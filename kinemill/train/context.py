@@ -36,8 +36,8 @@ class Trained:
         history: values by name, each with its step: [[step, value], ...].
         step: the last one.
         best_step: the one the weights are of.
-        best: what `watched` was then.
-        watched: name of the series that marked the best weights.
+        best: what `monitor` was then.
+        monitor: name of the series that marked the best weights.
         summary: what else belongs into the outcome's summary.
         files: name and content of further files to publish, such as a table of episodes.
     """
@@ -47,6 +47,6 @@ class Trained:
     step: int
     best_step: int
     best: float
-    watched: str
+    monitor: str
     summary: Json = field(default_factory=dict[str, Any])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])

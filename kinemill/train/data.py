@@ -43,12 +43,12 @@ class Windows:
         index = self.starts[which].unsqueeze(1) + torch.arange(rows, device=self.starts.device)
         window = self.values.index_select(0, index.flatten()).view(len(which), rows, -1)
         states, actions = window[..., : self.states], window[..., self.states :]
-        known = self.history
+        history = self.history
         return (
-            states[:, :known],
-            actions[:, : known - 1],
-            actions[:, known - 1 : -1],
-            states[:, known:],
+            states[:, :history],
+            actions[:, : history - 1],
+            actions[:, history - 1 : -1],
+            states[:, history:],
         )
 
 
@@ -118,8 +118,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
     for _, output in layout.outputs:
         column = layout.states.index(output.of)
         equal = output.relation == "equal"
-        spread = std[column] if equal else delta[column]
-        output_std.append(spread / layout.dt if output.relation == "derivative" else spread)
+        std = std[column] if equal else delta[column]
+        output_std.append(std / layout.dt if output.relation == "derivative" else std)
         output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
     feature_mean, feature_std = feature_scale(dataset, layout)
     return {
@@ -131,5 +131,5 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
     }
 
 
-def _no_zeros(spread: Tensor) -> Tensor:
-    return torch.where(spread > 1e-12, spread, torch.ones_like(spread))
+def _no_zeros(std: Tensor) -> Tensor:
+    return torch.where(std > 1e-12, std, torch.ones_like(std))

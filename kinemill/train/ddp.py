@@ -52,8 +52,8 @@ class ProcessGroup:
         """
         windows = batch.shape[1]
         if windows < self.size:
-            found = f"{windows} windows a step, for {self.size} processes"
-            raise BadInput("learn.batch_size", found, fix="raise it, or take fewer processes")
+            message = f"{windows} windows a step, for {self.size} processes"
+            raise BadInput("learn.batch_size", message, fix="raise it, or take fewer processes")
         parts = batch.tensor_split(self.size, dim=1)
         return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
 
@@ -80,12 +80,12 @@ class ProcessGroup:
         device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
         length = torch.tensor([len(content)], device=device)
         distributed.broadcast(length, 0)
-        said = torch.zeros(int(length), dtype=torch.uint8, device=device)
+        content_bytes = torch.zeros(int(length), dtype=torch.uint8, device=device)
         if self.is_rank_zero and content:
-            said.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+            content_bytes.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         if int(length):
-            distributed.broadcast(said, 0)
-        return content if self.is_rank_zero else bytes(said.cpu().numpy())
+            distributed.broadcast(content_bytes, 0)
+        return content if self.is_rank_zero else bytes(content_bytes.cpu().numpy())
 
     def from_rank_zero(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
         """Return the numbers that the leader finds; nobody else looks."""
@@ -138,13 +138,13 @@ def broadcast_tensors(own: ProcessGroup, content: Any) -> Any:
         own: the process group.
         content: of the leader: a checkpoint as `read_checkpoint` returns it.
     """
-    from kinemill.train.checkpoint import packed, unpacked
+    from kinemill.train.checkpoint import pack_tensors, unpack_tensors
 
     if own.size == 1:
         return content
     state = json.dumps(content[1] if content else None).encode() if own.is_rank_zero else b""
-    told: Any = json.loads(own.broadcast(state))
-    if told is None:
+    document: Any = json.loads(own.broadcast(state))
+    if document is None:
         return None
-    tensors = own.broadcast(packed(content[0]) if own.is_rank_zero else b"")
-    return unpacked(tensors), told
+    tensors = own.broadcast(pack_tensors(content[0]) if own.is_rank_zero else b"")
+    return unpack_tensors(tensors), document

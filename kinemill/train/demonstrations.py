@@ -19,7 +19,7 @@ from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 
-HELD = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
+CACHE_BYTES = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
 
 
 @dataclass(eq=False)
@@ -38,8 +38,8 @@ class Demonstrations:
     def open(cls, home: Home, ref: ArtifactRef) -> "Demonstrations":
         """Open a dataset or a training set."""
         packed = load_dataset(home, ref)
-        beside = Media.read(home.root / ref.path) is not None
-        return cls(packed, load_media(home, ref) if beside else None)
+        has_media = Media.read(home.root / ref.path) is not None
+        return cls(packed, load_media(home, ref) if has_media else None)
 
     @property
     def actions(self) -> NDArray[np.float32]:
@@ -60,32 +60,32 @@ class Demonstrations:
             BadInput: the dataset has no such channel.
         """
         numbers = [name for name, role in self.roles.items() if role not in ("image", "text")]
-        known = [*self.packed.columns, *numbers]
-        if missing := [name for name in names if name not in known]:
+        names_known = [*self.packed.columns, *numbers]
+        if missing := [name for name in names if name not in names_known]:
             where = f"dataset of {self.packed.task}"
-            raise BadInput(where, f"has no {', '.join(missing)}", expected=", ".join(known))
-        before = np.maximum(np.arange(len(self.packed.values)) - 1, self.first_rows)
-        whole = [self.packed.values[:, : len(self.packed.states)], self.actions[before]]
+            raise BadInput(where, f"has no {', '.join(missing)}", expected=", ".join(names_known))
+        previous = np.maximum(np.arange(len(self.packed.values)) - 1, self.first_rows)
+        whole = [self.packed.values[:, : len(self.packed.states)], self.actions[previous]]
         if self.media and numbers:
-            whole.append(self._beside(len(numbers)))
-        return np.concatenate(whole, axis=1)[:, [known.index(name) for name in names]]
+            whole.append(self._aux_numbers(len(numbers)))
+        return np.concatenate(whole, axis=1)[:, [names_known.index(name) for name in names]]
 
-    def _beside(self, count: int) -> NDArray[np.float32]:
+    def _aux_numbers(self, count: int) -> NDArray[np.float32]:
         assert self.media is not None
-        found = np.zeros((len(self.packed.values), count), np.float32)
+        values = np.zeros((len(self.packed.values), count), np.float32)
         for one in self.packed.episodes:
-            found[one.start : one.stop] = self.media.numbers(one.id)
-        return found
+            values[one.start : one.stop] = self.media.numbers(one.id)
+        return values
 
-    def said(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
+    def text_table(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
         """Return the different texts (U, L) uint8, and which each row has, (N,) int64."""
-        places: dict[str, int] = {}
+        numbers_of: dict[str, int] = {}
         index = torch.zeros(len(self.packed.values), dtype=torch.int64)
         for one in self.packed.episodes:
             texts = self.texts(one.id, channel, epoch)
-            own = [places.setdefault(text, len(places)) for text in texts]
+            own = [numbers_of.setdefault(text, len(numbers_of)) for text in texts]
             index[one.start : one.stop] = torch.tensor(own)
-        return torch.from_numpy(np.stack([as_bytes(text, length) for text in places])), index
+        return torch.from_numpy(np.stack([as_bytes(text, length) for text in numbers_of])), index
 
     def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
         """Return the text at each row of an episode."""
@@ -105,18 +105,18 @@ class Demonstrations:
     @cached_property
     def first_rows(self) -> NDArray[np.int64]:
         """The first row of the episode that each row is of, (N,)."""
-        found = np.arange(len(self.packed.values))
+        values = np.arange(len(self.packed.values))
         for one in self.packed.episodes:
-            found[one.start : one.stop] = one.start
-        return found
+            values[one.start : one.stop] = one.start
+        return values
 
     @cached_property
     def last_rows(self) -> NDArray[np.int64]:
         """The last row of the episode that each row is of, (N,)."""
-        found = np.arange(len(self.packed.values))
+        values = np.arange(len(self.packed.values))
         for one in self.packed.episodes:
-            found[one.start : one.stop] = one.stop - 1
-        return found
+            values[one.start : one.stop] = one.stop - 1
+        return values
 
 
 class Feed:
@@ -142,13 +142,13 @@ class Feed:
         self._epoch = -1
         rows = np.arange(len(data.packed.values))
         self._used = rows if used is None else used
-        places = np.searchsorted(self._used, rows)  # of rows that are not used it means nothing
-        self._places = torch.from_numpy(places).to(device)
-        self._pictures = {name: self._held(name) for name in layout.images}
+        numbers_of = np.searchsorted(self._used, rows)  # of rows that are not used it means nothing
+        self._cache_rows = torch.from_numpy(numbers_of).to(device)
+        self._pictures = {name: self._cached(name) for name in layout.images}
 
-    def _held(self, name: str) -> Tensor | None:
+    def _cached(self, name: str) -> Tensor | None:
         size = len(self._used) * int(np.prod(self._layout.images[name]))
-        if self._data.changing(name) or size > HELD:
+        if self._data.changing(name) or size > CACHE_BYTES:
             return None
         return self._data.pictures(name, self._used).to(self._device)
 
@@ -160,25 +160,25 @@ class Feed:
 
     def at(self, rows: Tensor, epoch: int = 0) -> dict[str, Tensor]:
         """Return the inputs of a policy at rows (B,), by name."""
-        found: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
         if self._layout.observation:
-            found[OBSERVATION] = self._numbers.index_select(0, rows)
-        for name, held in self._pictures.items():
-            if held is not None:
-                found[name] = held.index_select(0, self._places.index_select(0, rows))
+            values[OBSERVATION] = self._numbers.index_select(0, rows)
+        for name, cached in self._pictures.items():
+            if cached is not None:
+                values[name] = cached.index_select(0, self._cache_rows.index_select(0, rows))
             else:
                 read = self._data.pictures(name, rows.cpu().numpy(), epoch)
-                found[name] = read.to(self._device)
+                values[name] = read.to(self._device)
         for name in self._layout.texts:
-            table, index = self._spoken(epoch)[name]
-            found[name] = table.index_select(0, index.index_select(0, rows))
-        return found
+            table, index = self._text_tables(epoch)[name]
+            values[name] = table.index_select(0, index.index_select(0, rows))
+        return values
 
-    def _spoken(self, epoch: int) -> dict[str, tuple[Tensor, Tensor]]:
+    def _text_tables(self, epoch: int) -> dict[str, tuple[Tensor, Tensor]]:
         changed = epoch != self._epoch and any(map(self._data.changing, self._layout.texts))
         if changed or not self._texts:
             self._texts = {
-                name: self._on_device(self._data.said(name, length, epoch))
+                name: self._on_device(self._data.text_table(name, length, epoch))
                 for name, length in self._layout.texts.items()
             }
             self._epoch = epoch

@@ -11,7 +11,7 @@ PREFERRED = ("cuda", "mps", "cpu")  # of `learn.device: auto`, the first that th
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
-def pick_device(wanted: str) -> Any:
+def pick_device(name: str) -> Any:
     """Return the torch device: the one wanted, or for `auto` the first that there is.
 
     Raises:
@@ -19,21 +19,21 @@ def pick_device(wanted: str) -> Any:
     """
     import torch
 
-    found = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if wanted == "auto":
-        wanted = next(name for name in PREFERRED if found[name])
-    if not found[wanted]:
+    if name == "auto":
+        name = next(name for name in PREFERRED if available[name])
+    if not available[name]:
         raise BadInput(
             "learn.device",
-            f"{wanted}, which torch {torch.__version__} does not find on this machine",
-            expected=" or ".join(["auto", *(name for name in PREFERRED if found[name])]),
+            f"{name}, which torch {torch.__version__} does not find on this machine",
+            expected=" or ".join(["auto", *(name for name in PREFERRED if available[name])]),
             fix="`kinemill doctor` says which torch and which GPU there are",
         )
-    return torch.device(wanted)
+    return torch.device(name)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def determined(*, on: bool) -> Generator[None]:
         yield
         return
     cudnn: Any = torch.backends.cudnn
-    before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.deterministic
+    previous = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.deterministic
     workspace = os.environ.get(_WORKSPACE)
     os.environ.setdefault(_WORKSPACE, ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -57,7 +57,7 @@ def determined(*, on: bool) -> Generator[None]:
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        cudnn.benchmark, cudnn.deterministic = before[1:]
+        torch.use_deterministic_algorithms(previous[0])
+        cudnn.benchmark, cudnn.deterministic = previous[1:]
         if workspace is None:
             del os.environ[_WORKSPACE]

@@ -114,17 +114,17 @@ class Ensemble(nn.Module):
             return self._one_by_one(method, arguments, shared)
         axes = tuple(None if same else 1 for same in shared)
 
-        def one(parameters: dict[str, Tensor], *given: Tensor) -> Any:
-            return functional_call(self.member, parameters, (method, *given))
+        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> Any:
+            return functional_call(self.member, parameters, (method, *arguments_))
 
         every = torch.vmap(one, in_dims=(0, *axes), randomness="different")
-        found = every(dict(self.member.named_parameters()), *arguments)
-        return tuple(part.transpose(0, 1) for part in found)
+        parts = every(dict(self.member.named_parameters()), *arguments)
+        return tuple(part.transpose(0, 1) for part in parts)
 
     def _one_by_one(
         self, method: str, arguments: tuple[Tensor, ...], shared: tuple[bool, ...]
     ) -> tuple[Tensor, ...]:
-        found = [
+        parts = [
             member(
                 method,
                 *(
@@ -134,22 +134,22 @@ class Ensemble(nn.Module):
             )
             for index, member in enumerate(self.copies or ())
         ]
-        return tuple(torch.stack(parts, dim=1) for parts in zip(*found, strict=True))
+        return tuple(torch.stack(parts, dim=1) for parts in zip(*parts, strict=True))
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step."""
-        *inner, offsets, known, expected = self._parts(carry)
+        *inner, offsets, covariance_before, expected = self._parts(carry)
         going_on = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
         own = state.unsqueeze(1) + offsets * going_on.unsqueeze(2)
         shared = (False, True, *(False for _ in inner))
         following, added, *after = self.each("advance", own, action, *inner, shared=shared)
         moved = self.wrap(following - state.unsqueeze(1))
         mean = moved.mean(1)
-        answer, apart = self.wrap(state + mean), self.wrap(moved - mean.unsqueeze(1))
+        state_after, apart = self.wrap(state + mean), self.wrap(moved - mean.unsqueeze(1))
         if self.member.noise is None:
-            return answer, *after, apart, answer
-        covariance = self.member.grown(known * going_on.unsqueeze(2)) + added.mean(1)
-        return answer, *after, apart, covariance, answer
+            return state_after, *after, apart, state_after
+        covariance = self.member.grown(covariance_before * going_on.unsqueeze(2)) + added.mean(1)
+        return state_after, *after, apart, covariance, state_after
 
     def _parts(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.member.noise is not None:
@@ -177,31 +177,31 @@ class Ensemble(nn.Module):
         The variance is what the members say of themselves, measurement included; zero without
         noise. The whole one is that plus the variance of the offsets.
         """
-        carry, state, places = self.warm_up(states, past_actions), states[:, -1], self.belief
+        carry, state, belief = self.warm_up(states, past_actions), states[:, -1], self.belief
         predicted, offsets, variances = list[Tensor](), list[Tensor](), list[Tensor]()
         for action in actions.unbind(1):
             state, *after = self(state, action, *carry)
             carry = tuple(after)
             predicted.append(state)
-            offsets.append(carry[places.offsets])
-            variances.append(self._variance(carry, places))
+            offsets.append(carry[belief.offsets])
+            variances.append(self._variance(carry, belief))
         return (
             torch.stack(predicted, dim=1),
             torch.stack(offsets, dim=1),
             torch.stack(variances, dim=1),
         )
 
-    def _variance(self, carry: tuple[Tensor, ...], places: Belief) -> Tensor:
-        if places.covariance is None:
+    def _variance(self, carry: tuple[Tensor, ...], belief: Belief) -> Tensor:
+        if belief.covariance is None:
             return torch.zeros_like(carry[-1])
-        own = carry[places.covariance].diagonal(dim1=-2, dim2=-1)
-        return own + own.new_tensor(places.measured)
+        own = carry[belief.covariance].diagonal(dim1=-2, dim2=-1)
+        return own + own.new_tensor(belief.measured)
 
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
         """Roll every member out on data of its own, as `Member.unroll` does; all (E, B, ...)."""
 
-        def one(parameters: dict[str, Tensor], *given: Tensor) -> Any:
-            return functional_call(self.member, parameters, ("unroll", *given))
+        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> Any:
+            return functional_call(self.member, parameters, ("unroll", *arguments_))
 
         every = torch.vmap(one, in_dims=(0, *(0 for _ in data)), randomness="different")
         return every(dict(self.member.named_parameters()), *data)

@@ -76,7 +76,7 @@ class Member(nn.Module):
         row = torch.cat([state, action], dim=-1)
         # Counted from itself, a coordinate is 0: where a robot is does not change how sure it is.
         origin = self.step.encoder.origin(row.unsqueeze(1))
-        features = self.step.shown(row, None if origin is None else origin.squeeze(1))[-1]
+        features = self.step.network_inputs(row, None if origin is None else origin.squeeze(1))[-1]
         variance = self.noise(features).exp() * self.step.output_std**2
         return self.step.gain.T @ (variance.unsqueeze(-1) * self.step.gain)
 
@@ -121,13 +121,13 @@ class Member(nn.Module):
         carry, state = self.step.warm_up(states, past_actions), states[:, -1]
         covariance, predicted, covariances = torch.zeros(()), list[Tensor](), list[Tensor]()
         for k, action in enumerate(actions.unbind(1)):
-            known = fed[:, k, None]
+            is_forced = fed[:, k, None]
             if self.noise is not None:
-                before = self.grown(covariance) if k else 0.0
-                covariances.append(before + self.added(state, action))
-                covariance = torch.where(known.unsqueeze(-1), 0.0, covariances[-1])
+                propagated = self.grown(covariance) if k else 0.0
+                covariances.append(propagated + self.added(state, action))
+                covariance = torch.where(is_forced.unsqueeze(-1), 0.0, covariances[-1])
             state, *after = self.step(state, action, *carry)
             carry = tuple(after)
             predicted.append(state)
-            state = torch.where(known, truth[:, k], state)
+            state = torch.where(is_forced, truth[:, k], state)
         return torch.stack(predicted, dim=1), covariances

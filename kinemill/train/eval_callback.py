@@ -51,11 +51,11 @@ class TorchSimulator:
             (B, T, S), the states after each of `actions`.
         """
         like = self.module.state_std
-        given = [like.new_tensor(np.asarray(part)) for part in (states, past_actions, actions)]
-        return self.module.rollout(*given).cpu().numpy()
+        tensors = [like.new_tensor(np.asarray(part)) for part in (states, past_actions, actions)]
+        return self.module.rollout(*tensors).cpu().numpy()
 
 
-def _shown(module: Any, task: Task) -> Any:
+def _view(module: Any, task: Task) -> Any:
     """Return what learns as a simulator or, of a policy, as one that acts."""
     if task.learn.gives == "policy":
         from kinemill.train.policy_runner import as_policy
@@ -64,36 +64,36 @@ def _shown(module: Any, task: Task) -> Any:
     return TorchSimulator(module, task)
 
 
-def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
+def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
     """Return what `learn.evaluate_with` names, as the loop asks it; None if it names nothing.
 
     Raises:
         BadInput: there is no such module, file or function.
     """
-    if wanted is None:
+    if target is None:
         return None
-    where = f"learn.evaluate_with: {wanted}"
-    function = load_hook(where, wanted)
+    where = f"learn.evaluate_with: {target}"
+    function = load_hook(where, target)
 
-    def watch(module: Any) -> dict[str, float]:
+    def evaluate(module: Any) -> dict[str, float]:
         try:
-            found = function(_shown(module, task), task)
+            numbers = function(_view(module, task), task)
         except KinemillError:
             raise
         except Exception as error:
             message = f"raised {type(error).__name__}: {error}"
             raise BadInput(where, message, fix="mend it, or leave it out") from error
-        return _numbers(where, found)
+        return _numbers(where, numbers)
 
-    return watch
+    return evaluate
 
 
-def _numbers(where: str, found: Any) -> dict[str, float]:
-    wanted = "a mapping of names to numbers"
-    if not isinstance(found, Mapping):
-        raise BadInput(where, f"returned {type(found).__name__}", expected=wanted)
-    named: Mapping[Any, Any] = found
+def _numbers(where: str, numbers: Any) -> dict[str, float]:
+    target = "a mapping of names to numbers"
+    if not isinstance(numbers, Mapping):
+        raise BadInput(where, f"returned {type(numbers).__name__}", expected=target)
+    named: Mapping[Any, Any] = numbers
     for name, value in named.items():
         if not isinstance(name, str) or not isinstance(value, int | float | np.number):
-            raise BadInput(where, f"returned {value!r} for {name!r}", expected=wanted)
+            raise BadInput(where, f"returned {value!r} for {name!r}", expected=target)
     return {f"eval/{name}": float(value) for name, value in named.items()}

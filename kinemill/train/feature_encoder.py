@@ -55,9 +55,9 @@ class Encoder(nn.Module):
         Returns:
             (B, H, C), or (B, 1, C) where it is the same for all rows.
         """
-        found: list[Tensor] = []
+        origins: list[Tensor] = []
         if "previous" in self.origins:
-            found.append(torch.cat([rows[:, :1], rows[:, :-1]], dim=1) * self.previous)
+            origins.append(torch.cat([rows[:, :1], rows[:, :-1]], dim=1) * self.previous)
         if "first" in self.origins or "last" in self.origins:
-            found.append(rows[:, :1] * self.first + rows[:, -1:] * self.last)
-        return sum(found[1:], found[0]) if found else None
+            origins.append(rows[:, :1] * self.first + rows[:, -1:] * self.last)
+        return sum(origins[1:], origins[0]) if origins else None

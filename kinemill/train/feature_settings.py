@@ -10,7 +10,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick, un
 
 USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; of others: plain
 
-Chosen = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCODINGS, Encoding))]
+EncodingSetting = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCODINGS, Encoding))]
 
 
 class Encodings(Settings):
@@ -22,7 +22,7 @@ class Encodings(Settings):
         "z_score (mean 0, standard deviation 1), range (lowest and highest become -1 and 1), none, "
         "or [low, high], which become -1 and 1",
     )
-    channels: dict[str, Chosen] = Field(
+    channels: dict[str, EncodingSetting] = Field(
         default={}, description="encoding by channel; default: by its kind"
     )
 
@@ -30,10 +30,10 @@ class Encodings(Settings):
         self, channels: Mapping[str, Any], window: str = "carried"
     ) -> list[tuple[tuple[str | int, ...], str]]:
         """Return channels that are unknown, and origins that a carried window does not have."""
-        found = unknown_channels(list(self.channels), channels, "channels")
+        problems = unknown_channels(list(self.channels), channels, "channels")
         if window == "sliding":
-            return found
-        return found + [
+            return problems
+        return problems + [
             (("channels", name), f"the {encoding.origin} row moves on; it needs `window: sliding`")
             for name, encoding in self.channels.items()
             if encoding.origin in ("first", "last")
@@ -44,12 +44,12 @@ class Encodings(Settings):
         return tuple(self._filled(name, task.channels[name].kind, window) for name in task.columns)
 
     def _filled(self, name: str, kind: str, window: str) -> Encoding:
-        chosen = self.channels.get(name)
-        if chosen is None:
+        encoding = self.channels.get(name)
+        if encoding is None:
             usual = USUAL.get(kind, "plain")
-            chosen = ENCODINGS[usual](type=usual)
-        scale = chosen.scale or ("none" if chosen.bounded else self.scale)
+            encoding = ENCODINGS[usual](type=usual)
+        scale = encoding.scale or ("none" if encoding.bounded else self.scale)
         filled = {"scale": scale}
-        if chosen.type == "relative" and chosen.origin is None:
+        if encoding.type == "relative" and encoding.origin is None:
             filled["to"] = "previous" if window == "carried" else "first"
-        return chosen.model_copy(update=filled)
+        return encoding.model_copy(update=filled)

@@ -32,8 +32,8 @@ class _Rollout(torch.nn.Module):
 
     def forward(self, window: tuple[Tensor, ...], horizon: int) -> Tensor:
         states, past_actions, actions, truth = window
-        found = self.step.rollout(states, past_actions, actions[:, :horizon])
-        missed = self.step.wrap(found - truth[:, :horizon])
+        values = self.step.rollout(states, past_actions, actions[:, :horizon])
+        missed = self.step.wrap(values - truth[:, :horizon])
         return (missed / self.step.state_std).flatten()
 
 
@@ -54,8 +54,8 @@ def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) 
             expected=f"at most {MOST}",
             fix="leave it out, and learn by gradients alone",
         )
-    chosen = which[torch.linspace(0, len(which) - 1, min(settings.windows, len(which))).long()]
-    window = tuple(part.double() for part in windows.gather(chosen.to(windows.values.device)))
+    subset = which[torch.linspace(0, len(which) - 1, min(settings.windows, len(which))).long()]
+    window = tuple(part.double() for part in windows.gather(subset.to(windows.values.device)))
     rollout = _Rollout(copy.deepcopy(step).double())
     start = {f"step.{name}": value.detach().double() for name, value in parameters.items()}
     flat = first = torch.cat([value.flatten() for value in start.values()])
@@ -76,8 +76,8 @@ def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) 
 
         flat = _minimize(residuals, flat, settings.iterations)
     with torch.no_grad():
-        for value, found in zip(parameters.values(), named(flat).values(), strict=True):
-            value.copy_(found)
+        for value, values in zip(parameters.values(), named(flat).values(), strict=True):
+            value.copy_(values)
 
 
 def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: int) -> Tensor:
@@ -88,18 +88,18 @@ def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: i
             slopes = _slopes(residuals, flat)
             square, down = slopes.T @ slopes, slopes.T @ error
             # What hardly shows in the errors may not run away: all are held by the mean a little.
-            held = square.diagonal() + 1e-3 * square.diagonal().mean()
-            before = float(error.square().sum())
+            scale = square.diagonal() + 1e-3 * square.diagonal().mean()
+            squares = float(error.square().sum())
             while True:
-                moved = flat - torch.linalg.solve(square + torch.diag(damping * held), down)
+                moved = flat - torch.linalg.solve(square + torch.diag(damping * scale), down)
                 after = residuals(moved)
-                if float(after.square().sum()) < before:  # never true for NaN
+                if float(after.square().sum()) < squares:  # never true for NaN
                     break
                 damping *= 4.0
                 if damping > HOPELESS:
                     return flat
             flat, error, damping = moved, after, max(damping / 4.0, 1e-9)
-            if float(error.square().sum()) > (1.0 - LEAST) * before:
+            if float(error.square().sum()) > (1.0 - LEAST) * squares:
                 return flat
     return flat
 

@@ -97,6 +97,6 @@ def join_training(
 def summary_line(summary: Json) -> str:
     """Describe in one line how a training ended."""
     return (
-        f"{summary['steps']} steps, best {summary['watched']} {summary['best']:.4g} "
+        f"{summary['steps']} steps, best {summary['monitor']} {summary['best']:.4g} "
         f"at step {summary['best_step']}, {summary['parameters']} parameters"
     )

@@ -69,11 +69,11 @@ class Layout:
 
         Features are in this order, and of one group in the order of its parts, then columns.
         """
-        found: dict[str, tuple[Encoding, list[int]]] = {}
+        groups: dict[str, tuple[Encoding, list[int]]] = {}
         for column, encoding in enumerate(self.encodings):
             key = encoding.model_dump_json(exclude={"scale"})
-            found.setdefault(key, (encoding, []))[1].append(column)
-        return sorted(found.values(), key=lambda group: group[0].type == "plain")
+            groups.setdefault(key, (encoding, []))[1].append(column)
+        return sorted(groups.values(), key=lambda group: group[0].type == "plain")
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `model.json` keeps it."""
@@ -114,10 +114,10 @@ def make_layout(
 
     Without `outputs`, the delta of each state that follows from no other is one.
     """
-    given, states = relations or {}, task.states
-    outputs = outputs_of(states, outputs, given)
+    follows, states = relations or {}, task.states
+    outputs = outputs_of(states, outputs, follows)
     own = {name: task.channels[name] for name in states}
-    follows = relations_of(own, outputs, given)
+    follows = relations_of(own, outputs, follows)
     drift, gain = integrate(task, list(outputs.values()), follows, integrator)
     return Layout(
         states=tuple(states),

@@ -19,7 +19,7 @@ from kinemill.task.learn import Learn
 from kinemill.task.protocols import Progress, Tracker
 from kinemill.train.amp import scaler_of
 from kinemill.train.batches import Batches, member_seed
-from kinemill.train.checkpoint import Kept, is_due, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import Retention, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.ddp import broadcast_tensors, process_group
 from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
@@ -37,7 +37,7 @@ class Objective:
             members of an ensemble; M is 1 without one. Of a part of a batch it is told, too, which
             place that has in it: (first window, windows of the whole batch).
         evaluate: () -> validation errors by name.
-        watched: the name whose smallest value marks the best weights.
+        monitor: the name whose smallest value marks the best weights.
         windows: number of training windows.
         weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
         members: M; their parameters are stacked along the first axis.
@@ -48,7 +48,7 @@ class Objective:
 
     loss: Callable[..., Tensor]
     evaluate: Callable[[], dict[str, float]]
-    watched: str
+    monitor: str
     windows: int
     weights: Tensor | None = None
     members: int = 1
@@ -107,14 +107,14 @@ def fit(
             progress.say(f"step {state.step}/{learn.steps}: {_note(state)}")
         if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:
             state.seconds = time.monotonic() - began
-            write_checkpoint(folder, *training.to_checkpoint(), Kept.of(learn))
+            write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
     state.seconds = time.monotonic() - began
     if state.losses:  # patience ended between two points of the curve
         _report_losses(state, learn, tracker)
     tracker.flush()
     if not math.isfinite(state.best):
         raise Diverged(
-            objective.watched,
+            objective.monitor,
             f"not finite in any evaluation up to step {state.step}",
             expected="a model whose rollouts stay finite on the validation split",
             fix="lower learn.optimizer.lr or learn.horizon",
@@ -171,7 +171,7 @@ def _evaluate(
                 raise
             where = f"validation at step {state.step}"
             raise out_of_memory(where, module, learn, learn.batch_size) from error
-        watched = errors[objective.watched]
+        watched = errors[objective.monitor]
         _report(state, errors | (watch(module) if watch is not None else {}), tracker)
         module.train()
         state.waited += 1

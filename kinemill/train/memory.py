@@ -17,10 +17,10 @@ def peaks(device: torch.device) -> dict[str, float]:
     """Return the most memory this process has taken so far, GiB: of the host, and of its GPU."""
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    found = {"memory/host_peak_gib": host / GIB}
+    memory = {"memory/host_peak_gib": host / GIB}
     if device.type == "cuda":
-        found["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / GIB
-    return found
+        memory["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+    return memory
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -35,8 +35,8 @@ def free_now(device: torch.device) -> str:
     import psutil
 
     if device.type == "cuda":
-        left, whole = torch.cuda.mem_get_info(device)
-        return f"{left / GIB:.2f} of {whole / GIB:.2f} GiB of the GPU free"
+        free, whole = torch.cuda.mem_get_info(device)
+        return f"{free / GIB:.2f} of {whole / GIB:.2f} GiB of the GPU free"
     host = psutil.virtual_memory()
     return f"{host.available / GIB:.2f} of {host.total / GIB:.2f} GiB of the host free"
 

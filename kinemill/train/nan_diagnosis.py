@@ -36,7 +36,7 @@ class Suspect:
 
     window: str
     channel: str
-    found: str
+    message: str
     in_data: bool
 
 
@@ -72,12 +72,12 @@ def explained(
     if objective.suspect is not None:
         suspect = objective.suspect(_narrowed(module, objective, batch, step), step)
     where = f"step {step}"
-    found = f"loss {fault.loss}, gradient norm {fault.norm}"
+    message = f"loss {fault.loss}, gradient norm {fault.norm}"
     if suspect is not None:
         where += f", channel {suspect.channel}, {suspect.window}"
-        found += f": {suspect.found}"
+        message += f": {suspect.found}"
     fix = _advice(suspect, learn, step)
-    return Diverged(where, found, expected="finite numbers", fix=fix)
+    return Diverged(where, message, expected="finite numbers", fix=fix)
 
 
 def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:

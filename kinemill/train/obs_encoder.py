@@ -36,8 +36,8 @@ class ObsEncoder(nn.Module):
         self.images, self.texts = list(layout.images), list(layout.texts)
         self.seen = len(layout.observation)
         turning = [name in angles for name in layout.observation]
-        self.register_buffer("angles", torch.tensor(_places(turning, True)), persistent=False)
-        self.register_buffer("plain", torch.tensor(_places(turning, False)), persistent=False)
+        self.register_buffer("angles", torch.tensor(_indices(turning, True)), persistent=False)
+        self.register_buffer("plain", torch.tensor(_indices(turning, False)), persistent=False)
         for name in ("observation_mean", "observation_std"):
             self.register_buffer(name, scale[name].to(torch.float32))
         self.turning = sum(turning)
@@ -45,28 +45,28 @@ class ObsEncoder(nn.Module):
         sizes = sum(size for _, size in encoders.values())
         self.features = self.seen + self.turning + sizes
 
-    def forward(self, given: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the features of one row each."""
         parts: list[Tensor] = []
         if self.seen:
-            parts.append(self._numbers(given[OBSERVATION]))
-        texts = [self.encoders[name](given[name]) for name in self.texts]
+            parts.append(self._numbers(inputs[OBSERVATION]))
+        texts = [self.encoders[name](inputs[name]) for name in self.texts]
         for name in self.images:
             # uint8 until here: in [0, 1] and with colors first in the batch alone.
-            image = given[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
-            told = torch.cat(texts, dim=-1) if texts else image.new_zeros(image.shape[0], 0)
-            parts.append(self.encoders[name](image, told))
+            image = inputs[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
+            text = torch.cat(texts, dim=-1) if texts else image.new_zeros(image.shape[0], 0)
+            parts.append(self.encoders[name](image, text))
         parts += texts
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def _numbers(self, seen: Tensor) -> Tensor:
-        scaled = (seen - self.observation_mean) / self.observation_std
+    def _numbers(self, numbers: Tensor) -> Tensor:
+        scaled = (numbers - self.observation_mean) / self.observation_std
         if not self.turning:
             return scaled
-        turned = seen.index_select(-1, self.get_buffer("angles"))
+        turned = numbers.index_select(-1, self.get_buffer("angles"))
         rest = scaled.index_select(-1, self.get_buffer("plain"))
         return torch.cat([rest, torch.cos(turned), torch.sin(turned)], dim=-1)
 
 
-def _places(turning: list[bool], wanted: bool) -> list[int]:
-    return [place for place, one in enumerate(turning) if one == wanted]
+def _indices(turning: list[bool], value: bool) -> list[int]:
+    return [index for index, one in enumerate(turning) if one == value]

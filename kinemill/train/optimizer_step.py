@@ -75,9 +75,9 @@ class Steps:
         self._progress.say(f"{why}: a step is {state.pieces} micro-batches from here on")
 
     def _in_precision(self, objective: Any) -> Any:
-        def loss(which: Tensor, step: int, *place: tuple[int, int]) -> Tensor:
+        def loss(which: Tensor, step: int, *part: tuple[int, int]) -> Tensor:
             with in_precision(self.parts, self.learn.amp, self.device):
-                return objective.loss(which, step, *place)
+                return objective.loss(which, step, *part)
 
         return dataclasses.replace(objective, loss=loss)
 

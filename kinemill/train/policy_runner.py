@@ -29,14 +29,14 @@ class Bare(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action and the carry without its empty parts."""
         inputs, shapes = len(self.layout.inputs), [tuple(one) for one in self.module.carry_shapes]
-        given, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
+        carry, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
         whole = [
-            torch.zeros(batch, *shape, device=device) if 0 in shape else next(given)
+            torch.zeros(batch, *shape, device=device) if 0 in shape else next(carry)
             for shape in shapes
         ]
         action, *after = self.module(*tensors[:inputs], *whole)
-        kept = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
-        return action, *kept
+        non_empty = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return action, *non_empty
 
 
 def interface_of(
@@ -70,9 +70,9 @@ class TorchRunning:
         names = [*self._inputs, *(name for name in feed if name.startswith("carry_"))]
         module.eval()
         with torch.no_grad():
-            found = self._bare(*(torch.from_numpy(feed[name]).to(device) for name in names))
+            outputs = self._bare(*(torch.from_numpy(feed[name]).to(device) for name in names))
         module.train(training)
-        return [part.cpu().numpy() for part in found]
+        return [part.cpu().numpy() for part in outputs]
 
 
 def as_policy(module: PolicyModule, task: str = "", *, finite: bool = True) -> Policy:

@@ -24,12 +24,12 @@ OFF = 0.01  # largest relative deviation of the loss, and of the gradient
 @contextmanager
 def multiplied(how: Matmul) -> Generator[None]:
     """Let torch multiply matrices so inside."""
-    before = torch.get_float32_matmul_precision()
+    previous = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(how)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(previous)
 
 
 def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tensor) -> Matmul:

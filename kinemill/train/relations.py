@@ -77,15 +77,17 @@ def integrate(
     states = task.states
     count = len(states)
     drift, gain = np.zeros((count, count)), np.zeros((len(outputs), count))
-    known: set[str] = set()
+    settled: set[str] = set()
     for row, output in enumerate(outputs):
         column = states.index(output.of)
         gain[row, column] = task.dt if output.relation == "derivative" else 1.0
         if output.relation == "equal":
             drift[column, column] = -1.0
-        known.add(output.of)
+        settled.add(output.of)
     while ready := {
-        name: item for name, item in follows.items() if name not in known and item.parent in known
+        name: item
+        for name, item in follows.items()
+        if name not in settled and item.parent in settled
     }:
         for name, item in ready.items():
             source, column = states.index(item.parent), states.index(name)
@@ -96,7 +98,7 @@ def integrate(
             if integrator == "semi_implicit" or item.relation == "equal":  # the parent at k+1
                 drift[:, column] += times * drift[:, source]
                 gain[:, column] += times * gain[:, source]
-            known.add(name)
+            settled.add(name)
     return drift, gain
 
 
@@ -172,10 +174,10 @@ def _of_relations(
 
 
 def _circles(start: str, follows: Mapping[str, Follows]) -> bool:
-    seen: set[str] = set()
+    visited: set[str] = set()
     name = start
-    while name in follows and name not in seen:
-        seen.add(name)
+    while name in follows and name not in visited:
+        visited.add(name)
         name = follows[name].parent
     return name == start
 

@@ -15,7 +15,7 @@ from kinemill.store.home import Home
 from kinemill.train.checkpoint import checkpoints, step_of
 
 INPUTS = "inputs.json"
-_SHOWN = 60  # characters of a value in a message
+_MAX_LENGTH = 60  # characters of a value in a message
 _NONE = "not there"
 
 
@@ -38,13 +38,13 @@ def latest_unfinished(home: Home, task: str, among: Collection[str] | None = Non
         task: its name.
         among: names of folders that count; None: all, those of a search included.
     """
-    found = list[tuple[float, Path]]()
+    checkpoints_by_time = list[tuple[float, Path]]()
     for folder in _folders(home.runs / task):
         finished = peek(home, "model", task, folder.name) is not None
         if not finished and (among is None or folder.name in among):
-            written = [place.stat().st_mtime for place in checkpoints(folder)]
-            found.extend((time, folder) for time in written)
-    return max(found)[1] if found else None
+            written = [path.stat().st_mtime for path in checkpoints(folder)]
+            checkpoints_by_time.extend((time, folder) for time in written)
+    return max(checkpoints_by_time)[1] if checkpoints_by_time else None
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -58,24 +58,24 @@ def refuse_changes(folder: Path, inputs: Json) -> None:
     Raises:
         BadInput: it does not; each setting, and the data, that changed is named.
     """
-    before = read_json(folder / INPUTS)
-    if canonical(before) == canonical(inputs):
+    previous = read_json(folder / INPUTS)
+    if canonical(previous) == canonical(inputs):
         return
     step = step_of(checkpoints(folder)[-1])
     raise BadInput(
         "resume",
-        f"the training that stopped after step {step} had {'; '.join(changes(before, inputs))}",
+        f"the training that stopped after step {step} had {'; '.join(changes(previous, inputs))}",
         expected="the same settings and data",
         fix="undo what changed, or start afresh without --resume; to go on from its weights with "
         "other settings is learn.start_from",
     )
 
 
-def changes(before: Json, now: Json) -> list[str]:
+def changes(previous: Json, now: Json) -> list[str]:
     """Name each dotted key of two nested documents whose value differs: `learn.seed: 0 -> 1`."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(_flat(previous)), dict(_flat(now))
     return [
-        f"{key}: {_shown(old.get(key, _NONE))} -> {_shown(new.get(key, _NONE))}"
+        f"{key}: {_abbreviate(old.get(key, _NONE))} -> {_abbreviate(new.get(key, _NONE))}"
         for key in (*old, *(key for key in new if key not in old))
         if old.get(key, _NONE) != new.get(key, _NONE)
     ]
@@ -90,6 +90,6 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(one, f"{prefix}.{key}" if prefix else key)
 
 
-def _shown(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     text = value if isinstance(value, str) else canonical(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

@@ -83,9 +83,9 @@ def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     curves = ("train/", "validation/", "evaluation/")
-    shown = [name for name in history if name.startswith(curves)]
-    brought = [name for name in shown if name.rpartition("/")[2] in _BROUGHT]
-    panels = [(names, label) for names, label in _panels(shown, brought) if names]
+    curves_shown = [name for name in history if name.startswith(curves)]
+    brought = [name for name in curves_shown if name.rpartition("/")[2] in _BROUGHT]
+    panels = [(names, label) for names, label in _panels(curves_shown, brought) if names]
     size, count = (7, 3.5 * max(1, len(panels))), max(1, len(panels))
     figure, all_axes = plt.subplots(count, figsize=size, layout="constrained", squeeze=False)
     for axes, (names, label) in zip(all_axes[:, 0], panels, strict=False):
@@ -102,6 +102,6 @@ def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
     plt.close(figure)
 
 
-def _panels(shown: list[str], brought: list[str]) -> list[tuple[list[str], str]]:
-    errors = [name for name in shown if name not in brought]
+def _panels(curves_shown: list[str], brought: list[str]) -> list[tuple[list[str], str]]:
+    errors = [name for name in curves_shown if name not in brought]
     return [(errors, "error, in spreads of the channel"), (brought, "of an episode")]

@@ -31,14 +31,14 @@ def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tenso
             for column in columns:
                 own = layout.encodings[column]
                 pairs.append(_of_feature(dataset, layout, own, (column, part)))
-    mean, spread = zip(*pairs, strict=True)
-    return torch.tensor(mean, dtype=torch.float64), torch.tensor(spread, dtype=torch.float64)
+    mean, std = zip(*pairs, strict=True)
+    return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
 
 
 def _of_feature(
-    dataset: PackedDataset, layout: Layout, encoding: Encoding, place: tuple[int, int]
+    dataset: PackedDataset, layout: Layout, encoding: Encoding, column_and_part: tuple[int, int]
 ) -> tuple[float, float]:
-    column, part = place
+    column, part = column_and_part
     if encoding.scale == "none":
         return 0.0, 1.0
     if isinstance(encoding.scale, tuple):

@@ -12,7 +12,7 @@ from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.tracking.metric_logger import logged
-from kinemill.train.checkpoint import INDEX, Kept, clear
+from kinemill.train.checkpoint import INDEX, Retention, clear
 from kinemill.train.context import Listeners, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, note_inputs
@@ -96,7 +96,7 @@ def run(
     artifact = get_or_build(home, "model", task.name, key, build)
     if not is_built:
         _broadcast(b"")
-    clear(folder, Kept.of(task.learn))
+    clear(folder, Retention.of(task.learn))
     return artifact
 
 
@@ -141,6 +141,6 @@ def _train_into(
         "steps": trained.step,
         "best_step": trained.best_step,
         "best": trained.best,
-        "watched": trained.watched,
+        "monitor": trained.monitor,
         **trained.summary,
     }

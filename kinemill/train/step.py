@@ -95,7 +95,7 @@ class Step(nn.Module):
         """Bring angles into [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
         return state - self.period * torch.round(state * self.frequency)
 
-    def shown(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
+    def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
         """Return what the network sees of rows (..., C), counted from `origin`."""
         counted = rows if origin is None else rows - origin
         features = (self.encoder(counted) - self.feature_mean) / self.feature_std
@@ -103,12 +103,12 @@ class Step(nn.Module):
             return (features,)
         return *rows.split([len(self.layout.states), len(self.layout.actions)], -1), features
 
-    def shown_window(self, states: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+    def window_inputs(self, states: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """Return what the network sees of a whole history (B, H, S), (B, H, A): (B, H, ...)."""
         rows = torch.cat([states, actions], dim=-1)
-        return self.shown(rows, self.encoder.origin(rows))
+        return self.network_inputs(rows, self.encoder.origin(rows))
 
-    def outputs_of(self, state: Tensor, following: Tensor) -> Tensor:
+    def target_outputs(self, state: Tensor, following: Tensor) -> Tensor:
         """Return the outputs (B, O), scaled, that lead to the next state.
 
         Args:
@@ -122,7 +122,7 @@ class Step(nn.Module):
             wanted.append(value / self.layout.dt if output.relation == "derivative" else value)
         return (torch.stack(wanted, dim=1) - self.output_mean) / self.output_std
 
-    def answer(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def predict_outputs(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Ask the network: outputs (B, O) in their units, then the carry after this row."""
         row = torch.cat([state, action], dim=-1)
         if self.sliding:
@@ -130,7 +130,7 @@ class Step(nn.Module):
         elif self.has_origin:
             outputs, *after = self._from_previous(row, *carry)
         else:
-            outputs, *after = self._ask(*self.shown(row, None), *carry)
+            outputs, *after = self._ask(*self.network_inputs(row, None), *carry)
         if getattr(self.network, "physical", False):
             return outputs, *after
         return outputs * self.output_std + self.output_mean, *after
@@ -152,7 +152,7 @@ class Step(nn.Module):
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
         """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
         rows = torch.cat([window, row.unsqueeze(1)], dim=1)
-        seen = self.shown(rows, self.encoder.origin(rows))
+        seen = self.network_inputs(rows, self.encoder.origin(rows))
         if self.history > 1:
             carry = self._warm(*(part[:, :-1] for part in seen))
         else:
@@ -162,7 +162,7 @@ class Step(nn.Module):
 
     def _from_previous(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Count coordinates from the previous row; `known` is (B, 1 + C): 1, that row."""
-        outputs, *after = self._ask(*self.shown(row, self._origin(row, known)), *carry)
+        outputs, *after = self._ask(*self.network_inputs(row, self._origin(row, known)), *carry)
         return outputs, self._known(row * self.encoder.previous), *after
 
     def _origin(self, row: Tensor, known: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class Step(nn.Module):
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return how the state changes in one step, before the integrator refines it, and carry."""
-        outputs, *after = self.answer(state, action, *carry)
+        outputs, *after = self.predict_outputs(state, action, *carry)
         return state @ self.drift + outputs @ self.gain, *after
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
@@ -200,9 +200,9 @@ class Step(nn.Module):
         if self.sliding:
             return (rows,)
         if not self.has_origin:
-            return self._warm(*self.shown(rows, None))
+            return self._warm(*self.network_inputs(rows, None))
         known = self._known(rows[:, -1] * self.encoder.previous)
-        return known, *self._warm(*self.shown(rows, self.encoder.origin(rows)))
+        return known, *self._warm(*self.network_inputs(rows, self.encoder.origin(rows)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output.

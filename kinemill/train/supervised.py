@@ -40,11 +40,11 @@ class Supervised(Learn):
 
     def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:
         """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
-        from kinemill.train.eval_callback import watch_of
+        from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
         from kinemill.train.run_config import dotted
 
-        watch = watch_of(self.evaluate_with, task)
+        watch = load_callback(self.evaluate_with, task)
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
         parameters = sum(value.numel() for value in module.parameters())
@@ -58,7 +58,7 @@ class Supervised(Learn):
             step=state.step,
             best_step=state.best_step,
             best=state.best,
-            watched=objective.watched,
+            monitor=objective.monitor,
             summary={
                 "parameters": parameters,
                 "windows": objective.windows,

@@ -65,9 +65,9 @@ class State:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "State":
         """Read it back."""
-        found = cls(**value)
-        found.best = math.inf if value["best"] is None else found.best
-        return found
+        state = cls(**value)
+        state.best = math.inf if value["best"] is None else state.best
+        return state
 
 
 @dataclass

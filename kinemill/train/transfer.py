@@ -13,7 +13,7 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
 from kinemill.train.warm_start import described, load_model
 
-_ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
+_EQUAL_FIELDS = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
 
 
 def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> None:
@@ -34,31 +34,31 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
     if unlike := _unlike(Layout.from_json(about["layout"]), module.layout, about, units):
         raise BadInput(where, f"differs in {'; '.join(unlike)}", fix=fix)
     earlier = _tensors(load_model(Path(start.folder)), module)
-    wanted = module.state_dict()
-    new = {name for name in wanted if name.startswith("member.noise.")} - set(earlier)
-    for name in sorted((set(earlier) | set(wanted)) - new):
-        found, here = (_shape(those.get(name)) for those in (earlier, wanted))
-        if found != here:
+    expected = module.state_dict()
+    new = {name for name in expected if name.startswith("member.noise.")} - set(earlier)
+    for name in sorted((set(earlier) | set(expected)) - new):
+        differences, here = (_shape(those.get(name)) for those in (earlier, expected))
+        if differences != here:
             raise BadInput(
                 where,
-                f"is of another architecture: {name} is {found} there and {here} here",
+                f"is of another architecture: {name} is {differences} there and {here} here",
                 fix="take its learn.model, learn.robots and learn.ensemble",
             )
-    module.load_state_dict(wanted | earlier)
+    module.load_state_dict(expected | earlier)
 
 
 def _unlike(
     earlier: Layout, layout: Layout, about: Mapping[str, Any], units: Mapping[str, str]
 ) -> list[str]:
     """Say in what an earlier model's channels differ from those of this task."""
-    found = [
+    differences = [
         f"{name}: {_plain(there)} there, {_plain(here)} here"
-        for name in _ALIKE
+        for name in _EQUAL_FIELDS
         if (there := getattr(earlier, name)) != (here := getattr(layout, name))
     ]
     if earlier.encodings != layout.encodings:
-        found.append("learn.encoding")
-    return found + [
+        differences.append("learn.encoding")
+    return differences + [
         f"unit of {name}: {about['units'][name]} there, {unit} here"
         for name, unit in units.items()
         if about["units"].get(name, unit) != unit
@@ -75,10 +75,10 @@ def _tensors(earlier: Any, module: Any) -> dict[str, Tensor]:
     """Return the earlier tensors under the names of `module`, one model repeated per member."""
     if not isinstance(module, Ensemble) or isinstance(earlier, Ensemble):
         return earlier.state_dict()
-    learned = {name for name, _ in earlier.named_parameters()}
+    parameters = {name for name, _ in earlier.named_parameters()}
     return {
         f"member.step.{name}": value.expand(module.members, *value.shape).clone()
-        if name in learned
+        if name in parameters
         else value
         for name, value in earlier.state_dict().items()
     }
@@ -102,8 +102,8 @@ def freeze(module: nn.Module, patterns: list[str]) -> None:
     for pattern in patterns:
         matched = fnmatch.filter(names, pattern)
         if not matched:
-            known = ", ".join(names)
-            raise BadInput(f"learn.freeze: {pattern!r}", "matches nothing", expected=known)
+            names_known = ", ".join(names)
+            raise BadInput(f"learn.freeze: {pattern!r}", "matches nothing", expected=names_known)
         for name in matched:
             names[name].requires_grad = False
     if not any(value.requires_grad for value in names.values()):

@@ -35,8 +35,8 @@ def start_in(folder: Path) -> WarmStart:
             f"has no {missing[0]}",
             expected="the folder of a trained model, or models:/TASK@champion",
         )
-    found = digest({name: file_digest(folder / name) for name in names})
-    return WarmStart(str(folder), found, str(folder))
+    content_digest = digest({name: file_digest(folder / name) for name in names})
+    return WarmStart(str(folder), content_digest, str(folder))
 
 
 def description_of(task: Task, data: Any, dataset_digest: str) -> Json:

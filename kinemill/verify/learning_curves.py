@@ -65,7 +65,7 @@ def training_section(model: Path | None) -> str:
     best: int = summary["best_step"]
     text = (
         f"Over the steps of training. The weights are those of step {best}, marked in green, the "
-        f"best by <code>{escape(summary['watched'])}</code>."
+        f"best by <code>{escape(summary['monitor'])}</code>."
     )
     return (
         f"{HEADING}<p>{text}</p>{_panels(curves, best)}"

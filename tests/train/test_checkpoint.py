@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, not finished, or not writable, and which of them are kept."""
+"""Checkpoints that are damaged, not finished, or not writable, and which of them are retention."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ from kinemill.train import checkpoint
 from kinemill.train.checkpoint import (
     INDEX,
     TENSORS,
-    Kept,
+    Retention,
     checkpoints,
     clear,
     is_due,
@@ -38,10 +38,10 @@ def groups(value: float = 1.0):
     }
 
 
-def write(folder: Path, *steps: int, kept: Kept | None = None) -> None:
+def write(folder: Path, *steps: int, retention: Retention | None = None) -> None:
     for step in steps:
         state = {"step": step, "z": 0, "losses": [0.1, 1 / 3]}
-        write_checkpoint(folder, groups(step), state, kept)
+        write_checkpoint(folder, groups(step), state, retention)
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -72,20 +72,21 @@ def test_a_state_that_json_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kept", "left", "forever"),
+    ("retention", "left", "forever"),
     [
-        (Kept(), [50, 60], []),
-        (Kept(last=1), [60], []),
-        (Kept(last=3), [40, 50, 60], []),
-        (Kept(last=1, every=20), [20, 40, 60], [20, 40, 60]),
-        (Kept(last=2, every=40), [40, 50, 60], [40]),
-        (Kept(last=1, every=25), [30, 50, 60], [30, 50]),  # the first ones after steps 25 and 50
+        (Retention(), [50, 60], []),
+        (Retention(last=1), [60], []),
+        (Retention(last=3), [40, 50, 60], []),
+        (Retention(last=1, every=20), [20, 40, 60], [20, 40, 60]),
+        (Retention(last=2, every=40), [40, 50, 60], [40]),
+        # The first ones after steps 25 and 50 are permanent.
+        (Retention(last=1, every=25), [30, 50, 60], [30, 50]),
     ],
 )
-def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, kept, left, forever):
-    write(tmp_path, 10, 20, 30, 40, 50, 60, kept=kept)
+def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, retention, left, forever):
+    write(tmp_path, 10, 20, 30, 40, 50, 60, retention=retention)
     assert steps_in(tmp_path) == left
-    clear(tmp_path, kept)
+    clear(tmp_path, retention)
     assert steps_in(tmp_path) == forever
     assert tmp_path.exists() == bool(forever)
 
@@ -114,7 +115,7 @@ def test_a_flipped_bit_of_any_byte_is_noticed(tmp_path, name):
         said = []
         assert read_checkpoint(tmp_path, said.append)[1]["step"] == 10
         assert "checkpoint-000000020" in said[0]
-        assert "the checkpoint before is whole and is taken" in said[0]
+        assert "the checkpoint before it is used" in said[0]
         (damaged,) = tmp_path.glob("damaged-*")
         (damaged / name).write_bytes(original)
         damaged.rename(tmp_path / "checkpoint-000000020")
@@ -137,14 +138,14 @@ def test_when_none_is_whole_it_is_an_error_that_says_what_to_do(tmp_path):
     write(tmp_path, 10, 20)
     for place in checkpoints(tmp_path):
         flip(place / TENSORS, -1, 0)
-    with pytest.raises(CorruptArtifact, match=r"0020/tensors.*no older one is whole; move .*"):
+    with pytest.raises(CorruptArtifact, match=r"0020/tensors.*no older one is intact; move .*"):
         read_checkpoint(tmp_path)
     assert steps_in(tmp_path) == [10, 20]  # nothing was moved: a person decides
 
 
 def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, monkeypatch):
     """A disk that gives back another bit than was written."""
-    write(tmp_path, 10, kept=Kept(last=1))
+    write(tmp_path, 10, retention=Retention(last=1))
 
     def settle(moves):
         flip(moves[0].aside / TENSORS, -1, 3)
@@ -153,7 +154,7 @@ def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "settle", settle)
     with pytest.raises(CorruptArtifact, match="has bytes that changed since it was written"):
-        write(tmp_path, 20, kept=Kept(last=1))
+        write(tmp_path, 20, retention=Retention(last=1))
     assert steps_in(tmp_path) == [10]
     assert read_checkpoint(tmp_path)[1]["step"] == 10
 

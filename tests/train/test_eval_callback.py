@@ -15,7 +15,7 @@ from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import job_folder
 from kinemill.train import stage as train
-from kinemill.train.eval_callback import TorchSimulator, watch_of
+from kinemill.train.eval_callback import TorchSimulator, load_callback
 from kinemill.train.loop import fit
 from kinemill.train.run_config import CONFIG, config_text, in_short
 from tests.conftest import ROOT
@@ -67,7 +67,7 @@ def test_a_function_beside_the_task_is_asked_at_each_evaluation_with_the_weights
 ):
     task = pendulum_task(steps=4, eval_every=2, ema=0.5, patience=None)
     module, objective = task.learn.prepare(task, packed, packed, CPU)
-    watch, noted = watch_of(f"{hook}:swings", task), Noted()
+    watch, noted = load_callback(f"{hook}:swings", task), Noted()
     state, best = fit(module, objective, task.learn, tmp_path, (noted, NullReporter()), watch)
     assert state.history["eval/dt"] == [[2, task.dt], [4, task.dt]]
     assert state.history["eval/odd"] == [[2, None], [4, None]]
@@ -100,7 +100,7 @@ def test_a_simulator_that_learns_rolls_out_as_the_module_does(packed):
 def test_what_cannot_be_asked_is_said_before_the_training(tmp_path, name, message):
     (tmp_path / "bad.py").write_text("def swings(:\n")
     with pytest.raises(BadInput, match=message):
-        watch_of(name.format(folder=tmp_path), pendulum_task())
+        load_callback(name.format(folder=tmp_path), pendulum_task())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_function_that_fails_is_named(packed, hook, name, message):
     task = pendulum_task()
     module, _ = task.learn.prepare(task, packed, packed, CPU)
     with pytest.raises(BadInput, match=rf"learn\.evaluate_with: .*:{name}: {message}"):
-        watch_of(f"{hook}:{name}", task)(module)
+        load_callback(f"{hook}:{name}", task)(module)
 
 
 def test_a_name_that_is_none_is_a_mistake_in_the_task():
@@ -129,7 +129,7 @@ def test_a_file_is_named_relative_to_the_task(hook, tmp_path):
     (tmp_path / "pendulum.yaml").write_text(yaml.safe_dump(task))
     found = load_task(tmp_path / "pendulum.yaml").learn.evaluate_with
     assert found == f"{hook}:swings"
-    assert watch_of(found, pendulum_task()) is not None
+    assert load_callback(found, pendulum_task()) is not None
 
 
 def test_the_closed_loop_runs_on_a_model_that_still_learns():

@@ -43,7 +43,7 @@ def test_onyx_a_scale_from_minus_two_to_zero(packed):
     channel = {"torque": {"type": "plain", "scale": [-2.0, 0.0]}}
     step = step_for(pendulum_task(encoding={"channels": channel}), packed)
     rows = torch.tensor([[0.0, 0.0, torque] for torque in (-2.0, -1.0, 0.0)])
-    (features,) = step.shown(rows, None)
+    (features,) = step.network_inputs(rows, None)
     assert features[:, -1].tolist() == [-1.0, 0.0, 1.0]
 
 

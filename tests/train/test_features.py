@@ -303,7 +303,7 @@ def test_an_encoding_from_elsewhere_is_seen_scaled_and_kept_like_ours(monkeypatc
     scale = scale_of(dataset, layout)
     assert scale["feature_std"][3].item() == pytest.approx((force**3).std(), rel=1e-6)
     step = make_step(task.learn.model, layout, scale)
-    (features,) = step.shown(torch.tensor([[0.0, 0.0, 0.0, 2.0]]), None)
+    (features,) = step.network_inputs(torch.tensor([[0.0, 0.0, 0.0, 2.0]]), None)
     wanted = (8.0 - (force**3).mean()) / (force**3).std()
     assert features[0, 3].item() == pytest.approx(wanted, rel=1e-5)
 

@@ -17,7 +17,7 @@ from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import warm_start
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.chunks import Chunk
-from kinemill.train.eval_callback import watch_of
+from kinemill.train.eval_callback import load_callback
 from kinemill.train.loop import fit
 from kinemill.train.policy_runner import as_policy
 from tests.train.cloning import demonstrations, policy_task
@@ -198,7 +198,7 @@ def test_a_look_of_ones_own_is_given_what_acts(tmp_path):
         "    return {'torque': float(policy.act([0.0, 0.0])[0])}\n"
     )
     task, module, objective = made(evaluate_with=f"{hook}:swing")
-    watch = watch_of(task.learn.evaluate_with, task)
+    watch = load_callback(task.learn.evaluate_with, task)
     state, _ = fit(module, objective, task.learn, tmp_path / "run", QUIET, watch)
     assert len(state.history["eval/torque"]) == 2
     assert abs(state.history["eval/torque"][-1][1]) <= 2.0

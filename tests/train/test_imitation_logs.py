@@ -168,7 +168,7 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
     assert len(packed.episodes) == RUNS
     module, objective = task.learn.prepare(task, *data, torch.device("cpu"))
     objective.loss(torch.arange(8)[None], 0).backward()
-    assert all(value.grad is not None for value in module.sight.parameters())
+    assert all(value.grad is not None for value in module.encoder.parameters())
     # What the policy sees at a row is what the log holds there.
     known = {round(float(run(seed)[1][0]), 4): seed for seed in range(RUNS)}
     for one in packed.episodes:
@@ -198,7 +198,7 @@ def test_pictures_stay_bytes_until_the_policy_sees_them(tmp_path, home):
             shown.append(image)
             return image.new_zeros(len(image), 64)
 
-    module.sight.encoders["camera"] = Eye()
+    module.encoder.encoders["camera"] = Eye()
     pictures = data[0].pictures("camera", np.arange(3))
     said = torch.from_numpy(np.stack([as_bytes(SAID[0], 64)] * 3))
     module.see({"observation": torch.zeros(3, 2), "camera": pictures, "said": said})

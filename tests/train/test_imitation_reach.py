@@ -82,10 +82,10 @@ def test_success_can_only_decide_where_there_is_an_environment():
 
 
 def test_starts_of_training_are_never_those_of_the_trials():
-    from kinemill.train.objectives._env_evaluation import Tried
+    from kinemill.train.objectives._env_evaluation import EnvEvaluation
 
     task = load_task(ROOT / "tasks" / "reach.yaml")
-    trials, seeds = task.environment.trials, Tried(None, task).seeds
+    trials, seeds = task.environment.trials, EnvEvaluation(None, task).seeds
     assert not set(seeds) & set(range(trials.seed, trials.seed + trials.episodes))
     assert len(seeds) == trials.watched
     assert np.min(list(seeds)) > trials.seed

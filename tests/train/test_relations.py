@@ -229,7 +229,7 @@ def test_rk4_asks_four_times_and_the_carry_moves_on_once(packed_gru):
     carry = (torch.randn(3, *step.carry_shapes[0]),)
 
     def change(at):
-        features = step.shown(torch.cat([at, action], -1), None)
+        features = step.network_inputs(torch.cat([at, action], -1), None)
         outputs, after = step.network(*features, *carry)
         acceleration = outputs * step.output_std + step.output_mean
         return 0.05 * torch.cat([at[:, 1:], acceleration], -1), after

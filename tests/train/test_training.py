@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path)
         calls.append(1)
         return objective.loss(*given) * (torch.nan if len(calls) > 25 else 1.0)
 
-    broken = objective.__class__(loss, objective.evaluate, objective.watched, objective.windows)
+    broken = objective.__class__(loss, objective.evaluate, objective.monitor, objective.windows)
     with pytest.raises(TrainingFailed, match=r"step 25: loss nan.*lower learn\.optimizer\.lr"):
         fit(module, broken, learn, tmp_path, QUIET)
     assert state_in(tmp_path)["step"] == 20
@@ -130,7 +130,7 @@ def test_patience_stops_a_training_that_no_longer_improves(packed, tmp_path):
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     errors = iter([3.0, 3.5, 1.0, 2.0, 2.0, 2.0])
     stuck = objective.__class__(
-        objective.loss, lambda: {objective.watched: next(errors)}, objective.watched, 100
+        objective.loss, lambda: {objective.monitor: next(errors)}, objective.monitor, 100
     )
     state, _ = fit(module, stuck, learn, tmp_path, QUIET)
     assert (state.step, state.best_step, state.best) == (100, 60, 1.0)
@@ -163,7 +163,7 @@ def test_patience_may_end_before_the_first_point_of_the_curve(packed, tmp_path):
     learn = pendulum_task(**settings).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     stuck = objective.__class__(
-        objective.loss, lambda: {objective.watched: 1.0}, objective.watched, 100
+        objective.loss, lambda: {objective.monitor: 1.0}, objective.monitor, 100
     )
     state, _ = fit(module, stuck, learn, tmp_path, QUIET)
     assert [step for step, _ in state.history["train/loss"]] == [10]
@@ -176,12 +176,12 @@ def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(pack
     errors = iter([bad, 2.0, bad])
     watcher = Watcher()
     shaky = objective.__class__(
-        objective.loss, lambda: {objective.watched: next(errors)}, objective.watched, 100
+        objective.loss, lambda: {objective.monitor: next(errors)}, objective.monitor, 100
     )
     state, _ = fit(module, shaky, learn, tmp_path, (watcher, watcher))
     assert (state.best, state.best_step) == (2.0, 40)
-    assert state.history[objective.watched] == [[20, None], [40, 2.0], [60, None]]
-    assert watcher.metrics[objective.watched] == [(40, 2.0)]
+    assert state.history[objective.monitor] == [[20, None], [40, 2.0], [60, None]]
+    assert watcher.metrics[objective.monitor] == [(40, 2.0)]
     assert state_in(tmp_path)["best"] == 2.0
 
 
@@ -189,7 +189,7 @@ def test_a_model_that_never_stays_finite_in_validation_is_no_model(packed, tmp_p
     learn = pendulum_task(patience=None).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     lost = objective.__class__(
-        objective.loss, lambda: {objective.watched: torch.inf}, objective.watched, 100
+        objective.loss, lambda: {objective.monitor: torch.inf}, objective.monitor, 100
     )
     with pytest.raises(TrainingFailed, match=r"not finite in any evaluation up to step 60"):
         fit(module, lost, learn, tmp_path, QUIET)
@@ -211,9 +211,9 @@ def test_the_best_weights_are_kept_when_later_ones_are_worse(packed, tmp_path):
 
     def evaluate():
         seen.append({name: value.clone() for name, value in module.state_dict().items()})
-        return {objective.watched: next(errors)}
+        return {objective.monitor: next(errors)}
 
-    turned = objective.__class__(objective.loss, evaluate, objective.watched, 100)
+    turned = objective.__class__(objective.loss, evaluate, objective.monitor, 100)
     _, best = fit(module, turned, learn, tmp_path, QUIET)
     assert all(torch.equal(best[name], value) for name, value in seen[1].items())
     assert not torch.equal(best["network.head.weight"], seen[2]["network.head.weight"])
@@ -247,7 +247,7 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
 
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     flat = objective.__class__(
-        lambda *which: 0 * objective.loss(*which), objective.evaluate, objective.watched, 100
+        lambda *which: 0 * objective.loss(*which), objective.evaluate, objective.monitor, 100
     )
     fit(module, flat, learn, tmp_path / "decay", QUIET)
     # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).

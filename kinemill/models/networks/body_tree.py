@@ -198,8 +198,8 @@ def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector.unsqueeze(2)).squeeze(2)
 
 
-def _cross(left: Tensor, right: Tensor) -> Tensor:
+def _cross(first: Tensor, second: Tensor) -> Tensor:
     """(B, 3), (B, 3) -> (B, 3); ONNX has no operator for it."""
-    a, b, c = left.unbind(1)
-    x, y, z = right.unbind(1)
+    a, b, c = first.unbind(1)
+    x, y, z = second.unbind(1)
     return torch.stack([b * z - c * y, c * x - a * z, a * y - b * x], dim=1)

@@ -61,8 +61,8 @@ class HeadModule(nn.Module):
 
     def masked_mean(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return the mean over recorded actions: (B, N), (B, T) -> (B,)."""
-        known = mask.repeat_interleave(self.actions, dim=1)
-        return (values * known).sum(-1) / known.sum(-1)
+        is_recorded = mask.repeat_interleave(self.actions, dim=1)
+        return (values * is_recorded).sum(-1) / is_recorded.sum(-1)
 
 
 class DeterministicHead(HeadModule):
@@ -136,9 +136,9 @@ class MixtureHead(HeadModule):
         weights, means, log_std = self.parts(condition)
         error = (target.flatten(1).unsqueeze(1) - means) / log_std.exp()
         terms = -0.5 * error.square() - log_std - 0.5 * math.log(2.0 * math.pi)
-        known = mask.repeat_interleave(self.actions, dim=1)
-        whole = torch.logsumexp(weights + (terms * known.unsqueeze(1)).sum(-1), dim=-1)
-        return -whole / known.sum(-1)
+        is_recorded = mask.repeat_interleave(self.actions, dim=1)
+        whole = torch.logsumexp(weights + (terms * is_recorded.unsqueeze(1)).sum(-1), dim=-1)
+        return -whole / is_recorded.sum(-1)
 
 
 class Denoiser(nn.Module):

@@ -60,7 +60,7 @@ class ConvEncoder(nn.Module):
         for stride in strides:
             height, width = -(-height // stride), -(-width // stride)
         down = torch.linspace(-1, 1, height).repeat_interleave(width)
-        across = torch.linspace(-1, 1, width).repeat(height)
+        columns = torch.linspace(-1, 1, width).repeat(height)
         self.keypoints, self.queries = sizes.keypoints, sizes.queries if text_size else 0
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=stride, padding=1)
@@ -70,7 +70,7 @@ class ConvEncoder(nn.Module):
         self.query = nn.Linear(text_size, self.queries * channels[-1]) if text_size else None
         values = channels[-1] * (2 if self.keypoints else 1) + 2 * self.queries
         self.head = nn.Linear(values, size)
-        self.register_buffer("grid", torch.stack([down, across], 1), persistent=False)
+        self.register_buffer("grid", torch.stack([down, columns], 1), persistent=False)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         """Return the features, with shapes as in the class."""
@@ -143,14 +143,14 @@ class ViTEncoder(nn.Module):
         self, shape: tuple[int, int, int], text_size: int, size: int, sizes: ViTSizes
     ) -> None:
         super().__init__()
-        height, across, colors = shape
+        height, columns, colors = shape
         patch, width = sizes.patch, sizes.width
-        if height % patch or across % patch:
+        if height % patch or columns % patch:
             fix = "choose a patch that divides both, or resize by the channel's `shape`"
             raise BadInput(
-                f"learn.image.patch: {patch}", f"an image of {height} x {across}", fix=fix
+                f"learn.image.patch: {patch}", f"an image of {height} x {columns}", fix=fix
             )
-        count = (height // patch) * (across // patch)
+        count = (height // patch) * (columns // patch)
         self.embed = nn.Conv2d(colors, width, patch, stride=patch)
         self.text = nn.Linear(text_size, width) if text_size else None
         self.position = nn.Parameter(0.02 * torch.randn(count, width))

@@ -39,7 +39,7 @@ class LatentNetwork(Network):
         acting: columns of the features that act on the hidden states.
     """
 
-    acting: Tensor
+    input_columns: Tensor
     limited: Tensor
     low: Tensor
     high: Tensor
@@ -50,11 +50,11 @@ class LatentNetwork(Network):
         inputs: int,
         history: int,
         bounds: Bounds,
-        acting: Sequence[int],
+        input_columns: Sequence[int],
     ) -> None:
         super().__init__()
         self.history, size, hidden = history, settings.size, settings.hidden_size
-        width = size + len(acting)
+        width = size + len(input_columns)
         self.carry_shapes = ((self.history - 1, inputs), (1,), (size,))
         self.act = activation(settings.activation)
         self.encoder = nn.Linear(self.history * inputs, size)
@@ -65,7 +65,7 @@ class LatentNetwork(Network):
         self.initialize(settings.lag)
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        self.register_buffer("acting", torch.tensor(list(acting)), persistent=False)
+        self.register_buffer("acting", torch.tensor(list(input_columns)), persistent=False)
         for name, value in {"limited": limited, "low": low, "high": high}.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -92,7 +92,7 @@ class LatentNetwork(Network):
         rows = torch.cat([window, features.unsqueeze(1)], dim=1)
         is_full = torch.clamp(1.0 - (count - (self.history - 1)).abs(), min=0.0)  # 1 or 0
         x = x + is_full * (self.encoder(rows.flatten(1)) - x)
-        inputs = torch.cat([x, features.index_select(1, self.acting)], dim=1)
+        inputs = torch.cat([x, features.index_select(1, self.input_columns)], dim=1)
         x = x + self.linear(inputs) + self.down(self.act(self.up(inputs)))
         count = torch.clamp(count + 1.0, max=float(self.history))
         return self.saturate(self.head(x)), rows[:, 1:], count, x

@@ -136,35 +136,35 @@ def least_squares(
         triangle = torch.linalg.qr(
             torch.cat([triangle, part]) if len(triangle) else part, mode="r"
         ).R
-    left, right = triangle[:, :width], triangle[:, width:]
+    lhs, rhs = triangle[:, :width], triangle[:, width:]
     root = (ridge * rows) ** 0.5
     if mask is None:
         penalty = torch.full((width,), root).double()
         penalty[-1] = 0.0  # the bias is not penalized
-        solution = _solve(left, right, penalty)
+        solution = _solve(lhs, rhs, penalty)
         return solution[:-1].T, solution[-1]
     columns: list[Tensor] = []
     for number, (levels, changes) in enumerate(zip(mask.levels, mask.changes, strict=True)):
         whole, differences = _basis(levels, changes, history)
         basis = torch.cat([whole, differences, torch.eye(width).double()[:, -1:]], dim=1)
-        projected, count = left @ basis, whole.shape[1]
+        projected, count = lhs @ basis, whole.shape[1]
         penalty = torch.full((basis.shape[1],), root).double()
         if differences.shape[1]:
-            mean = projected.T @ left[:, -1] / rows  # the last column is of ones
+            mean = projected.T @ lhs[:, -1] / rows  # the last column is of ones
             square = (projected * projected).sum(0) / rows - mean * mean
             penalty = root * square.clamp_min(0.0).sqrt()
             penalty[:count] = 0.0
         penalty[-1] = 0.0
-        columns.append(basis @ _solve(projected, right[:, number : number + 1], penalty))
+        columns.append(basis @ _solve(projected, rhs[:, number : number + 1], penalty))
     solution = torch.cat(columns, dim=1)
     return solution[:-1].T, solution[-1]
 
 
-def _solve(left: Tensor, right: Tensor, penalty: Tensor) -> Tensor:
+def _solve(lhs: Tensor, rhs: Tensor, penalty: Tensor) -> Tensor:
     """Return the weights that minimize the squared error and their penalized squares."""
-    left = torch.cat([left, torch.diag(penalty)])
-    right = torch.cat([right, right.new_zeros(len(penalty), right.shape[1])])
-    return torch.linalg.lstsq(left, right, driver="gelsd").solution
+    lhs = torch.cat([lhs, torch.diag(penalty)])
+    rhs = torch.cat([rhs, rhs.new_zeros(len(penalty), rhs.shape[1])])
+    return torch.linalg.lstsq(lhs, rhs, driver="gelsd").solution
 
 
 def _basis(levels: list[bool], changes: list[bool], history: int) -> tuple[Tensor, Tensor]:
@@ -172,5 +172,7 @@ def _basis(levels: list[bool], changes: list[bool], history: int) -> tuple[Tenso
     rows, features = torch.eye(history).double(), torch.eye(len(levels)).double()
     differences = rows[:, 1:] - rows[:, :-1]
     parts = ((rows, levels), (differences, changes))
-    bases = [torch.kron(part, features[:, torch.tensor(chosen)]) for part, chosen in parts]
+    bases = [
+        torch.kron(part, features[:, torch.tensor(is_included)]) for part, is_included in parts
+    ]
     return functional.pad(bases[0], (0, 0, 0, 1)), functional.pad(bases[1], (0, 0, 0, 1))

@@ -160,8 +160,8 @@ def solve(mass: Tensor, forces: Tensor) -> Tensor:
     return torch.stack(whole[::-1], dim=1)
 
 
-def _dot(left: list[Tensor], right: list[Tensor], like: Tensor) -> Tensor:
+def _dot(first: list[Tensor], second: list[Tensor], like: Tensor) -> Tensor:
     total = torch.zeros_like(like[:, 0, 0])
-    for one, other in zip(left, right, strict=False):
+    for one, other in zip(first, second, strict=False):
         total = total + one * other
     return total

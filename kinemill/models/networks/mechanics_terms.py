@@ -110,9 +110,9 @@ class MechanicsTerms(Terms):
         return parts
 
 
-def _outer(left: Tensor, right: Tensor) -> Tensor:
+def _outer(columns: Tensor, factors: Tensor) -> Tensor:
     """(B, m), (B, n) -> (B, m n)."""
-    return (left.unsqueeze(2) * right.unsqueeze(1)).flatten(1)
+    return (columns.unsqueeze(2) * factors.unsqueeze(1)).flatten(1)
 
 
 def velocity_products(pairs: int, hinges: int) -> tuple[list[int], list[int]]:

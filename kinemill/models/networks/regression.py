@@ -144,13 +144,13 @@ class Triangle:
         """
         width, count = self.triangle.shape[1] - self.outputs, terms + 1
         mean = self.triangle[0] / self.triangle[0, 0]  # of each column
-        left, right = self.triangle[1:count, 1:count], self.triangle[1:count, width:]
-        std = left.norm(dim=0) / self.rows**0.5
+        lhs, rhs = self.triangle[1:count, 1:count], self.triangle[1:count, width:]
+        std = lhs.norm(dim=0) / self.rows**0.5
         varies = std > MIN_STD * (1.0 + mean[1:count].abs())
         gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
-        stack = torch.cat([left * gain, penalty])
-        target = torch.cat([right, right.new_zeros(terms, self.outputs)])
+        stack = torch.cat([lhs * gain, penalty])
+        target = torch.cat([rhs, rhs.new_zeros(terms, self.outputs)])
         weight = torch.linalg.lstsq(stack, target, driver="gelsy").solution
         bias = mean[width:] - (mean[1:count] * gain) @ weight
         return Solution(gain, weight.T, bias)

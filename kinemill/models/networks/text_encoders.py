@@ -85,8 +85,8 @@ class WordsEncoder(nn.Module):
         previous = torch.cat([torch.zeros_like(inside[:, :1]), inside[:, :-1]], dim=1)
         begins = inside * (1 - previous)
         which = torch.cumsum(begins, dim=1) * inside  # 1 for the first word, 0 between words
-        places = torch.arange(1, self.max_words + 1, device=text.device)
-        of = (which.unsqueeze(1) == places.unsqueeze(1)).to(torch.int64)  # (B, N, L)
+        indices = torch.arange(1, self.max_words + 1, device=text.device)
+        of = (which.unsqueeze(1) == indices.unsqueeze(1)).to(torch.int64)  # (B, N, L)
         index = torch.arange(self.length, device=text.device)
         first = (of * begins.unsqueeze(1) * index).sum(-1, keepdim=True)
         # r^(index - first) by a shifted table look-up, because a division would not be exact.

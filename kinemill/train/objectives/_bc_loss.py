@@ -16,9 +16,9 @@ from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.objectives._teacher_forcing import KeyedNoise
 
-JUDGED = 2048  # sequences of validation, evenly spread
+MAX_SEQUENCES = 2048  # sequences of validation, evenly spread
 CHUNK = 256  # of them at once
-Place = tuple[int, int]  # of a part of a batch: first sequence, sequences of the whole batch
+Part = tuple[int, int]  # of a part of a batch: first sequence, sequences of the whole batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Samples:
         each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
         return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
 
-    def ahead(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    def future_actions(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Return actions from rows on and which are there: (B,) -> (B, T, A), (B, T) 1 or 0."""
         wanted = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
         last = self.last.index_select(0, rows).unsqueeze(1)
@@ -104,7 +104,7 @@ class Cloning:
         """Whether sequences have the same loss at every training step."""
         return not self.learn.head.seeded and self.train.feed.steady
 
-    def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
+    def loss(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
         """Return the loss on sequences (1, B) at a training step."""
         part = None if place is None else (1, place)
         chance = KeyedNoise(self.learn.seed, step, which.device, part)
@@ -117,7 +117,7 @@ class Cloning:
     ) -> tuple[Tensor, Tensor]:
         """Return the sum of losses over the rows of sequences that are there, and their number."""
         conditions, rows, there = self._conditions(samples, which, epoch)
-        wanted, counts = samples.ahead(rows, self.module.chunk.length)
+        wanted, counts = samples.future_actions(rows, self.module.chunk.length)
         losses = self.module.head.loss(conditions, self.module.scaled(wanted), counts, chance)
         return (losses * there).sum(), there.sum()
 
@@ -157,11 +157,11 @@ class Cloning:
         truth = self.module.scaled(self.watch.actions.index_select(0, rows))
         return self.module.head(present, draws)[:, 0] - truth
 
-    def shown(self, count: int) -> Any:
+    def fit_batches(self, count: int) -> Any:
         """Yield features (n, K, F) and wanted chunks (n, T A), for what is fitted at once."""
         with torch.no_grad():
             for some in torch.arange(len(self.train)).split(count):
                 known = self.train.known[some.to(self.train.known.device)]
                 features = self.module.see(self.train.feed.at(known.flatten()))
-                wanted, _ = self.train.ahead(known[:, -1], self.module.chunk.length)
+                wanted, _ = self.train.future_actions(known[:, -1], self.module.chunk.length)
                 yield features.view(*known.shape, -1), self.module.scaled(wanted).flatten(1)

@@ -17,15 +17,15 @@ from kinemill.task.protocols import WarmStart
 from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import Objective
-from kinemill.train.objectives._bc_loss import JUDGED, Cloning, Samples
-from kinemill.train.objectives._env_evaluation import MISSED, Tried
+from kinemill.train.objectives._bc_loss import MAX_SEQUENCES, Cloning, Samples
+from kinemill.train.objectives._env_evaluation import FAILURE, EnvEvaluation
 from kinemill.train.obs_encoder import ObsEncoder
 from kinemill.train.transfer import freeze
 from kinemill.train.warm_start import load_model
 
 FITTED = 8192  # sequences shown at once to a network that is fitted
 Scale = Mapping[str, Tensor]
-_SIGHT = ("observation_mean", "observation_std")
+_ENCODER_SCALES = ("observation_mean", "observation_std")
 
 
 def prepare(
@@ -43,11 +43,13 @@ def prepare(
     for name in layout.images:
         if learn.image.checkpoint is not None:
             where = f"learn.image.checkpoint of {name}"
-            load_weights(module.sight.encoders[name], learn.image.checkpoint, where)
+            load_weights(module.encoder.encoders[name], learn.image.checkpoint, where)
     train = Samples.of(data[1], "train", module, learn.stride)
-    watch = Samples.of(data[0], "validation", module, 1, JUDGED)
+    watch = Samples.of(data[0], "validation", module, 1, MAX_SEQUENCES)
     cloning = Cloning(learn, module, train, watch)
-    tried = Tried(cloning, task) if learn.tried or learn.checkpoint == "success" else None
+    evaluation = (
+        EnvEvaluation(cloning, task) if learn.tried or learn.checkpoint == "success" else None
+    )
     if start is not None:
         start_policy(module, start)
     elif hasattr(module.network, "fit") and learn.head.type == "deterministic":
@@ -56,8 +58,8 @@ def prepare(
     freeze(module, learn.freeze)
     return module, Objective(
         loss=cloning.loss,
-        evaluate=tried if tried is not None else cloning.evaluate,
-        watched=MISSED if learn.checkpoint == "success" else f"validation/{learn.checkpoint}",
+        evaluate=evaluation if evaluation is not None else cloning.evaluate,
+        monitor=FAILURE if learn.checkpoint == "success" else f"validation/{learn.checkpoint}",
         windows=len(train),
         weights=None if bool((train.weights == 1.0).all()) else train.weights,
         steady=cloning.steady,
@@ -86,20 +88,20 @@ def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
     )
 
 
-def _shape(found: list[int]) -> tuple[int, int, int]:
-    height, width, colors = found
+def _shape(values: list[int]) -> tuple[int, int, int]:
+    height, width, colors = values
     return height, width, colors
 
 
 def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
     """Return the words of all training texts, sorted; their augmented forms are not among them."""
-    found = {
+    values = {
         text
         for name in layout.texts
         for one in data.packed.episodes
         for text in data.texts(one.id, name)
     }
-    return vocabulary(found)
+    return vocabulary(values)
 
 
 def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
@@ -111,18 +113,20 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
         scale: tensors by name, see `scale_of`.
     """
     layout = PolicyLayout.from_json(about["layout"])
-    words, told = tuple(about["words"]), learn.text.size * len(layout.texts)
+    vocabulary_words, text_size = tuple(about["words"]), learn.text.size * len(layout.texts)
     encoders: dict[str, tuple[Any, int]] = {
-        name: (learn.image.build(shape, told), learn.image.size)
+        name: (learn.image.build(shape, text_size), learn.image.size)
         for name, shape in layout.images.items()
     }
     for name, length in layout.texts.items():
-        encoders[name] = (learn.text.build(length, words), learn.text.size)
-    sight = ObsEncoder(layout, about["angles"], scale, encoders)
+        encoders[name] = (learn.text.build(length, vocabulary_words), learn.text.size)
+    encoder = ObsEncoder(layout, about["angles"], scale, encoders)
     head = learn.head.build(learn.chunk.length, len(layout.actions))
-    network = learn.model.build_acting(layout, (sight.features, head.condition_size, learn.seq_len))
+    network = learn.model.build_acting(
+        layout, (encoder.features, head.condition_size, learn.seq_len)
+    )
     memory = Memory(learn.seq_len, isinstance(learn.model, Recurrent))
-    return BCPolicy(layout, (sight, network, head), memory, learn.chunk, scale)
+    return BCPolicy(layout, (encoder, network, head), memory, learn.chunk, scale)
 
 
 def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
@@ -134,22 +138,22 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
     if not train:
         raise BadInput(f"train split of {data.packed.task}", "has no episodes")
     rows = np.concatenate(train)
-    found: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
     for name, values in (
         ("observation", data.observed(layout.observation)),
         ("action", data.actions),
     ):
         own = torch.from_numpy(np.asarray(values[rows], np.float64))
-        spread = own.std(0, correction=0)
-        found[f"{name}_mean"] = own.mean(0)
-        found[f"{name}_std"] = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
-    return found
+        std = own.std(0, correction=0)
+        values[f"{name}_mean"] = own.mean(0)
+        values[f"{name}_std"] = torch.where(std > 1e-9, std, torch.ones_like(std))
+    return values
 
 
 def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scale that trained weights hold."""
     own = {name: weights[name] for name in SCALES}
-    return own | {name: weights[f"sight.{name}"] for name in _SIGHT}
+    return own | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
 
 
 def start_policy(module: BCPolicy, start: WarmStart) -> None:
@@ -165,11 +169,11 @@ def start_policy(module: BCPolicy, start: WarmStart) -> None:
     if getattr(earlier, "layout", None) != module.layout:
         fix = "start from a policy of equal channels"
         raise BadInput(where, "sees or gives something else than this policy", fix=fix)
-    found = earlier.state_dict()
-    if unlike := different_weights(found, module.state_dict()):
+    values = earlier.state_dict()
+    if unlike := different_weights(values, module.state_dict()):
         raise BadInput(
             where,
             f"is of another architecture: {', '.join(unlike[:5])}",
             fix="take its learn.model, learn.head and encoders",
         )
-    module.load_state_dict(found)
+    module.load_state_dict(values)

@@ -36,17 +36,17 @@ def prepare(
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = _windows(data, layout, learn.horizon, device)
     module = _module(learn, task, data, (train, watch), start)
-    told = None
+    robot_numbers = None
     if len(robots) > 1:
-        told = (
+        robot_numbers = (
             robot_by_window(data[1], robots, train.starts),
             robot_by_window(data[0], robots, watch.starts),
         )
-    rollouts = Rollouts(learn, module, train, watch, told)
+    rollouts = Rollouts(learn, module, train, watch, robot_numbers)
     return module, Objective(
         loss=rollouts.loss,
         evaluate=rollouts.evaluate,
-        watched=f"validation/{learn.checkpoint}",
+        monitor=f"validation/{learn.checkpoint}",
         windows=len(train),
         weights=window_weights(data[1], layout, learn.horizon),
         members=rollouts.members,
@@ -121,6 +121,6 @@ def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Ten
     """Yield what the network sees, (N, H, ...), and wanted outputs (N, O) of windows `which`."""
     for some in which.to(windows.values.device).split(EXAMPLES):
         states, past_actions, actions, truth = windows.gather(some)
-        acting = torch.cat([past_actions, actions[:, :1]], dim=1)
-        wanted = module.outputs_of(states[:, -1], truth[:, 0])
-        yield *module.shown_window(states, acting), wanted
+        all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
+        targets = module.target_outputs(states[:, -1], truth[:, 0])
+        yield *module.window_inputs(states, all_actions), targets

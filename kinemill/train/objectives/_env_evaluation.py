@@ -9,11 +9,11 @@ from kinemill.errors import BadInput
 from kinemill.task.document import Task
 from kinemill.train.policy_runner import as_policy
 
-MISSED = "validation/missed"
+FAILURE = "validation/missed"
 _TIE = 1e-3  # at most this is added for the loss, so that it decides between equal successes
 
 
-class Tried:
+class EnvEvaluation:
     """The errors on validation episodes, and return and success in the environment.
 
     Starts are those after the trials', so the final evaluation never sees one of them.
@@ -38,14 +38,14 @@ class Tried:
         Raises:
             BadInput: success is to decide, and the environment says nothing of it.
         """
-        found = self._cloning.evaluate()
+        errors = self._cloning.evaluate()
         trials = try_policy(self._task, as_policy(self._cloning.module), self.seeds)
-        found["validation/return"] = trials.mean_return
+        errors["validation/return"] = trials.mean_return
         if trials.success is not None:
-            found["validation/success"] = trials.success
-            loss = found["validation/loss"]
-            found[MISSED] = 1.0 - trials.success + _TIE * (0.5 + math.atan(loss) / math.pi)
+            errors["validation/success"] = trials.success
+            loss = errors["validation/loss"]
+            errors[FAILURE] = 1.0 - trials.success + _TIE * (0.5 + math.atan(loss) / math.pi)
         elif self._cloning.learn.checkpoint == "success":
             where = "learn.checkpoint: success"
             raise BadInput(where, "the environment says nothing of it (info['is_success'])")
-        return found
+        return errors

@@ -28,8 +28,8 @@ class Suspects:
         """Return what is to blame among windows (M, B) at a training step."""
         numbers = which.flatten().tolist()
         for window in numbers:
-            if (found := self._in_data(window)) is not None:
-                return found
+            if (suspect := self._in_data(window)) is not None:
+                return suspect
         return self._in_rollouts(which, numbers, step)
 
     def _first(self, window: int) -> int:
@@ -42,10 +42,10 @@ class Suspects:
         bad = np.argwhere(~np.isfinite(rows))
         if len(bad) == 0:
             return None
-        row, column = (int(place) for place in bad[0])
+        row, column = (int(index) for index in bad[0])
         value, name = float(rows[row, column]), self._data.columns[column]
-        found = f"the data are {value} there, {row} rows into the window"
-        return Suspect(self._named(first), name, found, in_data=True)
+        suspect = f"the data are {value} there, {row} rows into the window"
+        return Suspect(self._named(first), name, suspect, in_data=True)
 
     def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:
         """Return the first prediction that is not finite, or the one that is furthest off."""
@@ -53,14 +53,14 @@ class Suspects:
         terms = terms.reshape(len(numbers), *terms.shape[-2:]).cpu()
         bad = (~terms.isfinite()).nonzero()
         if len(bad):
-            window, ahead, state = bad[bad[:, 1].argmin()].tolist()
+            window, row_ahead, state = bad[bad[:, 1].argmin()].tolist()
             what = "its prediction is not finite"
         else:
-            window, ahead, state = np.unravel_index(int(terms.argmax()), terms.shape)
-            what = f"its term of the loss is {float(terms[window, ahead, state]):.3g}"
-        found = f"{what} after {int(ahead) + 1} of {terms.shape[1]} steps"
+            window, row_ahead, state = np.unravel_index(int(terms.argmax()), terms.shape)
+            what = f"its term of the loss is {float(terms[window, row_ahead, state]):.3g}"
+        suspect = f"{what} after {int(row_ahead) + 1} of {terms.shape[1]} steps"
         name = self._data.states[int(state)]
-        return Suspect(self._named(self._first(numbers[int(window)])), name, found, in_data=False)
+        return Suspect(self._named(self._first(numbers[int(window)])), name, suspect, in_data=False)
 
     def _named(self, first: int) -> str:
         episode = next(one for one in self._data.episodes if one.start <= first < one.stop)

@@ -20,7 +20,7 @@ CHUNK = 512  # windows judged at once
 SAMPLED = 4096  # training windows that set the weights of `weights: relative`
 SMALLEST = 1e-12  # squared error, in spreads: a channel that is exact at first divides by no zero
 
-Place = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
+Part = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
 
 
 class Rollouts:
@@ -72,16 +72,16 @@ class Rollouts:
         """
         count = min(len(self.train), SAMPLED)
         which = torch.linspace(0, len(self.train) - 1, count, device=self.spread.device).long()
-        squares = [self._judged(self.train, some)[0].square() for some in which.split(CHUNK)]
+        squares = [self._errors_of(self.train, some)[0].square() for some in which.split(CHUNK)]
         weights = 1.0 / torch.cat(squares).mean(0).clamp_min(SMALLEST)
         return weights / weights.mean()
 
-    def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
+    def loss(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
         loss = self.terms(which, step, place).mean() * self.members
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
 
-    def terms(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
+    def terms(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
         """Return the terms of the loss whose mean it is: (M, B, T, S), or M and B as one."""
         error, variance = self._errors(which, step, place)
         terms = error.square() if variance is None else doubted(error, variance)
@@ -102,9 +102,7 @@ class Rollouts:
         plain = learn.growth is None and learn.sampling is None and not learn.noise
         return plain and self.robots is None and self.ensemble is None
 
-    def _errors(
-        self, which: Tensor, step: int, place: Place | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def _errors(self, which: Tensor, step: int, place: Part | None) -> tuple[Tensor, Tensor | None]:
         """Return errors and, with noise, variances in spreads: (M, B, T, S), or M and B as one."""
         horizon, flat = self.learn.horizon_at(step), which.flatten()
         states, past, actions, truth = self.train.gather(flat)
@@ -140,7 +138,7 @@ class Rollouts:
         squares, likelihoods = list[Tensor](), list[Tensor]()
         with torch.no_grad():
             for some in torch.arange(len(self.watch), device=self.spread.device).split(CHUNK):
-                error, variance = self._judged(self.watch, some)
+                error, variance = self._errors_of(self.watch, some)
                 squares.append(error.square())
                 if variance is not None:
                     likelihoods.append(doubted(error, variance))
@@ -155,7 +153,7 @@ class Rollouts:
             found["validation/likelihood"] = torch.cat(likelihoods).mean().item()
         return found
 
-    def _judged(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _errors_of(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return errors (B, T, S) and, with noise, whole variances, in spreads."""
         states, past, actions, truth = windows.gather(which)
         robots = self.robots[windows is self.watch] if self.robots else None

@@ -125,4 +125,4 @@ def _examples(step: Any, dataset: PackedDataset) -> Iterator[tuple[Any, Any]]:
         rows = torch.from_numpy(np.concatenate([windows.states, acting], axis=2))
         after = torch.from_numpy(windows.truth[:, 0])
         state = rows[:, -1, : len(step.layout.states)]
-        yield terms(rows.flip(1)), step.outputs_of(state, after)
+        yield terms(rows.flip(1)), step.target_outputs(state, after)
