@@ -22,10 +22,10 @@ def make(task: Task) -> dg.AssetsDefinition:
     def onnx_model(
         context: dg.AssetExecutionContext, model: ArtifactRef, dataset: ArtifactRef
     ) -> Events:
-        from kinemill.export import export
+        from kinemill.export import stage as export
 
         resource = get_task_resource(context)
-        artifact = export(resource.task, resource.home, model, dataset)
+        artifact = export.run(resource.task, resource.home, model, dataset)
         said = artifact.summary
         yield from emit(
             context,

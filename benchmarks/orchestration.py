@@ -136,7 +136,7 @@ def library(logs: Path) -> None:
     """Do what the chain does, without Dagster."""
     from kinemill.augment import stage as augment
     from kinemill.dataset import make_dataset
-    from kinemill.export import export
+    from kinemill.export import stage as export
     from kinemill.ingest import stage as ingest
     from kinemill.register import Produced
     from kinemill.register import stage as register
@@ -156,7 +156,7 @@ def library(logs: Path) -> None:
     tracker = MlflowTracker(home, run)
     model = train.run(task, home, dataset, training_set, (tracker, quiet)).ref
     tracker.end()
-    onnx_model = export(task, home, model).ref
+    onnx_model = export.run(task, home, model).ref
     verification = verify.run(task, home, onnx_model, model, dataset, quiet).ref
     register.run(task, home, Produced(verification, onnx_model, model, dataset, run_id=run))
 

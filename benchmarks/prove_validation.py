@@ -12,7 +12,7 @@ from benchmarks import ROOT, replace_section
 from kinemill import runtime
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset, make_dataset
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.store import open_ref
 from kinemill.store.home import Home
@@ -40,7 +40,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
     known = load_references(home, build_references(task, home, dataset).ref)
-    trained = runtime.load(open_ref(home, export(task, home, model, dataset).ref))
+    trained = runtime.load(open_ref(home, export.run(task, home, model, dataset).ref))
     reference, rows = known.items[REFERENCE].strongest, load_dataset(home, dataset)
     history = max(trained.history, reference.history)
     found: dict[str, float] = {}

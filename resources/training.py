@@ -7,7 +7,6 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import TrainingFailed
-from kinemill.export import prepare
 from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task.protocols import WarmStart
@@ -98,7 +97,7 @@ def _note(
 
 def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path) -> None:
     compute = resource.task.compute
-    thread = threading.Thread(target=prepare)  # while this process waits for another one
+    thread = threading.Thread(target=_load_exporter)  # while this process waits for another one
     thread.start()
     try:
         COMPUTE[compute.type](context, job, compute)
@@ -106,6 +105,12 @@ def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path)
     except BaseException:
         _end_run(resource, read_json(job)["tracked"]["run_id"])
         raise
+
+
+def _load_exporter() -> None:
+    from kinemill.export.step_files import warm_up
+
+    warm_up()
 
 
 def start_of(resource: TaskResource) -> WarmStart | None:

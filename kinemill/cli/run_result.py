@@ -138,7 +138,7 @@ def run_with_objects(
         BadInput: the task learns otherwise.
     """
     from kinemill.environments.card import make_card
-    from kinemill.export import export
+    from kinemill.export import stage as export
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
@@ -153,7 +153,7 @@ def run_with_objects(
     card = make_card(task, home)
     silent = (NullReporter(), NullReporter())
     trained = train.run(task, home, card.ref, card.ref, silent)
-    exported = export(task, home, trained.ref, card.ref)
+    exported = export.run(task, home, trained.ref, card.ref)
     document = {"task": task.name, "status": "done", "dataset": card.ref.digest, "metrics": {}}
     return Run(document, task, home.root / exported.ref.path, trained.summary)
 

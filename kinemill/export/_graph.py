@@ -1,4 +1,4 @@
-"""Small pieces of ONNX graphs: values, constants, and the guard against numbers that are none."""
+"""Parts of ONNX graphs: values, constants, and the NaN guard."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# What onnxruntime 1.20 reads, the oldest that pyproject.toml allows: at most opset 21 and IR 10.
+# onnxruntime 1.20, the oldest that pyproject.toml allows, reads at most opset 21 and IR 10.
 OPSET = 20
 IR_VERSION = 10
 
@@ -38,11 +38,10 @@ def scalar(name: str, number: float) -> onnx.TensorProto:
 
 
 class Guard:
-    """Adds 0·Σ(inputs of a row) to every output of that row.
+    """NaN guard: add 0·Σ(inputs of a row) to every output of that row.
 
-    Nothing for finite input, NaN for a NaN or infinity anywhere in the row. Networks pass NaN on
-    where their operations do, which depends on the operation, the runtime and its vector width,
-    and a window holds it in one row alone; this does not depend on either.
+    The sum is 0 for finite inputs and NaN for a NaN or infinity anywhere in the row. Without it,
+    whether a network propagates NaN depends on its operations and on the runtime.
     """
 
     def __init__(self) -> None:
@@ -77,11 +76,11 @@ class Guard:
 
 
 def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.TensorProto]:
-    """Make the nodes for how far an ensemble's members lie apart, sqrt(mean of squared offsets).
+    """Return the nodes of the disagreement of an ensemble, sqrt(mean of squared offsets).
 
     Args:
-        offsets: members' states minus the prediction, with members along `axis`.
-        axis: which goes.
+        offsets: states of the members minus the prediction, with members along `axis`.
+        axis: the axis to reduce.
     """
     nodes = [
         helper.make_node("Mul", [offsets, offsets], ["members.squared"], name="members/squared"),
@@ -108,7 +107,7 @@ def needed_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onn
 
 
 def widen(graph: onnx.GraphProto) -> None:
-    """Turn float32 into float64 in a graph and in those inside it: tensors, constants, casts."""
+    """Convert a graph and its subgraphs from float32 to float64: tensors, constants, casts."""
     for item in (*graph.input, *graph.output, *graph.value_info):
         if item.type.tensor_type.elem_type == TensorProto.FLOAT:
             item.type.tensor_type.elem_type = TensorProto.DOUBLE
@@ -132,12 +131,10 @@ def _widen_tensor(tensor: onnx.TensorProto) -> None:
 def finished(
     graph: onnx.GraphProto, properties: Mapping[str, str], version: str
 ) -> onnx.ModelProto:
-    """Wrap a graph as a model with metadata, check it fully, and return it.
-
-    Where the metadata say so, all of it is in float64.
+    """Return a checked model of a graph with metadata, in the precision of the metadata.
 
     Raises:
-        onnx.checker.ValidationError: the graph is not valid; shapes do not fit.
+        onnx.checker.ValidationError: The graph is not valid.
     """
     if properties.get("dtype") == '"float64"':
         widen(graph)

@@ -1,9 +1,13 @@
-"""The bundle: one folder that runs anywhere, and says of itself how good it is.
+"""Bundle: one folder with a model, its description, its report and checksums.
 
-`step.onnx` and `rollout.onnx` run, or `policy.onnx`, and `step.c` and variants where the task asks;
-`io.yaml` says what every tensor means; `cases.npz` what a few windows must come to;
-`verification.json` and `report.html` how good the model is; `sha256sums` lets anyone check the rest
-with `sha256sum -c`, or with `python -m kinemill.runtime verify`, which tries it as well.
+| file | content |
+|---|---|
+| `step.onnx` and `rollout.onnx`, or `policy.onnx` | the model |
+| `step.c`, `step.h`, `*.fp16.onnx`, `*.int8.onnx` | optional, see `export` in the task file |
+| `io.yaml` | name, shape, channels, units and meaning of every tensor |
+| `cases.npz` | inputs with expected outputs, for `python -m kinemill.runtime verify` |
+| `verification.json`, `report.html` | measured errors |
+| `sha256sums` | digests of all other files, for `sha256sum -c` |
 """
 
 import json
@@ -25,10 +29,10 @@ from kinemill.store.digests import file_digest
 
 
 def assemble(folder: Path, *stages: Path) -> None:
-    """Copy what stages published into `folder`, and write `sha256sums` of it."""
+    """Copy the published files of stages into `folder`, and write its `sha256sums`."""
     for stage in stages:
         for path in sorted(stage.iterdir()):
-            if path.is_file() and path.name not in STORE_FILES:  # of a stage, not of the model
+            if path.is_file() and path.name not in STORE_FILES:
                 shutil.copyfile(path, folder / path.name)
     write_sums(folder)
 
@@ -44,14 +48,14 @@ def write_interface(folder: Path, document: Json) -> None:
     """Write `io.yaml` beside the ONNX files of a folder, and `seal` it."""
     import yaml
 
-    # By way of JSON, as YAML would spell lists that are one and the same as references.
+    # Through JSON: YAML would write repeated lists as references.
     plain = json.loads(json.dumps(document, allow_nan=False))
     (folder / IO).write_bytes(yaml.safe_dump(plain, sort_keys=False).encode())
     seal(folder)
 
 
 def seal(folder: Path) -> None:
-    """Let each ONNX file state the digest of `io.yaml`, and list all files in `sha256sums`."""
+    """Write the digest of `io.yaml` into each ONNX file, then list all files in `sha256sums`."""
     io = (folder / IO).read_bytes()
     for path in sorted(folder.glob("*.onnx")):
         path.write_bytes(_sealed(path.read_bytes(), io))
@@ -59,7 +63,7 @@ def seal(folder: Path) -> None:
 
 
 def _sealed(content: bytes, io: bytes) -> bytes:
-    """Return an ONNX file that states which io.yaml belongs to it."""
+    """Return an ONNX file with the digest of its io.yaml in the metadata."""
     import onnx
 
     model = onnx.ModelProto.FromString(content)
@@ -71,19 +75,19 @@ def _sealed(content: bytes, io: bytes) -> bytes:
 
 
 def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
-    """Copy a bundle to a folder of one's own: the whole of it at once, or nothing.
+    """Copy a bundle to a new folder, atomically.
 
     Args:
-        bundle: as it was registered.
-        to: where; it must not be there, or be empty.
-        c99: make step.c and step.h of it if it has none, compare them with step.onnx, and add them.
+        bundle: a registered bundle.
+        to: the target, a missing or empty folder.
+        c99: add step.c and step.h if they are missing, and compare them with step.onnx.
 
     Returns:
-        `folder`, `files` by sha256, and what `c99` came to.
+        `folder`, `files` by sha256, and `c99`, the result of the comparison.
 
     Raises:
-        BadInput: there is something in `to`, or the step cannot be translated to C.
-        Blocked: the C gives other numbers than step.onnx.
+        BadInput: `to` is not empty, or the step cannot be translated to C.
+        Blocked: The C code differs from step.onnx.
     """
     from kinemill.export.c99.parity import write_c99
 

@@ -1,7 +1,7 @@
-"""Parity cases: what the trained step gives in float64 for a few windows, stored beside the files.
+"""Parity cases: inputs of a few windows with the outputs of the trained step in float64.
 
-`cases.npz` lets anybody check a copy of the model on his own machine, with numpy and ONNX Runtime
-alone: `python -m kinemill.runtime verify FOLDER`.
+`python -m kinemill.runtime verify FOLDER` compares a copy of the model with `cases.npz` on any
+machine; it needs numpy and ONNX Runtime.
 
 Symbols: N cases, H history, T horizon, S states, A actions.
 """
@@ -17,13 +17,13 @@ from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, cut_windows
 
 CASES, HORIZON = 8, 25
-TOLERANCE = 1e-5  # as in verification: of each channel's spread, whatever rounding explains
+TOLERANCE = 1e-5  # at least, in standard deviations of a channel, as in verification
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 def training_windows(rows: PackedDataset, history: int, horizon: int, most: int) -> Windows | None:
-    """Return up to `most` windows of training episodes, spread evenly; None if none is so long."""
+    """Return up to `most` evenly spaced training windows; None if all episodes are too short."""
     length = history + horizon
     starts = [
         np.arange(one.start, one.stop - length + 1)
@@ -38,18 +38,18 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
 
 
 def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> Arrays:
-    """Return inputs, what the step in torch makes of them, and how far off a runtime may be.
+    """Return inputs, expected next states and the tolerance of a runtime.
 
     Args:
-        step: trained, in torch.
-        interface: of the step.
-        rows: whose training episodes windows are cut from; None: from within the limits.
+        step: the trained step.
+        interface: interface of the step.
+        rows: dataset with the training windows; None draws inputs within the limits.
     """
     windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
     inputs = _as_inputs(windows) if windows else _random_inputs(interface)
     std = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
     std = np.where(std > 0.0, std, 1.0)
-    with np.errstate(over="ignore"):  # a model may run away
+    with np.errstate(over="ignore"):  # predictions may diverge
         return inputs | _expected(step, interface, inputs, std)
 
 
@@ -65,7 +65,7 @@ def _expected(step: Any, interface: Interface, inputs: Arrays, std: Floats) -> A
 
 
 def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:
-    """Return how far off each number (N, T, S) may be: rounding only grows along a rollout."""
+    """Return the tolerance of each number (N, T, S); it never decreases along a rollout."""
     worst = (rounding / std).max(axis=2, keepdims=True) * std
     floor = np.maximum(TOLERANCE * std, np.spacing(np.abs(exact).astype(np.float32)))
     return np.maximum.accumulate(np.maximum(FACTOR * worst, floor), axis=1)
@@ -81,7 +81,7 @@ def _as_inputs(windows: Windows) -> Arrays:
 
 
 def _random_inputs(interface: Interface) -> Arrays:
-    """Draw windows from within the limits, the first at rest; from a fixed seed."""
+    """Draw windows uniformly within the limits from a fixed seed; the first one is at rest."""
     random = np.random.default_rng(0)
 
     def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Constant folding: a smaller step graph with the same output.
 
-At small batches a rollout costs what its operations cost to start, some 0.5 µs each, whatever they
-do. So scales are folded into the layer before them, and what adds zero, multiplies by one or takes
-all of a tensor goes. Rounding differs in the last bit; verification compares as always.
+At small batches the time of a rollout is the number of its operations times 0.5 µs of overhead.
+Constant scales are therefore folded into the layer before them, and operations that add zero,
+multiply by one or select a whole tensor are removed. Rounding differs in the last bit.
 """
 
 import copy
@@ -26,15 +26,15 @@ Part = tuple[str, int]  # of a concatenation: its name, and how many columns it 
 
 
 def fold(core: onnx.GraphProto) -> onnx.GraphProto:
-    """Return the graph of a step, folded until nothing more can be."""
+    """Return the graph of a step, folded until no rule applies."""
     simplifier = _ConstantFolder(core)
     while any(rule(node) for node in simplifier.nodes for rule in simplifier.rules):
-        pass  # each rule that could do something has changed the list: begin anew
+        pass  # a rule that applied has changed the list of nodes: start again
     return simplifier.graph()
 
 
 class _ConstantFolder:
-    """A step's graph while it is rewritten."""
+    """The graph of a step during rewriting."""
 
     def __init__(self, core: onnx.GraphProto) -> None:
         self._core = core
@@ -55,7 +55,7 @@ class _ConstantFolder:
         )
 
     def graph(self) -> onnx.GraphProto:
-        """Return what is left, with the constants that are still asked for."""
+        """Return the remaining graph with the constants that it uses."""
         nodes = needed_nodes(self.nodes, self._outputs)
         used = {name for node in nodes for name in node.input}
         constants = [
@@ -71,7 +71,7 @@ class _ConstantFolder:
         return graph
 
     def _mark_zeros(self, node: onnx.NodeProto) -> bool:
-        """Learn that a node gives nothing but zeros: NaN in its inputs is the guard's business."""
+        """Mark a node whose output is always zero; the NaN guard handles NaN in its inputs."""
         times = node.op_type in ("Mul", "MatMul") and any(
             name in self._zeros for name in node.input
         )
@@ -82,12 +82,12 @@ class _ConstantFolder:
         return True
 
     def _remove_neutral(self, node: onnx.NodeProto) -> bool:
-        """Leave out a node that gives what it was given."""
+        """Remove a node that returns its input."""
         source = self._unchanged(node)
         return source is not None and self._bypass(node, source)
 
     def _unchanged(self, node: onnx.NodeProto) -> str | None:
-        """Return the input that a node passes on as it is, if it does."""
+        """Return the input that a node returns unchanged, or None."""
         if node.op_type == "Gather":
             index = self._values.get(node.input[1])
             shape = self._shapes.get(node.input[0], [])
@@ -109,17 +109,17 @@ class _ConstantFolder:
         return {name for name, value in self._values.items() if bool(np.all(value == 1))}
 
     def _has_same_shape(self, name: str, other: str) -> bool:
-        """Tell whether two tensors are known to be of one shape: nothing is spread out."""
+        """Return whether two tensors have the same known shape, so that nothing is broadcast."""
         return name in self._shapes and self._shapes[name] == self._shapes.get(other)
 
     def _bypass(self, node: onnx.NodeProto, source: str) -> bool:
-        """Let all who ask for a node's output ask for `source` instead."""
+        """Replace the output of a node by `source` in all readers."""
         out = node.output[0]
         if out in self._outputs:
             made = [one for one in self.nodes if source in one.output]
             if not made or source in self._outputs:
                 return False
-            source, out = out, source  # its maker takes the name that the graph gives out
+            source, out = out, source  # the producer takes the name of the graph output
             made[0].output[list(made[0].output).index(out)] = source
         self.nodes.remove(node)
         for one in self.nodes:
@@ -129,7 +129,7 @@ class _ConstantFolder:
         return True
 
     def _fold_into_layer(self, node: onnx.NodeProto) -> bool:
-        """Fold a constant scale, shift or matrix into the layer whose output it is put on."""
+        """Fold a constant scale, shift or matrix into the layer before it."""
         if node.op_type not in ("Mul", "Div", "Add", "Sub", "MatMul"):
             return False
         layer = next((one for one in self.nodes if node.input[0] in one.output), None)
@@ -156,9 +156,9 @@ class _ConstantFolder:
         return True
 
     def _fold_scaling(self, node: onnx.NodeProto) -> bool:
-        """Make one operation of (x - mean) / std, for a few channels not far from zero.
+        """Replace (x - mean) / std by one matrix product, for few channels with a small mean.
 
-        x / std - mean / std rounds as if both were large, which FAR bounds to 1e-6 of std.
+        x / std - mean / std loses digits for a large mean; MAX_OFFSET bounds that to 1e-6 of std.
         """
         shift = next((one for one in self.nodes if node.input[0] in one.output), None)
         if node.op_type != "Div" or shift is None or shift.op_type != "Sub":
@@ -186,7 +186,7 @@ class _ConstantFolder:
         return True
 
     def _select_from_part(self, node: onnx.NodeProto) -> bool:
-        """Take columns from the part of a concatenation that all of them are of."""
+        """Select columns directly from the only part of a concatenation that holds them."""
         index, parts = self._selected_columns(node)
         if index is None:
             return False
@@ -201,9 +201,10 @@ class _ConstantFolder:
         return False
 
     def _fold_column_choice(self, layer: onnx.NodeProto) -> bool:
-        """Let a layer choose columns by zeros among its weights, instead of an operation before it.
+        """Replace a column selection before a layer by zero weights in the layer.
 
-        What is left out is a channel that is seen otherwise, as its cosine, so NaN stays NaN.
+        A column that is not selected is an input in another form, such as its cosine, so that NaN
+        still propagates.
         """
         joined = self._maker(layer.input[0]) if layer.op_type == "Gemm" else None
         if joined is None or joined.op_type != "Concat" or not self._is_plain(layer):
@@ -244,7 +245,7 @@ class _ConstantFolder:
     def _selected_columns(
         self, node: onnx.NodeProto
     ) -> tuple[NDArray[np.int64] | None, list[Part]]:
-        """Return the columns that a node takes of a concatenation, and its parts; None if none."""
+        """Return the columns that a node selects from a concatenation or None, and the parts."""
         whole = self._maker(node.input[0]) if node.op_type == "Gather" else None
         if whole is None or whole.op_type != "Concat" or _axis(whole) not in (1, -1):
             return None, []
@@ -261,17 +262,17 @@ class _ConstantFolder:
         return next((one for one in self.nodes if name in one.output), None)
 
     def _has_one_reader(self, output: str) -> bool:
-        """Tell whether one node alone listens to an output, and nobody outside."""
+        """Return whether exactly one node reads an output, which is no output of the graph."""
         listeners = sum(list(one.input).count(output) for one in self.nodes)
         return listeners == 1 and output not in self._outputs
 
     def _own(self, name: str, output: str) -> str:
-        """Return the name for a constant that changes: its own, unless others use it too."""
+        """Return the name for a changed constant: its own one unless other nodes use it."""
         shared = sum(list(one.input).count(name) for one in self.nodes) > 1
         return f"{output}.{name}" if shared else name
 
     def _folds(self, layer: onnx.NodeProto, output: str) -> bool:
-        """Tell whether a node is a plain layer of known weights that one node alone listens to."""
+        """Return whether a node is a plain layer with constant weights and one reader."""
         return self._is_plain(layer) and self._has_one_reader(output)
 
     def _is_plain(self, layer: onnx.NodeProto) -> bool:
@@ -293,7 +294,7 @@ def _transposed(layer: onnx.NodeProto) -> bool:
 
 
 def _fold_constant(kind: str, weight: Doubles, bias: Doubles, constant: Doubles) -> Layer:
-    """Return weight (I, O) and bias (O,) of a layer with one more operation at its end."""
+    """Return weight (I, O) and bias (O,) of a layer with a further operation folded in."""
     if kind == "MatMul":
         return weight @ constant, bias @ constant
     flat = constant.reshape(-1)
@@ -305,9 +306,9 @@ def _fold_constant(kind: str, weight: Doubles, bias: Doubles, constant: Doubles)
 
 
 def _shapes(core: onnx.GraphProto) -> dict[str, list[int | str]]:
-    """Return the shape of every tensor that ONNX can tell.
+    """Return the inferred shape of every tensor where ONNX can infer it.
 
-    The one size that is not known before is that of the batch; a reshape hides its name.
+    Only the batch size is unknown; a reshape hides its name.
     """
     model = helper.make_model(core, opset_imports=[helper.make_opsetid("", 20)])
     graph = shape_inference.infer_shapes(model, data_prop=True).graph

@@ -1,4 +1,4 @@
-"""What the exported files say about themselves."""
+"""Interface of a trained step, and `io.yaml`, its description for readers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
 def describe(model: Mapping[str, Any], step: Any) -> Interface:
-    """Return the interface of `step`, whose `model.json` holds task, units, limits and dataset."""
+    """Return the interface of `step`; `model` is its `model.json`."""
     layout = step.layout
     channels = [*layout.states, *layout.actions]
     limits = {name: model["limits"][name] for name in channels}
@@ -38,13 +38,13 @@ def describe(model: Mapping[str, Any], step: Any) -> Interface:
 
 
 def uncertainty_carries(interface: Interface) -> tuple[str, ...]:
-    """Return the carries that say how sure a model is, which a rollout gives after every step."""
+    """Return the carries with the uncertainty; a rollout returns them for every step."""
     belief = interface.belief
     return tuple(name for name in (belief.offsets, belief.covariance) if name) if belief else ()
 
 
 def beliefs(interface: Interface) -> int:
-    """Return how many carries, the last ones, only go on from a prediction, not from a row."""
+    """Return the number of carries, the last ones, that warm-up does not update."""
     names = [item.name for item in interface.carry]
     return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
 
@@ -54,7 +54,7 @@ def _over_time(shape: list[Any]) -> list[Any]:
 
 
 def _belief(step: Any) -> Belief | None:
-    """Name the carry that says how sure an ensemble is."""
+    """Return the carries that hold the uncertainty of an ensemble, or None."""
     if not hasattr(step, "belief"):
         return None
     belief, has_elements = step.belief, [0 not in shape for shape in step.carry_shapes]
@@ -126,7 +126,7 @@ def _rollout(interface: Interface) -> Json:
             _shaped(
                 interface, states, "next_states", ["batch", "horizon"], "state after each action"
             ),
-            *_next(carry, "carry after the last action, to go on with step.onnx"),
+            *_next(carry, "carry after the last action, to continue with step.onnx"),
             *(
                 {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
                 | {"meaning": "the same after each action"}

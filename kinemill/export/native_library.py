@@ -1,4 +1,4 @@
-"""A step compiled for this computer: what `kinemill.runtime.load(..., engine="c")` runs."""
+"""Native library: rollouts compiled for this machine, for `kinemill.runtime.load(engine="c")`."""
 
 import tempfile
 from functools import lru_cache
@@ -12,12 +12,12 @@ from kinemill.runtime.native_engine import CompiledRollout
 
 
 def compile_rollout(step: bytes) -> CompiledRollout:
-    """Return the rollout of a step.onnx as machine code.
+    """Compile the rollout of a step.onnx.
 
     Raises:
-        BadInput: no compiler, an ensemble, or an operation that is not translated.
+        BadInput: No compiler, an ensemble, or an unsupported operation.
     """
-    compiler()  # before what is remembered: one that is gone is not there
+    compiler()  # before the cache: the compiler may have been removed
     return _compiled(step)
 
 

@@ -1,6 +1,6 @@
-"""A policy's file: `policy.onnx`, from what a robot observes to what is sent to it, any batch.
+"""Policy export: `policy.onnx`, from observations to actions, for any batch.
 
-Scaling, memory, queue, sampling from the seed and limits are inside, and so is its metadata.
+The file contains scaling, memory, action queue, sampling from the seed, limits and metadata.
 """
 
 import copy
@@ -31,11 +31,11 @@ from kinemill.train.policy_runner import Bare, interface_of
 
 CASES = "cases.npz"
 _TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}
-_GROSS = 1000.0  # times what rounding allows: more is another policy, which verify need not see
+_GROSS = 1000.0  # times the tolerance: a larger difference means a wrong export
 
 
 def describe(module: PolicyModule, task: str, dataset: str) -> PolicyInterface:
-    """Return the interface of a policy, with the versions of what exports it."""
+    """Return the interface of a policy, with the versions of the exporting libraries."""
     return interface_of(module, task, dataset, {name: version(name) for name in LIBRARIES})
 
 
@@ -49,8 +49,8 @@ def write_policy(
     """Write the files of a policy into `folder`, compare them with it, and return the summary.
 
     Raises:
-        Blocked: the exported policy gives NaN, or other actions than the trained one.
-        BadInput: a safe action of no action, or a variant that policies do not have.
+        Blocked: The exported policy returns NaN, or differs from the trained one.
+        BadInput: `safe_action` names no action, or policies do not support a variant.
     """
     settings = settings or Export()
     if unsupported := [*settings.also, *(["c99"] if settings.c99 else [])]:
@@ -77,10 +77,10 @@ def write_policy(
 
 
 def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float]:
-    """Return what a watchdog sends: as declared, else the value within limits nearest to 0.
+    """Return the safe action of a watchdog: declared, else the value within limits closest to 0.
 
     Raises:
-        BadInput: one was declared of no action of the policy, or beyond its limits.
+        BadInput: A declared name is no action of the policy, or its value is beyond its limits.
     """
     actions, safe = interface.layout.actions, dict[str, float]()
     for name, declared in settings.safe_action.items():
@@ -133,18 +133,18 @@ def trace(
 def policy_model(
     graph: onnx.GraphProto, interface: PolicyInterface, metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """Return policy.onnx: the traced graph, guarded against NaN; `metadata` is its metadata."""
+    """Return policy.onnx: the traced graph with a NaN guard and metadata."""
     numbers = [name for name, (_, kind) in interface.shapes().items() if kind == "float32"]
     numbers += [item.name for item in interface.carry]
     nodes, constants = list(graph.node), list(graph.initializer)
-    if numbers:  # pictures, texts and seeds are whole numbers, which are never NaN
+    if numbers:  # images, texts and seeds are integers, which are never NaN
         nodes, constants = guarded(graph, numbers)
     whole = helper.make_graph(nodes, "policy", list(graph.input), list(graph.output), constants)
     return finished(whole, metadata, interface.versions["kinemill"])
 
 
 def _compare(policy: Policy, cases: Cases) -> None:
-    """Run the file on the cases: gross differences end here, fine ones are verify's business."""
+    """Run the file on the cases and reject gross differences; `verify` checks small ones."""
     carry = policy.initial_carry(len(cases.action))
     for step in range(cases.steps):
         action, carry = policy.step(cases.at(step), carry)
@@ -154,12 +154,12 @@ def _compare(policy: Policy, cases: Cases) -> None:
             continue
         what = f"differs from the trained one by up to {off.max():.3g} after {step + 1} steps"
         if not np.isfinite(action).all():
-            what = "gives numbers that are not finite"
+            what = "returns values that are not finite"
         raise Blocked(
             f"{policy.interface.task}: exported policy",
             what,
-            expected="the trained policy's own actions",
-            fix="look at the training; it may have diverged",
+            expected="the actions of the trained policy",
+            fix="check the training, which may have diverged",
         )
 
 

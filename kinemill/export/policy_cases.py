@@ -1,7 +1,7 @@
-"""Parity cases of a policy: what the trained one does at some steps in a row, stored beside it.
+"""Parity cases of a policy: inputs of consecutive steps with the actions of the trained policy.
 
-`cases.npz` lets anybody check a copy of the policy on his own machine, with numpy and ONNX Runtime
-alone: `python -m kinemill.runtime verify FOLDER`.
+`python -m kinemill.runtime verify FOLDER` compares a copy of the policy with `cases.npz` on any
+machine; it needs numpy and ONNX Runtime.
 
 Symbols: N cases, T steps, A actions.
 """
@@ -23,8 +23,8 @@ from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 
 CASES, STEPS = 8, 25
-PICTURED = (4, 5)  # cases and steps of a policy that sees pictures: they fill the file
-TOLERANCE = 1e-5  # as of a step: of an action's spread, whatever rounding explains
+PICTURED = (4, 5)  # cases and steps of a policy with images, which are large
+TOLERANCE = 1e-5  # at least, relative to the scale of an action
 _BIT = 2.0 * UNIT["float32"]
 _INSTRUCTION = "pick up the red cube and put it on the left green plate "
 
@@ -33,12 +33,12 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Steps in a row, from the beginning of an episode on.
+    """Consecutive steps from the start of an episode.
 
     Attributes:
         inputs: by name, (N, T, ...).
-        action: what the trained policy does, (N, T, A).
-        allowed: how far off each number may be, (N, T, A); 0 for choices.
+        action: actions of the trained policy, (N, T, A).
+        allowed: tolerance of each number, (N, T, A); 0 for discrete actions.
     """
 
     inputs: Arrays
@@ -47,15 +47,15 @@ class Cases:
 
     @property
     def steps(self) -> int:
-        """How many steps each case has, T."""
+        """Number of steps of each case, T."""
         return self.action.shape[1]
 
     def at(self, step: int) -> Inputs:
-        """Return the inputs of one step, a batch of all cases."""
+        """Return the inputs (N, ...) of one step of all cases."""
         return {name: np.ascontiguousarray(part[:, step]) for name, part in self.inputs.items()}
 
     def arrays(self) -> Arrays:
-        """Return all by name, as they are stored."""
+        """Return all arrays by name, as stored in `cases.npz`."""
         inputs = {f"input.{name}": part for name, part in self.inputs.items()}
         return inputs | {"action": self.action, "allowed": self.allowed}
 
@@ -63,12 +63,12 @@ class Cases:
 def make_cases(
     module: PolicyModule, interface: PolicyInterface, inputs: Mapping[str, Any] | None = None
 ) -> Cases:
-    """Return inputs, what the policy in torch makes of them, and how far off a runtime may be.
+    """Return inputs, actions of the trained policy and the tolerance of a runtime.
 
     Args:
-        module: trained.
-        interface: of it.
-        inputs: by name, (N, T, ...); None: drawn within the limits.
+        module: the trained policy.
+        interface: interface of the policy.
+        inputs: by name, (N, T, ...); None draws them within the limits.
     """
     values = dict(inputs) if inputs is not None else random_inputs(interface)
     plain = copy.deepcopy(module).cpu().float().eval()
@@ -80,7 +80,7 @@ def make_cases(
 
 
 def play(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """Return what a policy does, (N, T, A), of inputs (N, T, ...) with its own carry."""
+    """Return the actions (N, T, A) of a policy for inputs (N, T, ...), with its carry fed back."""
     rows, steps = next(iter(inputs.values())).shape[:2]
     carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
     for step in range(steps):
@@ -103,15 +103,15 @@ def allowed_of(
     perturbed: Sequence[NDArray[np.float32]],
     interface: PolicyInterface,
 ) -> NDArray[np.float32]:
-    """Return how far off each number (N, T, A) may be, from what rounding does to it.
+    """Return the tolerance of each number (N, T, A), from the effect of rounding.
+
+    A discrete action has to be equal, unless one bit already changes it.
 
     Args:
-        action: what the policy does.
-        perturbed: what it does under rounding: with each weight and number off by one bit, and with
-            the result of each operation moved (`kinemill.export.rounding`).
-        interface: of the policy.
-
-    A choice has to be the same, unless one bit already turns it.
+        action: actions of the policy.
+        perturbed: its actions under rounding: with one bit of error in each weight and input, and
+            with perturbed results of each operation (`kinemill.export.rounding`).
+        interface: interface of the policy.
     """
     scale = action_scale(action, interface)
     distance = np.max([np.abs(action.astype(np.float64) - one) for one in perturbed], axis=0)
@@ -119,12 +119,12 @@ def allowed_of(
     allowed = np.maximum(FACTOR * distance, floor)
     choices = np.array(interface.choices)
     allowed = np.where(choices > 0, np.where(distance > 0.0, choices, 0.0), allowed)
-    # Where a case has come apart once, its memory differs from there on.
+    # Once a case differs, its memory differs at all later steps.
     return np.maximum.accumulate(allowed, axis=1).astype(np.float32)
 
 
 def action_scale(action: NDArray[np.float32], interface: PolicyInterface) -> NDArray[np.float64]:
-    """Return the scale of each action (A,): half its limits, else what it is found to be."""
+    """Return the scale of each action (A,): half the range of its limits, else its deviation."""
     flat = action.reshape(-1, action.shape[-1]).astype(np.float64)
     scale = np.maximum(flat.std(axis=0), 1e-3 * np.abs(flat).max(axis=0, initial=0.0))
     for index, name in enumerate(interface.layout.actions):
@@ -137,7 +137,7 @@ def action_scale(action: NDArray[np.float32], interface: PolicyInterface) -> NDA
 def random_inputs(
     interface: PolicyInterface, cases: int = 0, steps: int = 0, seed: int = 0
 ) -> Arrays:
-    """Draw inputs (N, T, ...), numbers from within the limits, the first of them at rest."""
+    """Draw inputs (N, T, ...) within the limits; numbers of the first case are at rest."""
     layout, random = interface.layout, np.random.default_rng(seed)
     usual = PICTURED if layout.images else (CASES, STEPS)
     shape = (cases or usual[0], steps or usual[1])
@@ -164,7 +164,7 @@ def random_inputs(
 def _masks(
     random: np.random.Generator, shape: tuple[int, int], interface: PolicyInterface
 ) -> NDArray[Any]:
-    """Forbid every second choice or so, and leave each action one."""
+    """Forbid each choice with probability 1/2, but leave one for each action."""
     parts = list[NDArray[Any]]()
     for count in interface.choices:
         part = random.integers(0, 2, (*shape, count))
@@ -176,7 +176,7 @@ def _masks(
 
 
 def _texts(random: np.random.Generator, shape: tuple[int, int], size: int) -> NDArray[np.uint8]:
-    """Cut texts out of an instruction, one for each case: texts do not change while one acts."""
+    """Return random parts of an instruction, one for all steps of a case."""
     whole = (_INSTRUCTION * (size // len(_INSTRUCTION) + 2)).encode()
     starts = random.integers(0, len(_INSTRUCTION), shape[0])
     rows = [np.frombuffer(whole[start : start + size], np.uint8) for start in starts.tolist()]

@@ -1,9 +1,8 @@
-"""The same model in fewer bits: only the layers of the network, the physics around stays float32.
+"""Quantization: variants whose network layers compute in half precision or 8 bits.
 
-States, their integration and the scaling of measured values would lose what the network adds to
-them: half precision tells 58 rad/s from 58.03 at best. So a layer's inputs are rounded where they
-enter it, and what comes out goes on in float32. Of a variant the error on training windows is
-measured, as that of the original; one that errs too much is not published, and it is said why.
+Integration and scaling stay in float32: half precision distinguishes 58 rad/s from 58.03 at best,
+which is more than a network adds in one step. The error of a variant is measured on training windows
+and compared with the original; a variant with a larger loss than allowed is not published.
 """
 
 import logging
@@ -25,13 +24,13 @@ from kinemill.runtime import Interface, Simulator
 from kinemill.runtime.window_metrics import QUIETLY, Windows, deviations
 
 LAYERS = ("Gemm", "MatMul")
-CALIBRATION, HORIZON = 256, 25  # windows; steps that errors are measured over
+CALIBRATION, HORIZON = 256, 25  # windows, steps
 
 Core = onnx.GraphProto
 
 
 def half(core: Core) -> Core:
-    """Return a step whose layers multiply in half precision."""
+    """Return a step whose layers compute in half precision."""
     graph, made = onnx.GraphProto(), list[onnx.NodeProto]()
     graph.CopyFrom(core)
     weights = {item.name: item for item in graph.initializer}
@@ -59,23 +58,23 @@ def _cast(source: str, out: str, kind: int) -> onnx.NodeProto:
 
 
 def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: Windows) -> Core:
-    """Return a step whose layers multiply 8-bit integers, scaled on what windows bring forth.
+    """Return a step whose layers multiply 8-bit integers, calibrated on windows.
 
     Raises:
-        BadInput: the step has no layer to quantize.
+        BadInput: The step has no layer to quantize.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     graph = _with_nodes(core, list(core.node), [])
     weights = {item.name for item in graph.initializer}
     for index, node in enumerate(graph.node):
-        node.name = f"node_{index}"  # the quantiser goes by names
+        node.name = f"node_{index}"  # the quantizer selects nodes by name
     layers = [node.name for node in graph.node if _is_layer(node, weights)]
     if not layers:
         raise BadInput("int8", "the step has no layer to quantize")
 
     class Reader(CalibrationDataReader):
-        """Hands the quantiser one batch after the other."""
+        """Batches for the quantizer."""
 
         def __init__(self) -> None:
             self._batches = _batches(interface, simulator, windows)
@@ -107,7 +106,7 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep the quantiser from advising what was done already: to fold constants first."""
+    """Suppress the advice of the quantizer to fold constants, which was done before."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -118,7 +117,7 @@ def _quiet() -> Generator[None]:
 def _batches(
     interface: Interface, simulator: Simulator, windows: Windows
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a step is fed with: measured states, true actions, the carry that came of them."""
+    """Yield inputs of a step: measured states and actions, with the carry that follows from them."""
     states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
     carry = simulator.warm_up(states, past)
     state, names = states[:, -1], [item.name for item in interface.carry]
@@ -130,13 +129,13 @@ def _batches(
 
 
 def _is_layer(node: onnx.NodeProto, weights: Any) -> bool:
-    """Tell a layer of the network from what scales its inputs."""
+    """Return whether a node is a layer of the network, not a scaling."""
     has_constants = all(name in weights for name in node.input[1:])
     return node.op_type in LAYERS and has_constants and "network." in node.input[1]
 
 
 def _with_nodes(graph: Core, nodes: list[onnx.NodeProto], more: list[TensorProto]) -> Core:
-    """Put nodes and constants into a graph; constants that nobody reads any more go."""
+    """Return a graph with these nodes and constants, without unused constants."""
     used = {name for node in nodes for name in node.input}
     constants = [item for item in (*graph.initializer, *more) if item.name in used]
     return helper.make_graph(nodes, graph.name, list(graph.input), list(graph.output), constants)
@@ -144,13 +143,13 @@ def _with_nodes(graph: Core, nodes: list[onnx.NodeProto], more: list[TensorProto
 
 @dataclass(frozen=True)
 class Loss:
-    """What a variant costs.
+    """Loss of accuracy of a variant.
 
     Attributes:
-        error: nrmse of its rollouts on training windows.
-        original: that of the float32 model on the same.
-        allowed: the largest `error`.
-        why: nothing, or what else speaks against it.
+        error: nRMSE of its rollouts on training windows.
+        original: nRMSE of the float32 model on the same windows.
+        allowed: the largest allowed `error`.
+        why: another fault, or "".
     """
 
     error: float
@@ -160,12 +159,12 @@ class Loss:
 
     @property
     def passed(self) -> bool:
-        """Tell whether it may be published: written so that NaN fails."""
+        """Whether the variant may be published; a NaN error fails."""
         return not self.why and self.error <= self.allowed
 
 
 def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: float) -> Loss:
-    """Measure a variant as the original: its error, NaN in its row alone, rollout equal to step."""
+    """Measure a variant against the original."""
     errors = [_nrmse(one, windows) for one in (variant, original)]
     return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _fault(variant, windows))
 
@@ -180,29 +179,29 @@ def _nrmse(simulator: Simulator, windows: Windows) -> float:
 
 
 def _fault(variant: Simulator, windows: Windows) -> str:
-    """Say what is wrong with a variant beside its error; nothing if nothing is."""
+    """Return a fault of a variant: not finite, step unlike rollout, or NaN in other rows; else ""."""
     parts = (windows.states, windows.past_actions, windows.actions)
     states, past, actions = (part[:7].astype(np.float32) for part in parts)
     predicted = variant.rollout(states, past, actions)
     if not np.isfinite(predicted).all():
-        return "gives numbers that are not finite"
+        return "returns values that are not finite"
     state, carry = states[:, -1], variant.warm_up(states, past)
     for k in range(actions.shape[1]):
         state, *carry = variant.step(state, actions[:, k], *carry)
         if not np.array_equal(state, predicted[:, k]):
             return f"its step and its rollout differ after {k + 1} steps"
     states[0, 0, 0] = np.nan
-    poisoned = variant.rollout(states, past, actions)
-    if not (np.isnan(poisoned[0]).all() and np.isfinite(poisoned[1:]).all()):
+    with_nan = variant.rollout(states, past, actions)
+    if not (np.isnan(with_nan[0]).all() and np.isfinite(with_nan[1:]).all()):
         return "a NaN does not stay in its row"
     return ""
 
 
 def windows_of(rows: Any, history: int) -> Windows:
-    """Return the windows that variants are scaled and measured on.
+    """Return the windows for calibration and measurement of variants.
 
     Raises:
-        BadInput: no training episode is long enough, or there are no data.
+        BadInput: All training episodes are too short, or there is no dataset.
     """
     windows = training_windows(rows, history, HORIZON, CALIBRATION) if rows else None
     if windows is None:

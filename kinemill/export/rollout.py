@@ -1,7 +1,7 @@
-"""The rollout as an ONNX graph: two Scans around the step's own nodes, weights held once outside.
+"""Rollout as an ONNX graph: two Scans around the nodes of the step, with shared weights outside.
 
-The first warms the carry up over the known history, the second feeds predictions back. Rollout
-equals step by construction, because both bodies are copies of the step's graph.
+The first Scan warms up the carry over the history, the second one feeds predictions back. Rollout
+and step agree by construction, because both bodies are copies of the graph of the step.
 """
 
 import copy
@@ -36,9 +36,9 @@ def rollout_model(
 
     Args:
         core: graph of the step, see `trace`.
-        interface: what goes in and comes out.
-        version: of kinemill.
-        metadata: its metadata; default: that of the interface.
+        interface: interface of the step.
+        version: version of kinemill.
+        metadata: metadata of the file; default: the interface.
     """
     states, actions = len(interface.states), len(interface.actions)
     history = interface.history
@@ -91,7 +91,7 @@ def rollout_model(
 def _start(
     interface: Interface,
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
-    """Make the nodes for the present state, the states before it, and a carry of zeros."""
+    """Return nodes for the present state, the earlier states and a carry of zeros."""
     last = interface.history - 1
     nodes = [helper.make_node("Gather", ["states", "last"], ["present"], axis=1)]
     constants = [integers("last", last)]
@@ -112,9 +112,9 @@ def _start(
 
 
 def _clock() -> tuple[str, list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Make zeros (B, T, 1) to count the steps of a system that nothing acts on.
+    """Return nodes for zeros (B, T, 1), which drive the Scan of a system without actions.
 
-    Actions are (B, T, 0) there, and ONNX Runtime ends the process at a Scan over rows of width 0.
+    Its actions are (B, T, 0), and ONNX Runtime aborts the process at a Scan over width 0.
     """
     nodes = [
         helper.make_node("Shape", ["actions"], ["clock.steps"], start=0, end=2),
@@ -127,7 +127,7 @@ def _clock() -> tuple[str, list[onnx.NodeProto], list[onnx.TensorProto]]:
 def _warm_up(
     core: onnx.GraphProto, weights: dict[str, str], inputs: list[str], idle: int
 ) -> onnx.NodeProto:
-    """Run over the known rows; the last `idle` carries wait, as each row begins them anew."""
+    """Return the Scan over the history; it does not update the last `idle` carries."""
     state, action, *carried = list(core.input)
     _, *after = list(core.output)
     rows = [state, action] if inputs[-1] == "past_actions" else [state]
@@ -155,7 +155,7 @@ def _horizon(
     following, *after = list(core.output)
     driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
     body = _body(core, weights, "roll", [state, *carried, driver], [following, *after])
-    # What a Scan feeds back and what it stacks up are different outputs, of the same value.
+    # A Scan needs separate outputs for the same value fed back and stacked over time.
     stacked = {following.name: "unguarded.next_states"}
     stacked |= {f"next_{name}": f"unguarded.path_{name}" for name in paths}
     for item in (following, *(item for item in after if item.name in stacked)):
@@ -181,7 +181,7 @@ def _body(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
 ) -> onnx.GraphProto:
-    """Copy the nodes of the step that `outputs` need; weights stay in the outer graph."""
+    """Return a copy of the nodes that `outputs` need; weights stay in the outer graph."""
     # A history window is warmed up without the network, which its carry does not depend on.
     nodes = needed_nodes(core.node, {item.name for item in outputs})
     own = {name for node in nodes for name in node.output}

@@ -1,15 +1,14 @@
-"""How far sound float32 evaluations of one module lie apart, on the same inputs.
+"""Rounding: how far correct float32 evaluations of one module differ on the same inputs.
 
-Two runtimes that evaluate one module in float32 agree to rounding only. How much that is follows
-from the module and its inputs: sums of large terms that cancel lose most digits, integrators next
-to nothing. It is sampled here by Monte Carlo arithmetic (Parker, Pierce and Eggert 2000): the
-module runs in float64, and the result of each operation is moved by a random amount of the size
-that float32 may be off there.
+Two runtimes that evaluate one module in float32 agree up to rounding. The size depends on the module
+and its inputs: sums of large terms that cancel lose most digits, integrators almost none. It is
+sampled by Monte Carlo arithmetic (Parker, Pierce and Eggert 2000): the module runs in float64, and
+the result of each operation is perturbed by the rounding error of float32.
 
 The sizes are those of running error analysis (Higham 2002, section 3.3), with the unit roundoff
 u = 2^-24 and n terms:
 
-| operation | moved by up to | source |
+| operation | perturbed by up to | source |
 |---|---|---|
 | a + b, a - b | u (abs(a) + abs(b)) | Higham 2002, (2.4), operands rounded as well |
 | products, functions | 2 u abs(result) | Higham 2002, (2.4); functions to 2 ulp |
@@ -17,15 +16,14 @@ u = 2^-24 and n terms:
 | others, such as a layer norm | u of each operand and 2 u of the result | backward error |
 
 The third line is their random model of rounding: the n partial sums of terms with random signs are
-of the size norm(t), whatever the order of summation. What the sizes grow to on their way through
-the module, a rollout included, is not bounded but observed. Exact operations (copies, indices,
-comparisons, rounding to integers) are left alone, and so is a result that is exactly 0, such as the
-difference of equal numbers.
+of the size norm(t) for any order of summation. The growth of errors through the module and along a
+rollout is observed, not bounded. Exact operations (copies, indices, comparisons, rounding to
+integers) and results that are exactly 0 are not perturbed.
 
-To these samples come the module in float32 as it is, and with parameters a bit apart, as an export
-may fold scales into them. `FACTOR` times the largest distance from float64 is what a sound runtime
-may be off: over 36 sound models of every architecture, 18 of them badly conditioned, ONNX Runtime
-was off by at most 1.3 times that distance (`python -m benchmarks.mutations` blames none of them).
+Further samples are the module in float32, and the module with parameters that differ by one bit,
+since an export may fold scales into them. The tolerance of a runtime is `FACTOR` times the largest
+distance from float64. Over 36 correct models of every architecture, 18 of them badly conditioned,
+ONNX Runtime differed by at most 1.3 times that distance (`python -m benchmarks.mutations`).
 """
 
 import copy
@@ -49,7 +47,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
 FACTOR = 10.0  # times the largest sampled distance, see above
-COPIES, APART = 3, 1  # samples of moved results, of parameters a bit apart
+COPIES, APART = 3, 1  # samples with perturbed results, and with perturbed parameters
 _POOL = (
     1 << 16
 )  # random numbers, reused from random offsets: drawing them anew costs more than sums
@@ -77,11 +75,11 @@ _ELEMENTWISE = {
 
 
 class Rounding(TorchDispatchMode):
-    """Moves the result of each operation by as much as float32 may be off there.
+    """Mode that perturbs the result of each operation by the rounding error of a precision.
 
     Args:
-        seed: of the random numbers.
-        precision: whose rounding.
+        seed: seed of the perturbations.
+        precision: float32 or float64.
     """
 
     def __init__(self, seed: int, precision: Dtype = "float32") -> None:
@@ -93,7 +91,7 @@ class Rounding(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run one operation; its float results come back moved."""
+        """Run one operation and perturb its float results."""
         del types
         kwargs, kind = kwargs or {}, func.overloadpacket
         if func.is_view or kind in _EXACT or func._schema.is_mutable:
@@ -116,7 +114,7 @@ class Rounding(TorchDispatchMode):
         return tree_map_only(Tensor, lambda one: self._perturb_relative(one, 2.0), result)
 
     def _product(self, func: Any, args: Any, kwargs: Any, first: int) -> Tensor:
-        """Run a matrix product; a bias in front of it is one more term."""
+        """Run a matrix product; a bias counts as one more term."""
         result = func(*args, **kwargs)
         if not _floats(result):
             return result
@@ -130,13 +128,13 @@ class Rounding(TorchDispatchMode):
         return torch.addcmul(value, self._noise(value), value, value=times * self._unit)
 
     def _perturb(self, value: Tensor, terms: float, size: Tensor) -> Tensor:
-        """Return a value moved by up to sqrt(terms) u size."""
+        """Return a value perturbed by up to sqrt(terms) u size."""
         if not _floats(value) or not value.numel():
             return value
         return torch.addcmul(value, self._noise(value), size, value=terms**0.5 * self._unit)
 
     def _noise(self, like: Tensor) -> Tensor:
-        """Return numbers within -1 and 1, from anywhere in the pool."""
+        """Return random numbers within -1 and 1, from a random offset of the pool."""
         count, start = like.numel(), self._random.randrange(_POOL)
         while start + count > len(self._pool):
             self._pool = torch.cat([self._pool, self._pool])
@@ -152,14 +150,14 @@ def _terms(operand: Tensor, result: Tensor) -> float:
 
 
 def _sizes(func: Callable[..., Tensor], args: Any, kwargs: Any) -> Tensor:
-    """Return what an operation makes of the sizes of its operands."""
+    """Return an operation on the absolute values of its operands."""
     return func(*tree_map_only(Tensor, Tensor.abs, args), **kwargs)
 
 
 def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:
-    """Return a copy whose parameters are off by one bit each, up or down.
+    """Return a copy whose parameters differ by one bit, up or down.
 
-    An export may fold a scale into a layer, which rounds its weights anew, the same at every step.
+    An export may fold a scale into a layer, which rounds its weights again.
     """
     other, generator = copy.deepcopy(module), torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -172,31 +170,31 @@ def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Mo
 
 @dataclass(frozen=True, eq=False)
 class Evaluations:
-    """One module on the same inputs, evaluated several times.
+    """Several evaluations of one module on the same inputs.
 
     Attributes:
-        exact: in float64, one array for each output.
-        others: as sound runtimes might evaluate it; the first is the module itself in torch.
+        exact: outputs in float64.
+        others: outputs of correct runtimes; the first are those of torch.
     """
 
     exact: tuple[Floats, ...]
     others: list[tuple[Floats, ...]]
 
     def part(self, index: int) -> tuple[Floats, list[Floats]]:
-        """Return one output: in float64, and the others."""
+        """Return one output in float64, and in the other evaluations."""
         return self.exact[index], [each[index] for each in self.others]
 
 
 def evaluate(
     step: Any, run: Run, inputs: Sequence[NDArray[Any]], precision: Dtype = "float32"
 ) -> Evaluations:
-    """Evaluate a step in float64 and as sound runtimes of a precision might.
+    """Evaluate a step in float64, and as correct runtimes of a precision may evaluate it.
 
     Args:
-        step: trained.
-        run: (module, *inputs) -> outputs, each with the batch in front.
-        inputs: float32, each with the batch in front.
-        precision: of the runtimes.
+        step: the trained step.
+        run: (module, *inputs) -> outputs, each (B, ...).
+        inputs: float32, each (B, ...).
+        precision: precision of the runtimes.
     """
     plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap draws no numbers
     precise, tensors = (
@@ -222,5 +220,5 @@ def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Floats, ...]:
 
 
 def rollout(module: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """Roll a step out: what `evaluate` runs for (N, H, S), (N, H-1, A), (N, T, A)."""
+    """Return the rollout (N, T, S) of a step for (N, H, S), (N, H-1, A), (N, T, A)."""
     return (module.rollout(*inputs),)

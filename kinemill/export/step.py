@@ -29,9 +29,9 @@ Values = list[onnx.ValueInfoProto]
 
 
 class WithoutEmptyCarry(nn.Module):
-    """A step whose carry has no tensors of size 0, which a Scan cannot hold.
+    """Step without carry tensors of size 0, which a Scan cannot hold.
 
-    A model of history 1 carries an empty window; here it is made inside instead.
+    A model with history 1 carries an empty window, which this module creates itself.
     """
 
     def __init__(self, step: Any) -> None:
@@ -55,10 +55,10 @@ class WithoutEmptyCarry(nn.Module):
 
 
 def carries(step: Any) -> tuple[Carry, ...]:
-    """Name what `step` carries, empty tensors left out.
+    """Return the names and shapes of the carry of `step`, without empty tensors.
 
     Raises:
-        BadInput: the carry does not start as zeros, which the runtime takes for granted.
+        BadInput: The initial carry is not zero, which the runtime requires.
     """
     if any(bool(part.any()) for part in step.initial_carry(1)):
         raise BadInput("initial carry", "is not zero", expected="a carry that starts as zeros")
@@ -99,7 +99,7 @@ def trace(step: Any, interface: Interface, *, optimize: bool = True) -> onnx.Gra
 
 
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
-    """Return what torch's exporter makes of a module: one file, its opset ours, without chatter."""
+    """Export a module with torch to one file, without warnings."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about torchvision and the name of the batch axis
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -135,7 +135,7 @@ def step_model(
     version: str,
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """Return step.onnx: the traced graph, guarded against NaN; `metadata` is its metadata."""
+    """Return step.onnx: the traced graph with a NaN guard and metadata."""
     checked = [item.name for item in core.input if 0 not in shape_of(item)]
     nodes, constants = guarded(core, checked)
     outputs = list(core.output)
@@ -150,11 +150,11 @@ def step_model(
 def guarded(
     core: onnx.GraphProto, checked: list[str]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return nodes and constants of a graph of which NaN in one of `checked` is NaN in all outputs.
+    """Return nodes and constants of a graph whose outputs are NaN if an input has a NaN.
 
     Args:
-        core: its outputs are float32.
-        checked: names of inputs, float32 and not empty.
+        core: a graph with float32 outputs.
+        checked: names of its float32 inputs that are not empty.
     """
     guard = Guard()
     guard.watch(checked)
@@ -168,10 +168,10 @@ def guarded(
 
 
 def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
-    """Rename inputs and outputs of `node`, in place; subgraphs are not entered.
+    """Rename inputs and outputs of `node` in place.
 
     Raises:
-        BadInput: the node holds a subgraph; a step is made of plain operations.
+        BadInput: The node holds a subgraph.
     """
     if any(attribute.HasField("g") for attribute in node.attribute):
         raise BadInput(node.name, "holds a subgraph", expected="a step of plain operations")

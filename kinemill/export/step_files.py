@@ -1,4 +1,4 @@
-"""Write the files of a trained step, and refuse them when they do not run like it."""
+"""Write the files of a trained step, and compare them with it."""
 
 import json
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ from kinemill.runtime.integrity import ROLLOUT
 from kinemill.store import Json
 from kinemill.task.export import Export
 
-ROWS, GROSS = 5, 1e-3  # of the first comparison; more than that is another model
+ROWS, GROSS = 5, 1e-3  # rows and relative tolerance of the first comparison
 CASES = "cases.npz"
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What an export may have beside a step.
+    """Optional inputs of an export.
 
     Attributes:
-        settings: the task's `export` part.
-        rows: whose training episodes parity cases are cut from, and variants measured on.
-        lineage: digests of what the model stands on, for its metadata.
+        settings: the `export` part of the task.
+        rows: dataset of the parity cases and of the measurement of variants.
+        lineage: digests of the inputs of the model, for its metadata.
     """
 
     settings: Export = field(default_factory=Export)
@@ -51,8 +51,8 @@ def write_model(
     """Write the files of a step into `folder`, compare them with it, and return the summary.
 
     Raises:
-        Blocked: the exported step gives NaN, or other numbers than the trained one.
-        BadInput: a variant was asked for that cannot be made of this step, or without data.
+        Blocked: The exported step returns NaN, or differs from the trained one.
+        BadInput: A variant is impossible for this step, or needs a dataset.
     """
     extras = extras or Extras()
     settings = extras.settings
@@ -83,7 +83,7 @@ def write_model(
 
 
 def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
-    """Return the metadata of a model: its interface, what is safe, and what it stands on."""
+    """Return the metadata of a model: interface, safe action, lineage, precision."""
     lineage = {"dataset": interface.dataset, **extras.lineage}
     more: dict[str, Any] = {
         "safe_action": safe_action(interface, extras.settings),
@@ -94,7 +94,7 @@ def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
 
 
 def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
-    """Return what a watchdog sends: as declared, else the value within limits nearest to 0."""
+    """Return the safe action of a watchdog: declared, else the value within limits closest to 0."""
     safe = dict[str, float]()
     for name in interface.actions:
         low, high = interface.limits.get(name, (-np.inf, np.inf))
@@ -105,7 +105,7 @@ def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
 def _models(
     core: onnx.GraphProto, interface: Interface, metadata: Mapping[str, str], variant: str = ""
 ) -> dict[str, bytes]:
-    """Return both files of a step; of a variant with its name in theirs."""
+    """Return step and rollout by file name; the names of a variant contain its own."""
     version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
     made = {
         f"step{between}.onnx": step_model(core, interface, version, metadata),
@@ -122,7 +122,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 def _variant(
     name: str, core: onnx.GraphProto, interface: Interface, folder: Path, extras: Extras
 ) -> tuple[dict[str, bytes], Json]:
-    """Make one variant and measure it; its files stay only if it loses no more than allowed."""
+    """Write one variant and measure it; remove its files if the loss is larger than allowed."""
     original = load(folder / ROLLOUT, non_finite="pass")
     windows = windows_of(extras.rows, interface.history)
     made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
@@ -140,15 +140,15 @@ def _variant(
 
 
 def warm_up() -> None:
-    """Have torch import and set up what a process's first export needs, by a small one."""
+    """Export a tiny module, so that torch loads its exporter."""
     export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
 
 
 def _check_loads(interface: Interface, folder: Path) -> None:
-    """Refuse float64 where ONNX Runtime has no such operation, as of Erf and Elu.
+    """Check that ONNX Runtime implements all operations in float64; it lacks Erf and Elu.
 
     Raises:
-        BadInput: naming what it does not find.
+        BadInput: An operation is missing.
     """
     try:
         load(folder / ROLLOUT)
@@ -159,13 +159,13 @@ def _check_loads(interface: Interface, folder: Path) -> None:
         raise BadInput(
             "export.precision",
             f"float64 is not possible: ONNX Runtime lacks {lacks or 'an operation'} in it",
-            expected="a model of operations that it has in float64",
-            fix="another activation, such as tanh or silu, or float32",
+            expected="operations that ONNX Runtime implements in float64",
+            fix="use another activation, such as tanh or silu, or float32",
         ) from error
 
 
 def _compare(step: Any, folder: Path) -> None:
-    """Run both on random rows: gross differences end here, fine ones are verify's business."""
+    """Run both on random rows and reject gross differences; `verify` checks small ones."""
     simulator = load(folder / ROLLOUT, non_finite="pass")
     states, actions = len(simulator.states), len(simulator.actions)
     rng, history = np.random.default_rng(0), simulator.history
@@ -182,10 +182,10 @@ def _compare(step: Any, folder: Path) -> None:
     ):
         what = f"differs from the trained one by up to {np.abs(difference).max():.3g}"
         if not np.isfinite(predicted).all():
-            what = "gives numbers that are not finite"
+            what = "returns values that are not finite"
         raise Blocked(
             f"{simulator.interface.task}: exported model",
             what,
-            expected="the trained step's own numbers",
-            fix="look at the loss of the training; it may have diverged",
+            expected="the values of the trained step",
+            fix="check the loss of the training, which may have diverged",
         )

@@ -187,11 +187,11 @@ def _make(
     progress: Progress,
 ) -> Produced:
     """Publish, export and verify a reference."""
-    from kinemill.export import export
+    from kinemill.export import stage as export
     from kinemill.verify import stage
 
     model = publish_reference(task, home, trained.dataset, *reference)
-    onnx_model = export(task, home, model, trained.dataset).ref
+    onnx_model = export.run(task, home, model, trained.dataset).ref
     verified = stage.run(task, home, onnx_model, model, trained.dataset, progress).ref
     return Produced(verified, onnx_model, model, trained.dataset, trained=trained.model)
 

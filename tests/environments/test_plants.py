@@ -69,7 +69,7 @@ def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """A model of the pendulum that was hardly trained: what it says is what counts here."""
-    from kinemill.export import export
+    from kinemill.export import stage as export
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
     from kinemill.train import stage as train
@@ -80,7 +80,7 @@ def learned(tmp_path_factory):
     task = pendulum_task(history=2, steps=5, eval_every=5)
     dataset = publish(home, packed_with(swing(60, 11)))
     model = train.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
-    return home.root / export(task, home, model.ref).ref.path
+    return home.root / export.run(task, home, model.ref).ref.path
 
 
 def learned_task(folder, **more) -> Task:

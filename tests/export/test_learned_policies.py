@@ -6,7 +6,7 @@ import torch
 
 from kinemill.environments.card import make_card
 from kinemill.environments.evaluation import try_policy
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.runtime import load
 from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
@@ -61,7 +61,7 @@ def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
     task = rl_task(environment, algorithm, steps=64, model=model)
     card, silent = make_card(task, home), (NullReporter(), NullReporter())
     trained = train.run(task, home, card.ref, card.ref, silent)
-    exported = export(task, home, trained.ref, card.ref)
+    exported = export.run(task, home, trained.ref, card.ref)
     file = load(home.root / exported.ref.path)
     module = InTorch(load_model(open_ref(home, trained.ref)))
     ours, theirs = (try_policy(task, one, [1, 2], record=2) for one in (file, module))

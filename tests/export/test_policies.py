@@ -106,7 +106,7 @@ def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
     broken = Gains()
     with torch.no_grad():
         broken.layer.bias.fill_(torch.nan)
-    with pytest.raises(Blocked, match="gives numbers that are not finite"):
+    with pytest.raises(Blocked, match="returns values that are not finite"):
         write_policy(broken, describe(broken, "cart", "d"), tmp_path)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from kinemill.environments.card import make_card
 from kinemill.errors import BadInput
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.runtime import load
 from kinemill.task.plugins import MODELS
 from kinemill.task.protocols import NullReporter
@@ -106,7 +106,7 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
     wanted = learner.model.predict(seen, deterministic=True)[0]
     assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
     assert policy.core.extractor.network.inner.out_features == 7
-    file = load(home.root / export(task, home, trained.ref, card.ref).ref.path)
+    file = load(home.root / export.run(task, home, trained.ref, card.ref).ref.path)
     found = np.stack([file.act(one) for one in seen])
     assert found == pytest.approx(wanted, abs=1e-5)
 
@@ -148,13 +148,13 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
     )
     code = (
         "from kinemill.environments.card import make_card\n"
-        "from kinemill.export import export\nfrom kinemill.store.home import Home\n"
+        "from kinemill.export import stage as export\nfrom kinemill.store.home import Home\n"
         "from kinemill.task import load_task\nfrom kinemill.task.protocols import NullReporter\n"
         "from kinemill.train import stage as train\nfrom kinemill.verify import stage\n"
         f"task, home = load_task({str(path)!r}), Home.resolve()\n"
         "card = make_card(task, home).ref\n"
         "model = train.run(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
-        "verdict = stage.run(task, home, export(task, home, model, card).ref, model, card)\n"
+        "verdict = stage.run(task, home, export.run(task, home, model, card).ref, model, card)\n"
         "print(verdict.summary['passed'], task.learn.model.waves)\n"
     )
     places = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}

@@ -7,7 +7,7 @@ import yaml
 
 from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
@@ -76,7 +76,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     )
     model = train.run(task, home, dataset, training_set, nobody)
     assert model.summary["steps"] == 10
-    exported = export(task, home, model.ref, dataset).ref
+    exported = export.run(task, home, model.ref, dataset).ref
     verdict = verify_stage.run(task, home, exported, model.ref, dataset)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert [line for line in document["gates"] if not line["passed"]] == []

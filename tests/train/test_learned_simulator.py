@@ -6,7 +6,7 @@ import pytest
 from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.sim import write_logs
 from kinemill.task import load_task
@@ -25,7 +25,7 @@ def learned_pendulum(home, seed):
     accepted = validate(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
     dataset = make_dataset(task, home, accepted.ref).ref
     model = train.run(task, home, dataset, augment.run(task, home, dataset).ref, SILENT).ref
-    return home.root / export(task, home, model).ref.path
+    return home.root / export.run(task, home, model).ref.path
 
 
 @pytest.mark.slow  # a minute each

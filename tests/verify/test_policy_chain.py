@@ -11,7 +11,7 @@ from kinemill.augment import stage as augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
 from kinemill.environments.rollout_logs import roll_out
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.export.bundle import deliver
 from kinemill.ingest import stage as ingest
 from kinemill.register import Produced
@@ -42,7 +42,7 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     )
     card = make_card(task, home).ref
     model = train.run(task, home, card, card, nobody).ref
-    exported = export(task, home, model, card).ref
+    exported = export.run(task, home, model, card).ref
     verdict = stage.run(task, home, exported, model, card)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert document["passed"], [line for line in document["gates"] if not line["passed"]]
@@ -98,7 +98,7 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     dataset = make_dataset(task, home, episodes).ref
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, nobody).ref
-    exported = export(task, home, model, dataset).ref
+    exported = export.run(task, home, model, dataset).ref
     verdict = stage.run(task, home, exported, model, dataset)
     document = read_json(open_ref(home, verdict.ref) / "verification.json")
     assert document["passed"], [line for line in document["gates"] if not line["passed"]]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from kinemill.dataset import create_values, write_description
 from kinemill.errors import Blocked
-from kinemill.export import export
+from kinemill.export import stage as export
 from kinemill.export.bundle import seal
 from kinemill.reports.charts import number
 from kinemill.store import ArtifactRef, get_or_build, open_ref
@@ -55,8 +55,8 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
     asked = Export(c99=True, also=["fp16"], loss=1e9)
     task = task.model_copy(update={"export": asked})
-    exported = export(task, home, refs["model"], refs["dataset"])
-    assert export(task, home, refs["model"], refs["dataset"]).cached
+    exported = export.run(task, home, refs["model"], refs["dataset"])
+    assert export.run(task, home, refs["model"], refs["dataset"]).cached
     outcome = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert outcome.summary["passed"] is True
     folder = open_ref(home, outcome.ref)
@@ -81,7 +81,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
 
 def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(home, refs):
     task = task_of({"type": "mlp"}, 4)
-    exported = export(task, home, refs["model"]).ref
+    exported = export.run(task, home, refs["model"]).ref
     (home.root / exported.path / "step.onnx").write_bytes(b"overwritten")
     with pytest.raises(
         Blocked, match=r"(?s)ended with code 1 and no verdict.*step.onnx: .*changed"
@@ -111,7 +111,7 @@ def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
 
 def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home, refs):
     task = task_of({"type": "mlp"}, 4)
-    whole = open_ref(home, export(task, home, refs["model"]).ref)
+    whole = open_ref(home, export.run(task, home, refs["model"]).ref)
 
     def frozen(folder):
         for name in ("step.onnx", "rollout.onnx"):

@@ -1,0 +1,60 @@
+"""Export stage: the artifact `model` becomes the artifact `onnx_model`."""
+
+from pathlib import Path
+
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+
+VERSION = 4
+
+
+def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
+    """Return what the key of the artifact is made of; arguments as in `run`."""
+    own = {"model": model.digest, **task.part("export"), "version": VERSION}
+    return own | ({"dataset": dataset.digest} if dataset else {})
+
+
+def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Artifact:
+    """Publish `step.onnx` and `rollout.onnx`, or `policy.onnx`, with `io.yaml` and `cases.npz`.
+
+    Args:
+        task: its `export` part enables C99 code and variants.
+        home: the home of the store.
+        model: the trained model.
+        dataset: source of the parity cases, its training windows; None draws random ones.
+
+    Raises:
+        Blocked: The exported model returns NaN, or differs from the trained one.
+    """
+
+    def build(folder: Path) -> Json:
+        from kinemill.dataset import load_dataset
+        from kinemill.export.interface import describe
+        from kinemill.export.step_files import Extras, write_model
+        from kinemill.train import load_model
+        from kinemill.train.warm_start import described
+
+        source = open_ref(home, model)
+        step, document = load_model(source), described(source)
+        if task.learn.gives == "policy":
+            from kinemill.export import policy
+
+            interface = policy.describe(step, document["task"], document["dataset"])
+            lineage = {"model": model.digest, **_environment_sources(task, home, dataset)}
+            return policy.write_policy(step, interface, folder, task.export, lineage)
+        rows = load_dataset(home, dataset) if dataset else None
+        extras = Extras(task.export, rows, {"model": model.digest})
+        return write_model(step, describe(document, step), folder, extras)
+
+    return get_or_build(home, "onnx_model", task.name, inputs(task, model, dataset), build)
+
+
+def _environment_sources(task: Task, home: Home, dataset: ArtifactRef | None) -> dict[str, str]:
+    """Return digests of the models that the environment of a policy uses."""
+    if dataset is None or task.learn.from_logs:
+        return {}
+    from kinemill.environments.card import open_card
+
+    lineage = open_card(home, dataset).document["lineage"]
+    return {f"environment.{name}": value for name, value in lineage.items()}
