@@ -1,8 +1,8 @@
 """Quantization: variants whose network layers compute in half precision or 8 bits.
 
 Integration and scaling stay in float32: half precision distinguishes 58 rad/s from 58.03 at best,
-which is more than a network adds in one step. The error of a variant is measured on training windows
-and compared with the original; a variant with a larger loss than allowed is not published.
+which is more than a network adds in one step. The error of a variant is measured on training
+windows and compared with the original; a variant with a larger loss than allowed is not published.
 """
 
 import logging
@@ -117,7 +117,7 @@ def _quiet() -> Generator[None]:
 def _batches(
     interface: Interface, simulator: Simulator, windows: Windows
 ) -> Iterator[dict[str, Any]]:
-    """Yield inputs of a step: measured states and actions, with the carry that follows from them."""
+    """Yield inputs of a step: measured states and actions, and the carry after them."""
     states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
     carry = simulator.warm_up(states, past)
     state, names = states[:, -1], [item.name for item in interface.carry]
@@ -179,7 +179,7 @@ def _nrmse(simulator: Simulator, windows: Windows) -> float:
 
 
 def _fault(variant: Simulator, windows: Windows) -> str:
-    """Return a fault of a variant: not finite, step unlike rollout, or NaN in other rows; else ""."""
+    """Return a fault of a variant, or "": not finite, step unlike rollout, NaN in other rows."""
     parts = (windows.states, windows.past_actions, windows.actions)
     states, past, actions = (part[:7].astype(np.float32) for part in parts)
     predicted = variant.rollout(states, past, actions)

@@ -1,9 +1,9 @@
 """Rounding: how far correct float32 evaluations of one module differ on the same inputs.
 
-Two runtimes that evaluate one module in float32 agree up to rounding. The size depends on the module
-and its inputs: sums of large terms that cancel lose most digits, integrators almost none. It is
-sampled by Monte Carlo arithmetic (Parker, Pierce and Eggert 2000): the module runs in float64, and
-the result of each operation is perturbed by the rounding error of float32.
+Two runtimes that evaluate one module in float32 agree up to rounding. Its size depends on the
+module and its inputs: sums of large terms that cancel lose most digits, integrators almost none. It
+is sampled by Monte Carlo arithmetic (Parker, Pierce and Eggert 2000): the module runs in float64,
+and the result of each operation is perturbed by the rounding error of float32.
 
 The sizes are those of running error analysis (Higham 2002, section 3.3), with the unit roundoff
 u = 2^-24 and n terms:

@@ -1,4 +1,4 @@
-"""What a robot imports: a simulator or a policy from an ONNX file, with numpy and ONNX Runtime.
+"""Runtime: simulators and policies from ONNX files, with numpy and ONNX Runtime only.
 
     simulator = kinemill.runtime.load("models:/double_pendulum@champion")   # or a folder
     next_states = simulator.rollout(states, past_actions, actions)
@@ -6,7 +6,7 @@
     action = policy.act(observation)
 
 Symbols: B batch, H history, T horizon, S states, A actions, k step index. All tensors are batch
-first, float32, in the units that `simulator.units` names. Action k acts from state k to k+1.
+first, float32, in the units of `simulator.units`. Action k acts from state k to k+1.
 """
 
 from kinemill.runtime.interface import Belief, Carry, Interface, wrapped

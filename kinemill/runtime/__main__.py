@@ -1,9 +1,9 @@
-"""A model on a robot, with numpy and onnxruntime alone.
+"""Verify or pull a model on a robot, with numpy and onnxruntime only.
 
-`python -m kinemill.runtime verify FOLDER`: is this copy, on this machine, the model it says?
+`python -m kinemill.runtime verify FOLDER`: check a copy of a model on this machine.
 `python -m kinemill.runtime pull URL TASK@champion --to FOLDER --watch`: keep a folder up to date.
 
-Exit codes are those of `kinemill`: 0 it is, 1 it is not, 2 it is no model.
+Exit codes: 0 passed, 1 failed, 2 not a model.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from kinemill.runtime.timing import CALLS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks and return the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m kinemill.runtime",
         description=__doc__,
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True)
     _verify_options(commands.add_parser("verify", help="check hashes, stored cases and latency"))
-    _pull_options(commands.add_parser("pull", help="bring a version from a server, checked, tried"))
+    _pull_options(commands.add_parser("pull", help="download a version and check it"))
     options = parser.parse_args(arguments)
     if getattr(options, "calls", 1) < 1:
         parser.error("--calls is at least 1")
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path)
-    command.add_argument("--calls", type=int, default=CALLS, help="in each of five blocks")
+    command.add_argument("--calls", type=int, default=CALLS, help="calls in each of five blocks")
     command.add_argument(
-        "--p99-ms", type=float, default=None, help="bound on the latency of a rollout or act"
+        "--p99-ms", type=float, default=None, help="limit of the latency of a rollout or act"
     )
-    command.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
     command.set_defaults(do=_verify)
 
 
@@ -60,12 +60,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _pull_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("url", help="of MLflow's pages; KINEMILL_TOKEN is sent along")
+    command.add_argument("url", help="address of the MLflow server; token: KINEMILL_TOKEN")
     command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, TASK:3")
-    command.add_argument("--to", type=Path, required=True, help="folder that programs load")
-    command.add_argument("--watch", action="store_true", help="go on, and swap the folder")
-    command.add_argument("--every", type=float, default=5.0, help="s between looks of --watch")
-    command.add_argument("--robot", default=socket.gethostname(), help="name, for @canary")
+    command.add_argument("--to", type=Path, required=True, help="target folder")
+    command.add_argument("--watch", action="store_true", help="update the folder until stopped")
+    command.add_argument("--every", type=float, default=5.0, help="period of --watch, s")
+    command.add_argument("--robot", default=socket.gethostname(), help="robot name, for @canary")
     command.set_defaults(do=_pull)
 
 

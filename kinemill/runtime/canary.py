@@ -1,7 +1,7 @@
-"""Canary: which robots get a version before all do; their names decide.
+"""Canary release: a share of the robots gets a version first.
 
-A robot's name and the version decide, so a robot stays where it is while the share grows, and
-another version begins with others.
+A hash of task, version and robot selects them: a robot stays selected while the share grows, and
+the next version starts with other robots.
 """
 
 import hashlib
@@ -10,28 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WHICH = "@canary"
-TAG = "kinemill.canary"  # of the registered model: version and share, JSON
+TAG = "kinemill.canary"  # tag of the registered model: version and share, JSON
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A version, and the share of robots that gets it, 0 to 1."""
+    """A version and the share of robots that gets it, 0 to 1."""
 
     version: int
     share: float
 
     def takes(self, task: str, robot: str) -> bool:
-        """Tell whether a robot is in the share: the same answer everywhere and always."""
+        """Return whether a robot is in the share; the result never changes."""
         drawn = hashlib.sha256(f"{task}:{self.version}:{robot}".encode()).digest()
         return int.from_bytes(drawn[:8], "big") < self.share * 2**64
 
 
 def canary_in(notes: Mapping[str, str]) -> Canary | None:
-    """Return the canary that the tags of a registered model tell of."""
+    """Return the canary in the tags of a registered model, or None."""
     return Canary(**json.loads(notes[TAG])) if notes.get(TAG) else None
 
 
 def which_of(task: str, robot: str, notes: Mapping[str, str]) -> str:
-    """Return what `@canary` is to a robot: `:number`, or `@champion`."""
+    """Resolve `@canary` for a robot to `:number` or `@champion`."""
     canary = canary_in(notes)
     return f":{canary.version}" if canary and canary.takes(task, robot) else "@champion"

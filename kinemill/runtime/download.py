@@ -1,11 +1,11 @@
-"""Pulling: a version's files to a folder that a robot loads, swapped when another is champion.
+"""Download of a version to the folder that a robot loads, with atomic replacement.
 
-FOLDER is a link to `.FOLDER.versions/<version>-<digest>/`, moved by one rename: who opens FOLDER
-sees the files of one version, whole, at any time. New files are copied aside, checked against their
-sha256, loaded and asked in a process of their own; only then is the link moved. What goes wrong
-before, a registry that cannot be reached among it, leaves the last good version in place.
+FOLDER is a link to `.FOLDER.versions/<version>-<digest>/`, replaced by one rename, so that a reader
+always sees the complete files of one version. New files are downloaded to staging, checked against
+their sha256, loaded and run in a separate process before the link is replaced. After a failure,
+such as an unreachable registry, the last good version stays.
 
-From a server it is plain HTTP, so a robot needs neither MLflow nor anything else for it.
+A server is read over plain HTTP, so that a robot does not need MLflow.
 """
 
 import os
@@ -21,26 +21,22 @@ from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.process import run_python
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import Source, VersionRef
-from kinemill.runtime.self_test import CASES
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import file_digest
 
-KEPT_VERSIONS = 2  # versions beside the present one that a program may still be reading
-_ANSWERING = 60.0  # s that a model may take to load and answer
+KEPT_VERSIONS = 2  # older versions, which a program may still read
+_ANSWERING = 60.0  # s, time limit to load and run a model
 _SHORT = 12
 _ASIDE = ".aside-"
-_STALE = 3600.0  # s after which nobody is writing what lies aside
-_LOAD = "import sys; from kinemill.runtime import load; load(sys.argv[1])"
+_STALE = 3600.0  # s after which a folder in staging is abandoned
 
 Json = dict[str, Any]
 Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: whether it works, and why not
 
 
 def run_stored_cases(folder: Path) -> tuple[bool, str]:
-    """Have a process of its own load a bundle and answer its stored cases; tell how that went."""
+    """Run the stored cases of a bundle in a separate process; return success and a message."""
     arguments = ["-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
-    if not (folder / CASES).is_file():  # of before bundles had some
-        arguments = ["-c", _LOAD, str(folder)]
     process = run_python(arguments, _ANSWERING)
     if process is None:
         return False, f"gave no answer within {_ANSWERING:g} s"
@@ -48,14 +44,14 @@ def run_stored_cases(folder: Path) -> tuple[bool, str]:
         return True, "answered"
     said = [line.strip() for line in (process.stdout + process.stderr).splitlines() if line.strip()]
     failed = [line for line in said if line.startswith("FAILED")] or said[-1:]
-    return False, f"ended with code {process.returncode}: {'; '.join(failed) or 'it said nothing'}"
+    return False, f"ended with code {process.returncode}: {'; '.join(failed) or 'no message'}"
 
 
 def check_bundle(folder: Path, sums: str) -> None:
-    """Check a bundle against the digest of its `sha256sums`, and its files against those.
+    """Check `sha256sums` of a bundle against its digest, and all files against `sha256sums`.
 
     Raises:
-        CorruptArtifact: a file is missing or its bytes have changed.
+        CorruptArtifact: A file is missing or its bytes have changed.
     """
     path = folder / SUMS
     if not path.is_file() or file_digest(path) != sums:
@@ -68,21 +64,21 @@ def check_bundle(folder: Path, sums: str) -> None:
 def pull(
     source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = run_stored_cases
 ) -> Json:
-    """Bring the wanted version to the folder `to`, or keep what is there.
+    """Download the current version to the folder `to`, or keep the installed one.
 
     Args:
-        source: where from.
-        to: the folder; not there yet, or pulled before.
-        try_it: loads a bundle as robots do and asks it something.
+        source: the registry.
+        to: a missing folder, or one pulled before.
+        try_it: loads and runs a bundle.
 
     Returns:
-        folder, version, `status`: `pulled`, `unchanged`, or `kept` when the registry could not be
-        reached, or the files are no good; then with `why`. Of the first two also `provisional`:
-        what the gate had too little test data of, or "".
+        `folder`, `version` and `status`: `pulled`, `unchanged`, or `kept` if the registry is
+        unreachable or the files are invalid, then with `why`. With the first two also
+        `provisional`: the checks for which the gate had too little test data, or "".
 
     Raises:
-        BadInput: there is no such version, or `to` is something else.
-        KinemillError: nothing can be had, and nothing was pulled before.
+        BadInput: The version does not exist, or `to` was not pulled.
+        KinemillError: The download failed, and no version is installed.
     """
     to = to.expanduser().absolute()
     if to.exists() and not to.is_symlink():
@@ -108,9 +104,9 @@ def watch(
     every: float = 5.0,
     try_it: Check = run_stored_cases,
 ) -> None:
-    """Pull again and again; tell what changes, and what keeps it from changing.
+    """Pull periodically until `stop` is set; report changes and failures.
 
-    A registry that cannot be reached, or has no such version for a while, ends nothing.
+    An unreachable registry or a missing version does not end the loop.
     """
     previous: tuple[Any, ...] | None = None
     while True:
@@ -136,7 +132,7 @@ def _versions(to: Path) -> Path:
 
 
 def _installed(to: Path) -> Path | None:
-    """Return the folder that `to` leads to, if its files are whole."""
+    """Return the folder that `to` links to, if its files are intact."""
     if not to.is_symlink() or not to.is_dir():
         return None
     folder = to.resolve()
@@ -153,7 +149,7 @@ def _digest(folder: Path) -> str:
 
 
 def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
-    """Copy aside, check, try, and only then let `to` lead there."""
+    """Download to staging, check, run, then replace the link."""
     target = _versions(to) / _name(ref)
     aside = target.parent / f"{_ASIDE}{uuid4().hex}"
     aside.mkdir(parents=True)
@@ -162,8 +158,8 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
         check_bundle(aside, ref.sums)
         good, message = try_it(aside)
         if not good:
-            raise CorruptArtifact(f"version {ref.version}", f"is not taken: it {message}")
-        if target.exists():  # whole it was, or `to` would lead there
+            raise CorruptArtifact(f"version {ref.version}", f"was not installed: it {message}")
+        if target.exists():  # damaged, else `to` would link to it
             target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
         settle([Move(aside, target)])
         link = to.parent / f".{to.name}-{uuid4().hex}"
@@ -175,7 +171,7 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
 
 
 def _clear(versions: Path, present: Path) -> None:
-    """Remove all but the last versions, which a program may still be reading, and what was left."""
+    """Remove all but the last versions, and abandoned folders in staging."""
     others = [path for path in versions.iterdir() if path != present]
     aside = [path for path in others if path.name.startswith(_ASIDE)]
     whole = sorted(set(others) - set(aside), key=_when, reverse=True)

@@ -14,14 +14,14 @@ Rows = tuple[tuple[Array, Array | None], ...]
 
 
 class HistoryBuffer:
-    """The last H states, and the actions that acted from them.
+    """The last H states with the actions applied at them.
 
-    One thread may add rows while others read them: a reader sees the rows of one moment.
+    Threads may add rows while others read: a reader sees a consistent set of rows.
 
     Args:
         history: H.
         actions: A.
-        rows: from the oldest on, as `HistoryBuffer.rows` has them.
+        rows: initial rows, oldest first, as in `HistoryBuffer.rows`.
     """
 
     def __init__(self, history: int, actions: int, rows: Rows = ()) -> None:
@@ -31,14 +31,14 @@ class HistoryBuffer:
 
     @property
     def rows(self) -> Rows:
-        """The rows, each a state (S,) and the action (A,) that acts from it, None if not known."""
+        """The rows: a state (S,), and the action (A,) applied at it, or None if not known yet."""
         return self._rows
 
     def add(self, state: Array, action: Array | None) -> None:
-        """Remember a state (S,), and the action (A,) that acts from it if it is known by now.
+        """Add a state (S,), and the action (A,) applied at it if known.
 
         Raises:
-            BadInput: the action after the state before is not known.
+            BadInput: The action at the previous state is not known.
         """
         with self._write_lock:
             if self._rows and self._rows[-1][1] is None:
@@ -50,10 +50,10 @@ class HistoryBuffer:
             self._rows = (*self._rows, (state, action))[-self._history :]
 
     def apply(self, action: Array) -> None:
-        """Remember the action (A,) that acts from the last state.
+        """Set the action (A,) applied at the last state.
 
         Raises:
-            BadInput: there is none.
+            BadInput: There is no state yet.
         """
         with self._write_lock:
             if not self._rows:
@@ -61,20 +61,20 @@ class HistoryBuffer:
             self._rows = (*self._rows[:-1], (self._rows[-1][0], action))
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Drop all rows."""
         with self._write_lock:
             self._rows = ()
 
     @property
-    def whole(self) -> bool:
-        """Whether these are H rows."""
+    def is_full(self) -> bool:
+        """Whether the buffer holds H rows."""
         return len(self._rows) == self._history
 
     def repeat(self, batch: int) -> tuple[Array, Array]:
-        """Return states (B, H, S) and the actions between them (B, H-1, A), the same B times.
+        """Return states (B, H, S) and the actions between them (B, H-1, A), repeated B times.
 
         Raises:
-            BadInput: fewer than H rows were observed.
+            BadInput: Fewer than H rows were observed.
         """
         rows = self._rows
         if len(rows) < self._history:

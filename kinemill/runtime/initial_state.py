@@ -1,4 +1,4 @@
-"""Where a rollout starts: a history made from one state, or a measured one that is moved.
+"""Initial state of a rollout: a constant history, or a shifted measured one.
 
 Symbols: B batch, H history, S states, A actions.
 """
@@ -17,15 +17,15 @@ from kinemill.runtime.interface import Interface
 def hold(
     interface: Interface, state: Mapping[str, float], action: Mapping[str, float] | None = None
 ) -> tuple[Array, Array]:
-    """Return a history (1, H, S), (1, H-1, A) that stood still at one state under one action.
+    """Return a constant history: states (1, H, S) and actions (1, H-1, A).
 
     Args:
-        interface: of the model.
-        state: value by name; a state that is not named is 0.
-        action: value by name; an action that is not named is 0.
+        interface: interface of the model.
+        state: value by name; other states are 0.
+        action: value by name; other actions are 0.
 
     Raises:
-        BadInput: a name that the model does not know, or a value that is not finite.
+        BadInput: A name is unknown, or a value is not finite.
     """
     rows = interface.history
     states = np.zeros((1, rows, len(interface.states)), dtype=interface.dtype)
@@ -38,18 +38,17 @@ def hold(
 
 
 def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) -> Array:
-    """Shift the history of some states so that it ends at other values; the rest stays.
+    """Shift the history of some states so that it ends at the given values.
 
-    The whole history of a state is shifted by the same amount: its last steps keep their shape, so
-    that the model sees no jump that nobody made.
+    The whole history of a state is shifted by the same amount, so that the model sees no jump.
 
     Args:
-        interface: of the model.
+        interface: interface of the model.
         states: history (B, H, S).
-        initial: the present by name of state, a number or (B,).
+        initial: present value by name of state, a number or (B,).
 
     Raises:
-        BadInput: a name that the model does not know, or a value that is not finite or not (B,).
+        BadInput: A name is unknown, or a value is not finite or not (B,).
     """
     moved = states.copy()
     for name, value in initial.items():
@@ -62,7 +61,7 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
             raise BadInput(f"initial {name}", f"is {value}", expected="finite numbers")
         shift = values - states[:, -1, column]
         moved[..., column] = states[..., column] + shift[:, None]
-        moved[:, -1, column] = values  # not by way of a difference, which rounds
+        moved[:, -1, column] = values  # the shifted value is rounded
     return moved
 
 
@@ -70,7 +69,7 @@ def channel_index(what: str, name: str, names: tuple[str, ...]) -> int:
     """Return the index of a channel.
 
     Raises:
-        BadInput: there is none of this name; the nearest is proposed.
+        BadInput: The name is unknown; the error suggests the closest one.
     """
     if name in names:
         return names.index(name)

@@ -1,4 +1,4 @@
-"""Input is checked here, before ONNX Runtime sees it: an empty batch or Scan kills the process."""
+"""Input checks before ONNX Runtime, which aborts the process at an empty batch or Scan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,7 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of an input: its name, its size (None: any from 1 on), its channels if it has.
-
-    Where nothing beyond the channels' limits is wanted, `limits` has each one's lowest and highest
-    value.
-    """
+    """One axis of an input: name, size (None: at least 1), channel names and their limits."""
 
     name: str
     size: int | None = None
@@ -32,8 +28,8 @@ def as_input(
     """Return `value` as a contiguous array of `dtype` with these axes.
 
     Raises:
-        BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity, or a
-            value beyond the limits of the last axis.
+        BadInput: The type or shape is wrong, a value is beyond the limits of the last axis, or, if
+            `finite`, a value is NaN or infinite.
     """
     array = _as_floats(name, value, dtype)
     if not _fits(array, axes):
@@ -47,7 +43,7 @@ def as_input(
 
 def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
     low, high = np.array(axes[-1].limits, dtype=array.dtype).T
-    beyond = (array < low) | (array > high)  # NaN is not: that is for `finite`
+    beyond = (array < low) | (array > high)  # NaN is not beyond; `finite` decides about it
     if not beyond.any():
         return
     where = [int(index) for index in np.argwhere(beyond)[0]]
@@ -56,12 +52,12 @@ def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
         f"{name}, {', '.join(_location(axes, where))}",
         f"is {array[tuple(where)]:g} ({int(beyond.sum())} such values in all)",
         expected=f"{least:g} to {most:g}, its limits",
-        fix="load(..., out_of_limits='pass') lets the model say what it makes of it",
+        fix="load(..., out_of_limits='pass') passes the value to the model",
     )
 
 
 def _location(axes: Sequence[Axis], where: Sequence[int]) -> list[str]:
-    """Say where in an array a value is, by names where there are some."""
+    """Return the location of a value in an array, with channel names if available."""
     return [
         axis.channels[index] if axis.channels else f"{axis.name} {index}"
         for axis, index in zip(axes, where, strict=True)
@@ -78,10 +74,10 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: Any) -> NDArray[Any]:
-    """Return what a caller handed in as an array of any kind.
+    """Return the argument of a caller as an array of any type.
 
     Raises:
-        BadInput: rows of different lengths, or a tensor that is not plain numbers in memory.
+        BadInput: Rows have different lengths, or numpy cannot read the tensor.
     """
     try:
         return np.asarray(value)
@@ -100,7 +96,7 @@ def _as_floats(name: str, value: ArrayLike, dtype: str) -> Array:
     array = to_array(name, value)
     if array.dtype.kind not in "fiu":
         raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is found so
+    with np.errstate(over="ignore"):  # too large for float32: infinite, checked later
         return np.asarray(array, dtype=dtype, order="C")
 
 
@@ -138,10 +134,10 @@ def _not_finite(name: str, array: Array, axes: Sequence[Axis]) -> BadInput:
 
 
 def same_batch(**arrays: Array) -> int:
-    """Return the batch size that all arrays share.
+    """Return the common batch size of arrays.
 
     Raises:
-        BadInput: they differ.
+        BadInput: The batch sizes differ.
     """
     sizes = {name: len(array) for name, array in arrays.items()}
     batch = next(iter(sizes.values()))

@@ -1,4 +1,4 @@
-"""What a simulator is handed, checked and made into arrays.
+"""Inputs of a simulator, checked and converted to arrays.
 
 Symbols: B batch, H history, T horizon, S states, A actions.
 """
@@ -11,12 +11,12 @@ from kinemill.runtime.interface import Interface
 
 
 class Inputs:
-    """Reads the inputs of one model; each refuses what cannot be used with `BadInput`.
+    """Reader of the inputs of one model; methods raise `BadInput` for invalid ones.
 
     Args:
-        interface: of the model.
-        finite: refuse NaN and infinity.
-        bounded: refuse what is beyond the limits of its channel.
+        interface: interface of the model.
+        finite: reject NaN and infinity.
+        bounded: reject values beyond the limits of their channel.
     """
 
     def __init__(self, interface: Interface, *, finite: bool, bounded: bool) -> None:
@@ -50,7 +50,7 @@ class Inputs:
         return as_input("state", value, [self._state], finite=self.finite, dtype=self.dtype)
 
     def measured(self, value: ArrayLike) -> Array:
-        """Return one state (S,), the caller's own; NaN, and what is beyond limits, passes."""
+        """Return a copy of one state (S,); NaN and values beyond limits pass."""
         channels = self._state.channels
         axes = [Axis("states", len(channels), channels)]
         return as_input("state", value, axes, finite=False, dtype=self.dtype).copy()
@@ -60,19 +60,19 @@ class Inputs:
         return as_input("action", value, [self._action], finite=self.finite, dtype=self.dtype)
 
     def now(self, state: ArrayLike, action: ArrayLike) -> tuple[Array, Array]:
-        """Return states (B, S) and actions (B, A) of one moment."""
+        """Return states (B, S) and actions (B, A) of one step."""
         return self.check_part("state", state, self._state), self.check_part(
             "action", action, self._action
         )
 
     def check_part(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
-        """Return a part of a step's input, (B, ...)."""
+        """Return one input of a step, (B, ...)."""
         return as_input(name, value, [self._batch, *axes], finite=self.finite, dtype=self.dtype)
 
     def is_ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
-        """Tell whether nothing has to be converted: what a control loop hands in every time."""
+        """Return whether no conversion is needed, as in every step of a control loop."""
         if self._bounded:
-            return False  # every value is looked at
+            return False  # every value is checked
         for part in (states, past_actions, actions):
             if (
                 type(part) is not np.ndarray

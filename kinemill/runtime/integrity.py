@@ -1,8 +1,8 @@
-"""Whether the files of a model's folder are the ones that were exported, and belong together.
+"""Integrity of a model folder: all files are unchanged and from one export.
 
-`sha256sums` lists every other file. Each ONNX file states, as the metadata property
-`interface_sha256`, the digest of `io.yaml` and of its own other properties: names, order, units and
-kinds of channels cannot change in one of the two places alone.
+`sha256sums` lists every other file. The metadata property `interface_sha256` of each ONNX file is
+the digest of `io.yaml` and of its other properties: names, order, units and kinds of channels
+cannot change in one of the two places only.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from kinemill.runtime.model_safety import fields_of, refuse_link, refuse_model
 
 STEP, ROLLOUT, POLICY = "step.onnx", "rollout.onnx", "policy.onnx"
 SUMS, IO = "sha256sums", "io.yaml"
-STORE_FILES = ("MANIFEST.json", "summary.json")  # that the store adds to a folder of its own
+STORE_FILES = ("MANIFEST.json", "summary.json")  # added by the store
 INTERFACE = "interface_sha256"
 
 _METADATA, _KEY, _VALUE = 14, 1, 2  # fields of ModelProto and StringStringEntryProto
@@ -23,10 +23,10 @@ _AGAIN = "fetch or export the model again"
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """Return sha256 by file name, as `sha256sums` in a folder states them.
+    """Return the `sha256sums` of a folder: digest by file name.
 
     Raises:
-        CorruptArtifact: there is none, it is empty, or it cannot be read.
+        CorruptArtifact: The file is missing, empty or invalid.
     """
     path, digests = folder / SUMS, dict[str, str]()
     refuse_link(path)
@@ -46,15 +46,15 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
-    """Return names in a folder that its sums do not list, except those of the store."""
+    """Return files of a folder that `sha256sums` does not list, except those of the store."""
     return sorted({path.name for path in folder.iterdir()} - {SUMS, *STORE_FILES} - set(sums))
 
 
 def check_names(folder: Path, sums: Mapping[str, str]) -> None:
-    """Check that a folder holds what a model is made of, and nothing that its sums do not list.
+    """Check that a folder holds all files of a model and no unlisted file.
 
     Raises:
-        CorruptArtifact: a file is missing, or is not listed.
+        CorruptArtifact: A file is missing or not listed.
     """
     models = (POLICY,) if (folder / POLICY).is_file() else (STEP, ROLLOUT)
     missing = [name for name in (*models, IO) if not (folder / name).is_file()]
@@ -71,11 +71,11 @@ def check_names(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def read_file(path: Path, sums: Mapping[str, str] | None) -> bytes:
-    """Return the bytes of a file, checked against the sums of its folder where it has some.
+    """Return the bytes of a file, checked against `sums` if given.
 
     Raises:
-        BadInput: it is a link.
-        CorruptArtifact: the sums do not list it, or list another digest.
+        BadInput: The file is a link.
+        CorruptArtifact: `sums` does not list the file, or lists another digest.
     """
     refuse_link(path)
     content = path.read_bytes()
@@ -96,11 +96,11 @@ def read_file(path: Path, sums: Mapping[str, str] | None) -> bytes:
 
 
 def read_model(path: Path, sums: Mapping[str, str] | None) -> bytes:
-    """Return the bytes of an ONNX file, checked against the sums, `io.yaml` and what may be opened.
+    """Return the bytes of an ONNX file, checked for safety and against sums and `io.yaml`.
 
     Raises:
-        BadInput: it must not be opened, or is no ONNX.
-        CorruptArtifact: it is not the file that was exported, or not with this `io.yaml`.
+        BadInput: The file is unsafe, or no ONNX file.
+        CorruptArtifact: The file was changed, or `io.yaml` is of another export.
     """
     content = read_file(path, sums)
     refuse_model(path, content)
@@ -111,7 +111,7 @@ def read_model(path: Path, sums: Mapping[str, str] | None) -> bytes:
 
 
 def interface_fault(model: bytes, io: bytes) -> str:
-    """Return how an ONNX file contradicts the io.yaml of its folder; "" if it does not."""
+    """Return the contradiction of an ONNX file and the io.yaml of its folder, or ""."""
     properties = metadata_of(model)
     stated = properties.pop(INTERFACE, None)
     if stated is None:
@@ -122,10 +122,10 @@ def interface_fault(model: bytes, io: bytes) -> str:
 
 
 def interface_digest(properties: Mapping[str, str], io: bytes) -> str:
-    """Return the digest of what an ONNX file and the io.yaml of its folder state.
+    """Return the digest of the metadata of an ONNX file and of io.yaml.
 
     Args:
-        properties: metadata of the ONNX file without `interface_sha256`.
+        properties: metadata without `interface_sha256`.
         io: bytes of io.yaml.
     """
     own = json.dumps(sorted(properties.items()), separators=(",", ":")).encode()
@@ -133,7 +133,7 @@ def interface_digest(properties: Mapping[str, str], io: bytes) -> str:
 
 
 def metadata_of(model: bytes) -> dict[str, str]:
-    """Return the metadata properties of an ONNX file that `refuse_model` has looked through."""
+    """Return the metadata properties of an ONNX file that `refuse_model` accepted."""
     properties = dict[str, str]()
     for entry in fields_of(memoryview(model)):
         if entry.number == _METADATA:

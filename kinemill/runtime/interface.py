@@ -1,6 +1,6 @@
-"""What goes into a model and comes out of it, as its ONNX file says in its own metadata.
+"""Interface of a dynamics model, stored in the metadata of its ONNX file.
 
-The file alone is enough to run it: each field is one metadata property, spelled as JSON.
+Each field is one metadata property as JSON, so that the file alone is enough to run the model.
 """
 
 import json
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 
 FORMAT = 1
-_DEFAULTS = {"belief": "null", "dtype": '"float32"'}  # later additions, and what holds without them
+_DEFAULTS = {"belief": "null", "dtype": '"float32"'}  # defaults of optional properties
 
 Dtype = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True)
 class Carry:
-    """What a step hands to the next one beside the state; all zeros before the first."""
+    """A tensor that a step passes to the next one; zeros before the first step."""
 
     name: str
     shape: tuple[int, ...]  # without the batch
@@ -30,13 +30,13 @@ class Carry:
 
 @dataclass(frozen=True)
 class Belief:
-    """Where the carry of an ensemble says how sure it is of the next state.
+    """Carries that hold the uncertainty of an ensemble.
 
     Attributes:
-        members: how many steps it is made of, E.
-        offsets: the carry that holds the members' states minus the predicted one, (E, S).
-        covariance: the carry that holds what the members say of themselves, (S, S); or "".
-        measured: variance of a measurement of each state, squared units; empty without the latter.
+        members: number of members, E.
+        offsets: carry with the states of the members minus the predicted one, (E, S).
+        covariance: carry with the mean covariance that the members predict, (S, S); or "".
+        measured: variance of a measurement of each state, squared units; empty without covariance.
     """
 
     members: int
@@ -50,19 +50,19 @@ class Interface:
     """Names, order, units and limits of a dynamics model.
 
     Attributes:
-        task: name of the task it was made for.
+        task: name of the task.
         dt: time step, s.
-        history: rows known before the first prediction, H; the last of them is the present.
-        states: names, the order of the last axis of every state tensor.
-        actions: names, the order of the last axis of every action tensor.
+        history: rows before the first prediction, H; the last one is the present.
+        states: names in the order of the last axis of state tensors.
+        actions: names in the order of the last axis of action tensors.
         units: unit by channel.
-        limits: lowest and highest physical value, by channel that has them.
-        angles: the states that are angles; they come out wrapped to [-π, π].
-        carry: what travels from step to step beside the state.
-        dataset: digest of the dataset it was trained on.
-        versions: of the libraries that made it.
-        belief: how sure it says to be; None for a model that does not say.
-        dtype: what its tensors hold and it computes in.
+        limits: lowest and highest physical value by channel, where defined.
+        angles: states that are angles, returned within [-π, π] rad.
+        carry: tensors passed from step to step in addition to the state.
+        dataset: digest of the training dataset.
+        versions: versions of the exporting libraries.
+        belief: uncertainty of an ensemble, or None.
+        dtype: type of its tensors and computation.
     """
 
     task: str
@@ -105,7 +105,7 @@ class Interface:
         """Read the properties of the ONNX file `where`.
 
         Raises:
-            BadInput: they are not those of a kinemill model, or of a later format.
+            BadInput: The properties are not of a kinemill model, or of another format.
         """
         try:
             values = {name: json.loads(properties[name]) for name in cls._properties()}
@@ -115,7 +115,7 @@ class Interface:
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
-                f"its metadata lacks or garbles {error}",
+                f"its metadata lacks or misspells {error}",
                 expected="an ONNX file exported by kinemill",
             ) from error
         if values["format"] != FORMAT:
@@ -130,8 +130,8 @@ class Interface:
         interface = cls._from_values(values)
         dt: object = values["dt"]
         if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
-            # Nothing that is integrated over no time ever moves.
-            raise BadInput(where, f"says dt {dt!r}", expected="a time step above 0 s")
+            # With dt 0 no state ever changes.
+            raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
         return interface
 
     @classmethod
@@ -165,7 +165,7 @@ def _belief(value: Mapping[str, Any] | None) -> Belief | None:
 
 
 def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
-    """Bring differences (..., S) of those channels that are angles (S,) to [-π, π] rad."""
+    """Wrap differences (..., S) of channels that are angles (S,) to [-π, π] rad."""
     turns = np.round(difference / (2 * np.pi)) * (2 * np.pi)
     return difference - np.where(angle, turns, 0.0)
 
@@ -173,12 +173,12 @@ def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
 def safe_values(
     declared: Mapping[str, float], names: Sequence[str], limits: Mapping[str, tuple[float, float]]
 ) -> NDArray[np.float32]:
-    """Return what to send when nothing better is known, (A,): as declared, else nearest to 0.
+    """Return the safe action (A,): declared values, else the value within limits closest to 0.
 
     Args:
-        declared: what is declared, by action.
-        names: of the actions.
-        limits: lowest and highest value of those that have some.
+        declared: values by action.
+        names: names of the actions.
+        limits: lowest and highest value by action, where defined.
     """
     ends = [limits.get(name, (-np.inf, np.inf)) for name in names]
     rest = [float(np.clip(0.0, *pair)) for pair in ends]

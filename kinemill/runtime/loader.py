@@ -1,4 +1,4 @@
-"""From a folder, a file or a registry address to a `Simulator` or `Policy`, digests checked."""
+"""Loader of a `Simulator` or `Policy` from a folder, file or registry address."""
 
 import importlib
 import importlib.util
@@ -31,24 +31,22 @@ def load(
     out_of_limits: Literal["raise", "pass"] = "pass",
     engine: Literal["onnx", "auto", "c"] = "onnx",
 ) -> Any:
-    """Load a simulator or a policy, whichever it is.
+    """Load a simulator or a policy.
 
-    A folder is loaded as it was exported: every file is listed in its `sha256sums`. A file that is
-    named by its own path is checked where `sha256sums` or `io.yaml` lie in its folder.
+    Every file of a folder has to be listed in its `sha256sums`. A single file is checked against
+    `sha256sums` and `io.yaml` of its folder, if they exist.
 
     Args:
-        where: a folder with `rollout.onnx` and `step.onnx`, or with `policy.onnx`; the path
-            of such a file or of a variant of it, `rollout.int8.onnx`;
-            or an address in the registry, `models:/TASK@champion` or `models:/TASK/3`.
-        threads: of ONNX Runtime; for small models one is quicker than two.
-        non_finite: what a NaN or infinity in an input does: `raise` an error, or `pass` on and
-            come out as NaN in every output of that row of the batch and in no other.
-        out_of_limits: what a value beyond the limits of its channel does: `raise` an error, or
-            `pass` on, as planners try what a robot will not do.
-        engine: what works rollouts out: `onnx`; `c`, machine code compiled here, from the ONNX file
-            and compared with it, which takes a second, a C compiler and the `onnx` package; or
-            `auto`, machine code where that is possible, else ONNX Runtime, which it says. A policy
-            runs in ONNX Runtime, whatever this says.
+        where: a folder with `rollout.onnx` and `step.onnx`, or with `policy.onnx`; the path of
+            such a file or of a variant, `rollout.int8.onnx`; or an address in the registry,
+            `models:/TASK@champion` or `models:/TASK/3`.
+        threads: threads of ONNX Runtime; one is faster than two for small models.
+        non_finite: for NaN or infinity in an input, `raise` an error, or `pass`: all outputs of
+            that row of the batch are NaN, and of no other row.
+        out_of_limits: for values beyond the limits of their channel, `raise` an error or `pass`.
+        engine: engine of rollouts: `onnx`; `c`, native code compiled from the ONNX file and
+            compared with it, which takes 1 s, a C compiler and the `onnx` package; or `auto`,
+            native code if possible. Policies always run in ONNX Runtime.
 
     Returns:
         A `Simulator`, or a `Policy`.
@@ -89,10 +87,10 @@ def load(
 
 
 def load_simulator(where: str | Path, **settings: Any) -> Simulator:
-    """Load a model of dynamics as `load` does.
+    """Load a dynamics model; arguments as in `load`.
 
     Raises:
-        BadInput: it is a policy, or as for `load`.
+        BadInput: The model is a policy, or as in `load`.
     """
     model = load(where, **settings)
     if not isinstance(model, Simulator):
@@ -101,10 +99,10 @@ def load_simulator(where: str | Path, **settings: Any) -> Simulator:
 
 
 def load_policy(where: str | Path, **settings: Any) -> Policy:
-    """Load a policy as `load` does.
+    """Load a policy; arguments as in `load`.
 
     Raises:
-        BadInput: it is a model of dynamics, or as for `load`.
+        BadInput: The model is a dynamics model, or as in `load`.
     """
     model = load(where, **settings)
     if not isinstance(model, Policy):
@@ -113,7 +111,7 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
 
 
 def _attach_native_engine(simulator: Simulator, where: Path, *, must: bool) -> None:
-    """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
+    """Compile rollouts; if that is impossible, log a warning, or raise if `must`."""
     try:
         simulator.compile()
     except (BadInput, ModuleNotFoundError) as error:
@@ -141,7 +139,7 @@ def _fetch(address: str) -> Path:
     if importlib.util.find_spec("mlflow") is None:
         raise _lacks(address, "mlflow")
     try:
-        # By name: what a robot has may lack the registry extra, and this layer is below it.
+        # Imported by name: optional on a robot, and in a higher layer.
         register = importlib.import_module("kinemill.register")
         return Path(register.fetch_bundle(address))
     except ModuleNotFoundError as error:

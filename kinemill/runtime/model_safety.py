@@ -1,7 +1,7 @@
-"""What no model folder may hold: anything that runs, or reads elsewhere, when it is opened.
+"""Safety of a model folder: no file may run code or read other files when it is opened.
 
-An ONNX file is looked through as bytes before ONNX Runtime sees it, without the `onnx` package,
-which a robot need not have. https://protobuf.dev/programming-guides/encoding, and the field numbers
+An ONNX file is parsed as bytes before ONNX Runtime opens it, since a robot may lack the `onnx`
+package. https://protobuf.dev/programming-guides/encoding, and the field numbers
 of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 
-# Formats that may run whatever they hold, and libraries of operators.
+# Formats that may run code, and libraries of operators.
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt")
 LIBRARIES = (".so", ".dll", ".dylib", ".pyd", ".ort")
 MLMODEL = "MLmodel"
-OWN_LOADER = "mlflow.onnx"  # it hands the file to ONNX Runtime
+OWN_LOADER = "mlflow.onnx"  # loads the file with ONNX Runtime
 DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft", b"com.microsoft.nchwc")
 _LOADER = re.compile(r"loader_module['\"]?\s*:\s*['\"]?([\w.]+)")
 _PYTHON = re.compile(r"python_model|cloudpickle|pickled_model|\bcode['\"]?\s*:\s*['\"]?[^\s'\",}n]")
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-# Message: {field: message that it holds}; what is not listed is skipped as it is.
+# Message: {field: its message}; other fields are skipped.
 _INSIDE: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 8: "Opset", 20: "Training", 25: "Function"},
     "Graph": {1: "Node", 5: "Tensor", 15: "Sparse"},
@@ -34,7 +34,7 @@ _INSIDE: dict[str, dict[int, str]] = {
     "Opset": {},
     "Tensor": {},
 }
-_DOMAIN = {"Opset": 1, "Node": 7}  # field that names who made an operator
+_DOMAIN = {"Opset": 1, "Node": 7}  # field with the domain of an operator
 _DATA, _LOCATION, _EXTERNAL = 13, 14, 1  # of Tensor
 _DEEPEST = 50
 
@@ -44,9 +44,9 @@ class Field:
     """One field of a message.
 
     Attributes:
-        number: which.
-        value: of a number; 0 otherwise.
-        content: of text, bytes or a message; empty otherwise.
+        number: number of the field.
+        value: value of a number, else 0.
+        content: bytes of a text or message, else empty.
     """
 
     number: int
@@ -55,10 +55,10 @@ class Field:
 
 
 def refuse_folder(folder: Path) -> None:
-    """Refuse a folder in which something lies that may run, or that leads elsewhere.
+    """Check that a folder holds no link and no file that may run code.
 
     Raises:
-        BadInput: naming it.
+        BadInput: A file is unsafe.
     """
     for path in sorted(folder.iterdir()):
         refuse_link(path)
@@ -67,50 +67,50 @@ def refuse_folder(folder: Path) -> None:
             raise BadInput(
                 path,
                 what,
-                expected="ONNX files, and text about them",
-                fix="nothing of this folder was opened; do not load it by other means either",
+                expected="ONNX files and text files",
+                fix="nothing of this folder was opened; do not load it with other tools",
             )
 
 
 def _dangerous(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix in PICKLES:
-        return "is a pickle, or may be: loading one runs whatever it holds"
+        return "is a pickle, or may be one: loading it runs its code"
     if suffix in LIBRARIES:
-        return "is a library, or a model in a form that cannot be looked through"
+        return "is a library, or a model in a format that cannot be checked"
     return _python_flavor(path) if path.name == MLMODEL and path.is_file() else ""
 
 
 def _python_flavor(path: Path) -> str:
-    """Say what about an MLmodel file would make MLflow import code or unpickle."""
+    """Return what makes MLflow run code for an MLmodel file, or ""."""
     text = path.read_text(encoding="utf-8", errors="replace")
     loaders = sorted(set(_LOADER.findall(text)) - {OWN_LOADER})
     if loaders:
-        return f"is loaded by the Python module {loaders[0]}, which runs when it is"
+        return f"is loaded by the Python module {loaders[0]}, which runs code"
     match = _PYTHON.search(text)
     return f"holds Python ({match.group().strip()})" if match else ""
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse a symbolic link.
+    """Check that a path is no symbolic link.
 
     Raises:
-        BadInput: it is one.
+        BadInput: The path is a link.
     """
     if path.is_symlink():
         raise BadInput(
             path,
             f"is a symbolic link to {path.readlink()}",
             expected="the file itself",
-            fix="copy the model with `cp -L`, if you trust where it leads",
+            fix="copy the model with `cp -L` if you trust its target",
         )
 
 
 def refuse_model(where: Path, content: bytes) -> None:
-    """Refuse an ONNX file that wants to read other files, or to run operators of its own.
+    """Check that an ONNX file reads no other file and has no custom operators.
 
     Raises:
-        BadInput: it does, or it is no ONNX at all.
+        BadInput: The file is unsafe, or no ONNX file.
     """
     if not content:
         raise BadInput(where, "is empty", expected="a model")
@@ -122,7 +122,7 @@ def refuse_model(where: Path, content: bytes) -> None:
         raise BadInput(
             where,
             problem,
-            expected="a model that holds all it needs, of ONNX's own operators",
+            expected="a self-contained model with standard ONNX operators",
             fix="nothing of it was opened; export the model again",
         )
 
@@ -133,12 +133,12 @@ def _problems(kind: str, message: memoryview, depth: int) -> Iterator[str]:
         return
     for field in fields_of(message):
         if kind == "Tensor" and field.number == _DATA:
-            yield "keeps weights in another file"
+            yield "stores weights in another file"
         if kind == "Tensor" and field.number == _LOCATION and field.value == _EXTERNAL:
-            yield "keeps weights in another file"
+            yield "stores weights in another file"
         if field.number == _DOMAIN.get(kind) and bytes(field.content) not in DOMAINS:
             name = bytes(field.content).decode(errors="replace")
-            yield f"wants operators of {name!r}, which would have to be loaded from a library"
+            yield f"uses operators of {name!r}, which a library would have to provide"
         inner = _INSIDE[kind].get(field.number)
         if inner:
             yield from _problems(inner, field.content, depth + 1)
@@ -148,7 +148,7 @@ def fields_of(message: memoryview) -> Iterator[Field]:
     """Yield the fields of a protobuf message.
 
     Raises:
-        ValueError: it ends within a field, or is of another kind.
+        ValueError: The message is truncated or invalid.
     """
     offset, size = 0, len(message)
     while offset < size:

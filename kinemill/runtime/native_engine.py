@@ -1,4 +1,4 @@
-"""Rollouts by machine code compiled for this computer, see `kinemill.export.native_library`."""
+"""Native engine: rollouts in compiled code, see `kinemill.export.native_library`."""
 
 import ctypes
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array
 from kinemill.runtime.interface import Interface, wrapped
 
-SAME = 1e-4  # what rounding comes to within three steps, relative to the largest numbers
+SAME = 1e-4  # tolerance of three steps, relative to the values
 MIN_LANE_ROWS = (
     3  # rows below which one after the other is quicker than many lanes, some of them idle
 )
 
 
 class CompiledRollout:
-    """A model's rollout in a shared library.
+    """Rollout of a model in a shared library.
 
     Args:
-        library: with `kinemill_rollout_1` and one of more lanes, loaded.
-        lanes: of the other one.
-        states: how many, S.
-        engine: what it was compiled with, for people.
+        library: a library with `kinemill_rollout_1` and `kinemill_rollout_<lanes>`.
+        lanes: rows that the latter computes in parallel.
+        states: number of states, S.
+        engine: name of the compiler, for messages.
     """
 
     def __init__(self, library: ctypes.CDLL, lanes: int, states: int, engine: str) -> None:
@@ -36,7 +36,7 @@ class CompiledRollout:
     def __call__(self, states: Array, past_actions: Array, actions: Array) -> Array:
         """Roll out contiguous float32: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S).
 
-        Sizes are the caller's to check. The interpreter is free for other threads meanwhile.
+        The caller checks the sizes. The call releases the GIL.
         """
         batch, horizon = actions.shape[:2]
         result = np.empty((batch, horizon, self._states), dtype=np.float32)
@@ -53,10 +53,10 @@ class CompiledRollout:
 
 
 def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
-    """Compare machine code with the ONNX file that it was made of, a row alone and many.
+    """Compare compiled code with its ONNX file, for one row and for many.
 
     Raises:
-        BadInput: they differ by more than rounding, or one gives NaN.
+        BadInput: They differ by more than rounding, or one returns NaN.
     """
     random, history = np.random.default_rng(0), interface.history
     states, actions = len(interface.states), len(interface.actions)

@@ -1,4 +1,4 @@
-"""What a robot or an environment observed, made into a policy's tensors, or refused with a reason.
+"""Observations of a robot or environment, checked and converted to the tensors of a policy.
 
 Symbols: B batch, D numbers observed, A actions, M choices.
 """
@@ -20,12 +20,12 @@ _BATCH = Axis("batch")
 
 
 class ObservationReader:
-    """Reads observations of one policy.
+    """Reader of the observations of one policy.
 
     Args:
-        interface: of the policy.
-        finite: refuse NaN and infinity.
-        bounded: refuse what is beyond the limits of its channel.
+        interface: interface of the policy.
+        finite: reject NaN and infinity.
+        bounded: reject values beyond the limits of their channel.
     """
 
     def __init__(self, interface: PolicyInterface, *, finite: bool, bounded: bool) -> None:
@@ -39,16 +39,16 @@ class ObservationReader:
         self._choices = Axis("choices", self._layout.mask)
 
     def one(self, observation: Any, mask: ArrayLike | None, seed: int) -> Inputs:
-        """Return the tensors, a batch of one, of what was observed at one step.
+        """Return the tensors of one observation, a batch of one.
 
         Args:
-            observation: numbers (D,) in the interface's order, or a mapping: by name of input, or
-                by name of each observed number. What the policy does not know is passed over.
-            mask: choices that are allowed (M,); None: those that the observation says, else all.
-            seed: of this step.
+            observation: numbers (D,) in the order of the interface, or a mapping by name of input
+                or of observed number. Unknown names are ignored.
+            mask: allowed choices (M,); None: the mask of the observation, else all.
+            seed: seed of this step.
 
         Raises:
-            BadInput: what is lacking, or a shape, a kind of number or a value that cannot be used.
+            BadInput: A value is missing, or has an invalid shape, type or value.
         """
         values = observation if isinstance(observation, Mapping) else self._only(observation)
         made: Inputs = {}
@@ -62,14 +62,14 @@ class ObservationReader:
             else:
                 made[name] = self._medium(name, values)[None]
         if mask is not None and not self._layout.mask:
-            raise BadInput(MASK, "was given", expected="none: this policy knows no forbidden ones")
+            raise BadInput(MASK, "was given", expected="none: this policy has no action mask")
         return made
 
     def many(self, inputs: Mapping[str, Any]) -> Inputs:
-        """Return the tensors of a batch, by name of input; without a mask all is allowed.
+        """Return the tensors of a batch, by name of input; a missing mask allows all choices.
 
         Raises:
-            BadInput: as for `one`, or another batch size in one of them.
+            BadInput: As in `one`, or batch sizes differ.
         """
         made, sizes = dict[str, NDArray[Any]](), dict[str, int]()
         for name, (shape, kind) in self._shapes.items():
@@ -95,7 +95,7 @@ class ObservationReader:
         return {name: made[name] for name in self._layout.inputs}
 
     def _only(self, observation: Any) -> dict[str, Any]:
-        """Take what is no mapping for the one input that there is."""
+        """Return an observation that is no mapping as the only input of the policy."""
         inputs = [name for name in self._layout.inputs if name not in (MASK, SEED)]
         if len(inputs) != 1:
             expected = f"a mapping with {', '.join(inputs)}"
@@ -118,7 +118,7 @@ class ObservationReader:
         return self._allowed_rows(to_array(MASK, choices)[None])
 
     def _allowed_rows(self, mask: Any) -> Array:
-        """Return (B, M); each action of each row must be left a choice."""
+        """Return masks (B, M); each action of each row needs an allowed choice."""
         rows = to_array(MASK, mask)
         rows = rows.astype(np.float32) if rows.dtype == bool else rows
         allowed = as_input(MASK, rows, [_BATCH, self._choices], finite=self._finite)
@@ -147,10 +147,10 @@ class ObservationReader:
 
 
 def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
-    """Return whole numbers (B, ...) as `kind`; pictures in 0 to 1 are refused, not rounded to 0."""
+    """Return integers (B, ...) as `kind`; images within 0 to 1 are rejected, not rounded to 0."""
     array = to_array(name, value)
     if array.dtype.kind not in "iu":
-        fix = "pictures are uint8, 0 to 255" if len(shape) == 3 else None
+        fix = "images are uint8, 0 to 255" if len(shape) == 3 else None
         raise BadInput(name, f"holds {array.dtype}", expected=kind, fix=fix)
     if array.shape[1:] != shape or not len(array):
         expected = ", ".join(str(size) for size in shape)

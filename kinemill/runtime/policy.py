@@ -1,7 +1,7 @@
-"""A policy: what was observed in, the action to send out; memory and queue inside.
+"""Policy: from observations to actions, with its own memory and action queue.
 
     policy = kinemill.runtime.load("models:/reach@champion")   # or a folder
-    policy.reset(seed=0)                                       # at the start of every episode
+    policy.reset(seed=0)                                       # at the start of each episode
     action = policy.act(observation)                           # (A,), in the robot's units
 
 Symbols: B batch, D numbers observed, A actions, M choices.
@@ -28,7 +28,7 @@ _MASK64, _SEEDS = 2**64 - 1, 2**31 - 1
 
 
 class PolicyEngine(Protocol):
-    """Works one step out: inputs and carry by name in, the action and the next carry out."""
+    """Function of one step: inputs and carry by name -> action and next carry."""
 
     def __call__(self, feed: Inputs) -> list[Array]:
         """Return (B, A), then each carry (B, ...)."""
@@ -36,12 +36,12 @@ class PolicyEngine(Protocol):
 
 
 class OnnxEngine:
-    """The file of a policy in ONNX Runtime; it can be handed to another process.
+    """ONNX Runtime engine of a policy; it can be pickled.
 
     Args:
-        where: where it came from, for messages.
-        model: its bytes.
-        threads: of ONNX Runtime.
+        where: source of the file, for messages.
+        model: bytes of the file.
+        threads: threads of ONNX Runtime.
     """
 
     def __init__(self, where: Path, model: bytes, threads: int) -> None:
@@ -50,7 +50,7 @@ class OnnxEngine:
         self._names = [item.name for item in self._session.get_outputs()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Open it anew over there: a session cannot travel."""
+        """Pickle the arguments: a session cannot be pickled."""
         return OnnxEngine, self._arguments
 
     def __call__(self, feed: Inputs) -> list[Array]:
@@ -59,7 +59,7 @@ class OnnxEngine:
 
     @property
     def properties(self) -> dict[str, str]:
-        """What the file says about itself."""
+        """Metadata of the file."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
 
     @property
@@ -72,11 +72,11 @@ class Policy:
     """A policy in the robot's units; made by `load`.
 
     Args:
-        interface: what it sees and gives.
-        running: works a step out.
-        finite: refuse NaN and infinity in what was observed.
-        bounded: refuse what is beyond the limits of its channel.
-        safe: what is sent when nothing better is known, by action; others: see `safe_action`.
+        interface: inputs and outputs.
+        engine: computes a step.
+        finite: reject NaN and infinity in observations.
+        bounded: reject values beyond the limits of their channel.
+        safe: declared safe values by action, see `safe_action`.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Policy:
         self.reset()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the lock, which cannot travel to another process."""
+        """Return the state without the lock, which cannot be pickled."""
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Go on where the original was."""
+        """Restore the state with a new lock."""
         self.__dict__.update(state)
         self._lock = Lock()
 
@@ -110,7 +110,7 @@ class Policy:
         """Open the bytes of `policy.onnx`.
 
         Raises:
-            BadInput: they are no policy of kinemill.
+            BadInput: The bytes are no policy of kinemill.
         """
         engine = OnnxEngine(where, model, threads)
         interface = PolicyInterface.from_metadata(where, engine.properties)
@@ -137,7 +137,7 @@ class Policy:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value, by name; of a choice the first and the last one."""
+        """Lowest and highest value by name; first and last choice of a discrete action."""
         return self.interface.limits
 
     @property
@@ -147,39 +147,38 @@ class Policy:
 
     @property
     def safe_action(self) -> Array:
-        """What to send when nothing better is known, (A,): as declared, else nearest to 0."""
+        """Safe action (A,): declared values, else the value within limits closest to 0."""
         return safe_values(self._safe, self.actions, self.limits)
 
     def reset(self, seed: int = 0) -> None:
-        """Begin an episode: nothing was observed yet, and draws begin anew from `seed`."""
+        """Start an episode with empty memory; random numbers follow from `seed`."""
         with self._lock:
             self._seed, self._step = seed, 0
             self._carry = self.initial_carry(1)
 
     def act(self, observation: Any, mask: ArrayLike | None = None) -> Any:
-        """Return what to send now; to be called once in every `dt`.
+        """Return the action to send now; call this once every `dt`.
 
         Args:
-            observation: numbers (D,) in the order of `observation`, or a mapping with the inputs by
-                name, or with each observed number by name. Pictures are uint8 (H, W, C); a text
-                may be a str.
-            mask: choices that are allowed (M,), 1 or True for each.
+            observation: numbers (D,) in the order of `observation`, or a mapping by name of input
+                or of observed number. Images are uint8 (H, W, C); a text may be a str.
+            mask: allowed choices (M,), 1 or True each.
 
         Returns:
-            (A,) float32 in the units of `units`; (A,) int64 if all are choices, and an int if that
-            is one. It is the caller's own.
+            (A,) float32 in the units of `units`; (A,) int64 if all actions are discrete, or an int
+            for a single one. The array is a copy.
 
         Raises:
-            BadInput: an observation that cannot be used; what was observed before stays known.
+            BadInput: The observation is invalid; the memory of the policy is unchanged.
         """
         with self._lock:
             inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
             action, carry = self._run(inputs, self._carry)
             is_finite = bool(np.isfinite(action).all())
-            if is_finite:  # what is no number is not remembered: it would never be forgotten again
+            if is_finite:  # NaN in the carry would stay there for the rest of the episode
                 self._carry, self._step = carry, self._step + 1
         if not is_finite and (self._finite or self.interface.discrete):
-            raise BadInput(ACTION, f"is {action[0]}", expected="what can be sent to a robot")
+            raise BadInput(ACTION, f"is {action[0]}", expected="finite values")
         if not self.interface.discrete:
             return action[0].copy()
         choices = np.rint(action[0]).astype(np.int64)
@@ -188,17 +187,17 @@ class Policy:
     def step(
         self, inputs: Mapping[str, ArrayLike], carry: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Work one step of a batch out, without any memory of its own.
+        """Compute one step of a batch with an explicit carry.
 
         Args:
-            inputs: by name, each (B, ...): see `interface.shapes()`; `action_mask` may be left out.
-            carry: from `initial_carry`, or from the step before.
+            inputs: by name, each (B, ...), see `interface.shapes()`; `action_mask` is optional.
+            carry: from `initial_carry` or the previous step.
 
         Returns:
-            The actions (B, A), choices as whole numbers, and the carry for the step after.
+            The actions (B, A), discrete ones as integers, and the next carry.
 
         Raises:
-            BadInput: a shape, a kind of number, or a value that cannot be used.
+            BadInput: An input has an invalid shape, type or value.
         """
         if len(carry) != len(self.interface.carry):
             expected = ", ".join(item.name for item in self.interface.carry) or "none"
@@ -221,18 +220,15 @@ class Policy:
         return action, tuple(after)
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
-        """Return the carry before anything was observed: zeros."""
+        """Return the carry of zeros before the first step."""
         shapes = [item.shape for item in self.interface.carry]
         return tuple(np.zeros((batch, *shape), dtype=np.float32) for shape in shapes)
 
     def as_measured(self, observation: Any) -> Any:
-        """Check what was observed, as a watchdog does before it is needed; NaN passes.
-
-        Returns:
-            It, as the tensors of a batch of one.
+        """Return a checked copy of an observation by name of input; NaN passes.
 
         Raises:
-            BadInput: as for `act`.
+            BadInput: As in `act`.
         """
         lenient = ObservationReader(self.interface, finite=False, bounded=False)
         made = lenient.one(observation, None, 0)
@@ -244,10 +240,10 @@ def _axes(item: Carry) -> list[Axis]:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Return what a policy draws from at one step of an episode: below 2**31, unlike any other's.
+    """Return the seed of one step of an episode, below 2**31.
 
-    Neighboring episodes and steps have nothing in common: SplitMix64 (Steele, Lea, Flood, 2014)
-    of both.
+    SplitMix64 (Steele, Lea, Flood, 2014) of both numbers decorrelates neighboring episodes and
+    steps.
     """
     mixed = _split(_split(seed & _MASK64) ^ step)
     return mixed & _SEEDS

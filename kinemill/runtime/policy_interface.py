@@ -1,6 +1,6 @@
-"""What goes into a policy and comes out of it, as its ONNX file says in its own metadata.
+"""Interface of a policy, stored in the metadata of its ONNX file.
 
-The file alone is enough to run it: each field is one metadata property, spelled as JSON.
+Each field is one metadata property as JSON, so that the file alone is enough to run the policy.
 
 Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
@@ -14,20 +14,20 @@ from kinemill.errors import BadInput
 from kinemill.runtime.interface import FORMAT, Carry
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
 
-FORM, POLICY = "form", "policy"  # the property that tells a policy's file from a step's
+FORM, POLICY = "form", "policy"  # property of the files of policies
 ACTION = "action"
 
 
 @dataclass(frozen=True)
 class PolicyInterface:
-    """What a policy sees and gives, and what it stands on.
+    """Inputs, outputs and origin of a policy.
 
     Attributes:
-        task: name of the task it was made for.
+        task: name of the task.
         layout: names, order, units and limits.
-        carry: what travels from step to step; zeros before the first of an episode.
-        dataset: digest of what it was trained on.
-        versions: of the libraries that made it.
+        carry: tensors passed from step to step; zeros at the start of an episode.
+        dataset: digest of the training dataset.
+        versions: versions of the exporting libraries.
     """
 
     task: str
@@ -43,17 +43,17 @@ class PolicyInterface:
 
     @property
     def discrete(self) -> bool:
-        """Whether every action is a choice."""
+        """Whether every action is discrete."""
         return bool(self.layout.choices) and all(self.layout.choices)
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """Of each action how many choices there are; 0 for a continuous one."""
+        """Number of choices of each action; 0 for a continuous one."""
         return self.layout.choices or (0,) * len(self.layout.actions)
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value, by name; of a choice the first and the last one."""
+        """Lowest and highest value by name; first and last choice of a discrete action."""
         choices = zip(self.layout.actions, self.choices, strict=True)
         return self.layout.limits | {name: (0.0, count - 1.0) for name, count in choices if count}
 
@@ -80,7 +80,7 @@ class PolicyInterface:
         """Read the properties of the ONNX file `where`.
 
         Raises:
-            BadInput: they are not those of a policy of kinemill, or of a later format.
+            BadInput: The properties are not of a policy of kinemill, or of another format.
         """
         own = [name for name in cls.__dataclass_fields__ if name != "layout"]
         names = ("format", FORM, *own, *PolicyLayout.__dataclass_fields__)
@@ -89,7 +89,7 @@ class PolicyInterface:
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
-                f"its metadata lacks or garbles {error}",
+                f"its metadata lacks or misspells {error}",
                 expected="a policy exported by kinemill",
             ) from error
         if values["format"] != FORMAT or values[FORM] != POLICY:
@@ -101,7 +101,7 @@ class PolicyInterface:
             )
         dt: object = values["dt"]
         if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
-            raise BadInput(where, f"says dt {dt!r}", expected="a time step above 0 s")
+            raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
         return cls(
             task=values["task"],
             layout=PolicyLayout.from_json(values),
@@ -112,5 +112,5 @@ class PolicyInterface:
 
 
 def is_policy(properties: Mapping[str, str]) -> bool:
-    """Tell a policy's metadata from those of a step or rollout."""
+    """Return whether metadata are of a policy, not of a step or rollout."""
     return properties.get(FORM) == json.dumps(POLICY)

@@ -1,4 +1,4 @@
-"""What a policy sees and gives: names, order, units and limits of its tensors.
+"""Layout of a policy: names, order, units and limits of its tensors.
 
 Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
@@ -12,19 +12,19 @@ OBSERVATION, MASK, SEED = "observation", "action_mask", "seed"
 
 @dataclass(frozen=True)
 class PolicyLayout:
-    """Names, order, units and limits of what a policy sees and gives.
+    """Names, order, units and limits of inputs and actions.
 
     Attributes:
         dt: time step, s.
-        observation: the numbers observed, in the order of the last axis of `observation`.
-        actions: in the order of the last axis of `action`.
+        observation: observed numbers in the order of the last axis of `observation`.
+        actions: names in the order of the last axis of `action`.
         units: unit by observed number and by action.
-        limits: lowest and highest value, by name; an action with limits never leaves them.
-        choices: of each action: how many there are, 0 to this - 1; 0 for a continuous one.
+        limits: lowest and highest value, by name; actions are clipped to them.
+        choices: number of choices of each action; 0 for a continuous one.
         images: height, width, channels by name.
-        texts: bytes that are looked at, by name: UTF-8, cut off or filled up with zeros.
-        mask: choices that may be forbidden, for which `action_mask` has a column each; or 0.
-        seeded: whether it draws at random, by `seed`.
+        texts: bytes by name: UTF-8, truncated or padded with zeros.
+        mask: width of `action_mask`, one column per choice; or 0.
+        seeded: whether the policy samples, from the input `seed`.
     """
 
     dt: float
@@ -50,12 +50,12 @@ class PolicyLayout:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the layout as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PolicyLayout":
-        """Read it back from its JSON object."""
+        """Return the layout of a JSON object."""
         return cls(
             dt=values["dt"],
             observation=tuple(values["observation"]),

@@ -1,4 +1,4 @@
-"""A copy of a policy, tried where it is to run: stored parity cases, latency.
+"""Self-test of a policy where it is deployed: stored parity cases, latency.
 
 Symbols: N cases, T steps, A actions.
 """
@@ -23,7 +23,7 @@ def read_cases(path: Path) -> Arrays:
     """Return the stored cases of a policy: `input.*` (N, T, ...), `action`, `allowed` (N, T, A).
 
     Raises:
-        CorruptArtifact: there are none, or they are not what they should be.
+        CorruptArtifact: The file is missing or invalid.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -38,7 +38,7 @@ def read_cases(path: Path) -> Arrays:
 
 
 def parity(policy: Policy, cases: Arrays) -> list[Line]:
-    """Compare the file with what the trained policy did, all cases at once and each alone."""
+    """Compare the file with the trained policy, for all cases in one batch and for each alone."""
     batched = play(policy, cases)
     alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(batched))]
     return [
@@ -48,7 +48,7 @@ def parity(policy: Policy, cases: Arrays) -> list[Line]:
 
 
 def play(policy: Policy, cases: Arrays, rows: slice = slice(None)) -> NDArray[np.float32]:
-    """Return what a policy does step after step with its own memory, (N, T, A)."""
+    """Return the actions (N, T, A) of a policy, with its carry fed back."""
     inputs = {
         name.removeprefix(_PREFIX): part[rows]
         for name, part in cases.items()
@@ -70,20 +70,20 @@ def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
     passed = bool((off <= allowed).all() and np.isfinite(actions).all())
     share = np.where(off > 0.0, off / np.where(allowed > 0.0, allowed, np.finfo(float).tiny), 0.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    message = f"{worst:.0%} of what is allowed" if worst < 1e6 else "other choices, or none"
+    message = f"{worst:.0%} of the tolerance" if worst < 1e6 else "other choices, or none"
     message = f"{message}, {len(actions)} cases of {actions.shape[1]} steps"
-    return line(name, passed, message, "at most what rounding comes to")
+    return line(name, passed, message, "at most the rounding error")
 
 
 def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Any]:
-    """Return the lines of a verdict, and how long an `act` and a bare `step` take, ms."""
+    """Return the results of all checks, and the latency of `act`, ms."""
     cases = read_cases(folder / "cases.npz")
     lines = parity(policy, cases)
     return lines, {"act": timed(control_step(policy, cases), calls)}
 
 
 def control_step(policy: Policy, cases: Arrays) -> Callable[[], object]:
-    """Return what a control loop does at every step: from an observation to an action."""
+    """Return a function that computes one action, as a control loop does."""
     one = {
         name.removeprefix(_PREFIX): np.ascontiguousarray(part[0, 0])
         for name, part in cases.items()

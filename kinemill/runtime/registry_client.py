@@ -1,4 +1,4 @@
-"""Where a robot pulls from: a registry behind an MLflow server, over plain HTTP."""
+"""Registry client: reads versions from an MLflow server over plain HTTP."""
 
 import json
 import urllib.error
@@ -12,19 +12,19 @@ from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.integrity import SUMS, read_sums
 
-SUMS_TAG = "kinemill.sums"  # of a version: sha256 of the bundle's `sha256sums`
-PROVISIONAL_TAG = "kinemill.provisional"  # of a version: what it lacks, or `no`
-_PATIENCE = 30.0  # s for an answer of a server
+SUMS_TAG = "kinemill.sums"  # tag of a version: sha256 of `sha256sums`
+PROVISIONAL_TAG = "kinemill.provisional"  # tag of a version: missing test data, or `no`
+_PATIENCE = 30.0  # s, time limit of a request
 
 
 @dataclass(frozen=True)
 class VersionRef:
-    """Which version an alias names now.
+    """The version that an alias points to.
 
     Attributes:
         version: its number.
         sums: sha256 of its `sha256sums`.
-        provisional: what its gate had too little test data of; empty if it had enough.
+        provisional: checks for which the gate had too little test data, or "".
     """
 
     version: int
@@ -36,11 +36,11 @@ class Source(Protocol):
     """A registry to pull from."""
 
     def resolve(self) -> VersionRef:
-        """Return which version is wanted now.
+        """Return the current version.
 
         Raises:
-            BadInput: there is no such version.
-            Unreachable: the registry does not answer.
+            BadInput: The version does not exist.
+            Unreachable: The registry does not respond.
         """
         ...
 
@@ -51,7 +51,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ServerSource:
-    """The registry of an MLflow server: its address, and a token if it wants one."""
+    """Registry of an MLflow server, with an optional token."""
 
     url: str
     task: str
@@ -60,7 +60,7 @@ class ServerSource:
     robot: str = ""
 
     def resolve(self) -> VersionRef:
-        """Ask the server, as any MLflow client does."""
+        """Resolve the alias with the REST API of MLflow."""
         name, which = {"name": self.task}, self.which
         if which == WHICH:
             model_tags = self._ask("registered-models/get", **name)["registered_model"].get(
@@ -83,12 +83,13 @@ class ServerSource:
         )
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
-        """Download every file that `sha256sums` names."""
+        """Download all files listed in `sha256sums`."""
         (folder / SUMS).write_bytes(self._file(ref, SUMS))
         for name in read_sums(folder):
             path = folder / name
             if not path.resolve().is_relative_to(folder.resolve()):
-                raise CorruptArtifact(f"{self.url} {SUMS}", f"names {name}, which leads elsewhere")
+                problem = f"names {name}, which is outside of the folder"
+                raise CorruptArtifact(f"{self.url} {SUMS}", problem)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._file(ref, name))
 
@@ -102,9 +103,11 @@ class ServerSource:
     def _get(self, path: str, query: dict[str, str]) -> bytes:
         address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
         if not address.startswith(("http://", "https://")):
-            raise BadInput(self.url, "is no address of a server", expected="http:// or https://")
+            raise BadInput(
+                self.url, "is not the address of a server", expected="http:// or https://"
+            )
         request = urllib.request.Request(address)
-        if self.token:  # to this server alone, wherever it sends us on to
+        if self.token:  # not sent along with redirects
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
@@ -113,16 +116,16 @@ class ServerSource:
             if error.code in {400, 404}:
                 where = f"{self.task}{self.which}"
                 raise BadInput(where, f"{self.url} knows no such version") from error
-            raise Unreachable(self.url, f"answers {error.code} {error.reason}") from error
+            raise Unreachable(self.url, f"responded with {error.code} {error.reason}") from error
         except OSError as error:
-            raise Unreachable(self.url, f"does not answer: {error}") from error
+            raise Unreachable(self.url, f"does not respond: {error}") from error
 
 
 def address_parts(model: str) -> tuple[str, str]:
-    """Return task and `@alias` or `:number` of `TASK@champion`, `TASK:3`, or `TASK`, its champion.
+    """Split `TASK@champion` or `TASK:3` into task and `@alias` or `:number`; default: champion.
 
     Raises:
-        BadInput: it is no such name.
+        BadInput: The name is invalid.
     """
     task, mark, which = model.partition("@" if "@" in model else ":")
     if not task or (mark and not which):
@@ -131,10 +134,10 @@ def address_parts(model: str) -> tuple[str, str]:
 
 
 def from_server(url: str, model: str, token: str | None, robot: str) -> ServerSource:
-    """Return the source that `TASK@champion` at a server is.
+    """Return the source for `TASK@champion` on a server.
 
     Raises:
-        BadInput: it is no such name.
+        BadInput: The name is invalid.
     """
     task, which = address_parts(model)
     return ServerSource(url, task, which, token, robot)

@@ -1,7 +1,7 @@
 """Self-test of a model where it is deployed: hashes, stored parity cases, latency.
 
-numpy and ONNX Runtime are all it needs. Whether the model is any good is in verification.json; here
-it is whether this copy, on this machine, with this ONNX Runtime, is that model.
+It checks that this copy, with the ONNX Runtime of this machine, computes what the exported model
+computed. The accuracy of the model is in verification.json.
 
 Symbols: N cases, H history, T horizon, S states, A actions.
 """
@@ -34,30 +34,29 @@ from kinemill.runtime.timing import CALLS, Line, line, timed
 
 CASES = "cases.npz"
 INPUTS = ("states", "past_actions", "actions")
-STEPS = 5  # of step.onnx, beside the rollout
+STEPS = 5  # number of steps of step.onnx that are compared
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -> dict[str, Any]:
-    """Try the model in a folder and return what was found, `passed` first.
+    """Check the model in a folder and return the results, `passed` first.
 
     Args:
-        folder: with `sha256sums` and `cases.npz`.
-        calls: in each of five blocks that latency is measured in; the best one counts.
-        bound_ms: on the 99th percentile of the latency of a rollout, or of a policy's `act`;
-            None: none.
+        folder: a folder with `sha256sums` and `cases.npz`.
+        calls: calls in each of the five blocks of the latency measurement.
+        bound_ms: limit of the 99th percentile of the latency of a rollout, or of `act`; or None.
 
     Raises:
-        BadInput: it is no model, or holds what may run by itself.
+        BadInput: The folder holds no model, or a file that may run code.
     """
     if not folder.is_dir():
-        raise BadInput(folder, "is no folder", expected="the folder of a model")
+        raise BadInput(folder, "is not a folder", expected="the folder of a model")
     refuse_folder(folder)
     lines = files_lines(folder)
     report: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
     if not all(each["passed"] for each in lines):
-        return report  # nothing of a changed file is run
+        return report  # a changed file is never run
     model = load(folder, non_finite="pass")
     acts = (folder / POLICY).is_file()
     more, times = (try_policy if acts else try_simulator)(model, folder, calls)
@@ -75,7 +74,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
 
 
 def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Any]:
-    """Return the lines of a verdict, and how long a rollout and a step take, ms."""
+    """Return the results of all checks, and the latency of a rollout and a step, ms."""
     cases, lines = read_cases(folder), list[Line]()
     for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
         if file.name == ROLLOUT:
@@ -95,7 +94,7 @@ def files_lines(folder: Path) -> list[Line]:
     """Compare every file with its sha256, and each ONNX file with io.yaml.
 
     Raises:
-        BadInput: there is no model.
+        BadInput: The folder holds no model.
     """
     if not (folder / SUMS).is_file() and not any(folder.glob("*.onnx")):
         raise BadInput(folder, "holds no model", expected=f"a folder with {ROLLOUT} or {POLICY}")
@@ -112,12 +111,12 @@ def files_lines(folder: Path) -> list[Line]:
         faults = {path.name: interface_fault(path.read_bytes(), document) for path in models}
         wrong = [f"{name} {fault}" for name, fault in faults.items() if fault]
     message = "; ".join(wrong) or f"{len(models)} files"
-    return [*lines, line("interface", not wrong, message, f"the metadata as {IO} says")]
+    return [*lines, line("interface", not wrong, message, f"metadata as in {IO}")]
 
 
 def hashes(folder: Path) -> Line:
-    """Compare every file with its sha256; one that is not listed is a fault as well."""
-    expected = "each file as sha256sums says, and no other"
+    """Compare every file with its sha256; a file that is not listed fails as well."""
+    expected = "all files as in sha256sums, and no other"
     if not (folder / SUMS).is_file():
         return line("hashes", False, f"no {SUMS}", expected)
     sums = read_sums(folder)
@@ -137,7 +136,7 @@ def read_cases(folder: Path) -> Arrays:
     """Return the stored cases.
 
     Raises:
-        CorruptArtifact: there are none, or they are not what they should be.
+        CorruptArtifact: The file is missing or invalid.
     """
     names = (*INPUTS, "next_states", "allowed")
     try:
@@ -152,7 +151,7 @@ def read_cases(folder: Path) -> Arrays:
 
 
 def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
-    """Compare both files with what the trained model said, all cases at once and each alone."""
+    """Compare both files with the trained model, for all cases in one batch and for each alone."""
     inputs = [cases[name] for name in INPUTS]
     batched = simulator.rollout(*inputs)
     alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(batched))]
@@ -181,19 +180,19 @@ def _compared(name: str, predicted: Any, simulator: Simulator, cases: Arrays) ->
     passed = bool((off <= allowed).all() and np.isfinite(predicted).all())
     share = off / np.where(allowed > 0.0, allowed, 1.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
-    message = f"{worst:.0%} of what is allowed, {len(predicted)} cases of {steps} steps"
-    return line(name, passed, message, "at most what rounding comes to")
+    message = f"{worst:.0%} of the tolerance, {len(predicted)} cases of {steps} steps"
+    return line(name, passed, message, "at most the rounding error")
 
 
 def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
-    """Tell whether a variant in fewer bits answers; how good it is, was measured at export."""
+    """Check that a quantized variant runs; its accuracy was measured at export."""
     predicted = variant.rollout(*(cases[part] for part in INPUTS))
     passed = bool(np.isfinite(predicted).all())
     return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
 
 
 def latency(simulator: Simulator, cases: Arrays, calls: int) -> dict[str, dict[str, float]]:
-    """Time a rollout over the cases' horizon, and a step, batch 1, ms."""
+    """Return the latency of a rollout over the horizon of the cases, and of a step; batch 1, ms."""
     one = [cases[name][:1] for name in INPUTS]
     carry = simulator.warm_up(*one[:2])
     state, action = one[0][:, -1], one[2][:, 0]

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind one function: one thread by default, quiet, its errors made ours."""
+"""ONNX Runtime sessions: limited threads, no log output, errors as `BadInput`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ def open_session(where: Path, model: bytes, threads: int) -> Any:
     """Return an `onnxruntime.InferenceSession` of a model.
 
     Args:
-        where: where the model came from, for messages.
-        model: its bytes.
-        threads: within one operation.
+        where: source of the model, for messages.
+        model: bytes of the file.
+        threads: threads of one operation.
 
     Raises:
-        BadInput: ONNX Runtime cannot load it.
+        BadInput: ONNX Runtime cannot load the model.
     """
     import onnxruntime as ort
 
@@ -33,10 +33,10 @@ def open_session(where: Path, model: bytes, threads: int) -> Any:
 
 
 def open_with(where: Path, model: bytes, threads: int, inputs: Sequence[str], expected: str) -> Any:
-    """Return the session of a model with inputs of these names, in this order.
+    """Return the session of a model with these inputs, in this order.
 
     Raises:
-        BadInput: it cannot be loaded, or has others than what is `expected`, in words.
+        BadInput: The model cannot be loaded, or has other inputs than `expected` describes.
     """
     session = open_session(where, model, threads)
     names = [item.name for item in session.get_inputs()]

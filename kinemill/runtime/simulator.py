@@ -1,4 +1,4 @@
-"""A learned simulator: rollouts, single steps, and a history kept online.
+"""Learned simulator: rollouts, single steps, and an online history.
 
 Symbols: B batch, H history, T horizon, S states, A actions.
 """
@@ -27,15 +27,15 @@ _NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
 
 
 class Simulator:
-    """A dynamics model behind ONNX Runtime, in the task's units; made by `load`.
+    """A dynamics model in ONNX Runtime, in the units of the task; created by `load`.
 
     Args:
-        where: where the model came from, for messages.
+        where: source of the model, for messages.
         rollout: bytes of `rollout.onnx`.
-        step: bytes of `step.onnx`, or None if there is none.
-        threads: of ONNX Runtime.
-        finite: refuse NaN and infinity in inputs.
-        bounded: refuse what is beyond the limits of its channel.
+        step: bytes of `step.onnx`, or None.
+        threads: threads of ONNX Runtime.
+        finite: reject NaN and infinity in inputs.
+        bounded: reject values beyond the limits of their channel.
     """
 
     def __init__(
@@ -61,45 +61,45 @@ class Simulator:
         self._compiled: CompiledRollout | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Open it anew in a copy or another process, with what was observed: no session travels."""
+        """Pickle the arguments and the observed history: sessions cannot be pickled."""
         state = {"rows": self._observed.rows, "compiled": self._compiled is not None}
         return _open, self._arguments, state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Go on with what was observed, and compile again what was compiled."""
+        """Restore the observed history, and compile again if it was compiled."""
         self._observed = HistoryBuffer(self.history, len(self.actions), state["rows"])
         if state["compiled"]:
             self.compile()
 
     @property
     def engine(self) -> str:
-        """What works `rollout` out."""
+        """Name of the engine of `rollout`."""
         return self._compiled.engine if self._compiled else "ONNX Runtime"
 
     @property
     def safe_action(self) -> Array:
-        """What to send when nothing better is known, (A,): as the task declares."""
+        """Safe action (A,) that the task declares."""
         return safe_values(self._safe, self.actions, self.limits)
 
     def compile(self) -> None:
-        """Let machine code that is compiled here work `rollout` out from now on.
+        """Compile `rollout` to native code and use it from now on.
 
         Raises:
-            BadInput: there is no step.onnx, it cannot be compiled, or it gives other numbers.
+            BadInput: step.onnx is missing, cannot be compiled, or the results differ.
             ModuleNotFoundError: `onnx` is not installed.
         """
         if self._arguments[2] is None:
             step_path = self._where.with_name("step.onnx")
-            raise BadInput(step_path, "is not there", expected="what C is made from")
-        # By name: what a robot has may lack `onnx`, and this layer is below it.
+            raise BadInput(step_path, "is not there", expected="the source of the C code")
+        # Imported by name: optional on a robot, and in a higher layer.
         compiling = importlib.import_module("kinemill.export.native_library")
         self.use_compiled(compiling.compile_rollout(self._arguments[2]))
 
     def use_compiled(self, compiled: CompiledRollout) -> None:
-        """Let machine code work `rollout` out from now on, after comparing it with the ONNX file.
+        """Use compiled code for `rollout` after comparing it with the ONNX file.
 
         Raises:
-            BadInput: it gives other numbers; nothing has changed then.
+            BadInput: The results differ; the engine is unchanged.
         """
 
         def onnx(*inputs: Array) -> Array:
@@ -130,12 +130,12 @@ class Simulator:
 
     @property
     def history(self) -> int:
-        """Rows known before the first prediction, H."""
+        """Rows before the first prediction, H."""
         return self.interface.history
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest physical value, by channel that has them."""
+        """Lowest and highest physical value by channel, where defined."""
         return self.interface.limits
 
     def rollout(
@@ -146,21 +146,21 @@ class Simulator:
         *,
         initial: Mapping[str, ArrayLike] | None = None,
     ) -> Array:
-        """Predict with the model's own output fed back.
+        """Predict T steps, with predictions fed back.
 
         Args:
             states: (B, H, S), the last row is the present.
             past_actions: (B, H-1, A), the actions between those states.
-            actions: (B, T, A), the first acts from the present on.
-            initial: other values of the present by name of state, a number or (B,); the whole
-                history of that state is shifted by as much.
+            actions: (B, T, A), the first one acts from the present on.
+            initial: other present values by name of state, a number or (B,); the whole history of
+                that state is shifted by the difference.
 
         Returns:
             (B, T, S) of `interface.dtype`, the states after each of `actions`; angles within
-            [-π, π]. It is the caller's own: no later call writes into it.
+            [-π, π]. Later calls do not change the array.
 
         Raises:
-            BadInput: a shape, a kind of number, or a value that cannot be used.
+            BadInput: An input has an invalid shape, type or value.
         """
         if initial:
             states = self.move(states, initial)
@@ -169,10 +169,10 @@ class Simulator:
     def rollout_members(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> Array:
-        """Predict as `rollout` does, once by each member of an ensemble of E: (B, E, T, S).
+        """Return the predictions of each of E members, (B, E, T, S); arguments as in `rollout`.
 
         Raises:
-            BadInput: as for `rollout`, or the model is no ensemble.
+            BadInput: As in `rollout`, or the model is no ensemble.
         """
         offsets = f"path_{belief_of(self.interface, self._where).offsets}"
         outputs = self._roll(["next_states", offsets], states, past_actions, actions)
@@ -181,13 +181,13 @@ class Simulator:
     def rollout_deviation(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> tuple[Array, Array]:
-        """Predict as `rollout` does, and how far off that may be.
+        """Predict with standard deviations; arguments as in `rollout`.
 
         Returns:
-            (B, T, S) the states, and their standard deviations in the same units.
+            The states (B, T, S), and their standard deviations in the same units.
 
         Raises:
-            BadInput: as for `rollout`, or the model does not say how sure it is.
+            BadInput: As in `rollout`, or the model has no uncertainty.
         """
         belief = belief_of(self.interface, self._where)
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
@@ -203,8 +203,8 @@ class Simulator:
     ) -> list[Array]:
         if self._inputs.is_ready_made(states, past_actions, actions):
             outputs = self._run(names, states, past_actions, actions)
-            # NaN or infinity in an input is NaN in all of that row, so one column of the answer
-            # tells; looking at every input costs more than ten steps of a small model.
+            # The NaN guard makes a whole row NaN, so one column of the output suffices; checking
+            # every input would cost more than ten steps of a small model.
             if not self._inputs.finite or np.isfinite(outputs[0][:, -1, 0]).all():
                 return outputs
         histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
@@ -221,27 +221,27 @@ class Simulator:
     def hold(
         self, state: Mapping[str, float], action: Mapping[str, float] | None = None
     ) -> tuple[Array, Array]:
-        """Return a history (1, H, S), (1, H-1, A) that stood still at `state` under `action`.
+        """Return a constant history: states (1, H, S) and actions (1, H-1, A).
 
-        What is not named is 0, of states and of actions.
+        Channels without a value are 0.
 
         Raises:
-            BadInput: a name that the model does not know, or a value that is not finite.
+            BadInput: A name is unknown, or a value is not finite.
         """
         return hold(self.interface, state, action)
 
     def move(self, states: ArrayLike, initial: Mapping[str, ArrayLike]) -> Array:
-        """Return the history (B, H, S) shifted, state by state, so that it ends at other values.
+        """Return the history (B, H, S) with some states shifted so that they end at new values.
 
         Raises:
-            BadInput: a name that the model does not know, or a shape or value that cannot be used.
+            BadInput: A name is unknown, or a shape or value is invalid.
         """
         return move(self.interface, self._inputs.states(states), initial)
 
     def warm_up(self, states: ArrayLike, past_actions: ArrayLike) -> tuple[Array, ...]:
         """Return the carry for the first `step` after states (B, H, S), past actions (B, H-1, A).
 
-        It has seen all but the last of the states, which is the one to step from.
+        It covers all states but the last one, from which `step` starts.
         """
         histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
         carry = self.initial_carry(same_batch(states=histories, past_actions=past))
@@ -250,7 +250,7 @@ class Simulator:
         return carry
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
-        """Return the carry before anything was seen: zeros."""
+        """Return the carry of zeros before the first step."""
         dtype = self.interface.dtype
         return tuple(np.zeros((batch, *one.shape), dtype) for one in self.interface.carry)
 
@@ -260,13 +260,13 @@ class Simulator:
         Args:
             state: (B, S).
             action: (B, A), acts from `state` to the next.
-            carry: from `warm_up` or the step before.
+            carry: from `warm_up` or the previous step.
 
         Returns:
             The next state (B, S), then the next carry.
 
         Raises:
-            BadInput: as for `rollout`, or there is no step.onnx.
+            BadInput: As in `rollout`, or step.onnx is missing.
         """
         if self._step is None:
             step_path = self._where.with_name("step.onnx")
@@ -274,30 +274,27 @@ class Simulator:
         return self._step(state, action, *carry)
 
     def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
-        """Remember what a robot just measured, and the action that acts from there on.
+        """Add a measured state to the history, with the action applied at it.
 
         Args:
             state: (S,), measured now.
-            action: (A,), acting from `state` to the next; leave it out while it is being chosen
-                (with `predict`), then tell it to `apply`.
+            action: (A,), applied from `state` to the next; omit it while it is being chosen (with
+                `predict`), then call `apply`.
 
         Raises:
-            BadInput: as for `rollout`, or the action after the observation before is not known.
+            BadInput: As in `rollout`, or the action at the previous state is not known.
         """
         measured = self._inputs.state(state)
         if action is None and not self.actions:
-            action = np.zeros(0)  # nothing acts on it, so nothing is left to choose
+            action = np.zeros(0)  # a system without actions
         applied = None if action is None else self._inputs.action(action).copy()
-        self._observed.add(measured.copy(), applied)  # the caller may use its buffers again
+        self._observed.add(measured.copy(), applied)  # copies: the caller may reuse its buffers
 
     def as_measured(self, state: ArrayLike) -> Array:
-        """Check a measurement as a watchdog does before it is needed; NaN passes.
-
-        Returns:
-            It, (S,), the caller's own.
+        """Return a checked copy of a measurement (S,); NaN passes.
 
         Raises:
-            BadInput: another shape, or no numbers.
+            BadInput: The shape or type is invalid.
         """
         return self._inputs.measured(state)
 
@@ -311,21 +308,21 @@ class Simulator:
 
     @property
     def ready(self) -> bool:
-        """Whether enough was observed to `predict`."""
-        return self._observed.whole
+        """Whether the history is long enough for `predict`."""
+        return self._observed.is_full
 
     def predict(self, actions: ArrayLike) -> Array:
-        """Roll candidates out from what was observed last.
+        """Predict B action sequences from the observed history.
 
         Args:
-            actions: (B, T, A), B candidate sequences; the first of each acts from the state
-                observed last, in place of one it may have been observed with.
+            actions: (B, T, A); the first of each sequence acts from the last observed state, and
+                replaces an action observed with it.
 
         Returns:
             (B, T, S), the states after each of `actions`.
 
         Raises:
-            BadInput: fewer than H states were observed, or as for `rollout`.
+            BadInput: Fewer than H states were observed, or as in `rollout`.
         """
         future = self._inputs.actions(actions)
         return self.rollout(*self._observed.repeat(len(future)), future)

@@ -1,4 +1,4 @@
-"""`step.onnx`: a model one time step at a time, what it remembers handed along.
+"""`step.onnx`: one time step of a model with an explicit carry.
 
 Symbols: B batch, S states, A actions.
 """
@@ -16,11 +16,11 @@ from kinemill.runtime.session import open_with
 
 
 class Step:
-    """A step behind ONNX Runtime.
+    """A step in ONNX Runtime.
 
     Args:
-        session: of `step.onnx`.
-        inputs: reads what is handed in.
+        session: session of `step.onnx`.
+        inputs: reader of the inputs.
     """
 
     def __init__(self, session: Any, inputs: Inputs) -> None:
@@ -32,10 +32,10 @@ class Step:
         ]
 
     def __call__(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> tuple[Array, ...]:
-        """Return the next state (B, S) after (B, S), (B, A), then the next carry.
+        """Return the next state (B, S) after state (B, S) and action (B, A), then the next carry.
 
         Raises:
-            BadInput: a shape, a kind of number, or a value that cannot be used.
+            BadInput: An input has an invalid shape, type or value.
         """
         if len(carry) != len(self._carry):
             expected = ", ".join(item.name for item in self._carry) or "none"
@@ -51,17 +51,17 @@ class Step:
 def open_step(
     where: Path, model: bytes, threads: int, inputs: Inputs, properties: Mapping[str, str]
 ) -> Step:
-    """Open step.onnx, unless it does not belong to the rollout.onnx beside it.
+    """Open step.onnx, and check that it belongs to the rollout.onnx of its folder.
 
     Args:
-        where: it came from, for messages.
-        model: its bytes.
-        threads: of ONNX Runtime.
-        inputs: of the rollout.
-        properties: metadata of the rollout; both files have the same.
+        where: source of the file, for messages.
+        model: bytes of the file.
+        threads: threads of ONNX Runtime.
+        inputs: reader of the inputs.
+        properties: metadata of the rollout, which both files share.
 
     Raises:
-        BadInput: it is no step.onnx, or that of another model.
+        BadInput: The file is no step.onnx, or of another model.
     """
     names = ["state", "action", *(item.name for item in inputs.interface.carry)]
     session = open_with(where, model, threads, names, f"{names}")

@@ -1,4 +1,4 @@
-"""What trying a model where it is to run is made of: lines of a verdict, times of a call."""
+"""Parts of a self-test: result lines and latency."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ Line = dict[str, Any]
 
 
 def line(name: str, passed: bool, measured: str, expected: str) -> Line:
-    """Make one line of a verdict."""
+    """Return the result of one check."""
     return {"name": name, "passed": bool(passed), "found": measured, "wanted": expected}
 
 
 def timed(call: Callable[[], object], calls: int) -> dict[str, float]:
-    """Time a call, ms: the best of five blocks of so many calls."""
+    """Return percentiles of the time of a call, ms, of the best of five blocks of `calls` calls."""
     blocks = list[NDArray[np.float64]]()
     for _ in range(BLOCKS):
         times = np.empty(calls)

@@ -1,4 +1,4 @@
-"""How sure an ensemble is: its members' own trajectories, and the standard deviation of it all.
+"""Uncertainty of an ensemble: trajectories of the members, and standard deviations.
 
 Symbols: B batch, E members, T horizon, S states.
 """
@@ -11,15 +11,15 @@ from kinemill.runtime.interface import Belief, Interface, wrapped
 
 
 def belief_of(interface: Interface, where: object) -> Belief:
-    """Return how a model says how sure it is.
+    """Return the uncertainty carries of a model.
 
     Raises:
-        BadInput: it does not; `where` it came from is said.
+        BadInput: The model, loaded from `where`, has none.
     """
     if interface.belief is None:
         raise BadInput(
             where,
-            "is one model, which does not say how sure it is",
+            "is a single model without uncertainty",
             expected="an ensemble",
             fix="train one with learn.ensemble, or with learn.loss: gaussian",
         )
@@ -27,7 +27,7 @@ def belief_of(interface: Interface, where: object) -> Belief:
 
 
 def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:
-    """Return what each member predicts, (B, E, T, S), from (B, T, S) and offsets (B, T, E, S)."""
+    """Return predictions of the members, (B, E, T, S), from (B, T, S) and offsets (B, T, E, S)."""
     own = predicted[:, None] + offsets.transpose(0, 2, 1, 3)
     angle = np.array([name in interface.angles for name in interface.states])
     return wrapped(own, angle).astype(np.float32)
@@ -36,13 +36,13 @@ def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:
 def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Array:
     """Return the standard deviation of predictions, (B, T, S).
 
-    Its square is the variance between the members, plus the mean of the variances that they learned
-    (Lakshminarayanan et al. 2017, section 2.4), a measurement's included.
+    Its square is the variance between the members plus the mean of their predicted variances, with
+    measurement noise (Lakshminarayanan et al. 2017, section 2.4).
 
     Args:
-        belief: of the model.
+        belief: uncertainty carries of the model.
         offsets: (B, T, E, S).
-        covariance: (B, T, S, S), the mean of the members'; None where they learned none.
+        covariance: (B, T, S, S), mean of the members; None if they predict none.
     """
     variance = np.square(offsets.astype(np.float64)).mean(axis=2)
     if covariance is not None:

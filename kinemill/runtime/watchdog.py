@@ -1,15 +1,15 @@
-"""A watchdog between a controller and a robot: the declared safe action where there is no better.
+"""Watchdog between a controller and a robot: sends the safe action if the controller fails.
 
     guard = Watchdog(simulator, controller, max_age=2 * simulator.dt, deadline=simulator.dt)
     guard.observe(state)                        # whenever a measurement arrives, from any thread
     command = guard.act()                       # at every tick; never later than the deadline
 
-    guard = Watchdog(policy, max_age=2 * policy.dt, deadline=policy.dt)   # a policy chooses itself
+    guard = Watchdog(policy, max_age=2 * policy.dt, deadline=policy.dt)   # a policy is a controller
 
-The controller runs in a thread of its own, so that one which hangs delays nothing. What it answers
-after its deadline is dropped, and until then it is not asked again. Python threads take turns every
-few milliseconds (`sys.getswitchinterval`), so a deadline below that wants a controller that leaves
-the interpreter, as ONNX Runtime, compiled models and numpy do.
+The controller runs in a separate thread, so that it cannot block the loop. A result after the
+deadline is dropped, and no new call starts before it. Python switches threads every few
+milliseconds (`sys.getswitchinterval`), so a shorter deadline requires a controller that releases
+the GIL, as ONNX Runtime, compiled models and numpy do.
 
 Symbols: S states, A actions.
 """
@@ -43,7 +43,7 @@ class Command:
 
     Attributes:
         action: (A,), within the limits.
-        why: nothing where the controller chose it; else why the safe action took its place.
+        why: "" for an action of the controller, else the reason for the safe action.
     """
 
     action: Array
@@ -51,24 +51,24 @@ class Command:
 
     @property
     def safe(self) -> bool:
-        """Whether this is the safe action because something was wrong."""
+        """Whether this is the safe action."""
         return bool(self.why)
 
 
 class Watchdog:
-    """Asks a controller for an action, and answers in its place when it should not be trusted.
+    """Returns actions of a controller, or the safe action if inputs or results are invalid.
 
     Args:
         model: names, limits and safe action of the task; loaded with `kinemill.runtime.load`.
-        controller: from the newest state (S,) to an action (A,); a policy chooses by itself.
-        max_age: s after which a measurement is stale.
-        deadline: s that the controller may take.
-        clock: seconds that only ever grow.
-        sent: hears of every command: the action (A,), and the state (S,) that it acts from, or None
-            where that was not measured. A controller with a memory is told so what really happened.
+        controller: function of the newest state (S,) to an action (A,); default: the policy.
+        max_age: age of a stale measurement, s.
+        deadline: time limit of the controller, s.
+        clock: a monotonic clock, s.
+        sent: called with every command: the action (A,), and the state (S,) or None if there was
+            no valid one, so that a controller with memory learns what was sent.
 
     Raises:
-        BadInput: a time that is not above 0, or a simulator without a controller.
+        BadInput: A time is not above 0, or a simulator has no controller.
     """
 
     def __init__(
@@ -86,7 +86,9 @@ class Watchdog:
                 raise BadInput(name, f"is {value} s", expected="more than 0 s")
         if controller is None:
             if isinstance(model, Simulator):
-                raise BadInput("controller", "is not given", expected="what chooses the actions")
+                raise BadInput(
+                    "controller", "is not given", expected="a function that returns actions"
+                )
             controller = model.act
         self._measured = model.as_measured
         self._controller, self._clock, self._sent = controller, clock, sent
@@ -97,23 +99,23 @@ class Watchdog:
         self._low, self._high = limits[:, 0], limits[:, 1]
         self._lock = threading.Lock()
         self._newest: tuple[Any, float] | None = None
-        self._refused = ""  # why the last measurement was not taken
+        self._refused = ""  # why the last measurement was rejected
         self._pending: Future[Any] | None = None
         self._requests: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
-        # A daemon: a controller that hangs for ever must not keep the program from ending.
+        # A daemon: a controller that hangs must not block the exit of the program.
         threading.Thread(target=self._run_controller, name="controller", daemon=True).start()
         self.counts: dict[str, int] = {}
 
     def observe(self, state: Any, stamp: float | None = None) -> None:
-        """Take a measurement (S,), or an observation, made now or at `stamp` of the clock.
+        """Add a measurement (S,), or an observation, made now or at `stamp` of the clock.
 
-        One that is older than the newest is dropped: it came late by way of a slower path. A stamp
-        that is in the future or not finite is not of this clock: the measurement is dropped and
-        counted, and what came before it counts until it is stale.
+        A measurement older than the newest one is dropped. A stamp that is in the future or not
+        finite is of another clock: the measurement is dropped and counted, and the previous one is
+        used until it is stale.
 
         Raises:
-            BadInput: another shape, or no numbers. NaN is taken, and answered with safety. Or a
-                stamp that is no number.
+            BadInput: The shape or type is invalid, or the stamp is no number. NaN is accepted and
+                leads to the safe action.
         """
         measured = self._measured(state)
         when = self._clock() if stamp is None else _seconds(stamp)
@@ -125,16 +127,16 @@ class Watchdog:
                 self._newest = (measured, when)
 
     def _refusal(self, when: float) -> str:
-        """Return why a measurement of this stamp is not taken, and count it; "" if it is."""
+        """Return why a measurement with this stamp is rejected, and count it; else ""."""
         lead = when - self._clock()
         if lead <= 0.0 and math.isfinite(lead):
             return ""
         self.counts[_STAMP] = self.counts.get(_STAMP, 0) + 1
-        return f"the last one is stamped {lead:.4g} s ahead of the clock, which is not taken"
+        return f"the last one is stamped {lead:.4g} s ahead of the clock and was rejected"
 
     @property
     def safe_action(self) -> Array:
-        """What is sent when nothing better is known, (A,)."""
+        """The safe action (A,)."""
         return self._safe.copy()
 
     def act(self) -> Command:
@@ -151,7 +153,7 @@ class Watchdog:
         return command
 
     def _input_fault(self, newest: tuple[Any, float] | None) -> tuple[str, str]:
-        """Say what is wrong with the newest measurement, and more about it."""
+        """Return the fault of the newest measurement and details, or two ""."""
         if newest is None:
             return "nothing was observed yet", ""
         state, when = newest
@@ -163,7 +165,7 @@ class Watchdog:
         return ("", "") if is_finite else ("input is not finite", "")
 
     def close(self) -> None:
-        """Let the controller's thread end, after what it may still be at."""
+        """End the thread of the controller after its current call."""
         self._requests.put(None)
 
     def _run_controller(self) -> None:
@@ -171,7 +173,7 @@ class Watchdog:
             future, state = request
             try:
                 future.set_result(self._controller(state))
-            except Exception as error:  # noqa: BLE001 - handed on to who asked
+            except Exception as error:  # noqa: BLE001 - raised in the caller
                 future.set_exception(error)
             except BaseException as error:  # noqa: BLE001 - `sys.exit` must not end this thread
                 future.set_exception(RuntimeError(repr(error)))
@@ -187,7 +189,7 @@ class Watchdog:
             if self._pending.done() and self._pending.exception(0) is late:
                 return self._fall_back("the controller failed", repr(late))
             return self._fall_back("over-run", f"more than {self._deadline:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the robot must get an action
+        except Exception as error:  # noqa: BLE001 - the robot needs an action after any error
             return self._fall_back("the controller failed", repr(error))
         return self._limit(value)
 
@@ -209,7 +211,7 @@ def _seconds(stamp: float) -> float:
     """Return a stamp as a number.
 
     Raises:
-        BadInput: it is none.
+        BadInput: It is no number.
     """
     try:
         return float(stamp)

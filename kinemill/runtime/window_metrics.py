@@ -1,4 +1,4 @@
-"""Measured windows, and how far a predictor is off on them: one measure for every stage.
+"""Windows of measured rows, and the errors of predictions on them.
 
 Symbols: N rows, C channels (S states, then A actions), W windows, H history, T horizon.
 """
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from kinemill.runtime.interface import wrapped
 
 Floats = NDArray[np.float64]
-# A predictor that runs away is a finding: its errors become infinite, without warnings.
+# Errors of a diverging predictor become infinite without warnings.
 QUIETLY = np.errstate(over="ignore", invalid="ignore")
 
 
 class Predictor(Protocol):
-    """What can be rolled out: a `Simulator`, a baseline."""
+    """A model with rollouts: a `Simulator` or a baseline."""
 
     @property
     def history(self) -> int:
-        """Rows that `rollout` wants to know, H."""
+        """Rows of history that `rollout` needs, H."""
         ...
 
     def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
@@ -31,7 +31,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Windows:
-    """Stretches of measured rows: H known, T to predict.
+    """Windows of measured rows: H of history, T to predict.
 
     Attributes:
         states: (W, H, S).
@@ -49,7 +49,7 @@ class Windows:
 def cut_windows(
     values: NDArray[Any], states: int, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
-    """Cut the windows that begin at rows `starts` (W,) out of (N, C) rows; S are `states`."""
+    """Return the windows at rows `starts` (W,) of values (N, C), the first S of them `states`."""
     rows = starts[:, None] + np.arange(history + horizon)
     states_of, actions_of = np.split(np.asarray(values)[rows].astype(np.float64), [states], axis=2)
     return Windows(
@@ -62,7 +62,7 @@ def cut_windows(
 
 @QUIETLY
 def predict(predictor: Predictor, windows: Windows) -> Floats:
-    """Roll `predictor` out over windows that may know more rows than it wants, (W, T, S)."""
+    """Return predictions (W, T, S) for windows whose history may be longer than needed."""
     skip = windows.states.shape[1] - predictor.history
     predicted = predictor.rollout(
         windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
@@ -72,5 +72,5 @@ def predict(predictor: Predictor, windows: Windows) -> Floats:
 
 @QUIETLY
 def deviations(predictor: Predictor, windows: Windows, angle: NDArray[np.bool_]) -> Floats:
-    """Return prediction minus truth, (W, T, S); states that are angles (S,) the short way round."""
+    """Return prediction minus truth, (W, T, S); differences of angles (S,) within [-π, π]."""
     return wrapped(predict(predictor, windows) - windows.truth, angle)

@@ -73,7 +73,7 @@ HOSTILE = {
     by_pickle: "is a pickle, or may be",
     by_checkpoint: "is a pickle, or may be",
     by_python_flavor: "is loaded by the Python module evil",
-    by_external_data: "keeps weights in another file",
+    by_external_data: "stores weights in another file",
     by_library: "is a library",
 }
 

@@ -66,7 +66,7 @@ def test_the_folder_is_the_champions_and_follows_it(chain, source, tmp_path):
     chain.register(0.005, gain=5.0, champion=0.01)
     assert [pull(source, to)["version"], gain_of(to)] == [5, 5.0]
     # One of the versions pulled before stays a while, for who is reading it.
-    assert len(list((to.parent / ".model.versions").iterdir())) <= 1 + download.KEPT
+    assert len(list((to.parent / ".model.versions").iterdir())) <= 1 + download.KEPT_VERSIONS
 
 
 def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):
@@ -88,7 +88,7 @@ def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source
     chain.register(0.05, gain=2.0, champion=0.1)
     found = download.pull(source, to, lambda folder: (False, "ended with code -8"))
     assert (found["version"], found["status"]) == (1, "kept")
-    assert "version 2: is not taken: it ended with code -8" in found["why"]
+    assert "version 2: was not installed: it ended with code -8" in found["why"]
 
     class Damaging(OfHome):
         def copy(self, sight, folder):
@@ -199,7 +199,7 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url, to = f"http://127.0.0.1:{server.server_port}", tmp_path / "model"
-    with pytest.raises(Unreachable, match="answers 401"):
+    with pytest.raises(Unreachable, match="responded with 401"):
         pull(ServerSource(url, "cart", "@champion"), to)
     served = ServerSource(url, "cart", "@champion", "secret")
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
@@ -229,7 +229,7 @@ def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        with pytest.raises(Unreachable, match="answers 500"):
+        with pytest.raises(Unreachable, match="responded with 500"):
             ServerSource(url, "cart", "@champion", "secret").resolve()
         server.shutdown()
     assert [token for _, token in seen] == ["Bearer secret", None]

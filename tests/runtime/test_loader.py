@@ -134,7 +134,7 @@ def test_metadata_of_somebody_else_is_refused(folder, tmp_path):
     model = onnx.load(folder / "rollout.onnx")
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(BadInput, match="lacks or garbles 'format'"):
+    with pytest.raises(BadInput, match="lacks or misspells 'format'"):
         load(tmp_path / "bare.onnx")
 
 

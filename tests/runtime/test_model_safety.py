@@ -137,7 +137,7 @@ def test_weights_outside_of_the_file_are_refused(folder, tmp_path, name, place):
         tensor.ClearField("raw_data")
 
     changed(folder, name, point)
-    refused(folder, f"{name}: keeps weights in another file")
+    refused(folder, f"{name}: stores weights in another file")
 
 
 def test_weights_outside_are_found_within_subgraphs_and_attributes(folder):
@@ -151,7 +151,7 @@ def test_weights_outside_are_found_within_subgraphs_and_attributes(folder):
         body.node.append(helper.make_node("Constant", [], ["unused"], value=tensor))
 
     changed(folder, "rollout.onnx", point)
-    refused(folder, "rollout.onnx: keeps weights in another file")
+    refused(folder, "rollout.onnx: stores weights in another file")
 
 
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
@@ -187,7 +187,7 @@ def test_a_library_of_operators_is_refused_and_not_loaded(folder, canary, tmp_pa
         model.graph.node[0].domain = "com.acme"
 
     changed(folder, "step.onnx", ask)
-    refused(folder, "step.onnx: wants operators of 'com.acme'")
+    refused(folder, "step.onnx: uses operators of 'com.acme'")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_other_shapes_and_kinds_are_refused_before_anything_runs(gains, looking)
     with pytest.raises(BadInput, match=r"angle.*is 0\.6"):
         load(gains, out_of_limits="raise").act([0.0, 0.6, 0.0])
     pictured = load(looking)
-    with pytest.raises(BadInput, match="holds float64; expected uint8; pictures are uint8"):
+    with pytest.raises(BadInput, match="holds float64; expected uint8; images are uint8"):
         pictured.act({"camera": np.ones((8, 6, 3)), "order": "go"})
     with pytest.raises(BadInput, match=r"camera.*shape"):
         pictured.act({"camera": np.ones((6, 8, 3), np.uint8), "order": "go"})

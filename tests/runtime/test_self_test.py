@@ -121,7 +121,7 @@ def test_cases_that_allow_anything_or_are_none_are_refused(folder, capsys):
     with pytest.raises(CorruptArtifact, match=r"cases.npz: cannot be read"):
         verify(folder, calls=5)
     assert main(["verify", str(folder / "nowhere")]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_a_delivered_bundle_is_whole_and_may_hold_c(folder, tmp_path):
