@@ -19,9 +19,9 @@ from kinemill.task.compute import Ray
 from kinemill.task.protocols import Progress
 from kinemill.tune import (
     Bounds,
-    Line,
     Search,
-    lines,
+    TrialRecord,
+    list_trials,
     tracked,
     write_best,
     write_job,
@@ -143,7 +143,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
 
 def search_elsewhere(
     search: Search, bounds: Bounds, workers: int, progress: Progress
-) -> list[Line]:
+) -> list[TrialRecord]:
     """Do the trials of a search in `workers` processes; return all of them, earlier ones too.
 
     The report and the file with the best settings are written however the search ends. The calling
@@ -160,7 +160,7 @@ def search_elsewhere(
         finally:
             write_report(search)
             write_best(search)
-    trials = lines(search)
+    trials = list_trials(search)
     if all(line.error is None for line in trials):
         raise _nothing(search, trials)
     return trials
@@ -193,11 +193,11 @@ def _report(search: Search, reported: set[int], total: int, progress: Progress) 
             progress.advance("search", len(reported), total)
 
 
-def _ended(search: Search) -> list[Line]:
-    return [line for line in lines(search) if line.state not in {"waiting", "running"}]
+def _ended(search: Search) -> list[TrialRecord]:
+    return [line for line in list_trials(search) if line.state not in {"waiting", "running"}]
 
 
-def _nothing(search: Search, trials: list[Line]) -> TrainingFailed:
+def _nothing(search: Search, trials: list[TrialRecord]) -> TrainingFailed:
     why = next((line.why for line in trials if line.why), "none came to its end")
     return TrainingFailed(
         search.name,

@@ -1,4 +1,4 @@
-"""MLflow behind the `Tracker` port: one SQLite file a home, buffered numbers, runs that end."""
+"""MLflow behind the `Tracker` port: one SQLite file per home, buffered metrics, runs that end."""
 
 from kinemill.store.locks import lock
 from kinemill.tracking.database import (

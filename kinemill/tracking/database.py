@@ -1,11 +1,11 @@
-"""The home's MLflow database: made once, opened quietly, and moved with the home.
+"""MLflow database of a home: create, open and relocate it.
 
-It is made aside and renamed into place under a file lock, so any number of processes may open a
-fresh home at once. MLflow stores absolute artifact paths; a home that was moved or copied has them
-rewritten when it is next opened, so nothing reaches back to the old folder.
+A process creates the file next to its final place and renames it under a file lock, so several
+processes can open a new home at once. MLflow stores absolute artifact paths. If a home was moved or
+copied, the next process that opens it rewrites the paths.
 
-Where machines share a database, MLflow has a schema of its own in it, and where they share an
-object store, it keeps the artifacts of new experiments there.
+With a shared database, MLflow uses a separate schema in it. With an object store, MLflow stores the
+artifacts of new experiments there.
 """
 
 import logging
@@ -26,10 +26,10 @@ from kinemill.store.database import address_of, held_by_all, make_schema, spell
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
-_WAIT = 120.0  # s that somebody may hold the database while it is opened
-_DEFAULT = threading.Lock()  # the default is one for the whole process
+_WAIT = 120.0  # s to wait for a locked database
+_DEFAULT = threading.Lock()  # MLflow has one default URI per process
 REBUILD = "kinemill admin rebuild-registry restores it from the store"
-_MISSING = "no such table"  # in SQLite's message about a file that is empty or of something else
+_MISSING = "no such table"  # in SQLite's message about an empty or foreign file
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
     "runs": ["artifact_uri"],
@@ -39,7 +39,7 @@ _ABSOLUTE_PATHS = {
 
 
 def prepare_mlflow() -> None:
-    """Set, before MLflow is imported: no telemetry, no pickles, no chatter on stderr."""
+    """Turn off telemetry, pickles and log lines of MLflow. Call it before importing MLflow."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -53,14 +53,14 @@ def prepare_mlflow() -> None:
 
 @dataclass(frozen=True)
 class Tracking:
-    """An opened MLflow database: its address and a client for it."""
+    """An open MLflow database: its URI and a client."""
 
     home: Home
     uri: str
     client: Any
 
     def experiment(self, task: str) -> str:
-        """Return the id of the task's experiment, making it the first time."""
+        """Return the id of the task's experiment; create it if it does not exist."""
         if experiment := self.client.get_experiment_by_name(task):
             return experiment.experiment_id
         with lock(self.home, "mlflow"):
@@ -71,7 +71,7 @@ class Tracking:
 
     @contextmanager
     def as_default(self) -> Generator[None]:
-        """Make this MLflow's default for a while: parts of its registry ask no client for it."""
+        """Set this database as MLflow's default: parts of its registry ignore the client's URI."""
         import mlflow
 
         with _DEFAULT:
@@ -84,21 +84,21 @@ class Tracking:
 
 
 def tracking_uri(home: Home) -> str:
-    """Return MLflow's address of the database: the shared one's schema, or the home's own file."""
+    """Return the URI of the database: a schema of the shared one, or the file of the home."""
     return address_of("mlflow") or f"sqlite:///{home.mlflow_db}"
 
 
 def artifact_root(home: Home) -> str:
-    """Return where MLflow keeps files: in the shared object store, or under the home."""
+    """Return the root of MLflow's artifacts: the object store, or a folder of the home."""
     shared = os.environ.get(object_store.VARIABLE)
     return object_store.artifacts_of(shared) if shared else home.artifacts.as_uri()
 
 
 def open_tracking(home: Home) -> Tracking:
-    """Open the home's MLflow database, made exactly once however many processes ask.
+    """Open the MLflow database of a home; create it once, also with concurrent processes.
 
     Raises:
-        KinemillError: it does not answer, or was written by another MLflow version.
+        KinemillError: the database does not answer, or another MLflow version wrote it.
     """
     prepare_mlflow()
     uri = tracking_uri(home)
@@ -122,7 +122,7 @@ def open_tracking(home: Home) -> Tracking:
 
 @cache  # once for each process
 def _make_shared(uri: str, artifacts: str) -> None:
-    """Make MLflow's tables, of which the row of the first experiment comes last."""
+    """Create MLflow's tables; MLflow writes the row of the first experiment last."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     make_schema("mlflow")
@@ -141,28 +141,28 @@ def _make_own(home: Home) -> None:
                 _relocate(home.mlflow_db, root)
     except sqlite3.OperationalError as error:
         if _MISSING not in str(error):
-            raise  # somebody holds it, which passes
+            raise  # another process holds the lock; a retry may succeed
         raise damaged_database(home, "holds no registry") from error
     except sqlite3.DatabaseError as error:
         raise damaged_database(home, f"is damaged or not a database of MLflow ({error})") from error
 
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
-    """Return the error about the database file of a home, with its remedy."""
+    """Return the error about the database file of a home, with the command that restores it."""
     fix = REBUILD if has_ledger(home) else "kinemill admin restore brings it back from a backup"
     return KinemillError(home.mlflow_db, problem, fix=fix)
 
 
 def has_ledger(home: Home) -> bool:
-    """Return whether the store knows any registered version."""
+    """Return whether the store has a ledger of registered versions."""
     return any(home.ledgers.glob("*/000001.json"))
 
 
 def _refuse_if_lost(home: Home) -> None:
-    """Raise instead of creating an empty registry in place of a lost one.
+    """Raise instead of replacing a lost registry by an empty one.
 
     Raises:
-        KinemillError: the store knows registered versions.
+        KinemillError: the store has ledgers of registered versions.
     """
     if has_ledger(home):
         tasks = ", ".join(sorted(path.name for path in home.ledgers.iterdir()))
@@ -183,7 +183,7 @@ def create_database(home: Home) -> None:
 
 
 def _artifact_root(database: Path) -> str | None:
-    """Return the folder that the database believes its artifacts are in, as a URI."""
+    """Return the artifact root that the database stores, as a URI."""
     with closing(sqlite3.connect(database, timeout=_WAIT)) as connection:
         row = connection.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0"

@@ -1,4 +1,4 @@
-"""What a run learned from, as MLflow lists it: dataset inputs with name, digest and size."""
+"""Dataset inputs of MLflow runs: name, digest and size."""
 
 import json
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ DIGEST = 32  # characters; MLflow takes at most 36
 def log_dataset(
     client: Any, run_id: str | None, name: str, digest: str, summary: Mapping[str, Any]
 ) -> None:
-    """Record on a run which dataset it learned from; once, however often it is asked.
+    """Log the training dataset of a run. Repeated calls have no effect.
 
     Args:
-        client: of MLflow.
+        client: an `MlflowClient`.
         run_id: the run.
-        name: of the dataset, which is the task's.
-        digest: of the dataset version; the start of it is what MLflow shows, all of it the source.
-        summary: with `episodes` and `rows` by split.
+        name: name of the dataset, which is the task's.
+        digest: digest of the dataset version; MLflow shows its start.
+        summary: contains `episodes` and `rows` by split.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

@@ -1,8 +1,8 @@
 """Metrics as JSON lines: `metrics.jsonl` in a training's folder, read by `kinemill runs metrics`.
 
-One object a line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`; `time` in s since
-the epoch, null for what is not finite. Lines are appended as they come and whole, so a kill can cut
-the last one alone, which readers leave out. A training that goes on drops what it makes again.
+One object per line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`. `time` is in s
+since the epoch; a value that is not finite is null. A kill can truncate only the last line, which
+readers skip. A resumed training drops the lines of the steps that it repeats.
 """
 
 import json
@@ -19,29 +19,29 @@ Point = dict[str, Any]
 
 
 class JsonLines:
-    """A tracker that appends to a file, and keeps what a full disk does not take for later.
+    """A tracker that appends to a file. After a failed write, it retries with the next line.
 
     Args:
-        path: of the file, which may be there from an earlier attempt.
+        path: the file; it may exist from an earlier attempt.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._end: int | None = None  # of what is kept; None: not known before the first step
+        self._end: int | None = None  # valid bytes; None before the first step
         self._waiting = b""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Leave settings to the file of the whole config."""
+        """Ignore parameters: the folder contains the whole config."""
 
     def log_text(self, name: str, text: str) -> None:
-        """Leave texts to files of their own."""
+        """Ignore texts: the folder contains them as files."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one line.
 
         Raises:
-            OSError: the disk takes nothing; the line is tried again with the next.
+            OSError: the write failed; the line is written again with the next one.
         """
         if self._end is None:
             self._end = _valid_bytes(self._path, step)
@@ -53,13 +53,13 @@ class JsonLines:
         self._write()
 
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Write buffered lines and flush the file to disk."""
         if self._waiting:
             self._write()
         os.fsync(self._file)
 
     def close(self, ended_well: bool) -> None:
-        """Bring all to the disk and close the file."""
+        """Flush and close the file."""
         del ended_well
         try:
             self.flush()
@@ -74,14 +74,14 @@ class JsonLines:
             os.ftruncate(self._file, end)
             raise
         if written < len(self._waiting):
-            os.ftruncate(self._file, end)  # half a line would be taken for a cut one
+            os.ftruncate(self._file, end)  # a partial line would look truncated
             message = f"{self._path}: the disk took {written} of {len(self._waiting)} bytes"
             raise OSError(message)
         self._end, self._waiting = end + written, b""
 
 
 def _valid_bytes(path: Path, step: int) -> int:
-    """Return up to which byte the file holds whole lines of steps before `step`."""
+    """Return the number of bytes that hold whole lines of steps before `step`."""
     size = 0
     with path.open("rb") as file:
         for line in file:
@@ -93,7 +93,7 @@ def _valid_bytes(path: Path, step: int) -> int:
 
 
 def _point(line: bytes) -> Point | None:
-    """Return what a line says; None if it was cut."""
+    """Parse a line; return None if it is truncated."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -105,10 +105,10 @@ def _point(line: bytes) -> Point | None:
 
 @dataclass
 class Reader:
-    """Reads a file of JSON lines as it grows.
+    """Incremental reader of a growing file of JSON lines.
 
     Attributes:
-        path: of the file; it need not be there yet.
+        path: the file; it may not exist yet.
         offset: bytes read so far.
         last: the last line read.
     """
@@ -118,13 +118,13 @@ class Reader:
     last: bytes = field(default=b"", repr=False)
 
     def new(self) -> Iterator[Point]:
-        """Yield the points that came since the last call; all anew where the file was cut."""
+        """Yield the points since the last call; all points if the file was truncated."""
         try:
             with self.path.open("rb") as file:
                 self._find_place(file)
                 for line in file:
                     if not line.endswith(b"\n"):
-                        return  # being written, or cut by a kill
+                        return  # in progress, or truncated by a kill
                     self.offset, self.last = self.offset + len(line), line
                     if point := _point(line):
                         yield point
@@ -140,7 +140,7 @@ class Reader:
 
 
 def read_points(path: Path) -> list[Point]:
-    """Return all points of a file; none if it is not there."""
+    """Return all points of a file; none if it does not exist."""
     return list(Reader(path).new())
 
 

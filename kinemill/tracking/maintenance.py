@@ -1,4 +1,4 @@
-"""Upkeep of MLflow's database: its schema, and the runs that somebody deleted."""
+"""Maintenance of MLflow's database: schema upgrades and deleted runs."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_u
 
 
 class DeletedRun(NamedTuple):
-    """A run that is in MLflow's bin: its files, if they are on this machine, and its end in s."""
+    """A run deleted in MLflow: its local folder, if any, and its end, s since the epoch."""
 
     id: str
     experiment: str
@@ -20,7 +20,7 @@ class DeletedRun(NamedTuple):
 
 
 def deleted_runs(home: Home) -> Iterator[DeletedRun]:
-    """Yield the runs that somebody deleted; MLflow keeps their files."""
+    """Yield the deleted runs; MLflow keeps their files."""
     from mlflow.entities import ViewType
 
     client = open_tracking(home).client
@@ -45,7 +45,7 @@ def _local(uri: str) -> Path | None:
 
 
 class Revision(NamedTuple):
-    """The schema a database has, the one that this MLflow wants, and whether it knows the first."""
+    """Schema of a database, schema of the installed MLflow, and whether MLflow knows the former."""
 
     current: str
     latest: str
@@ -53,7 +53,7 @@ class Revision(NamedTuple):
 
 
 def revision(home: Home) -> Revision:
-    """Look at the schema of MLflow's database."""
+    """Return the schema of MLflow's database."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
@@ -68,14 +68,14 @@ def revision(home: Home) -> Revision:
 
 
 def upgrade(home: Home) -> None:
-    """Bring MLflow's database to the schema that this MLflow wants."""
+    """Upgrade MLflow's database to the schema of the installed MLflow."""
     with _engine(home) as (utils, engine):
         utils._upgrade_db(engine)
 
 
 @contextmanager
 def _engine(home: Home) -> Generator[tuple[Any, Any]]:
-    """Open the database as it is; `MlflowClient` would refuse one of another schema."""
+    """Open the database without `MlflowClient`, which rejects another schema."""
     prepare_mlflow()
     import importlib
 

@@ -1,6 +1,6 @@
-"""What a training says, wherever it is to go: MLflow, its own folder, and what its task lists.
+"""Metric logger of a training: MLflow, the training's folder, and the trackers of its task.
 
-Whatever goes wrong beside MLflow is told once and never ends the training.
+A failure of any tracker but MLflow is reported once and never ends the training.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -20,15 +20,15 @@ from kinemill.tracking.throughput import Paced
 def logged(
     task: Task, folder: Path, listeners: tuple[Tracker, Progress]
 ) -> Generator[tuple[Tracker, Progress]]:
-    """Add to the listeners of a training what its folder keeps, what `track` lists, and its pace.
+    """Add the file of metrics, the trackers in `track` and the throughput to the listeners.
 
     Args:
-        task: what is trained, and where its numbers go.
-        folder: of the training, named by the key of what it makes; it is there.
-        listeners: who records metrics, and who watches.
+        task: the task to train, with its trackers.
+        folder: existing folder of the training, named by the key of the model.
+        listeners: tracker and progress.
 
     Yields:
-        The same, and all that joined them.
+        Tracker and progress with the additions.
     """
     tracker, progress = listeners
     if isinstance(tracker, MlflowTracker):
@@ -50,13 +50,13 @@ def logged(
 
 
 class Guarded:
-    """A tracker that may break: it is told once, and left out from then on unless it is `lasting`.
+    """Wrapper of a tracker that may fail: reports the first failure, then disables the tracker.
 
     Args:
-        name: what to call it.
-        begin: opens it.
-        say: hears that it broke.
-        lasting: it is asked again all the same, since what broke it may pass.
+        name: name in the report.
+        begin: opens the tracker.
+        report: receives the message about a failure.
+        lasting: keep the tracker after a failure, because the cause may be temporary.
     """
 
     def __init__(
@@ -72,23 +72,23 @@ class Guarded:
         self._opened = self._try(begin)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings, if it still works."""
+        """Log parameters unless disabled."""
         self._do(lambda tracker: tracker.log_params(params))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics, if it still works."""
+        """Log metrics unless disabled."""
         self._do(lambda tracker: tracker.log_metrics(metrics, step))
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text, if it still works."""
+        """Log a text unless disabled."""
         self._do(lambda tracker: tracker.log_text(name, text))
 
     def flush(self) -> None:
-        """Write what is buffered, if it still works."""
+        """Flush unless disabled."""
         self._do(lambda tracker: tracker.flush())
 
     def close(self, ended_well: bool) -> None:
-        """Close it, if it still works."""
+        """Close the tracker unless disabled."""
         self._do(lambda tracker: tracker.close(ended_well))
 
     def _do(self, work: Callable[[Opened], None]) -> None:
@@ -98,44 +98,44 @@ class Guarded:
     def _try(self, work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except Exception as error:  # noqa: BLE001 - a library of others, which may raise anything
+        except Exception as error:  # noqa: BLE001 - a foreign library may raise anything
             again = self._lasting and self._opened is not None
             if not again:
                 self._opened = None
             if not self._is_reported:
                 self._is_reported = True
-                after = "tried again with each line" if again else "left out from here on"
+                after = "retried with each line" if again else "disabled"
                 self._report(f"{self._name} is {after}: {type(error).__name__}: {error}")
             return None
 
 
 class TrackerGroup:
-    """One tracker that hands on to several; the first comes last, as it may end the training.
+    """A tracker that forwards to several. The main one is last, because it may end the training.
 
     Args:
-        first: whose errors are errors of the training.
-        beside: the others.
+        first: the main tracker; its errors end the training.
+        extra: the other trackers.
     """
 
     def __init__(self, first: Tracker, extra: Sequence[Tracker]) -> None:
         self._all = [*extra, first]
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings everywhere."""
+        """Log parameters to all trackers."""
         for tracker in self._all:
             tracker.log_params(params)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics everywhere."""
+        """Log metrics to all trackers."""
         for tracker in self._all:
             tracker.log_metrics(metrics, step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text everywhere."""
+        """Log a text to all trackers."""
         for tracker in self._all:
             tracker.log_text(name, text)
 
     def flush(self) -> None:
-        """Write what is buffered everywhere."""
+        """Flush all trackers."""
         for tracker in self._all:
             tracker.flush()

@@ -15,16 +15,16 @@ _log = logging.getLogger(__name__)
 
 
 def _alive(owner: str) -> bool:
-    """Tell whether the owning process still runs; one of another machine is taken to."""
+    """Return whether the owner still runs; processes of other machines count as running."""
     host, pid, started = owner.rsplit(":", 2)
     if host != platform.node():
         return True
-    # In a container that started again the same numbers come back at once.
+    # A restarted container reuses process ids at once, so the start time is compared as well.
     return process_of(int(pid), float(started), tolerance=2.0) is not None
 
 
 def end_orphans(home: Home) -> list[str]:
-    """Send what was left unsent, mark runs whose process is gone as KILLED; return their ids."""
+    """Send buffered metrics, mark runs whose process died as KILLED, and return their ids."""
     client = open_tracking(home).client
     _send_unsent(home, client)
     ended: list[str] = []

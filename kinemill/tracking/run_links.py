@@ -1,6 +1,6 @@
-"""Which training belongs to a run of Dagster: its folder, its length and its run in MLflow.
+"""Links from Dagster runs to trainings: folder, number of steps, and MLflow run.
 
-`refs/runs/<run>/training.json` is written when the training begins, beside what that run hands on.
+`refs/runs/<run>/training.json` is written when the training begins.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,12 +14,12 @@ DAGSTER_RUN = "kinemill/dagster_run"  # tag of an MLflow run
 
 @dataclass(frozen=True)
 class TrainingLink:
-    """The training of a run.
+    """The training of a Dagster run.
 
     Attributes:
-        folder: of its logs, from the home.
-        steps: it is to make.
-        mlflow_run: id of its run in MLflow; None where the model was known.
+        folder: folder of its logs, relative to the home.
+        steps: number of training steps.
+        mlflow_run: id of its MLflow run; None if the model was cached.
     """
 
     folder: str
@@ -28,12 +28,12 @@ class TrainingLink:
 
 
 def note_training(home: Home, dagster_run: str, link: TrainingLink) -> None:
-    """Write down which training a run has begun, or found done."""
+    """Write the training that a run began or found cached."""
     publish_json(_file(home, dagster_run), asdict(link))
 
 
 def noted_training(home: Home, dagster_run: str) -> TrainingLink | None:
-    """Return which training a run has begun; None before that."""
+    """Return the training of a run; None before it begins."""
     file = _file(home, dagster_run)
     return TrainingLink(**read_json(file)) if file.is_file() else None
 

@@ -1,10 +1,10 @@
-"""Runs in MLflow: started by one process, written by another, and ended when their process dies.
+"""MLflow runs: one process starts a run, another writes it; it ends when its process dies.
 
-What happens when MLflow cannot be written (locked, disk full): training goes on, the numbers stay
-in memory, a warning is logged, and the next flush tries again. What is still unsent at `close` is
-kept in `runs/unsent/<run id>.json`, which `end_orphans` sends later; only when that file cannot be
-written either is an error raised. A killed process loses at most `FLUSH_SECONDS` of metrics in
-MLflow; the training's own `history.json` has them all.
+If MLflow cannot be written (locked, disk full), training continues. Metrics stay in memory, a
+warning is logged, and the next flush tries again. `close` writes unsent metrics to
+`runs/unsent/<run id>.json`, and `end_orphans` sends them later. Only if that file cannot be written
+either, an error is raised. A killed process loses at most `FLUSH_SECONDS` of metrics in MLflow; the
+training's `history.json` has them all.
 """
 
 import json
@@ -25,10 +25,10 @@ from kinemill.tracking.database import open_tracking
 
 FLUSH_COUNT = 500  # log_batch takes at most 1000
 FLUSH_SECONDS = 5.0
-RETRY_SECONDS = 30.0  # a locked database costs 5 s a try
+RETRY_SECONDS = 30.0  # each attempt on a locked database takes 5 s
 KEY, OWNER, NONFINITE = "kinemill.key", "kinemill.owner", "kinemill.nonfinite"
 
-_BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in a name
+_BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # not allowed in names by MLflow
 _log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -43,15 +43,15 @@ def start_run(
     tags: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> str:
-    """Start a run in the task's experiment and return its id; this process owns it.
+    """Start a run in the task's experiment and return its id. This process owns the run.
 
     Args:
         home: where the database lives.
         task: name of the task, also of the experiment.
-        key: digest of what the run computes; runs of the same key are attempts at the same thing.
+        key: digest of the result; runs with the same key are attempts at the same result.
         params: settings, nested or flat.
         tags: further tags.
-        name: that people see; default: the task's, and the beginning of the key.
+        name: displayed name; default: the task's name and the start of the key.
     """
     tracking = open_tracking(home)
     run = tracking.client.create_run(
@@ -65,14 +65,14 @@ def start_run(
 
 
 def reopen_run(home: Home, run_id: str) -> bool:
-    """Let a run go on that had ended, in this process; return whether there is such a run."""
+    """Continue an ended run in this process; return False if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     client = open_tracking(home).client
     try:
         client.get_run(run_id)
     except MlflowException:
-        return False  # MLflow's database was made anew since
+        return False  # MLflow's database was recreated
     client.set_tag(run_id, OWNER, _owner())
     client.update_run(run_id, status="RUNNING")
     return True
@@ -81,8 +81,8 @@ def reopen_run(home: Home, run_id: str) -> bool:
 class MlflowTracker:
     """A `Tracker` that writes to a started run, from the process that trains.
 
-    Non-finite numbers are not sent (MLflow turns an infinity into 1.8e308); the tag
-    `kinemill.nonfinite` tells for each metric how often, and first at which step with what value.
+    Non-finite numbers are not sent (MLflow turns an infinity into 1.8e308). The tag
+    `kinemill.nonfinite` holds their number, first step and first value for each metric.
 
     Args:
         home: where the database lives.
@@ -102,16 +102,16 @@ class MlflowTracker:
         self._send()
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings, once; nested ones under dotted names."""
+        """Log parameters; nested ones get dotted names."""
         self._params.update(_flat(params))
         self._send()
 
     def tag(self, name: str, value: str) -> None:
-        """Record a tag with the next flush; MLflow takes 5000 characters."""
+        """Set a tag with the next flush; MLflow allows 5000 characters."""
         self._tags[name] = value[:4900]
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics at a step; written by count and by time, in batches."""
+        """Buffer metrics of a step; flush by count and by time."""
         self._repeat(step)
         now = int(time.time() * 1000)
         for name, number in metrics.items():
@@ -127,11 +127,11 @@ class MlflowTracker:
             self.flush()
 
     def go_on(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Let the run begin with the metrics of an earlier attempt, unless it holds some already.
+        """Start with the metrics of an earlier attempt, unless the run has metrics.
 
         Args:
-            points: `step`, `time` (s since the epoch) and values by name, as JSON lines hold them;
-                those before the first step that is logged count.
+            points: `step`, `time` (s since the epoch) and values by name, see `jsonl`; only points
+                before the first logged step are used.
         """
         from mlflow.exceptions import MlflowException
 
@@ -139,7 +139,9 @@ class MlflowTracker:
             if points and not self._client.get_run(self.run_id).data.metrics:
                 self._earlier = points
         except MlflowException as error:
-            _log.warning("MLflow cannot be asked: the run begins here (%s)", error.message)
+            _log.warning(
+                "MLflow does not answer, so earlier metrics are not copied (%s)", error.message
+            )
 
     def _repeat(self, step: int) -> None:
         for point in self._earlier:
@@ -151,16 +153,16 @@ class MlflowTracker:
         self._earlier = ()
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text, the file `<name>.txt` of the run, with the next flush."""
+        """Log a text as `<name>.txt` of the run with the next flush."""
         self._texts[_BAD_CHARACTERS.sub("_", name)] = text
 
     def flush(self) -> None:
-        """Write what is buffered; what cannot be written now is kept and tried again later."""
+        """Write buffered data; after a failure, keep it and try again later."""
         if time.monotonic() >= self._retry_at:
             self._send()
 
     def close(self) -> None:
-        """Write what is buffered, to a file beside the runs if MLflow cannot be written.
+        """Write buffered data, to a file if MLflow cannot be written.
 
         Raises:
             KinemillError: neither can be written.
@@ -169,7 +171,7 @@ class MlflowTracker:
             self._keep(None)
 
     def end(self, status: Status = "FINISHED") -> None:
-        """Write what is buffered and end the run."""
+        """Write buffered data and end the run."""
         from mlflow.exceptions import MlflowException
 
         self.close()
@@ -214,11 +216,11 @@ class MlflowTracker:
                 f"{len(self._metrics)} metrics could be written neither to MLflow nor here",
                 fix=f"make room or lift the lock ({error})",
             ) from error
-        _log.warning("what MLflow did not take is in %s and is sent with the next run", path)
+        _log.warning("unsent metrics are in %s and are sent with the next run", path)
 
 
 def unsent_folder(home: Home) -> Path:
-    """Return where what MLflow did not take waits."""
+    """Return the folder of unsent metrics."""
     return home.runs / "unsent"
 
 
@@ -234,13 +236,13 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
-    """Send what is unsent of a run, in batches of the size that MLflow takes."""
+    """Send unsent data of a run in batches of the size that MLflow allows."""
     from mlflow.entities import Metric, Param, RunTag
 
     params = [Param(*item) for item in unsent["params"].items()]
     metrics = [Metric(*item) for item in unsent["metrics"]]
     tags = [RunTag(*item) for item in unsent["tags"].items()]
-    for first in range(0, len(params), 100):  # what one batch may hold
+    for first in range(0, len(params), 100):  # limit of MLflow
         client.log_batch(run_id, params=params[first : first + 100])
     for first in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[first : first + 1000])

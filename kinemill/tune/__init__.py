@@ -1,15 +1,14 @@
-"""Search for settings: trials of a task under other settings, judged on validation episodes alone.
+"""Hyperparameter search: trials of a task with other settings, evaluated on validation episodes.
 
-From a dataset, its task and the space that the task's `tune` part names. Every trial is a training
-like any other, published under its own key, so that the chain finds the best one's model made. Test
-episodes are never looked at. Several processes share one journal, and a search that was killed goes
-on where it was.
+Input: a dataset, its task and the search space in the task's `tune` part. Each trial is an ordinary
+training with its own cache key, so a pipeline run with the best settings reuses its model. Test
+episodes are not used. Several processes share one journal, and a killed search resumes.
 """
 
 from kinemill.tune.defaults import DataFacts, default_space
 from kinemill.tune.mlflow_run import tracked
 from kinemill.tune.report import write_report
-from kinemill.tune.results import Line, best_of, describe, lines, write_best
+from kinemill.tune.results import TrialRecord, best_of, describe, list_trials, write_best
 from kinemill.tune.search import Search, begin
 from kinemill.tune.trial import Bounds
 from kinemill.tune.worker import write_job
@@ -17,13 +16,13 @@ from kinemill.tune.worker import write_job
 __all__ = [
     "Bounds",
     "DataFacts",
-    "Line",
     "Search",
+    "TrialRecord",
     "begin",
     "best_of",
     "default_space",
     "describe",
-    "lines",
+    "list_trials",
     "tracked",
     "write_best",
     "write_job",

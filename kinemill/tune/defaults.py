@@ -1,8 +1,8 @@
-"""Default search space of a task that names none: around its own settings.
+"""Default search space: values around the task's own settings.
 
-It is read off the settings themselves: a number is halved and doubled, a word exchanged for the
-others that its field allows. Only such values enter as go with all others, so that every choice
-from the space is a valid task, for any model and any plug-in that somebody adds.
+The space is derived from the settings: a number is halved and doubled, a literal is replaced by the
+other literals of its field. A value is included only if it is valid with all others, so every
+choice from the space is a valid task, also with third-party plug-ins.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,21 +16,21 @@ from kinemill.store import Json
 from kinemill.task import MODELS, Plugin, Task
 from kinemill.task.overrides import family_at
 
-OTHERS = ("mlp", "gru", "linear")  # tried beside the task's own; each stands for a way to model
-_SMALL = 4  # a count up to this goes by one, a larger one by halves
-_NOISE = (0.003, 0.02)  # of a channel's spread: what sensors have, and much
-_NOISY = ("dropout",)  # what tries things out draws its actions: not its networks, too
-_COMPARABLE = ("action", "success")  # of any head; their losses differ in what they measure
-_RATES = 5.0  # times the learning rate, up and down
+OTHERS = ("mlp", "gru", "linear")  # tried besides the task's own model; one per kind of model
+_SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
+_NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
+_NOISY = ("dropout",)  # exploration is random already, so networks stay deterministic
+_COMPARABLE = ("action", "success")  # metrics that all heads share; their losses are not comparable
+_RATES = 5.0  # factor on the learning rate, up and down
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known of the data when a default space is made.
+    """Facts about the data that bound a default space.
 
     Attributes:
-        std: standard deviation of each state in training, in its unit.
-        history: longest that fits the validation episodes; None: any.
+        std: standard deviation of each state in the training split, in its unit.
+        history: longest history that fits the validation episodes, in steps; None: any.
     """
 
     std: Mapping[str, float]
@@ -38,7 +38,7 @@ class DataFacts:
 
     @classmethod
     def of(cls, packed: PackedDataset, horizon: int) -> "DataFacts":
-        """Read off a dataset what is known of it."""
+        """Return the facts about a dataset."""
         std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
         longest = max((each.rows for each in packed.of("validation")), default=0)
         states = {name: std[name] for name in packed.states if std[name] > 0.0}
@@ -46,10 +46,10 @@ class DataFacts:
 
 
 def default_space(task: Task, facts: DataFacts | None = None) -> Json:
-    """Return the space around a task's own settings, in the words of a task file."""
+    """Return the space around a task's own settings, in the format of `tune.space`."""
     facts = facts or DataFacts({})
     learn: Json = {}
-    models = OTHERS if task.learn.from_logs else ()  # not all of them learn by reinforcement
+    models = OTHERS if task.learn.from_logs else ()  # some cannot be trained by reinforcement
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, others in (
         *(("model", models), ("optimizer", None), ("schedule", None)),
@@ -73,7 +73,7 @@ def default_space(task: Task, facts: DataFacts | None = None) -> Json:
 def _alternatives(
     key: str, own: Plugin, others: tuple[str, ...] | None, task: Task
 ) -> Iterator[Json]:
-    """Yield the space of the own plug-in, then of those of its family that need no settings."""
+    """Yield the space of the task's plug-in, then of plug-ins that work without settings."""
     family: Any = MODELS if key == "model" else family_at(("learn", key))
     around = plugin_space if key == "model" else _rate_alone
     yield around(own, task)
@@ -83,9 +83,9 @@ def _alternatives(
 
 
 def _plain(cls: Any, task: Task) -> Plugin | None:
-    """Return a plug-in with its defaults, or None if it needs to be told more."""
+    """Return a plug-in with its defaults, or None if it has required settings."""
     made = _made(cls, {}, task)
-    residual = {"residual": {"type": "mlp"}}  # without one, a linear model says little
+    residual = {"residual": {"type": "mlp"}}  # a linear model alone fits few systems
     return _made(cls, residual, task) or made if "residual" in cls.model_fields else made
 
 
@@ -93,12 +93,12 @@ def _made(cls: Any, values: Mapping[str, Any], task: Task) -> Plugin | None:
     try:
         plugin = cls.model_validate(values)
     except ValidationError:
-        return None  # these values do not go together: not an offer, and no error
+        return None  # an invalid combination is not part of the space
     return None if plugin.problems(task.channels) else plugin
 
 
 def _exemplary(own: Plugin) -> Json:
-    """Return the settings of a plug-in, with what the fields that have examples may be, too."""
+    """Return the settings of a plug-in, and the examples of its fields as alternatives."""
     dumped: Json = own.model_dump(mode="json")
     for name, field in type(own).model_fields.items():
         if field.examples:
@@ -122,7 +122,7 @@ def _rounded(value: float) -> float:
 
 
 def plugin_space(own: Plugin, task: Task) -> Json:
-    """Return the space around the settings of one plug-in: each field with what it may be."""
+    """Return the space around the settings of one plug-in: alternatives for each field."""
     dumped: Json = own.model_dump(mode="json")
     offers: dict[str, list[Any]] = {name: [value] for name, value in dumped.items()}
     fixed = () if task.learn.from_logs else _NOISY
@@ -136,7 +136,7 @@ def plugin_space(own: Plugin, task: Task) -> Json:
 
 
 def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[Json]:
-    """Yield settings with `offer`, beside each single change of another field that was accepted."""
+    """Yield settings with `offer`, alone and with each accepted change of another field."""
     usual = {key: values[0] for key, values in offers.items()} | {name: offer}
     yield usual
     for key, values in offers.items():
@@ -145,7 +145,7 @@ def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[J
 
 
 def _offers(own: Plugin, name: str, value: Any) -> list[Any]:
-    """Return what a field may be beside `value`, valid or not."""
+    """Return candidate values of a field besides `value`, which may be invalid."""
     field = type(own).model_fields[name]
     if get_origin(field.annotation) is Literal:
         return [one for one in get_args(field.annotation) if one != value and name != "type"]
@@ -168,14 +168,14 @@ def _is_counts(value: Any) -> TypeGuard[list[int]]:
 
 
 def _layers(sizes: list[int]) -> list[list[int]]:
-    """Return layers half and twice as wide, one fewer and one more."""
+    """Return layers of half and twice the width, one layer fewer and one more."""
     fewer = [sizes[:-1]] if len(sizes) > 1 else []
     wide = [[max(1, size // 2) for size in sizes], [2 * size for size in sizes]]
     return [*wide, *fewer, [*sizes, sizes[-1]]]
 
 
 def _augment(task: Task, facts: DataFacts) -> list[Any]:
-    """Return the task's own augmentations, none, and noise of two sizes on what is measured."""
+    """Return the task's own augmentations, none, and state noise of two sizes."""
     own = task.part("augment")["augment"]
     noises: list[Any] = []
     if facts.std and task.learn.type == "dynamics":

@@ -10,17 +10,17 @@ from kinemill.store import Artifact
 from kinemill.task import Task
 from kinemill.tune.search import Search, history_of
 
-WINDOWS = 2048  # evenly spread; more would cost time and move the error little
+WINDOWS = 2048  # evenly spaced; more windows change the error little
 BATCH = 512
 
 
 def evaluate(search: Search, task: Task, model: Artifact) -> float:
-    """Return the validation error of a trained model, in spreads of the channels in training.
+    """Return the validation error of a trained model, in training std of the channels.
 
-    Root mean square over all states, steps and windows; infinity where not finite. Every trial
-    starts its predictions at the same rows and goes equally far, whatever its own history and
-    horizon. Training and test episodes are not looked at. A model that is not of the dynamics has
-    the error it was trained with; of reinforcement it is the best return while training, negative.
+    The error is the root mean square over all states, steps and windows; infinite if not finite.
+    All trials predict from the same rows over the same horizon, with any history. Training and test
+    episodes are not used. A policy has the error of its training; with reinforcement learning, the
+    negative of its best return.
     """
     if task.learn.type != "dynamics":
         return float(model.summary.get("objective", model.summary["best"]))
@@ -38,9 +38,10 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
     """Return the error of a dynamics model over windows of the validation split.
 
     Args:
-        module: with `rollout(states (B, H, S), past_actions (B, H-1, A), actions (B, T, A))`.
+        module: a network with `rollout(states (B, H, S), past_actions (B, H-1, A), actions
+            (B, T, A)) -> (B, T, S)`, in channel units.
         packed: the dataset.
-        steps: what the model is shown, the history that the windows begin with, and how far.
+        steps: history of the model, known rows of each window, and horizon.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The MLflow run of a search, in which those of its trials are nested."""
+"""MLflow run of a search; the runs of its trials are nested in it."""
 
 import json
 from collections.abc import Generator
@@ -14,7 +14,7 @@ from kinemill.tracking import (
     reopen_run,
     start_run,
 )
-from kinemill.tune.results import best_of, lines
+from kinemill.tune.results import best_of, list_trials
 from kinemill.tune.search import Search
 
 _FILE = "run.json"
@@ -22,9 +22,9 @@ _FILE = "run.json"
 
 @contextmanager
 def tracked(search: Search) -> Generator[tuple[str, str]]:
-    """Keep the run of a search open, and write down in the end what the search found.
+    """Keep the MLflow run of a search open, and log the best trial at the end.
 
-    A search that goes on does so in the run that it began.
+    A resumed search continues its run.
 
     Yields:
         The ids of the run and of its experiment.
@@ -37,7 +37,7 @@ def tracked(search: Search) -> Generator[tuple[str, str]]:
         yield run, tracking.experiment(task)
         status = "FINISHED"
     except BaseException as error:
-        if not isinstance(error, Exception):  # a signal, which Dagster raises as its own
+        if not isinstance(error, Exception):  # a signal, which Dagster raises as an exception
             status = "KILLED"
         raise
     finally:
@@ -61,7 +61,7 @@ def _run(search: Search, task: str) -> str:
 
 
 def _conclude(search: Search, tracker: MlflowTracker, status: Status) -> None:
-    trials = lines(search)
+    trials = list_trials(search)
     if best := best_of(trials):
         value = best.objective.to_display(best.error or 0.0)
         tracker.log_metrics({"best": value}, best.number)

@@ -1,7 +1,6 @@
-"""What trials are judged by, in the words of who reads it: errors in spreads, or returns.
+"""Objective of a search: an error in training std, or a return.
 
-A search looks for the smallest number. Where more is better, as with a return, that is its
-negative; people get to see the return itself.
+Optuna minimizes. For a return, it minimizes the negative; reports show the return.
 """
 
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from kinemill.task import Task
 
 @dataclass(frozen=True)
 class TuneObjective:
-    """The number of a trial.
+    """The objective of trials.
 
     Attributes:
-        name: what it is called.
-        unit: that it is in, in one word; empty: it has none.
-        more: whether more of it is better, so that trials are told the negative of it.
-        means: of what it is, in a few words.
+        name: displayed name.
+        unit: displayed unit; empty if it has none.
+        more: whether larger is better, so that the negative is minimized.
+        means: short description.
     """
 
     name: str = "validation error"
@@ -33,26 +32,26 @@ class TuneObjective:
         return self.name.rpartition(" ")[2]
 
     def to_display(self, error: float) -> float:
-        """Return the number that people see for what a trial was told."""
+        """Return the displayed value of a minimized value."""
         return 0.0 - error if self.more else error  # 0 and no -0
 
     def spelled(self, error: float) -> str:
-        """Say it: `error 0.021 spreads`, `return 481.2`."""
+        """Format a minimized value: `error 0.021 std`, `return 481.2`."""
         return f"{self.short} {self.to_display(error):.4g}{f' {self.unit}' if self.unit else ''}"
 
     def gained(self, error: float, own: float) -> str:
-        """Say how much better one is than another: a share of an error, or so much more."""
+        """Format the gain over the task's own settings: a share, or a difference of returns."""
         if self.more or own <= 0.0:
             return f"{number(own - error)} {'more' if self.more else 'less'}"
         return f"{1 - error / own:.0%} less"
 
 
 def objective_of(task: Task) -> TuneObjective:
-    """Return what trials of a task are judged by."""
+    """Return the objective of trials of a task."""
     if task.learn.type == "dynamics":
         duration = f"{task.verify.horizon * task.dt:.4g} s ({task.verify.horizon} steps)"
         return TuneObjective(
-            unit="spreads", means=f"of channels on validation episodes, over {duration}"
+            unit="std", means=f"of channels on validation episodes, over {duration}"
         )
     uses_return = not task.learn.from_logs or (task.learn.type == "motion" and task.environment)
     if uses_return:

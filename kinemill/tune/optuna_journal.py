@@ -1,10 +1,10 @@
-"""The journal of a search: one file that any number of processes write to, and may die at it.
+"""Journal of a search: one file that several processes append to, safe to kill at any point.
 
-Optuna's own file backend gives its locks up after a while, and a line that a killed process left
-half written makes its file unreadable for good once the next line is joined to it. Here the system
-lets go of the lock when its holder dies, and whoever writes next removes the torn line.
+Optuna's file backend has locks that expire, and a truncated line makes its file unreadable after
+the next append. This backend uses `flock`, which the system releases when its holder dies, and the next
+writer removes a truncated line.
 
-Machines that share a database (`kinemill.store.database`) keep their searches there instead.
+With a shared database (`kinemill.store.database`), studies are stored there instead.
 """
 
 import fcntl
@@ -25,17 +25,17 @@ FILE = "journal.log"
 
 
 class Journal(BaseJournalBackend):
-    """Lines of JSON in a file, one an event; whole lines alone count."""
+    """Lines of JSON in a file, one per event; a truncated last line is ignored."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._begins = [0]  # where each known line begins, and the one after the last
+        self._begins = [0]  # offsets of the lines read so far, and of the next one
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """Yield the events from one on.
+        """Yield the events from a number on.
 
         Raises:
-            CorruptArtifact: a line was damaged.
+            CorruptArtifact: a line is damaged.
         """
         if not self._file.is_file():
             return
@@ -54,11 +54,11 @@ class Journal(BaseJournalBackend):
             return json.loads(line)
         except ValueError as error:
             message = f"line {number} holds no JSON"
-            fix = "move it away and search again"
+            fix = "move the file away and repeat the search"
             raise CorruptArtifact(self._file, message, fix=fix) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write events to the disk, after a last line that has its end."""
+        """Append events and flush them to disk, after removing a truncated line."""
         text = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("ab+") as file:
@@ -70,7 +70,7 @@ class Journal(BaseJournalBackend):
 
 
 def _mend(file: IO[bytes]) -> None:
-    """Cut a file off after its last line end."""
+    """Truncate a file after its last line end."""
     at = end = file.seek(0, os.SEEK_END)
     while at > 0:
         file.seek(at - 1)
@@ -82,7 +82,7 @@ def _mend(file: IO[bytes]) -> None:
 
 
 def open_storage(folder: Path) -> Any:
-    """Return the storage of the studies kept in `folder`, or of all in a shared database."""
+    """Return the storage of the studies in `folder`, or of the shared database."""
     shared = address_of("optuna")
     return JournalStorage(Journal(folder / FILE)) if shared is None else _open_shared(shared)
 
@@ -92,5 +92,5 @@ def _open_shared(address: str) -> Any:
     from optuna.storages import RDBStorage
 
     make_schema("optuna")
-    with held_by_all("optuna tables"):  # two that make them at once would fail
+    with held_by_all("optuna tables"):  # concurrent creation would fail
         return RDBStorage(address)

@@ -1,4 +1,4 @@
-"""report.html of a search: how it went, what mattered, and every trial; opens anywhere."""
+"""Report of a search: history, importance of settings, and all trials, as one HTML file."""
 
 import json
 from html import escape
@@ -12,11 +12,19 @@ from kinemill.reports.charts import line_chart, number
 from kinemill.reports.components import card, name_of, style, table
 from kinemill.store import publish_file
 from kinemill.tune.objective import objective_of
-from kinemill.tune.results import REPORT, Line, best_of, describe, importances, lines, quantile
+from kinemill.tune.results import (
+    REPORT,
+    TrialRecord,
+    best_of,
+    describe,
+    importances,
+    list_trials,
+    quantile,
+)
 from kinemill.tune.search import Search
 
 _WIDE = (1080, 260)
-_ABOVE = 3.0  # times the median error; what is worse would press the rest together
+_ABOVE = 3.0  # times the median error; larger errors are drawn at the top
 _OWN_STYLE = """
 .line.dot { stroke: var(--persistence); stroke-width: 8; }
 td .name { white-space: nowrap; }
@@ -27,15 +35,15 @@ td code { font-size: 12.5px; overflow-wrap: anywhere; }
 
 
 def write_report(search: Search) -> Path:
-    """Write the report of a search as it stands; return the file."""
+    """Write the report of a search and return the file."""
     path = search.folder / REPORT
     publish_file(path, page(search).encode())
     return path
 
 
 def page(search: Search) -> str:
-    """Return the whole report as one HTML document without links to anything outside."""
-    trials = lines(search)
+    """Return the report as one HTML document without external links."""
+    trials = list_trials(search)
     name, best = escape(search.task().name), best_of(trials)
     sections = [
         _header(search, trials, best),
@@ -51,12 +59,12 @@ def page(search: Search) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name}: search</title><style>{style()}{_OWN_STYLE}</style></head>"
         f"<body><main>{''.join(sections)}"
-        "<footer>Made by kinemill from the journal of the search beside this page. Validation "
-        "episodes alone were looked at.</footer></main></body></html>\n"
+        "<footer>Made by kinemill from the journal of the search next to this page. Only "
+        "validation episodes were used.</footer></main></body></html>\n"
     )
 
 
-def _header(search: Search, trials: list[Line], best: Line | None) -> str:
+def _header(search: Search, trials: list[TrialRecord], best: TrialRecord | None) -> str:
     return (
         f'<header><div><div class="eyebrow">Search for settings</div>'
         f"<h1>{escape(search.task().name)}</h1></div></header>"
@@ -64,24 +72,24 @@ def _header(search: Search, trials: list[Line], best: Line | None) -> str:
     )
 
 
-def _lead(trials: list[Line], best: Line | None) -> str:
+def _lead(trials: list[TrialRecord], best: TrialRecord | None) -> str:
     if best is None or best.error is None:
-        return "No trial is done yet."
+        return "No trial is complete yet."
     of, own = best.objective, _own(trials)
     text = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
     text += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
     if best.own:
-        return f"{text}: it is the task's own settings, which nothing tried was better than."
+        return f"{text}: these are the task's own settings; no other trial was better."
     if own is None:
         return f"{text}."
     return f"{text}: <b>{of.gained(best.error, own)}</b> than with the task's own settings."
 
 
-def _own(trials: list[Line]) -> float | None:
+def _own(trials: list[TrialRecord]) -> float | None:
     return next((line.error for line in trials if line.own and line.error is not None), None)
 
 
-def _cards(search: Search, trials: list[Line], best: Line | None) -> str:
+def _cards(search: Search, trials: list[TrialRecord], best: TrialRecord | None) -> str:
     counts = describe(search, trials)
     own, took = _own(trials), sum(line.seconds or 0.0 for line in trials)
     of = objective_of(search.task())
@@ -95,12 +103,12 @@ def _cards(search: Search, trials: list[Line], best: Line | None) -> str:
     return f'<div class="cards">{"".join(card(*item) for item in cards)}</div>'
 
 
-def _spell(line: Line | None, error: float | None) -> str:
+def _spell(line: TrialRecord | None, error: float | None) -> str:
     return "–" if error is None or line is None else number(line.objective.to_display(error))
 
 
-def _history(trials: list[Line]) -> str:
-    """Draw the error or return of each trial, and the best so far as a staircase."""
+def _history(trials: list[TrialRecord]) -> str:
+    """Draw the objective of each trial, and the best so far as steps."""
     done = [(line.number, line.error) for line in trials if line.error is not None]
     if not done:
         return ""
@@ -118,7 +126,7 @@ def _history(trials: list[Line]) -> str:
         sign * np.append(best, best[-1]),
         staircase=True,
     )
-    # A line of no length with round ends is a dot.
+    # A line of zero length with round caps is a dot.
     dots = [
         Curve(f"trial {at:.0f}: {sign * error:.4g}", "dot", np.full(2, at), np.full(2, height))
         for at, error, height in zip(numbers, errors, sign * np.minimum(errors, top), strict=True)
@@ -131,24 +139,24 @@ def _history(trials: list[Line]) -> str:
     unit = f", in {of.unit}" if of.unit else ""
     text = f"{of.name.capitalize()} of each trial{unit}, and the best so far."
     text += f" {beyond} trials beyond {number(top)} are drawn at the top." if beyond else ""
-    return f"<h2>How the search went</h2><p>{text}</p><figure>{chart}</figure>"
+    return f"<h2>History</h2><p>{text}</p><figure>{chart}</figure>"
 
 
-def _settings(best: Line | None) -> str:
+def _settings(best: TrialRecord | None) -> str:
     if best is None or not best.settings:
         return ""
     rows = [
         [name_of(key), f"<code>{escape(json.dumps(value))}</code>"]
         for key, value in best.settings.items()
     ]
-    text = "As overrides of the task; the same are in best.yaml beside this page."
-    return f"<h2>The best settings</h2><p>{text}</p>{table(['key', 'value'], rows)}"
+    text = "Overrides of the task, also in best.yaml next to this page."
+    return f"<h2>Best settings</h2><p>{text}</p>{table(['key', 'value'], rows)}"
 
 
 def _importances(shares: dict[str, float], done: int) -> str:
     if not shares:
-        text = "Ten trials with a result are needed to say what matters."
-        return f"<h2>What matters</h2><p>{text}</p>"
+        text = "Importances need ten complete trials."
+        return f"<h2>Importance of settings</h2><p>{text}</p>"
     most = max(shares.values()) or 1.0
     rows = [
         [
@@ -160,17 +168,17 @@ def _importances(shares: dict[str, float], done: int) -> str:
     ]
     best = f"the best {quantile(done):.0%} of trials"
     text = f"Share of each choice in what sets {best} apart (PED-ANOVA)."
-    return f"<h2>What matters</h2><p>{text}</p>{table(['choice', '', 'share'], rows, 2)}"
+    return f"<h2>Importance of settings</h2><p>{text}</p>{table(['choice', '', 'share'], rows, 2)}"
 
 
-def _trials(trials: list[Line], best: Line | None) -> str:
+def _trials(trials: list[TrialRecord], best: TrialRecord | None) -> str:
     rows = [_row(line, best) for line in trials if line.state not in {"waiting"}]
     of = trials[0].objective.short if trials else "error"
     heads = ["trial", "settings", "outcome", of, "parameters", "s"]
     return f"<h2>Trials</h2>{table(heads, rows, 3)}"
 
 
-def _row(line: Line, best: Line | None) -> list[str]:
+def _row(line: TrialRecord, best: TrialRecord | None) -> list[str]:
     is_best = best is not None and line.number == best.number
     error = _spell(line, line.error)
     if line.error is None and line.last:
@@ -198,8 +206,8 @@ def _facts(search: Search) -> str:
         ("seed", task.tune.seed),
         ("sampler", f"TPE after {task.tune.startup} trials at random"),
         ("pruning", task.tune.pruning if search.prunes else "none"),
-        ("judged by", rolled if task.learn.type == "dynamics" else f"{of.name} {of.means}"),
+        ("objective", rolled if task.learn.type == "dynamics" else f"{of.name} {of.means}"),
         ("space", json.dumps(search.space)),
     ]
     cells = [[name_of(key), f"<code>{escape(str(value))}</code>"] for key, value in rows]
-    return f"<h2>What was searched</h2>{table(['', ''], cells)}"
+    return f"<h2>Search</h2>{table(['', ''], cells)}"

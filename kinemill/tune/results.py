@@ -1,4 +1,4 @@
-"""What a search has found so far: its trials, the best of them, and its settings as a file."""
+"""Results of a search: its trials, the best one, and its settings as a file."""
 
 import warnings
 from collections import Counter
@@ -26,21 +26,21 @@ _STATES = {
 
 
 @dataclass(frozen=True)
-class Line:
-    """One trial, as people get to see it.
+class TrialRecord:
+    """One trial of a search.
 
     Attributes:
-        number: from 0; the first is the task's own settings.
+        number: from 0; trial 0 has the task's own settings.
         state: done, pruned, failed, lost, running or waiting.
-        error: of a trial that is done: smaller is better, see `objective`.
-        last: the step it came to and its error there, of the training's own evaluation.
-        own: whether it is the task's own settings.
+        error: minimized value of a complete trial, see `objective`.
+        last: last reported step and its error, from the training's evaluation.
+        own: whether it has the task's own settings.
         settings: overrides of the task.
-        seconds: that it took.
-        why: it failed.
-        run: in MLflow.
-        facts: of its model: parameters, steps, best_step, known.
-        objective: what the error is of.
+        seconds: wall time, s.
+        why: cause of a failure.
+        run: id of its MLflow run.
+        facts: parameters, steps, best_step of its model, and whether it was cached.
+        objective: meaning of the error.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Line:
     objective: TuneObjective
 
     def describe(self) -> str:
-        """Say in one line what became of the trial."""
+        """Format the result of the trial in one line."""
         if self.error is not None:
             return f"trial {self.number}: {self.objective.spelled(self.error)}, {self.spelled()}"
         if self.state == "pruned" and self.last:
@@ -66,7 +66,7 @@ class Line:
         return f"trial {self.number}: {self.state}" + (f", {self.why}" if self.why else "")
 
     def spelled(self) -> str:
-        """Say in a few words what was chosen; the task's own settings need none."""
+        """Format the settings of the trial briefly."""
         if self.own:
             return "the task's own settings"
         settings = {
@@ -80,7 +80,7 @@ class Line:
 
 
 def _main_settings(settings: Json) -> Json:
-    """Return what tells models apart at a glance: sizes, history, rate."""
+    """Return the settings that distinguish models most: sizes, history, learning rate."""
     names = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
     main = {key: value for key, value in settings.items() if key.rpartition(".")[2] in names}
     return {
@@ -88,8 +88,8 @@ def _main_settings(settings: Json) -> Json:
     }
 
 
-def lines(search: Search) -> list[Line]:
-    """Return the trials of a search, in their order."""
+def list_trials(search: Search) -> list[TrialRecord]:
+    """Return the trials of a search by number."""
     task = search.task()
     study, objective = open_study(search, task), objective_of(task)
     early = ended_early(study)
@@ -97,10 +97,10 @@ def lines(search: Search) -> list[Line]:
     return [_line(trial, early.get(trial.number), objective) for trial in trials]
 
 
-def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> Line:
+def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> TrialRecord:
     attributes, steps = trial.user_attrs, trial.intermediate_values
     last = max(steps, default=None)
-    return Line(
+    return TrialRecord(
         number=trial.number,
         state="lost" if early and early["again"] else _STATES[trial.state],
         error=trial.value if trial.state == TrialState.COMPLETE else None,
@@ -115,13 +115,13 @@ def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> L
     )
 
 
-def best_of(trials: list[Line]) -> Line | None:
-    """Return the trial with the smallest error; of equals the first."""
+def best_of(trials: list[TrialRecord]) -> TrialRecord | None:
+    """Return the trial with the smallest error; the first one of equals."""
     done = [line for line in trials if line.error is not None]
     return min(done, key=lambda line: (line.error, line.number), default=None)
 
 
-def describe(search: Search, trials: list[Line]) -> Json:
+def describe(search: Search, trials: list[TrialRecord]) -> Json:
     """Return the document of a search, as `kinemill model tune --json` prints it."""
     counted, best = Counter(line.state for line in trials), best_of(trials)
     own = next((line.error for line in trials if line.own and line.error is not None), None)
@@ -150,7 +150,7 @@ def describe(search: Search, trials: list[Line]) -> Json:
 
 def write_best(search: Search) -> Path | None:
     """Write the settings of the best trial as overrides of the task; return the file, if any."""
-    best = best_of(lines(search))
+    best = best_of(list_trials(search))
     if best is None:
         return None
     path, task = search.folder / BEST, search.task().name
@@ -163,14 +163,14 @@ def write_best(search: Search) -> Path | None:
 
 
 def quantile(done: int) -> float:
-    """Return which share of trials counts as good: a tenth, but at least five, at most half."""
+    """Return the share of trials that counts as good: a tenth, at least five, at most half."""
     return min(0.5, max(0.1, 5 / max(done, 1)))
 
 
 def importances(search: Search) -> dict[str, float]:
-    """Return how much of what sets good trials apart each choice explains; they add up to 1.
+    """Return the importance of each setting for good trials; they add up to 1.
 
-    Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Nothing below ten trials that are done.
+    Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Empty below ten complete trials.
     """
     import optuna
 
@@ -180,7 +180,7 @@ def importances(search: Search) -> dict[str, float]:
         return {}
     evaluate: Any = optuna.importance.PedAnovaImportanceEvaluator
     with warnings.catch_warnings():
-        # Of choices that few trials made it says that it knows little.
+        # Optuna warns about settings that few trials have.
         warnings.simplefilter("ignore", UserWarning)
         shares = optuna.importance.get_param_importances(
             study, evaluator=evaluate(target_quantile=quantile(len(done)))

@@ -20,18 +20,18 @@ JOB, TASKS = "search.json", "task"
 
 @dataclass(frozen=True)
 class Search:
-    """One search; two of the same name go on from each other.
+    """One search. A search with the same name resumes.
 
     Attributes:
-        name: the task's, and a digest of all that its results depend on.
-        home: folder that everything is kept in.
-        dataset: what trials learn from and are judged by.
-        overrides: of the task file, which hold in every trial.
-        space: what is chosen from, the default one spelled out.
-        history: longest of any trial, so that all are judged on the same windows.
-        horizon: steps ahead that they are judged at.
-        prunes: whether errors within trainings can be compared.
-        start: the model that `learn.start_from` of the task stands for.
+        name: name of the task, and a digest of everything that the results depend on.
+        home: where results are stored.
+        dataset: dataset for training and evaluation.
+        overrides: overrides of the task file in every trial.
+        space: search space, complete with defaults.
+        history: longest history of any trial, in steps; all trials share windows of this length.
+        horizon: steps of the evaluated rollouts.
+        prunes: whether intermediate errors of trials are comparable.
+        start: the model that `learn.start_from` resolves to.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Search:
 
     @property
     def folder(self) -> Path:
-        """Where the search is kept: its journal, report, and the task file as it was."""
+        """Folder with journal, report and a copy of the task file."""
         return folder_of(self.home, self.name)
 
     def files(self) -> list[Path]:
-        """Return the files that tell a process elsewhere of the search."""
+        """Return the files that a remote process needs."""
         return [self.folder / JOB, *(self.folder / TASKS).glob("*.yaml")]
 
     def task(self, settings: Mapping[str, Any] | None = None) -> Task:
-        """Return the task under some settings, from the file as it was when the search began.
+        """Return the task with some settings, from the copy of the task file.
 
         Raises:
-            TaskError: the settings do not go together.
+            TaskError: the settings are invalid together.
         """
         (file,) = (self.folder / TASKS).glob("*.yaml")
         return load_task(file, {**self.overrides, **(settings or {})})
@@ -76,20 +76,20 @@ def begin(
     overrides: Mapping[str, Any],
     start: WarmStart | None = None,
 ) -> Search:
-    """Describe the search that a task asks for, and keep the description in its folder.
+    """Create or resume the search of a task, and store its description.
 
     Args:
-        task: the task under `overrides`.
-        home: where everything is kept.
-        dataset: what trials learn from and are judged by.
-        overrides: of the task file.
-        start: the model that `learn.start_from` stands for, if the task names one.
+        task: the task with `overrides`.
+        home: where results are stored.
+        dataset: dataset for training and evaluation.
+        overrides: overrides of the task file.
+        start: the model that `learn.start_from` resolves to, if set.
 
     Raises:
-        BadInput: no validation episode is as long as the trials' windows.
+        BadInput: no validation episode is as long as the windows of the trials.
     """
     if task.path is None:
-        raise BadInput(f"task {task.name}", "was read from no file")
+        raise BadInput(f"task {task.name}", "has no file")
     space, longest = _space(task, home, dataset) if task.learn.from_logs else _plain_space(task)
     learn = space.get("learn", {})
     depends: Json = {
@@ -117,7 +117,7 @@ def begin(
 
 
 def _plain_space(task: Task) -> tuple[Json, int]:
-    """Return the space of a task that learns from no episodes."""
+    """Return the space of a task without episodes."""
     return task.tune.space or default_space(task), 0
 
 
@@ -125,31 +125,31 @@ def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
     """Return the space of a task, and the longest history in it.
 
     Raises:
-        BadInput: no validation episode is as long as the trials' windows.
+        BadInput: no validation episode is as long as the windows of the trials.
     """
     packed = load_dataset(home, dataset)
     usual = default_space(task, DataFacts.of(packed, task.verify.horizon))
     space = task.tune.space or usual
     longest = max([history_of(task), *_histories(space)])
-    if task.learn.type != "dynamics":  # judged by what its training says, on windows of its own
+    if task.learn.type != "dynamics":  # evaluated by its training, on other windows
         return space, longest
     if not len(packed.window_starts("validation", longest + task.verify.horizon)):
         raise BadInput(
             f"validation split of {task.name}",
             f"no episode has {longest + task.verify.horizon} steps",
-            expected=f"the longest history tried ({longest}) and verify.horizon of them",
+            expected=f"the longest history of the space ({longest}) plus verify.horizon",
             fix="narrow `learn.history` in tune.space, or lower verify.horizon",
         )
     return space, longest
 
 
 def history_of(task: Task) -> int:
-    """Return how many steps a task's model is shown; 0 where there is no such thing."""
+    """Return the history of a task's model in steps; 0 if it has none."""
     return int(getattr(task.learn, "history", 0))
 
 
 def _histories(space: Json) -> list[int]:
-    """Return the histories that a space names, of a range its ends."""
+    """Return the histories in a space; of a range, its ends."""
     node: Any = space.get("learn", {}).get("history")
     if node is None:
         return []
@@ -161,11 +161,11 @@ def _histories(space: Json) -> list[int]:
 def _to_json(search: Search) -> Json:
     start = search.start.to_json() if search.start else None
     fields = {**asdict(search), "dataset": search.dataset.to_json(), "start": start}
-    return {key: value for key, value in fields.items() if key != "home"}  # which may be moved
+    return {key: value for key, value in fields.items() if key != "home"}  # a home can be moved
 
 
 def read_search(folder: Path) -> Search:
-    """Read back the description of a search from its folder."""
+    """Read the description of a search from its folder."""
     fields = read_json(folder / JOB)
     dataset, start = ArtifactRef.from_json(fields.pop("dataset")), fields.pop("start")
     return Search(

@@ -1,4 +1,4 @@
-"""Settings of a trial as overrides of its task, complete, so that they mean the same anywhere."""
+"""Settings of a trial as complete overrides of its task."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from kinemill.tune.search import Search
 
 
 def complete(search: Search, proposal: Mapping[str, Any]) -> tuple[Task, Json]:
-    """Return the task of a trial, and the overrides that make it, every key of a plug-in named.
+    """Return the task of a trial and its overrides, with every key of each plug-in.
 
-    A chosen plug-in takes the place of the task's own, whereas overrides one by one would leave its
-    other keys as they are; so all of them are given.
+    A proposed plug-in replaces the task's own. Single overrides would keep other keys of the task's
+    plug-in, so all keys are overridden.
 
     Raises:
-        TaskError: the settings do not go together.
-        BadInput: the task's own value would shine through.
+        TaskError: the settings are invalid together.
+        BadInput: a value of the task would be mixed with the proposed values.
     """
     proposed = search.task(proposal)
     dumped = proposed.model_dump(mode="json", by_alias=True)
@@ -40,7 +40,7 @@ def complete(search: Search, proposal: Mapping[str, Any]) -> tuple[Task, Json]:
 
 
 def flat(value: Any, key: str) -> Json:
-    """Return nested settings as dotted keys, `type` first: it decides what the others mean."""
+    """Return nested settings as dotted keys, `type` first because it defines the others."""
     if not isinstance(value, dict) or not value:
         return {key: value}
     settings: Json = {}
@@ -50,7 +50,7 @@ def flat(value: Any, key: str) -> Json:
 
 
 def write_settings(path: Path, settings: Mapping[str, Any], about: list[str]) -> None:
-    """Write settings as a file that `kinemill run --set @FILE` reads; `about` goes before them."""
+    """Write settings as a file for `kinemill run --set @FILE`, after the comment lines `about`."""
     lines = [f"# {line}" for line in about]
     lines += [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items()]
     publish_file(path, ("\n".join(lines) + "\n").encode())

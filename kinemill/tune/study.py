@@ -1,8 +1,8 @@
 """Study of a search: assignment of trials, pruning by Optuna, retries after a crash.
 
-Optuna proposes (TPE: Bergstra et al., 2011), the journal remembers. Who works on a trial holds a
-lock of its own; a trial that says it runs while nobody holds its lock was lost with its process,
-and its settings are tried again, from the last checkpoint of its training.
+Optuna proposes settings (TPE: Bergstra et al., 2011) and the journal stores them. A worker holds a
+lock for its trial. A running trial without a lock holder was lost with its process: its settings
+are tried again, from the last checkpoint of the training.
 """
 
 from contextlib import ExitStack
@@ -18,27 +18,27 @@ from kinemill.task.search import Number, chosen
 from kinemill.tune.optuna_journal import open_storage
 from kinemill.tune.search import Search
 
-ATTEMPTS = 3  # of one choice of settings; what took three processes down takes the next one, too
+ATTEMPTS = 3  # per proposal; settings that ended three processes end the next one as well
 OWN, ATTEMPT, PROPOSED, WHY = "own", "attempt", "proposed", "why"
 _EARLY = "ended early: "
 
 
 class _LockHeld(Exception):
-    """Somebody holds the lock that was asked about."""
+    """Another process holds the lock."""
 
 
 class Proposals:
-    """A chooser that takes what Optuna proposes for a trial."""
+    """A chooser that returns Optuna's proposals for a trial."""
 
     def __init__(self, trial: Any) -> None:
         self.trial = trial
 
     def select(self, name: str, labels: list[str]) -> int:
-        """Return which item is proposed."""
+        """Return the index of the proposed item."""
         return labels.index(self.trial.suggest_categorical(name, labels))
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
-        """Return the number that is proposed, on the grid that `step` draws from `low`."""
+        """Return the proposed number, on the grid `low + n * step`."""
         if all(isinstance(item, int) for item in (low, high, step or 0)):
             by = int(step or 1)
             return self.trial.suggest_int(
@@ -46,16 +46,16 @@ class Proposals:
             )
         if step is None:
             return self.trial.suggest_float(name, float(low), float(high), log=log)
-        most = int((high - low) / step + 1e-9)  # 0.3 / 0.1 is a little less than 3
+        most = int((high - low) / step + 1e-9)  # 0.3 / 0.1 is slightly less than 3
         return low + step * self.trial.suggest_int(name, 0, most)
 
 
 def open_study(search: Search, task: Task) -> optuna.Study:
-    """Open the study of a search; whoever comes first makes it, the task's own settings to begin.
+    """Open the study of a search; the first process creates it with the task's own settings.
 
     Args:
-        search: whose study.
-        task: its task, for what `tune` says of pruning.
+        search: the search.
+        task: its task, which sets the pruning.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_storage(search.folder)
@@ -74,7 +74,7 @@ def _pruner(task: Task) -> Any:
     if task.tune.pruning == "hyperband":
         least = max(1, steps // 9)
         return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=max(steps, least))
-    # The first third of a training says little: the rate is still high, or rising.
+    # Errors in the first third are not indicative: the learning rate is high or rising.
     return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=steps // 3)
 
 
@@ -113,21 +113,21 @@ def _name(search: Search, number: int) -> str:
 
 
 def _spent(study: optuna.Study) -> int:
-    """Count the trials: those under way are, those that are tried again are not."""
+    """Count trials; running ones count, those to be repeated do not."""
     again = [reason["again"] for reason in ended_early(study).values()]
     every = study.get_trials(deepcopy=False)
     return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
 
 
 def ended_early(study: optuna.Study) -> dict[int, Any]:
-    """Return, by number, why trials have no result, and whether they are tried again."""
+    """Return, by number, why trials have no result, and whether they are repeated."""
     attributes = study.user_attrs
     early = {key: value for key, value in attributes.items() if key.startswith(_EARLY)}
     return {int(key.removeprefix(_EARLY)): reason for key, reason in early.items()}
 
 
 def give_back(study: optuna.Study, number: int, why: str) -> None:
-    """End a trial without a result and line its settings up to be tried again."""
+    """End a trial without a result, and enqueue its settings again."""
     (trial,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
     attempt = trial.user_attrs.get(ATTEMPT, 1)
     again = attempt < ATTEMPTS
@@ -139,11 +139,11 @@ def give_back(study: optuna.Study, number: int, why: str) -> None:
 
 
 def take_back(search: Search, study: optuna.Study) -> list[int]:
-    """Give back the trials whose process is gone; return their numbers."""
+    """End the trials whose process died; return their numbers."""
     active = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     lost = [trial.number for trial in active if _abandoned(search, trial.number)]
     for number in lost:
-        give_back(study, number, "its process was ended")
+        give_back(study, number, "its process died")
     return lost
 
 

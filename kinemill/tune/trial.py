@@ -1,4 +1,4 @@
-"""One trial: settings in, a trained model and its validation error out."""
+"""Run one trial: train a model with proposed settings and return its validation error."""
 
 import math
 import shutil
@@ -30,7 +30,7 @@ _FIRST = ("validation/multi_step", "validation/missed")
 
 
 class Pruned(Exception):
-    """The trial is worse than most others were at this step."""
+    """The trial is worse than the others at this step."""
 
 
 class TimeIsUp(Exception):
@@ -39,14 +39,14 @@ class TimeIsUp(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a call of the search allows, and where it tells what it does.
+    """Limits of one call of the search, and its MLflow run.
 
     Attributes:
-        trials: how many there are to be in all.
-        until: when the search stops, s since the epoch; None: when the trials are done.
-        parent: MLflow run that those of the trials are nested in; None: nothing is told to MLflow.
-        experiment: of that run.
-        tracked_models: folder in which is noted, by model, which run trained it.
+        trials: total number of trials.
+        until: when the search stops, s since the epoch; None: after the last trial.
+        parent: MLflow run of the search; None: no tracking.
+        experiment: id of its experiment.
+        tracked_models: folder that links models to the runs that trained them.
     """
 
     trials: int
@@ -56,31 +56,31 @@ class Bounds:
     tracked_models: str | None = None
 
     def check(self) -> None:
-        """Stop when the time is over.
+        """Stop after the time limit.
 
         Raises:
-            TimeIsUp: it is.
+            TimeIsUp: the time limit has passed.
         """
         if self.until is not None and time.time() > self.until:
             raise TimeIsUp
 
 
 class Watch:
-    """A Tracker that hands everything on, and ends a training that is not worth its end."""
+    """A Tracker that forwards everything and stops a training that is pruned."""
 
     def __init__(self, tracker: Tracker, trial: Trial, bounds: Bounds, last: int | None) -> None:
         self._tracker, self._trial, self._bounds, self._last = tracker, trial, bounds, last
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Hand the settings on."""
+        """Forward parameters."""
         self._tracker.log_params(params)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Hand the metrics on; report a validation error, and ask whether to go on.
+        """Forward metrics, report the validation error to Optuna, and stop if it prunes.
 
         Raises:
-            Pruned: it is not worth it.
-            TimeIsUp: there is no time left.
+            Pruned: Optuna prunes the trial.
+            TimeIsUp: the time limit has passed.
         """
         self._tracker.log_metrics(metrics, step)
         error = _intermediate_error(metrics)
@@ -92,18 +92,18 @@ class Watch:
         self._bounds.check()
 
     def log_text(self, name: str, text: str) -> None:
-        """Hand a text on."""
+        """Forward a text."""
         self._tracker.log_text(name, text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Flush the tracker."""
         self._tracker.flush()
 
 
 def _intermediate_error(metrics: Mapping[str, float]) -> float | None:
-    """Return the validation error that tells most: that of rollouts, or failures, where there are.
+    """Return the most informative validation error: of rollouts or failures, if logged.
 
-    Of reinforcement it is the return of the policy so far, negative.
+    With reinforcement learning, it is the negative return of the policy.
     """
     if "evaluation/return" in metrics:
         return -metrics["evaluation/return"]
@@ -115,7 +115,7 @@ def _intermediate_error(metrics: Mapping[str, float]) -> float | None:
 def work(
     search: Search, bounds: Bounds, study: optuna.Study, trial: Trial, progress: Progress
 ) -> None:
-    """Do one trial and tell the study what came of it."""
+    """Run one trial and report its result to the study."""
     began, tracker = time.monotonic(), _tracker(search, bounds, trial)
     try:
         task, settings = complete(search, trial.user_attrs[PROPOSED])
@@ -123,13 +123,13 @@ def work(
         model = _model(search, bounds, trial, task, (tracker, progress))
         error = evaluate(search, task, model)
         if not math.isfinite(error):
-            raise TrainingFailed("validation error", "not finite over the steps judged")
+            raise TrainingFailed("validation error", "is not finite over the horizon")
     except Pruned:
         _end(trial, tracker, "FINISHED", "pruned", began)
         study.tell(trial, state=TrialState.PRUNED)
     except TimeIsUp:
-        _end(trial, tracker, "KILLED", "no time was left", began)
-        give_back(study, trial.number, "no time was left")
+        _end(trial, tracker, "KILLED", "the time limit passed", began)
+        give_back(study, trial.number, "the time limit passed")
     except KinemillError as failure:
         trial.set_user_attr(WHY, str(failure))
         _end(trial, tracker, "FAILED", f"failed: {failure}", began)
@@ -144,7 +144,7 @@ def work(
 
 
 def _tracker(search: Search, bounds: Bounds, trial: Trial) -> Tracker:
-    """Start the MLflow run of a trial within that of the search."""
+    """Start the MLflow run of a trial, nested in the run of the search."""
     if bounds.parent is None:
         return NullReporter()
     task = search.task().name
@@ -166,13 +166,13 @@ def _model(
     task: Task,
     listeners: tuple[Tracker, Progress],
 ) -> Artifact:
-    """Return the model of a trial, trained in this process unless it is known."""
+    """Return the model of a trial; train it in this process unless it is cached."""
     home, dataset = search.home, search.dataset
     training_set = augment.run(task, home, dataset).ref if task.learn.from_logs else dataset
     bounds.check()
     folder = job_folder(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
-    # The same lock as that of the chain: two would write the same checkpoints.
+    # The pipeline uses the same lock, because both would write the same checkpoints.
     with lock(home, f"train/{task.name}/{folder.name}", listeners[1].say):
         if cached := find_model(task, home, dataset, training_set, search.start):
             return cached
@@ -181,7 +181,7 @@ def _model(
         try:
             return train.run(task, home, dataset, training_set, (watch, listeners[1]), search.start)
         except (Pruned, TrainingFailed):
-            shutil.rmtree(folder, ignore_errors=True)  # nobody goes on from its checkpoint
+            shutil.rmtree(folder, ignore_errors=True)  # no training resumes from its checkpoint
             raise
 
 
@@ -193,9 +193,9 @@ def _end(trial: Trial, tracker: Tracker, status: Status, result: str, began: flo
 
 
 def _note_run(bounds: Bounds, tracker: Tracker, model: Artifact) -> None:
-    """Note which run trained a model, where registration looks for it."""
+    """Link a model to the run that trained it, for registration."""
     if bounds.tracked_models is None or not isinstance(tracker, MlflowTracker):
         return
     path = Path(bounds.tracked_models) / f"{model.ref.digest[:32]}.json"
-    if not path.is_file():  # a model known before has its own run
+    if not path.is_file():  # a cached model has its own run
         publish_json(path, {"run_id": tracker.run_id, "experiment": bounds.experiment})

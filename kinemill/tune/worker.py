@@ -1,4 +1,4 @@
-"""What a process of a search runs: `python -m kinemill.tune.worker JOB NUMBER`."""
+"""Worker process of a search: `python -m kinemill.tune.worker JOB NUMBER`."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from kinemill.tune.trial import Bounds, TimeIsUp, work
 
 
 class Printed:
-    """A Progress of a trial that prints lines: they go to the log of the process."""
+    """A Progress that prints lines to the log of the process."""
 
     def __init__(self) -> None:
         self.trial, self._throttle = 0, Throttle()
@@ -27,20 +27,20 @@ class Printed:
         sys.stderr.flush()
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Print how far the trial is, which the process of the search repeats."""
+        """Print the progress of the trial, which the process of the search repeats."""
         if self._throttle.is_due(f"{stage} of {self.trial}", done, total):
             self.say(f"trial {self.trial}: {stage} {done}/{total} {note}")
 
 
 def write_job(search: Search, bounds: Bounds) -> Path:
-    """Write what a worker is told; return the file."""
+    """Write the job of a worker; return the file."""
     path = search.folder / "job.json"
     publish_json(path, {"search": str(search.folder), "bounds": asdict(bounds)})
     return path
 
 
 def run(job: Mapping[str, Any], number: int) -> None:
-    """Do trials until there are enough, or until the time is over."""
+    """Run trials until their number or the time limit is reached."""
     search, bounds = read_search(Path(job["search"])), Bounds(**job["bounds"])
     task, progress = search.task(), Printed()
     try:
@@ -54,11 +54,11 @@ def run(job: Mapping[str, Any], number: int) -> None:
                 progress.say(f"trial {progress.trial}")
                 work(search, bounds, *assignment, progress)
     except TimeIsUp:
-        progress.say("no time is left")
+        progress.say("the time limit passed")
 
 
 def main() -> int:
-    """Run the job named on the command line; report a failure in one line if it is known."""
+    """Run the job named on the command line; report a known failure in one line."""
     try:
         run(read_json(Path(sys.argv[1])), int(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - the last frame there is

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from pipelines.log_sensor import Runs, Seen, next_run
+from pipelines.log_sensor import Runs, SensorState, next_run
 
 FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
 
@@ -30,7 +30,7 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
     assert logs[0].startswith("mppi-0003-")
     task = load_task("pendulum", {"ingest.settle": 0})
     idle = Runs(fate=lambda _: "going", going=lambda: False)
-    call = next_run(task, home, Seen(), idle)
+    call = next_run(task, home, SensorState(), idle)
     assert call.request is not None  # the arrival sensor starts the chain, and once
     assert next_run(task, home, call.seen, idle).request is None
     report = ingest.run(task, home, home.logs("pendulum"))

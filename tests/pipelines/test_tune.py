@@ -9,7 +9,7 @@ from kinemill.errors import BadInput
 from kinemill.register import list_versions
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from kinemill.tune import lines
+from kinemill.tune import list_trials
 from kinemill.tune.search import folder_of, read_search
 from pipelines.tune import TuneRequest, tune, tune_task
 from tests.pipelines.conftest import TASK
@@ -37,7 +37,7 @@ def test_the_job_begins_with_the_model_that_is_there(copy):
     found = told(result)
     assert (found["trials"], found["settings"], found["version"]) == (1, {}, 0)
     search = read_search(folder_of(copy.home, found["study"]))
-    (line,) = lines(search)
+    (line,) = list_trials(search)
     assert line.facts["known"]
     assert line.error == found["error"]
     assert Path(found["report"]).is_file()
@@ -53,7 +53,7 @@ def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
     assert (found["trials"], found["failed"]) == (2, 0)
     assert (len(versions), versions[0]["version"]) == (before + 1, found["version"])
     version = open_tracking(copy.home).client.get_model_version(TASK, str(found["version"]))
-    trials = lines(read_search(folder_of(copy.home, found["study"])))
+    trials = list_trials(read_search(folder_of(copy.home, found["study"])))
     assert version.run_id in {line.run for line in trials}
     again = tune_task(TASK, changed, TuneRequest(trials=2, register=False), NullReporter())
     assert (again["study"], again["best"]["value"]) == (found["study"], found["error"])

@@ -1,6 +1,6 @@
 """Each rule of the gate as a check on `registered_model`, which never blocks."""
 
-from assets.register import _answers, make
+from assets.register import _check_results, make
 from kinemill.register.gate.rules import RULES
 
 
@@ -13,9 +13,9 @@ def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):
 
 def test_every_line_of_a_decision_answers_its_own_rule(chain):
     found = chain.register(0.31)
-    answers = {answer.name: answer for answer in _answers(found.gate)}
-    assert not answers["gate_beats"].passed
-    assert "beats_linear: 0.31" in answers["gate_beats"].description
-    lines = [line for answer in answers.values() for line in answer.values["lines"]]
+    results = {result.name: result for result in _check_results(found.gate)}
+    assert not results["gate_beats"].passed
+    assert "beats_linear: 0.31" in results["gate_beats"].description
+    lines = [line for result in results.values() for line in result.values["lines"]]
     assert sorted(line["rule"] for line in lines) == sorted(line["rule"] for line in found.gate)
-    assert {name for name in answers if not answers[name].passed} == {"gate_beats", "gate_interval"}
+    assert {name for name in results if not results[name].passed} == {"gate_beats", "gate_interval"}

@@ -12,7 +12,7 @@ import pytest
 from kinemill.errors import TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from kinemill.tune import Bounds, lines
+from kinemill.tune import Bounds, list_trials
 from resources.tune_processes import search_elsewhere
 from tests.conftest import ROOT
 from tests.train.conftest import swing
@@ -90,7 +90,7 @@ def test_no_worker_outlives_who_started_it(search, how):
         stderr=subprocess.DEVNULL,
     )
     assert until(lambda: len(workers(search)) == 2)
-    assert until(lambda: any(line.state == "running" for line in lines(search)))
+    assert until(lambda: any(line.state == "running" for line in list_trials(search)))
     starter.send_signal(how)
     starter.wait(timeout=200)
     assert until(lambda: workers(search) == [], 20.0)

@@ -136,7 +136,7 @@ class Broken:
 def test_a_tracker_that_breaks_says_so_once_and_the_training_goes_on(task, folder, at):
     listener = Listener()
     train(task.model_copy(update={"track": [Broken(at)]}), folder, listener, (10, 20, 30))
-    assert listener.said == [f"broken is left out from here on: RuntimeError: no {at} today"]
+    assert listener.said == [f"broken is disabled: RuntimeError: no {at} today"]
     assert listener.steps == [10, 20, 30]
     assert listener.texts == {"config": "task: arm\n"}
     assert [point["step"] for point in read_points(folder / "metrics.jsonl")] == [10, 20, 30]
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_opened_does_not_end_the_training(task, folder):
     listener = Listener()
     train(task, folder, listener)
     assert len(listener.said) == 1
-    assert "metrics.jsonl is left out from here on: IsADirectoryError" in listener.said[0]
+    assert "metrics.jsonl is disabled: IsADirectoryError" in listener.said[0]
     assert listener.steps == [10, 20]
 
 
@@ -175,7 +175,7 @@ def test_a_folder_that_wandb_cannot_write_is_told_instead_of_left_for_the_tempor
     listener = Listener()
     train(task.model_copy(update={"track": [TRACKERS["wandb"](type="wandb")]}), folder, listener)
     assert len(listener.said) == 1
-    assert "wandb is left out from here on: FileExistsError" in listener.said[0]
+    assert "wandb is disabled: FileExistsError" in listener.said[0]
 
 
 def test_wandb_without_a_key_is_kept_for_later_and_says_so(folder, monkeypatch, tmp_path):
@@ -188,7 +188,7 @@ def test_wandb_without_a_key_is_kept_for_later_and_says_so(folder, monkeypatch, 
     tracker.log_metrics({"loss": 1.0}, 1)
     tracker.close(ended_well=True)
     assert len(said) == 1
-    assert "wandb cannot send (No API key configured" in said[0]
+    assert "wandb is offline (No API key configured" in said[0]
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
 
 

@@ -16,7 +16,7 @@ from kinemill.store import read_json
 from kinemill.task import load_task
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.task.search import chosen
-from kinemill.tune import Bounds, begin, describe, lines, write_best, write_job, write_report
+from kinemill.tune import Bounds, begin, describe, list_trials, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
 from kinemill.tune.objective import objective_of
 from kinemill.tune.study import next_trial
@@ -40,7 +40,7 @@ def searched(task, home, dataset, trials=2):
     overrides = {"tune.trials": trials}
     search = begin(load_task(task.path, overrides), home, dataset, overrides)
     run(read_json(write_job(search, Bounds(trials))), 0)
-    return search, lines(search)
+    return search, list_trials(search)
 
 
 def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):

@@ -16,7 +16,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking
 from kinemill.train import find_model
-from kinemill.tune import best_of, describe, lines, tracked, write_best, write_report
+from kinemill.tune import best_of, describe, list_trials, tracked, write_best, write_report
 from kinemill.tune.evaluation import rollout_error
 from kinemill.tune.optuna_journal import Journal
 from kinemill.tune.results import importances
@@ -28,11 +28,11 @@ from tests.tune.conftest import go, packed_with, start
 
 
 def errors(search) -> list[float | None]:
-    return [line.error for line in lines(search)]
+    return [line.error for line in list_trials(search)]
 
 
 def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(searched, tmp_path):
-    found = lines(searched)
+    found = list_trials(searched)
     assert [line.state for line in found] == ["done"] * 4
     assert (found[0].own, found[0].settings) == (True, {})
     assert best_of(found).error == min(errors(searched))
@@ -41,18 +41,18 @@ def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(
     moved = Home(shutil.copytree(searched.home.root, tmp_path / "moved"))
     search = read_search(folder_of(moved, searched.name))
     go(search, 4)  # enough: nothing is done again
-    assert lines(search) == found
+    assert list_trials(search) == found
     go(search, 5)
-    assert lines(search)[:4] == found
+    assert list_trials(search)[:4] == found
     assert len(errors(search)) == 5
 
 
 def test_equal_seeds_choose_alike_and_others_do_not(searched, search_of, tmp_path):
-    told = [[line.settings for line in lines(searched)][:3]]
+    told = [[line.settings for line in list_trials(searched)][:3]]
     for name, seed in (("same", 0), ("other", 1)):
         search = search_of(home=Home(tmp_path / name), tune__seed=seed)
         go(search, 3)
-        told.append([line.settings for line in lines(search)])
+        told.append([line.settings for line in list_trials(search)])
         assert errors(search)[0] == errors(searched)[0]  # the own settings
     assert told[0] == told[1]
     assert told[0] != told[2]
@@ -65,13 +65,15 @@ def test_test_data_changes_no_error(searched, search_of):
     search = search_of(packed=packed_with(spoilt))
     go(search, 3)
     assert errors(search) == errors(searched)[:3]
-    assert [line.settings for line in lines(search)] == [
-        line.settings for line in lines(searched)[:3]
+    assert [line.settings for line in list_trials(search)] == [
+        line.settings for line in list_trials(searched)[:3]
     ]
 
 
 def test_the_chain_finds_the_best_model_made(searched, pendulum):
-    best = min((line for line in lines(searched) if not line.own), key=lambda line: line.error)
+    best = min(
+        (line for line in list_trials(searched) if not line.own), key=lambda line: line.error
+    )
     task = pendulum(**best.settings)  # what `kinemill run --set @best.yaml` makes of the file
     training_set = augment.run(task, searched.home, searched.dataset).ref
     assert find_model(task, searched.home, searched.dataset, training_set) is not None
@@ -86,7 +88,7 @@ def test_settings_leave_nothing_of_the_own_plug_in(search_of):
 
 def test_the_best_settings_are_a_file_of_overrides(searched, task_file):
     read = parse_overrides([f"@{write_best(searched)}"])
-    assert read == best_of(lines(searched)).settings
+    assert read == best_of(list_trials(searched)).settings
     assert load_task(task_file, read).learn.history == read.get("learn.history", 3)
 
 
@@ -128,7 +130,7 @@ def test_a_trial_that_cannot_be_is_counted_and_told(search_of):
         tune__space={"learn": {"model": select, "optimizer": {"lr": {"range": [1e3, 1e4]}}}}
     )
     go(search, 2)
-    own, bad = lines(search)
+    own, bad = list_trials(search)
     assert own.state == "done"
     assert bad.state == "failed"
     assert "finite" in bad.why
@@ -146,7 +148,7 @@ def test_bad_trials_are_pruned(search_of):
         learn__steps=60,
     )
     go(search, 10)
-    found = lines(search)
+    found = list_trials(search)
     pruned = [line for line in found if line.state == "pruned"]
     assert 1e-9 in {line.settings["learn.optimizer.lr"] for line in pruned}
     assert all(20 <= line.last[0] < 60 for line in pruned)  # a third is for getting under way
@@ -160,15 +162,15 @@ def test_horizons_are_searched_without_pruning(search_of):
     )
     assert not search.prunes
     go(search, 3)
-    assert all(line.state == "done" and line.last is None for line in lines(search))
+    assert all(line.state == "done" and line.last is None for line in list_trials(search))
 
 
 def test_no_time_is_no_result_and_the_next_call_goes_on(search_of):
     search = search_of()
     go(search, 3, until=time.time() - 1.0)
-    assert [line.state for line in lines(search)] == ["waiting"]
+    assert [line.state for line in list_trials(search)] == ["waiting"]
     go(search, 1)
-    assert [line.state for line in lines(search)] == ["done"]
+    assert [line.state for line in list_trials(search)] == ["done"]
 
 
 def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pendulum):
@@ -183,13 +185,13 @@ def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pen
             _, third = next_trial(search, pendulum(), 2, 2, again)
             assert third.params == second.params
             assert third.user_attrs["proposed"] == second.user_attrs["proposed"]
-        assert [line.state for line in lines(search)] == ["running", "lost", "running"]
+        assert [line.state for line in list_trials(search)] == ["running", "lost", "running"]
         with ExitStack() as again:
             assert next_trial(search, pendulum(), 2, 2, again)[1].number == 3
         # Its third death is its last: there is a first trial, which runs, and one that failed.
         assert next_trial(search, pendulum(), 2, 2, ExitStack()) is None
     assert first.number == 0
-    assert [line.state for line in lines(search)] == ["running", "lost", "lost", "failed"]
+    assert [line.state for line in list_trials(search)] == ["running", "lost", "lost", "failed"]
 
 
 def test_a_torn_line_is_cut_off_and_a_damaged_one_is_told(tmp_path):
@@ -217,7 +219,7 @@ def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
     trials = [each for each in runs if each.data.tags.get("mlflow.parentRunId") == run]
     assert (len(runs), len(trials)) == (4, 3)
     assert {each.info.status for each in runs} == {"FINISHED"}
-    best = best_of(lines(search))
+    best = best_of(list_trials(search))
     assert whole.data.metrics["best"] == pytest.approx(best.error)
     told = sorted(each.data.metrics["error"] for each in trials)
     assert told == pytest.approx(sorted(errors(search)))
@@ -234,7 +236,7 @@ def test_the_report_is_one_page_that_names_every_trial(search_of, pendulum):
             trial.set_user_attr("settings", trial.user_attrs["proposed"])
             study.tell(trial, trial.params.get("learn.optimizer.lr", 0.01))
     page = write_report(search).read_text()
-    assert all(line.spelled() in page for line in lines(search))
+    assert all(line.spelled() in page for line in list_trials(search))
     assert "http" not in page
     shares = importances(search)
     assert max(shares, key=shares.get) == "learn.optimizer.lr"
@@ -256,8 +258,8 @@ def test_a_killed_search_ends_as_if_it_had_not_been(search_of, pendulum, tmp_pat
         kill(start(broken, 5, 0), after=float(np.random.default_rng().uniform(2.0, 8.0)))
     worker = start(broken, 5, 0)
     assert worker.wait(timeout=300) == 0, worker.stderr.read().decode()
-    done = [line for line in lines(broken) if line.state == "done"]
-    assert [line.settings for line in done] == [line.settings for line in lines(whole)]
+    done = [line for line in list_trials(broken) if line.state == "done"]
+    assert [line.settings for line in done] == [line.settings for line in list_trials(whole)]
     assert [line.error for line in done] == errors(whole)
 
 
@@ -268,6 +270,6 @@ def test_two_workers_share_one_journal(search_of, pendulum):
     workers = [start(search, 8, number) for number in range(2)]
     for worker in workers:
         assert worker.wait(timeout=300) == 0, worker.stderr.read().decode()
-    found = lines(search)
+    found = list_trials(search)
     assert [line.state for line in found] == ["done"] * 8
     assert len({str(line.settings) for line in found}) == 8

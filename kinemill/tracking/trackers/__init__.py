@@ -1,4 +1,4 @@
-"""Further places for the numbers of a training, one file each; `track` of a task lists them."""
+"""Further trackers for the metrics of a training; `track` of a task selects them."""
 
 from kinemill.task.trackers import TRACKERS
 

@@ -1,6 +1,6 @@
 """TensorBoard event files in the training's folder: `tensorboard --logdir runs` shows them all.
 
-Written by TensorBoard's own writer, whose thread keeps the disk out of the training loop.
+TensorBoard's writer writes in a separate thread, so training does not wait for the disk.
 """
 
 import importlib
@@ -12,25 +12,25 @@ from typing import Any, Literal
 from kinemill.task.trackers import TRACKERS, Track, Training
 
 FOLDER = "tensorboard"
-FLUSH_SECONDS = 5  # a killed training loses as much of what TensorBoard shows
+FLUSH_SECONDS = 5  # a killed training loses at most as much
 
 
 @TRACKERS.register("tensorboard")
 class TensorBoard(Track):
-    """Settings of TensorBoard; there are none."""
+    """TensorBoard, which has no settings."""
 
     type: Literal["tensorboard"] = "tensorboard"
 
     def open(self, training: Training) -> "Events":
-        """Begin an event file; those of earlier attempts stay beside it."""
+        """Open a new event file; files of earlier attempts stay."""
         return Events(training.folder / FOLDER)
 
 
 class Events:
-    """A tracker that writes scalars and texts as TensorBoard reads them.
+    """A tracker that writes scalars and texts to event files.
 
     Args:
-        folder: of the event files.
+        folder: folder of the event files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,14 +42,14 @@ class Events:
         self._began = False
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Write settings as a table."""
+        """Write parameters as a table."""
         rows = [f"| {name} | {value} |" for name, value in params.items()]
         self._text("parameters", "\n".join(["| key | value |", "|---|---|", *rows]))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Write one scalar for each metric."""
         if not self._began:
-            # What an earlier attempt wrote from here on is not shown: it is made again.
+            # Hides later points of an earlier attempt, which this one repeats.
             again = self._session(status=self._session.START)
             self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=again))
             self._began = True
@@ -60,15 +60,15 @@ class Events:
         self._write(self._summary(value=values), step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Write a text, as it is, under TensorBoard's page of texts."""
+        """Write a text, unformatted, to TensorBoard's page of texts."""
         self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
     def flush(self) -> None:
-        """Bring to the file what the writer's thread still holds."""
+        """Flush the writer's thread to the file."""
         self._writer.flush()
 
     def close(self, ended_well: bool) -> None:
-        """Write all there is and close the file."""
+        """Flush and close the file."""
         del ended_well
         self._writer.close()
 
@@ -90,6 +90,6 @@ class Events:
 
 
 def _messages(file: str, *names: str) -> tuple[Any, ...]:
-    """Return kinds of messages of TensorBoard's; they are made when their module is imported."""
+    """Return TensorBoard's protobuf classes, which its modules create at import."""
     module = importlib.import_module(f"tensorboard.compat.proto.{file}_pb2")
     return tuple(getattr(module, name) for name in names)

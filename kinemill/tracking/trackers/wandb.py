@@ -1,7 +1,7 @@
 """Weights & Biases, as an extra: `pip install 'kinemill[wandb]'`.
 
-Offline by default: nothing leaves this machine until `wandb sync FOLDER` is called. Online, the
-training never waits long for the server: what it does not take in time stays in the folder.
+Offline by default: nothing leaves this machine before `wandb sync FOLDER`. Online, waiting for the
+server is limited; data that it does not accept in time stays in the folder.
 """
 
 import os
@@ -16,8 +16,8 @@ from kinemill.errors import KinemillError
 from kinemill.task.trackers import TRACKERS, Track, Training
 from kinemill.task.web_overrides import LOCAL
 
-INIT_SECONDS = 10.0  # for a server to answer, before the run is kept here
-FINISH_SECONDS = 60.0  # for it to take what is left in the end
+INIT_SECONDS = 10.0  # s to wait for the server before the run continues offline
+FINISH_SECONDS = 60.0  # s to wait for the last uploads
 
 
 @TRACKERS.register("wandb")
@@ -39,7 +39,7 @@ class WeightsAndBiases(Track):
     )
 
     def open(self, training: Training) -> "WandbRun":
-        """Begin a run, or go on with the one of the same training.
+        """Start a run, or resume the run of the same training.
 
         Raises:
             KinemillError: wandb is not installed.
@@ -52,8 +52,8 @@ class WandbRun:
     """A tracker that writes to one run of Weights & Biases.
 
     Args:
-        settings: of the run.
-        training: what it is the run of.
+        settings: settings of the run.
+        training: the training to track.
     """
 
     def __init__(self, settings: WeightsAndBiases, training: Training) -> None:
@@ -64,24 +64,24 @@ class WandbRun:
         try:
             self._run = _begin(settings, training, "online")
         except Exception as error:  # noqa: BLE001 - no key, no network, no such project, ...
-            training.say(f"wandb cannot send ({error}); it is kept for `wandb sync` in {folder}")
+            training.say(f"wandb is offline ({error}); run `wandb sync` in {folder} later")
             _give_up()
             self._run = _begin(settings, training, "offline")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings as the run's config."""
+        """Log parameters as the run's config."""
         self._run.config.update(dict(params), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics; steps that an earlier attempt has sent are the same, and left out."""
+        """Log metrics; wandb skips steps that an earlier attempt sent."""
         self._run.log(dict(metrics), step=step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text in the run's config."""
+        """Log a text in the run's config."""
         self._run.config.update({name: text}, allow_val_change=True)
 
     def flush(self) -> None:
-        """Have nothing to do: a process of wandb's own writes as numbers come."""
+        """Do nothing: a separate process of wandb writes continuously."""
 
     def close(self, ended_well: bool) -> None:
         """End the run; wait no longer than `FINISH_SECONDS` for the server."""
@@ -91,7 +91,9 @@ class WandbRun:
 def _begin(
     settings: WeightsAndBiases, training: Training, mode: Literal["offline", "online"]
 ) -> Any:
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else errors are sent to its makers
+    os.environ.setdefault(
+        "WANDB_ERROR_REPORTING", "false"
+    )  # otherwise errors are sent to the vendor
     try:
         import wandb
     except ImportError as error:
@@ -118,13 +120,13 @@ def _begin(
 
 
 def _give_up() -> None:
-    """End wandb's own process, which would take the run for one that is there already."""
+    """Stop wandb's process, which would reject a second run with this id."""
     if wandb := sys.modules.get("wandb"):
         wandb.teardown()
 
 
 def _writable(folder: Path) -> Path:
-    """Fail where wandb would quietly write to the system's temporary folder instead."""
+    """Raise OSError where wandb would silently use the system's temporary folder."""
     folder.mkdir(exist_ok=True)
     probe = folder / ".probe"
     probe.touch()
