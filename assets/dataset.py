@@ -94,7 +94,7 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
                         for name in (*layout.observation, *layout.actions)
                     ]
                 ),
-                chance=table(
+                random_return=table(
                     [
                         {"of": name, "mean": random[name], "95 %": random[f"{name}_interval"]}
                         for name in ("return", "success")

@@ -29,7 +29,7 @@ DESCRIPTIONS = {
     "cycles": "motion clips: each joint over the phase of a cycle, one line per clip",
     "clips": "motion clips: split, length, detected cycle, and commands",
     "environment": "observations and actions of a policy: names, roles, units, limits",
-    "chance": "return of random actions: mean and interval",
+    "random_return": "return of random actions: mean and interval",
     "augmentations": "rows added by each augmentation, share of episodes, and dropped copies",
     "before_after": "a training episode and its copies",
     "references": "the best member of each family of simple models, by its validation error",
@@ -65,7 +65,7 @@ DESCRIPTIONS = {
     "files": "the files in MLflow, including the report",
     "store": "folder of the artifact",
     "digest": "digest of the artifact, also its data version",
-    "known": "whether the artifact was cached",
+    "cached": "whether the artifact was cached",
 }
 
 

@@ -125,7 +125,7 @@ def emit(
     refused = [one for one in checks if one.name in blocking and not one.passed]
     folder = resource.home.root / artifact.ref.path
     common = build_metadata(
-        digest=artifact.ref.digest, known=artifact.cached, store=dg.MetadataValue.path(str(folder))
+        digest=artifact.ref.digest, cached=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
         causes = [one for one in refused if not waits(one.values)] or refused

@@ -108,8 +108,8 @@ def _result(event: dg.DagsterEvent) -> str:
         for name, value in metadata.items()
         if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue)
     ]
-    is_cached = metadata["known"].value if "known" in metadata else False
-    return ", ".join([*(["known"] if is_cached else []), *numbers[:4]])
+    is_cached = metadata["cached"].value if "cached" in metadata else False
+    return ", ".join([*(["cached"] if is_cached else []), *numbers[:4]])
 
 
 class LiveView:

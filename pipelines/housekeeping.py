@@ -51,8 +51,8 @@ class Runs:
         latest, until = self._latest(), datetime.fromtimestamp(until_, UTC)
         cursor: str | None = None
         while True:
-            wanted = dg.RunsFilter(statuses=_ENDED, updated_before=until)
-            page = self._instance.get_run_records(wanted, limit=_PAGE, cursor=cursor)
+            filters = dg.RunsFilter(statuses=_ENDED, updated_before=until)
+            page = self._instance.get_run_records(filters, limit=_PAGE, cursor=cursor)
             for record in page:
                 if record.dagster_run.run_id not in latest:
                     yield self._old(record)

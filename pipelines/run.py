@@ -190,7 +190,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     registration = read_note(home, run_id, task.name, "registration")
     facts = RunFacts(
         task=task.name,
-        cached=read_note(home, run_id, task.name, "known") or 0,
+        cached=read_note(home, run_id, task.name, "cached") or 0,
         episodes=_summary(home, refs["episodes"]),
         dataset=refs["dataset"].digest if refs["dataset"] else None,
         verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),

@@ -76,7 +76,7 @@ class _Attempt:
     """The workers of one attempt."""
 
     def __init__(self, ray: Any, remote_job: RemoteJob, settings: Ray) -> None:
-        self._ray, self._errand, self._settings = ray, remote_job, settings
+        self._ray, self._remote_job, self._settings = ray, remote_job, settings
         actor = ray.remote(Node).options(
             num_cpus=settings.cpus,
             num_gpus=settings.gpus,
@@ -104,7 +104,7 @@ class _Attempt:
 
     def _start(self) -> None:
         first, *_ = self._all(lambda node: node.address.remote(), _ROOM)
-        environment = self._errand.environment(None if remote() else self._errand.home)
+        environment = self._remote_job.environment(None if remote() else self._remote_job.home)
         environment |= _pipes()
         ranks = iter(range(self._settings.workers))
         size, host, port = self._settings.workers, *first

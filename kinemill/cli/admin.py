@@ -17,5 +17,5 @@ def rebuild_registry(as_json: Json = False) -> None:
         return
     rows = [[task, line["versions"], line["champion"]] for task, line in found["tasks"].items()]
     table(f"registry of {found['home']}", ["task", "versions", "champion"], rows)
-    if found["kept"]:
-        news(f"the database as it was is in {found['kept']}")
+    if found["backup"]:
+        news(f"the database as it was is in {found['backup']}")

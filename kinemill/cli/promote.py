@@ -51,7 +51,7 @@ def why(
         document(found)
         return
     typer.echo(wrapped(found["headline"]))
-    typer.echo(f"{found['task']}:{found['version']}  {found['told']}")
+    typer.echo(f"{found['task']}:{found['version']}  {found['explanation']}")
     _tell_causes(found["causes"])
     _tell_gate(found["gate"])
     if found["report"]:

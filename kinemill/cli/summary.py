@@ -44,7 +44,7 @@ def _facts_table(found: dict[str, Any]) -> None:
     episodes, verification = found["episodes"], found["verification"]
     rows = [["dataset", str(found["dataset"])[:12]]]
     if any(episodes.values()):  # a policy may learn without any
-        told = f"{episodes['quarantined']} quarantined, {episodes['known']} known before"
+        told = f"{episodes['quarantined']} quarantined, {episodes['cached']} cached"
         rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", told], *rows]
     if selection := found.get("selection"):
         rows.append(["model", f"{selection['selected']}: {selection['why']}"])

@@ -60,7 +60,7 @@ def rebuild_registry(home: Home) -> Json:
         protect(tracking)
         for task in tasks:
             check_registry(home, task)
-    return {"home": str(home.root), "kept": str(backup) if backup else None, "tasks": rebuilt}
+    return {"home": str(home.root), "backup": str(backup) if backup else None, "tasks": rebuilt}
 
 
 def _keep(home: Home) -> Path | None:

@@ -1,8 +1,8 @@
 """Journal of a search: one file that several processes append to, safe to kill at any point.
 
 Optuna's file backend has locks that expire, and a truncated line makes its file unreadable after
-the next append. This backend uses `flock`, which the system releases when its holder dies, and the next
-writer removes a truncated line.
+the next append. This backend uses `flock`, which the system releases when its holder dies, and the
+next writer removes a truncated line.
 
 With a shared database (`kinemill.store.database`), studies are stored there instead.
 """

@@ -136,7 +136,7 @@ def work(
         study.tell(trial, state=TrialState.FAIL)
     else:
         facts = {key: model.summary.get(key) for key in ("parameters", "steps", "best_step")}
-        trial.set_user_attr(FACTS, {**facts, "known": model.cached})
+        trial.set_user_attr(FACTS, {**facts, "cached": model.cached})
         tracker.log_metrics({"error": error}, model.summary["steps"])
         _note_run(bounds, tracker, model)
         _end(trial, tracker, "FINISHED", "done", began)

@@ -17,7 +17,7 @@ from pipelines.auth.users import ROLES, Identity, Users
 _log = logging.getLogger("kinemill.guard")
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _MAX_CHARACTERS = 80
-ROLE_OF = {need: role for role, need in ROLES.items()}
+ROLE_OF = {permission: role for role, permission in ROLES.items()}
 
 
 @dataclass

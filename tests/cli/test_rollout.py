@@ -32,7 +32,7 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
     idle = Runs(fate=lambda _: "going", going=lambda: False)
     call = next_run(task, home, SensorState(), idle)
     assert call.request is not None  # the arrival sensor starts the chain, and once
-    assert next_run(task, home, call.seen, idle).request is None
+    assert next_run(task, home, call.state, idle).request is None
     report = ingest.run(task, home, home.logs("pendulum"))
     assert [entry["outcome"] for entry in report.files] == ["episodes", "episodes"]
     assert [entry["rows"] for entry in report.files] == [50, 50]  # 1 s of 20 ms

@@ -8,7 +8,7 @@ from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
 DIVERGED = {
     "task": "arm",
     "status": "refused",
-    "episodes": {"accepted": 3, "quarantined": 0, "known": 0},
+    "episodes": {"accepted": 3, "quarantined": 0, "cached": 0},
     "dataset": "0123456789abcdef",
     "metrics": {
         "test": {"angle": {"unit": "rad", "model": None, "persistence": 0.5, "linear": 0.25}},

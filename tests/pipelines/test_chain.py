@@ -30,7 +30,7 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     }  # fmt: skip
     assert (document["task"], document["status"]) == (TASK, "done")
     assert document["episodes"]["accepted"] >= 5
-    assert document["episodes"]["known"] == 1  # the copy under another name
+    assert document["episodes"]["cached"] == 1  # the copy under another name
     assert set(document["metrics"]["test"]) == {
         "cart_position", "pole_angle", "cart_velocity", "pole_velocity",
     }  # fmt: skip

@@ -38,7 +38,7 @@ def test_the_job_begins_with_the_model_that_is_there(copy):
     assert (found["trials"], found["settings"], found["version"]) == (1, {}, 0)
     search = read_search(folder_of(copy.home, found["study"]))
     (line,) = list_trials(search)
-    assert line.facts["known"]
+    assert line.facts["cached"]
     assert line.error == found["error"]
     assert Path(found["report"]).is_file()
 

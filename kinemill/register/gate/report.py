@@ -29,7 +29,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
 
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
-        `told` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
+        `explanation` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
         `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
         that failed `fix`), report.
 
@@ -46,7 +46,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "decision": version.decision,
         "provisional": version.provisional,
         "headline": headline_of(version).text,
-        "told": _text(version),
+        "explanation": _text(version),
         "causes": causes(version.gate),
         "blessings": {
             "better": version.tags.get(tags.BETTER),
