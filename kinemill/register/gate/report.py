@@ -29,9 +29,9 @@ def why(home: Home, task: str, which: str = "") -> Json:
 
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
-        `explanation` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
-        `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
-        that failed `fix`), report.
+        `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
+        first), `blessings` (better, serves), approved, `gate` (rule, passed, value, expected, and
+        `fix` for failed ones), report.
 
     Raises:
         BadInput: there is no such version.
