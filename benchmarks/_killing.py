@@ -45,7 +45,7 @@ SETTINGS: dict[str, Any] = {
     "learn.model": {"type": "mlp", "hidden_sizes": [32, 32], "dropout": 0.1},
     "learn.gauss_newton": None,
     "learn.horizon": 6,
-    "learn.growth": {"first": 2, "steps": 150},
+    "learn.horizon_schedule": {"first": 2, "steps": 150},
     "learn.noise": {"shoulder_velocity": 0.01},
     "learn.optimizer": {"type": "adamw", "lr": 3e-3},
     "learn.batch_size": 64,

@@ -63,7 +63,7 @@ ROWS = {
             "learn.algorithm": {"type": "evolution"},
             "learn.model.hidden_sizes": [16],
             "learn.optimizer.lr": 0.05,
-            "learn.copies": 32,
+            "learn.num_envs": 32,
             "learn.steps": 3_000_000,
             "learn.eval_every": 20_000,
         },

@@ -49,7 +49,7 @@ FEW = (  # of 16 logs some in each split; a network that is shorter at it and ta
     "dataset.test=0.2",
     "learn.model.activation=tanh",
     "learn.steps=4000",
-    "learn.growth.steps=2000",
+    "learn.horizon_schedule.steps=2000",
 )
 RANGES = {"hanging": (0.0, 1.05), "level": (1.05, 2.09), "upright": (2.09, 3.15)}  # rad
 IMAGES = ROOT / "docs" / "images"

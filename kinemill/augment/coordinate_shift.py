@@ -22,7 +22,7 @@ class CoordinateShift(Augmentation):
     channels: Annotated[list[str], Field(min_length=1)] = Field(
         description="a coordinate and whatever else is measured from the same origin"
     )
-    by: PositiveFloat = Field(description="largest shift, in the channels' unit")
+    max_shift: PositiveFloat = Field(description="largest shift, in the channels' unit")
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the channels that are unknown, no coordinate, or in another unit."""
@@ -47,7 +47,7 @@ class CoordinateShift(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` from another place."""
         columns = signals.where(self.channels)
-        low, high = -self.by, self.by
+        low, high = -self.max_shift, self.max_shift
         for column, name in zip(columns, self.channels, strict=True):
             if limits := signals.channels[name].limits:
                 low = max(low, limits[0] - float(values[:, column].min()))

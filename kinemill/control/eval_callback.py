@@ -1,7 +1,7 @@
-"""How well a model controls while it still learns: `learn.evaluate_with` of tasks with `control`.
+"""How well a model controls while it still learns: `learn.eval_callback` of tasks with `control`.
 
     learn:
-      evaluate_with: kinemill.control.eval_callback:closed_loop
+      eval_callback: kinemill.control.eval_callback:closed_loop
 
 The task's controller plans on the model, on the task's simulated plant, from a few drawn starts.
 """

@@ -24,7 +24,13 @@ from kinemill.store.remote_sync import bring_new
 from kinemill.task import Dataset, Task
 
 FORMAT = Format("assigned side", 1)
-_RULES = ("by", "repeats", "test", "unused", "validation")  # keys that decide where recordings go
+_RULES = (
+    "group_by",
+    "near_duplicates",
+    "test",
+    "unused",
+    "validation",
+)  # keys that decide where recordings go
 _SHARES = ("test", "validation")
 
 

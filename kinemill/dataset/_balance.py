@@ -16,7 +16,7 @@ from kinemill.task import Task
 
 
 def classes_of(task: Task, home: Home, together: Together) -> dict[str, str]:
-    """Return the class of every episode by its id, as `dataset.balance.by` says; {} without.
+    """Return the class of every episode by its id, as `dataset.balance.group_by` says; {} without.
 
     Raises:
         BadInput: the metadata of a recording lacks the key.
@@ -29,18 +29,18 @@ def classes_of(task: Task, home: Home, together: Together) -> dict[str, str]:
         "recording": lambda one: one.recording,
         "task": lambda one: together.tasks.get(one.id, task.name),
     }
-    if balance.by in plain:
-        return {one.id: plain[balance.by](one) for one in together.episodes}
+    if balance.group_by in plain:
+        return {one.id: plain[balance.group_by](one) for one in together.episodes}
     found, unknown = dict[str, str](), list[str]()
     for one in together.episodes:
         known = metadata_of(task, home, one, together.tasks.get(one.id, task.name))
-        if balance.by in known:
-            found[one.id] = known[balance.by]
+        if balance.group_by in known:
+            found[one.id] = known[balance.group_by]
         else:
             unknown.append(one.name)
     if unknown:
         raise BadInput(
-            f"{task.path or task.name}: dataset.balance.by: {balance.by}",
+            f"{task.path or task.name}: dataset.balance.group_by: {balance.group_by}",
             f"is not known of {len(set(unknown))} recordings, such as {unknown[0]}",
             expected=f"{', '.join(plain)}, or a key that every recording's metadata has",
             fix="a group in `ingest.meta.name`, or a side-car beside each log",

@@ -23,7 +23,7 @@ def check_sides(task: Task, pieces: list[Piece], known: Known | None = None) -> 
     if not pieces:
         raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
     names = sorted(set(groups.values()) if groups else {piece.name for piece in pieces})
-    what = f"values of {rules.by}" if groups else "recordings"
+    what = f"values of {rules.group_by}" if groups else "recordings"
     for side in ("test", "validation", "train"):
         if any(piece.split == side for piece in pieces):
             continue
@@ -57,7 +57,7 @@ def _why(rules: Dataset, side: str, names: list[str], what: str) -> str:
 def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
     by_name = f"`{side}: [{names[-1]!r}]` names them by pattern"
     if repeating and side != "train":
-        return f"{by_name}; `repeats: apart` if the task is the same motion over and over"
+        return f"{by_name}; `near_duplicates: apart` if the task is the same motion over and over"
     if side == "test":
         return f"{by_name}; a share needs at least one recording for each side"
     if side == "validation" and isinstance(rules.validation, Tail):

@@ -46,7 +46,7 @@ class Together:
 
 
 def gather(task: Task, home: Home, episodes: ArtifactRef) -> Together:
-    """Return the task's own episodes and those of the tasks that `dataset.with` names.
+    """Return the task's own episodes and those of the tasks that `dataset.join` names.
 
     Raises:
         BadInput: a joined task lacks a channel, has other units, another time step, or no episodes.
@@ -54,14 +54,14 @@ def gather(task: Task, home: Home, episodes: ArtifactRef) -> Together:
     own = load_episodes(home, episodes)
     known = Known(groups_of(task, home, own), roots=roots_of(task, home, own))
     together = Together(own, replace(known, twins=twins_of(task, home, own)))
-    for joined in task.dataset.joined:
+    for joined in task.dataset.join:
         together = _join(task, home, together, joined)
     return together
 
 
 def _join(task: Task, home: Home, together: Together, joined: Joined) -> Together:
     other = _task_beside(task, joined.task)
-    where = f"{task.path or task.name}: dataset.with: {other.name}"
+    where = f"{task.path or task.name}: dataset.join: {other.name}"
     if unlike := [*_unlike(task, other)]:
         fix = "give both tasks the same channels, or leave it out"
         raise BadInput(where, "; ".join(unlike), fix=fix)

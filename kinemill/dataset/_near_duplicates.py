@@ -13,11 +13,11 @@ REPEATED = 0.1  # share of the rows of a side from which on a person hears of it
 
 
 def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
-    """Return what recordings, or parts of them, are near-duplicates of; none with `repeats: apart`.
+    """Return the root of each near-duplicate recording or part; {} if `near_duplicates: apart`.
 
     These notes are made once, when a recording is judged first, so no episode changes its side.
     """
-    return {} if task.dataset.repeats == "apart" else twins_of(task, home, episodes)
+    return {} if task.dataset.near_duplicates == "apart" else twins_of(task, home, episodes)
 
 
 def twins_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def make_dataset(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
         "repeats": digest([known.roots, known.twins]),
         "assigned": digest(known.assigned),
         "classes": digest(classes),
-        "with": together.digests,
+        "join": together.digests,
         "version": VERSION,
     }
 

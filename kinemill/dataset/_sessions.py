@@ -11,14 +11,14 @@ from kinemill.task import Task
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
-    """Return the session, or what else `dataset.by` names, by recording.
+    """Return the session, or what else `dataset.group_by` names, by recording.
 
     Empty for recordings and parts, which need no name.
 
     Raises:
         BadInput: it is not known of some recording, so nobody can tell what that belongs to.
     """
-    by, found, unknown = task.dataset.by, dict[str, str](), dict[str, str]()
+    by, found, unknown = task.dataset.group_by, dict[str, str](), dict[str, str]()
     if by in {"recording", "part"}:
         return found
     for recording, name in {episode.recording: episode.name for episode in episodes}.items():
@@ -30,7 +30,7 @@ def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[
             unknown[name] = known.get(PROBLEM, "")
     if unknown:
         raise BadInput(
-            f"{task.path or task.name}: dataset.by: {by}",
+            f"{task.path or task.name}: dataset.group_by: {by}",
             f"is not known of {len(unknown)} recordings, such as {_few(unknown)}",
             fix=f"a group `(?P<{by}>...)` in `ingest.meta.name`, or a side-car such as "
             f"run7.meta.yaml with `{by}: ...` beside each log, and run again",

@@ -118,7 +118,7 @@ def names_of(name: str, part: str) -> list[str]:
 
 def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
     """Return what an episode shares its side with by itself: its recording, or the part of it."""
-    by_part = rules.by == "part" and episode.part
+    by_part = rules.group_by == "part" and episode.part
     return f"{episode.recording}/{episode.part}" if by_part else episode.recording
 
 

@@ -38,7 +38,7 @@ def dataset_problem(task: Task, home: Home, found: Sequence[Accepted], *, split:
     try:
         if new:
             refuse_lost_motion(task, _extent(task, new))
-        if task.dataset.by not in {"recording", "part"} or not split:
+        if task.dataset.group_by not in {"recording", "part"} or not split:
             check_rows(task, [_as_training(one) for one in found])
         elif new:
             _check_together(task, home, [*own, *new], new)

@@ -32,7 +32,7 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
         space = env.action_space
         if not isinstance(space, Box) or not space.is_bounded():
             raise BadInput(
-                "environment.unsteady", f"actions are {space}", expected="numbers with limits"
+                "environment.dart_noise", f"actions are {space}", expected="numbers with limits"
             )
         self._low, self._high = space.low, space.high
         self._spread = spread * (space.high - space.low) / 2

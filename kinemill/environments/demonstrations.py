@@ -102,7 +102,7 @@ def _shown(
     task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
 ) -> Iterator[Demonstration]:
     environment = make_environment(task)
-    if spread := environment_of(task).unsteady:
+    if spread := environment_of(task).dart_noise:
         environment = DartNoise(environment, spread)
     acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
     for seed in seeds:

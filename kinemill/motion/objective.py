@@ -27,11 +27,11 @@ from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
 
 USUAL: dict[str, Any] = {
-    "algorithm": {"type": "ppo", "rollout": 32, "passes": 5, "gamma": 0.98},
+    "algorithm": {"type": "ppo", "n_steps": 32, "n_epochs": 5, "gamma": 0.98},
     "model": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "elu"},
     "optimizer": {"type": "adam", "lr": 5e-4},
     "schedule": {"type": "cosine_warmup", "warmup_steps": 0, "min_lr": 2e-5},
-    "copies": 256,
+    "num_envs": 256,
     "batch_size": 2048,
     "steps": 6_000_000,
     "eval_every": 500_000,
@@ -61,7 +61,7 @@ class Motion(Demonstrated):
         description="channels that are seen, in this order; default: all states and observations. "
         "Those of role observation are commands",
     )
-    follows: dict[str, str] = Field(
+    action_joints: dict[str, str] = Field(
         default={},
         description="by action, the joint whose next value it is; default: the channel with the "
         "same source",
@@ -150,9 +150,11 @@ class Motion(Demonstrated):
         for name, channel in channels.items():
             if channel.role == "action" and joints.get(name) not in seen:
                 what = f"action {name!r} is the next value of no joint that is seen"
-                found.append((("follows",), f"{what}; set learn.follows: {{{name}: JOINT}}"))
+                found.append(
+                    (("action_joints",), f"{what}; set learn.action_joints: {{{name}: JOINT}}")
+                )
         if not joints:
-            found.append((("follows",), "there is no action to learn"))
+            found.append((("action_joints",), "there is no action to learn"))
         return found
 
     def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
@@ -190,7 +192,7 @@ class Motion(Demonstrated):
         for name, channel in channels.items():
             if channel.role == "action":
                 own = by_source.get(tuple(source.name for source in channel.source))
-                joint = self.follows.get(name, own)
+                joint = self.action_joints.get(name, own)
                 found |= {name: joint} if joint else {}
         return found
 

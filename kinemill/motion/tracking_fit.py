@@ -122,7 +122,7 @@ class _Fitting(Fitting):
             robots = self._environment.many(self._task, count, self._bench.device)
             return Tracking(self._environment, self._task.dt, robots, self._reference, prior)
 
-        environment = learn.runner.open(None, native, learn.copies or learn.algorithm.copies)
+        environment = learn.runner.open(None, native, learn.num_envs or learn.algorithm.num_envs)
         return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))
 
     def learner(self, site: Site) -> Learner:

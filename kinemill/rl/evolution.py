@@ -38,7 +38,7 @@ class EvolutionLearner:
         self._random = np.random.default_rng(site.learn.seed)
         if self._copies.num_envs % 2:
             found = str(self._copies.num_envs)
-            raise BadInput("learn.copies", found, expected="an even number, members come in pairs")
+            raise BadInput("learn.num_envs", found, expected="an even number: mirrored pairs")
         torch.manual_seed(site.learn.seed)
         inputs = self._copies.observation_space.shape[0]
         self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))

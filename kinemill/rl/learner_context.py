@@ -28,7 +28,7 @@ def open_site(
     """
     learn: Any = task.learn
     refuse_unfit(learn.algorithm, layout)
-    copies = learn.copies or learn.algorithm.copies
+    copies = learn.num_envs or learn.algorithm.num_envs
     native = native_of(task, layout, known)
     environment = learn.runner.open(one_copy(task, known), native, copies)
     return Site(learn, layout, environment, device, tuple(callbacks))
@@ -48,8 +48,10 @@ def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
-    if getattr(algorithm, "noise_held", None) and kind != "continuous":
-        raise BadInput("learn.algorithm.noise_held", f"is for continuous actions, not a {kind}")
+    if getattr(algorithm, "sde_sample_freq", None) and kind != "continuous":
+        raise BadInput(
+            "learn.algorithm.sde_sample_freq", f"is for continuous actions, not a {kind}"
+        )
     if layout.mask and not algorithm.masked:
         fix = "learn.algorithm.type: maskable_ppo"
         raise BadInput(where, "does not know of choices that are forbidden", fix=fix)

@@ -34,7 +34,7 @@ _UNUSED = (
     "compile",
     "matmul",
     "freeze",
-    "evaluate_with",
+    "eval_callback",
 )
 
 
@@ -66,12 +66,12 @@ class Reinforcement(Learn):
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
         Field(default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}))
     )
-    copies: PositiveInt | None = Field(
-        default=None, description="of the environment, side by side; default: the algorithm's own"
+    num_envs: PositiveInt | None = Field(
+        default=None, description="number of parallel environments; default: from the algorithm"
     )
     runner: Annotated[SerializeAsAny[Runner], BeforeValidator(_named(RUNNERS, Runner))] = Field(
         default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"}),
-        description="where the copies act",
+        description="where the environments run",
     )
     target: float | None = Field(
         default=None, description="mean return at which the training ends, on new seeds too"

@@ -131,7 +131,7 @@ class Fitting:
         self._tracker.log_params(dotted(self._task.part("learn")) | {"parameters": parameters})
         self._progress.say(
             f"{learn.algorithm.type}: {parameters} parameters of the policy, "
-            f"{learn.copies or learn.algorithm.copies} copies, {self._bench.device}"
+            f"{learn.num_envs or learn.algorithm.num_envs} environments, {self._bench.device}"
         )
         if self._training.state.step:
             self._progress.say(f"goes on after step {self._training.state.step}")

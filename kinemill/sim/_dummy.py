@@ -84,7 +84,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "ingest.include": [f"{below}dummy-*"],
         "ingest.exclude": [],
         "ingest.settle": 0.0,
-        "dataset.by": "recording",
+        "dataset.group_by": "recording",
         "dataset.test": [f"{below}dummy-0000{ending}"],
         "dataset.validation": [f"{below}dummy-0001{ending}"],
         "dataset.unused": [],

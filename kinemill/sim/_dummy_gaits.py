@@ -38,7 +38,7 @@ def gait_overrides(task: Task) -> dict[str, Any]:
     learn: Any = task.learn
     if task.environment is not None:  # a first try of learning in physics: two updates
         physics = learn.in_physics
-        steps = 2 * (physics.copies or 1) * getattr(physics.algorithm, "rollout", 1)
+        steps = 2 * (physics.num_envs or 1) * getattr(physics.algorithm, "n_steps", 1)
         found |= {"learn.physics.steps": steps, "learn.physics.eval_every": steps}
     return found
 

@@ -109,7 +109,7 @@ class Environment(Plugin):
     variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
         default={}, description="name: settings that differ, for evaluation"
     )
-    unsteady: NonNegativeFloat = Field(
+    dart_noise: NonNegativeFloat = Field(
         default=0.0,
         description="standard deviation of noise on the executed actions of an expert, as a "
         "fraction of half their range; logs hold the action without noise, so they "

@@ -119,13 +119,13 @@ class Learn(Plugin):
     save_every: PositiveInt = 500
     keep: Keep = Keep()
     log_every: PositiveInt = 50
-    evaluate_with: Annotated[str | None, CODE] = Field(
+    eval_callback: Annotated[str | None, CODE] = Field(
         default=None,
         description="`module:function` or `file.py:function` next to the task file: (simulator, "
         "task) -> numbers by name, called at each evaluation and logged as eval/*",
     )
 
-    @field_validator("evaluate_with")
+    @field_validator("eval_callback")
     @classmethod
     def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
         return None if value is None else located(value, info)

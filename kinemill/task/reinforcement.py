@@ -23,14 +23,14 @@ class Algorithm(Plugin):
         acts: supported kinds of actions: `continuous`, `choice`, `choices`.
         masked: whether it supports action masks.
         recurrent: whether its policy has a recurrent state.
-        copies: default number of parallel environments.
+        num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
     """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     masked: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
-    copies: ClassVar[int] = 1
+    num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"
 
     @abstractmethod

@@ -226,7 +226,7 @@ class Joined(Settings):
 class Balance(Settings):
     """Sampling weights of classes of training episodes."""
 
-    by: str = Field(
+    group_by: str = Field(
         default="episode",
         description="key of the classes: `episode`, `recording`, `task`, or a key of the metadata",
     )
@@ -250,18 +250,18 @@ def _as_items(value: Any) -> list[Any]:
 class Dataset(Settings):
     """Assignment of episodes to validation, test or no split; the rest are for training."""
 
-    by: str = Field(
+    group_by: str = Field(
         default="recording",
         description="unit of the split: `recording`, `part` if one file holds several episodes, "
         "or a metadata key such as `session`",
     )
-    joined: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
-        default=[], alias="with", description="tasks whose episodes are added"
+    join: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
+        default=[], description="tasks whose episodes are added"
     )
     balance: Balance | None = Field(
         default=None, description="sampling weights of classes in training; default: none"
     )
-    repeats: Literal["together", "apart"] = Field(
+    near_duplicates: Literal["together", "apart"] = Field(
         default="together",
         description="near-duplicates: `together` assigns them to the split of the first one; "
         "`apart` ignores them, for a task that repeats one motion",

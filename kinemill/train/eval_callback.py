@@ -1,4 +1,4 @@
-"""`learn.evaluate_with`: a function of the user's that is asked at each evaluation.
+"""`learn.eval_callback`: a function of the user's that is asked at each evaluation.
 
 It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
 It only watches: no weights depend on it, so it is not part of what a model's key is made of, and a
@@ -65,14 +65,14 @@ def _view(module: Any, task: Task) -> Any:
 
 
 def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
-    """Return what `learn.evaluate_with` names, as the loop asks it; None if it names nothing.
+    """Return what `learn.eval_callback` names, as the loop asks it; None if it names nothing.
 
     Raises:
         BadInput: there is no such module, file or function.
     """
     if target is None:
         return None
-    where = f"learn.evaluate_with: {target}"
+    where = f"learn.eval_callback: {target}"
     function = load_hook(where, target)
 
     def evaluate(module: Any) -> dict[str, float]:

@@ -123,7 +123,7 @@ def reason_against(training: Training, objective: Any, learn: Learn) -> str | No
     if objective.members > 1:
         return "of an ensemble"
     if drops or not objective.steady:
-        return "that changes from step to step (drop-out, growth, noise, sampling)"
+        return "that changes from step to step (drop-out, horizon schedule, noise, teacher forcing)"
     if training.state.pieces > 1 or process_group().size > 1:
         return "of several micro-batches (learn.accumulate) or processes (compute)"
     if learn.amp != "off":

@@ -39,12 +39,12 @@ class Supervised(Learn):
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
     def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:
-        """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
+        """Train what `prepare` makes; `eval_callback` is asked at each evaluation."""
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
         from kinemill.train.run_config import dotted
 
-        watch = load_callback(self.evaluate_with, task)
+        watch = load_callback(self.eval_callback, task)
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
         parameters = sum(value.numel() for value in module.parameters())

@@ -44,7 +44,7 @@ def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
     about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
-        "learn": {**task.part("learn")["learn"], "evaluate_with": None},  # may name a local file
+        "learn": {**task.part("learn")["learn"], "eval_callback": None},  # may name a local file
         **task.learn.describe(task, data),
     }
     return FORMAT.stamp(about)

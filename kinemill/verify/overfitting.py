@@ -70,9 +70,12 @@ def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> Fitting |
 
     Args:
         curves: history.json, points [step, value] by name.
-        learn: settings as JSON; their `growth`, `sampling` and `loss` tell how t is to be read.
+        learn: settings as JSON; `horizon_schedule`, `teacher_forcing` and `loss` decide how the
+            curve is read.
     """
-    changing = [(learn.get(part) or {}).get("steps", 0) for part in ("growth", "sampling")]
+    changing = [
+        (learn.get(part) or {}).get("steps", 0) for part in ("horizon_schedule", "teacher_forcing")
+    ]
     course = _course(curves, since=max(changing))
     if course is None:
         return None

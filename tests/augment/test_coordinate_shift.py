@@ -7,7 +7,7 @@ from kinemill.augment import Signals
 from kinemill.augment.coordinate_shift import CoordinateShift
 from kinemill.task import Channel
 
-EXAMPLE = {"type": "coordinate_shift", "channels": ["place"], "by": 3.0}
+EXAMPLE = {"type": "coordinate_shift", "channels": ["place"], "max_shift": 3.0}
 TRACK = {
     "cart": {"role": "state", "unit": "m", "limits": [-1, 1]},
     "goal": {"role": "action", "unit": "m"},
@@ -22,7 +22,7 @@ SIGNALS = Signals(list(TRACK), CHANNELS, 0.01)
 def test_coordinates_named_together_keep_their_distance_and_no_limit_is_passed():
     values = np.zeros((10, 5), np.float32)
     values[:, 0], values[:, 1] = np.linspace(-0.5, 0.7, 10), 0.2
-    plugin = CoordinateShift(channels=["cart", "goal"], by=5.0)
+    plugin = CoordinateShift(channels=["cart", "goal"], max_shift=5.0)
     shifts = []
     for seed in range(200):
         copy = plugin.vary(values, SIGNALS, np.random.default_rng(seed))
@@ -39,5 +39,5 @@ def test_coordinates_named_together_keep_their_distance_and_no_limit_is_passed()
     [("pace", "derivative of 'cart'"), ("tilt", "is an angle"), ("far", "is in mm, and 'cart'")],
 )
 def test_what_is_no_coordinate_of_the_same_unit_is_a_problem(named, said):
-    ((where, what),) = CoordinateShift(channels=["cart", named], by=1.0).problems(CHANNELS)
+    ((where, what),) = CoordinateShift(channels=["cart", named], max_shift=1.0).problems(CHANNELS)
     assert (where, said in what) == (("channels", named), True)

@@ -21,7 +21,7 @@ channels:
   angle: {role: state, kind: angle, unit: rad}
   torque: {role: action, unit: N*m}
 ingest: {settle: 0.0, meta: {name: "(?P<session>[^/]+)/.*"}}
-dataset: {by: session, validation: [b], test: [c]}
+dataset: {group_by: session, validation: [b], test: [c]}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

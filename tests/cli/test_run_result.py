@@ -17,9 +17,9 @@ dt: 0.1
 environment: {type: gymnasium, id: Pendulum-v1, steps: 10, trials: {episodes: 3, watched: 2}}
 learn:
   type: reinforcement
-  algorithm: {type: ppo, rollout: 16, passes: 1}
+  algorithm: {type: ppo, n_steps: 16, n_epochs: 1}
   model: {type: mlp, hidden_sizes: [8]}
-  copies: 2
+  num_envs: 2
   steps: 64
   eval_every: 64
   batch_size: 32
@@ -90,7 +90,7 @@ def test_a_preset_means_the_same_in_the_launchpad():
     direct = load_task("cartpole_rl", given)
     again = load_task("cartpole_rl", nested(given))
     assert direct.learn == again.learn
-    assert (direct.learn.algorithm.type, direct.learn.copies) == ("evolution", 32)
+    assert (direct.learn.algorithm.type, direct.learn.num_envs) == ("evolution", 32)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_the_command_writes_where_it_says(home, version, tmp_path):
         json.dumps(version[0].model_dump(by_alias=True, mode="json"))
     )
     code = "from kinemill.cli import main; main()"
-    arguments = ["export-data", str(tmp_path / "arm.yaml"), "--to", "csv", "--json"]
+    arguments = ["data", "export", str(tmp_path / "arm.yaml"), "--to", "csv", "--json"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )

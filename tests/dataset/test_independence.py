@@ -79,7 +79,7 @@ def test_test_recordings_of_the_same_run_count_by_their_rows(home, repeats):
         for name, seed in (("a.csv", 0), ("test1.csv", 0), ("test2.csv", 5))
     )
     note(home, again, known)
-    found = made(home, known, again, other, Content("val.csv", random(7)), repeats=repeats)
+    found = made(home, known, again, other, Content("val.csv", random(7)), near_duplicates=repeats)
     assert shares(found, "test") == {"near_duplicates": 0.5, "repeated": 0.0}
     assert any("near-duplicates are on different sides" in line for line in warnings(found))
 

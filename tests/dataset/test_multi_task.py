@@ -41,7 +41,7 @@ def publish_last(home, contents, task):
     return ref
 
 
-OWN = "{validation: [val*], test: [test*], with: [leg]}"
+OWN = "{validation: [val*], test: [test*], join: [leg]}"
 LEG = ("leg_a.csv", "val_leg.csv", "test_leg.csv")
 
 
@@ -56,7 +56,7 @@ def test_another_tasks_episodes_join_training_whole_whatever_they_are_called(hom
     # `a.csv` is a recording of both tasks: the arm's own counts, once in each half of its tail.
     assert sum(one.recording == contents[1].recording for one in dataset.episodes) == 2
     made_from = read_json(home.root / outcome.ref.path / MANIFEST)["inputs"]
-    assert list(made_from["with"]) == ["leg"]
+    assert list(made_from["join"]) == ["leg"]
 
 
 def test_more_of_the_other_task_makes_a_new_version(home, contents, tasks):
@@ -92,7 +92,7 @@ def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tas
     with pytest.raises(BadInput) as caught:
         make_dataset(tasks("arm", OWN), home, publish(home, contents))
     assert said.split(";")[0] in str(caught.value)
-    assert "dataset.with: leg" in str(caught.value)
+    assert "dataset.join: leg" in str(caught.value)
 
 
 def weights(dataset):
@@ -110,11 +110,11 @@ def drawn(dataset):
 @pytest.mark.parametrize(
     ("balance", "shares"),
     [
-        ("{by: episode}", [1 / 3, 1 / 3, 1 / 3]),
-        ("{by: episode, power: 0}", [100 / 175, 50 / 175, 25 / 175]),
-        ("{by: task}", [100 / 150 / 2, 50 / 150 / 2, 1 / 2]),
+        ("{group_by: episode}", [1 / 3, 1 / 3, 1 / 3]),
+        ("{group_by: episode, power: 0}", [100 / 175, 50 / 175, 25 / 175]),
+        ("{group_by: task}", [100 / 150 / 2, 50 / 150 / 2, 1 / 2]),
         # sqrt(150) : sqrt(25)
-        ("{by: task, power: 0.5}", [2 / 3 * 0.71010, 1 / 3 * 0.71010, 0.28990]),
+        ("{group_by: task, power: 0.5}", [2 / 3 * 0.71010, 1 / 3 * 0.71010, 0.28990]),
     ],
 )
 def test_classes_are_drawn_as_balance_says(home, tasks, balance, shares):
@@ -131,14 +131,14 @@ def test_classes_are_drawn_as_balance_says(home, tasks, balance, shares):
 
 def test_classes_come_from_metadata_and_an_unknown_one_is_an_error(home, tasks):
     meta = "ingest: {meta: {name: '(?P<speed>slow|fast)_.*'}}\n"
-    rules = "{validation: ['*val*'], test: ['*test*'], balance: {by: speed}}"
+    rules = "{validation: ['*val*'], test: ['*test*'], balance: {group_by: speed}}"
     arm = tasks("arm", rules, extra=meta)
     names = ["slow_a", "slow_b", "slow_c", "fast_a", "slow_val", "fast_test"]
     own = [spin(f"{name}.csv") for name in names]
     found = drawn(load_dataset(home, make_dataset(arm, home, publish(home, own)).ref))
     assert found["fast_a.csv"] == pytest.approx(0.5)
     assert found["slow_b.csv"] == pytest.approx(1 / 6)
-    with pytest.raises(BadInput, match=r"dataset.balance.by: speed: is not known of 1 .* odd.csv"):
+    with pytest.raises(BadInput, match=r"balance.group_by: speed: is not known of 1 .* odd.csv"):
         make_dataset(arm, home, publish(home, [*own, spin("odd.csv")]))
 
 

@@ -70,12 +70,12 @@ def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, conten
     note(home, contents[3], contents[1])
     second = make_dataset(make_task(), home, publish(home, contents))
     assert first.ref != second.ref
-    apart = make_dataset(make_task(repeats="apart"), home, publish(home, contents))
+    apart = make_dataset(make_task(near_duplicates="apart"), home, publish(home, contents))
     assert apart.summary["repeats"]["recordings"] == 0
 
 
 def test_parts_follow_parts_where_the_split_is_by_part(home):
-    rules = make_task(by="part", **SHARES)
+    rules = make_task(group_by="part", **SHARES)
     demos = [Content("bag.h5", spin("x").values, piece=k, part=f"demo_{k}") for k in range(40)]
     recording = demos[0].recording
     parts = {f"demo_{k + 20}": f"{recording}/demo_{k}" for k in range(20)}
@@ -94,5 +94,5 @@ def test_an_empty_side_is_told_that_repeats_stay_together(home):
     for run in runs:
         if run is not first:
             note(home, run, first)
-    with pytest.raises(BadInput, match=r"11 near-duplicates stay.*repeats: apart"):
+    with pytest.raises(BadInput, match=r"11 near-duplicates stay.*near_duplicates: apart"):
         make_dataset(make_task(**SHARES), home, publish(home, runs))

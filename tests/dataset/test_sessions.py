@@ -18,7 +18,7 @@ NAMES = {"meta": {"name": r"(?P<session>[^/]+)/(?P<robot>\w+)-.*"}}
 
 
 def by_session(**dataset):
-    return make_task({"ingest": NAMES}, by="session", **dataset)
+    return make_task({"ingest": NAMES}, group_by="session", **dataset)
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, unique=True))
@@ -27,13 +27,13 @@ def test_all_recordings_of_a_session_are_on_one_side(pairs):
     episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
     groups = {one.recording: one.name.split("/")[0] for one in episodes}
     sides = defaultdict(set)
-    for piece in cut_pieces(Dataset(by="session"), episodes, known=Known(groups)):
+    for piece in cut_pieces(Dataset(group_by="session"), episodes, known=Known(groups)):
         sides[groups[piece.recording]].add(piece.split)
     assert all(len(of_one) == 1 for of_one in sides.values())
 
 
 def test_about_the_share_of_sessions_asked_for_goes_to_each_side():
-    rules = Dataset(by="session", validation=0.15, test=0.2)
+    rules = Dataset(group_by="session", validation=0.15, test=0.2)
     sides = [share_side(rules, str(session)) for session in range(4000)]
     # 4 standard deviations of a binomial: 0.025.
     assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.026)
@@ -61,7 +61,7 @@ def test_a_side_car_names_the_session_too(home):
         entry = {"hash": content.recording, "name": content.name, "bytes": 1, "suffix": ".csv"}
         text = json.dumps({**entry, "meta": {"session": day}})
         (folder / f"{content.recording}.json").write_text(text)
-    task = make_task(by="session", validation=["tue"], test=["wed"])
+    task = make_task(group_by="session", validation=["tue"], test=["wed"])
     outcome = make_dataset(task, home, publish(home, contents))
     assert outcome.summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 0}
 
@@ -70,7 +70,7 @@ def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
     names = ["mon/a-1.csv", "a.csv"]
     with pytest.raises(BadInput) as caught:
         make_dataset(by_session(), home, publish(home, [spin(name) for name in names]))
-    assert "dataset.by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
+    assert "group_by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
     assert "(?P<session>...)" in str(caught.value)
 
 
@@ -87,7 +87,7 @@ def test_a_share_too_small_for_so_few_sessions_still_gets_one(home):
 def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_own():
     episodes = [replace(spin("bag.h5"), part=f"demo_{k}", piece=k) for k in range(400)]
     for by, sides in (("recording", 1), ("part", 3)):
-        rules = Dataset(by=by, validation=0.3, test=0.3)
+        rules = Dataset(group_by=by, validation=0.3, test=0.3)
         pieces = cut_pieces(rules, episodes)
         assert len({piece.split for piece in pieces}) == sides
     # A part's side depends on nothing but itself: without the others it is the same.

@@ -117,7 +117,7 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
     assert left_out["calibration"] == "has not a row for each of 300"
     task = drafted(tmp_path, tmp_path / "a.h5")
     assert (task.states, len(task.actions)) == (["obs_joint_pos_0", "obs_joint_pos_1"], 1)
-    assert (task.dataset.by, task.dataset.test) == ("part", ["*/data/demo_2"])
+    assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/data/demo_2"])
 
 
 @pytest.mark.parametrize(

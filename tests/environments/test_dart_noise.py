@@ -31,10 +31,10 @@ class Bench(gymnasium.Env):
 
 def told(seed, spread, rows=4000):
     bench = Bench()
-    unsteady = DartNoise(bench, spread)
-    unsteady.reset(seed=seed)
+    noisy = DartNoise(bench, spread)
+    noisy.reset(seed=seed)
     for _ in range(rows):
-        unsteady.step(np.array([0.0, 0.5]))
+        noisy.step(np.array([0.0, 0.5]))
     return np.array(bench.told)
 
 
@@ -53,7 +53,7 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
     """The tool starts near the middle: a steady hand keeps to a line, an unsteady one leaves it."""
     aside = {}
     for spread in (0.0, 0.6):
-        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.unsteady": spread})
+        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.dart_noise": spread})
         shown = demonstrate(task, tmp_path / str(spread), range(8))
         far = []
         for one in shown:

@@ -218,7 +218,7 @@ def test_a_draft_takes_names_and_tasks_from_meta_and_splits_by_episode(logs, tmp
     assert task.actions == ["action_0", "action_1"]
     assert task.channels["gripper"].source[0].name == "observation.state[2]"
     assert task.description == "Open the door. / Close it."
-    assert (task.dataset.by, task.dataset.test) == ("part", ["*/episode 2"])
+    assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/episode 2"])
     assert task.dt == pytest.approx(1 / 30)
 
 

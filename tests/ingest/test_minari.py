@@ -91,4 +91,4 @@ def test_a_draft_knows_observations_from_actions_and_leaves_rewards_out(minari, 
     ]  # fmt: skip
     assert "rewards" in text
     assert "terminations" in text
-    assert (task.dataset.by, task.dataset.test) == ("part", 0.2)
+    assert (task.dataset.group_by, task.dataset.test) == ("part", 0.2)

@@ -213,7 +213,7 @@ def test_settings_beyond_a_bound_are_refused_with_the_bound(key, value, bound):
 
 
 def test_an_action_that_follows_no_joint_is_an_error_that_says_what_to_set(task_file):
-    with pytest.raises(BadInput, match=r"follows.*neck_target"):
+    with pytest.raises(BadInput, match=r"action_joints.*neck_target"):
         load_task(task_file, {"channels.neck_target.source": "joints_pos[0]"})
 
 

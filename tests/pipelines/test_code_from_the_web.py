@@ -32,7 +32,7 @@ def job():
     return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
 
 
-@pytest.mark.parametrize("key", ["learn.evaluate_with", "learn.start_from", "ingest.watch"])
+@pytest.mark.parametrize("key", ["learn.eval_callback", "learn.start_from", "ingest.watch"])
 def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(place, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
@@ -44,24 +44,24 @@ def test_a_run_that_was_stored_before_is_refused_when_it_starts(place, evil, mon
     """As a second run of one that `kinemill run` configured: what its resource is given."""
     task = load_task(TASK)
     resource = definitions_of([task]).resources[TASK]
-    context = dg.build_init_resource_context(config={"learn": {"evaluate_with": f"{evil}:f"}})
+    context = dg.build_init_resource_context(config={"learn": {"eval_callback": f"{evil}:f"}})
     with pytest.raises(BadInput, match="web requests cannot choose"):
         next(resource.resource_fn(context))
     made = definitions_of([task], web=False).resources[TASK]
-    assert next(made.resource_fn(context)).task.learn.evaluate_with == f"{evil}:f"
+    assert next(made.resource_fn(context)).task.learn.eval_callback == f"{evil}:f"
 
 
 @pytest.mark.parametrize(
     ("task", "overrides"),
     [
-        (TASK, {"learn.evaluate_with": "{evil}:f"}),
-        (TASK, {"tune.space": {"learn": {"evaluate_with": {"select": ["{evil}:f"]}}}}),
+        (TASK, {"learn.eval_callback": "{evil}:f"}),
+        (TASK, {"tune.space": {"learn": {"eval_callback": {"select": ["{evil}:f"]}}}}),
         ("{folder}/other.yaml", {}),
     ],
 )
 def test_a_search_takes_no_code_and_no_task_file_of_the_web(place, evil, task, overrides):
     text = TINY.replace("task: tiny", "task: other").replace(
-        "learn:\n", f"learn:\n  evaluate_with: {evil}:f\n"
+        "learn:\n", f"learn:\n  eval_callback: {evil}:f\n"
     )
     (evil.parent / "other.yaml").write_text(text)
     spelled = {key: _filled(value, evil) for key, value in overrides.items()}
@@ -116,7 +116,7 @@ def _fields(kind, depth=0):
 
 
 def test_a_user_of_this_machine_may_name_logs_and_code(place, logs, tmp_path):
-    """`kinemill run --logs FOLDER --set learn.evaluate_with=...`, up to the recordings."""
+    """`kinemill run --logs FOLDER --set learn.eval_callback=...`, up to the recordings."""
     (tmp_path / "look.py").write_text("def f(simulator, task): return {}\n")
-    overrides = {"learn.evaluate_with": f"{tmp_path}/look.py:f", "learn.steps": "50"}
+    overrides = {"learn.eval_callback": f"{tmp_path}/look.py:f", "learn.steps": "50"}
     assert make_until("recordings", TASK, overrides, logs=logs)

@@ -154,7 +154,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     params = {
         "selector": {**REPOSITORY, "pipelineName": TASK},
         "mode": "default",
-        "runConfigData": {"resources": {TASK: {"config": {"learn": {"evaluate_with": named}}}}},
+        "runConfigData": {"resources": {TASK: {"config": {"learn": {"eval_callback": named}}}}},
     }
     asked = json.dumps({"query": LAUNCH_RUN, "variables": {"p": params}})
     graphql = f"{served.urls['Dagster']}/graphql"
@@ -166,7 +166,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     assert "LaunchRunSuccess" not in answer.stdout
     command = [sys.executable, "-c", "from kinemill.cli import main; main()", "runs", "start", TASK]
     started = subprocess.run(
-        [*command, "--set", f"learn.evaluate_with={named}"],
+        [*command, "--set", f"learn.eval_callback={named}"],
         capture_output=True,
         text=True,
         check=False,

@@ -76,7 +76,7 @@ class RestingPPO(PPO):
         return partial(stable_baselines3.PPO, FromRest, **self.settings(site.learn))
 '''
 LEARN = {"model": {"type": "sines", "waves": 7}, "steps": 64}
-RESTING = {"type": "resting_ppo", "rollout": 16, "passes": 1}
+RESTING = {"type": "resting_ppo", "n_steps": 16, "n_epochs": 1}
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
     path = tmp_path / "point.yaml"
     path.write_text(
         "task: point\ndt: 0.1\nenvironment: " + json.dumps(POINT) + "\nlearn: {type: reinforcement,"
-        "algorithm: " + json.dumps(RESTING) + ", model: {type: sines}, copies: 2, steps: 64,"
+        "algorithm: " + json.dumps(RESTING) + ", model: {type: sines}, num_envs: 2, steps: 64,"
         "eval_every: 64, batch_size: 16}\n"
     )
     code = (

@@ -36,8 +36,8 @@ def walked(task, steps=14):
     ],
 )
 def test_copies_in_other_processes_do_the_same_as_in_this_one(runner):
-    here, ended = walked(rl_task(copies=3, runner="in_process"))
-    there, also = walked(rl_task(copies=3, runner=runner))
+    here, ended = walked(rl_task(num_envs=3, runner="in_process"))
+    there, also = walked(rl_task(num_envs=3, runner=runner))
     assert np.array_equal(here, there)
     assert ended == also
     assert len(ended) == 3
@@ -131,7 +131,7 @@ def test_native_is_refused_where_there_is_nothing_of_the_kind():
 def test_a_generation_is_the_same_for_any_number_of_workers():
     found = []
     for runner in ("in_process", {"type": "processes", "workers": 2}):
-        task = rl_task(POINT, "evolution", copies=6, runner=runner)
+        task = rl_task(POINT, "evolution", num_envs=6, runner=runner)
         site = site_of(task)
         learner = task.learn.algorithm.learner(site)
         learner.advance(120, 4)
@@ -149,7 +149,7 @@ def test_the_gradient_of_evolution_points_to_where_the_return_grows():
     task = rl_task(
         {**POINT, "steps": 4},
         {"type": "evolution", "noise": 0.1},
-        copies=32,
+        num_envs=32,
         optimizer={"type": "adam", "lr": 0.1},
     )
     learner = task.learn.algorithm.learner(site_of(task))

@@ -32,10 +32,10 @@ ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
 
 
 def settings_of(name: str) -> dict:
-    found = {"type": name, **({"rollout": 16} if name in ON_POLICY else {})}
+    found = {"type": name, **({"n_steps": 16} if name in ON_POLICY else {})}
     if name in ("ppo", "maskable_ppo", "recurrent_ppo"):
-        found["passes"] = 2
-    return found | ({"memory": 8} if name == "recurrent_ppo" else {})
+        found["n_epochs"] = 2
+    return found | ({"lstm_hidden_size": 8} if name == "recurrent_ppo" else {})
 
 
 def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
@@ -44,7 +44,7 @@ def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
         "type": "reinforcement",
         "algorithm": algorithm,
         "model": {"type": "mlp", "hidden_sizes": [8]},
-        "copies": 2,
+        "num_envs": 2,
         "steps": 192,
         "eval_every": 32,
         "evaluations": 2,
@@ -113,9 +113,9 @@ def test_the_policy_does_what_the_library_would_do(name):
 @pytest.mark.parametrize(
     ("algorithm", "model"),
     [
-        ({"type": "ppo", "rollout": 16, "critic": "shared"}, {"type": "mlp", "hidden_sizes": [8]}),
-        ({"type": "ppo", "rollout": 16}, {"type": "mlp", "hidden_sizes": [8], "layer_norm": True}),
-        ({"type": "a2c", "rollout": 16, "features": 6}, {"type": "transformer"}),
+        ({"type": "ppo", "n_steps": 16, "critic": "shared"}, {"type": "mlp", "hidden_sizes": [8]}),
+        ({"type": "ppo", "n_steps": 16}, {"type": "mlp", "hidden_sizes": [8], "layer_norm": True}),
+        ({"type": "a2c", "n_steps": 16, "features": 6}, {"type": "transformer"}),
         ({"type": "sac"}, {"type": "mlp", "hidden_sizes": [8], "layer_norm": True}),
     ],
 )
@@ -207,9 +207,9 @@ def test_what_is_cut_off_has_not_ended(environment, wanted):
     where = {"type": "python", "path": "tests.environments.plants:Steady", **environment}
     task = rl_task(
         where,
-        {"type": "a2c", "gamma": 0.8, "rollout": 12, "normalize_advantage": True},
+        {"type": "a2c", "gamma": 0.8, "n_steps": 12, "normalize_advantage": True},
         optimizer={"type": "adam", "lr": 0.02},
-        copies=4,
+        num_envs=4,
     )
     learner = task.learn.algorithm.learner(site_of(task))
     learner.advance(6_000, 3)

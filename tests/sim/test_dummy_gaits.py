@@ -46,12 +46,12 @@ def test_clips_are_gaits_of_one_cycle_that_follow_their_commands(file, tmp_path)
 
 
 def test_a_target_is_where_its_joint_will_be_at_the_next_row(tmp_path):
-    """Also where a task says by `follows` what its targets are of; 1e-4 of 0.7 rad is noise."""
+    """Also where `action_joints` of the task names the joints; 1e-4 of 0.7 rad is noise."""
     channels = {
         "hip": {"role": "state", "unit": "rad", "limits": [-1, 1]},
         "aim": {"role": "action", "unit": "rad", "limits": [-1, 1]},
     }
-    learn = {"type": "motion", "follows": {"aim": "hip"}}
+    learn = {"type": "motion", "action_joints": {"aim": "hip"}}
     path = tmp_path / "one_leg.yaml"
     path.write_text(
         yaml.safe_dump({"task": "one_leg", "dt": 0.02, "channels": channels, "learn": learn})

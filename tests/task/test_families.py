@@ -37,11 +37,11 @@ def test_another_head_drops_the_keys_it_lacks():
 
 
 def test_a_way_of_learning_within_another_has_the_same_families():
-    algorithm = {"learn.physics.algorithm": {"type": "ppo", "rollout": 64}}
+    algorithm = {"learn.physics.algorithm": {"type": "ppo", "n_steps": 64}}
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "a2c"})
     assert task.learn.physics.algorithm.type == "a2c"
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "sac"})
-    assert "dropped rollout, which sac does not have" in task.notes[0]
+    assert "dropped n_steps, which sac does not have" in task.notes[0]
 
 
 def test_an_unknown_key_of_a_head_is_told_with_the_nearest():

@@ -135,7 +135,7 @@ PIECES = st.sampled_from(
         {"verify.horizon": "many"},
         {"promote.metric": "x"},
         {"tune.space": {"learn": {"history": {"select": [1, 2]}}}},
-        {"learn.evaluate_with": "math:sin"},
+        {"learn.eval_callback": "math:sin"},
         {"learn.type": ["no name"]},
         {"nonsense": {"a": 1}},
         {"learn.nonsense.a": 1},
@@ -171,7 +171,7 @@ def test_what_config_shows_is_what_a_run_records(pieces):
     [
         {"learn.outputs": {"angle": {"of": "nothing"}}},
         {"learn.outputs": {"a": {}}},
-        {"learn.physics.algorithm": {"rollout": 3}},
+        {"learn.physics.algorithm": {"n_steps": 3}},
         {"learn": 3},
         {"learn": None},
         {"channels": [1]},

@@ -17,8 +17,17 @@ from kinemill.task.web_overrides import mark_of, within
 # Fields of free text that name channels, patterns, formulas or labels and nothing else. A field
 # that names code, a command, a file, a machine or an address is marked LOCAL, CODE or MODEL.
 TEXT = {
-    *("name", "type", "description", "unit", "derivative_of", "texts", "time", "by", "of"),
-    *("channels", "observations", "outputs", "relations", "parent", "follows", "joints", "drives"),
+    *("name", "type", "description", "unit", "derivative_of", "texts", "time", "group_by", "of"),
+    *(
+        "channels",
+        "observations",
+        "outputs",
+        "relations",
+        "parent",
+        "action_joints",
+        "joints",
+        "drives",
+    ),
     *("noise", "weights", "std", "step", "bounds", "limits", "ignore", "flip", "swap", "powers"),
     *(
         "templates",
@@ -107,7 +116,17 @@ SUSPICIOUS = (
 @pytest.mark.parametrize(("name", "info"), FIELDS)
 def test_no_unmarked_field_says_that_it_names_a_file(name, info):
     """The descriptions of the fields that are not marked, as a second look."""
-    known = {"time", "parts", "groups", "sidecar", "name", "format", "joints", "observations", "by"}
+    known = {
+        "time",
+        "parts",
+        "groups",
+        "sidecar",
+        "name",
+        "format",
+        "joints",
+        "observations",
+        "group_by",
+    }
     said = (info.description or "").lower()
     assert mark_of(info) or name in known or not any(word in said for word in SUSPICIOUS)
 
@@ -156,10 +175,10 @@ def load(tmp_path):
 ENVIRONMENT = {"environment": "CartPole-v1"}
 VIT = {"type": "imitation", "image": {"type": "vit", "checkpoint": "/x.safetensors"}}
 CHANGES = {
-    "a function in a file": {"learn.evaluate_with": "/tmp/evil.py:f"},
-    "a function of a module": {"learn.evaluate_with": "os:system"},
-    "in a mapping": {"learn": {"evaluate_with": "/tmp/evil.py:f"}},
-    "with the type": {"learn": {"type": "dynamics", "evaluate_with": "evil.py:f"}},
+    "a function in a file": {"learn.eval_callback": "/tmp/evil.py:f"},
+    "a function of a module": {"learn.eval_callback": "os:system"},
+    "in a mapping": {"learn": {"eval_callback": "/tmp/evil.py:f"}},
+    "with the type": {"learn": {"type": "dynamics", "eval_callback": "evil.py:f"}},
     "weights of a folder": {"learn.start_from": "/tmp/model"},
     "a relative folder": {"learn.start_from": "../models:/x"},
     "a class in a file": {"environment": {"type": "python", "path": "/tmp/evil.py:C"}},
@@ -177,11 +196,11 @@ CHANGES = {
     "an image": {"compute": {"type": "kubernetes", "image": "evil"}},
     "a cluster": {"compute": {"type": "ray", "address": "evil:6379"}},
     "a service that numbers are sent to": {"track": [{"type": "wandb", "mode": "online"}]},
-    "a task file elsewhere": {"dataset.with": [{"task": "/tmp/evil"}]},
+    "a task file elsewhere": {"dataset.join": [{"task": "/tmp/evil"}]},
     "a choice of a search": {
-        "tune.space": {"learn": {"evaluate_with": {"select": ["evil.py:f", "evil.py:g"]}}}
+        "tune.space": {"learn": {"eval_callback": {"select": ["evil.py:f", "evil.py:g"]}}}
     },
-    "one choice of a search": {"tune.space": {"learn": {"evaluate_with": "evil.py:f"}}},
+    "one choice of a search": {"tune.space": {"learn": {"eval_callback": "evil.py:f"}}},
 }
 
 
@@ -204,15 +223,15 @@ def test_a_file_is_not_even_read_before_it_is_refused(load, tmp_path, monkeypatc
 
 
 def test_a_user_of_this_machine_names_what_they_like(load, tmp_path):
-    assert load({}, {"learn.evaluate_with": "os:system"}, web=False).learn.evaluate_with
+    assert load({}, {"learn.eval_callback": "os:system"}, web=False).learn.eval_callback
     task = load({}, {"learn.start_from": str(tmp_path)}, web=False)
     assert task.learn.start_from == str(tmp_path)
 
 
 def test_what_the_task_file_names_stays_in_force(load):
-    own = {"learn.evaluate_with": "look.py:f", "learn.start_from": "/models/3", **ENVIRONMENT}
+    own = {"learn.eval_callback": "look.py:f", "learn.start_from": "/models/3", **ENVIRONMENT}
     task = load(own, {"learn": {"steps": 3}})
-    assert task.learn.evaluate_with.endswith("tasks/look.py:f")
+    assert task.learn.eval_callback.endswith("tasks/look.py:f")
     dump = task.model_dump(mode="json", by_alias=True)
     dump["learn"]["steps"] = 4  # the whole form, as the launchpad prints it
     assert load(own, dump).learn.steps == 4
@@ -222,7 +241,7 @@ def test_what_the_task_file_names_stays_in_force(load):
 
 def test_a_value_of_one_field_is_none_of_another(load):
     with pytest.raises(TaskError, match="web requests cannot choose"):
-        load({"learn.evaluate_with": "look.py:f"}, {"environment": "look.py:f"})
+        load({"learn.eval_callback": "look.py:f"}, {"environment": "look.py:f"})
 
 
 @pytest.mark.parametrize("hook", ["../evil.py:f", "link.py:f", "/tmp/evil.py:f"])
@@ -230,15 +249,15 @@ def test_the_server_loads_no_code_from_outside_the_tasks_folder(load, tmp_path, 
     (tmp_path / "tasks").mkdir()
     (tmp_path / "evil.py").touch()
     (tmp_path / "tasks" / "link.py").symlink_to(tmp_path / "evil.py")
-    own = {"learn.evaluate_with": hook}
+    own = {"learn.eval_callback": hook}
     with pytest.raises(TaskError, match="the only folder from which the server loads code"):
         load(own, {"learn.steps": 3})
-    assert load(own, {"learn.steps": 3}, web=False).learn.evaluate_with
+    assert load(own, {"learn.steps": 3}, web=False).learn.eval_callback
 
 
 def test_a_task_file_with_mistakes_is_refused_whatever_the_web_adds(load):
     with pytest.raises(TaskError, match=r"cart_pole\.yaml"):
-        load({"learn.steps": -1}, {"learn": {"steps": 3, "evaluate_with": "evil.py:f"}})
+        load({"learn.steps": -1}, {"learn": {"steps": 3, "eval_callback": "evil.py:f"}})
 
 
 def test_a_folder_of_logs_lies_in_the_drop_folder(tmp_path):

@@ -121,7 +121,11 @@ def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
 
 
 def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_path):
-    for other in ({"ensemble": 2}, {"growth": {"steps": 9}}, {"optimizer": {"type": "sgd"}}):
+    for other in (
+        {"ensemble": 2},
+        {"horizon_schedule": {"steps": 9}},
+        {"optimizer": {"type": "sgd"}},
+    ):
         task = pendulum_task(compile="on", **other)
         module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
         with pytest.raises(BadInput, match="nothing compiles an update"):

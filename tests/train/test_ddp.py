@@ -24,8 +24,8 @@ SETTINGS = {
     "batch_size": 33,  # 17 and 16
     "ema": 0.9,
     "noise": {"velocity": 0.05},
-    "growth": {"first": 2, "steps": 40},
-    "sampling": {"steps": 40},
+    "horizon_schedule": {"first": 2, "steps": 40},
+    "teacher_forcing": {"steps": 40},
     "save_every": 10,
 }
 

@@ -30,7 +30,7 @@ KINDS = {
 
 def parts_of(kind):
     if kind == "motion":
-        learn = {"type": "motion", "follows": {"torque": "angle"}, "hidden_size": 32}
+        learn = {"type": "motion", "action_joints": {"torque": "angle"}, "hidden_size": 32}
         learn |= {"batch_size": 17, "compile": "off", "history": 8, "eval_every": 20, "steps": 40}
         whole = {"task": "puppet", "dt": 0.02, "channels": CHANNELS, "learn": learn}
         task, data = Task.model_validate(whole), Demonstrations(cloning.packed(gaits()))

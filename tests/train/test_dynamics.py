@@ -55,7 +55,7 @@ def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packe
 
 
 def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed):
-    growing = pendulum_task(weights="relative", growth={"first": 1, "steps": 100})
+    growing = pendulum_task(weights="relative", horizon_schedule={"first": 1, "steps": 100})
     module, objective = growing.learn.prepare(growing, packed, packed, torch.device("cpu"))
     whole = squares(module, packed, "train")
     weights = 1 / whole.mean(0)
@@ -76,13 +76,13 @@ def test_an_acceleration_is_scaled_by_how_much_velocity_changes_in_a_second(pack
 
 
 def test_the_horizon_of_training_grows_evenly_to_its_length():
-    learn = pendulum_task(horizon=9, growth={"first": 1, "steps": 80}).learn
+    learn = pendulum_task(horizon=9, horizon_schedule={"first": 1, "steps": 80}).learn
     assert [learn.horizon_at(step) for step in (0, 9, 10, 40, 79, 80, 500)] == [1, 1, 2, 5, 8, 9, 9]
     assert pendulum_task(horizon=9).learn.horizon_at(0) == 9
 
 
 def test_a_loss_at_a_short_horizon_looks_at_its_first_steps_alone(packed):
-    task = pendulum_task(growth={"first": 1, "steps": 100})
+    task = pendulum_task(horizon_schedule={"first": 1, "steps": 100})
     module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
     whole = squares(module, packed, "train")
     everything = torch.arange(objective.windows)

@@ -119,7 +119,7 @@ def test_micro_batches_of_an_ensemble_with_noise_and_sampling_draw_what_the_batc
         "ensemble": 2,
         "loss": "gaussian",
         "noise": {"angle": 0.1},
-        "sampling": {"first": 0.5, "steps": 50},
+        "teacher_forcing": {"first": 0.5, "steps": 50},
         "steps": 20,
         "optimizer": {"type": "sgd", "lr": 1e-3},
     }

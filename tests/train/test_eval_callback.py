@@ -1,4 +1,4 @@
-"""`learn.evaluate_with`, and what a run writes down of itself."""
+"""`learn.eval_callback`, and what a run writes down of itself."""
 
 import subprocess
 from importlib.metadata import version
@@ -114,20 +114,20 @@ def test_what_cannot_be_asked_is_said_before_the_training(tmp_path, name, messag
 def test_a_function_that_fails_is_named(packed, hook, name, message):
     task = pendulum_task()
     module, _ = task.learn.prepare(task, packed, packed, CPU)
-    with pytest.raises(BadInput, match=rf"learn\.evaluate_with: .*:{name}: {message}"):
+    with pytest.raises(BadInput, match=rf"learn\.eval_callback: .*:{name}: {message}"):
         load_callback(f"{hook}:{name}", task)(module)
 
 
 def test_a_name_that_is_none_is_a_mistake_in_the_task():
     with pytest.raises(ValueError, match="is neither `module:function`"):
-        pendulum_task(evaluate_with="kinemill.control.eval_callback")
+        pendulum_task(eval_callback="kinemill.control.eval_callback")
 
 
 def test_a_file_is_named_relative_to_the_task(hook, tmp_path):
     task = yaml.safe_load(TASKS.joinpath("pendulum.yaml").read_text())
-    task["learn"]["evaluate_with"] = "hook.py:swings"
+    task["learn"]["eval_callback"] = "hook.py:swings"
     (tmp_path / "pendulum.yaml").write_text(yaml.safe_dump(task))
-    found = load_task(tmp_path / "pendulum.yaml").learn.evaluate_with
+    found = load_task(tmp_path / "pendulum.yaml").learn.eval_callback
     assert found == f"{hook}:swings"
     assert load_callback(found, pendulum_task()) is not None
 
@@ -158,7 +158,7 @@ def _still(task):
 
 
 def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
-    task = pendulum_task(steps=20, accumulate=2, ema=0.9, evaluate_with=f"{hook}:swings")
+    task = pendulum_task(steps=20, accumulate=2, ema=0.9, eval_callback=f"{hook}:swings")
     ref, noted = publish(home, packed), Noted()
     train.run(task, home, ref, ref, (noted, noted))
     text = (job_folder(task, home, ref, ref) / CONFIG).read_text()
@@ -182,7 +182,7 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
 def test_watching_trains_nothing_again(home, packed):
     ref = publish(home, packed)
     plain = job_folder(pendulum_task(), home, ref, ref)
-    for bystander in ({"evaluate_with": "math:sin"}, {"halve_batch": True}):
+    for bystander in ({"eval_callback": "math:sin"}, {"halve_batch": True}):
         assert job_folder(pendulum_task(**bystander), home, ref, ref) == plain
     for changed in ({"ema": 0.9}, {"accumulate": 2}, {"amp": "bf16"}, {"deterministic": True}):
         assert job_folder(pendulum_task(**changed), home, ref, ref) != plain

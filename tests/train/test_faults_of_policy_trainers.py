@@ -150,8 +150,8 @@ def test_a_truncation_that_is_treated_as_terminal(ends):
     """What the critic expects after the limit of time counts in the reward there: 1 + 0.8 x 10."""
     where = {"type": "python", "path": "tests.environments.plants:Steady", "steps": 3}
     where["arguments"] = {"ends": ends} if ends else {}
-    algorithm = {"type": "a2c", "gamma": 0.8, "rollout": 6}
-    task = rl_task(where, algorithm, copies=1)
+    algorithm = {"type": "a2c", "gamma": 0.8, "n_steps": 6}
+    task = rl_task(where, algorithm, num_envs=1)
     learner = task.learn.algorithm.learner(site_of(task))
     with torch.no_grad():
         learner.model.policy.value_net.weight.zero_()

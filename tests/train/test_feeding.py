@@ -11,7 +11,7 @@ from kinemill.errors import TaskError
 from kinemill.task.protocols import NullReporter
 from kinemill.train.data import make_windows
 from kinemill.train.loop import fit
-from kinemill.train.objectives._teacher_forcing import KeyedNoise, Sampling
+from kinemill.train.objectives._teacher_forcing import KeyedNoise, TeacherForcing
 from tests.train.conftest import pendulum_task
 
 CPU = torch.device("cpu")
@@ -34,13 +34,13 @@ def everything(module, packed):
 
 
 def test_the_probability_of_truth_falls_evenly():
-    sampling = Sampling(first=1.0, last=0.2, steps=80)
-    assert [sampling.at(step) for step in (0, 40, 80, 500)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    forcing = TeacherForcing(first=1.0, last=0.2, steps=80)
+    assert [forcing.at(step) for step in (0, 40, 80, 500)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
 
 
 def test_with_truth_at_every_step_the_loss_is_that_of_single_steps(packed):
     """Teacher forcing: each step starts from the measured state, its memory goes on."""
-    module, objective, _ = prepared(packed, sampling={"first": 1, "last": 1})
+    module, objective, _ = prepared(packed, teacher_forcing={"first": 1, "last": 1})
     states, past, actions, truth = everything(module, packed)
     rows, acted = torch.cat([states, truth], 1), torch.cat([past, actions], 1)
     errors = []
@@ -58,7 +58,9 @@ def test_with_truth_at_every_step_the_loss_is_that_of_single_steps(packed):
 def test_without_truth_the_loss_is_that_of_plain_rollouts(packed):
     which = torch.arange(40)
     plain = prepared(packed)[1].loss(which, 3).item()
-    assert prepared(packed, sampling={"first": 0, "last": 0})[1].loss(which, 3).item() == plain
+    assert (
+        prepared(packed, teacher_forcing={"first": 0, "last": 0})[1].loss(which, 3).item() == plain
+    )
 
 
 def test_a_coin_falls_as_often_as_it_should_and_the_same_way_again():
@@ -102,9 +104,14 @@ def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
 @pytest.mark.parametrize(
     "learn",
     [
-        {"sampling": {"first": 0.9, "last": 0.1, "steps": 30}},
+        {"teacher_forcing": {"first": 0.9, "last": 0.1, "steps": 30}},
         {"noise": {"angle": 0.01, "torque": 0.1}},
-        {"noise": {"angle": 0.01}, "sampling": {"steps": 30}, "ensemble": 2, "loss": "gaussian"},
+        {
+            "noise": {"angle": 0.01},
+            "teacher_forcing": {"steps": 30},
+            "ensemble": 2,
+            "loss": "gaussian",
+        },
     ],
 )
 def test_a_training_with_chance_in_it_goes_on_bit_for_bit(packed, tmp_path, learn):

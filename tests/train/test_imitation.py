@@ -197,8 +197,8 @@ def test_a_look_of_ones_own_is_given_what_acts(tmp_path):
         "    policy.reset(0)\n"
         "    return {'torque': float(policy.act([0.0, 0.0])[0])}\n"
     )
-    task, module, objective = made(evaluate_with=f"{hook}:swing")
-    watch = load_callback(task.learn.evaluate_with, task)
+    task, module, objective = made(eval_callback=f"{hook}:swing")
+    watch = load_callback(task.learn.eval_callback, task)
     state, _ = fit(module, objective, task.learn, tmp_path / "run", QUIET, watch)
     assert len(state.history["eval/torque"]) == 2
     assert abs(state.history["eval/torque"][-1][1]) <= 2.0

@@ -20,7 +20,7 @@ task: arm
 dt: 0.05
 ingest: {settle: 0.0, FORMAT}
 validate: {min_steps: 5}
-dataset: {by: part, validation: 0.3, test: 0.3, repeats: apart}
+dataset: {group_by: part, validation: 0.3, test: 0.3, near_duplicates: apart}
 learn: {type: imitation, model: {type: mlp, hidden_sizes: [8]}, batch_size: 8}
 channels:
 """

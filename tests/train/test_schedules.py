@@ -33,7 +33,7 @@ REFERENCES = {
         warmed(lambda o: theirs.ExponentialLR(o, gamma=(1e-4 / TOP) ** (1 / 200))),
     ),
     "warm_restarts": (
-        {"warmup_steps": WARM, "period": 15, "growth": 2, "min_lr": 1e-4},
+        {"warmup_steps": WARM, "period": 15, "t_mult": 2, "min_lr": 1e-4},
         warmed(lambda o: theirs.CosineAnnealingWarmRestarts(o, 15, T_mult=2, eta_min=1e-4)),
     ),
     "one_cycle": (
@@ -76,7 +76,7 @@ def test_a_schedule_stays_between_nothing_and_the_top_and_without_settings_reach
 
 
 def test_restarts_of_equal_length_begin_again_at_the_top():
-    ours = learn({"type": "warm_restarts", "warmup_steps": 0, "period": 10, "growth": 1})
+    ours = learn({"type": "warm_restarts", "warmup_steps": 0, "period": 10, "t_mult": 1})
     assert [learning_rate(step, ours) for step in (0, 10, 110)] == [TOP] * 3
 
 

@@ -50,13 +50,13 @@ def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):
     assert len(model["hidden_sizes"]["select"]) > 1
     (own, *_) = space["optimizer"]["select"]
     assert own["lr"]["range"] == pytest.approx([6e-5, 1.5e-3])
-    assert space["algorithm"]["passes"]["select"] == [1, 5, 10, 20]
+    assert space["algorithm"]["n_epochs"]["select"] == [1, 5, 10, 20]
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_every_algorithm_has_settings_to_try_all_of_which_are_valid(name, tmp_path):
     path = tmp_path / "point.yaml"
-    path.write_text(TASK.replace("{type: ppo, rollout: 16, passes: 1}", f"{{type: {name}}}"))
+    path.write_text(TASK.replace("{type: ppo, n_steps: 16, n_epochs: 1}", f"{{type: {name}}}"))
     task = load_task(path)
     space = default_space(task)
     assert "select" in str(space["learn"]["algorithm"])
@@ -138,7 +138,12 @@ def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home
 
 
 def test_motions_are_searched(tmp_path, home):
-    learn = {"type": "motion", "follows": {"torque": "angle"}, "history": 8, "hidden_size": 32}
+    learn = {
+        "type": "motion",
+        "action_joints": {"torque": "angle"},
+        "history": 8,
+        "hidden_size": 32,
+    }
     learn |= {"epochs": 1, **LEARN}
     task = written(tmp_path, task="arm", learn=learn)
     assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}

@@ -85,8 +85,8 @@ def test_what_a_real_training_counts_is_in_its_section(home):
             "dt": 0.1,
             "learn": {
                 "type": "reinforcement",
-                "algorithm": {"type": "ppo", "rollout": 8},
-                "copies": 2,
+                "algorithm": {"type": "ppo", "n_steps": 8},
+                "num_envs": 2,
                 "batch_size": 16,
                 "steps": 96,
                 "eval_every": 32,

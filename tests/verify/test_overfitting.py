@@ -117,8 +117,10 @@ def test_what_changes_while_it_grows_is_not_looked_at():
     """A horizon that grows until half way makes the training loss rise: that is no sign."""
     rising = curves(falling, lambda x: 0.4 if x < 0.9 else 0.3)
     assert fitting_of(rising, {}) is not None
-    assert fitting_of(rising, {"growth": {"steps": 3800}, "sampling": None}) is None
-    assert fitting_of(rising, {"growth": None, "sampling": {"steps": 3800}}) is None
+    assert fitting_of(rising, {"horizon_schedule": {"steps": 3800}}) is None
+    assert (
+        fitting_of(rising, {"horizon_schedule": None, "teacher_forcing": {"steps": 3800}}) is None
+    )
 
 
 def test_gaps_of_the_curves_are_passed_over():
@@ -130,7 +132,7 @@ def test_gaps_of_the_curves_are_passed_over():
 
 
 def test_a_trained_model_is_judged_by_what_lies_in_its_folder(tmp_path):
-    described = FORMAT.stamp({"learn": {"growth": {"steps": 3800}, "sampling": None}})
+    described = FORMAT.stamp({"learn": {"horizon_schedule": {"steps": 3800}}})
     (tmp_path / "model.json").write_text(json.dumps(described))
     assert fitting_in(tmp_path) is None
     (tmp_path / "history.json").write_text(json.dumps(curves(valley(0.4), falling)))

@@ -73,7 +73,7 @@ LEARNER = {
     },
     "ingest": {"settle": 0},
     "validate": {"min_steps": 5},
-    "dataset": {"validation": 0.2, "test": 0.3, "repeats": "apart"},
+    "dataset": {"validation": 0.2, "test": 0.3, "near_duplicates": "apart"},
     "learn": {
         "type": "imitation",
         "model": {"type": "mlp", "hidden_sizes": [16]},

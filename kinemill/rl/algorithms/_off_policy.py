@@ -24,13 +24,15 @@ class OffPolicy(Algorithm):
         description="of the targets' moving average",
         examples=[0.005, 0.01, 0.02],
     )
-    replay: PositiveInt = Field(default=1_000_000, description="steps that are remembered")
+    buffer_size: PositiveInt = Field(default=1_000_000, description="replay buffer size, steps")
     learning_starts: NonNegativeInt = Field(
         default=100, description="steps at random before the first update"
     )
-    train_every: PositiveInt = Field(default=1, description="steps of each copy between updates")
-    updates: int = Field(
-        default=1, ge=-1, description="of the networks, each time; -1: one for each step taken"
+    train_freq: PositiveInt = Field(default=1, description="steps per environment between updates")
+    gradient_steps: int = Field(
+        default=1,
+        ge=-1,
+        description="network updates each time; -1: as many as steps taken",
     )
     critic_sizes: list[PositiveInt] | None = Field(
         default=None, description="hidden sizes of the critics; default: those of `learn.model`"
@@ -44,10 +46,10 @@ class OffPolicy(Algorithm):
         return {
             "gamma": self.gamma,
             "tau": self.tau,
-            "buffer_size": min(self.replay, learn.steps + learn.eval_every),
+            "buffer_size": min(self.buffer_size, learn.steps + learn.eval_every),
             "learning_starts": self.learning_starts,
-            "train_freq": self.train_every,
-            "gradient_steps": self.updates,
+            "train_freq": self.train_freq,
+            "gradient_steps": self.gradient_steps,
             "batch_size": learn.batch_size,
             "policy_kwargs": self.networks(learn),
         }

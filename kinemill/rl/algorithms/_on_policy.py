@@ -14,9 +14,11 @@ Share = Field(gt=0.0, le=1.0)
 class ActorCritic(Algorithm):
     """Settings that all of them have."""
 
-    copies = 8
-    rollout: PositiveInt = Field(
-        default=128, description="steps of each copy between two updates", examples=[32, 128, 512]
+    num_envs = 8
+    n_steps: PositiveInt = Field(
+        default=128,
+        description="steps per environment between updates",
+        examples=[32, 128, 512],
     )
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
@@ -28,17 +30,17 @@ class ActorCritic(Algorithm):
         description="of advantages, over steps",
         examples=[0.8, 0.9, 0.95, 0.98],
     )
-    entropy: NonNegativeFloat = Field(
+    ent_coef: NonNegativeFloat = Field(
         default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
     )
-    value: NonNegativeFloat = Field(default=0.5, description="weight of the critic in the loss")
+    vf_coef: NonNegativeFloat = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
         default="separate", description="whether the critic has a network of its own"
     )
-    noise_held: PositiveInt | None = Field(
+    sde_sample_freq: PositiveInt | None = Field(
         default=None,
-        description="steps for which exploring noise is held, a function of the state (gSDE); "
-        "default: drawn anew at each step",
+        description="steps between draws of state-dependent exploration noise (gSDE); default: "
+        "independent noise at each step",
     )
     features: PositiveInt = Field(
         default=64, description="numbers between a shared or another model, and actor and critic"
@@ -50,14 +52,15 @@ class ActorCritic(Algorithm):
 
     def usual(self, learn: Any) -> dict[str, Any]:
         """Return the library's names of the settings that all have."""
-        held = self.noise_held
+        frequency = self.sde_sample_freq
+        sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
         return {
-            **({} if held is None else {"use_sde": True, "sde_sample_freq": held}),
-            "n_steps": self.rollout,
+            **sde,
+            "n_steps": self.n_steps,
             "gamma": self.gamma,
             "gae_lambda": self.gae_lambda,
-            "ent_coef": self.entropy,
-            "vf_coef": self.value,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
             "policy_kwargs": self.networks(learn),
         }

@@ -13,7 +13,7 @@ class A2C(ActorCritic):
     """Settings."""
 
     type: Literal["a2c"] = "a2c"
-    rollout: int = 5
+    n_steps: int = 5
     gae_lambda: float = 1.0
     normalize_advantage: bool = False
 

@@ -15,16 +15,16 @@ class ARS(Algorithm):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
     type: Literal["ars"] = "ars"
-    directions: PositiveInt = Field(
+    n_delta: PositiveInt = Field(
         default=8, description="tried forwards and backwards", examples=[8, 16, 32]
     )
-    top: PositiveInt | None = Field(default=None, description="that count; default: all")
-    noise: PositiveFloat = Field(
+    n_top: PositiveInt | None = Field(default=None, description="that count; default: all")
+    delta_std: PositiveFloat = Field(
         default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
     )
-    episodes: PositiveInt = Field(default=1, description="of each direction")
+    n_eval_episodes: PositiveInt = Field(default=1, description="of each direction")
     linear: bool = Field(default=False, description="one layer instead of `learn.model`")
-    alive_bonus: float = Field(default=0.0, description="added to each step's reward")
+    alive_bonus_offset: float = Field(default=0.0, description="added to each step's reward")
 
     def _hidden(self, learn: Any) -> list[int]:
         return [] if self.linear else list(learn.model.hidden_sizes)
@@ -64,11 +64,11 @@ class ARS(Algorithm):
         build = partial(
             sb3_contrib.ARS,
             "MlpPolicy",
-            n_delta=self.directions,
-            n_top=self.top,
-            delta_std=self.noise,
-            n_eval_episodes=self.episodes,
-            alive_bonus_offset=self.alive_bonus,
+            n_delta=self.n_delta,
+            n_top=self.n_top,
+            delta_std=self.delta_std,
+            n_eval_episodes=self.n_eval_episodes,
+            alive_bonus_offset=self.alive_bonus_offset,
             policy_kwargs=networks,
         )
         return LibraryLearner(site, build, copied)

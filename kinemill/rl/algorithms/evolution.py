@@ -15,9 +15,9 @@ from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 @ALGORITHMS.register("evolution")
 class Evolution(Algorithm):
-    """Settings; `learn.copies` is the size of a generation, an even number."""
+    """Settings; `learn.num_envs` is the size of a generation, an even number."""
 
-    copies: ClassVar[int] = 32
+    num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
     noise: PositiveFloat = Field(

@@ -15,16 +15,16 @@ class PPO(ActorCritic):
     """Settings; `learn.batch_size` steps make one step of the optimizer."""
 
     type: Literal["ppo"] = "ppo"
-    passes: PositiveInt = Field(
-        default=10, description="over what was collected", examples=[5, 10, 20]
+    n_epochs: PositiveInt = Field(
+        default=10, description="passes over the collected steps", examples=[5, 10, 20]
     )
-    clip: PositiveFloat = Field(
+    clip_range: PositiveFloat = Field(
         default=0.2,
         description="how far the probability of an action may move in an update",
         examples=[0.1, 0.2, 0.3],
     )
     target_kl: PositiveFloat | None = Field(
-        default=None, description="the passes end where the policy has moved so far"
+        default=None, description="stop the epochs of an update when the policy has moved this far"
     )
     normalize_advantage: bool = True
 
@@ -38,8 +38,8 @@ class PPO(ActorCritic):
         """Return the library's names of all settings."""
         return self.usual(learn) | {
             "batch_size": learn.batch_size,
-            "n_epochs": self.passes,
-            "clip_range": self.clip,
+            "n_epochs": self.n_epochs,
+            "clip_range": self.clip_range,
             "target_kl": self.target_kl,
             "normalize_advantage": self.normalize_advantage,
         }

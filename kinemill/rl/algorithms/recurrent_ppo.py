@@ -17,7 +17,7 @@ class RecurrentPPO(PPO):
 
     recurrent: ClassVar[bool] = True
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
-    memory: PositiveInt = 64  # numbers that the actor remembers, and the critic
+    lstm_hidden_size: PositiveInt = 64  # of the actor and of the critic
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model.
@@ -34,7 +34,7 @@ class RecurrentPPO(PPO):
             expected = "model: {type: mlp}, no drop-out, and a separate critic"
             raise BadInput(where, "has a memory of its own", expected=expected)
         settings = self.settings(site.learn)
-        settings["policy_kwargs"] |= {"lstm_hidden_size": self.memory}
+        settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
         return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
@@ -42,7 +42,7 @@ class RecurrentPPO(PPO):
         from kinemill.rl.networks import Remembering
 
         sizes = [*learn.model.hidden_sizes, outputs]
-        return Remembering(inputs, self.memory, sizes, learn.model.activation)
+        return Remembering(inputs, self.lstm_hidden_size, sizes, learn.model.activation)
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""

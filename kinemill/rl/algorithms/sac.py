@@ -11,11 +11,11 @@ class SAC(OffPolicy):
     """Settings."""
 
     type: Literal["sac"] = "sac"
-    entropy: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
+    ent_coef: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
 
     def learner(self, site: Any) -> Any:
         """Return what learns."""
         import stable_baselines3
 
-        settings = self.usual(site.learn) | {"ent_coef": self.entropy}
+        settings = self.usual(site.learn) | {"ent_coef": self.ent_coef}
         return self.made(site, stable_baselines3.SAC, settings)

@@ -13,12 +13,16 @@ class TD3(OffPolicy):
     """Settings; noises are in halves of an action's range."""
 
     type: Literal["td3"] = "td3"
-    noise: NonNegativeFloat = Field(
-        default=0.1, description="on the actions that are tried", examples=[0.1, 0.2, 0.4]
+    action_noise: NonNegativeFloat = Field(
+        default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
     )
-    target_noise: NonNegativeFloat = Field(default=0.2, description="on those of the targets")
-    target_clip: NonNegativeFloat = Field(default=0.5, description="largest noise of the targets")
-    delay: PositiveInt = Field(default=2, description="updates of the critics for one of the actor")
+    target_policy_noise: NonNegativeFloat = Field(
+        default=0.2, description="on those of the targets"
+    )
+    target_noise_clip: NonNegativeFloat = Field(
+        default=0.5, description="largest noise of the targets"
+    )
+    policy_delay: PositiveInt = Field(default=2, description="critic updates per actor update")
 
     def layers(self, actor: Any) -> list[Any]:
         """Return the layers of the library's actor, in order."""
@@ -32,9 +36,9 @@ class TD3(OffPolicy):
 
         count = site.environment.action_space.shape[0]
         settings = self.usual(site.learn) | {
-            "action_noise": NormalActionNoise(np.zeros(count), np.full(count, self.noise)),
-            "target_policy_noise": self.target_noise,
-            "target_noise_clip": self.target_clip,
-            "policy_delay": self.delay,
+            "action_noise": NormalActionNoise(np.zeros(count), np.full(count, self.action_noise)),
+            "target_policy_noise": self.target_policy_noise,
+            "target_noise_clip": self.target_noise_clip,
+            "policy_delay": self.policy_delay,
         }
         return self.made(site, stable_baselines3.TD3, settings)

@@ -13,15 +13,18 @@ class TQC(OffPolicy):
     """Settings."""
 
     type: Literal["tqc"] = "tqc"
-    entropy: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
-    quantiles: PositiveInt = Field(default=25, description="of the return, in each critic")
-    dropped: NonNegativeInt = Field(default=2, description="of the highest ones, in each critic")
+    ent_coef: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
+    n_quantiles: PositiveInt = Field(default=25, description="of the return, in each critic")
+    top_quantiles_to_drop_per_net: NonNegativeInt = Field(
+        default=2, description="highest quantiles left out, in each critic"
+    )
 
     def learner(self, site: Any) -> Any:
         """Return what learns."""
         import sb3_contrib
 
         settings = self.usual(site.learn)
-        settings |= {"ent_coef": self.entropy, "top_quantiles_to_drop_per_net": self.dropped}
-        settings["policy_kwargs"] |= {"n_quantiles": self.quantiles}
+        settings["ent_coef"] = self.ent_coef
+        settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
+        settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
         return self.made(site, sb3_contrib.TQC, settings)

@@ -48,7 +48,7 @@ def prepare(
     watch = Samples.of(data[0], "validation", module, 1, MAX_SEQUENCES)
     cloning = Cloning(learn, module, train, watch)
     evaluation = (
-        EnvEvaluation(cloning, task) if learn.tried or learn.checkpoint == "success" else None
+        EnvEvaluation(cloning, task) if learn.eval_in_env or learn.checkpoint == "success" else None
     )
     if start is not None:
         start_policy(module, start)

@@ -99,7 +99,7 @@ class Rollouts:
     def steady(self) -> bool:
         """Whether windows have the same loss at every training step."""
         learn = self.learn
-        plain = learn.growth is None and learn.sampling is None and not learn.noise
+        plain = learn.horizon_schedule is None and learn.teacher_forcing is None and not learn.noise
         return plain and self.robots is None and self.ensemble is None
 
     def _errors(self, which: Tensor, step: int, place: Part | None) -> tuple[Tensor, Tensor | None]:
@@ -109,16 +109,19 @@ class Rollouts:
         actions, truth = actions[:, :horizon], truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
         part = None if place is None else (self.members, place)
-        sampling, chance = self.learn.sampling, KeyedNoise(self.learn.seed, step, flat.device, part)
+        forcing, chance = (
+            self.learn.teacher_forcing,
+            KeyedNoise(self.learn.seed, step, flat.device, part),
+        )
         if self.disturbance is not None:
             states, past, actions = disturbed(self.disturbance, chance, states, past, actions)
-        if self.ensemble is None and sampling is None:
+        if self.ensemble is None and forcing is None:
             with told(self.module, robots):
                 found = self.module.rollout(states, past, actions)
             return self.step.wrap(found - truth) / self.spread, None
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
-        if sampling is not None:
-            fed = chance.below(sampling.at(step), len(flat), horizon)
+        if forcing is not None:
+            fed = chance.below(forcing.at(step), len(flat), horizon)
         data = [states, past, actions, truth, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
             found, variance = Member(self.module, None).unroll(*data)

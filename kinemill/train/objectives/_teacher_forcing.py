@@ -24,7 +24,7 @@ class HorizonSchedule(Settings):
         return first + (horizon - first) * step // self.steps
 
 
-class Sampling(Settings):
+class TeacherForcing(Settings):
     """Scheduled sampling: early rollouts go on from the truth, later ones from themselves.
 
     Bengio et al. 2015, section 2.4, linear decay; a coin is tossed for each step of each rollout.

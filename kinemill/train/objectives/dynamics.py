@@ -20,7 +20,7 @@ from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_chann
 from kinemill.train.feature_settings import Encodings
 from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import Follows, Integrator, Output, Window
-from kinemill.train.objectives._teacher_forcing import HorizonSchedule, Sampling
+from kinemill.train.objectives._teacher_forcing import HorizonSchedule, TeacherForcing
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
 
@@ -43,10 +43,10 @@ class Dynamics(Supervised):
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
     history: PositiveInt = 10
     horizon: PositiveInt = 10
-    growth: HorizonSchedule | None = Field(
+    horizon_schedule: HorizonSchedule | None = Field(
         default=None, description="how the horizon grows while training; default: it does not"
     )
-    sampling: Sampling | None = Field(
+    teacher_forcing: TeacherForcing | None = Field(
         default=None, description="how often rollouts of training go on from the truth; never"
     )
     noise: dict[str, PositiveFloat] = Field(
@@ -92,7 +92,9 @@ class Dynamics(Supervised):
 
     def horizon_at(self, step: int) -> int:
         """Return over how many steps rollouts go at a training step."""
-        return self.growth.at(step, self.horizon) if self.growth else self.horizon
+        return (
+            self.horizon_schedule.at(step, self.horizon) if self.horizon_schedule else self.horizon
+        )
 
     def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
         """Return the rows of one window: of training, and in the test split of verification."""
@@ -144,6 +146,6 @@ class Dynamics(Supervised):
                 "learn.robots: embedding",
                 f"all episodes are of {found[0]}",
                 expected="episodes of other robots too",
-                fix="name their tasks in dataset.with, or leave it out",
+                fix="name their tasks in dataset.join, or leave it out",
             )
         return found

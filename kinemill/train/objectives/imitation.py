@@ -45,7 +45,7 @@ class Imitation(Demonstrated):
         default_factory=lambda: usual(TEXTS), description="what reads each text"
     )
     text_bytes: PositiveInt = Field(default=64, description="of a text that are looked at")
-    tried: bool = Field(
+    eval_in_env: bool = Field(
         default=False,
         description="try it in the environment at each evaluation, `trials.watched` episodes, from "
         "starts that come after those of the trials",

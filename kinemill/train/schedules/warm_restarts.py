@@ -14,7 +14,7 @@ class WarmRestarts(Warmed):
 
     type: Literal["warm_restarts"] = "warm_restarts"
     period: PositiveInt = Field(default=500, description="steps of the first cosine")
-    growth: PositiveInt = Field(
+    t_mult: PositiveInt = Field(
         default=2, description="times that each cosine is longer than the one before"
     )
     min_lr: float = Field(default=1e-5, ge=0.0)
@@ -23,8 +23,8 @@ class WarmRestarts(Warmed):
         """Return the rate `step` steps after the warm-up."""
         del steps
         length = self.period
-        if self.growth == 1:
+        if self.t_mult == 1:
             step %= length
         while step >= length:
-            step, length = step - length, length * self.growth
+            step, length = step - length, length * self.t_mult
         return half_cosine(step / length, top, min(self.min_lr, top))

@@ -24,7 +24,7 @@ class AngleUnit(CheckSettings):
 
     judges: ClassVar[Literal["identity"]] = "identity"
     window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
-    alike: PositiveFloat = Field(
+    rtol: PositiveFloat = Field(
         default=0.05, description="largest relative difference between the scale and 57.3"
     )
 
@@ -38,9 +38,7 @@ class AngleUnit(CheckSettings):
             if unit not in {"rad", "deg"}:
                 continue
             large = scale > 1.0
-            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.alike or minutes(
-                scale
-            ):
+            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.rtol or minutes(scale):
                 continue
             # The one that is 57.3 times too large is in degrees, while the task uses radians.
             wrong = (velocity if large else position) if unit == "rad" else None

@@ -30,7 +30,7 @@ class Clipped(CheckSettings):
         description="distance by which the slopes lead beyond the flat top, as a fraction of the "
         "channel's span",
     )
-    rests: PositiveFloat = Field(
+    max_equal_share: PositiveFloat = Field(
         default=0.2,
         le=1.0,
         description="a channel with a larger fraction of equal neighbors is not checked",
@@ -69,7 +69,7 @@ class Clipped(CheckSettings):
             ]
             at_limit = abs(end - limit) <= tolerance
             inside = sum(stop - start - 1 for start, stop in flat)
-            if np.count_nonzero(same) - inside > self.rests * max(1, len(same) - inside):
+            if np.count_nonzero(same) - inside > self.max_equal_share * max(1, len(same) - inside):
                 continue  # it also rests at other values
             faults += [
                 _fault(name, run, end, "limit" if at_limit else "end", task)

@@ -26,22 +26,22 @@ class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
-    searched: PositiveFloat = Field(default=0.1, description="longest delay to search for, s")
-    explains: PositiveFloat = Field(
+    search_range: PositiveFloat = Field(default=0.1, description="longest delay to search for, s")
+    min_explained: PositiveFloat = Field(
         default=0.1,
         description="minimum fraction of the residual that actions must explain for a report",
     )
-    longest: PositiveFloat | None = Field(
+    max_delay: PositiveFloat | None = Field(
         default=None,
         description="delay above which an episode is faulty, s; default: only reported",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) if the delay is above the bound."""
-        if self.longest is None:
+        if self.max_delay is None:
             return []
         late = self.measure(values, task).get("delay_s", 0.0)
-        if late <= self.longest:
+        if late <= self.max_delay:
             return []
         return [
             Fault(
@@ -49,15 +49,15 @@ class Delay(CheckSettings):
                 len(next(iter(values.values()))),
                 None,
                 found=f"actions act {late:.3g} s late",
-                expected=f"at most {self.longest:g} s",
+                expected=f"at most {self.max_delay:g} s",
                 fix="check for a slow bus, or raise validate.delay.longest",
             )
         ]
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
-        found = answer(values, task, self.searched)
-        if found is None or found.explained < self.explains:
+        found = answer(values, task, self.search_range)
+        if found is None or found.explained < self.min_explained:
             return {}
         return {"delay_s": found.rows * task.dt} | {
             f"{action}>{velocity}:gain": float(found.gains[i, j])
@@ -85,7 +85,7 @@ class Answer:
 
 
 def answer(values: Values, task: Task, searched: float) -> Answer | None:
-    """Return the response with the smallest residual within `searched` s, or None."""
+    """Return the response with the smallest residual within `search_range` s, or None."""
     return remembered(values, ("answer", searched), lambda: _answer(values, task, searched))
 
 

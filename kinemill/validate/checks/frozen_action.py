@@ -25,22 +25,22 @@ class FrozenAction(CheckSettings):
     rows: PositiveInt = Field(
         default=10, description="minimum length of a constant stretch for slow logs, rows"
     )
-    rests: PositiveFloat = Field(
+    max_equal_share: PositiveFloat = Field(
         default=0.2,
         le=1.0,
         description="an action with a larger fraction of equal neighbors is not checked",
     )
-    held: PositiveFloat = Field(
+    max_constant_share: PositiveFloat = Field(
         default=0.3,
         le=1.0,
         description="an action with a larger fraction of rows in long constant stretches is not "
         "checked",
     )
-    ends: PositiveFloat = Field(
+    end_tolerance: PositiveFloat = Field(
         default=0.01,
         description="fraction of its span around zero and its ends where an action may be held",
     )
-    moved: PositiveFloat = Field(
+    min_motion: PositiveFloat = Field(
         default=0.1,
         description="minimum standard deviation of a state in the stretch, relative to that in "
         "all rows",
@@ -73,7 +73,8 @@ class FrozenAction(CheckSettings):
     def _moves(self, values: Values, start: int, stop: int, task: Task) -> bool:
         """Return whether a state moves in a stretch: commands at rest can be constant."""
         return any(
-            float(np.std(values[name][start:stop])) > self.moved * float(np.nanstd(values[name]))
+            float(np.std(values[name][start:stop]))
+            > self.min_motion * float(np.nanstd(values[name]))
             for name in task.states
         )
 
@@ -88,14 +89,14 @@ class FrozenAction(CheckSettings):
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
         others = np.count_nonzero(same) - inside
-        habit = inside > self.held * len(same)
-        if not long or habit or others > self.rests * max(1, len(same) - inside):
+        habit = inside > self.max_constant_share * len(same)
+        if not long or habit or others > self.max_equal_share * max(1, len(same) - inside):
             return []
         held = np.array([0.0, low, high])
         return [
             (start, stop)
             for start, stop in long
-            if float(np.abs(held - action[start]).min()) > self.ends * span
+            if float(np.abs(held - action[start]).min()) > self.end_tolerance * span
         ]
 
 

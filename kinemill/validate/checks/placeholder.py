@@ -22,8 +22,8 @@ class Placeholder(CheckSettings):
     """The first rows are not exactly zero in every velocity, or in every state, of a moving robot.
 
     Rest is contradicted if the step to the first other row is larger than any later step. It is
-    also contradicted if at least `together` velocities are backward differences, which the first
-    row does not have, and they are never all zero again.
+    also contradicted if at least `min_velocities` velocities are backward differences, which the
+    first row does not have, and they are never all zero again.
     """
 
     judges: ClassVar[Literal["identity"]] = "identity"
@@ -32,11 +32,11 @@ class Placeholder(CheckSettings):
         description="handling of placeholder rows; split removes only the first rows",
     )
     rows: PositiveInt = Field(default=3, description="largest number of first rows to check")
-    times: PositiveFloat = Field(
+    step_ratio: PositiveFloat = Field(
         default=3.0,
         description="minimum size of the first step, as a multiple of the largest later step",
     )
-    together: PositiveInt = Field(
+    min_velocities: PositiveInt = Field(
         default=3,
         description="minimum number of velocities to distinguish backward differences from a "
         "start at rest",
@@ -75,7 +75,7 @@ class Placeholder(CheckSettings):
             if len(later) > 3 and float(later.max()) > 0.0:
                 sizes[name] = float(change[rows - 1]) / float(later.max())
         farthest = max(sizes, key=lambda name: sizes[name], default=None)
-        return farthest if farthest is not None and sizes[farthest] > self.times else None
+        return farthest if farthest is not None and sizes[farthest] > self.step_ratio else None
 
     def _differences(
         self,
@@ -85,7 +85,7 @@ class Placeholder(CheckSettings):
         task: Task,
     ) -> bool:
         """Return whether velocities are backward differences, zero only in the first row."""
-        if len(moving) < self.together:
+        if len(moving) < self.min_velocities:
             return False
         zero = (np.stack([values[velocity] for velocity, _ in known]) == 0.0).all(axis=0)
         late = [lag(values[v], values[x], task.dt) / task.dt for v, x in moving]

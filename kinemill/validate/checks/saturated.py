@@ -28,7 +28,7 @@ class Saturated(CheckSettings):
     share: PositiveFloat = Field(
         default=0.02, description="minimum contradiction, as a fraction of the channel's span"
     )
-    moved: PositiveFloat = Field(
+    min_motion: PositiveFloat = Field(
         default=0.02, description="minimum contradiction of a position, in its unit"
     )
     noise: PositiveFloat = Field(
@@ -72,7 +72,7 @@ class Saturated(CheckSettings):
             path = np.cumsum(sign * v[start:stop]) * task.dt
             error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
             beyond = float(np.max(path - error * task.dt))
-            if beyond > max(self.moved, self.share * float(np.ptp(x))):
+            if beyond > max(self.min_motion, self.share * float(np.ptp(x))):
                 found.append((start, stop, float(np.max(path))))
         return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
 

@@ -22,7 +22,7 @@ class Stuck(CheckSettings):
 
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
     seconds: PositiveFloat = Field(default=0.5, description="longest allowed constant stretch, s")
-    moved: PositiveFloat = Field(
+    min_motion: PositiveFloat = Field(
         default=0.1,
         description="minimum movement that contradicts a constant value, in the unit of the "
         "position",
@@ -74,14 +74,14 @@ class Stuck(CheckSettings):
         rows = slice(*where)
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
-            if distance > self.moved:
+            if distance > self.min_motion:
                 return f"{child} shows a movement of {distance:.3g} {task.channels[name].unit}"
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
             left = self._unbiased(path - line, task.dt)
-            if (distance := _moved(left)) > self.moved:
+            if (distance := _moved(left)) > self.min_motion:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g} {unit} away from that velocity"
         if children or parent:

@@ -22,7 +22,7 @@ class Swapped(CheckSettings):
 
     judges: ClassVar[Literal["identity"]] = "identity"
     window: PositiveFloat = Field(default=0.1, description="window of the differences, s")
-    follows: PositiveFloat = Field(
+    min_correlation: PositiveFloat = Field(
         default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
     )
     scale: PositiveFloat = Field(
@@ -42,7 +42,7 @@ class Swapped(CheckSettings):
             product = np.einsum("im,jm->ij", integrals, moved)  # (velocity, position)
             scale = product / power
             same = product / np.sqrt(np.outer(np.sum(integrals**2, axis=1), power))
-        fits = (same > self.follows) & (np.abs(scale - 1.0) < self.scale)
+        fits = (same > self.min_correlation) & (np.abs(scale - 1.0) < self.scale)
         faults: list[Fault] = []
         for i, j in combinations(range(len(known)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]

@@ -26,7 +26,7 @@ class TimeUnit(CheckSettings):
     factor: PositiveFloat = Field(
         default=1.25, gt=1.0, description="smallest common factor, or its inverse, that is a fault"
     )
-    alike: PositiveFloat = Field(
+    rtol: PositiveFloat = Field(
         default=0.05, description="largest relative difference between the factors of two joints"
     )
 
@@ -37,7 +37,7 @@ class TimeUnit(CheckSettings):
             return []
         factors = np.array(list(found.values()))
         middle = float(np.median(factors))
-        alike = bool(np.all(np.abs(factors - middle) < self.alike * middle))
+        alike = bool(np.all(np.abs(factors - middle) < self.rtol * middle))
         unit = next((unit for size, unit in _UNITS.items() if abs(middle / size - 1) < 0.05), None)
         if not alike or (len(factors) == 1 and unit is None) or _angle(middle):
             return []

@@ -26,7 +26,7 @@ class WrapAround(CheckSettings):
     share: PositiveFloat = Field(
         default=0.7, description="minimum missing amount, as a fraction of the largest value"
     )
-    alike: PositiveFloat = Field(
+    rtol: PositiveFloat = Field(
         default=0.1, description="largest relative difference between the missing amounts"
     )
 
@@ -125,7 +125,7 @@ class WrapAround(CheckSettings):
     def _same(self, missing: Array) -> bool:
         """Return whether the missing amounts (m,) are one range."""
         middle = float(np.median(missing))
-        return float(np.median(np.abs(missing - middle))) <= self.alike * middle
+        return float(np.median(np.abs(missing - middle))) <= self.rtol * middle
 
 
 def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:

@@ -21,8 +21,8 @@ WALKER = Path(__file__).parents[1] / "tasks" / "walker.yaml"
 SHORT = {
     "learn.prior": 0.5,
     "learn.physics": {
-        "algorithm": {"type": "ppo", "rollout": 64},
-        "copies": 2,
+        "algorithm": {"type": "ppo", "n_steps": 64},
+        "num_envs": 2,
         "batch_size": 64,
         "steps": 1536,
         "eval_every": 256,
@@ -72,7 +72,7 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
 
 @pytest.mark.slow
 def test_an_environment_of_other_channels_is_refused(shared_data, tmp_path):
-    other = {"learn.observations": ["left_knee", "left_ankle"], "learn.follows": {}}
+    other = {"learn.observations": ["left_knee", "left_ankle"], "learn.action_joints": {}}
     task = load_task(WALKER, SHORT)
     refs = data_of(task, Home(tmp_path), shared_data / "awd_motion")
     data = tuple(Demonstrations.open(Home(tmp_path), ref) for ref in refs)

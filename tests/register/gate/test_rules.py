@@ -283,12 +283,12 @@ def test_what_is_not_finite_is_shown_as_text(task):
     ],
 )
 def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
-    kept = task.dataset.model_copy(update={"repeats": repeats})
+    kept = task.dataset.model_copy(update={"near_duplicates": repeats})
     contest = replace(_good(task.model_copy(update={"dataset": kept})), overlap=shares)
     (line,) = RULES["independent"](contest)
     assert line.passed is passed
     assert "of the test rows" in str(line.expected)
-    assert "repeats: apart" in advice("independent")
+    assert "near_duplicates: apart" in advice("independent")
 
 
 def _failing(good, name, found, what):

@@ -11,16 +11,16 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
     Counted are near-duplicates of training recordings, and rows that repeat training rows of the
     same recording. RowOverlap validation rows are reported only, since no rule uses them. With
-    `dataset.repeats: apart` near-duplicates are reported only.
+    `dataset.near_duplicates: apart` near-duplicates are reported only.
 
     Refused: put near-duplicates on the same side in `dataset`, or use whole recordings for the
     test split; `kinemill data datasets show` lists them. If the task is one repeated motion, set
-    `repeats: apart`.
+    `near_duplicates: apart`.
     """
     if not inputs.task.learn.from_logs:
         return []
     bound, overlap = inputs.task.promote.max_repeated, inputs.overlap
-    apart = inputs.task.dataset.repeats == "apart"
+    apart = inputs.task.dataset.near_duplicates == "apart"
     counted = overlap.same_recording if apart else overlap.same_recording + overlap.near_duplicates
     value = "not measured"
     if math.isfinite(overlap.test + overlap.validation):
