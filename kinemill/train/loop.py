@@ -171,12 +171,12 @@ def _evaluate(
                 raise
             where = f"validation at step {state.step}"
             raise out_of_memory(where, module, learn, learn.batch_size) from error
-        watched = errors[objective.monitor]
+        error = errors[objective.monitor]
         _report(state, errors | (watch(module) if watch is not None else {}), tracker)
         module.train()
         state.waited += 1
-        if watched < state.best:  # never true for NaN, nor for infinity at first
-            state.best, state.best_step, state.waited = watched, state.step, 0
+        if error < state.best:  # never true for NaN, nor for infinity at first
+            state.best, state.best_step, state.waited = error, state.step, 0
             training.keep_best()
     # Not into the curves, which are the same for the same training on any machine.
     tracker.log_metrics(peaks(next(module.parameters()).device), state.step)

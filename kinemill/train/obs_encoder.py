@@ -34,7 +34,7 @@ class ObsEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.images, self.texts = list(layout.images), list(layout.texts)
-        self.seen = len(layout.observation)
+        self.count = len(layout.observation)
         turning = [name in angles for name in layout.observation]
         self.register_buffer("angles", torch.tensor(_indices(turning, True)), persistent=False)
         self.register_buffer("plain", torch.tensor(_indices(turning, False)), persistent=False)
@@ -43,12 +43,12 @@ class ObsEncoder(nn.Module):
         self.turning = sum(turning)
         self.encoders = nn.ModuleDict({name: network for name, (network, _) in encoders.items()})
         sizes = sum(size for _, size in encoders.values())
-        self.features = self.seen + self.turning + sizes
+        self.features = self.count + self.turning + sizes
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the features of one row each."""
         parts: list[Tensor] = []
-        if self.seen:
+        if self.count:
             parts.append(self._numbers(inputs[OBSERVATION]))
         texts = [self.encoders[name](inputs[name]) for name in self.texts]
         for name in self.images:

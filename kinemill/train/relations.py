@@ -44,16 +44,18 @@ class Follows(Settings):
 
 
 def outputs_of(
-    states: list[str], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+    states: list[str], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> dict[str, Output]:
     """Return the outputs; without any, the delta of each state that follows from no other."""
     return dict(outputs) or {
-        f"{name}_delta": Output(relation="delta", of=name) for name in states if name not in given
+        f"{name}_delta": Output(relation="delta", of=name)
+        for name in states
+        if name not in relations
     }
 
 
 def relations_of(
-    channels: Mapping[str, Any], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+    channels: Mapping[str, Any], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> dict[str, Follows]:
     """Return how states follow from others: as `given`, else from channels' `derivative_of`."""
     states = [name for name, channel in channels.items() if channel.role == "state"]
@@ -64,7 +66,7 @@ def relations_of(
         if channels[name].derivative_of in states
         if channels[name].derivative_of not in predicted
     }
-    return implied | dict(given)
+    return implied | dict(relations)
 
 
 def integrate(
@@ -113,7 +115,7 @@ def _times(item: Follows, task: Task, name: str) -> float:
 def problems_of(
     channels: Mapping[str, Any],
     outputs: Mapping[str, Output],
-    given: Mapping[str, Follows],
+    relations: Mapping[str, Follows],
     integrator: str,
 ) -> Problems:
     """Return what is wrong with outputs and relations: (key below `learn`, message).
@@ -123,54 +125,54 @@ def problems_of(
     states = [name for name, channel in channels.items() if channel.role == "state"]
     if not states:
         return [(("type",), "dynamics needs a channel whose role is state")]
-    whole = outputs_of(states, outputs, given)
-    found = _of_outputs(states, outputs) + _of_relations(channels, whole, given)
-    if found:
-        return found
-    found = _of_rk4(outputs, given) if integrator == "rk4" else []
-    predicted = {output.of for output in whole.values()} | set(given)
+    whole = outputs_of(states, outputs, relations)
+    problems = _of_outputs(states, outputs) + _of_relations(channels, whole, relations)
+    if problems:
+        return problems
+    problems = _of_rk4(outputs, relations) if integrator == "rk4" else []
+    predicted = {output.of for output in whole.values()} | set(relations)
     for state in states:
         rates = [name for name in states if channels[name].derivative_of == state]
         if state not in predicted and (message := _unclear(state, rates)):
-            found.append((("outputs",), message))
-    return found
+            problems.append((("outputs",), message))
+    return problems
 
 
 def _of_outputs(states: list[str], outputs: Mapping[str, Output]) -> Problems:
-    found: Problems = []
+    problems: Problems = []
     predicted: dict[str, str] = {}
     for name, output in outputs.items():
         where = ("outputs", name, "of")
         if output.of not in states:
-            found.append((where, f"no state {output.of!r}; {nearest(output.of, states)}"))
+            problems.append((where, f"no state {output.of!r}; {nearest(output.of, states)}"))
         elif output.of in predicted:
-            found.append((where, f"{output.of!r} is already given by {predicted[output.of]!r}"))
+            problems.append((where, f"{output.of!r} is already given by {predicted[output.of]!r}"))
         predicted[output.of] = name
-    return found
+    return problems
 
 
 def _of_relations(
-    channels: Mapping[str, Any], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+    channels: Mapping[str, Any], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> Problems:
-    found: Problems = []
+    problems: Problems = []
     states = [name for name, channel in channels.items() if channel.role == "state"]
     predicted = {output.of: name for name, output in outputs.items()}
-    whole = relations_of(channels, outputs, given)
-    for name, item in given.items():
+    whole = relations_of(channels, outputs, relations)
+    for name, item in relations.items():
         where = ("relations", name)
         if name not in states:
-            found.append((where, f"no state {name!r}; {nearest(name, states)}"))
+            problems.append((where, f"no state {name!r}; {nearest(name, states)}"))
         elif item.parent not in states:
             message = f"no state {item.parent!r}; {nearest(item.parent, states)}"
-            found.append(((*where, "parent"), message))
+            problems.append(((*where, "parent"), message))
         elif name in predicted:
-            found.append((where, f"{name!r} is already given by the output {predicted[name]!r}"))
+            problems.append((where, f"{name!r} is already given by the output {predicted[name]!r}"))
         elif _circles(name, whole):
             message = f"{name!r} follows, over others, from itself"
-            found.append(((*where, "parent"), message))
+            problems.append(((*where, "parent"), message))
         elif wrong := _wrong_unit(item, channels[name].unit, channels[item.parent].unit):
-            found.append(((*where, "relation"), wrong))
-    return found
+            problems.append(((*where, "relation"), wrong))
+    return problems
 
 
 def _circles(start: str, follows: Mapping[str, Follows]) -> bool:
@@ -192,13 +194,13 @@ def _wrong_unit(item: Follows, unit: str, parent: str) -> str | None:
     return None if same else f"{item.parent!r} is in {parent}, not in {unit}"
 
 
-def _of_rk4(outputs: Mapping[str, Output], given: Mapping[str, Follows]) -> Problems:
+def _of_rk4(outputs: Mapping[str, Output], relations: Mapping[str, Follows]) -> Problems:
     """Say which relations are no derivative: only of a rate can there be one within a step."""
     expected = "rk4 needs derivatives; use semi_implicit or euler"
     if not outputs:
         return [(("integrator",), f"without `outputs` each state's delta is predicted; {expected}")]
     pairs = [(("outputs", name, "relation"), item.relation) for name, item in outputs.items()]
-    pairs += [(("relations", name, "relation"), item.relation) for name, item in given.items()]
+    pairs += [(("relations", name, "relation"), item.relation) for name, item in relations.items()]
     return [(where, f"is {kind}; {expected}") for where, kind in pairs if kind != "derivative"]
 
 

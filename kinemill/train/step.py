@@ -115,12 +115,12 @@ class Step(nn.Module):
             state: (B, S).
             following: (B, S), one time step later.
         """
-        moved, wanted = self.wrap(following - state), list[Tensor]()
+        moved, targets = self.wrap(following - state), list[Tensor]()
         for _, output in self.layout.outputs:
             column = self.layout.states.index(output.of)
             value = following[:, column] if output.relation == "equal" else moved[:, column]
-            wanted.append(value / self.layout.dt if output.relation == "derivative" else value)
-        return (torch.stack(wanted, dim=1) - self.output_mean) / self.output_std
+            targets.append(value / self.layout.dt if output.relation == "derivative" else value)
+        return (torch.stack(targets, dim=1) - self.output_mean) / self.output_std
 
     def predict_outputs(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Ask the network: outputs (B, O) in their units, then the carry after this row."""
@@ -135,41 +135,41 @@ class Step(nn.Module):
             return outputs, *after
         return outputs * self.output_std + self.output_mean, *after
 
-    def _ask(self, *given: Tensor) -> tuple[Tensor, ...]:
+    def _ask(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the network on one row; what comes out is in the precision of what went in."""
         if self.lowered is None:
-            return self.network(*given)
-        with torch.autocast(given[0].device.type, self.lowered):
-            return tuple(part.to(given[0].dtype) for part in self.network(*given))
+            return self.network(*tensors)
+        with torch.autocast(tensors[0].device.type, self.lowered):
+            return tuple(part.to(tensors[0].dtype) for part in self.network(*tensors))
 
-    def _warm(self, *given: Tensor) -> tuple[Tensor, ...]:
+    def _warm(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the network over all rows but the last, as `_ask` does over one."""
         if self.lowered is None:
-            return self.network.warm_up(*given)
-        with torch.autocast(given[0].device.type, self.lowered):
-            return tuple(part.to(given[0].dtype) for part in self.network.warm_up(*given))
+            return self.network.warm_up(*tensors)
+        with torch.autocast(tensors[0].device.type, self.lowered):
+            return tuple(part.to(tensors[0].dtype) for part in self.network.warm_up(*tensors))
 
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
         """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
         rows = torch.cat([window, row.unsqueeze(1)], dim=1)
-        seen = self.network_inputs(rows, self.encoder.origin(rows))
+        inputs = self.network_inputs(rows, self.encoder.origin(rows))
         if self.history > 1:
-            carry = self._warm(*(part[:, :-1] for part in seen))
+            carry = self._warm(*(part[:, :-1] for part in inputs))
         else:
             carry = self._zeros(row.shape[0], self.network.carry_shapes)
-        outputs, *_ = self._ask(*(part[:, -1] for part in seen), *carry)
+        outputs, *_ = self._ask(*(part[:, -1] for part in inputs), *carry)
         return outputs, rows[:, 1:]
 
-    def _from_previous(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def _from_previous(self, row: Tensor, previous: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Count coordinates from the previous row; `known` is (B, 1 + C): 1, that row."""
-        outputs, *after = self._ask(*self.network_inputs(row, self._origin(row, known)), *carry)
-        return outputs, self._known(row * self.encoder.previous), *after
+        outputs, *after = self._ask(*self.network_inputs(row, self._origin(row, previous)), *carry)
+        return outputs, self._mark_known(row * self.encoder.previous), *after
 
-    def _origin(self, row: Tensor, known: Tensor) -> Tensor:
+    def _origin(self, row: Tensor, previous: Tensor) -> Tensor:
         """Return the previous row; before there is one, all of `known` is 0: the row itself."""
-        return known[:, 1:] + (1.0 - known[:, :1]) * (row * self.encoder.previous)
+        return previous[:, 1:] + (1.0 - previous[:, :1]) * (row * self.encoder.previous)
 
-    def _known(self, origin: Tensor) -> Tensor:
+    def _mark_known(self, origin: Tensor) -> Tensor:
         return torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
@@ -182,13 +182,13 @@ class Step(nn.Module):
         change, *after = self.change(state, action, *carry)
         if self.layout.integrator == "rk4":
             # Kutta (1901), the action held: k1 is `change`. All stages count from k1's origin.
-            held = carry
+            stage_carry = carry
             if self.has_origin:
                 row = torch.cat([state, action], dim=-1)
-                held = (self._known(self._origin(row, carry[0])), *carry[1:])
-            k2, *_ = self.change(state + change / 2, action, *held)
-            k3, *_ = self.change(state + k2 / 2, action, *held)
-            k4, *_ = self.change(state + k3, action, *held)
+                stage_carry = (self._mark_known(self._origin(row, carry[0])), *carry[1:])
+            k2, *_ = self.change(state + change / 2, action, *stage_carry)
+            k3, *_ = self.change(state + k2 / 2, action, *stage_carry)
+            k4, *_ = self.change(state + k3, action, *stage_carry)
             change = (change + 2 * (k2 + k3) + k4) / 6
         return self.wrap(state + change), *after
 
@@ -201,8 +201,8 @@ class Step(nn.Module):
             return (rows,)
         if not self.has_origin:
             return self._warm(*self.network_inputs(rows, None))
-        known = self._known(rows[:, -1] * self.encoder.previous)
-        return known, *self._warm(*self.network_inputs(rows, self.encoder.origin(rows)))
+        previous = self._mark_known(rows[:, -1] * self.encoder.previous)
+        return previous, *self._warm(*self.network_inputs(rows, self.encoder.origin(rows)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output.

@@ -71,7 +71,7 @@ def test_the_key_holds_what_the_model_is_and_not_how_it_is_called(earlier, home)
     assert folder != job_folder(one, home, ref, ref, replace(start, digest="another"))
     assert folder != job_folder(pendulum_task(), home, ref, ref)
     assert find_model(one, home, ref, ref, start) is None
-    with pytest.raises(BadInput, match="was not looked up"):
+    with pytest.raises(BadInput, match="was not resolved"):
         job_folder(one, home, ref, ref)
 
 

@@ -53,17 +53,17 @@ class Samples:
         """Cut the sequences of a split; with `most`, an evenly spread part of them."""
         device, packed = module.action_std.device, data.packed
         lengths = {"known": module.memory.rows, "seq_len": module.chunk.length}
-        found = make_sequences(packed, split, stride=stride, **lengths)
-        which = np.arange(len(found))
-        if most is not None and len(found) > most:
-            which = np.linspace(0, len(found) - 1, most).astype(np.int64)
+        sequences = make_sequences(packed, split, stride=stride, **lengths)
+        which = np.arange(len(sequences))
+        if most is not None and len(sequences) > most:
+            which = np.linspace(0, len(sequences) - 1, most).astype(np.int64)
         return cls(
-            feed=Feed(data, module.layout, device, np.unique(found.known[which])),
+            feed=Feed(data, module.layout, device, np.unique(sequences.known[which])),
             actions=torch.from_numpy(np.array(data.actions)).to(device),
             last=torch.from_numpy(data.last_rows).to(device),
-            known=torch.from_numpy(found.known[which]).to(device),
-            there=torch.from_numpy(found.known_mask[which].astype(np.float32)).to(device),
-            weights=torch.from_numpy(found.weights[which]),
+            known=torch.from_numpy(sequences.known[which]).to(device),
+            there=torch.from_numpy(sequences.known_mask[which].astype(np.float32)).to(device),
+            weights=torch.from_numpy(sequences.weights[which]),
         )
 
     def __len__(self) -> int:
@@ -76,11 +76,11 @@ class Samples:
 
     def future_actions(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Return actions from rows on and which are there: (B,) -> (B, T, A), (B, T) 1 or 0."""
-        wanted = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
+        row_numbers = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
         last = self.last.index_select(0, rows).unsqueeze(1)
-        taken = torch.minimum(wanted, last)
-        chunk = self.actions.index_select(0, taken.flatten()).view(*taken.shape, -1)
-        return chunk, (wanted <= last).to(chunk.dtype)
+        clipped = torch.minimum(row_numbers, last)
+        chunk = self.actions.index_select(0, clipped.flatten()).view(*clipped.shape, -1)
+        return chunk, (row_numbers <= last).to(chunk.dtype)
 
 
 class Cloning:
@@ -104,21 +104,21 @@ class Cloning:
         """Whether sequences have the same loss at every training step."""
         return not self.learn.head.seeded and self.train.feed.steady
 
-    def loss(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
+    def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the loss on sequences (1, B) at a training step."""
-        part = None if place is None else (1, place)
-        chance = KeyedNoise(self.learn.seed, step, which.device, part)
-        total, _ = self._losses(self.train, which.flatten(), chance, step // self._epoch_steps)
+        keyed = None if part is None else (1, part)
+        noise = KeyedNoise(self.learn.seed, step, which.device, keyed)
+        total, _ = self._losses(self.train, which.flatten(), noise, step // self._epoch_steps)
         # Not over the rows that are there: so parts of a batch add up to what the whole of it has.
         return total / (which.numel() * self._usual_rows)
 
     def _losses(
-        self, samples: Samples, which: Tensor, chance: KeyedNoise, epoch: int
+        self, samples: Samples, which: Tensor, noise: KeyedNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
         """Return the sum of losses over the rows of sequences that are there, and their number."""
         conditions, rows, there = self._conditions(samples, which, epoch)
-        wanted, counts = samples.future_actions(rows, self.module.chunk.length)
-        losses = self.module.head.loss(conditions, self.module.scaled(wanted), counts, chance)
+        targets, mask = samples.future_actions(rows, self.module.chunk.length)
+        losses = self.module.head.loss(conditions, self.module.scaled(targets), mask, noise)
         return (losses * there).sum(), there.sum()
 
     def _conditions(
@@ -129,8 +129,8 @@ class Cloning:
         there = samples.there.index_select(0, which)
         features = self.module.see(samples.feed.at(known.flatten(), epoch))
         conditions = self.module.conditions(features.view(*known.shape, -1), there)
-        learned = conditions.shape[1]
-        rows, there = known[:, -learned:].flatten(), there[:, -learned:].flatten()
+        count = conditions.shape[1]
+        rows, there = known[:, -count:].flatten(), there[:, -count:].flatten()
         return conditions.flatten(0, 1), rows, there
 
     @torch.no_grad()
@@ -139,8 +139,8 @@ class Cloning:
         losses, squares = list[float](), list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
-            chance = KeyedNoise(self.learn.seed, number, some.device)
-            total, rows = self._losses(self.watch, some, chance, 0)
+            noise = KeyedNoise(self.learn.seed, number, some.device)
+            total, rows = self._losses(self.watch, some, noise, 0)
             losses.append(float(total / rows) * len(some))
             squares.append(self._missed(some).square())
         return {
@@ -163,5 +163,5 @@ class Cloning:
             for some in torch.arange(len(self.train)).split(count):
                 known = self.train.known[some.to(self.train.known.device)]
                 features = self.module.see(self.train.feed.at(known.flatten()))
-                wanted, _ = self.train.future_actions(known[:, -1], self.module.chunk.length)
-                yield features.view(*known.shape, -1), self.module.scaled(wanted).flatten(1)
+                targets, _ = self.train.future_actions(known[:, -1], self.module.chunk.length)
+                yield features.view(*known.shape, -1), self.module.scaled(targets).flatten(1)

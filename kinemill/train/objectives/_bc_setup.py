@@ -68,7 +68,7 @@ def prepare(
 
 def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
     """Return what a policy of a task sees and gives."""
-    numbers, images, texts = learn.seen(task.channels)
+    numbers, images, texts = learn.observed(task.channels)
     own = [*numbers, *task.actions]
     limits = {name: task.channels[name].limits for name in own}
     shapes = data.media.media.shapes if data.media else {}

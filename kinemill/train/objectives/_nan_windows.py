@@ -49,7 +49,7 @@ class Suspects:
 
     def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:
         """Return the first prediction that is not finite, or the one that is furthest off."""
-        terms = self._rollouts.terms(which.to(self._rollouts.spread.device), step, None)
+        terms = self._rollouts.terms(which.to(self._rollouts.std.device), step, None)
         terms = terms.reshape(len(numbers), *terms.shape[-2:]).cpu()
         bad = (~terms.isfinite()).nonzero()
         if len(bad):

@@ -47,20 +47,20 @@ class Rollouts:
         self.ensemble = module if isinstance(module, Ensemble) else None
         self.noise = self.ensemble.member.noise if self.ensemble else None
         names = self.step.layout.states
-        self.spread = self.step.state_std
+        self.std = self.step.state_std
         self.weights = self._weights(names) if learn.weights != "relative" else self._relative()
         stds = [learn.noise.get(name, 0.0) for name in (*names, *self.step.layout.actions)]
-        self.disturbance = self.spread.new_tensor(stds) if any(stds) else None
+        self.disturbance = self.std.new_tensor(stds) if any(stds) else None
 
     def _weights(self, names: tuple[str, ...]) -> Tensor | None:
         """Return the weight of each squared error in spreads, (S,), their mean 1; None: all 1."""
-        chosen = self.learn.weights
-        if chosen == "variance":
+        setting = self.learn.weights
+        if setting == "variance":
             return None
-        if chosen == "unit":
-            weights = self.spread**2
+        if setting == "unit":
+            weights = self.std**2
         else:
-            weights = self.spread.new_tensor([chosen.get(name, 1.0) for name in names])
+            weights = self.std.new_tensor([setting.get(name, 1.0) for name in names])
         return weights / weights.mean()
 
     @torch.no_grad()
@@ -71,19 +71,19 @@ class Rollouts:
         count for nothing, and training gives away what a least-squares fit had one step ahead.
         """
         count = min(len(self.train), SAMPLED)
-        which = torch.linspace(0, len(self.train) - 1, count, device=self.spread.device).long()
+        which = torch.linspace(0, len(self.train) - 1, count, device=self.std.device).long()
         squares = [self._errors_of(self.train, some)[0].square() for some in which.split(CHUNK)]
         weights = 1.0 / torch.cat(squares).mean(0).clamp_min(SMALLEST)
         return weights / weights.mean()
 
-    def loss(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
+    def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
-        loss = self.terms(which, step, place).mean() * self.members
+        loss = self.terms(which, step, part).mean() * self.members
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
 
-    def terms(self, which: Tensor, step: int, place: Part | None = None) -> Tensor:
+    def terms(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the terms of the loss whose mean it is: (M, B, T, S), or M and B as one."""
-        error, variance = self._errors(which, step, place)
+        error, variance = self._errors(which, step, part)
         terms = error.square() if variance is None else doubted(error, variance)
         if self.weights is None:
             return terms
@@ -102,35 +102,33 @@ class Rollouts:
         plain = learn.horizon_schedule is None and learn.teacher_forcing is None and not learn.noise
         return plain and self.robots is None and self.ensemble is None
 
-    def _errors(self, which: Tensor, step: int, place: Part | None) -> tuple[Tensor, Tensor | None]:
+    def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
         """Return errors and, with noise, variances in spreads: (M, B, T, S), or M and B as one."""
         horizon, flat = self.learn.horizon_at(step), which.flatten()
         states, past, actions, truth = self.train.gather(flat)
         actions, truth = actions[:, :horizon], truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
-        part = None if place is None else (self.members, place)
-        forcing, chance = (
-            self.learn.teacher_forcing,
-            KeyedNoise(self.learn.seed, step, flat.device, part),
-        )
+        keyed = None if part is None else (self.members, part)
+        forcing = self.learn.teacher_forcing
+        noise = KeyedNoise(self.learn.seed, step, flat.device, keyed)
         if self.disturbance is not None:
-            states, past, actions = disturbed(self.disturbance, chance, states, past, actions)
+            states, past, actions = disturbed(self.disturbance, noise, states, past, actions)
         if self.ensemble is None and forcing is None:
             with told(self.module, robots):
-                found = self.module.rollout(states, past, actions)
-            return self.step.wrap(found - truth) / self.spread, None
+                predicted = self.module.rollout(states, past, actions)
+            return self.step.wrap(predicted - truth) / self.std, None
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
         if forcing is not None:
-            fed = chance.below(forcing.at(step), len(flat), horizon)
+            fed = noise.below(forcing.at(step), len(flat), horizon)
         data = [states, past, actions, truth, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
-            found, variance = Member(self.module, None).unroll(*data)
+            predicted, variance = Member(self.module, None).unroll(*data)
         else:
             rows = which.view(self.members, -1).shape
-            found, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
+            predicted, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
             truth = truth.unflatten(0, rows)
-        error = self.step.wrap(found - truth) / self.spread
-        return error, None if self.noise is None else variance / self.spread**2
+        error = self.step.wrap(predicted - truth) / self.std
+        return error, None if self.noise is None else variance / self.std**2
 
     def evaluate(self) -> dict[str, float]:
         """Return the errors on the validation windows, in spreads, all channels weighted alike.
@@ -140,7 +138,7 @@ class Rollouts:
         """
         squares, likelihoods = list[Tensor](), list[Tensor]()
         with torch.no_grad():
-            for some in torch.arange(len(self.watch), device=self.spread.device).split(CHUNK):
+            for some in torch.arange(len(self.watch), device=self.std.device).split(CHUNK):
                 error, variance = self._errors_of(self.watch, some)
                 squares.append(error.square())
                 if variance is not None:
@@ -148,13 +146,13 @@ class Rollouts:
         whole = torch.cat(squares)
         if self.weights is not None and self.weights.dim() == 2:
             whole = whole * self.weights
-        found = {
+        errors = {
             "validation/single_step": whole[:, 0].mean().sqrt().item(),
             "validation/multi_step": whole.mean().sqrt().item(),
         }
         if likelihoods:
-            found["validation/likelihood"] = torch.cat(likelihoods).mean().item()
-        return found
+            errors["validation/likelihood"] = torch.cat(likelihoods).mean().item()
+        return errors
 
     def _errors_of(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return errors (B, T, S) and, with noise, whole variances, in spreads."""
@@ -162,11 +160,11 @@ class Rollouts:
         robots = self.robots[windows is self.watch] if self.robots else None
         with told(self.module, robots[which] if robots is not None else None):
             if self.ensemble is None or self.noise is None:
-                found, variance = self.module.rollout(states, past, actions), None
+                predicted, variance = self.module.rollout(states, past, actions), None
             else:
-                found, offsets, own = self.ensemble.bundle(states, past, actions)
-                variance = (own + offsets.square().mean(2)) / self.spread**2
-        return self.step.wrap(found - truth) / self.spread, variance
+                predicted, offsets, own = self.ensemble.bundle(states, past, actions)
+                variance = (own + offsets.square().mean(2)) / self.std**2
+        return self.step.wrap(predicted - truth) / self.std, variance
 
 
 def doubted(error: Tensor, variance: Tensor) -> Tensor:
@@ -175,7 +173,7 @@ def doubted(error: Tensor, variance: Tensor) -> Tensor:
 
 
 def disturbed(
-    stds: Tensor, chance: KeyedNoise, states: Tensor, past: Tensor, actions: Tensor
+    stds: Tensor, noise: KeyedNoise, states: Tensor, past: Tensor, actions: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return history (B, H, S), (B, H-1, A) and actions (B, T, A) with noise of stds (S + A,).
 
@@ -183,5 +181,5 @@ def disturbed(
     """
     count = states.shape[2]
     pairs = ((states, stds[:count]), (past, stds[count:]), (actions, stds[count:]))
-    noisy = [part + std * chance.normal(*part.shape) for part, std in pairs]
+    noisy = [part + std * noise.normal(*part.shape) for part, std in pairs]
     return noisy[0], noisy[1], noisy[2]

@@ -75,20 +75,20 @@ class Dynamics(Supervised):
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return what is wrong with outputs, relations and encodings."""
-        found = problems_of(channels, self.outputs, self.relations, self.integrator)
-        found += [
+        problems = problems_of(channels, self.outputs, self.relations, self.integrator)
+        problems += [
             (("encoding", *where), what)
             for where, what in self.encoding.problems(channels, self.window)
         ]
-        found += unknown_channels(list(self.noise), channels, "noise")
+        problems += unknown_channels(list(self.noise), channels, "noise")
         if isinstance(self.weights, dict):
             states = {name: one for name, one in channels.items() if one.role == "state"}
-            found += unknown_channels(list(self.weights), states, "weights")
+            problems += unknown_channels(list(self.weights), states, "weights")
             if states and not any(self.weights.get(name, 1.0) for name in states):
-                found.append((("weights",), "are zero for every state"))
+                problems.append((("weights",), "are zero for every state"))
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
-            found.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
-        return found
+            problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
+        return problems
 
     def horizon_at(self, step: int) -> int:
         """Return over how many steps rollouts go at a training step."""
@@ -98,10 +98,10 @@ class Dynamics(Supervised):
 
     def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
         """Return the rows of one window: of training, and in the test split of verification."""
-        known = {"learn.history": self.history}
-        window = known | {"learn.horizon": self.horizon}
-        ahead = known | {"verify.horizon": task.verify.horizon}
-        return {"train": window, "validation": window, "test": ahead}
+        history = {"learn.history": self.history}
+        window = history | {"learn.horizon": self.horizon}
+        test = history | {"verify.horizon": task.verify.horizon}
+        return {"train": window, "validation": window, "test": test}
 
     def setup_function(self) -> Any:
         """Return what prepares a training."""
@@ -138,14 +138,14 @@ class Dynamics(Supervised):
         """
         from kinemill.train.robots import robots_of
 
-        found = robots_of(training_set)
+        robots = robots_of(training_set)
         if self.robots == "none":
-            return found[:1]
-        if len(found) == 1:
+            return robots[:1]
+        if len(robots) == 1:
             raise BadInput(
                 "learn.robots: embedding",
-                f"all episodes are of {found[0]}",
+                f"all episodes are of {robots[0]}",
                 expected="episodes of other robots too",
                 fix="name their tasks in dataset.join, or leave it out",
             )
-        return found
+        return robots

@@ -58,20 +58,22 @@ class Imitation(Demonstrated):
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return what is wrong with the channels to be seen."""
-        found: list[tuple[tuple[str | int, ...], str]] = []
-        seen = [name for name, one in channels.items() if one.role != "reward"]
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        observed = [name for name, one in channels.items() if one.role != "reward"]
         for name in self.observations:
-            if name not in seen:
-                found.append((("observations",), f"{name!r} is not seen; {nearest(name, seen)}"))
+            if name not in observed:
+                problems.append(
+                    (("observations",), f"{name!r} is not seen; {nearest(name, observed)}")
+                )
         if len(set(self.observations)) < len(self.observations):
-            found.append((("observations",), "name a channel twice"))
-        if channels and all(channels[name].role == "action" for name in seen):
-            found.append((("observations",), "there is nothing to be seen: no state, no image"))
+            problems.append((("observations",), "name a channel twice"))
+        if channels and all(channels[name].role == "action" for name in observed):
+            problems.append((("observations",), "there is nothing to be seen: no state, no image"))
         if channels and not any(one.role == "action" for one in channels.values()):
-            found.append((("observations",), "there is no action channel to learn"))
-        return found
+            problems.append((("observations",), "there is no action channel to learn"))
+        return problems
 
-    def seen(self, channels: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    def observed(self, channels: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
         """Return the numbers, images and texts that are seen, each in order."""
         usual_order = [
             name
@@ -97,12 +99,12 @@ class Imitation(Demonstrated):
 
         layout = layout_of(self, task, data[0])
         packed = data[0].packed
-        spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+        std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
         return {
             "layout": layout.to_json(),
             "units": layout.units,
             "limits": {name: layout.limits.get(name) for name in layout.units},
-            "train_std": {name: spread[name] for name in layout.actions},
+            "train_std": {name: std[name] for name in layout.actions},
             "angles": [name for name in layout.observation if _turns(task, name)],
             "words": list(words_in(data[1], layout)),
         }
