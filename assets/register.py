@@ -14,7 +14,8 @@ import dagster as dg
 from assets.metadata import build_metadata, table
 from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.register.gate.rules import RULES, is_of
-from kinemill.store import ArtifactRef, Json
+from kinemill.register.verdict import Verdict
+from kinemill.store import ArtifactRef
 from kinemill.task import Task
 from resources.io import LATEST, handed_on, note
 from resources.links import report_link, task_link, version_link
@@ -55,9 +56,9 @@ def make(task: Task) -> dg.AssetsDefinition:
                 summary=registration.summary["headline"],
                 version=registration.version,
                 alias=registration.alias,
-                decision=registration.summary["decision"],
+                decision=registration.decision,
                 candidates=table(candidates.to_json()["candidates"]) if predicts else None,
-                gate=table(registration.gate),
+                gate=table([line.to_json() for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.summary["logged_model"]),
                 page=version_link(task.name, registration.version),
@@ -73,13 +74,14 @@ def make(task: Task) -> dg.AssetsDefinition:
     return registered_model
 
 
-def _check_results(gate: list[Json]) -> list[CheckResult]:
+def _check_results(gate: list[Verdict]) -> list[CheckResult]:
     """Group the gate's verdicts by rule."""
     results: list[CheckResult] = []
     for rule in RULES:
-        lines = [line for line in gate if is_of(rule, line["rule"])]
+        lines = [line for line in gate if is_of(rule, line.rule)]
         if lines:
-            text = "; ".join(f"{line['rule']}: {line['value']}" for line in lines)
-            passed = all(line["passed"] for line in lines)
-            results.append(CheckResult(f"gate_{rule}", passed, text, {"lines": lines}))
+            text = "; ".join(f"{line.rule}: {line.value}" for line in lines)
+            passed = all(line.passed for line in lines)
+            details = {"lines": [line.to_json() for line in lines]}
+            results.append(CheckResult(f"gate_{rule}", passed, text, details))
     return results

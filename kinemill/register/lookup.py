@@ -33,7 +33,7 @@ def _line(item: Version) -> Json:
         "created": item.created,
         "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
         "metrics": item.metrics,
-        "gate": item.gate,
+        "gate": [line.to_json() for line in item.gate],
     }
 
 

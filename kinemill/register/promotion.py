@@ -121,7 +121,7 @@ def promote(
         expected = aliases_of(tracking.home, task.name).get(CHAMPION)
     version = find_version(tracking.home, task.name, which)
     if version.decision != CHAMPION and not force:
-        refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
+        refused = ", ".join(line.rule for line in version.gate if not line.passed)
         problem = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
         fix = f"kinemill model why {task.name}:{version.number}; --force --why REASON overrides it"
         raise BadInput(version.name, problem, expected="a version that passed the gate", fix=fix)
@@ -236,5 +236,5 @@ def _document(version: Version, previous: int | None) -> Json:
         "decision": version.decision,
         "provisional": version.provisional,
         "champion_before": previous,
-        "gate": version.gate,
+        "gate": [line.to_json() for line in version.gate],
     }

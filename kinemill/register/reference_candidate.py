@@ -47,7 +47,7 @@ class Candidate:
     @property
     def is_champion(self) -> bool:
         """Whether the gate made it champion."""
-        return self.registration.summary["decision"] == "champion"
+        return self.registration.decision == "champion"
 
     def to_json(self) -> Json:
         """Return name, version and decision."""
@@ -55,7 +55,7 @@ class Candidate:
         return {
             "candidate": self.name,
             "version": registration.version,
-            "decision": registration.summary["decision"],
+            "decision": registration.decision,
         }
 
 
@@ -137,18 +137,18 @@ def lost_to_references(registration: Registration) -> list[str]:
 
     Rules that failed only because of too little test data do not count: the reference has no more.
     """
-    if registration.summary["decision"] != "refused":
+    if registration.decision != "refused":
         return []
     compared = {f"{rule}_{name}" for rule in _RULES for name in REFERENCES}
     return [
-        line["rule"]
+        line.rule
         for line in registration.gate
-        if line["rule"] in compared and not (line["passed"] or line.get("undecided"))
+        if line.rule in compared and not (line.passed or line.undecided)
     ]
 
 
 def _why_none(registration: Registration) -> str:
-    if registration.summary["decision"] == "refused":
+    if registration.decision == "refused":
         return "refused, but not because of a reference"
     return "no reference is better"
 

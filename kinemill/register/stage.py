@@ -8,7 +8,8 @@ held.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from kinemill.register import tags
@@ -26,8 +27,10 @@ from kinemill.register.mlflow_rows import save_rows
 from kinemill.register.model_version import create_version
 from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
+from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, read_json, summary_of
+from kinemill.store.documents import from_json_value, to_json_value
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.provenance import code
@@ -70,7 +73,7 @@ class Registration:
         alias: its current alias: champion, challenger or none.
         status: `done` if it became champion, `refused` if the gate refused it or it waits for
             approval, `unchanged` if it was decided before.
-        gate: verdicts as JSON objects: rule, passed, found, wanted.
+        gate: verdicts of the gate.
         run_id: the MLflow run of the training.
         report: the report with the decision, relative to the home.
         summary: decision, provisional (why), headline, nrmse, bundle (relative to the home),
@@ -80,19 +83,24 @@ class Registration:
     version: int
     alias: str | None
     status: Status
-    gate: list[Json]
+    gate: list[Verdict]
     run_id: str | None
     report: str
     summary: Json
 
+    @property
+    def decision(self) -> str:
+        """The decision of the gate: champion, waiting or refused."""
+        return self.summary["decision"]
+
     def to_json(self) -> Json:
         """Return the registration as a JSON object."""
-        return asdict(self)
+        return to_json_value(self)
 
     @classmethod
     def from_json(cls, value: Json) -> "Registration":
         """Read a registration back from its JSON object."""
-        return cls(**value)
+        return from_json_value(value, cls, Path("registration"))
 
 
 def inputs(task: Task, produced: Produced) -> Json:

@@ -164,7 +164,7 @@ def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
 
 
 def _why(version: Version) -> str:
-    failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
+    failed = [line.rule for line in version.gate if not line.passed]
     if version.decision is None:
         return ""
     if version.provisional:

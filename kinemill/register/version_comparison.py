@@ -152,6 +152,6 @@ def _about(version: Version) -> dict[str, Any]:
         "provisional": version.provisional,
         "created": version.created,
         "decision": version.decision,
-        "gate": version.gate,
+        "gate": [line.to_json() for line in version.gate],
         "dataset": version.tags.get(tags.DATASET),
     }

@@ -111,10 +111,10 @@ def _trial_cards(version: Version) -> str:
 def _gate(version: Version) -> str:
     rows = [
         [
-            "provisional" if line.get("undecided") else mark(bool(line["passed"])),
-            name_of(str(line["rule"])),
-            _cell(line["value"]),
-            _cell(line["expected"]),
+            "provisional" if line.undecided else mark(line.passed),
+            name_of(line.rule),
+            _cell(line.value),
+            _cell(line.expected),
         ]
         for line in version.gate
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.mlflow_tables import read_tables
+from kinemill.register.verdict import Verdict
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
 from kinemill.store import ArtifactRef, Json, get_or_build, open_ref
@@ -62,9 +63,9 @@ class Version:
         return bool(self.provisional)
 
     @property
-    def gate(self) -> list[Json]:
+    def gate(self) -> list[Verdict]:
         """The gate's verdicts, line by line."""
-        return json.loads(self.tags.get(tags.GATE, "[]"))
+        return [Verdict(**line) for line in json.loads(self.tags.get(tags.GATE, "[]"))]
 
     @property
     def metrics(self) -> Json:

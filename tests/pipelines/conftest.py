@@ -87,15 +87,15 @@ def first_run(tmp_path_factory, tasks, logs) -> tuple[Place, dict]:
     """A home on which the chain ran once, and the document of that run; nobody may change it."""
     from pipelines.run import run_chain
 
-    place = Place(Home(tmp_path_factory.mktemp("home")), tasks)
-    shutil.copytree(logs, place.home.logs(TASK))
+    site = Place(Home(tmp_path_factory.mktemp("home")), tasks)
+    shutil.copytree(logs, site.home.logs(TASK))
     with pytest.MonkeyPatch.context() as patch:
-        place.enter(patch)
-        return place, run_chain(TASK)
+        site.enter(patch)
+        return site, run_chain(TASK)
 
 
 @pytest.fixture
-def place(tmp_path, tasks, monkeypatch) -> Place:
+def workspace(tmp_path, tasks, monkeypatch) -> Place:
     """An empty home with the tasks of the tests."""
     made = Place(Home(tmp_path / "home"), tasks)
     made.enter(monkeypatch)
@@ -113,13 +113,13 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
 
 
 @pytest.fixture
-def task_gone_wrong(place, tmp_path, monkeypatch):
+def task_gone_wrong(workspace, tmp_path, monkeypatch):
     """The job of a task whose file is changed after Dagster has loaded it: `make(old, new)`."""
     from kinemill.task import load_task
     from pipelines.chain import definitions_of
 
     def make(old, new):
-        shutil.copytree(place.tasks, tmp_path / "tasks")
+        shutil.copytree(workspace.tasks, tmp_path / "tasks")
         monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
         job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
         file = tmp_path / "tasks" / f"{TASK}.yaml"

@@ -29,7 +29,7 @@ TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 class Served:
     """Running servers: their addresses, their process, their home."""
 
-    place: Place
+    workspace: Place
     ports: tuple[int, int]
     process: subprocess.Popen = field(default=None)
     urls: dict[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Served:
     def ask(self, query, **variables):
         """Ask Dagster's GraphQL, by POST."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        token = (self.place.home.dagster / "servers" / "token").read_text()
+        token = (self.workspace.home.dagster / "servers" / "token").read_text()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
         try:
@@ -128,11 +128,11 @@ def until(found, what, within=400.0):
 
 def alive(processes):
     """Those of some processes that live; a zombie does not."""
-    found = []
+    values = []
     for process in processes:
         try:
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                values.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return values

@@ -15,9 +15,9 @@ from tests.pipelines.conftest import TASK
 
 
 @pytest.fixture
-def heard(place):
+def heard(workspace):
     """A home in which somebody wants to hear everything, and the titles of what they are to."""
-    home = place.home
+    home = workspace.home
     home.root.mkdir()
     (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\nstalled_after: 60\n")
     publish_json(alerts.folder(home) / "since.json", {"since": 0.0})
@@ -39,8 +39,8 @@ def emit(home, asset, stage, document, **summary):
             write_json(folder / f"{stage}.json", document)
         return summary
 
-    outcome = get_or_build(home, stage, TASK, {"document": document, **summary}, build)
-    publish_json(home.dagster / "refs" / "latest" / TASK / f"{asset}.json", outcome.ref.to_json())
+    artifact = get_or_build(home, stage, TASK, {"document": document, **summary}, build)
+    publish_json(home.dagster / "refs" / "latest" / TASK / f"{asset}.json", artifact.ref.to_json())
 
 
 def decided(version, decision, passed):
@@ -58,8 +58,8 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     line = {"recording": "ab", "name": "run7.csv", "told": "errs by 3 rad"}
     drift = {"status": "judged", "counts": {}, "drifting": [line], "champion": 1}
     publish_json(home.store / "drift" / f"{TASK}.json", drift)
-    told = look()
-    assert told == [
+    message = look()
+    assert message == [
         f"kinemill: 1 recordings of {TASK} drift from champion version 1",
         f"kinemill: 3 of 9 recordings of {TASK} are in quarantine",
         f"kinemill: {TASK} version 3 is refused",
@@ -67,7 +67,7 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     notes = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
     (refused,) = [note for note in notes if note["kind"] == "refused"]
     assert refused["body"] == "beats_linear: 0.5, expected <= 0.4\nversion 1 stays champion"
-    assert look() == told  # the next tick, and one after a restart, add nothing
+    assert look() == message  # the next tick, and one after a restart, add nothing
     emit(home, "registered_model", "decision", decided(4, "refused", False))
     (home.store / "drift" / f"{TASK}.json").write_text("damaged")
     assert len(look()) == 4

@@ -41,10 +41,10 @@ async def echo(scope, receive, send):
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    asked = {name: scope[name] for name in ("method", "path")}
+    requested = {name: scope[name] for name in ("method", "path")}
     query = scope["query_string"].decode()
-    answer = {"headers": headers, "body": body.decode("latin-1"), "query": query, **asked}
-    await JSONResponse(answer)(scope, receive, send)
+    response = {"headers": headers, "body": body.decode("latin-1"), "query": query, **requested}
+    await JSONResponse(response)(scope, receive, send)
 
 
 @pytest.fixture
@@ -126,9 +126,9 @@ ATTACKS = {
 @pytest.mark.parametrize("name", ATTACKS)
 def test_what_no_page_of_another_site_gets_through(guarded, name):
     status, method, headers, more = ATTACKS[name]
-    answer = guarded().request(method, "/graphql", headers=headers, **more)
-    assert answer.status_code == status, answer.text
-    assert "headers" not in answer.json()  # the app never saw it
+    response = guarded().request(method, "/graphql", headers=headers, **more)
+    assert response.status_code == status, response.text
+    assert "headers" not in response.json()  # the app never saw it
 
 
 def test_two_origins_are_refused(guarded):
@@ -137,10 +137,10 @@ def test_two_origins_are_refused(guarded):
 
 
 def test_our_own_page_launches_and_a_link_to_a_run_is_followed(guarded):
-    answer = post(guarded(), **OWN)
-    assert answer.status_code == 200
-    assert "launchRun" in json.loads(answer.json()["body"])["query"]
-    assert answer.json()["headers"]["x-kinemill-user"] == "mary"
+    response = post(guarded(), **OWN)
+    assert response.status_code == 200
+    assert "launchRun" in json.loads(response.json()["body"])["query"]
+    assert response.json()["headers"]["x-kinemill-user"] == "mary"
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert guarded().get("/runs/1", headers={**link, "Sec-Fetch-Dest": "document"}).is_success
     assert guarded().get("/runs/1", headers={**link, "Sec-Fetch-Dest": "iframe"}).status_code == 403
@@ -156,10 +156,10 @@ def test_a_page_is_shown_in_no_frame(guarded):
 def test_a_command_passes_with_the_token_which_the_app_does_not_see(guarded, home):
     token = home_token(home)
     forged = {"X_Kinemill_User": "root"}
-    answer = post(guarded(), Authorization=f"Bearer {token}", **forged).json()
-    assert answer["headers"]["x-kinemill-user"] == "mary"
-    assert "authorization" not in answer["headers"]
-    assert token not in json.dumps(answer)
+    response = post(guarded(), Authorization=f"Bearer {token}", **forged).json()
+    assert response["headers"]["x-kinemill-user"] == "mary"
+    assert "authorization" not in response["headers"]
+    assert token not in json.dumps(response)
     assert (home.dagster / "servers" / "token").stat().st_mode & 0o777 == 0o600
 
 
@@ -180,28 +180,30 @@ def test_what_each_role_may_do(guarded, home):
     client = guarded(login=True)
     assert post(client, "{ version }").status_code == 401
     assert client.get("/").headers["www-authenticate"].startswith("Basic")
-    asked = {"look": "{ version }", "operate": LAUNCH, "administer": DELETE}
-    wanted = {"vera": [200, 403, 403], "otto": [200, 200, 403], "ada": [200, 200, 200]}
-    for name, statuses in wanted.items():
+    requested = {"look": "{ version }", "operate": LAUNCH, "administer": DELETE}
+    expected = {"vera": [200, 403, 403], "otto": [200, 200, 403], "ada": [200, 200, 200]}
+    for name, statuses in expected.items():
         bearer = {"Authorization": f"Bearer {users.renew_token(name)}"}
-        assert [post(client, query, **bearer).status_code for query in asked.values()] == statuses
-    answer = post(client, **bearer)
-    assert answer.json()["headers"]["x-kinemill-user"] == "ada"
-    assert answer.json()["headers"]["x-kinemill-may"] == "administer"
+        assert [
+            post(client, query, **bearer).status_code for query in requested.values()
+        ] == statuses
+    response = post(client, **bearer)
+    assert response.json()["headers"]["x-kinemill-user"] == "ada"
+    assert response.json()["headers"]["x-kinemill-may"] == "administer"
 
 
 def test_a_password_is_asked_once_and_ends_with_its_user(guarded, home):
     users = Users(home)
     users.put("otto", "operator", PASSWORD)
     client = guarded(login=True)
-    answer = client.get("/", headers=basic("otto"))
-    cookie = answer.headers["set-cookie"]
+    response = client.get("/", headers=basic("otto"))
+    cookie = response.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert post(client, **OWN).json()["headers"]["x-kinemill-user"] == "otto"  # by the cookie
-    kept = cookie.split("=", 1)[1].split(";")[0]
+    remaining = cookie.split("=", 1)[1].split(";")[0]
     client.cookies.clear()
-    client.cookies.set("kinemill-3000", kept.replace("otto", "ada"))
+    client.cookies.set("kinemill-3000", remaining.replace("otto", "ada"))
     assert client.get("/").status_code == 401
     client.cookies.clear()
     users.remove("otto")
@@ -246,8 +248,8 @@ def test_a_websocket_brings_its_page_and_no_mutation(guarded):
     question = json.dumps({"type": "start", "id": "1", "payload": {"query": "subscription { x }"}})
     with client.websocket_connect(WEBSOCKET, ["graphql-ws"], headers=here) as socket:
         socket.send_text(question)
-        heard = json.loads(socket.receive_text().removeprefix("heard "))
-        assert heard["payload"]["query"].split() == ["subscription", "{", "x", "}"]
+        messages = json.loads(socket.receive_text().removeprefix("heard "))
+        assert messages["payload"]["query"].split() == ["subscription", "{", "x", "}"]
         socket.send_text(json.dumps({"type": "start", "payload": {"query": LAUNCH}}))
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()

@@ -16,14 +16,14 @@ def run(instance, **config):
 
 def told(result) -> dict[str, int]:
     (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
-    return {key: found.value for key, found in event.step_output_data.metadata.items()}
+    return {key: actual.value for key, actual in event.step_output_data.metadata.items()}
 
 
 def test_a_range_that_is_known_costs_nothing(copy):
     with dg.instance_for_test() as instance:
-        found = told(run(instance))
-    assert found["recordings"] >= 2
-    assert (found["read"], found["judged"]) == (0, 0)
+        result = told(run(instance))
+    assert result["recordings"] >= 2
+    assert (result["read"], result["judged"]) == (0, 0)
 
 
 def test_an_empty_range_fails_and_says_so(copy):

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_document_of_a_run_is_that_of_the_design(first_run):
-    place, document = first_run
+    site, document = first_run
     assert set(document) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
         "gate", "report", "seconds", "warnings", "selection", "provisional", "headline",
@@ -41,12 +41,12 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     assert (document["version"], document["alias"]) == (1, "champion")
     assert all(line["passed"] for line in document["gate"])
     assert set(document["seconds"]) == set(CHAIN)
-    assert (place.home.root / document["report"]).is_file()
+    assert (site.home.root / document["report"]).is_file()
 
 
 def test_no_pickle_is_left_anywhere_in_the_home(first_run):
-    place, _ = first_run
-    files = [path for path in place.home.root.rglob("*") if path.is_file()]
+    site, _ = first_run
+    files = [path for path in site.home.root.rglob("*") if path.is_file()]
     assert [p for p in files if p.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}] == []
     # Protocol 2 and later start with 0x80 and the protocol's number, and end with a stop sign.
     pickled = [
@@ -58,8 +58,8 @@ def test_no_pickle_is_left_anywhere_in_the_home(first_run):
 
 
 def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
-    place, _ = first_run
-    for asset, event in _materializations(place).items():
+    site, _ = first_run
+    for asset, event in _materializations(site).items():
         metadata = event.asset_materialization.metadata
         assert set(metadata) - set(DESCRIPTIONS) - {"dagster/materialization_source"} == set(), (
             asset
@@ -67,10 +67,10 @@ def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
 
 
 def test_there_is_something_to_look_at_on_every_asset(first_run):
-    place, _ = first_run
+    site, _ = first_run
     metadata = {
         asset: event.asset_materialization.metadata
-        for asset, event in _materializations(place).items()
+        for asset, event in _materializations(site).items()
     }
     assert metadata["model"]["loss_curve"].value.startswith("![loss](data:image/png;base64,iVBOR")
     assert metadata["verification"]["error_growth"].value.startswith("![error_growth](data:image/")
@@ -83,8 +83,8 @@ def test_there_is_something_to_look_at_on_every_asset(first_run):
 
 
 def test_checks_are_told_with_their_numbers(first_run):
-    place, _ = first_run
-    with open_instance(place.home) as instance:
+    site, _ = first_run
+    with open_instance(site.home) as instance:
         records = instance.event_log_storage.get_asset_check_execution_history
         history = {
             name: records(dg.AssetCheckKey(dg.AssetKey([TASK, asset]), name), limit=1)[0]
@@ -108,11 +108,11 @@ def test_checks_are_told_with_their_numbers(first_run):
 
 def test_another_run_does_nothing(copy):
     run_chain(TASK)  # the first to have a champion: what is usual for that is measured once
-    before, versions = _state(copy), _data_versions(copy)
+    previous, versions = _state(copy), _data_versions(copy)
     document = run_chain(TASK)
     assert document["status"] == "unchanged"
     assert document["version"] == 1
-    assert _state(copy) == before
+    assert _state(copy) == previous
     assert _data_versions(copy) == versions
     assert _stale(copy) == []
 
@@ -121,10 +121,10 @@ def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, m
     from kinemill.verify import stage as verify
 
     folder = copy.home.store / "verification" / TASK
-    before = len(list(folder.iterdir()))
+    previous = len(list(folder.iterdir()))
     monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
     document = run_chain(TASK)
-    assert len(list(folder.iterdir())) == before + 1  # it was verified anew
+    assert len(list(folder.iterdir())) == previous + 1  # it was verified anew
     assert (document["status"], document["version"], document["alias"]) == (
         "unchanged",
         1,
@@ -139,9 +139,9 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     assert (refused["status"], refused["version"], refused["alias"]) == ("refused", 2, "challenger")
     assert [line["rule"] for line in refused["gate"] if not line["passed"]] == ["beats_persistence"]
     assert find_version(copy.home, TASK, "@champion").number == 1
-    before, versions = _state(copy), _data_versions(copy)
+    previous, versions = _state(copy), _data_versions(copy)
     assert run_chain(TASK, strict)["status"] == "unchanged"
-    assert (_state(copy), _data_versions(copy)) == (before, versions)
+    assert (_state(copy), _data_versions(copy)) == (previous, versions)
     assert _stale(copy) == []
 
 
@@ -150,58 +150,58 @@ def test_one_log_more_brings_one_recording_more(copy):
     from kinemill.sim import write_logs
 
     write_logs(copy.home.logs(TASK), "cart_pole", episodes=6, seconds=3.0, workers=1)
-    before = len(list((copy.home.store / "members" / TASK).iterdir()))
+    previous = len(list((copy.home.store / "members" / TASK).iterdir()))
     document = run_chain(TASK)
-    assert len(list((copy.home.store / "members" / TASK).iterdir())) == before + 1
+    assert len(list((copy.home.store / "members" / TASK).iterdir())) == previous + 1
     assert (document["status"], document["version"]) == ("done", 2)
 
 
 def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
-    before = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
+    previous = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
     with pytest.raises(Blocked) as refused:
         run_chain(TASK, {"validate.min_steps": 5000})
-    told = str(refused.value)
-    assert told.index("min_steps, ") < told.index("blocked by 2 check(s): accepted_not_empty")
-    assert "there is no episode to look at" not in told
-    assert f"kinemill data quarantine list {TASK} shows all reasons" in told
-    assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == before
+    message = str(refused.value)
+    assert message.index("min_steps, ") < message.index("blocked by 2 check(s): accepted_not_empty")
+    assert "there is no episode to look at" not in message
+    assert f"kinemill data quarantine list {TASK} shows all reasons" in message
+    assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == previous
     assert len(list_versions(TASK, copy.home)["versions"]) == 1
 
 
-def _materializations(place):
-    with open_instance(place.home) as instance:
+def _materializations(workspace):
+    with open_instance(workspace.home) as instance:
         return {
             asset: instance.get_latest_materialization_event(dg.AssetKey([TASK, asset]))
             for asset in CHAIN.values()
         }
 
 
-def _data_versions(place):
+def _data_versions(workspace):
     return {
         asset: event.asset_materialization.tags["dagster/data_version"]
-        for asset, event in _materializations(place).items()
+        for asset, event in _materializations(workspace).items()
     }
 
 
-def _stale(place):
+def _stale(workspace):
     """The assets that Dagster's pages would not show as fresh."""
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
-    with open_instance(place.home) as instance:
+    with open_instance(workspace.home) as instance:
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         keys = graph.materializable_asset_keys
         return [key for key in keys if resolver.get_status(key) != StaleStatus.FRESH]
 
 
-def _state(place):
+def _state(workspace):
     """What a run may change: outcomes, trainings started, MLflow runs, versions."""
-    tracking = open_tracking(place.home)
+    tracking = open_tracking(workspace.home)
     runs = tracking.client.search_runs([tracking.experiment(TASK)])
     return {
-        "outcomes": sorted(str(path) for path in place.home.store.glob("*/*/*/MANIFEST.json")),
+        "outcomes": sorted(str(path) for path in workspace.home.store.glob("*/*/*/MANIFEST.json")),
         "jobs": sorted(
             (str(path), path.stat().st_mtime_ns)
-            for path in (place.home.dagster / "trainings").rglob("job.json")
+            for path in (workspace.home.dagster / "trainings").rglob("job.json")
         ),
         "runs": sorted(run.info.run_id for run in runs),
-        "versions": list_versions(TASK, place.home),
+        "versions": list_versions(TASK, workspace.home),
     }

@@ -15,9 +15,9 @@ from tests.pipelines.conftest import TASK, TINY
 
 
 @pytest.fixture
-def evil(place):
+def evil(workspace):
     """A file that somebody uploaded, and what it leaves behind where it runs."""
-    path = place.home.root / "artifacts" / "zz" / "evil.py"
+    path = workspace.home.root / "artifacts" / "zz" / "evil.py"
     path.parent.mkdir(parents=True)
     path.write_text(
         "from pathlib import Path\n"
@@ -33,14 +33,14 @@ def job():
 
 
 @pytest.mark.parametrize("key", ["learn.eval_callback", "learn.start_from", "ingest.watch"])
-def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(place, evil, key):
+def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
     with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot choose"):
         create_execution_plan(job(), run_config=config)
 
 
-def test_a_run_that_was_stored_before_is_refused_when_it_starts(place, evil, monkeypatch):
+def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):
     """As a second run of one that `kinemill run` configured: what its resource is given."""
     task = load_task(TASK)
     resource = definitions_of([task]).resources[TASK]
@@ -59,7 +59,7 @@ def test_a_run_that_was_stored_before_is_refused_when_it_starts(place, evil, mon
         ("{folder}/other.yaml", {}),
     ],
 )
-def test_a_search_takes_no_code_and_no_task_file_of_the_web(place, evil, task, overrides):
+def test_a_search_takes_no_code_and_no_task_file_of_the_web(workspace, evil, task, overrides):
     text = TINY.replace("task: tiny", "task: other").replace(
         "learn:\n", f"learn:\n  eval_callback: {evil}:f\n"
     )
@@ -80,7 +80,7 @@ def _filled(value, evil):
     )
 
 
-def test_a_backfill_takes_the_name_of_a_task_alone(place, evil):
+def test_a_backfill_takes_the_name_of_a_task_alone(workspace, evil):
     (evil.parent / "other.yaml").write_text(TINY.replace("task: tiny", "task: other"))
     for task in (str(evil.parent / "other.yaml"), "../other.yaml"):
         config = {"ops": {"recordings_in_range": {"config": {"task": task}}}}
@@ -88,7 +88,7 @@ def test_a_backfill_takes_the_name_of_a_task_alone(place, evil):
             backfill.execute_in_process(run_config=config)
 
 
-def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(place, logs, tmp_path):
+def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(workspace, logs, tmp_path):
     config = run_config(load_task(TASK), {}, logs)
     with pytest.raises(BadInput, match="is outside"):
         job().execute_in_process(
@@ -96,7 +96,7 @@ def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(place, logs, tmp_p
         )
 
 
-def test_no_job_reads_an_input_or_keeps_an_output_where_its_config_says(place):
+def test_no_job_reads_an_input_or_keeps_an_output_where_its_config_says(workspace):
     """Dagster would load a pickle for an input, and write one into any `base_dir`."""
     repository = build().get_repository_def()
     for name in repository.job_names:
@@ -115,7 +115,7 @@ def _fields(kind, depth=0):
             yield from _fields(getattr(kind, part), depth + 1)
 
 
-def test_a_user_of_this_machine_may_name_logs_and_code(place, logs, tmp_path):
+def test_a_user_of_this_machine_may_name_logs_and_code(workspace, logs, tmp_path):
     """`kinemill run --logs FOLDER --set learn.eval_callback=...`, up to the recordings."""
     (tmp_path / "look.py").write_text("def f(simulator, task): return {}\n")
     overrides = {"learn.eval_callback": f"{tmp_path}/look.py:f", "learn.steps": "50"}

@@ -54,8 +54,8 @@ def test_a_pipe_gets_a_line_each_10_s_with_step_rate_time_left_and_loss(monkeypa
         "model            10/3000  1 steps/s, 0:49 left; train/loss 0.5",
         "model            20/3000  1 steps/s, 0:49 left; train/loss 0.5",
         *(
-            f"recordings       {done}/100  1/s, {left}a.csv"
-            for done, left in [
+            f"recordings       {done}/100  1/s, {remaining}a.csv"
+            for done, remaining in [
                 (20, "1:20 left; "), (40, "1:00 left; "), (60, "0:40 left; "),
                 (80, "0:20 left; "), (100, ""),
             ]

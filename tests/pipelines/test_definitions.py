@@ -22,7 +22,7 @@ from tests.pipelines.conftest import TASK
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
 
 
-def test_loading_the_definitions_imports_nothing_heavy(place):
+def test_loading_the_definitions_imports_nothing_heavy(workspace):
     code = (
         "import sys, json, pipelines.definitions;"
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
@@ -31,7 +31,7 @@ def test_loading_the_definitions_imports_nothing_heavy(place):
     assert json.loads(done.stdout) == []
 
 
-def test_edges_run_only_down_the_chain(place):
+def test_edges_run_only_down_the_chain(workspace):
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     order = list(CHAIN.values())
     edges = [
@@ -43,7 +43,7 @@ def test_edges_run_only_down_the_chain(place):
     assert [edge for edge in edges if order.index(edge[0]) >= order.index(edge[1])] == []
 
 
-def test_every_asset_says_what_it_is(place):
+def test_every_asset_says_what_it_is(workspace):
     for spec in definitions_of([load_task(TASK)]).resolve_all_asset_specs():
         assert spec.key.path[0] == spec.group_name == TASK
         assert spec.owners
@@ -51,23 +51,23 @@ def test_every_asset_says_what_it_is(place):
         assert len(spec.description) > 200
 
 
-def test_asset_modules_are_those_of_the_chain(place):
+def test_asset_modules_are_those_of_the_chain(workspace):
     made = {key.path[1] for key in definitions_of([load_task(TASK)]).resolve_all_asset_keys()}
     assert made == set(CHAIN.values())
 
 
-def test_one_job_a_chain_and_no_process_a_step(place):
+def test_one_job_a_chain_and_no_process_a_step(workspace):
     defs = build()
     assert {job.name for job in defs.resolve_all_job_defs()} >= {TASK}
     assert defs.resolve_job_def(TASK).executor_def.name == "in_process"
 
 
-def test_training_has_no_retry_policy(place):
+def test_training_has_no_retry_policy(workspace):
     job = build().resolve_job_def(TASK)
     assert job.get_node_named(f"{TASK}__model").definition.retry_policy is None
 
 
-def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(place):
+def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(workspace):
     keys = {key.to_user_string() for key in build().resolve_all_asset_keys()}
     assert "broken/task_file" in keys
     assert f"{TASK}/registered_model" in keys
@@ -110,7 +110,7 @@ def test_the_printed_launchpad_config_is_the_task_itself(name):
     assert load_task(name, value, web=True) == task
 
 
-def test_the_launchpad_knows_types_and_names_of_plain_parts(place):
+def test_the_launchpad_knows_types_and_names_of_plain_parts(workspace):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     for wrong in (
         {"verify.horzion": 3},
@@ -122,7 +122,7 @@ def test_the_launchpad_knows_types_and_names_of_plain_parts(place):
             dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
 
 
-def test_a_bound_is_refused_and_named_before_there_is_a_run(place):
+def test_a_bound_is_refused_and_named_before_there_is_a_run(workspace):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     config = run_config(load_task(TASK), {"learn.steps": -5}, None)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -133,7 +133,7 @@ def test_a_bound_is_refused_and_named_before_there_is_a_run(place):
         assert instance.get_runs() == []
 
 
-def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(place, task_gone_wrong):
+def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(workspace, task_gone_wrong):
     job, config = task_gone_wrong("steps: 60", "steps: -5"), {}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(config, instance=instance, raise_on_error=False)
@@ -142,14 +142,14 @@ def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(place, task_
             "failures", done.get_run_failure_event(), instance, done.dagster_run
         )
         failures(context.for_run_failure())
-    line = json.loads((place.home.dagster / "failures.jsonl").read_text())
+    line = json.loads((workspace.home.dagster / "failures.jsonl").read_text())
     assert "learn.steps: Input should be greater than 0; found -5" in line["message"]
     assert started == []
 
 
-def test_a_wrong_override_is_told_in_its_own_words(place):
+def test_a_wrong_override_is_told_in_its_own_words(workspace):
     from pipelines.run import run_chain
 
     with pytest.raises(TaskError, match=r"--set learn.stepps: unknown key; did you mean 'steps'"):
         run_chain(TASK, {"learn.stepps": 5})
-    assert not (place.home.root / "dagster" / "history").exists()
+    assert not (workspace.home.root / "dagster" / "history").exists()

@@ -33,7 +33,7 @@ def lines_of(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_a_training_that_diverges_is_reported_again_by_its_rerun(place, logs):
+def test_a_training_that_diverges_is_reported_again_by_its_rerun(workspace, logs):
     """The training is a child process, whose error comes through its exit code and its log."""
     for _ in range(2):
         done = run(logs, *POLYNOMIAL, "learn.optimizer.lr=1e30")
@@ -49,15 +49,17 @@ def test_a_training_that_diverges_is_reported_again_by_its_rerun(place, logs):
 
 
 @pytest.mark.slow
-def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_reason(place, logs):
+def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_reason(
+    workspace, logs
+):
     """Four steps of training stay finite; the rollouts of the verification do not."""
     settings = [*POLYNOMIAL, "learn.optimizer.lr=0.7", "learn.steps=15", f"verify.horizon={STEPS}"]
     first = run(logs, *settings)
     assert first.returncode == 1, first.stderr
     again = run(logs, *settings)
-    told = [lines_of(done.stdout) for done in (first, again)]
-    assert (told[0][0], told[1][0]) == (f"{TASK}: refused", f"{TASK}: unchanged")
-    for done, lines in zip((first, again), told, strict=True):
+    message = [lines_of(done.stdout) for done in (first, again)]
+    assert (message[0][0], message[1][0]) == (f"{TASK}: refused", f"{TASK}: unchanged")
+    for done, lines in zip((first, again), message, strict=True):
         assert "Traceback" not in done.stderr + done.stdout
         (gate,) = [line for line in lines if line.startswith("gate refused: ")]
         assert gate.endswith("verified")

@@ -19,7 +19,7 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 
 @pytest.fixture
-def found(place):
+def found(workspace):
     """Note recordings as drifting, as the check of `episodes` does."""
 
     def note(*recordings, status="judged"):
@@ -29,92 +29,92 @@ def found(place):
         ]
         counts = {"recordings": 4, "episodes": 4, "drift": len(recordings)}
         document = {"status": status, "champion": 3, "counts": counts, "drifting": drifting}
-        publish_json(place.home.store / "drift" / f"{TASK}.json", document)
-        assert latest_drift(place.home, TASK) == document
+        publish_json(workspace.home.store / "drift" / f"{TASK}.json", document)
+        assert latest_drift(workspace.home, TASK) == document
 
     return note
 
 
-def look(place, seen=None, **overrides):
-    return next_training(load_task(TASK, overrides), place.home, seen or {})
+def look(workspace, seen=None, **overrides):
+    return next_training(load_task(TASK, overrides), workspace.home, seen or {})
 
 
-def test_drifting_recordings_are_asked_for_once_and_with_the_reason(place, found):
+def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, found):
     found(A, B)
-    call = look(place)
+    call = look(workspace)
     assert call.request.asset_selection is None  # the whole chain
     assert call.why == (
         "2 new recordings drift from champion version 3: "
         "a.csv: pole_angle errs; b.csv: pole_angle errs"
     )
     assert call.request.tags["kinemill/why"] == call.why
-    again = look(place, call.cursor)
+    again = look(workspace, call.cursor)
     assert (again.request, again.why) == (None, f"already requested: {call.why}")
 
 
-def test_another_set_is_asked_for_under_another_key(place, found):
+def test_another_set_is_asked_for_under_another_key(workspace, found):
     found(A)
-    first = look(place)
+    first = look(workspace)
     found(A, B)
-    second = look(place, first.cursor)
+    second = look(workspace, first.cursor)
     assert second.request is not None
     assert second.request.run_key != first.request.run_key
 
 
-def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, found):
+def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, found):
     found(A)
-    assert look(place).request.run_key == look(place).request.run_key
+    assert look(workspace).request.run_key == look(workspace).request.run_key
 
 
 @pytest.mark.parametrize("status", ["no champion", "not comparable"])
-def test_without_a_verdict_nothing_is_asked_for(place, found, status):
-    assert look(place).why == "no new episode was evaluated yet"
+def test_without_a_verdict_nothing_is_asked_for(workspace, found, status):
+    assert look(workspace).why == "no new episode was evaluated yet"
     found(status=status)
-    assert look(place).why == f"no episode was evaluated: {status}"
-    assert look(place).request is None
+    assert look(workspace).why == f"no episode was evaluated: {status}"
+    assert look(workspace).request is None
 
 
-def test_without_drift_nothing_is_asked_for(place, found):
+def test_without_drift_nothing_is_asked_for(workspace, found):
     found()
-    call = look(place)
+    call = look(workspace)
     assert (call.request, call.why) == (None, "0 of 4 new episodes drift")
 
 
-def test_the_task_can_switch_it_off(place, found):
+def test_the_task_can_switch_it_off(workspace, found):
     found(A)
-    call = look(place, **{"retrain.on_drift": False})
+    call = look(workspace, **{"retrain.on_drift": False})
     assert (call.request, call.why) == (None, "retrain.on_drift is off")
 
 
-def tick(place, instance, cursor=None):
+def tick(workspace, instance, cursor=None):
     task = load_task(TASK)
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
         return drifts(task)(context)
 
 
-def test_a_run_under_way_is_waited_for(place, found):
+def test_a_run_under_way_is_waited_for(workspace, found):
     found(A)
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-        waiting = tick(place, instance)
+        waiting = tick(workspace, instance)
         assert "when the current run has ended" in waiting.skip_message
         instance.report_run_canceled(instance.get_run_by_id(run.run_id))
-        result = tick(place, instance)
+        result = tick(workspace, instance)
     (request,) = result.run_requests
     assert request.tags["kinemill/why"].startswith("1 new recordings drift")
     assert json.loads(result.cursor) == {"request": json.loads(result.cursor)["request"]}
 
 
-def test_every_task_has_its_sensor(place):
+def test_every_task_has_its_sensor(workspace):
     names = {sensor.name for sensor in definitions_of([load_task(TASK)]).sensors or []}
     assert f"{TASK}_drift" in names
 
 
 def check_of(instance, run_id):
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [event.dagster_event.asset_check_evaluation_data for event in events]
-    (check,) = [check for check in found if check.check_name == "drift"]
+    values = [event.dagster_event.asset_check_evaluation_data for event in events]
+    (check,) = [check for check in values if check.check_name == "drift"]
     return check
 
 

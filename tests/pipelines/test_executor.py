@@ -31,20 +31,20 @@ def executed(monkeypatch, marked):
     """Return the events that came, whether the run was interrupted, and the instance."""
     events = [SimpleNamespace(event_type=kind) for kind in EVENTS]
     monkeypatch.setattr(InProcessExecutor, "execute", lambda *_: iter(events))
-    instance, seen = Instance(marked), []
+    instance, observed = Instance(marked), []
     context = SimpleNamespace(instance=instance, dagster_run=SimpleNamespace(run_id="r"))
     try:
         for event in Cancellable(RetryMode.DISABLED).execute(context, None):
-            seen.append(event.event_type)
+            observed.append(event.event_type)
     except dg.DagsterExecutionInterruptedError:
-        return seen, instance
-    return seen, None
+        return observed, instance
+    return observed, None
 
 
 @pytest.mark.parametrize(("marked", "count"), [(0, 0), (1, 2), (2, 3)])
 def test_it_ends_at_the_next_look(monkeypatch, marked, count):
-    seen, instance = executed(monkeypatch, marked)
-    assert seen == EVENTS[:count]
+    observed, instance = executed(monkeypatch, marked)
+    assert observed == EVENTS[:count]
     assert instance.canceling == ["r"]  # so that Dagster ends it as canceled, not as failed
 
 

@@ -19,19 +19,19 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def small(first_run, tmp_path, monkeypatch):
     """A copy of the home on which the chain ran, on a file system of 64 MB."""
     original, _ = first_run
-    place = tmp_path / "small"
-    place.mkdir()
+    site = tmp_path / "small"
+    site.mkdir()
     if os.geteuid() != 0:
         pytest.skip("only root can mount a tmpfs")
-    options = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    options = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(site)]
     made = subprocess.run(options, capture_output=True, text=True, check=False)
     if made.returncode:
         pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
-    shutil.copytree(original.home.root, place / "home")
-    copied = Place(Home(place / "home"), original.tasks)
+    shutil.copytree(original.home.root, site / "home")
+    copied = Place(Home(site / "home"), original.tasks)
     copied.enter(monkeypatch)
     yield copied
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", str(site)], check=True)
 
 
 def fill(path):
@@ -45,10 +45,10 @@ def test_a_disk_that_fills_while_training_is_one_line_and_the_next_run_resumes(s
     training_of(run, small.home)
     filler = small.home.root / "filler"
     fill(filler)
-    _, told = run.communicate(timeout=300)
-    assert run.returncode == 4, told
-    assert "Traceback" not in told
-    *progress, last = told.splitlines()
+    _, message = run.communicate(timeout=300)
+    assert run.returncode == 4, message
+    assert "Traceback" not in message
+    *progress, last = message.splitlines()
     folder = small.home.root.parent
     assert f"no space left on the file system {folder}, " in last
     assert not [line for line in progress if "no space left" in line or "rror" in line]
@@ -56,6 +56,6 @@ def test_a_disk_that_fills_while_training_is_one_line_and_the_next_run_resumes(s
     assert len(versions) == 1  # what was there, whole
     filler.unlink()
     again = start_run(**{"learn.steps": 200, "learn.seed": 9})
-    out, told = again.communicate(timeout=400)
-    assert again.returncode in {0, 1}, told  # the gate may refuse what hardly learned
+    out, message = again.communicate(timeout=400)
+    assert again.returncode in {0, 1}, message  # the gate may refuse what hardly learned
     assert f'"task": "{TASK}"' in out

@@ -25,9 +25,9 @@ INIT = '{"type":"connection_init"}'
 
 @pytest.fixture
 def users(home):
-    known = Users(home)
-    known.put("vic", "viewer", PASSWORD)
-    return known
+    existing = Users(home)
+    existing.put("vic", "viewer", PASSWORD)
+    return existing
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def app(home, users):
 @pytest.fixture
 def hashes(monkeypatch):
     """The passwords that were hashed, in order."""
-    seen, original = [], people._hashed
+    observed, original = [], people._hashed
 
     def spy(password, salt):
-        seen.append(password)
+        observed.append(password)
         return original(password, salt)
 
     monkeypatch.setattr(people, "_hashed", spy)
-    return seen
+    return observed
 
 
 async def get(app, headers, peer="10.0.0.1"):
@@ -61,12 +61,12 @@ def statuses(app, requests):
     async def gather():
         return await asyncio.gather(*[get(app, *request) for request in requests])
 
-    return [answer.status_code for answer in asyncio.run(gather())]
+    return [response.status_code for response in asyncio.run(gather())]
 
 
 def test_the_limit_of_an_address_holds_for_parallel_requests(app, hashes):
-    found = statuses(app, [(basic("vic", f"guess {number}"), "10.0.0.1") for number in range(60)])
-    assert Counter(found) == {WRONG: 10, LIMITED: 50}
+    result = statuses(app, [(basic("vic", f"guess {number}"), "10.0.0.1") for number in range(60)])
+    assert Counter(result) == {WRONG: 10, LIMITED: 50}
     assert len(hashes) == 10
     right = [(basic("vic"), "10.0.0.1"), (basic("vic"), "10.0.0.2")]
     assert statuses(app, right) == [LIMITED, 200]
@@ -81,8 +81,10 @@ def test_addresses_of_one_ipv6_network_share_a_limit(app):
 
 def test_all_addresses_together_have_a_limit(app):
     bearer = {"Authorization": "Bearer wrong"}
-    found = statuses(app, [(bearer, f"10.0.{one}.{two}") for one in range(25) for two in range(10)])
-    assert Counter(found) == {WRONG: 200, LIMITED: 50}
+    result = statuses(
+        app, [(bearer, f"10.0.{one}.{two}") for one in range(25) for two in range(10)]
+    )
+    assert Counter(result) == {WRONG: 200, LIMITED: 50}
 
 
 def test_right_passwords_sent_in_parallel_share_one_hash_and_use_up_no_attempts(app, hashes):
@@ -93,8 +95,8 @@ def test_right_passwords_sent_in_parallel_share_one_hash_and_use_up_no_attempts(
 
 
 def test_a_wrong_password_sent_in_parallel_counts_each_time(app, hashes):
-    found = statuses(app, [(basic("vic", "one guess"), "10.0.0.1")] * 40)
-    assert Counter(found) == {WRONG: 10, LIMITED: 30}
+    result = statuses(app, [(basic("vic", "one guess"), "10.0.0.1")] * 40)
+    assert Counter(result) == {WRONG: 10, LIMITED: 30}
     assert hashes == ["one guess"]
 
 
@@ -119,12 +121,16 @@ def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
         ]
         waiting = sum(not guess.done() for guess in guesses)
         release.set()
-        return served, waiting, [answer.status_code for answer in await asyncio.gather(*guesses)]
+        return (
+            served,
+            waiting,
+            [response.status_code for response in await asyncio.gather(*guesses)],
+        )
 
-    served, waiting, found = asyncio.run(attack())
+    served, waiting, result = asyncio.run(attack())
     assert served == [200] * 40
     assert waiting == credentials._QUEUE
-    assert Counter(found) == {WRONG: credentials._QUEUE, BUSY: 150 - credentials._QUEUE}
+    assert Counter(result) == {WRONG: credentials._QUEUE, BUSY: 150 - credentials._QUEUE}
 
 
 def test_a_refusal_says_when_to_try_again(app):
@@ -158,10 +164,10 @@ CHANGES = [reset_password, change_role, remove, return_with_the_same_password]
 def test_a_session_ends_on_both_servers_with_a_change_of_its_user(home, users, change):
     clients = [
         TestClient(
-            Guard(echo, Rules(need, Users(home), "mary", home_token(home), login=True)),
+            Guard(echo, Rules(permission, Users(home), "mary", home_token(home), login=True)),
             base_url=f"http://127.0.0.1:{port}",
         )
-        for need, port in ((DAGSTER, 3000), (MLFLOW, 5000))
+        for permission, port in ((DAGSTER, 3000), (MLFLOW, 5000))
     ]
     for client in clients:
         assert client.get("/", headers=basic("vic")).status_code == 200

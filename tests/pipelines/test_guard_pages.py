@@ -9,23 +9,23 @@ from resources.links import report_link, task_link, version_link
 
 
 @pytest.fixture
-def client(place):
-    reports = place.home.store / "verification" / "tiny" / "abc"
+def client(workspace):
+    reports = workspace.home.store / "verification" / "tiny" / "abc"
     reports.mkdir(parents=True)
     (reports / "report.html").write_text("<h1>report</h1>")
     (reports / "weights.safetensors").write_text("secret")
-    (reports / "way-out.html").symlink_to(place.home.root / "users.html")
-    (place.home.root / "users.html").write_text("secret")
-    return TestClient(with_pages(PlainTextResponse("dagster"), place.home))
+    (reports / "way-out.html").symlink_to(workspace.home.root / "users.html")
+    (workspace.home.root / "users.html").write_text("secret")
+    return TestClient(with_pages(PlainTextResponse("dagster"), workspace.home))
 
 
-def test_reports_of_the_store_are_shown_in_a_sandbox(client, place):
+def test_reports_of_the_store_are_shown_in_a_sandbox(client, workspace):
     link = report_link(
-        place.home, place.home.store / "verification" / "tiny" / "abc" / "report.html"
+        workspace.home, workspace.home.store / "verification" / "tiny" / "abc" / "report.html"
     )
-    answer = client.get(link.value)
-    assert answer.text == "<h1>report</h1>"
-    policy = answer.headers["content-security-policy"]
+    response = client.get(link.value)
+    assert response.text == "<h1>report</h1>"
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts ")
     assert "allow-same-origin" not in policy
     assert "default-src 'none'" in policy
@@ -44,9 +44,9 @@ def test_reports_of_the_store_are_shown_in_a_sandbox(client, place):
     ],
 )
 def test_nothing_else_of_the_home_is_shown(client, path):
-    answer = client.get(f"/kinemill/files/{path}")
-    assert "secret" not in answer.text
-    assert answer.status_code == 404 or answer.text == "dagster"
+    response = client.get(f"/kinemill/files/{path}")
+    assert "secret" not in response.text
+    assert response.status_code == 404 or response.text == "dagster"
 
 
 def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client):

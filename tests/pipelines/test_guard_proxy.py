@@ -22,12 +22,12 @@ KNOWN = {"X-Kinemill-Proxy": SECRET}
 @pytest.fixture
 def users(home):
     """Ada and a group have roles through the proxy; Otto has a password here."""
-    known = Users(home)
-    known.put_proxied("ada@mill.example", "admin")
-    known.put_proxied("group:robots", "operator")
-    known.put_proxied("group:guests", "viewer")
-    known.put("otto", "operator", PASSWORD)
-    return known
+    existing = Users(home)
+    existing.put_proxied("ada@mill.example", "admin")
+    existing.put_proxied("group:robots", "operator")
+    existing.put_proxied("group:guests", "viewer")
+    existing.put("otto", "operator", PASSWORD)
+    return existing
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def asked(home, users, monkeypatch):
 
 def said(user, groups=None, **more):
     """The headers that the proxy sends."""
-    told = {"X-Forwarded-User": user, "Origin": MILL, "Host": "mill.example", **KNOWN, **more}
-    return told if groups is None else {**told, "X-Forwarded-Groups": groups}
+    message = {"X-Forwarded-User": user, "Origin": MILL, "Host": "mill.example", **KNOWN, **more}
+    return message if groups is None else {**message, "X-Forwarded-Groups": groups}
 
 
 def test_who_the_proxy_names_has_the_role_of_the_users_file(asked):
@@ -60,16 +60,16 @@ def test_who_the_proxy_names_has_the_role_of_the_users_file(asked):
         (said("dora", "strangers"), [403, 403, 403]),
         (said("dora"), [403, 403, 403]),
     ):
-        found = [
+        document = [
             client.post("/graphql", json={"query": query}, headers=headers).status_code
             for query in ("{ version }", LAUNCH, DELETE)
         ]
-        assert found == statuses, headers
-    answer = client.post("/graphql", json={"query": LAUNCH}, headers=said("ben", "robots"))
-    reached = answer.json()["headers"]
+        assert document == statuses, headers
+    response = client.post("/graphql", json={"query": LAUNCH}, headers=said("ben", "robots"))
+    reached = response.json()["headers"]
     assert (reached["x-kinemill-user"], reached["x-kinemill-may"]) == ("ben", "operate")
-    assert SECRET not in answer.text  # no page or plug-in of the server gets to see it
-    assert "set-cookie" not in answer.headers  # the proxy says it anew each time
+    assert SECRET not in response.text  # no page or plug-in of the server gets to see it
+    assert "set-cookie" not in response.headers  # the proxy says it anew each time
 
 
 ADMIN = {"X-Forwarded-User": "ada@mill.example"}
@@ -96,10 +96,10 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_nobody_else_says_who_asks(asked, name):
     status, peer, headers = FORGED[name]
-    answer = asked(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
-    assert answer.status_code == status, answer.text
-    assert "headers" not in answer.json()
-    assert SECRET not in answer.text
+    response = asked(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
+    assert response.status_code == status, response.text
+    assert "headers" not in response.json()
+    assert SECRET not in response.text
 
 
 @pytest.mark.parametrize("twice", ["X-Forwarded-User", "X-Kinemill-Proxy", "X-Forwarded-Groups"])

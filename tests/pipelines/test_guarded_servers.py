@@ -54,31 +54,31 @@ def served(tmp_path_factory, tasks):
     """`kinemill ui` on an empty home, with an operator and a viewer beside its owner."""
     from pipelines.auth.users import Users
 
-    place = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
+    site = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
     with pytest.MonkeyPatch.context() as patch:
-        place.enter(patch)
-        users = Users(place.home)
+        site.enter(patch)
+        users = Users(site.home)
         for name in ("viewer", "operator"):
             users.put(f"{name}s-name", name, PASSWORD)
-        running = Served(place, (free(), free()))
+        active = Served(site, (free(), free()))
         try:
-            running.start()
-            yield running
+            active.start()
+            yield active
         finally:
-            running.stop()
+            active.stop()
 
 
 @pytest.fixture(scope="module")
 def token(served):
-    return (served.place.home.dagster / "servers" / "token").read_text()
+    return (served.workspace.home.dagster / "servers" / "token").read_text()
 
 
 def curl(url, *arguments):
     """The status that curl gets."""
     if CURL is None:
         pytest.skip("curl is not installed")
-    asked = [CURL, "-s", "-o", os.devnull, "-w", "%{http_code}", url, *arguments]
-    return int(subprocess.run(asked, check=True, capture_output=True, timeout=60).stdout)
+    requested = [CURL, "-s", "-o", os.devnull, "-w", "%{http_code}", url, *arguments]
+    return int(subprocess.run(requested, check=True, capture_output=True, timeout=60).stdout)
 
 
 def test_curl_gets_through_with_a_token_alone(served, token):
@@ -107,11 +107,11 @@ def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypa
     from pipelines.auth.users import Users
 
     command = "from kinemill.cli import main; main()"
-    asked = [sys.executable, "-c", command, "runs", "start", TASK, "--json", "--owner"]
-    mine = subprocess.run([*asked, "ann"], check=True, capture_output=True, text=True)
+    requested = [sys.executable, "-c", command, "runs", "start", TASK, "--json", "--owner"]
+    mine = subprocess.run([*requested, "ann"], check=True, capture_output=True, text=True)
     assert json.loads(mine.stdout)["owner"] == "ann"  # the home's owner may launch for others
-    monkeypatch.setenv("KINEMILL_TOKEN", Users(served.place.home).renew_token("operators-name"))
-    theirs = subprocess.run([*asked, "ann"], check=True, capture_output=True, text=True)
+    monkeypatch.setenv("KINEMILL_TOKEN", Users(served.workspace.home).renew_token("operators-name"))
+    theirs = subprocess.run([*requested, "ann"], check=True, capture_output=True, text=True)
     assert json.loads(theirs.stdout)["owner"] == "operators-name"
 
 
@@ -128,22 +128,28 @@ def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path)
     )
     (tmp_path / "big.txt").write_text("hello" * 1_000_000)
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    asked = [sys.executable, str(script), str(tmp_path / "big.txt")]
+    requested = [sys.executable, str(script), str(tmp_path / "big.txt")]
     ways = {"with": {"MLFLOW_TRACKING_TOKEN": token}, "without": {}}
-    told = {
+    message = {
         way: subprocess.run(
-            asked, env={**os.environ, **quiet, **more}, capture_output=True, text=True, check=False
+            requested,
+            env={**os.environ, **quiet, **more},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         for way, more in ways.items()
     }
-    assert told["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in told["with"].stdout
-    assert told["without"].returncode != 0
-    assert "send a token" in told["without"].stderr
+    assert (
+        message["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in message["with"].stdout
+    )
+    assert message["without"].returncode != 0
+    assert "send a token" in message["without"].stderr
 
 
 def test_an_operator_runs_no_code_by_uploading_a_file(served):
     """Neither by GraphQL nor by `kinemill runs start`, however the file came there."""
-    uploaded = served.place.home.root / "artifacts" / "zz" / "evil.py"
+    uploaded = served.workspace.home.root / "artifacts" / "zz" / "evil.py"
     code = "open(__file__ + '.ran', 'w')\ndef f(simulator, task): return {}\n"
     who, url = f"operators-name:{PASSWORD}", served.urls["MLflow"]
     path = f"{url}/api/2.0/mlflow-artifacts/artifacts/zz/evil.py"
@@ -156,14 +162,14 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
         "mode": "default",
         "runConfigData": {"resources": {TASK: {"config": {"learn": {"eval_callback": named}}}}},
     }
-    asked = json.dumps({"query": LAUNCH_RUN, "variables": {"p": params}})
+    requested = json.dumps({"query": LAUNCH_RUN, "variables": {"p": params}})
     graphql = f"{served.urls['Dagster']}/graphql"
     sent = [CURL or "curl", "-s", graphql, "-u", who, "-H", "Content-Type: application/json"]
-    answer = subprocess.run(
-        [*sent, "-d", asked], check=True, capture_output=True, text=True, timeout=120
+    response = subprocess.run(
+        [*sent, "-d", requested], check=True, capture_output=True, text=True, timeout=120
     )
-    assert "web requests cannot choose" in answer.stdout
-    assert "LaunchRunSuccess" not in answer.stdout
+    assert "web requests cannot choose" in response.stdout
+    assert "LaunchRunSuccess" not in response.stdout
     command = [sys.executable, "-c", "from kinemill.cli import main; main()", "runs", "start", TASK]
     started = subprocess.run(
         [*command, "--set", f"learn.eval_callback={named}"],
@@ -206,18 +212,18 @@ def test_a_hostile_page_in_the_same_browser_gets_nowhere(served, tmp_path):
     url = served.urls["Dagster"]
     (tmp_path / "evil.html").write_text(EVIL % {"url": url, "body": json.dumps(LAUNCH)})
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    log = served.place.home.dagster / "servers" / "dagster.log"
-    before = len(log.read_text())
+    log = served.workspace.home.dagster / "servers" / "dagster.log"
+    previous = len(log.read_text())
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
         threading.Thread(target=page.serve_forever, daemon=True).start()
         evil = f"http://localhost:{page.server_address[1]}/evil.html"
         profile = f"--user-data-dir={tmp_path / 'profile'}"
-        told = chromium(profile, "--virtual-time-budget=8000", "--dump-dom", evil)
+        message = chromium(profile, "--virtual-time-budget=8000", "--dump-dom", evil)
         page.shutdown()
-    assert "json=blocked" in told
-    assert "socket=closed" in told
-    assert "socket=open" not in told
-    said = log.read_text()[before:]
+    assert "json=blocked" in message
+    assert "socket=closed" in message
+    assert "socket=open" not in message
+    said = log.read_text()[previous:]
     assert said.count("refused ") >= 3, said  # the browser did send them
     assert "['reloadWorkspace']" not in said  # and none was let through
 
@@ -232,6 +238,6 @@ def test_the_pages_work_in_a_browser(served, tmp_path):
 
 
 def test_nothing_secret_is_in_what_the_servers_write(served, token):
-    for log in Path(served.place.home.dagster / "servers").glob("*.log"):
+    for log in Path(served.workspace.home.dagster / "servers").glob("*.log"):
         assert token not in log.read_text()
         assert PASSWORD not in log.read_text()

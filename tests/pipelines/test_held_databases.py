@@ -35,15 +35,15 @@ def test_a_run_outlives_a_database_held_for_a_minute(copy, which):
     }[which]
     run = start_run(**{"learn.steps": 400, "learn.save_every": 10})
     training_of(run, copy.home)
-    held = []
-    threads = [threading.Thread(target=hold, args=(one, HELD, held)) for one in databases]
+    locked = []
+    threads = [threading.Thread(target=hold, args=(one, HELD, locked)) for one in databases]
     for thread in threads:
         thread.start()
-    out, told = run.communicate(timeout=900)
+    out, message = run.communicate(timeout=900)
     for thread in threads:
         thread.join()
-    assert run.returncode == 0, told
-    assert sorted(held) == sorted(one.name for one in databases)
+    assert run.returncode == 0, message
+    assert sorted(locked) == sorted(one.name for one in databases)
     document = json.loads(out)
     assert document["status"] == "done"
     client = open_tracking(copy.home).client
@@ -51,6 +51,6 @@ def test_a_run_outlives_a_database_held_for_a_minute(copy, which):
     newest = client.search_runs([experiment], order_by=["attributes.start_time DESC"])[0]
     losses = client.get_metric_history(newest.info.run_id, "train/loss")
     # What MLflow could not take at the end is sent with the next run, and nothing is lost.
-    kept = list((copy.home.runs / "unsent").glob("*.json"))
-    assert newest.info.status == "FINISHED" or kept
-    assert kept or [point.step for point in losses] == list(range(10, 401, 10))
+    remaining = list((copy.home.runs / "unsent").glob("*.json"))
+    assert newest.info.status == "FINISHED" or remaining
+    assert remaining or [point.step for point in losses] == list(range(10, 401, 10))

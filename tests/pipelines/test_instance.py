@@ -16,26 +16,26 @@ def columns(home):
         with closing(sqlite3.connect(home.dagster / name)) as opened:
             tables = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
-                for found in opened.execute(f"PRAGMA table_info({table})"):
-                    yield table, found[1]
+                for result in opened.execute(f"PRAGMA table_info({table})"):
+                    yield table, result[1]
 
 
-def test_dagster_creates_every_document_that_the_check_reads(place):
-    with open_instance(place.home):
+def test_dagster_creates_every_document_that_the_check_reads(workspace):
+    with open_instance(workspace.home):
         pass
-    check_databases(place.home)
-    assert set(_DOCUMENTS) <= set(columns(place.home))
+    check_databases(workspace.home)
+    assert set(_DOCUMENTS) <= set(columns(workspace.home))
 
 
-def test_an_instance_does_not_open_over_an_emptied_database(place):
-    with open_instance(place.home):
+def test_an_instance_does_not_open_over_an_emptied_database(workspace):
+    with open_instance(workspace.home):
         pass
-    runs = place.home.dagster / "history" / "runs.db"
-    (place.home.dagster / "refs").mkdir()
-    (place.home.dagster / "refs" / "model.json").write_text("{}")
+    runs = workspace.home.dagster / "history" / "runs.db"
+    (workspace.home.dagster / "refs").mkdir()
+    (workspace.home.dagster / "refs" / "model.json").write_text("{}")
     runs.write_bytes(b"")
     for suffix in ("-wal", "-shm"):
         runs.with_name(runs.name + suffix).unlink(missing_ok=True)
-    with pytest.raises(CorruptArtifact, match="it has no tables"), open_instance(place.home):
+    with pytest.raises(CorruptArtifact, match="it has no tables"), open_instance(workspace.home):
         pytest.fail("opened")
     assert runs.read_bytes() == b""

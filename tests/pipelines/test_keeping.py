@@ -52,9 +52,9 @@ def a_run(home, status, age=0.0, run_id="0" * 32):
 
 def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     home = copy.home
-    found = gc(home, unused=0.0, logs=0.0)
-    assert {item["kind"] for item in found["gone"]} <= {"pictures", "piece", "training log"}
-    why = {item["name"]: item["why"] for item in found["kept"]}
+    result = gc(home, unused=0.0, logs=0.0)
+    assert {item["kind"] for item in result["gone"]} <= {"pictures", "piece", "training log"}
+    why = {item["name"]: item["why"] for item in result["kept"]}
     for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
         assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
     assert run_chain(TASK)["status"] == "unchanged"
@@ -65,10 +65,12 @@ def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
 def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(copy):
     home = copy.home
     a_run(home, dg.DagsterRunStatus.SUCCESS, 40 * DAY)
-    before = {path.name for path in (home.dagster / "refs" / "runs").iterdir()}
-    found = gc(home, logs=30.0)
-    assert [item["name"] for item in found["gone"] if item["kind"] == "run"] == ["0" * 32]
-    assert {path.name for path in (home.dagster / "refs" / "runs").iterdir()} == before - {"0" * 32}
+    previous = {path.name for path in (home.dagster / "refs" / "runs").iterdir()}
+    result = gc(home, logs=30.0)
+    assert [item["name"] for item in result["gone"] if item["kind"] == "run"] == ["0" * 32]
+    assert {path.name for path in (home.dagster / "refs" / "runs").iterdir()} == previous - {
+        "0" * 32
+    }
     with open_instance(home) as instance:
         assert instance.get_run_by_id("0" * 32) is None
         key = dg.AssetKey([TASK, "registered_model"])
@@ -116,12 +118,12 @@ def bring_up(home):
 def test_an_upgrade_says_what_was_at_which_version_and_does_nothing_twice(copy):
     home = copy.home
     older(home, "284a732df317")  # of Dagster 1.x before
-    found = bring_up(home)
-    parts = {part["part"]: (part["before"], part["after"]) for part in found["parts"]}
+    result = bring_up(home)
+    parts = {part["part"]: (part["before"], part["after"]) for part in result["parts"]}
     assert parts["Dagster's runs"][0] == "284a732df317"
     assert parts["Dagster's runs"][1] == parts["Dagster's events"][1]
     assert parts["home"] == ("not noted", "1")
-    backup = home.root / found["backup"]
+    backup = home.root / result["backup"]
     with closing(sqlite3.connect(backup / "dagster" / "history" / "runs.db")) as database:
         assert database.execute("SELECT * FROM alembic_version").fetchone() == ("284a732df317",)
     assert (backup / "mlflow.db").is_file()

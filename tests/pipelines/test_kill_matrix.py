@@ -32,17 +32,17 @@ def served(first_run, tmp_path_factory):
     for name in (TASK, "tiny_too"):
         text = tiny.replace(f"task: {TASK}", f"task: {name}")
         (folder / "tasks" / f"{name}.yaml").write_text(text)
-    place = Place(Home(folder / "home"), folder / "tasks")
-    shutil.copytree(original.home.root, place.home.root)
-    shutil.copytree(place.home.logs(TASK), place.home.logs("tiny_too"))
+    site = Place(Home(folder / "home"), folder / "tasks")
+    shutil.copytree(original.home.root, site.home.root)
+    shutil.copytree(site.home.logs(TASK), site.home.logs("tiny_too"))
     with pytest.MonkeyPatch.context() as patch:
-        place.enter(patch)
-        running = Served(place, (3910, 5910))
-        running.start()
+        site.enter(patch)
+        active = Served(site, (3910, 5910))
+        active.start()
         try:
-            yield running
+            yield active
         finally:
-            running.stop()
+            active.stop()
 
 
 def mlflow_statuses(home):
@@ -55,7 +55,7 @@ def checkpoint_after(served, moment):
     """Wait for a training that has written a checkpoint since `moment`; return the training."""
 
     def found():
-        files = served.place.home.runs.rglob("checkpoint-*/checkpoint.json")
+        files = served.workspace.home.runs.rglob("checkpoint-*/checkpoint.json")
         fresh = [file for file in files if _mtime(file) > moment]
         return served.training() if fresh else None
 
@@ -80,7 +80,7 @@ def worker_of(training):
 def said(served, run_id):
     from pipelines.instance import open_instance
 
-    with open_instance(served.place.home) as instance:
+    with open_instance(served.workspace.home) as instance:
         return [entry.user_message for entry in instance.all_logs(run_id)]
 
 
@@ -88,8 +88,8 @@ def ended_well(served, root, attempts):
     """Wait for the last of some attempts to end well; all before it failed."""
 
     def done():
-        found = [run["status"] for run in served.attempts(root)]
-        return found if found[-1] in ("SUCCESS", "CANCELED") or len(found) > attempts else None
+        values = [run["status"] for run in served.attempts(root)]
+        return values if values[-1] in ("SUCCESS", "CANCELED") or len(values) > attempts else None
 
     assert until(done, "the last attempt", 900) == ["FAILURE"] * (attempts - 1) + ["SUCCESS"]
     lines = said(served, served.attempts(root)[-1]["runId"])
@@ -101,24 +101,24 @@ def test_cancel_means_cancel(served):
     run = served.launch(**LONG, seed=1)
     training = checkpoint_after(served, began)
     family = [training, *training.children(recursive=True), worker_of(training)]
-    asked = time.monotonic()
+    requested = time.monotonic()
     served.ask(TERMINATE, id=run)
     gone(family, 5.0)
-    took = time.monotonic() - asked
+    took = time.monotonic() - requested
     until(lambda: served.status(run) == "CANCELED", "the state in Dagster", 10)
-    until(lambda: mlflow_statuses(served.place.home)[0] == "KILLED", "the state in MLflow", 30)
+    until(lambda: mlflow_statuses(served.workspace.home)[0] == "KILLED", "the state in MLflow", 30)
     assert len(served.attempts(run)) == 1
     assert took < 5.0
 
 
 def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
     monkeypatch.setenv("KINEMILL_URL", served.urls["Dagster"])
-    token = (served.place.home.dagster / "servers" / "token").read_text()
+    token = (served.workspace.home.dagster / "servers" / "token").read_text()
     monkeypatch.setenv("KINEMILL_TOKEN", token)
     run = served.launch(**LONG, seed=11)
     until(lambda: served.status(run) in {"STARTING", "STARTED"}, "the start of the run", 200)
-    told = CliRunner().invoke(app, ["runs", "cancel", run])
-    assert (told.exit_code, told.stdout) == (0, f"run {run[:8]} of {TASK} is canceled\n")
+    message = CliRunner().invoke(app, ["runs", "cancel", run])
+    assert (message.exit_code, message.stdout) == (0, f"run {run[:8]} of {TASK} is canceled\n")
     worker = lambda: [one for one in served.family() if run in " ".join(one.cmdline())]  # noqa: E731
     until(lambda: not worker(), "the end of the process of the run", 100)
     assert served.status(run) == "CANCELED"
@@ -178,7 +178,7 @@ def test_a_run_outlives_everything_at_once(served):
     gone(family, 5.0)
     served.start()
     ended_well(served, run, attempts=2)
-    assert "RUNNING" not in mlflow_statuses(served.place.home)
+    assert "RUNNING" not in mlflow_statuses(served.workspace.home)
 
 
 def test_trainings_of_two_tasks_take_turns(served):
@@ -199,6 +199,6 @@ def test_trainings_of_two_tasks_take_turns(served):
 def messages(served, run_id):
     from pipelines.instance import open_instance
 
-    with open_instance(served.place.home) as instance:
+    with open_instance(served.workspace.home) as instance:
         entries = instance.all_logs(run_id)
         return [entry.message for entry in entries if entry.dagster_event]

@@ -25,8 +25,8 @@ LOG = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart\n0.0,0,0,0,0,
 
 
 @pytest.fixture
-def drop(place):
-    folder = place.home.logs(TASK)
+def drop(workspace):
+    folder = workspace.home.logs(TASK)
     folder.mkdir(parents=True)
 
     def write(name, content, age=10.0):
@@ -38,143 +38,145 @@ def drop(place):
     return write
 
 
-def look(place, seen, *, fate="ended", going=False, moment=None, **overrides):
+def look(workspace, seen, *, fate="ended", going=False, moment=None, **overrides):
     runs = Runs(fate=lambda _: fate, going=lambda: going)
-    return next_run(load_task(TASK, overrides), place.home, seen, runs, moment)
+    return next_run(load_task(TASK, overrides), workspace.home, seen, runs, moment)
 
 
-def test_an_empty_drop_folder_asks_for_nothing(place):
-    call = look(place, SensorState())
+def test_an_empty_drop_folder_asks_for_nothing(workspace):
+    call = look(workspace, SensorState())
     assert (call.request, call.why, call.state) == (None, "no new logs", SensorState())
 
 
-def test_new_logs_are_asked_for_once(place, drop):
+def test_new_logs_are_asked_for_once(workspace, drop):
     drop("a.csv", 1)
-    call = look(place, SensorState())
+    call = look(workspace, SensorState())
     assert call.request.asset_selection is None
     assert call.request.tags == {OWNER: "kinemill", PRIORITY: "-1"}
-    after = look(place, call.state)
+    after = look(workspace, call.state)
     assert (after.request, after.state) == (None, replace(call.state, pending=False))
-    assert look(place, after.state).request is None
+    assert look(workspace, after.state).request is None
 
 
-def test_a_second_log_is_asked_for_under_another_key(place, drop):
+def test_a_second_log_is_asked_for_under_another_key(workspace, drop):
     drop("a.csv", 1)
-    first = look(place, SensorState())
+    first = look(workspace, SensorState())
     drop("b.csv", 2)
-    second = look(place, first.state)
+    second = look(workspace, first.state)
     assert first.request.run_key != second.request.run_key
 
 
-def test_what_arrives_during_a_run_waits_for_its_end(place, drop):
+def test_what_arrives_during_a_run_waits_for_its_end(workspace, drop):
     drop("a.csv", 1)
-    first = look(place, SensorState())
+    first = look(workspace, SensorState())
     drop("b.csv", 2)
-    waiting = look(place, first.state, going=True)
+    waiting = look(workspace, first.state, going=True)
     assert (waiting.request, waiting.state) == (None, first.state)
     assert "wait for the current run" in waiting.why
-    assert look(place, waiting.state).request is not None
+    assert look(workspace, waiting.state).request is not None
 
 
-def test_a_copy_or_a_rename_asks_for_nothing(place, drop):
+def test_a_copy_or_a_rename_asks_for_nothing(workspace, drop):
     path = drop("a.csv", 1)
-    asked = look(place, SensorState()).seen
+    requested = look(workspace, SensorState()).seen
     drop("copy.csv", 1)
     path.rename(path.with_name("renamed.csv"))
-    assert look(place, asked).request is None
+    assert look(workspace, requested).request is None
 
 
-def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, drop):
+def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, drop):
     drop("a.csv", 1)
-    keys = [look(place, read_state(lost)).request.run_key for lost in (None, '{"arrived": "x"}')]
+    keys = [
+        look(workspace, read_state(lost)).request.run_key for lost in (None, '{"arrived": "x"}')
+    ]
     assert keys[0] == keys[1]
 
 
-def test_a_file_that_still_grows_is_left_alone(place, drop):
+def test_a_file_that_still_grows_is_left_alone(workspace, drop):
     path = drop("a.csv", 1, age=0.0)
     settle = {"ingest.settle": 5.0}
-    assert look(place, SensorState(), **settle).request is None
+    assert look(workspace, SensorState(), **settle).request is None
     os.utime(path, (time.time() - 6.0,) * 2)
-    assert look(place, SensorState(), **settle).request is not None
+    assert look(workspace, SensorState(), **settle).request is not None
 
 
-def test_a_changed_task_file_asks_again(place, drop):
+def test_a_changed_task_file_asks_again(workspace, drop):
     drop("a.csv", 1)
-    asked = look(place, SensorState()).seen
-    assert look(place, asked, **{"learn.seed": 7}).request is not None
+    requested = look(workspace, SensorState()).seen
+    assert look(workspace, requested, **{"learn.seed": 7}).request is not None
 
 
 def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_later_under_another_key(
-    place, drop
+    workspace, drop
 ):
     drop("a.csv", 1)
-    first = look(place, SensorState(), moment=1e9)
-    soon = look(place, first.state, fate="passing", moment=1e9 + pause(1) - 1.0)
+    first = look(workspace, SensorState(), moment=1e9)
+    soon = look(workspace, first.state, fate="passing", moment=1e9 + pause(1) - 1.0)
     assert (soon.request, soon.state) == (None, first.state)
-    second = look(place, first.state, fate="passing", moment=1e9 + pause(1) + 1.0)
+    second = look(workspace, first.state, fate="passing", moment=1e9 + pause(1) + 1.0)
     assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
-    third = look(place, second.state, fate="passing", moment=1e9 + 2.0 + pause(1) + pause(2))
+    third = look(workspace, second.state, fate="passing", moment=1e9 + 2.0 + pause(1) + pause(2))
     assert third.state.attempt == 3
     assert [pause(attempt) for attempt in (1, 2, 9)] == [300.0, 1200.0, 86400.0]
 
 
 @pytest.fixture
-def take(place):
+def take(workspace):
     """Read the drop folder, as the first asset of a run does."""
 
     def read():
         time.sleep(1.1)  # what has only just changed is not kept as read
         task = load_task(TASK, {"ingest.settle": 0})
-        ingest.run(task, place.home, place.home.logs(TASK))
+        ingest.run(task, workspace.home, workspace.home.logs(TASK))
 
     return read
 
 
 def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the_reason(
-    place, drop, take
+    workspace, drop, take
 ):
     drop("good.csv", 1)
-    first = look(place, SensorState(), moment=1e9)
-    soon = look(place, first.state, fate="lasting", moment=1e9 + 1.0)
+    first = look(workspace, SensorState(), moment=1e9)
+    soon = look(workspace, first.state, fate="lasting", moment=1e9 + 1.0)
     assert (soon.request, soon.state) == (None, first.state)
     assert soon.why == "the run failed before it had read 1 logs; attempt 2 in 5 min"
-    second = look(place, soon.state, fate="lasting", moment=1e9 + pause(1) + 1.0)
+    second = look(workspace, soon.state, fate="lasting", moment=1e9 + pause(1) + 1.0)
     assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
     take()
-    over = look(place, second.state, fate="lasting", moment=3e9)
+    over = look(workspace, second.state, fate="lasting", moment=3e9)
     assert (over.request, over.why) == (None, "the run for these logs failed permanently")
 
 
 def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(
-    place, drop, take
+    workspace, drop, take
 ):
     drop("a.csv", 1)
-    first = look(place, SensorState(), moment=1e9)
+    first = look(workspace, SensorState(), moment=1e9)
     take()
-    refused = look(place, first.state, fate="lasting", moment=2e9)
+    refused = look(workspace, first.state, fate="lasting", moment=2e9)
     assert (refused.request, refused.why) == (None, "the run for these logs failed permanently")
-    assert look(place, refused.state, moment=3e9).request is None
+    assert look(workspace, refused.state, moment=3e9).request is None
     drop("b.csv", 2)
-    assert look(place, refused.state, moment=3e9).request is not None
+    assert look(workspace, refused.state, moment=3e9).request is not None
 
 
-def test_below_the_threshold_logs_go_only_up_to_the_dataset(place, drop):
+def test_below_the_threshold_logs_go_only_up_to_the_dataset(workspace, drop):
     drop("a.csv", 1)
     three = {"retrain.after_new_recordings": 3}
-    call = look(place, SensorState(), **three)
-    chosen = [key.path[1] for key in call.request.asset_selection]
-    assert chosen == ["recordings", "episodes", "dataset"]
-    asked = look(place, call.state, **three).seen  # that run has ended
-    members = place.home.store / "members" / TASK
+    call = look(workspace, SensorState(), **three)
+    selected = [key.path[1] for key in call.request.asset_selection]
+    assert selected == ["recordings", "episodes", "dataset"]
+    requested = look(workspace, call.state, **three).seen  # that run has ended
+    members = workspace.home.store / "members" / TASK
     members.mkdir(parents=True)
     for name in "ab":
         (members / f"{name}.json").write_text("{}")
-    assert look(place, asked, **three).request is None
+    assert look(workspace, requested, **three).request is None
     (members / "c.json").write_text("{}")
-    whole = look(place, asked, **three)
+    whole = look(workspace, requested, **three)
     assert whole.request.asset_selection is None
     assert whole.state.trained == 3
-    assert look(place, look(place, whole.state, **three).seen, **three).request is None
+    assert look(workspace, look(workspace, whole.state, **three).seen, **three).request is None
 
 
 @pytest.fixture
@@ -192,46 +194,46 @@ def opened(monkeypatch):
     return names
 
 
-def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(place, drop, opened):
+def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(workspace, drop, opened):
     for number in range(20):
         drop(f"{number}.csv", number)
     opened.clear()  # of the writing
-    call = look(place, SensorState())
+    call = look(workspace, SensorState())
     assert sorted(opened) == sorted(f"{number}.csv" for number in range(20))
     drop("new.csv", "new")
     opened.clear()
-    seen = look(place, call.state).seen
+    observed = look(workspace, call.state).seen
     assert opened == ["new.csv"]
     opened.clear()
-    look(place, seen)
+    look(workspace, observed)
     assert opened == []
 
 
-def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(place, drop, monkeypatch):
+def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(workspace, drop, monkeypatch):
     monkeypatch.setattr(arrived_logs, "WHOLE", 100)
     monkeypatch.setattr(arrived_logs, "_BLOCK", 4)
     monkeypatch.setattr(arrived_logs, "file_digest", lambda path: pytest.fail(f"read {path}"))
-    task, folder = load_task(TASK, {"ingest.settle": 0}), place.home.logs(TASK)
+    task, folder = load_task(TASK, {"ingest.settle": 0}), workspace.home.logs(TASK)
     path = folder / "a.csv"
     path.write_text("timestamp,x\n" + "".join(f"{n},{n}\n" for n in range(200)))
-    assert len(arrived_logs.news(task, place.home, folder).ids) == 1
+    assert len(arrived_logs.news(task, workspace.home, folder).ids) == 1
     time.sleep(1.1)  # what has only just changed is not kept as read
-    ingest.run(task, place.home, folder)
-    assert arrived_logs.news(task, place.home, folder) == (frozenset(), False, True)
+    ingest.run(task, workspace.home, folder)
+    assert arrived_logs.news(task, workspace.home, folder) == (frozenset(), False, True)
     (folder / "copy.csv").write_bytes(path.read_bytes())
-    assert arrived_logs.news(task, place.home, folder).ids == frozenset()
+    assert arrived_logs.news(task, workspace.home, folder).ids == frozenset()
     path.rename(folder / "renamed.csv")
-    assert arrived_logs.news(task, place.home, folder).ids == frozenset()
+    assert arrived_logs.news(task, workspace.home, folder).ids == frozenset()
     other = (folder / "renamed.csv").read_text()
     (folder / "other.csv").write_text("T" + other[1:])  # of the same size
-    assert len(arrived_logs.news(task, place.home, folder).ids) == 1
+    assert len(arrived_logs.news(task, workspace.home, folder).ids) == 1
 
 
-def test_what_one_tick_has_no_time_for_waits_for_the_next(place, drop, monkeypatch):
+def test_what_one_tick_has_no_time_for_waits_for_the_next(workspace, drop, monkeypatch):
     for number in range(3):
         drop(f"{number}.csv", number)
     monkeypatch.setattr(arrived_logs, "_PER_TICK", 1)
-    whys = [look(place, SensorState()).why for _ in range(4)]
+    whys = [look(workspace, SensorState()).why for _ in range(4)]
     assert whys == ["still scanning new files"] * 2 + ["3 new logs"] * 2
 
 
@@ -240,31 +242,31 @@ def tick(instance, cursor=None):
         return arrivals(load_task(TASK))(context)
 
 
-def test_the_sensor_asks_dagster_how_its_run_ended(place, drop, take):
+def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
     drop("a.csv", 1)
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
-        asked = tick(instance)
-        (request,) = asked.run_requests
+        requested = tick(instance)
+        (request,) = requested.run_requests
         tags = {RUN_KEY: request.run_key}
         run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
         fate = runs_of(instance, TASK).fate
         assert (runs_of(instance, TASK).going(), fate(request.run_key)) == (True, "going")
-        assert tick(instance, asked.cursor).skip_message == "its run is in progress"
+        assert tick(instance, requested.cursor).skip_message == "its run is in progress"
         instance.report_run_failed(run)
         assert fate(request.run_key) == "passing"
-        assert "attempt 2 in 5 min" in tick(instance, asked.cursor).skip_message
+        assert "attempt 2 in 5 min" in tick(instance, requested.cursor).skip_message
         instance.add_run_tags(run.run_id, {FAULT: "lasting"})
         assert fate(request.run_key) == "lasting"
-        assert "before it had read 1 logs" in tick(instance, asked.cursor).skip_message
+        assert "before it had read 1 logs" in tick(instance, requested.cursor).skip_message
         take()
-        closed = tick(instance, asked.cursor)
+        closed = tick(instance, requested.cursor)
         assert not json.loads(closed.cursor)["pending"]
         assert (runs_of(instance, TASK).going(), fate("never made")) == (False, "ended")
 
 
-def test_good_logs_are_read_whatever_arrives_with_them(place, drop, logs):
-    folder = place.home.logs(TASK)
+def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
+    folder = workspace.home.logs(TASK)
     drop("l" * 251 + ".csv", 1)
     for path in logs.glob("*000[0-4]*.csv"):
         (folder / path.name).write_bytes(path.read_bytes())
@@ -274,17 +276,17 @@ def test_good_logs_are_read_whatever_arrives_with_them(place, drop, logs):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
         (request,) = tick(instance).run_requests
-        chosen = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]
+        selected = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]
         done = job.execute_in_process(
-            instance=instance, tags={RUN_KEY: request.run_key}, asset_selection=chosen
+            instance=instance, tags={RUN_KEY: request.run_key}, asset_selection=selected
         )
         (event,) = done.asset_materializations_for_node(f"{TASK}__recordings")
-        shown = json.dumps(
+        displayed = json.dumps(
             [[record.data for record in event.metadata[key].records] for key in ("ignored",)]
         )
     assert done.success
-    assert all(name in shown for name in ("self.csv", "pipe.csv"))
-    names = {path.name for path in (place.home.store / "members" / TASK).glob("*.json")}
+    assert all(name in displayed for name in ("self.csv", "pipe.csv"))
+    names = {path.name for path in (workspace.home.store / "members" / TASK).glob("*.json")}
     contents = {path.read_bytes() for path in folder.glob("run*.csv")}
     assert len(names) == 2 + len(contents)
 
@@ -297,21 +299,21 @@ def read_cursor(result):
 def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
     folder = copy.home.logs(TASK)
     with open_instance(copy.home) as instance:
-        asked, cursor = read_cursor(tick(instance))
-        assert asked == 0
+        requested, cursor = read_cursor(tick(instance))
+        assert requested == 0
         assert read_state(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
         assert isinstance(tick(instance, cursor), dg.SkipReason)  # and it looks no more
         new = folder / "new.csv"
         new.write_text(LOG.format(7))
         os.utime(new, (time.time() - 10.0,) * 2)
-        asked, cursor = read_cursor(tick(instance, cursor))
-        assert (asked, read_state(cursor).pending) == (1, True)
+        requested, cursor = read_cursor(tick(instance, cursor))
+        assert (requested, read_state(cursor).pending) == (1, True)
 
 
 def test_what_a_run_with_other_settings_used_is_asked_for(copy):
-    known = look(copy, SensorState())
-    assert (known.request, known.why) == (None, "another run has used these logs")
-    other = look(copy, known.state, **{"learn.steps": 7})
+    existing = look(copy, SensorState())
+    assert (existing.request, existing.why) == (None, "another run has used these logs")
+    other = look(copy, existing.state, **{"learn.steps": 7})
     assert other.request is not None
     assert look(copy, SensorState(), **{"learn.steps": 7}).request is not None
 
@@ -319,6 +321,6 @@ def test_what_a_run_with_other_settings_used_is_asked_for(copy):
 def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):
     three = {"retrain.after_new_recordings": 3}
     note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
-    known = look(copy, SensorState(), **three)
-    assert known.request is None
-    assert look(copy, known.state, **three).request is None
+    existing = look(copy, SensorState(), **three)
+    assert existing.request is None
+    assert look(copy, existing.state, **three).request is None

@@ -84,8 +84,8 @@ def run_alone(scratch, *arguments, **more):
 def ran(tmp_path_factory, tasks, logs):
     """The home, what the run printed, and what it tried to reach."""
     scratch = tmp_path_factory.mktemp("alone")
-    asked = ["run", TASK, "--logs", str(logs), "--json"]
-    return scratch, run_alone(scratch, *asked, KINEMILL_TASKS=str(tasks))
+    requested = ["run", TASK, "--logs", str(logs), "--json"]
+    return scratch, run_alone(scratch, *requested, KINEMILL_TASKS=str(tasks))
 
 
 def _may_unshare():
@@ -122,14 +122,14 @@ def test_the_whole_demo_needs_nobody_else(tmp_path, monkeypatch):
 
 def test_no_secret_is_kept_or_printed(ran):
     scratch, done = ran
-    found = [
+    values = [
         (str(path.relative_to(scratch)), secret)
         for path in Path(scratch / "home").rglob("*")
         if path.is_file()
         for secret in [*SECRETS.values(), "do-not-keep"]
         if secret.encode() in path.read_bytes()
     ]
-    assert found == []
+    assert values == []
     assert "do-not-keep" not in done.stdout + done.stderr
     assert (scratch / "home" / "mlflow.db").stat().st_size > 100_000  # there was something to read
 

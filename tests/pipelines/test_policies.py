@@ -59,14 +59,14 @@ def opened(tmp_path_factory):
 
 
 @pytest.fixture
-def instance(opened, place):
+def instance(opened, workspace):
     yield opened
     for run in opened.get_runs():
         opened.delete_run(run.run_id)
 
 
 @pytest.fixture
-def job(place):
+def job(workspace):
     return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
 
 
@@ -83,8 +83,8 @@ def one_step():
 def started(instance, pid, **tags):
     """A run that says it is in process `pid`."""
     run = instance.create_run_for_job(one_step, tags=tags, status=dg.DagsterRunStatus.STARTED)
-    told = f"Started process for run (pid: {pid})."
-    instance.report_engine_event(told, run, EngineEventData.in_process(pid))
+    message = f"Started process for run (pid: {pid})."
+    instance.report_engine_event(message, run, EngineEventData.in_process(pid))
     return run
 
 
@@ -137,8 +137,8 @@ def test_a_process_that_began_after_the_run_said_its_number_is_another_one(insta
 
 
 def test_a_run_of_another_machine_is_not_judged(instance):
-    elsewhere = {GRPC_INFO_TAG: '{"host": "code.example", "port": 4000}'}
-    run = started(instance, 2**22 + 1, **elsewhere)
+    other_home = {GRPC_INFO_TAG: '{"host": "code.example", "port": 4000}'}
+    run = started(instance, 2**22 + 1, **other_home)
     health = instance.run_launcher.check_run_worker_health(run).status
     assert health == WorkerStatus.RUNNING
 
@@ -157,8 +157,8 @@ def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
 def test_monitoring_fails_a_dead_run_on_its_first_pass_and_dagster_will_retry_it(instance):
     run = started(instance, 2**22 + 1)
     monitored(instance)
-    found = instance.get_run_by_id(run.run_id)
-    assert (found.status.value, found.tags[RETRY]) == ("FAILURE", "true")
+    result = instance.get_run_by_id(run.run_id)
+    assert (result.status.value, result.tags[RETRY]) == ("FAILURE", "true")
 
 
 def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
@@ -215,13 +215,13 @@ def test_a_run_carries_its_time_limit_and_fails_by_it_for_good(instance, job):
         time.sleep(0.05)
         monitored(instance)
         assert process.wait(timeout=5) != 0
-    found = instance.get_run_by_id(run.run_id)
-    assert (found.status.value, found.tags[RETRY]) == ("FAILURE", "false")
+    result = instance.get_run_by_id(run.run_id)
+    assert (result.status.value, result.tags[RETRY]) == ("FAILURE", "false")
     said = [entry.message for entry in instance.all_logs(run.run_id)]
     assert any("Exceeded maximum runtime" in line for line in said)
 
 
-def test_the_time_limit_is_that_of_the_task(place):
+def test_the_time_limit_is_that_of_the_task(workspace):
     task = load_task(TASK, {"compute.run_timeout": 7200})
     assert definitions_of([task]).resolve_job_def(TASK).tags[MAX_RUNTIME] == "7200"
 
@@ -268,12 +268,12 @@ def test_two_runs_of_one_task_wait_for_each_other(instance):
         ({"compute.type": "ray"}, 2, None),
     ],
 )
-def test_a_training_waits_in_the_pool_of_its_device(place, monkeypatch, overrides, gpus, pool):
+def test_a_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
     monkeypatch.setattr("assets.pools.gpus", lambda: gpus)
     made = definitions_of([load_task(TASK, overrides)]).resolve_job_def(TASK)
-    found = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
-    assert found.pop(f"{TASK}__model") == pool
-    assert set(found.values()) == {None}
+    values = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
+    assert values.pop(f"{TASK}__model") == pool
+    assert set(values.values()) == {None}
 
 
 def _nodes(job):
@@ -289,8 +289,8 @@ def test_limits_are_those_of_the_machine_unless_somebody_set_others(instance, mo
     events.initialize_concurrency_limit_to_default("gpu")
     events.set_concurrency_slots("cpu", 7)
     pools.set_limits(instance)
-    found = {pool.name: pool.limit for pool in events.get_pool_limits()}
-    assert found == {"gpu": 3, "cpu": 7}
+    values = {pool.name: pool.limit for pool in events.get_pool_limits()}
+    assert values == {"gpu": 3, "cpu": 7}
 
 
 def test_a_place_in_a_pool_goes_to_the_higher_priority_first(instance):
@@ -330,13 +330,13 @@ def test_steps_in_one_pool_take_turns(opened):
     opened.event_log_storage.set_concurrency_slots("cpu", 1)
     home = {**os.environ, "DAGSTER_HOME": opened.root_directory, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", TRAINS]
-    both = [
+    pair = [
         subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=600) for process in both]
-    spans = sorted([float(word) for word in out.split()] for out, _ in told)
-    assert len(spans[0]) == len(spans[1]) == 2, told
+    message = [process.communicate(timeout=600) for process in pair]
+    spans = sorted([float(term) for term in out.split()] for out, _ in message)
+    assert len(spans[0]) == len(spans[1]) == 2, message
     assert spans[1][0] >= spans[0][1]
 
 

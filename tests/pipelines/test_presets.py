@@ -14,10 +14,10 @@ def test_the_presets_of_every_task_are_within_its_bounds(name):
     for preset in presets_of(task):
         changed = load_task(task.path, {"learn": preset.learn})
         for key, value in preset.learn.items():
-            found = getattr(changed.learn, key)
+            result = getattr(changed.learn, key)
             if isinstance(value, dict):
-                found = {name: getattr(found, name) for name in value}
-            assert found == value
+                result = {name: getattr(result, name) for name in value}
+            assert result == value
 
 
 def test_the_launchpad_of_a_preset_is_filled_in_and_launches_as_it_is():
@@ -60,6 +60,6 @@ def test_the_form_of_a_motion_run_lists_the_known_clips(home):
     home.logs("mini_bdx").mkdir(parents=True)
     for name in ("mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json", "notes.txt"):
         (home.logs("mini_bdx") / name).touch()
-    known = ["mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json"]
-    assert motion(task, home).learn["motions"] == known
-    assert load_task(task.path, {"learn.motions": known}).learn.motions == known
+    existing = ["mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json"]
+    assert motion(task, home).learn["motions"] == existing
+    assert load_task(task.path, {"learn.motions": existing}).learn.motions == existing

@@ -25,40 +25,42 @@ EXPORTABLE = ("linear", "linear_sincos", "physics")
 OFFERED = {"promote.allow_reference": True, "promote.beats": [*REFERENCES, "champion"]}
 
 
-def metadata(place, asset):
-    with open_instance(place.home) as instance:
+def metadata(workspace, asset):
+    with open_instance(workspace.home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey([TASK, asset]))
     return event.asset_materialization.metadata
 
 
 def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
-    before = sorted(path.name for path in trainings.iterdir())
+    previous = sorted(path.name for path in trainings.iterdir())
     document = run_chain(TASK, OFFERED)
-    chosen = document["selection"]["selected"]
-    assert chosen in EXPORTABLE
+    selected = document["selection"]["selected"]
+    assert selected in EXPORTABLE
     assert document["selection"]["why"].startswith("version 2, the trained model, is refused: ")
     assert document["selection"]["candidates"] == [
         {"candidate": "trained", "version": 2, "decision": "refused"},
-        {"candidate": chosen, "version": 3, "decision": "champion"},
+        {"candidate": selected, "version": 3, "decision": "champion"},
     ]
     assert (document["version"], document["alias"]) == (3, "champion")
     assert (document["status"], document["provisional"]) == ("done", "")
-    assert sorted(path.name for path in trainings.iterdir()) == before  # nothing was trained again
+    assert (
+        sorted(path.name for path in trainings.iterdir()) == previous
+    )  # nothing was trained again
     refused, version = (find_version(copy.home, TASK, which) for which in (":2", ":3"))
     assert tags.REFERENCE not in refused.tags
     assert refused.tags[tags.MODEL] == version.tags[tags.TRAINED] == trained.digest
-    assert version.tags[tags.REFERENCE] == chosen
+    assert version.tags[tags.REFERENCE] == selected
     bundle = copy.home.root / version.tags[tags.BUNDLE]
     assert load(bundle).interface.task == TASK
     verified = read_json(bundle / "verification.json")
-    assert verified["model"]["reference"] == chosen
+    assert verified["model"]["reference"] == selected
     assert document["metrics"]["nrmse"] == verified["metrics"]["nrmse"]  # of the champion
     heads = re.findall(r"<th[^>]*>([^<]+)<", Path(document["report"]).read_text())
     assert "this model" in heads
-    assert label(chosen) not in heads  # its column would repeat that of the model
-    shown = metadata(copy, "registered_model")
-    assert [row.data["version"] for row in shown["candidates"].value.records] == ["2", "3"]
+    assert label(selected) not in heads  # its column would repeat that of the model
+    displayed = metadata(copy, "registered_model")
+    assert [row.data["version"] for row in displayed["candidates"].value.records] == ["2", "3"]
     families = metadata(copy, "references")["references"].records
     assert {row.data["reference"] for row in families} >= {"persistence", "linear"}
     again = run_chain(TASK, OFFERED)

@@ -30,15 +30,15 @@ def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
     with pytest.raises(BadInput, match=r"stopped after step \d+ had learn\.seed: 3 -> 4;"):
         run_chain(TASK, LONG | {"learn.seed": 4}, resume=True)
 
-    asked = ["run", TASK, "--resume", "--set", "compute.type=torchrun"]
+    requested = ["run", TASK, "--resume", "--set", "compute.type=torchrun"]
     for key, value in LONG.items():
-        asked += ["--set", f"{key}={'null' if value is None else value}"]
+        requested += ["--set", f"{key}={'null' if value is None else value}"]
     command = "from kinemill.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", command, *asked], capture_output=True, text=True, check=False
+        [sys.executable, "-c", command, *requested], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     with open_instance(copy.home) as instance:
         (latest,) = instance.get_runs(limit=1)
-        told = [entry.user_message for entry in instance.all_logs(latest.run_id)]
-    assert any(line.startswith("going on from the checkpoint at step") for line in told)
+        message = [entry.user_message for entry in instance.all_logs(latest.run_id)]
+    assert any(line.startswith("going on from the checkpoint at step") for line in message)

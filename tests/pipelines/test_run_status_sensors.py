@@ -34,10 +34,10 @@ def chain():
 
 
 @pytest.fixture
-def tracked(place, empty_database):
-    place.home.root.mkdir(parents=True)
-    place.home.mlflow_db.write_bytes(empty_database.read_bytes())
-    return place.home
+def tracked(workspace, empty_database):
+    workspace.home.root.mkdir(parents=True)
+    workspace.home.mlflow_db.write_bytes(empty_database.read_bytes())
+    return workspace.home
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ def test_after_a_run_whose_process_died_neither_does_one(tracked, orphan):
     assert "its process is gone" in (tracked.dagster / "failures.jsonl").read_text()
 
 
-def test_no_training_begins_without_mlflow_and_it_says_which_file(place):
-    place.home.root.mkdir(parents=True)
-    place.home.mlflow_db.write_text("this is no database")
+def test_no_training_begins_without_mlflow_and_it_says_which_file(workspace):
+    workspace.home.root.mkdir(parents=True)
+    workspace.home.mlflow_db.write_text("this is no database")
     with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or not a database of MLflow"):
-        start_run(place.home, TASK, "key")
+        start_run(workspace.home, TASK, "key")
 
 
 def test_mlflows_database_is_waited_for_while_somebody_holds_it(tracked):

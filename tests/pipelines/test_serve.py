@@ -21,8 +21,8 @@ def taken():
 
 def test_a_taken_port_is_reported_with_the_one_that_takes_its_place(taken, capsys):
     assert free_ports({"Dagster": taken})[0] > taken
-    told = capsys.readouterr().err
-    assert f"Dagster: port {taken} cannot be used; the server listens on {taken + 1}" in told
+    message = capsys.readouterr().err
+    assert f"Dagster: port {taken} cannot be used; the server listens on {taken + 1}" in message
 
 
 def test_two_servers_that_want_one_port_get_two(taken, capsys):
@@ -54,6 +54,6 @@ def test_an_address_of_another_machine_is_named_as_the_fault():
 @pytest.mark.parametrize("option", ["--port", "--mlflow-port"])
 @pytest.mark.parametrize("port", ["99999", "0", "-1"])
 def test_what_is_no_port_is_bad_usage(option, port):
-    told = CliRunner().invoke(app, ["ui", option, port])
-    assert told.exit_code == 2
-    assert f"Invalid value for '{option}'" in told.output
+    message = CliRunner().invoke(app, ["ui", option, port])
+    assert message.exit_code == 2
+    assert f"Invalid value for '{option}'" in message.output

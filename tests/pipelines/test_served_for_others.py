@@ -33,24 +33,24 @@ def home(tmp_path_factory, first_run, logs):
     shutil.copytree(original.home.root, root / "home")
     (root / "tasks").mkdir()
     quiet = TINY.replace("{cron: null}", "{cron: null, on_arrival: false}")
-    place = Place(Home(root / "home"), root / "tasks")
+    site = Place(Home(root / "home"), root / "tasks")
     for name in (TASK, *MANY):
         text = quiet.replace("task: tiny", f"task: {name}")
-        (place.tasks / f"{name}.yaml").write_text(text)
-        shutil.copytree(logs, place.home.logs(name), dirs_exist_ok=True)
+        (site.tasks / f"{name}.yaml").write_text(text)
+        shutil.copytree(logs, site.home.logs(name), dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        place.enter(patch)
+        site.enter(patch)
         for name in ("otto", "olga"):
-            Users(place.home).put(name, "operator", PASSWORD)
-        Users(place.home).put("vera", "viewer", PASSWORD)
-        Users(place.home).put_proxied("group:robots", "operator")
+            Users(site.home).put(name, "operator", PASSWORD)
+        Users(site.home).put("vera", "viewer", PASSWORD)
+        Users(site.home).put_proxied("group:robots", "operator")
         patch.setenv("KINEMILL_PROXY_SECRET", SECRET)
-        yield place
+        yield site
 
 
-def running(place, *options):
+def running(workspace, *options):
     """Servers on a home; to be used as a context."""
-    served = Served(place, (free(), free()), more=options)
+    served = Served(workspace, (free(), free()), more=options)
     try:
         served.start()
         yield served
@@ -65,15 +65,15 @@ def served(home):
 
 
 @pytest.fixture
-def shown(place):
+def shown(workspace):
     """`kinemill ui --read-only`."""
-    yield from running(place, "--read-only")
+    yield from running(workspace, "--read-only")
 
 
 def token_of(served, name):
     from pipelines.auth.users import Users
 
-    return Users(served.place.home).renew_token(name)
+    return Users(served.workspace.home).renew_token(name)
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
         "mode": "default",
         "runConfigData": {"resources": {TASK: {"config": {"learn": {"batch_size": 0}}}}},
     }
-    before = len(served.runs())
-    answer = served.ask(LAUNCH, p=parameters)["launchPipelineExecution"]
-    assert answer["__typename"] == "PythonError"
-    assert "learn.batch_size: Input should be greater than 0; found 0" in answer["message"]
-    assert len(served.runs()) == before  # nothing waits, nothing failed
+    previous = len(served.runs())
+    response = served.ask(LAUNCH, p=parameters)["launchPipelineExecution"]
+    assert response["__typename"] == "PythonError"
+    assert "learn.batch_size: Input should be greater than 0; found 0" in response["message"]
+    assert len(served.runs()) == previous  # nothing waits, nothing failed
 
 
 def test_who_has_no_token_gets_nothing(served, elsewhere):
@@ -136,8 +136,8 @@ def test_whom_a_proxy_names_launches_in_their_own_name_and_nobody_else_is_believ
             {**own, "X-Forwarded-User": "ada@mill.example", **named},
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, timeout=120) as response:
+                return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, None
 
@@ -146,13 +146,15 @@ def test_whom_a_proxy_names_launches_in_their_own_name_and_nobody_else_is_believ
     assert ask(**robots | {"X_Kinemill_Proxy": "wrong"})[0] == 403
     assert ask(**robots | {"X_Forwarded_Groups": "guests"})[0] == 403
     assert ask(**robots | {"Origin": "https://evil.example"})[0] == 403
-    code, found = ask(**robots)
-    run = found["data"]["launchPipelineExecution"]["run"]["runId"]
+    code, result = ask(**robots)
+    run = result["data"]["launchPipelineExecution"]["run"]["runId"]
     tags = next(each["tags"] for each in served.runs() if each["runId"] == run)
     assert (code, {"key": "kinemill/owner", "value": "ada@mill.example"} in tags) == (200, True)
     served.ask(TERMINATE, id=run)
     for server in ("dagster", "mlflow"):
-        assert SECRET not in (served.place.home.dagster / "servers" / f"{server}.log").read_text()
+        assert (
+            SECRET not in (served.workspace.home.dagster / "servers" / f"{server}.log").read_text()
+        )
 
 
 def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsewhere):
@@ -234,13 +236,13 @@ def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, els
 
 
 def test_read_only_pages_are_looked_at_and_no_more(shown):
-    token = (shown.place.home.dagster / "servers" / "token").read_text()
+    token = (shown.workspace.home.dagster / "servers" / "token").read_text()
     assert shown.ask("{ version }")["version"]
     pages = {"Dagster": ["/", "/runs", "/kinemill/tasks"], "MLflow": ["/"]}
     for server, paths in pages.items():
         for path in paths:
-            with urllib.request.urlopen(shown.urls[server] + path, timeout=60) as answer:
-                assert answer.status == 200
+            with urllib.request.urlopen(shown.urls[server] + path, timeout=60) as response:
+                assert response.status == 200
     launch = {"query": LAUNCH, "variables": {"p": {}}}
     changes = [
         (f"{shown.urls['Dagster']}/graphql", launch),

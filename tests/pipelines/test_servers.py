@@ -51,14 +51,14 @@ TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 class Served:
     """Running servers: their addresses, their process, their home."""
 
-    place: Place
+    workspace: Place
     process: subprocess.Popen
     urls: dict[str, str] = field(default_factory=dict)
 
     def ask(self, query, **variables):
         """Ask Dagster's GraphQL, by POST."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        token = (self.place.home.dagster / "servers" / "token").read_text()
+        token = (self.workspace.home.dagster / "servers" / "token").read_text()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -91,24 +91,24 @@ class Served:
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
-    place = Place(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
-    shutil.copytree(original.home.root, place.home.root)
+    site = Place(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
+    shutil.copytree(original.home.root, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
-        place.enter(patch)
+        site.enter(patch)
         command = "from kinemill.cli import main; main()"
         process = subprocess.Popen(
             [sys.executable, "-c", command, "ui", "--port", "3900", "--mlflow-port", "5900"],
             stderr=subprocess.PIPE,
             text=True,
         )
-        running = Served(place, process)
+        active = Served(site, process)
         try:
             for line in process.stderr:
-                if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
-                    running.urls[found[1]] = found[2]
+                if result := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
+                    active.urls[result[1]] = result[2]
                 if "Ctrl-C" in line:
                     break
-            yield running
+            yield active
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=180)
@@ -127,9 +127,9 @@ def arrived(served):
     assert done(0) == []  # the chain has used the logs that were there
     from kinemill.sim import write_logs
 
-    aside = served.place.tasks.parent / "more"
+    aside = served.workspace.tasks.parent / "more"
     write_logs(aside, "cart_pole", episodes=6, seconds=3.0, workers=1)
-    target = served.place.home.logs(TASK) / "run-0005.csv"
+    target = served.workspace.home.logs(TASK) / "run-0005.csv"
     shutil.copy(aside / target.name, target.with_suffix(".part"))
     target.with_suffix(".part").rename(target)
     return until(lambda: done(1), "the run for the log that arrived")
@@ -147,13 +147,13 @@ def test_the_arrival_sensor_starts_one_run_for_the_new_log_and_none_for_those_th
 
 
 def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served, arrived):
-    before = _versions(served)
+    previous = _versions(served)
     run = served.launch()
     until(lambda: served.status(run) in ENDED, "the launched run")
     assert served.status(run) == "SUCCESS"
-    assert _versions(served) == before
-    assert set(before) == set(CHAIN.values())
-    assert {stale for stale, _ in before.values()} == {"FRESH"}
+    assert _versions(served) == previous
+    assert set(previous) == set(CHAIN.values())
+    assert {stale for stale, _ in previous.values()} == {"FRESH"}
     assert served.champion() == 2
 
 
@@ -182,12 +182,12 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        shown = next(line for line in terminal.stdout if line.startswith("step "))
+        displayed = next(line for line in terminal.stdout if line.startswith("step "))
         inside = psutil.Process(terminal.pid).children(recursive=True)
     finally:
         terminal.kill()  # as when its window is closed: SIGHUP to all that runs in it
         terminal.wait()
-    assert re.match(r"step +\d+/1500  train/loss \d", shown)
+    assert re.match(r"step +\d+/1500  train/loss \d", displayed)
     assert inside
     until(lambda: not any(map(lives, inside)), "the end of all that ran in the terminal", within=10)
     short = (tmp_path / "told").read_text().split()[1]
@@ -199,11 +199,11 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     assert told("runs", "cancel", waiting["id"])["status"] == "canceled"
 
     until(lambda: told("runs", "show", short)["status"] != "running", "the end of the run")
-    found, metrics = told("runs", "show", short), told("runs", "metrics", short)
-    assert (found["status"], found["step"], found["total_steps"]) == ("completed", 1500, 1500)
-    assert found["model"].startswith(f"models:/{TASK}/")
+    result, metrics = told("runs", "show", short), told("runs", "metrics", short)
+    assert (result["status"], result["step"], result["total_steps"]) == ("completed", 1500, 1500)
+    assert result["model"].startswith(f"models:/{TASK}/")
     assert metrics["steps"] == list(range(10, 1501, 10))
-    assert metrics["series"]["train/loss"][-1] == found["loss"]
+    assert metrics["series"]["train/loss"][-1] == result["loss"]
 
 
 def test_a_home_is_served_once(served):
@@ -222,7 +222,7 @@ def test_a_failed_run_is_noted(served, arrived):
     run = served.launch(**limits)
     until(lambda: served.status(run) in ENDED, "the run")
     assert served.status(run) == "FAILURE"
-    file = served.place.home.dagster / "failures.jsonl"
+    file = served.workspace.home.dagster / "failures.jsonl"
     until(file.is_file, "the note of the failure sensor")
     line = json.loads(file.read_text().splitlines()[-1])
     assert (line["run"], line["job"]) == (run, TASK)
@@ -232,8 +232,8 @@ def test_a_failed_run_is_noted(served, arrived):
 def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    kept = os.environ.get("KINEMILL_SCREENSHOTS")
-    folder = Path(kept) if kept else tmp_path
+    remaining = os.environ.get("KINEMILL_SCREENSHOTS")
+    folder = Path(remaining) if remaining else tmp_path
     page = f"/locations/__repository__@kinemill/asset-groups/{TASK}/lineage"
     file = screenshot(served.urls["Dagster"] + page, folder / "asset-graph.png", tmp_path)
     assert colors(file) > 100

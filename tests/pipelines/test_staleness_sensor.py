@@ -21,47 +21,47 @@ MONTH = {"retrain.max_age": "30 days"}
 
 
 @pytest.fixture
-def champion(place, empty_database):
+def champion(workspace, empty_database):
     """A champion, version 1, of dataset `old`, registered now."""
-    place.home.root.mkdir(parents=True)
-    place.home.mlflow_db.write_bytes(empty_database.read_bytes())
-    client = open_tracking(place.home).client
+    workspace.home.root.mkdir(parents=True)
+    workspace.home.mlflow_db.write_bytes(empty_database.read_bytes())
+    client = open_tracking(workspace.home).client
     client.create_registered_model(TASK)
-    source = (place.home.artifacts / "model").as_uri()
+    source = (workspace.home.artifacts / "model").as_uri()
     client.create_model_version(TASK, source, tags={tags.DATASET: "old"})
     client.set_registered_model_alias(TASK, "champion", "1")
-    return champion_term(place.home, TASK)
+    return champion_term(workspace.home, TASK)
 
 
 @pytest.fixture
-def dataset(place):
+def dataset(workspace):
     """Say which dataset the chain made last."""
 
     def made(digest):
-        file = place.home.dagster / "refs" / "latest" / TASK / "dataset.json"
+        file = workspace.home.dagster / "refs" / "latest" / TASK / "dataset.json"
         publish_json(file, {"path": f"store/dataset/{digest}", "digest": digest})
 
     return made
 
 
-def look(place, days, **overrides):
+def look(workspace, days, **overrides):
     task = load_task(TASK, {**MONTH, **overrides})
-    return next_training(task, place.home, time.time() + days * DAY)
+    return next_training(task, workspace.home, time.time() + days * DAY)
 
 
-def test_the_registry_says_who_reigns_since_when_and_from_what(place, champion):
+def test_the_registry_says_who_reigns_since_when_and_from_what(workspace, champion):
     assert (champion.version, champion.dataset) == (1, "old")
     assert abs(champion.since - time.time()) < 60.0
-    assert champion_term(place.home, "another_task") is None
+    assert champion_term(workspace.home, "another_task") is None
 
 
-def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(place, champion, dataset):
+def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(workspace, champion, dataset):
     dataset("new")
-    request = look(place, 31)
+    request = look(workspace, 31)
     assert request.run_key == f"{TASK}-age-1-new"
     assert request.tags[WHY] == "champion version 1 is 31.0 days old"
     assert (request.tags[OWNER], request.tags[PRIORITY]) == ("kinemill", "-1")
-    assert look(place, 40).run_key == request.run_key  # which Dagster starts once
+    assert look(workspace, 40).run_key == request.run_key  # which Dagster starts once
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,17 @@ def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(place, cha
         (31, None, "champion version 1 is 31.0 days old, but there are no new logs"),
     ],
 )
-def test_a_young_one_or_one_that_knows_all_logs_stays(place, champion, dataset, days, made, why):
+def test_a_young_one_or_one_that_knows_all_logs_stays(
+    workspace, champion, dataset, days, made, why
+):
     if made:
         dataset(made)
-    assert look(place, days).skip_message == why
+    assert look(workspace, days).skip_message == why
 
 
-def test_without_a_champion_or_switched_off_nothing_is_asked_for(place):
-    assert look(place, 99).skip_message == f"{TASK} has no champion yet"
-    off = look(place, 99, **{"retrain.max_age": None})
+def test_without_a_champion_or_switched_off_nothing_is_asked_for(workspace):
+    assert look(workspace, 99).skip_message == f"{TASK} has no champion yet"
+    off = look(workspace, 99, **{"retrain.max_age": None})
     assert off.skip_message == "retrain.max_age is off"
 
 
@@ -94,12 +96,12 @@ def test_without_a_champion_or_switched_off_nothing_is_asked_for(place):
         (60, 60.0),
     ],
 )
-def test_ages_are_spelled_with_their_unit(place, spelled, seconds):
+def test_ages_are_spelled_with_their_unit(workspace, spelled, seconds):
     assert load_task(TASK, {"retrain.max_age": spelled}).retrain.max_age == seconds
 
 
 @pytest.mark.parametrize("spelled", ["a month", "30 fortnights", 0, -1])
-def test_other_ages_are_refused(place, spelled):
+def test_other_ages_are_refused(workspace, spelled):
     with pytest.raises(TaskError, match=r"retrain\.max_age"):
         load_task(TASK, {"retrain.max_age": spelled})
 
@@ -111,7 +113,7 @@ def watchers(**overrides):
     return {name.removeprefix(f"{TASK}_") for name in names if name.startswith(TASK)}
 
 
-def test_a_task_switches_each_of_them_on_and_off(place):
+def test_a_task_switches_each_of_them_on_and_off(workspace):
     assert watchers() == {"arrivals", "drift"}
     assert watchers(**{"retrain.on_arrival": False}) == {"drift"}
     assert watchers(**{"retrain.on_drift": False}) == {"arrivals"}
@@ -119,7 +121,7 @@ def test_a_task_switches_each_of_them_on_and_off(place):
     assert every == {"arrivals", "drift", "age", "nightly"}
 
 
-def test_a_run_under_way_is_waited_for(place, champion, dataset, monkeypatch):
+def test_a_run_under_way_is_waited_for(workspace, champion, dataset, monkeypatch):
     dataset("new")
     task = load_task(TASK, {"retrain.max_age": 1e-6})
     job = definitions_of([task]).resolve_job_def(TASK)

@@ -45,9 +45,9 @@ def training_of(run, home, saved=True):
     deadline = time.monotonic() + 400
     while time.monotonic() < deadline and run.poll() is None:
         children = psutil.Process(run.pid).children(recursive=True)
-        found = [child for child in children if is_training(child)]
-        if found and (not saved or list(home.runs.rglob("checkpoint-*/checkpoint.json"))):
-            return found[0]
+        values = [child for child in children if is_training(child)]
+        if values and (not saved or list(home.runs.rglob("checkpoint-*/checkpoint.json"))):
+            return values[0]
         time.sleep(0.05)
     pytest.fail(f"no training started: {run.communicate()}")
 
@@ -96,10 +96,10 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
 
     # The training dies: the run fails, says how, and MLflow knows.
     os.kill(training.pid, signal.SIGKILL)
-    _, told = run.communicate()
+    _, message = run.communicate()
     assert run.returncode == 3
-    assert "was killed by signal 9" in told
-    assert "goes on from the last checkpoint" in told
+    assert "was killed by signal 9" in message
+    assert "goes on from the last checkpoint" in message
     assert statuses(copy.home) == ["FINISHED", "KILLED", "KILLED"]
 
     # And a rerun goes on and ends with a champion, the store intact.
@@ -116,10 +116,10 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
 
 @pytest.mark.slow
 def test_two_runs_at_once_train_one_model(copy):
-    both = [start_run(**{"learn.steps": 60}) for _ in range(2)]
-    told = [run.communicate(timeout=600) for run in both]
-    assert [run.returncode for run in both] == [0, 0], told
-    assert sorted(json.loads(out)["status"] for out, _ in told) == ["done", "unchanged"]
+    pair = [start_run(**{"learn.steps": 60}) for _ in range(2)]
+    message = [run.communicate(timeout=600) for run in pair]
+    assert [run.returncode for run in pair] == [0, 0], message
+    assert sorted(json.loads(out)["status"] for out, _ in message) == ["done", "unchanged"]
     assert statuses(copy.home) == ["FINISHED", "FINISHED"]  # the one before, and this one
     assert len(list_versions(TASK, copy.home)["versions"]) == 2
 
@@ -127,9 +127,9 @@ def test_two_runs_at_once_train_one_model(copy):
 def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
     run = start_run(**{"compute.max_runtime": 4, "learn.steps": 1_000_000, "learn.save_every": 10})
     training = training_of(run, copy.home, saved=False)  # 4 s may be over before it saves
-    _, told = run.communicate(timeout=300)
+    _, message = run.communicate(timeout=300)
     assert run.returncode == 3
-    assert "compute.max_runtime: training was stopped after 4 s" in told
+    assert "compute.max_runtime: training was stopped after 4 s" in message
     assert gone(training)
 
 
@@ -141,12 +141,12 @@ def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, nu
     run = start_run(**{"learn.steps": 1_000_000})
     training = training_of(run, copy.home)
     run.send_signal(number)
-    _, told = run.communicate(timeout=300)
+    _, message = run.communicate(timeout=300)
     assert run.returncode == 128 + number
     assert gone(training)
     assert "RUNNING" not in statuses(copy.home)
-    assert "Traceback" not in told
-    last = told.splitlines()[-1]
+    assert "Traceback" not in message
+    last = message.splitlines()[-1]
     assert re.match(rf"stopped by {name}: run \w{{8}} keeps .*the checkpoint of step \d+0 of", last)
     assert f"to continue, run: kinemill run {TASK} --json --set learn.seed=3" in last
     with open_instance(copy.home) as instance:

@@ -278,7 +278,7 @@ def verification(nrmse, passed=True, p99=0.4):
         },
         "windows": {"count": WINDOWS, "horizon": 25, "history": HISTORY},
         "stability": {"diverged": 0.0},
-        "gates": [{"name": "step parity", "passed": passed, "found": "", "wanted": ""}],
+        "gates": [{"name": "step parity", "passed": passed, "value": "", "expected": ""}],
     }
 
 
@@ -323,9 +323,9 @@ def _pack(folder: Path) -> None:
 def enroll(home, number, aliases=None):
     """Write a version that another MLflow client made to the ledger, as if it were ours."""
     tracking = open_tracking(home)
-    found = find_version(tracking.home, "cart", f":{number}")
-    made = {"number": number, "run_id": found.run_id or "", "source": found.source}
-    commit(tracking, "cart", Change(made, {number: found.tags}, aliases=aliases or {}))
+    result = find_version(tracking.home, "cart", f":{number}")
+    made = {"number": number, "run_id": result.run_id or "", "source": result.source}
+    commit(tracking, "cart", Change(made, {number: result.tags}, aliases=aliases or {}))
 
 
 @pytest.fixture

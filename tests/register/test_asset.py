@@ -12,10 +12,10 @@ def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):
 
 
 def test_every_line_of_a_decision_answers_its_own_rule(chain):
-    found = chain.register(0.31)
-    results = {result.name: result for result in _check_results(found.gate)}
+    registration = chain.register(0.31)
+    results = {result.name: result for result in _check_results(registration.gate)}
     assert not results["gate_beats"].passed
     assert "beats_linear: 0.31" in results["gate_beats"].description
     lines = [line for result in results.values() for line in result.values["lines"]]
-    assert sorted(line["rule"] for line in lines) == sorted(line["rule"] for line in found.gate)
+    assert sorted(line["rule"] for line in lines) == sorted(line.rule for line in registration.gate)
     assert {name for name in results if not results[name].passed} == {"gate_beats", "gate_interval"}

@@ -29,13 +29,13 @@ def waiting(reigned, monkeypatch):
 
 
 def test_the_share_is_of_the_names_and_grows_without_moving_anybody():
-    few, more = ({n for n in NAMES if Canary(4, s).takes("arm", n)} for s in (0.1, 0.4))
-    assert len(few) / len(NAMES) == pytest.approx(0.1, abs=0.02)  # 3 standard deviations
+    limited, more = ({n for n in NAMES if Canary(4, s).takes("arm", n)} for s in (0.1, 0.4))
+    assert len(limited) / len(NAMES) == pytest.approx(0.1, abs=0.02)  # 3 standard deviations
     assert len(more) / len(NAMES) == pytest.approx(0.4, abs=0.033)
-    assert few < more
+    assert limited < more
     assert all(Canary(4, 1.0).takes("arm", name) for name in NAMES)
     others = {name for name in NAMES if Canary(5, 0.1).takes("arm", name)}
-    assert len(few & others) < len(few) / 2  # another version begins with others
+    assert len(limited & others) < len(limited) / 2  # another version begins with others
     # The same for ever: a robot that was taken by one kinemill is taken by the next.
     assert [n for n in NAMES[:20] if Canary(4, 0.1).takes("arm", n)] == FIRST
 
@@ -56,11 +56,11 @@ def test_robots_in_the_share_get_it_the_others_the_champion_and_all_of_it_is_in_
         ]
 
     assert versions(["a", "b"]) == [1, 1]  # there is none yet
-    told = start(home, "@challenger", 0.5, why="ran well in the shadow")
-    assert told == {"task": "cart", "version": 2, "share": 0.5, "champion": 1}
-    chosen = Canary(2, 0.5)
-    inside = next(name for name in NAMES if chosen.takes("cart", name))
-    outside = next(name for name in NAMES if not chosen.takes("cart", name))
+    message = start(home, "@challenger", 0.5, why="ran well in the shadow")
+    assert message == {"task": "cart", "version": 2, "share": 0.5, "champion": 1}
+    selected = Canary(2, 0.5)
+    inside = next(name for name in NAMES if selected.takes("cart", name))
+    outside = next(name for name in NAMES if not selected.takes("cart", name))
     assert versions([inside, outside]) == [2, 1]
     notes = open_tracking(home).client.get_registered_model("cart").tags  # as a server tells them
     assert [which_of("cart", name, notes) for name in (inside, outside)] == [":2", "@champion"]
@@ -103,11 +103,11 @@ def test_only_what_passed_the_gate_and_answers_flies(waiting, monkeypatch):
 def test_the_command_says_how_it_stands(waiting, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", str(waiting.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(waiting.task.path.parent))
-    told = [
+    message = [
         CliRunner().invoke(app, ["model", "canary", *arguments]).output
         for arguments in (["cart"], ["cart:2", "--share", "0.1"], ["cart", "--stop"])
     ]
-    assert told == [
+    assert message == [
         "cart: no canary; every robot gets version 1\n",
         "cart: 10% of the robots that pull @canary get version 2, the others version 1\n",
         "cart: no canary; every robot gets version 1\n",

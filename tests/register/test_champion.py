@@ -22,18 +22,18 @@ def test_a_refused_model_is_no_champion(chain):
 def test_it_knows_its_files_and_the_recordings_of_its_dataset(chain):
     produced = chain.produce(0.1)
     chain.register(0.1)
-    found = load_champion(chain.home, "cart")
-    assert (found.version, found.dataset) == (1, produced.dataset.digest)
-    content = (found.folder / "rollout.onnx").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == found.model
-    assert found.used() == {"train", "test"}
-    ((identity, name, rows),) = found.held_out(9)
+    result = load_champion(chain.home, "cart")
+    assert (result.version, result.dataset) == (1, produced.dataset.digest)
+    content = (result.folder / "rollout.onnx").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == result.model
+    assert result.used() == {"train", "test"}
+    ((identity, name, rows),) = result.held_out(9)
     assert (identity, name, rows.shape) == ("test-0000", "test", (40, 3))
     np.testing.assert_array_equal(rows[:3, 0], [1.0, -1.0, 1.0])
-    assert list(found.held_out(0)) == []
+    assert list(result.held_out(0)) == []
     # The training split is the first 40 rows: 1, -1, ..., force 2.
-    np.testing.assert_array_equal(found.training_rows(2), [[1, 1, 2], [-1, -1, 2]])
-    assert found.training_rows(1000).shape == (40, 3)
+    np.testing.assert_array_equal(result.training_rows(2), [[1, 1, 2], [-1, -1, 2]])
+    assert result.training_rows(1000).shape == (40, 3)
 
 
 def test_it_is_the_champion_and_not_the_newest(chain):

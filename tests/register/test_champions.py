@@ -9,7 +9,7 @@ from kinemill.register import (
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from tests.register.conftest import Claims
-from tests.register.found import found_by, gate_of
+from tests.register.registrations import found_by, gate_of
 
 
 def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
@@ -31,7 +31,7 @@ def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
 
 def test_the_champion_that_is_measured_is_the_registered_file(chain):
     chain.register(0.1, gain=0.5)
-    seen = []
+    observed = []
 
     class Watching(Claims):
         def measure(self, challenger):
@@ -44,10 +44,10 @@ def test_the_champion_that_is_measured_is_the_registered_file(chain):
 
         def _look(self, *models):
             zeros = np.zeros((1, 3, 2)), np.zeros((1, 2, 1))
-            seen.extend(model.rollout(*zeros, np.full((1, 1, 1), 4.0)) for model in models)
+            observed.extend(model.rollout(*zeros, np.full((1, 1, 1), 4.0)) for model in models)
 
     chain.register(0.05, gain=0.9, evidence=Watching(0.05))
-    assert [float(answer[0, 0, 0]) for answer in seen] == pytest.approx([3.6, 3.6, 2.0])
+    assert [float(response[0, 0, 0]) for response in observed] == pytest.approx([3.6, 3.6, 2.0])
 
 
 def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_horizon(chain):
@@ -57,13 +57,13 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     task = load_task(chain.task.path, {"verify.horizon": 4})
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert verdict["expected"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
+    (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert verdict.expected == "<= 0.98 (champion version 1: 1, margin 0.02)"
     task = load_task(chain.task.path, {"verify.horizon": 100})
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict["value"]
+    (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict.value
 
 
 @pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
@@ -76,7 +76,7 @@ def test_an_error_of_nan_beats_nothing(chain):
     registration = chain.register(None)
     assert registration.status == "refused"
     assert gate_of(registration)["beats_persistence"] is False
-    assert registration.gate[0]["value"] == "nan"
+    assert registration.gate[0].value == "nan"
 
 
 def test_a_failed_verification_is_refused_though_its_numbers_are_good(chain):
@@ -97,17 +97,17 @@ def test_other_channels_than_the_champions_are_refused_with_what_differs(chain):
     chain.register(0.1)
     units = {"position": "m", "velocity": "m/s", "force": "kN"}
     other = chain.register(0.01, gain=0.6, units=units, dt=0.05)
-    (verdict,) = [item for item in other.gate if item["rule"] == "beats_champion"]
-    assert (other.status, verdict["passed"]) == ("refused", False)
-    assert "dt of the champion 0.02, of the challenger 0.05" in verdict["value"]
-    assert "force of the champion in N, of the challenger in kN" in verdict["value"]
+    (verdict,) = [item for item in other.gate if item.rule == "beats_champion"]
+    assert (other.status, verdict.passed) == ("refused", False)
+    assert "dt of the champion 0.02, of the challenger 0.05" in verdict.value
+    assert "force of the champion in N, of the challenger in kN" in verdict.value
     assert "dt of the champion 0.02" in found_by(other, "interface")
 
 
 def test_another_history_than_the_champions_is_compared_and_breaks_who_runs_it(chain):
     chain.register(0.1)
     other = chain.register(0.05, gain=0.6, history=5, champion=0.1)
-    assert [line["rule"] for line in other.gate if not line["passed"]] == ["interface"]
+    assert [line.rule for line in other.gate if not line.passed] == ["interface"]
     assert found_by(other, "interface") == "history of the champion 3, of the challenger 5"
     task = load_task(chain.task.path, {"promote.same_interface": False})
     assert chain.register(0.05, gain=0.6, history=5, champion=0.1, task=task).status == "done"

@@ -32,26 +32,26 @@ def kinemill(reigned, monkeypatch):
 
 
 def test_why_was_my_model_refused(kinemill):
-    told = kinemill("model", "why", "cart")
-    assert "cart:3  refused by beats_linear_sincos; version 2 stayed champion" in told
-    assert "beats_linear_sincos: train longer, on more logs" in told
-    found = json.loads(kinemill("model", "why", "cart:3", "--json"))
-    assert found["blessings"] == {"better": "no", "serves": "yes"}
+    message = kinemill("model", "why", "cart")
+    assert "cart:3  refused by beats_linear_sincos; version 2 stayed champion" in message
+    assert "beats_linear_sincos: train longer, on more logs" in message
+    document = json.loads(kinemill("model", "why", "cart:3", "--json"))
+    assert document["blessings"] == {"better": "no", "serves": "yes"}
 
 
 def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
     assert kinemill("model", "rollback", "cart", "--why", "it shakes").startswith(
         "cart:1 @champion, in place of version 2"
     )
-    found = json.loads(kinemill("model", "audit", "cart", "--json"))
-    assert [event["what"] for event in found["events"]][-2:] == ["refused", "rolled back"]
+    document = json.loads(kinemill("model", "audit", "cart", "--json"))
+    assert [event["what"] for event in document["events"]][-2:] == ["refused", "rolled back"]
     assert "it shakes" in kinemill("model", "audit", "cart")
 
 
 def test_the_audit_of_a_champion_that_another_client_moved_exits_with_1(kinemill, chain):
     open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
-    found = json.loads(kinemill("model", "audit", "cart", "--json", code=1))
-    assert (found["champion"], len(found["gaps"])) == (2, 1)
+    document = json.loads(kinemill("model", "audit", "cart", "--json", code=1))
+    assert (document["champion"], len(document["gaps"])) == (2, 1)
 
 
 def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
@@ -59,27 +59,31 @@ def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemi
         kinemill("model", "promote", "cart:3")
     with pytest.raises(Exception, match="the champion changed: it is now version 2"):
         kinemill("model", "promote", "cart:1", "--expect", "1")
-    found = json.loads(kinemill("model", "promote", "cart:1", "--expect", "2", "--json"))
-    assert (found["version"], found["aliases"], found["champion_before"]) == (1, ["champion"], 2)
+    document = json.loads(kinemill("model", "promote", "cart:1", "--expect", "2", "--json"))
+    assert (document["version"], document["aliases"], document["champion_before"]) == (
+        1,
+        ["champion"],
+        2,
+    )
 
 
 def test_compare_names_versions_in_three_ways_and_writes_a_page(kinemill, tmp_path, chain):
     # Horizon 25 fits the test episode of 40 rows with its history of 3.
     for second in ("cart:2", "2", "@champion"):
-        found = json.loads(kinemill("model", "compare", "cart:1", second, "--json"))
-        assert (found["a"]["version"], found["b"]["version"]) == (1, 2)
-    told = kinemill("model", "compare", "cart:1", "2", "--out", tmp_path / "out")
-    assert "error by steps ahead, version 1 / version 2" in told
+        document = json.loads(kinemill("model", "compare", "cart:1", second, "--json"))
+        assert (document["a"]["version"], document["b"]["version"]) == (1, 2)
+    message = kinemill("model", "compare", "cart:1", "2", "--out", tmp_path / "out")
+    assert "error by steps ahead, version 1 / version 2" in message
     assert (tmp_path / "out" / "report.html").is_file()
     with pytest.raises(BadInput):
         kinemill("model", "compare", "cart:1", "7")
 
 
 def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_path, monkeypatch):
-    told = json.loads(
+    message = json.loads(
         kinemill("model", "pull", "cart@champion", "--to", tmp_path / "model", "--json")
     )
-    assert (told["version"], told["status"]) == (2, "pulled")
+    assert (message["version"], message["status"]) == (2, "pulled")
     assert (tmp_path / "model" / "rollout.onnx").is_file()
     with pytest.raises(BadInput, match="passed the gate before"):
         kinemill("model", "approve", "cart:1")
@@ -88,10 +92,10 @@ def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_
 def test_evaluate_in_the_shadow_needs_no_out_and_without_it_says_so(kinemill, tmp_path):
     with pytest.raises(BadInput, match="expected --logs and --out, or --shadow"):
         kinemill("model", "evaluate", "cart")
-    found = json.loads(
+    document = json.loads(
         kinemill("model", "evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json")
     )
-    assert (found["champion"], found["challenger"], found["logs"]) == (2, 3, 0)
+    assert (document["champion"], document["challenger"], document["logs"]) == (2, 3, 0)
 
 
 LOADED = """

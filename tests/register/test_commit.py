@@ -31,10 +31,15 @@ def _served_here(monkeypatch):
 def waiting(chain, gain):
     """Register a version that waits for approval."""
     task = load_task(chain.task.path, {"promote.approval": True})
-    found = chain.register(0.01, gain=gain, champion=0.1, task=task)
-    assert found.summary["decision"] == "waiting"
+    registration = chain.register(0.01, gain=gain, champion=0.1, task=task)
+    assert registration.summary["decision"] == "waiting"
     return partial(
-        promotion.approve, task, chain.home, f":{found.version}", why=WHY, evidence=Claims(0.01)
+        promotion.approve,
+        task,
+        chain.home,
+        f":{registration.version}",
+        why=WHY,
+        evidence=Claims(0.01),
     )
 
 
@@ -51,23 +56,23 @@ LAST = {"approve": 3, "gate": 3}  # passings of `recorded` before the decision i
 def sound(chain):
     """Check all that has to hold of a registry, however the last command ended."""
     assert runtime.load(fetch_bundle("models:/cart@champion", chain.home)).history == 3
-    found = audit(chain.home, "cart")
-    assert found["gaps"] == []
-    reigns = None
-    for event in found["events"]:
-        assert event["previous"] == reigns
+    result = audit(chain.home, "cart")
+    assert result["gaps"] == []
+    champion = None
+    for event in result["events"]:
+        assert event["previous"] == champion
         assert event["who"]
         assert event["why"]
-        reigns = event["version"] if event["what"] in MOVES else reigns
+        champion = event["version"] if event["what"] in MOVES else champion
     client = open_tracking(chain.home).client
-    assert int(client.get_model_version_by_alias("cart", "champion").version) == reigns
-    assert found["champion"] == reigns
-    before = {e["version"]: e["previous"] for e in found["events"] if e["what"] == "champion"}
+    assert int(client.get_model_version_by_alias("cart", "champion").version) == champion
+    assert result["champion"] == champion
+    previous = {e["version"]: e["previous"] for e in result["events"] if e["what"] == "champion"}
     for version in versions_of(chain.home, "cart"):
         if version.decision == "champion":
-            noted = int(version.tags["kinemill.previous_champion"])
-            assert noted == (before[version.number] or 0)
-    return found["events"]
+            recorded = int(version.tags["kinemill.previous_champion"])
+            assert recorded == (previous[version.number] or 0)
+    return result["events"]
 
 
 @pytest.mark.parametrize("point", ["recorded", "noted", "crowned"])
@@ -76,7 +81,7 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
     reigned, monkeypatch, action, point
 ):
     chain = reigned(3)
-    act, known = ACTIONS[action](chain), len(audit(chain.home, "cart")["events"])
+    act, existing = ACTIONS[action](chain), len(audit(chain.home, "cart")["events"])
     monkeypatch.setattr(fault_injection, "_passed", Counter())
     number = 1 if point == "crowned" else LAST.get(action, 1)
     monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:{number}")
@@ -87,7 +92,7 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
             act()
     monkeypatch.delenv(fault_injection.VARIABLE)
     events = sound(chain)
-    assert len(events) > known
+    assert len(events) > existing
     assert events[-1]["why"].endswith(WHY) or action in LAST
     if action == "canary":
         assert show_canary("cart", chain.home)["version"] == 1
@@ -97,12 +102,12 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
 
 def test_before_the_record_nothing_has_happened(reigned, monkeypatch):
     chain = reigned(3)
-    known = audit(chain.home, "cart")
+    existing = audit(chain.home, "cart")
     monkeypatch.setattr("kinemill.register.ledger.publish_json", _full)
     with pytest.raises(OSError, match="no room"):
         promotion.promote(chain.task, chain.home, ":1", why=WHY)
     monkeypatch.undo()
-    assert audit(chain.home, "cart") == known
+    assert audit(chain.home, "cart") == existing
 
 
 def _full(*_):
@@ -138,7 +143,7 @@ def test_100_kills_at_random_moments_leave_a_champion_and_a_whole_audit(reigned)
     while killed < 100:
         number += 1
         act = random_action(chain, draw, number)
-        known = len(sound(chain))
+        existing = len(sound(chain))
         hang_up(chain.home)  # connections do not survive a fork
         process, began = fork.Process(target=act), time.monotonic()
         process.start()
@@ -149,5 +154,5 @@ def test_100_kills_at_random_moments_leave_a_champion_and_a_whole_audit(reigned)
             seconds = 0.8 * seconds + 0.2 * (time.monotonic() - began)
             continue
         killed += 1
-        cut += len(sound(chain)) > known
+        cut += len(sound(chain)) > existing
     assert 10 < cut < 90, f"of {number} commands, {cut} of {killed} died after the record"

@@ -28,12 +28,14 @@ def kinemill(chain, monkeypatch):
 
 
 def test_the_champion_is_copied_whole_with_its_sums(kinemill, tmp_path):
-    found = json.loads(kinemill("cart", "--to", tmp_path / "to", "--json").stdout)
-    assert (found["task"], found["version"], found["c99"]) == ("cart", 1, None)
+    document = json.loads(kinemill("cart", "--to", tmp_path / "to", "--json").stdout)
+    assert (document["task"], document["version"], document["c99"]) == ("cart", 1, None)
     folder = tmp_path / "to"
-    assert {path.name for path in folder.iterdir()} == {*found["files"], "sha256sums"}
-    assert {"step.onnx", "rollout.onnx", "verification.json", "report.html"} <= set(found["files"])
-    for name, sha in found["files"].items():
+    assert {path.name for path in folder.iterdir()} == {*document["files"], "sha256sums"}
+    assert {"step.onnx", "rollout.onnx", "verification.json", "report.html"} <= set(
+        document["files"]
+    )
+    for name, sha in document["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha
     assert load(folder).rollout([[[0, 0]] * 3], [[[0]] * 2], [[[1]]])[0, 0, 0] == 0.5  # its gain
 
@@ -41,10 +43,10 @@ def test_the_champion_is_copied_whole_with_its_sums(kinemill, tmp_path):
 def test_any_version_can_be_had_with_c_and_nothing_is_overwritten(kinemill, tmp_path):
     folder = tmp_path / "to"
     folder.mkdir()  # an empty one may be there
-    found = json.loads(kinemill("cart:2", "--to", folder, "--c99", "--json").stdout)
-    assert found["version"] == 2
-    assert {"step.c", "step.h"} <= set(found["files"])
-    assert found["c99"]["difference"] == 0.0  # of a sum and a product
+    document = json.loads(kinemill("cart:2", "--to", folder, "--c99", "--json").stdout)
+    assert document["version"] == 2
+    assert {"step.c", "step.h"} <= set(document["files"])
+    assert document["c99"]["difference"] == 0.0  # of a sum and a product
     done = kinemill("cart", "--c99", "--to", tmp_path / "other")  # as a person asks
     assert "cart version 1:" in done.output
     assert "of stack" in done.output

@@ -61,9 +61,9 @@ TRICKS = {
 def test_no_trick_makes_a_champion(reigned, trick):
     chain = reigned()
     how, line = TRICKS[trick]
-    found = chain.register(**({"champion": 0.1} | BETTER | how))
-    refused = [item["rule"] for item in found.gate if not item["passed"]]
-    assert (found.status, line in refused) == ("refused", True)
+    registration = chain.register(**({"champion": 0.1} | BETTER | how))
+    refused = [item.rule for item in registration.gate if not item.passed]
+    assert (registration.status, line in refused) == ("refused", True)
     aliases = {v["version"]: v["aliases"] for v in list_versions("cart", chain.home)["versions"]}
     assert aliases[1] == ["champion"]
 
@@ -77,10 +77,10 @@ def test_better_in_the_channel_that_counts_wins(reigned):
     chain = reigned()
     task = load_task(chain.task.path, {"promote.metric": "test/position"})
     found_by_gate = Claims(0.01, 0.05, references={name: e / 10 for name, e in BASELINES.items()})
-    found = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
-    assert found.status == "done"
-    (line,) = [item for item in found.gate if item["rule"] == "beats_linear"]
-    assert line["expected"] == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
+    registration = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
+    assert registration.status == "done"
+    (line,) = [item for item in registration.gate if item.rule == "beats_linear"]
+    assert line.expected == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
 
 
 def test_a_metric_of_no_state_is_refused_with_the_nearest(chain):
@@ -116,10 +116,10 @@ def test_a_broken_champion_is_not_beaten(reigned):
             file.write_bytes(b"no model")
     for file in chain.home.artifacts.rglob("model.onnx"):
         file.write_bytes(b"no model")
-    found = chain.register(champion=0.1, **BETTER)
-    (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
-    assert (found.status, line["passed"]) == ("refused", False)
-    assert line["value"].startswith("champion version 1 cannot be loaded")
+    registration = chain.register(champion=0.1, **BETTER)
+    (line,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert (registration.status, line.passed) == ("refused", False)
+    assert line.value.startswith("champion version 1 cannot be loaded")
 
 
 def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain):
@@ -128,9 +128,9 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     task = load_task(chain.task.path, {"verify.horizon": 4, "promote.beats": []})
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     claimed = chain.register(0.01, task=task, evidence=test)
-    (line,) = [item for item in claimed.gate if item["rule"] == "measured"]
-    assert (claimed.status, line["passed"]) == ("refused", False)
-    assert line["value"] == "1 over 7 windows after 3 known rows"
+    (line,) = [item for item in claimed.gate if item.rule == "measured"]
+    assert (claimed.status, line.passed) == ("refused", False)
+    assert line.value == "1 over 7 windows after 3 known rows"
 
 
 def test_the_documents_of_tests_hold_what_rules_read():

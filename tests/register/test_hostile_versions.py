@@ -127,32 +127,32 @@ def test_a_robot_keeps_the_version_it_has(hostile, sound, tmp_path):
     to = tmp_path / "robot"
     pull = partial(download.pull, try_it=run_stored_cases)
     assert pull(OfHome(sound.home, "cart", ":1"), to)["status"] == "pulled"
-    found = pull(OfHome(sound.home, "cart", "@champion"), to)
-    assert (found["version"], found["status"]) == (1, "kept")
-    assert hostile in found["why"]
+    result = pull(OfHome(sound.home, "cart", "@champion"), to)
+    assert (result["version"], result["status"]) == (1, "kept")
+    assert hostile in result["why"]
     assert runtime.load(to).interface.task == "cart"
 
 
-@pytest.mark.parametrize("place", ["../outside", "{outside}", "store/../../outside"])
+@pytest.mark.parametrize("workspace", ["../outside", "{outside}", "store/../../outside"])
 def test_a_bundle_that_is_said_to_lie_outside_of_the_home_is_refused_however_sound_it_is(
-    sound, tmp_path, place
+    sound, tmp_path, workspace
 ):
     outside = shutil.copytree(fetch_bundle(ADDRESS), sound.home.root.parent / "outside")
     runtime.load(outside)
     stamped = {
-        tags.BUNDLE: place.format(outside=outside),
+        tags.BUNDLE: workspace.format(outside=outside),
         tags.BUNDLE_DIGEST: file_digest(outside / MANIFEST),
     }
     (tmp_path / "empty").mkdir()
     crown(sound, tmp_path / "empty", stamped)
-    told = r"models:/cart/2: names '.*outside', outside of the home; the registry was modified"
+    message = r"models:/cart/2: names '.*outside', outside of the home; the registry was modified"
     version = find_version(sound.home, "cart", "@champion")
     for look in (
         partial(runtime.load, ADDRESS),
         partial(show, "cart", sound.home, "@champion"),
         partial(version_page, sound.home, version),
     ):
-        with pytest.raises(CorruptArtifact, match=told):
+        with pytest.raises(CorruptArtifact, match=message):
             look()
     assert runtime.load("models:/cart/1").interface.task == "cart"
 

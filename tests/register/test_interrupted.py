@@ -66,8 +66,8 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
         "champion",
     )
     assert registration.summary["previous_champion"] == 1
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "<= 0.098" in verdict["expected"]
+    (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert "<= 0.098" in verdict.expected
     assert show("cart", chain.home, "@champion")["aliases"] == ["champion"]
 
 
@@ -110,8 +110,8 @@ def test_two_models_and_one_of_them_twice_registered_at_once_take_turns(chain):
     produced = chain.produce(0.1)
     processes = [_elsewhere(chain, produced) for _ in range(2)]
     here = chain.register(0.1, gain=0.7, champion=0.2)
-    found = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
-    assert sorted([*found, here.status]) == ["done", "done", "unchanged"]
+    document = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
+    assert sorted([*document, here.status]) == ["done", "done", "unchanged"]
     versions = list_versions("cart", chain.home)["versions"]
     assert [item["version"] for item in versions] == [2, 1]
     assert [item["aliases"] for item in versions] == [["champion"], []]

@@ -36,12 +36,12 @@ def _is_finished_once(chain):
     assert aliases == {2: ["champion"], 1: []}
     assert (again.version, again.alias, again.summary["decision"]) == (2, "champion", "champion")
     assert chain.register(**BETTER).status == "unchanged"
-    found = audit(chain.home, "cart")
-    assert [(e["what"], e["version"], e["previous"]) for e in found["events"]] == [
+    result = audit(chain.home, "cart")
+    assert [(e["what"], e["version"], e["previous"]) for e in result["events"]] == [
         ("champion", 1, None),
         ("champion", 2, 1),
     ]
-    assert found["gaps"] == []
+    assert result["gaps"] == []
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -9,11 +9,11 @@ from kinemill.register.lineage import recordings_of, uses_of
 
 def test_a_model_names_the_recordings_it_learned_from_and_was_judged_on(chain):
     chain.register(0.1)
-    found = recordings_of(chain.home, "cart", "@champion")
-    assert (found["model"]["version"], found["model"]["aliases"]) == (1, ["champion"])
-    assert found["dataset"]["version"] == 1
+    result = recordings_of(chain.home, "cart", "@champion")
+    assert (result["model"]["version"], result["model"]["aliases"]) == (1, ["champion"])
+    assert result["dataset"]["version"] == 1
     assert [
-        (line["name"], line["train"], line["test"], line["rows"]) for line in found["recordings"]
+        (line["name"], line["train"], line["test"], line["rows"]) for line in result["recordings"]
     ] == [("test", 0, 1, 40), ("train", 1, 0, 40)]
     page = recordings_of(chain.home, "cart", offset=1, limit=1)
     assert (page["total"], [line["name"] for line in page["recordings"]]) == (2, ["train"])
@@ -22,8 +22,8 @@ def test_a_model_names_the_recordings_it_learned_from_and_was_judged_on(chain):
 def test_a_recording_names_the_datasets_and_models_it_went_into(chain):
     chain.register(0.1)
     chain.register(0.05, gain=0.6)
-    (found,) = uses_of(chain.home, "cart", "train")["recordings"]
-    (use,) = found["datasets"]
+    (result,) = uses_of(chain.home, "cart", "train")["recordings"]
+    (use,) = result["datasets"]
     assert (use["version"], use["episodes"]) == (1, {"train": 1})
     assert [model["version"] for model in use["models"]] == [2, 1]
     assert "champion" in use["models"][0]["aliases"]
@@ -33,8 +33,8 @@ def test_a_recording_that_went_into_nothing_is_known_all_the_same(chain):
     hash_ = "ab12" * 16
     enter(chain.home, "cart", Member(hash_, "late.csv", 3, ".csv"))
     for named in (hash_, hash_[:8], "late.csv"):
-        (found,) = uses_of(chain.home, "cart", named)["recordings"]
-        assert found == {"hash": hash_, "name": "late.csv", "datasets": []}
+        (result,) = uses_of(chain.home, "cart", named)["recordings"]
+        assert result == {"hash": hash_, "name": "late.csv", "datasets": []}
 
 
 def test_what_was_never_there_is_said_so(chain):

@@ -40,7 +40,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
     assert Balanced(page).fetched == []
     assert "is refused: " in page
     for line in version.gate:
-        assert line["rule"] in page
+        assert line.rule in page
     for link in provenance_of(home, version):
         assert link.digest[:12] in page
     for column in chain.task.columns:
@@ -85,10 +85,10 @@ def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons
     lost = [{"name": "lost.csv", "reasons": [whole]}]
     (tmp_path / "quarantine.json").write_text(json.dumps(lost))
     summary = {"dropped": {"stuck": 75}, "rows": 925, "quarantined": 1, "recordings": 2}
-    told = rejected(Link("episodes", "abc", tmp_path, summary))
-    assert "<b>75</b> of 1,000 rows were left out (stuck 75); 1 of 2 recordings were" in told
-    assert (told.count("cut.csv"), told.count("lost.csv")) == (1, 1)
-    assert "&lt;b&gt;" in told
+    message = rejected(Link("episodes", "abc", tmp_path, summary))
+    assert "<b>75</b> of 1,000 rows were left out (stuck 75); 1 of 2 recordings were" in message
+    assert (message.count("cut.csv"), message.count("lost.csv")) == (1, 1)
+    assert "&lt;b&gt;" in message
     sound = {"dropped": {}, "rows": 925, "quarantined": 0, "recordings": 2}
     for file in ("checks", "quarantine"):
         (tmp_path / f"{file}.json").write_text("[]")
@@ -99,14 +99,14 @@ def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
     registered = chain.register(0.1)
     version = find_version(chain.home, chain.task.name, f":{registered.version}")
     commit, text = "4f" * 20, '</td><td class="text">'
-    for said, told in {
+    for said, message in {
         commit: f"<code>4f4f4f4f4f4f</code>{text}commit<",
         f"{commit}-dirty": f"<code>4f4f4f4f4f4f</code>{text}commit and uncommitted changes<",
         "kinemill 0.1.0": f"–{text}kinemill 0.1.0<",
         "unknown": f"–{text}unknown: built outside of git<",
     }.items():
         version.tags["kinemill.commit"] = said
-        assert told in version_page(chain.home, version)
+        assert message in version_page(chain.home, version)
 
 
 def test_names_from_logs_are_text(chain):
@@ -124,9 +124,9 @@ def test_the_page_of_a_version_is_a_command_too(chain, monkeypatch, tmp_path):
     chain.register(0.1)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     page = tmp_path / "page.html"
-    told = CliRunner().invoke(
+    message = CliRunner().invoke(
         app, ["model", "report", chain.task.name, "--to", str(page), "--json"]
     )
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["version"] == 1
+    assert message.exit_code == 0, message.output
+    assert json.loads(message.stdout)["version"] == 1
     assert "Provenance" in page.read_text()

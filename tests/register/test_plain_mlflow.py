@@ -32,8 +32,8 @@ def test_models_versions_aliases_and_tags_are_normal_ones(client):
     refused = client.get_model_version("cart", "2")
     assert refused.tags["kinemill.gate.beats_linear"].startswith("refused: 0.31")
     assert "| beats_linear | **no** |" in refused.description
-    found = client.search_model_versions("name = 'cart' and tags.`kinemill.decision` = 'refused'")
-    assert [int(version.version) for version in found] == [2]
+    result = client.search_model_versions("name = 'cart' and tags.`kinemill.decision` = 'refused'")
+    assert [int(version.version) for version in result] == [2]
 
 
 def test_the_run_lists_its_dataset_its_model_and_how_good_that_is(client):
@@ -51,9 +51,9 @@ def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
 
     with open_tracking(chain.home).as_default():
         model = mlflow.pyfunc.load_model("models:/cart@champion")
-    found = model.predict(feed())
+    result = model.predict(feed())
     # last state 1 + 0.5 * action 1
-    np.testing.assert_array_equal(found["next_states"], np.full((2, 4, 2), 1.5, dtype=np.float32))
+    np.testing.assert_array_equal(result["next_states"], np.full((2, 4, 2), 1.5, dtype=np.float32))
     assert model.metadata.flavors["python_function"]["loader_module"] == "mlflow.onnx"
     assert [column.name for column in model.metadata.signature.inputs] == list(FEED)
     with pytest.raises(Exception, match="past_actions"):

@@ -95,7 +95,7 @@ class Claims:
 
 
 def verification(returned, *, parity=True, without=()):
-    found = {
+    values = {
         "form": "policy",
         "passed": parity,
         "metrics": {
@@ -113,12 +113,12 @@ def verification(returned, *, parity=True, without=()):
         "windows": {"episodes": EPISODES},
         "gates": [],
     }
-    inner = found
+    inner = values
     for key in without[:-1]:
         inner = inner[key]
     for key in without[-1:]:
         del inner[key]
-    return found
+    return values
 
 
 @dataclass
@@ -162,7 +162,7 @@ def chain(tracked_home, task, by_gain):
 
 
 def refused(found):
-    return [line["rule"] for line in found.gate if not line["passed"]]
+    return [line.rule for line in found.gate if not line.passed]
 
 
 @pytest.fixture(scope="session")
@@ -174,8 +174,8 @@ def once_crowned(tmp_path_factory, empty_database, by_gain):
     home.root.mkdir()
     shutil.copy(empty_database, home.mlflow_db)
     chain = Chain(home, load_task(folder / "cart.yaml"), by_gain)
-    found = chain.register(30.0, WEAK, evidence=Claims(30.0))
-    assert (found.status, refused(found)) == ("done", [])
+    registration = chain.register(30.0, WEAK, evidence=Claims(30.0))
+    assert (registration.status, refused(registration)) == ("done", [])
     return home.root
 
 
@@ -186,13 +186,13 @@ def reigned(chain, once_crowned):
 
 
 def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reigned):
-    found = reigned.register(50.0, evidence=Claims(50.0))
-    assert (found.status, found.alias) == ("done", "champion")
-    lines = {line["rule"]: line for line in found.gate}
-    assert lines["beats_champion"]["expected"] == (
+    registration = reigned.register(50.0, evidence=Claims(50.0))
+    assert (registration.status, registration.alias) == ("done", "champion")
+    lines = {line.rule: line for line in registration.gate}
+    assert lines["beats_champion"].expected == (
         ">= 30.6 (return of champion version 1: 30, margin 0.02)"
     )
-    assert lines["interval_champion"]["value"] == "5 to 20"
+    assert lines["interval_champion"].value == "5 to 20"
     assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
     policy = runtime.load("models:/cart@champion")
     assert policy.act([0.0, 0.05, 0.0]) == pytest.approx([3.0], abs=1e-5)
@@ -217,11 +217,11 @@ def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(reigned)
     }
     policy = runtime.load("models:/cart@champion")
     carry = {name: np.zeros((1, shape[1]), kind) for name, (kind, shape) in inputs.items()}
-    for seen in np.float32([[0.1, 0.05, 0.0], [0.1, -0.02, 0.3], [0.0, 0.04, -0.2]]):
-        found = model.predict({**carry, "observation": seen[None]})
-        assert found["action"][0] == pytest.approx(policy.act(seen), abs=1e-6)
-        carry = {name: found[f"next_{name}"] for name in ("carry_0", "carry_1")}
-    assert found["next_carry_1"] == 3.0  # observations that it remembers
+    for observed in np.float32([[0.1, 0.05, 0.0], [0.1, -0.02, 0.3], [0.0, 0.04, -0.2]]):
+        result = model.predict({**carry, "observation": observed[None]})
+        assert result["action"][0] == pytest.approx(policy.act(observed), abs=1e-6)
+        carry = {name: result[f"next_{name}"] for name in ("carry_0", "carry_1")}
+    assert result["next_carry_1"] == 3.0  # observations that it remembers
 
 
 @pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])
@@ -235,9 +235,9 @@ def test_plain_mlflow_takes_pictures_texts_masks_and_seeds(policy_folders, tmp_p
     save(bundle, tmp_path / "model", "run", "m-1")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     policy = runtime.load(bundle)
-    given = {name: part[:, 0] for name, part in random_inputs(policy.interface, 4, 1).items()}
-    wanted, _ = policy.step(given, policy.initial_carry(4))
-    assert model.predict(given)["action"] == pytest.approx(wanted, abs=1e-6)
+    decision = {name: part[:, 0] for name, part in random_inputs(policy.interface, 4, 1).items()}
+    expected, _ = policy.step(decision, policy.initial_carry(4))
+    assert model.predict(decision)["action"] == pytest.approx(expected, abs=1e-6)
 
 
 TRICKS = {
@@ -265,18 +265,18 @@ TRICKS = {
 
 def judged(task, returned, evidence, **changes):
     """Judge as `decide` does, without a registry: the lines that do not hold."""
-    duel, document = evidence.compare(None, None), verification(returned, **changes)
-    contest = GateInputs(
+    comparison, document = evidence.compare(None, None), verification(returned, **changes)
+    inputs = GateInputs(
         task,
         document,
-        champion=Champion(1, duel.champion, duel.challenger, duel.paired),
+        champion=Champion(1, comparison.champion, comparison.challenger, comparison.paired),
         measured=evidence.measure(None).measured,
         references=claims(task, document),
         size=1e4,
         age=evidence.age(),
         served=evidence.served,
     )
-    return [line.rule for line in evaluate(contest) if not line.passed]
+    return [line.rule for line in evaluate(inputs) if not line.passed]
 
 
 @pytest.mark.parametrize("trick", list(TRICKS))
@@ -290,10 +290,10 @@ def test_a_broken_champion_is_not_beaten(reigned):
     for root in (reigned.home.store / "bundle" / "cart", reigned.home.artifacts):
         for file in [*root.rglob("policy.onnx"), *root.rglob("model.onnx")]:
             file.write_bytes(b"no model")
-    found = reigned.register(50.0, evidence=Claims(50.0))
-    (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
-    assert (found.status, line["passed"]) == ("refused", False)
-    assert line["value"].startswith("champion version 1 cannot be loaded")
+    registration = reigned.register(50.0, evidence=Claims(50.0))
+    (line,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert (registration.status, line.passed) == ("refused", False)
+    assert line.value.startswith("champion version 1 cannot be loaded")
 
 
 def test_success_wants_no_more_than_all_of_it(task):
@@ -303,10 +303,10 @@ def test_success_wants_no_more_than_all_of_it(task):
 
 
 def lines_of(task, own, champion, low=1.0):
-    duel = Claims(own, champion, (low, 20.0)).compare(None, None)
-    champion = Champion(1, duel.champion, duel.challenger, duel.paired)
-    contest = GateInputs(task, verification(own), champion=champion)
-    return {line.rule: line for line in evaluate(contest)}
+    comparison = Claims(own, champion, (low, 20.0)).compare(None, None)
+    champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)
+    inputs = GateInputs(task, verification(own), champion=champion)
+    return {line.rule: line for line in evaluate(inputs)}
 
 
 def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_kept(task):
@@ -346,11 +346,11 @@ def test_another_interface_is_told(reigned, tmp_path):
             self.layout = replace(self.layout, dt=0.05, units=self.layout.units | {"force": "kN"})
 
     reigned.by_gain["slower"] = published(Slower(), tmp_path / "slower")
-    found = reigned.register(50.0, "slower", evidence=Claims(50.0))
-    (line,) = [item for item in found.gate if item["rule"] == "interface"]
-    assert not line["passed"]
-    assert "dt of the champion 0.02, of the challenger 0.05" in line["value"]
-    assert "force of the champion in N, of the challenger in kN" in line["value"]
+    registration = reigned.register(50.0, "slower", evidence=Claims(50.0))
+    (line,) = [item for item in registration.gate if item.rule == "interface"]
+    assert not line.passed
+    assert "dt of the champion 0.02, of the challenger 0.05" in line.value
+    assert "force of the champion in N, of the challenger in kN" in line.value
 
 
 def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
@@ -359,8 +359,12 @@ def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     own = test.measure(holds).measured
     assert (own.error, own.windows, own.episodes) == (60.0, EPISODES, EPISODES)
     assert own.channels == {"return": 60.0, "success": 1.0}
-    duel = test.compare(weak, weaker)
-    assert 0.0 < duel.paired.interval[0] <= duel.challenger.error - duel.champion.error
+    comparison = test.compare(weak, weaker)
+    assert (
+        0.0
+        < comparison.paired.interval[0]
+        <= comparison.challenger.error - comparison.champion.error
+    )
     # from the same starts: a policy differs from itself by nothing, at any start
     assert test.compare(weak, runtime.load(by_gain[WEAK])).paired.interval == (0.0, 0.0)
     assert test.age() < 600.0
@@ -372,10 +376,10 @@ def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(
     made = chain.register(60.0, evidence=Claims(60.0), task=waits)
     assert made.summary["decision"] == "waiting"
     file = load_task(chain.task.path, {"environment.trials.episodes": 4})
-    given = approve(file, chain.home, ":1")
-    lines = {line["rule"]: line for line in given["gate"]}
+    decision = approve(file, chain.home, ":1")
+    lines = {line["rule"]: line for line in decision["gate"]}
     assert lines["measured"]["value"] == f"60 over {EPISODES} episodes"
-    assert (given["decision"], given["provisional"]) == ("champion", "")
+    assert (decision["decision"], decision["provisional"]) == ("champion", "")
 
 
 def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
@@ -388,13 +392,13 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
 
 def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned):
     reigned.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
-    found = comparison_document(compare(reigned.task, reigned.home, ":1", "@champion"))
-    assert found["return"]["a"] == 60.0
-    assert found["return"]["difference"] == found["return"]["b"] - 60.0 < 0.0
-    assert (found["better"], found["windows"]["episodes"]) == ("a", EPISODES)
-    assert found["success"]["a"] == 1.0
-    assert json.loads(json.dumps(found, allow_nan=False))
-    page = comparison_page(found)
+    document = comparison_document(compare(reigned.task, reigned.home, ":1", "@champion"))
+    assert document["return"]["a"] == 60.0
+    assert document["return"]["difference"] == document["return"]["b"] - 60.0 < 0.0
+    assert (document["better"], document["windows"]["episodes"]) == ("a", EPISODES)
+    assert document["success"]["a"] == 1.0
+    assert json.loads(json.dumps(document, allow_nan=False))
+    page = comparison_page(document)
     assert "version 1 is better" in page
     assert "seed 1000003" in page
     moved = rollback(reigned.task, reigned.home)
@@ -416,8 +420,8 @@ def test_the_page_of_a_version_shows_its_training_once(reigned):
     version = find_version(reigned.home, "cart", ":1")
     (model,) = (reigned.home.store / "model" / "cart").glob("*/")
     (model / "history.json").write_text(json.dumps({"evaluation/return": [[1, 20.0], [2, 30.0]]}))
-    told = {"best_step": 2, "watched": "evaluation/return"}
-    (model / "summary.json").write_text(json.dumps(told))
+    message = {"best_step": 2, "watched": "evaluation/return"}
+    (model / "summary.json").write_text(json.dumps(message))
     assert version_page(reigned.home, version).count(HEADING) == 1
     report = reigned.home.root / version.tags["kinemill.bundle"] / "report.html"
     report.write_text(f"{HEAD[1]}<p>It brings 30.</p>{HEADING}<footer></footer>")
@@ -427,8 +431,8 @@ def test_the_page_of_a_version_shows_its_training_once(reigned):
 
 
 def test_the_run_document_says_what_model_champion_and_chance_bring(reigned):
-    found = reigned.register(50.0, evidence=Claims(50.0))
-    facts = RunFacts("cart", verification=verification(50.0), registration=found.to_json())
+    registration = reigned.register(50.0, evidence=Claims(50.0))
+    facts = RunFacts("cart", verification=verification(50.0), registration=registration.to_json())
     metrics = run_document(facts)["metrics"]
     assert metrics["return"] == {"model": 50.0, "champion": 30.0, "random": 20.0}
     assert metrics["success"] == {"model": 1.0, "champion": None, "random": 0.1}
@@ -495,11 +499,11 @@ def test_a_policy_in_the_champions_shadow_is_compared_on_logs_by_command(
     }
     reigned.task.path.write_text(yaml.safe_dump(TASK | {"channels": logged}))
     logs = drive(tmp_path / "driven", reigned.task)
-    asked = ["model", "evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
-    done = CliRunner().invoke(app, asked)
+    requested = ["model", "evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
+    done = CliRunner().invoke(app, requested)
     assert done.exit_code == 0, done.exception
-    found = json.loads(done.stdout)
-    assert [line.get("why") for line in found["lines"]] == [None, None]
-    assert found["right"] == {"champion": 0, "challenger": 2, "neither": 0}
-    assert {line["name"] for line in found["lines"]} == {"a.csv", "b.csv"}
-    assert all(line["rmse"]["challenger"]["force"] > 0.0 for line in found["lines"])
+    document = json.loads(done.stdout)
+    assert [line.get("why") for line in document["lines"]] == [None, None]
+    assert document["right"] == {"champion": 0, "challenger": 2, "neither": 0}
+    assert {line["name"] for line in document["lines"]} == {"a.csv", "b.csv"}
+    assert all(line["rmse"]["challenger"]["force"] > 0.0 for line in document["lines"])

@@ -34,8 +34,8 @@ def champion(chain):
 
 def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(reigned):
     chain = reigned(3)
-    found = promotion.rollback(chain.task, chain.home, why="it shakes")
-    assert (found["version"], found["champion_before"], champion(chain)) == (2, 3, [2])
+    result = promotion.rollback(chain.task, chain.home, why="it shakes")
+    assert (result["version"], result["champion_before"], champion(chain)) == (2, 3, [2])
     assert promotion.rollback(chain.task, chain.home)["version"] == 1
     with pytest.raises(BadInput, match="is the first champion"):
         promotion.rollback(chain.task, chain.home)
@@ -54,18 +54,18 @@ def test_the_trail_says_who_when_what_and_why(reigned):
     chain = reigned(3)
     chain.register(0.09, gain=0.9)
     promotion.rollback(chain.task, chain.home, why="it shakes")
-    found = audit(chain.home, "cart")
-    told = [(event["what"], event["version"], event["previous"]) for event in found["events"]]
-    assert told == [
+    result = audit(chain.home, "cart")
+    message = [(event["what"], event["version"], event["previous"]) for event in result["events"]]
+    assert message == [
         ("champion", 1, None),
         ("champion", 2, 1),
         ("champion", 3, 2),
         ("champion", 4, 3),
         ("rolled back", 3, 4),
     ]
-    assert (found["champion"], found["gaps"]) == (3, [])
-    assert found["events"][-1]["why"] == "it shakes"
-    assert found["events"][-1]["who"]
+    assert (result["champion"], result["gaps"]) == (3, [])
+    assert result["events"][-1]["why"] == "it shakes"
+    assert result["events"][-1]["who"]
 
 
 def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_back(reigned):
@@ -82,9 +82,9 @@ def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_b
         with pytest.raises(RegistryMismatch, match="kinemill admin rebuild-registry"):
             decide()
     rebuild_registry(chain.home)
-    found = audit(chain.home, "cart")
-    assert (found["champion"], champion(chain), found["gaps"]) == (3, [3], [])
-    last = found["events"][-1]
+    result = audit(chain.home, "cart")
+    assert (result["champion"], champion(chain), result["gaps"]) == (3, [3], [])
+    last = result["events"][-1]
     assert (last["what"], last["version"], last["previous"]) == ("restored", 3, 1)
 
 
@@ -96,24 +96,24 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
         for _ in range(2, 10):  # of the same model, as if each had passed the gate in its time
             made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
             enroll(chain.home, int(made.version))
-    together, won, told = threading.Barrier(8), [], []
+    combined, won, message = threading.Barrier(8), [], []
 
     def run(version):
-        together.wait()
+        combined.wait()
         try:
             promotion.promote(chain.task, chain.home, f":{version}", expected=1)
             won.append(version)
         except ChampionChanged as error:
-            told.append(str(error))
+            message.append(str(error))
 
     threads = [threading.Thread(target=run, args=(version,)) for version in range(2, 10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(120)
-    assert (len(won), len(told)) == (1, 7)
+    assert (len(won), len(message)) == (1, 7)
     assert champion(chain) == won
-    assert f"the champion changed: it is now version {won[0]}; expected version 1" in told[0]
+    assert f"the champion changed: it is now version {won[0]}; expected version 1" in message[0]
 
 
 def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned):
@@ -142,15 +142,15 @@ def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(reigned,
 
 def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
     task = load_task(chain.task.path, {"promote.approval": True})
-    found = chain.register(0.1, task=task)
-    assert (found.status, found.alias, found.summary["decision"]) == (
+    registration = chain.register(0.1, task=task)
+    assert (registration.status, registration.alias, registration.summary["decision"]) == (
         "refused",
         "challenger",
         "waiting",
     )
     assert why(chain.home, "cart")["told"].startswith("waits for approval")
-    given = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
-    assert (given["decision"], given["aliases"]) == ("champion", ["champion"])
+    decision = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
+    assert (decision["decision"], decision["aliases"]) == ("champion", ["champion"])
     assert chain.register(0.1, task=task).status == "unchanged"
     events = [event["what"] for event in audit(chain.home, "cart")["events"]]
     assert events == ["waiting", "approved", "champion"]
@@ -159,8 +159,8 @@ def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
 def test_an_approval_does_not_make_a_bad_model_champion(chain):
     task = load_task(chain.task.path, {"promote.approval": True})
     chain.register(0.31, task=task)
-    given = promotion.approve(task, chain.home, ":1", evidence=Claims(0.31))
-    assert (given["decision"], champion(chain)) == ("refused", [])
+    decision = promotion.approve(task, chain.home, ":1", evidence=Claims(0.31))
+    assert (decision["decision"], champion(chain)) == ("refused", [])
 
 
 def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(reigned):
@@ -209,12 +209,12 @@ def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned)
 def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     chain = reigned()
     chain.register(0.26, gain=0.6)
-    found = why(chain.home, "cart", ":2")
-    failed = {line["rule"]: line.get("fix") for line in found["gate"] if not line["passed"]}
+    result = why(chain.home, "cart", ":2")
+    failed = {line["rule"]: line.get("fix") for line in result["gate"] if not line["passed"]}
     assert list(failed) == ["beats_linear_sincos", "interval_linear_sincos"]
     assert failed["beats_linear_sincos"].startswith("train longer, on more logs")
-    assert found["told"] == "refused by beats_linear_sincos; version 1 stayed champion"
-    assert found["blessings"] == {"better": "no", "serves": "yes"}
+    assert result["told"] == "refused by beats_linear_sincos; version 1 stayed champion"
+    assert result["blessings"] == {"better": "no", "serves": "yes"}
     assert why(chain.home, "cart", "@champion")["told"].startswith("champion: it passed all")
 
 
@@ -260,9 +260,9 @@ def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
         )
         for version in range(2, 10)
     ]
-    told = [process.communicate(timeout=500)[1] for process in processes]
+    message = [process.communicate(timeout=500)[1] for process in processes]
     codes = [process.returncode for process in processes]
-    assert sorted(codes) == [0, *[1] * 7], told
+    assert sorted(codes) == [0, *[1] * 7], message
     won = range(2, 10)[codes.index(0)]
     assert champion(chain) == [won]
-    assert sum(f"the champion changed: it is now version {won}" in text for text in told) == 7
+    assert sum(f"the champion changed: it is now version {won}" in text for text in message) == 7

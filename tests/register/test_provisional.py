@@ -16,7 +16,7 @@ from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.task import load_task
 from tests.register.conftest import BASELINES, HISTORY, WINDOWS, Claims, paired, verification
-from tests.register.found import gate_of
+from tests.register.registrations import gate_of
 
 NAN = math.nan
 LACKS = "1 test episode of 5: record more test episodes"
@@ -28,13 +28,13 @@ def few(error=0.1, champion=0.5, **changes):
 
 
 def contest(task, champion=None, episodes=6, **changes):
-    found = {name: paired(0.1, error, **changes) for name, error in BASELINES.items()}
+    values = {name: paired(0.1, error, **changes) for name, error in BASELINES.items()}
     return GateInputs(
         task,
         verification(0.1),
         champion,
         Measured(0.1, {}, WINDOWS, episodes, HISTORY),
-        found,
+        values,
         {"physics": "no velocities"},
         served=(True, "answered"),
         overlap=RowOverlap(0.0, 0.0, 0.0),
@@ -74,8 +74,8 @@ def test_with_less_it_is_provisional_and_never_replaces_an_established_one(task,
 def test_six_blocks_or_whole_episodes_are_enough(task):
     assert concluded(contest(task, effective_n=6.0, unit="blocks")) == ("champion", False)
     assert concluded(contest(task, effective_n=4.2, unit="episodes")) == ("champion", False)
-    asked = load_task(task.path, {"promote.min_test_episodes": 1, "promote.min_independent": 3})
-    assert concluded(contest(asked, episodes=1, effective_n=3.0, unit="blocks")) == (
+    requested = load_task(task.path, {"promote.min_test_episodes": 1, "promote.min_independent": 3})
+    assert concluded(contest(requested, episodes=1, effective_n=3.0, unit="blocks")) == (
         "champion",
         False,
     )
@@ -106,39 +106,43 @@ def test_than_a_provisional_champion_enough_data_has_to_show_no_more_than_that_i
 
 
 def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatch):
-    found = chain.register(0.1, evidence=few())
-    assert (found.status, found.alias) == ("done", "champion")
-    assert found.summary["provisional"].startswith(LACKS)
-    assert gate_of(found)["evidence"] is False
+    registration = chain.register(0.1, evidence=few())
+    assert (registration.status, registration.alias) == ("done", "champion")
+    assert registration.summary["provisional"].startswith(LACKS)
+    assert gate_of(registration)["evidence"] is False
     (line,) = list_versions("cart", chain.home)["versions"]
     assert line["provisional"].startswith(LACKS)
-    shown = show("cart", chain.home)
-    assert (shown["decision"], shown["provisional"][:5]) == ("champion", LACKS[:5])
-    assert "cart:1 is provisional champion" in shown["description"]
-    assert LACKS in shown["description"]
-    assert shown["tags"]["kinemill.provisional"].startswith(LACKS)
-    told = why(chain.home, "cart")
-    assert told["told"].startswith(f"provisional champion: {LACKS}")
-    assert [one["rule"] for one in told["causes"]] == ["evidence"]
+    displayed = show("cart", chain.home)
+    assert (displayed["decision"], displayed["provisional"][:5]) == ("champion", LACKS[:5])
+    assert "cart:1 is provisional champion" in displayed["description"]
+    assert LACKS in displayed["description"]
+    assert displayed["tags"]["kinemill.provisional"].startswith(LACKS)
+    message = why(chain.home, "cart")
+    assert message["told"].startswith(f"provisional champion: {LACKS}")
+    assert [one["rule"] for one in message["causes"]] == ["evidence"]
     version = find_version(chain.home, "cart", ":1")
     assert version.status == "provisional champion"
     assert "is provisional champion" in version_page(chain.home, version)
     assert f"It is provisional: {LACKS}" in task_page("cart", versions_of(chain.home, "cart"))
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    for asked in (["model", "list", "cart"], ["model", "show", "cart"], ["model", "why", "cart"]):
-        printed = CliRunner().invoke(app, asked)
+    for requested in (
+        ["model", "list", "cart"],
+        ["model", "show", "cart"],
+        ["model", "why", "cart"],
+    ):
+        printed = CliRunner().invoke(app, requested)
         assert "rovisional" in printed.stdout, printed.stdout
-    decision = (chain.home.root / found.report).parent / "decision.json"
+    decision = (chain.home.root / registration.report).parent / "decision.json"
     assert json.loads(decision.read_text())["provisional"].startswith(LACKS)
 
 
 def test_an_established_champion_is_not_replaced_on_one_episode(reigned):
     chain = reigned()
-    found = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
-    assert found.status == "refused"
-    assert [name for name, passed in gate_of(found).items() if not passed] == ["evidence"]
-    assert found.summary["provisional"] == ""
+    registration = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
+    assert registration.status == "refused"
+    assert [name for name, passed in gate_of(registration).items() if not passed] == ["evidence"]
+    assert registration.summary["provisional"] == ""
 
 
 def test_provisional_champions_follow_one_another_until_one_is_established(chain):

@@ -37,10 +37,10 @@ pull = partial(download.pull, try_it=fine)
 
 def gain_of(folder):
     """The gain of the model in `folder`: the answer to 0 and an action of 1."""
-    found = runtime.load(folder).rollout(
+    result = runtime.load(folder).rollout(
         np.zeros((1, 3, 2)), np.zeros((1, 2, 1)), np.ones((1, 1, 1))
     )
-    return float(found[0, 0, 0])
+    return float(result[0, 0, 0])
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp
     with pytest.raises(Unreachable, match="is missing: no registry, or not mounted"):
         pull(away, to)
     pull(source, to)
-    found = pull(away, to)
-    assert (found["version"], found["status"]) == (1, "kept")
-    assert "not mounted" in found["why"]
+    result = pull(away, to)
+    assert (result["version"], result["status"]) == (1, "kept")
+    assert "not mounted" in result["why"]
     shutil.rmtree(chain.home.root)
     assert gain_of(to) == 0.5
 
@@ -86,9 +86,9 @@ def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source
     to = tmp_path / "model"
     pull(source, to)
     chain.register(0.05, gain=2.0, champion=0.1)
-    found = download.pull(source, to, lambda folder: (False, "ended with code -8"))
-    assert (found["version"], found["status"]) == (1, "kept")
-    assert "version 2: was not installed: it ended with code -8" in found["why"]
+    result = download.pull(source, to, lambda folder: (False, "ended with code -8"))
+    assert (result["version"], result["status"]) == (1, "kept")
+    assert "version 2: was not installed: it ended with code -8" in result["why"]
 
     class Damaging(OfHome):
         def copy(self, sight, folder):
@@ -122,14 +122,14 @@ def test_a_folder_of_somebody_elses_is_left_alone_and_what_is_not_there_is_said(
 
 def test_who_reads_while_it_is_swapped_sees_one_version_whole(chain, source, tmp_path):
     chain.register(0.05, gain=2.0, champion=0.1)
-    to, stop, seen, errors = tmp_path / "model", threading.Event(), set(), []
+    to, stop, observed, errors = tmp_path / "model", threading.Event(), set(), []
     first, second = (OfHome(chain.home, "cart", which) for which in (":1", ":2"))
     pull(first, to)
 
     def read():
         while not stop.is_set():
             try:
-                seen.add(gain_of(to))
+                observed.add(gain_of(to))
             except Exception as error:  # noqa: BLE001 - any error is what must not be
                 errors.append(error)
 
@@ -140,15 +140,15 @@ def test_who_reads_while_it_is_swapped_sees_one_version_whole(chain, source, tmp
     stop.set()
     reader.join(60)
     assert errors == []
-    assert seen <= {0.5, 2.0}
+    assert observed <= {0.5, 2.0}
 
 
 def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
-    to, told, stop = tmp_path / "model", [], threading.Event()
+    to, message, stop = tmp_path / "model", [], threading.Event()
     arrived = threading.Semaphore(0)
 
     def tell(found):
-        told.append((found["version"], found["status"]))
+        message.append((found["version"], found["status"]))
         arrived.release()
 
     watcher = threading.Thread(
@@ -163,7 +163,7 @@ def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
     assert arrived.acquire(timeout=60)
     stop.set()
     watcher.join(60)
-    assert told == [(1, "pulled"), (2, "pulled"), (2, "kept")]
+    assert message == [(1, "pulled"), (2, "pulled"), (2, "kept")]
     assert gain_of(to) == 2.0
 
 
@@ -211,11 +211,11 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
 
 
 def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
-    seen = []
+    observed = []
 
     class Elsewhere(BaseHTTPRequestHandler):
         def do_GET(self):
-            seen.append((self.path, self.headers["Authorization"]))
+            observed.append((self.path, self.headers["Authorization"]))
             if self.path.startswith("/api"):
                 self.send_response(302)
                 self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/other")
@@ -232,7 +232,7 @@ def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
         with pytest.raises(Unreachable, match="responded with 500"):
             ServerSource(url, "cart", "@champion", "secret").resolve()
         server.shutdown()
-    assert [token for _, token in seen] == ["Bearer secret", None]
+    assert [token for _, token in observed] == ["Bearer secret", None]
 
 
 # Lets no package in but the two that a robot has.
@@ -257,9 +257,9 @@ def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source,
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     to = tmp_path / "model"
-    asked = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]
-    told = subprocess.run(
-        [sys.executable, "-c", ALONE, *asked],
+    requested = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]
+    message = subprocess.run(
+        [sys.executable, "-c", ALONE, *requested],
         env=os.environ | {"KINEMILL_TOKEN": "secret", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -267,8 +267,8 @@ def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source,
     )
     server.shutdown()
     server.server_close()
-    assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout)["status"] == "pulled"
+    assert message.returncode == 0, message.stderr
+    assert json.loads(message.stdout)["status"] == "pulled"
     assert gain_of(to) == 0.5
 
 
@@ -277,9 +277,9 @@ def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_pat
     shutil.copytree(fetch_bundle("models:/cart@champion", chain.home), folder)
     assert run_stored_cases(folder) == (True, "answered")
     (folder / "rollout.onnx").write_bytes(b"no model")
-    good, told = run_stored_cases(folder)
+    good, message = run_stored_cases(folder)
     assert not good
-    assert told.startswith("ended with code 1: ")
+    assert message.startswith("ended with code 1: ")
 
 
 @pytest.fixture
@@ -307,12 +307,12 @@ def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
     served, until = ServerSource(mlflow_server, "cart", "@champion"), time.monotonic() + 200
     while True:
         try:
-            found = pull(served, tmp_path / "model")
+            result = pull(served, tmp_path / "model")
             break
         except Unreachable:
             assert time.monotonic() < until
             time.sleep(1)
-    assert (found["version"], gain_of(tmp_path / "model")) == (1, 0.5)
+    assert (result["version"], gain_of(tmp_path / "model")) == (1, 0.5)
     assert (
         pull(ServerSource(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
     )

@@ -156,7 +156,7 @@ def told(chain, folder):
     """All that commands say of the registry, and what a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
-    found = download.pull(
+    result = download.pull(
         OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=run_stored_cases
     )
     run = open_tracking(home).client.get_run(show("cart", home, ":3")["run_id"])
@@ -165,7 +165,7 @@ def told(chain, folder):
         "show": [show("cart", home, f":{number}") for number in range(1, 5)],
         "why": [why(home, "cart", f":{number}") for number in range(1, 5)],
         "audit": audit(home, "cart"),
-        "pull": found["version"],
+        "pull": result["version"],
         "load": runtime.load("models:/cart@champion").interface,
         "runs": (run.data.params, run.data.metrics, run.data.tags, run.info.artifact_uri),
         "history": open_tracking(home).client.get_metric_history(run.info.run_id, "train/loss"),
@@ -176,7 +176,7 @@ def told(chain, folder):
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_path, damage):
     home = full.home
-    before = told(full, tmp_path)
+    previous = told(full, tmp_path)
     hang_up(home)
     damage(home)
     for name, command in commands(full, tmp_path).items():
@@ -185,13 +185,13 @@ def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_pat
     assert "rebuild-registry" in audit(home, "cart")["gaps"][0]
     if damage is lose:
         assert not home.mlflow_db.exists()  # nobody made an empty one in its place
-    found = rebuild_registry(home)
+    result = rebuild_registry(home)
     after = told(full, tmp_path)
     if damage is move_alias:
         assert after["audit"]["events"].pop()["what"] == "restored"
-    assert {name: value for name, value in before.items() if after[name] != value} == {}
-    assert found["tasks"] == {"cart": {"versions": 4, "champion": 2}}
-    assert (found["kept"] is None) == (damage is lose)
+    assert {name: value for name, value in previous.items() if after[name] != value} == {}
+    assert result["tasks"] == {"cart": {"versions": 4, "champion": 2}}
+    assert (result["kept"] is None) == (damage is lose)
     assert full.register(0.31, gain=0.9).status == "unchanged"
     assert full.register(0.3, gain=1.1).version == 5
 
@@ -200,13 +200,13 @@ def test_an_older_database_that_is_put_back_is_not_taken_for_the_registry(full, 
     old = tmp_path / "old.db"
     shutil.copyfile(full.home.mlflow_db, old)
     full.register(0.29, gain=1.2)
-    before = told(full, tmp_path)
+    previous = told(full, tmp_path)
     hang_up(full.home)
     shutil.copyfile(old, full.home.mlflow_db)
     with pytest.raises(KinemillError, match="version 5 missing"):
         full.register(0.1, gain=1.3)
     rebuild_registry(full.home)
-    assert told(full, tmp_path) == before
+    assert told(full, tmp_path) == previous
 
 
 def test_what_mlflow_lost_of_its_files_comes_from_the_bundle(full, tmp_path):

@@ -10,16 +10,17 @@ from kinemill.register.reference_candidate import (
     why_no_reference,
 )
 from kinemill.register.stage import Registration
+from kinemill.register.verdict import Verdict
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 
 
 def registered(version, decision, *rules, undecided=(), status="done"):
     gate = [
-        {"rule": rule, "passed": False, "value": 1, "expected": 0, "undecided": rule in undecided}
+        Verdict(rule, passed=False, value=1, expected=0, undecided=rule in undecided)
         for rule in rules
     ]
-    gate.append({"rule": "beats_persistence", "passed": True, "value": 0, "expected": 1})
+    gate.append(Verdict("beats_persistence", passed=True, value=0, expected=1))
     return Registration(version, None, status, gate, None, "", {"decision": decision})
 
 
@@ -56,16 +57,16 @@ def test_only_a_reference_that_is_as_good_is_a_reason_to_offer_one(rules, undeci
     ],
 )
 def test_a_run_ends_with_the_reference_that_became_champion(reference, result):
-    found = candidates(registered(1, "refused", "beats_linear"), reference)
-    assert found.result.name == found.to_json()["selected"] == result
+    actual = candidates(registered(1, "refused", "beats_linear"), reference)
+    assert actual.result.name == actual.to_json()["selected"] == result
 
 
 def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_model():
-    found = candidates(
+    result = candidates(
         registered(3, "refused", "beats_linear"), registered(2, "champion", status="unchanged")
     )
-    assert found.result.name == "trained"
-    assert [one["version"] for one in found.to_json()["candidates"]] == [3, 2]
+    assert result.result.name == "trained"
+    assert [one["version"] for one in result.to_json()["candidates"]] == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,9 @@ def test_what_a_reference_cannot_give_is_not_replaced_by_one(task, changed, why)
 
 def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
     produced, evidence = chain.produce(0.1), Claims(0.1)
-    found = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
-    assert (found.result, found.reference) == (found.trained, None)
-    assert found.to_json() == {
+    result = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
+    assert (result.result, result.reference) == (result.trained, None)
+    assert result.to_json() == {
         "selected": "trained",
         "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],

@@ -20,7 +20,7 @@ from kinemill.store import ArtifactRef
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
-from tests.register.found import gate_of
+from tests.register.registrations import gate_of
 
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "champion")
 
@@ -36,8 +36,8 @@ def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
     others = ["evidence", "independent", "interface", "measured", "parity", "serves", "verified"]
     others += ["precision", "beats_physics"]  # the latter says that this data has none
     assert gate_of(registration) == dict.fromkeys([*beaten, *others], True)
-    (champion,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert champion["value"] == "no champion"
+    (champion,) = [item for item in registration.gate if item.rule == "beats_champion"]
+    assert champion.value == "no champion"
 
 
 def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(chain):
@@ -48,13 +48,13 @@ def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(
         "challenger",
         "refused",
     )
-    before = list_versions("cart", chain.home)
+    previous = list_versions("cart", chain.home)
     runs = _runs(chain.home)
     again = [chain.register(0.1), chain.register(0.31)]
     assert [item.status for item in again] == ["unchanged", "unchanged"]
     assert [item.alias for item in again] == ["champion", "challenger"]
     assert again[1].gate == refused.gate
-    assert list_versions("cart", chain.home) == before
+    assert list_versions("cart", chain.home) == previous
     assert _runs(chain.home) == runs
 
 
@@ -108,22 +108,25 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     logged = client.get_logged_model(registration.summary["logged_model"])
     # MLflow's page of the model says "Not registered" without it.
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "cart", "version": "1"}]
-    known = show("cart", home, ":1")
-    assert known["lineage"] == {
+    existing = show("cart", home, ":1")
+    assert existing["lineage"] == {
         "dataset": produced.dataset.digest,
         "model": produced.model.digest,
-        "onnx": known["files"]["rollout.onnx"],
+        "onnx": existing["files"]["rollout.onnx"],
         "verification": produced.verification.digest,
-        "task": known["lineage"]["task"],
+        "task": existing["lineage"]["task"],
         "commit": "abc123",
         "previous": "0",
         "started_from": None,
     }
-    assert known["tags"]["kinemill.gate.beats_linear"].startswith("passed: 0.1, expected <= 0.294")
-    assert "| beats_linear | yes | 0.1 |" in known["description"]
-    assert "verdict" not in Path(known["folder"], "report.html").read_text()
+    assert existing["tags"]["kinemill.gate.beats_linear"].startswith(
+        "passed: 0.1, expected <= 0.294"
+    )
+    assert "| beats_linear | yes | 0.1 |" in existing["description"]
+    assert "verdict" not in Path(existing["folder"], "report.html").read_text()
     assert (
-        "cart:1 is champion: it passed every rule of the gate." in Path(known["report"]).read_text()
+        "cart:1 is champion: it passed every rule of the gate."
+        in Path(existing["report"]).read_text()
     )
 
 
@@ -191,8 +194,8 @@ def test_a_champion_without_files_is_a_clear_error_and_a_run_brings_them_back(ch
     with pytest.raises(CorruptArtifact, match=r"models:/cart/1: has no intact files.*kinemill run"):
         fetch_bundle("models:/cart@champion", chain.home)
     lost = chain.register(0.05, gain=0.6)
-    (verdict,) = [item for item in lost.gate if item["rule"] == "beats_champion"]
-    assert verdict["value"].startswith("champion version 1 cannot be loaded")
+    (verdict,) = [item for item in lost.gate if item.rule == "beats_champion"]
+    assert verdict.value.startswith("champion version 1 cannot be loaded")
     assert chain.register(0.1).status == "unchanged"
     assert (fetch_bundle("models:/cart@champion", chain.home) / "io.yaml").is_file()
 
@@ -215,8 +218,8 @@ def test_the_models_document_has_exactly_the_promised_keys(chain):
     document = list_versions("cart", chain.home)
     (version,) = document["versions"]
     assert list(document) == ["task", "versions"]
-    known = ["version", "aliases", "provisional", "created", "dataset", "metrics", "gate"]
-    assert list(version) == known
+    existing = ["version", "aliases", "provisional", "created", "dataset", "metrics", "gate"]
+    assert list(version) == existing
     assert (version["version"], version["aliases"]) == (1, ["champion"])
     assert list(version["gate"][0]) == ["rule", "passed", "value", "expected", "undecided"]
     assert version["metrics"]["nrmse"]["model"] == 0.1

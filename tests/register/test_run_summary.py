@@ -81,6 +81,6 @@ def test_what_a_rule_found_is_text_in_the_report_never_markup():
 
 
 def test_a_run_without_a_version_says_what_was_verified():
-    told = run_document(RunFacts("pendulum", verification=VERIFICATION))["headline"]
-    assert told.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
+    message = run_document(RunFacts("pendulum", verification=VERIFICATION))["headline"]
+    assert message.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
     assert run_document(RunFacts("pendulum"))["headline"] == ""

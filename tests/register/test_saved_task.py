@@ -23,8 +23,8 @@ def made(chain, monkeypatch):
     """A registry with a version that was made with overrides, and waits for approval."""
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     overridden = load_task(chain.task.path, OVERRIDES | APPROVAL)
-    found = chain.register(1.0, task=overridden)
-    assert found.summary["decision"] == "waiting"
+    registration = chain.register(1.0, task=overridden)
+    assert registration.summary["decision"] == "waiting"
     return chain
 
 
@@ -33,11 +33,11 @@ def _registered(chain, number=1):
 
 
 def test_approving_measures_as_the_version_was_verified(made):
-    given = promotion.approve(made.task, made.home, ":1")
-    lines = {line["rule"]: line for line in given["gate"]}
+    decision = promotion.approve(made.task, made.home, ":1")
+    lines = {line["rule"]: line for line in decision["gate"]}
     assert lines["measured"]["passed"], lines["measured"]
     assert lines["measured"]["value"].endswith(f"over {WINDOWS} windows after 3 known rows")
-    assert given["decision"] == "champion"
+    assert decision["decision"] == "champion"
 
 
 def test_promoting_and_rolling_back_need_no_task_file_that_fits(made):
@@ -48,11 +48,11 @@ def test_promoting_and_rolling_back_need_no_task_file_that_fits(made):
 
 
 def test_evaluate_and_simulate_choose_the_task_of_the_version(made):
-    chosen = choose("cart:1", None)
-    assert (chosen.task.verify.horizon, chosen.task.verify.stride) == (4, 3)
+    selected = choose("cart:1", None)
+    assert (selected.task.verify.horizon, selected.task.verify.stride) == (4, 3)
     changed = choose("cart:1", None, {"verify.horizon": 6})
     assert (changed.task.verify.horizon, changed.task.verify.stride) == (6, 3)
-    bare = choose("cart", chosen.folder, {"verify.horizon": 6})  # a folder has no recorded task
+    bare = choose("cart", selected.folder, {"verify.horizon": 6})  # a folder has no recorded task
     assert bare.task.verify.stride == made.task.verify.stride
     with pytest.raises(TaskError, match=r"task of models:/cart/1: verify\.horizn: unknown"):
         choose("cart:1", None, {"verify.horizn": 6})
@@ -61,8 +61,8 @@ def test_evaluate_and_simulate_choose_the_task_of_the_version(made):
 def test_shadow_evaluates_as_the_champion_was_verified(made):
     promotion.approve(made.task, made.home, ":1")
     made.register(0.9, gain=0.7, task=load_task(made.task.path, APPROVAL), champion=1.0)
-    found = shadow(made.task, made.home, ":2", {"verify.stride": 5})
-    assert (found.task.verify.horizon, found.task.verify.stride) == (4, 5)
+    result = shadow(made.task, made.home, ":2", {"verify.stride": 5})
+    assert (result.task.verify.horizon, result.task.verify.stride) == (4, 5)
 
 
 def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
@@ -72,8 +72,11 @@ def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
     monkeypatch.setattr(
         version_comparison, "find_dataset", lambda *_: _Known(made.produce().dataset)
     )
-    found = comparison_document(compare(made.task, made.home, ":1", ":2"))
-    assert (found["windows"]["horizon"], found["windows"]["count"]) == (4, 12)  # of 3 + 4 rows
+    document = comparison_document(compare(made.task, made.home, ":1", ":2"))
+    assert (document["windows"]["horizon"], document["windows"]["count"]) == (
+        4,
+        12,
+    )  # of 3 + 4 rows
 
 
 class _Known:

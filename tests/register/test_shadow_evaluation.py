@@ -33,8 +33,8 @@ def log(tmp_path):
 def test_it_records_who_would_have_been_right_on_each_new_log_once(chain, task, log):
     chain.register(0.1, gain=0.5)  # off by 1 all the time
     chain.register(0.31, gain=0.01)
-    found = shadow(task, chain.home)
-    (line,) = found.look(log("a.csv"))
+    result = shadow(task, chain.home)
+    (line,) = result.look(log("a.csv"))
     assert (line["name"], line["right"]) == ("a.csv", "challenger")
     assert line["ratio"] < 0.2
     assert line["rmse"]["champion"]["position"] > 0.9
@@ -53,21 +53,21 @@ def test_it_records_who_would_have_been_right_on_each_new_log_once(chain, task, 
 def test_what_says_nothing_is_noted_with_the_reason_and_not_counted(chain, task, log):
     chain.register(0.1)
     chain.register(0.31, gain=0.01)
-    found = shadow(task, chain.home)
-    (line,) = found.look(log("short.csv", rows=5))
+    result = shadow(task, chain.home)
+    (line,) = result.look(log("short.csv", rows=5))
     assert (line["right"], "short.csv" in line["why"]) == (None, True)
-    assert (found.summary()["logs"], found.summary()["left_out"]) == (0, 1)
+    assert (result.summary()["logs"], result.summary()["left_out"]) == (0, 1)
 
 
 def test_a_line_that_a_kill_cut_spoils_no_other(chain, task, log):
     chain.register(0.1)
     chain.register(0.31, gain=0.01)
-    found = shadow(task, chain.home)
-    list(found.look(log("a.csv")))
-    with found.record.open("a") as file:
+    result = shadow(task, chain.home)
+    list(result.look(log("a.csv")))
+    with result.record.open("a") as file:
         file.write('{"recording": "ab')
-    (line,) = found.look(log("b.csv", phase=2.0))
-    assert [item["name"] for item in found.lines()] == ["a.csv", line["name"]]
+    (line,) = result.look(log("b.csv", phase=2.0))
+    assert [item["name"] for item in result.lines()] == ["a.csv", line["name"]]
 
 
 def test_without_a_champion_or_another_version_there_is_no_shadow(chain, task):

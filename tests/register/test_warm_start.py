@@ -25,9 +25,9 @@ def test_an_alias_and_a_number_stand_for_the_weights_of_that_version(chain, task
     assert champion == second
     assert champion.address == "models:/cart/2"
     assert first.digest != second.digest
-    found = show("cart", chain.home, ":1")["tags"]
-    assert first.digest == found[tags.MODEL]
-    assert first.folder == str(chain.home.root / found[tags.MODEL_FOLDER])
+    result = show("cart", chain.home, ":1")["tags"]
+    assert first.digest == result[tags.MODEL]
+    assert first.folder == str(chain.home.root / result[tags.MODEL_FOLDER])
 
 
 def test_without_an_address_a_training_starts_anew(chain, task):

@@ -32,8 +32,8 @@ def test_one_that_waits_runs_a_module_in_the_environment_it_is_given(spare, tmp_
     log = tmp_path / "training.log"
     log.touch()
     spare.prepare()
-    asked = {**os.environ, "KINEMILL_ASKED": "yes"}
-    process = spare.take(["tests.resources.said", "KINEMILL_ASKED"], asked, log)
+    requested = {**os.environ, "KINEMILL_ASKED": "yes"}
+    process = spare.take(["tests.resources.said", "KINEMILL_ASKED"], requested, log)
     assert process.wait(60) == 0
     assert log.read_text() == "KINEMILL_ASKED=yes in __main__\n"
 

@@ -41,8 +41,8 @@ def test_a_fault_of_the_leader_is_the_fault_of_all():
 
 
 def by_torchrun(task):
-    told = task.model_dump(mode="json", by_alias=True)
-    return type(task).model_validate({**told, "compute": {"type": "torchrun"}})
+    message = task.model_dump(mode="json", by_alias=True)
+    return type(task).model_validate({**message, "compute": {"type": "torchrun"}})
 
 
 def start(job: Path) -> subprocess.Popen:
@@ -57,15 +57,15 @@ def start(job: Path) -> subprocess.Popen:
 
 def workers_of(agent: subprocess.Popen) -> dict[int, psutil.Process]:
     children = psutil.Process(agent.pid).children(recursive=True)
-    found = {int(one.environ()["RANK"]): one for one in children if "RANK" in one.environ()}
-    return found if len(found) == 2 else {}
+    values = {int(one.environ()["RANK"]): one for one in children if "RANK" in one.environ()}
+    return values if len(values) == 2 else {}
 
 
 def wait_for(find, seconds=90):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := find():
-            return found
+        if result := find():
+            return result
         time.sleep(0.05)
     return pytest.fail("waited in vain")
 

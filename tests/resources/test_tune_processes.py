@@ -39,12 +39,12 @@ def search(tmp_path, tracked_home):
 
 def workers(search) -> list[psutil.Process]:
     """The living processes that work on a search."""
-    found = []
+    values = []
     for process in psutil.process_iter(["cmdline", "status"]):
-        told = process.info["cmdline"] or []
-        if str(search.folder / "job.json") in told and process.info["status"] != "zombie":
-            found.append(process)
-    return found
+        message = process.info["cmdline"] or []
+        if str(search.folder / "job.json") in message and process.info["status"] != "zombie":
+            values.append(process)
+    return values
 
 
 def until(true, seconds: float = 90.0) -> bool:
@@ -70,9 +70,9 @@ class Deaths(NullReporter):
 @pytest.mark.slow
 def test_another_worker_goes_on_where_one_was_killed(search):
     deaths = Deaths(search)
-    found = search_elsewhere(search, Bounds(3), 1, deaths)
+    result = search_elsewhere(search, Bounds(3), 1, deaths)
     assert "worker 0 was killed by signal 9; another one goes on with its trial" in deaths.said
-    assert sorted(line.state for line in found if line.state != "lost") == ["done"] * 3
+    assert sorted(line.state for line in result if line.state != "lost") == ["done"] * 3
     client = open_tracking(search.home).client
     runs = client.search_runs([client.get_experiment_by_name("pendulum").experiment_id])
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}

@@ -28,9 +28,9 @@ def test_a_line_is_a_step_a_time_and_its_values_null_where_not_finite(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write(path, 4, lr=float("nan"))
     (line,) = path.read_text().splitlines()
-    found = json.loads(line)
-    assert 1.7e9 < found.pop("time") < 1e11  # s since the epoch
-    assert found == {"step": 4, "train/loss": 0.25, "lr": None}
+    document = json.loads(line)
+    assert 1.7e9 < document.pop("time") < 1e11  # s since the epoch
+    assert document == {"step": 4, "train/loss": 0.25, "lr": None}
 
 
 def test_every_cut_of_the_file_loses_the_cut_line_alone(tmp_path):

@@ -70,7 +70,7 @@ def train(task, folder, listener, steps=(10, 20)):
 
 @pytest.mark.parametrize("name", TRACKERS)
 def test_every_tracker_takes_a_training_and_writes_under_its_folder_alone(name, folder, tmp_path):
-    said, before = [], {path for path in tmp_path.rglob("*") if folder not in path.parents}
+    said, previous = [], {path for path in tmp_path.rglob("*") if folder not in path.parents}
     tracker = TRACKERS[name](type=name).open(Training("arm", folder.name, folder, said.append))
     tracker.log_params({"learn.seed": 0})
     tracker.log_text("config", "task: arm\n")
@@ -79,7 +79,7 @@ def test_every_tracker_takes_a_training_and_writes_under_its_folder_alone(name, 
     tracker.flush()
     tracker.close(ended_well=True)
     assert any(path.is_file() and path.stat().st_size for path in (folder / name).rglob("*"))
-    assert {path for path in tmp_path.rglob("*") if folder not in path.parents} == before
+    assert {path for path in tmp_path.rglob("*") if folder not in path.parents} == previous
     assert said == []
 
 
@@ -91,12 +91,12 @@ def test_tensorboard_shows_scalars_and_texts_and_no_step_of_an_attempt_before(ta
     for file in (folder / "tensorboard").iterdir():
         file.rename(file.with_name(file.name.replace("tfevents.1", "tfevents.0")))  # the older one
     train(tracked, folder, Listener(), (20, 40))
-    shown = EventAccumulator(str(folder / "tensorboard"))
-    shown.Reload()
-    assert [(one.step, one.value) for one in shown.Scalars("train/loss")] == [
+    displayed = EventAccumulator(str(folder / "tensorboard"))
+    displayed.Reload()
+    assert [(one.step, one.value) for one in displayed.Scalars("train/loss")] == [
         (10, pytest.approx(0.1)), (20, pytest.approx(0.05)), (40, pytest.approx(0.025)),
     ]  # fmt: skip
-    text = shown.Tensors("config/text_summary")[-1]
+    text = displayed.Tensors("config/text_summary")[-1]
     assert text.tensor_proto.string_val[0] == b"    task: arm"
 
 
@@ -201,8 +201,8 @@ def test_mlflow_shows_the_whole_curve_of_a_training_that_went_on(task, folder, t
                 all_of_them.log_metrics({"train/loss": 1.0 / step}, step)
         tracker.close()
     client = open_tracking(tracked_home).client
-    shown = {one.step: one.value for one in client.get_metric_history(second, "train/loss")}
-    assert shown == {step: 1.0 / step for step in (10, 20, 30, 40, 50)}
+    displayed = {one.step: one.value for one in client.get_metric_history(second, "train/loss")}
+    assert displayed == {step: 1.0 / step for step in (10, 20, 30, 40, 50)}
 
 
 def test_switching_trackers_is_no_other_training(task):

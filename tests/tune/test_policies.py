@@ -75,27 +75,27 @@ def test_heads_are_searched_where_what_is_judged_can_be_compared(tmp_path):
 
 
 def test_trials_are_judged_by_what_their_policies_bring(task, home):
-    search, found = searched(task, home, make_card(task, home).ref)
-    done = [one for one in found if one.error is not None]
+    search, result = searched(task, home, make_card(task, home).ref)
+    done = [one for one in result if one.error is not None]
     assert len(done) == 2
     # A pendulum costs up to 16.3 a step: the error is the return of ten steps, negative.
     assert all(0.0 < one.error < 163.0 for one in done)
-    document = describe(search, found)
+    document = describe(search, result)
     assert (document["judged_by"], document["unit"]) == ("return", "")
     assert document["best"]["value"] == -min(one.error for one in done)
-    assert document["own"] == -found[0].error
-    assert f"return {-found[0].error:.4g}" in found[0].describe()
+    assert document["own"] == -result[0].error
+    assert f"return {-result[0].error:.4g}" in result[0].describe()
 
 
 @pytest.mark.parametrize("returns", [(481.0, 120.0), (-140.0, -56.0), (0.0, 0.0)])
 def test_a_search_by_returns_has_a_report_that_says_so(task, home, returns):
     """Positive returns are negative errors, which the page once could not draw."""
     search = begin(task, home, make_card(task, home).ref, {"tune.trials": 2})
-    for returned in returns:
-        with ExitStack() as held:
-            study, trial = next_trial(search, task, 2, 0, held)
+    for mean_return in returns:
+        with ExitStack() as locked:
+            study, trial = next_trial(search, task, 2, 0, locked)
             trial.set_user_attr("settings", trial.user_attrs["proposed"])
-            study.tell(trial, -returned)
+            study.tell(trial, -mean_return)
     page = write_report(search).read_text()
     assert f"<b>{number(max(returns))}</b>" in page
     assert "Best return" in page
@@ -105,8 +105,8 @@ def test_a_search_by_returns_has_a_report_that_says_so(task, home, returns):
 
 
 def test_what_is_gained_is_a_share_of_errors_and_a_difference_of_returns(task):
-    returned = objective_of(task)
-    assert returned.gained(-200.0, -150.0) == "50.0 more"
+    mean_return = objective_of(task)
+    assert mean_return.gained(-200.0, -150.0) == "50.0 more"
     plain = objective_of(policy_task())
     assert plain.gained(0.2, 0.8) == "75% less"
     assert plain.spelled(0.25) == "error 0.25"
@@ -128,12 +128,12 @@ def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home
     task = written(tmp_path, task="arm", learn=learn, tune={"space": space, "startup": 1})
     assert set(default_space(task)["learn"]) == {"model", "optimizer", "schedule"}
     dataset = publish(home, demonstrations(rows=12).packed)
-    search, found = searched(task, home, dataset, 3)
-    assert [one.state for one in found] == ["done"] * 3
-    assert {one.settings.get("learn.seq_len") for one in found[1:]} <= {1, 3}
+    search, result = searched(task, home, dataset, 3)
+    assert [one.state for one in result] == ["done"] * 3
+    assert {one.settings.get("learn.seq_len") for one in result[1:]} <= {1, 3}
     # A loss of spreads squared; untrained it is about 1.
-    assert all(0.0 < one.error < 3.0 for one in found)
-    assert describe(search, found)["judged_by"] == "error"
+    assert all(0.0 < one.error < 3.0 for one in result)
+    assert describe(search, result)["judged_by"] == "error"
     assert "in training" in write_report(search).read_text()
 
 
@@ -147,9 +147,9 @@ def test_motions_are_searched(tmp_path, home):
     learn |= {"epochs": 1, **LEARN}
     task = written(tmp_path, task="arm", learn=learn)
     assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}
-    _, found = searched(task, home, publish(home, packed(gaits())))
-    assert [one.state for one in found] == ["done", "done"], [one.why for one in found]
-    assert np.isfinite([one.error for one in found]).all()
+    _, result = searched(task, home, publish(home, packed(gaits())))
+    assert [one.state for one in result] == ["done", "done"], [one.why for one in result]
+    assert np.isfinite([one.error for one in result]).all()
 
 
 @pytest.mark.slow  # the whole command, with processes of its own

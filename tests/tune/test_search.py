@@ -32,30 +32,30 @@ def errors(search) -> list[float | None]:
 
 
 def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(searched, tmp_path):
-    found = list_trials(searched)
-    assert [line.state for line in found] == ["done"] * 4
-    assert (found[0].own, found[0].settings) == (True, {})
-    assert best_of(found).error == min(errors(searched))
-    document = describe(searched, found)
-    assert (document["trials"], document["best"]["number"]) == (4, best_of(found).number)
+    result = list_trials(searched)
+    assert [line.state for line in result] == ["done"] * 4
+    assert (result[0].own, result[0].settings) == (True, {})
+    assert best_of(result).error == min(errors(searched))
+    document = describe(searched, result)
+    assert (document["trials"], document["best"]["number"]) == (4, best_of(result).number)
     moved = Home(shutil.copytree(searched.home.root, tmp_path / "moved"))
     search = read_search(folder_of(moved, searched.name))
     go(search, 4)  # enough: nothing is done again
-    assert list_trials(search) == found
+    assert list_trials(search) == result
     go(search, 5)
-    assert list_trials(search)[:4] == found
+    assert list_trials(search)[:4] == result
     assert len(errors(search)) == 5
 
 
 def test_equal_seeds_choose_alike_and_others_do_not(searched, search_of, tmp_path):
-    told = [[line.settings for line in list_trials(searched)][:3]]
+    message = [[line.settings for line in list_trials(searched)][:3]]
     for name, seed in (("same", 0), ("other", 1)):
         search = search_of(home=Home(tmp_path / name), tune__seed=seed)
         go(search, 3)
-        told.append([line.settings for line in list_trials(search)])
+        message.append([line.settings for line in list_trials(search)])
         assert errors(search)[0] == errors(searched)[0]  # the own settings
-    assert told[0] == told[1]
-    assert told[0] != told[2]
+    assert message[0] == message[1]
+    assert message[0] != message[2]
 
 
 def test_test_data_changes_no_error(searched, search_of):
@@ -148,12 +148,12 @@ def test_bad_trials_are_pruned(search_of):
         learn__steps=60,
     )
     go(search, 10)
-    found = list_trials(search)
-    pruned = [line for line in found if line.state == "pruned"]
+    result = list_trials(search)
+    pruned = [line for line in result if line.state == "pruned"]
     assert 1e-9 in {line.settings["learn.optimizer.lr"] for line in pruned}
     assert all(20 <= line.last[0] < 60 for line in pruned)  # a third is for getting under way
-    assert found[0].state == "done"  # what all is compared with
-    assert best_of(found).settings.get("learn.optimizer.lr", 1e-3) != 1e-9
+    assert result[0].state == "done"  # what all is compared with
+    assert best_of(result).settings.get("learn.optimizer.lr", 1e-3) != 1e-9
 
 
 def test_horizons_are_searched_without_pruning(search_of):
@@ -174,9 +174,9 @@ def test_no_time_is_no_result_and_the_next_call_goes_on(search_of):
 
 
 def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pendulum):
-    search, held = search_of(), ExitStack()
-    with held:
-        _, first = next_trial(search, pendulum(), 2, 0, held)
+    search, locked = search_of(), ExitStack()
+    with locked:
+        _, first = next_trial(search, pendulum(), 2, 0, locked)
         with ExitStack() as also:
             _, second = next_trial(search, pendulum(), 2, 1, also)
             assert next_trial(search, pendulum(), 2, 2, ExitStack()) is None
@@ -221,8 +221,8 @@ def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
     assert {each.info.status for each in runs} == {"FINISHED"}
     best = best_of(list_trials(search))
     assert whole.data.metrics["best"] == pytest.approx(best.error)
-    told = sorted(each.data.metrics["error"] for each in trials)
-    assert told == pytest.approx(sorted(errors(search)))
+    message = sorted(each.data.metrics["error"] for each in trials)
+    assert message == pytest.approx(sorted(errors(search)))
     curve = client.get_metric_history(trials[0].info.run_id, "validation/multi_step")
     assert [point.step for point in curve] == [10, 20, 30]
 
@@ -231,8 +231,8 @@ def test_the_report_is_one_page_that_names_every_trial(search_of, pendulum):
     """Trials of which we say how good they were: the smaller the rate, the better."""
     search = search_of()
     for _ in range(16):
-        with ExitStack() as held:
-            study, trial = next_trial(search, pendulum(), 16, 0, held)
+        with ExitStack() as locked:
+            study, trial = next_trial(search, pendulum(), 16, 0, locked)
             trial.set_user_attr("settings", trial.user_attrs["proposed"])
             study.tell(trial, trial.params.get("learn.optimizer.lr", 0.01))
     page = write_report(search).read_text()
@@ -270,6 +270,6 @@ def test_two_workers_share_one_journal(search_of, pendulum):
     workers = [start(search, 8, number) for number in range(2)]
     for worker in workers:
         assert worker.wait(timeout=300) == 0, worker.stderr.read().decode()
-    found = list_trials(search)
-    assert [line.state for line in found] == ["done"] * 8
-    assert len({str(line.settings) for line in found}) == 8
+    result = list_trials(search)
+    assert [line.state for line in result] == ["done"] * 8
+    assert len({str(line.settings) for line in result}) == 8

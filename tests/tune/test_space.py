@@ -58,8 +58,8 @@ def test_every_item_and_both_ends_are_tried_once(pendulum):
 def test_an_item_of_a_list_may_be_left_out():
     space = {"augment": [{"select": [None, {"type": "mirror"}]}, {"type": "sensor_bias"}]}
     assert chosen(space, Given())["augment"] == [{"type": "sensor_bias"}]
-    (_, both) = [chosen(space, Given(given))["augment"] for given in single_choices(space)]
-    assert [item["type"] for item in both] == ["mirror", "sensor_bias"]
+    (_, pair) = [chosen(space, Given(decision))["augment"] for decision in single_choices(space)]
+    assert [item["type"] for item in pair] == ["mirror", "sensor_bias"]
 
 
 def test_items_have_names_that_tell_them_apart():
@@ -111,7 +111,7 @@ def test_a_wrong_space_is_told_with_line_and_key(task_file, space, told):
 @pytest.mark.parametrize("model", list(MODELS))
 def test_the_default_space_never_raises(model):
     """That of a peer does: its own default cannot be sampled."""
-    tried, untold = 0, []
+    attempted, untold = 0, []
     for path in TASKS:
         try:
             task = load_task(path, {"learn.model.type": model})
@@ -122,9 +122,9 @@ def test_the_default_space_never_raises(model):
         for seed in range(50 // len(TASKS) + 1):
             settings = chosen(space, Dice(seed))
             assert load_task(path, settings).learn.model.type in {"mlp", "gru", "linear", model}
-            tried += 1
+            attempted += 1
     # A model may have to be told of each robot, or not know what one of them has.
-    assert tried >= 50 or len(untold) > 0
+    assert attempted >= 50 or len(untold) > 0
 
 
 def test_the_default_space_holds_the_own_settings_and_more():

@@ -108,12 +108,12 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     assert {"held-out logs", "limits"} <= {row["probe"] for row in document["parity"]}
     produced = Produced(verdict.ref, exported, model, dataset)
     found = register.run(task, home, produced)
-    failed = {line["rule"] for line in found.gate if not line["passed"]}
+    failed = {line.rule for line in found.gate if not line.passed}
     assert failed == {"beats_linear", "interval_linear"}
     asked = load_task(path, {"promote.beats": ["repeat", "champion"]})
     found = register.run(asked, home, produced)
-    assert (found.status, [line for line in found.gate if not line["passed"]]) == ("done", [])
-    measured = next(line for line in found.gate if line["rule"] == "measured")
-    assert measured["value"] == measured["expected"].removeprefix("as verified: ")
+    assert (found.status, [line for line in found.gate if not line.passed]) == ("done", [])
+    measured = next(line for line in found.gate if line.rule == "measured")
+    assert measured.value == measured.expected.removeprefix("as verified: ")
     policy = runtime.load("models:/balancing@champion")
     assert policy.act({"angle": 0.02, "velocity": 0.0}) == pytest.approx([1.2], abs=0.5)

@@ -121,10 +121,9 @@ def _passed_cell(item: Verdict) -> str:
 
 def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
     """Return the headline: performance of the model and decision."""
-    gate = [verdict.to_json() for verdict in verdicts]
     decision = Ruling(
         facts["decision"],
-        failed_causes(gate),
+        failed_causes(verdicts),
         provisional=str(facts.get("provisional") or ""),
         address=f"{facts['task']}:{facts['version']}",
         champion=facts["previous_champion"],

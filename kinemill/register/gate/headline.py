@@ -1,9 +1,11 @@
 """Headline of a registered version: its performance and status."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kinemill.register import tags
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
+from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, Version
 from kinemill.store import Json
 from kinemill.verify.headline import Headline, Ruling, ruling_words
@@ -24,9 +26,9 @@ def ruling_of(version: Version) -> Ruling:
     )
 
 
-def failed_causes(gate: list[Json]) -> list[Json]:
+def failed_causes(gate: Sequence[Verdict]) -> list[Json]:
     """Return the failed lines that are root causes; a divergence comes first."""
-    causes = [cause.line for cause in ranked(gate) if cause.follows is None]
+    causes = [cause.line.to_json() for cause in ranked(gate) if cause.follows is None]
     return [_DIVERGES, *causes[1:]] if is_diverged(gate) else causes
 
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs of gate rules: `GateInputs` and verdicts."""
+"""Inputs of gate rules, and the measurements that fill them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,42 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from kinemill.register.verdict import Value
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.losses import Horizons
 
-Value = str | float
 NO_CHAMPION = "no champion"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One line of a decision: its condition, its result, and whether it passed.
-
-    Attributes:
-        rule: name of the line.
-        passed: whether it holds.
-        value: the result.
-        expected: the condition.
-        undecided: whether it failed only because of too little test data, which makes a champion
-            provisional.
-    """
-
-    rule: str
-    passed: bool
-    value: Value
-    expected: Value
-    undecided: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict as a JSON object."""
-        return {
-            "rule": self.rule,
-            "passed": self.passed,
-            "value": self.value,
-            "expected": self.expected,
-            "undecided": self.undecided,
-        }
 
 
 @dataclass(frozen=True)

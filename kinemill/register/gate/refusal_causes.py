@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kinemill.register.gate.rules import is_of
-from kinemill.store import Json
+from kinemill.register.verdict import Verdict
 
 # Root causes first: files that do not work, too little data, a worse model, then the remaining
 # rules.
@@ -44,43 +44,43 @@ class Cause:
     """One line of the gate that failed.
 
     Attributes:
-        line: the line (`rule`, `passed`, `found`, `wanted`).
+        line: the line.
         follows: the failed line that explains it; None for a root cause.
     """
 
-    line: Json
+    line: Verdict
     follows: str | None = None
 
     @property
     def rule(self) -> str:
         """Name of the line."""
-        return str(self.line["rule"])
+        return self.line.rule
 
 
-def ranked(gate: Sequence[Json]) -> list[Cause]:
+def ranked(gate: Sequence[Verdict]) -> list[Cause]:
     """Return the failed lines: root causes first, by `RANK`, then those that follow from them."""
-    failed = sorted((line for line in gate if not line["passed"]), key=_rank)
+    failed = sorted((line for line in gate if not line.passed), key=_rank)
     causes = [Cause(line, _explained_by(line, failed)) for line in failed]
     return sorted(causes, key=lambda cause: cause.follows is not None)
 
 
-def is_diverged(gate: Sequence[Json]) -> bool:
+def is_diverged(gate: Sequence[Verdict]) -> bool:
     """Return whether the gate found non-finite predictions."""
     return any(
-        (is_of("verified", line["rule"]) and _checks(line) & set(_DIVERGED))
-        or (is_of("measured", line["rule"]) and str(line["value"]).startswith("not finite"))
+        (is_of("verified", line.rule) and _checks(line) & set(_DIVERGED))
+        or (is_of("measured", line.rule) and str(line.value).startswith("not finite"))
         for line in gate
-        if not line["passed"]
+        if not line.passed
     )
 
 
-def _rank(line: Json) -> int:
-    return next((index for index, rule in enumerate(RANK) if is_of(rule, line["rule"])), len(RANK))
+def _rank(line: Verdict) -> int:
+    return next((index for index, rule in enumerate(RANK) if is_of(rule, line.rule)), len(RANK))
 
 
-def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
+def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
     """Return the failed line that explains this one; None for a root cause."""
-    rules, rule = [str(other["rule"]) for other in failed], str(line["rule"])
+    rules, rule = [other.rule for other in failed], line.rule
     if is_diverged(failed):
         first = "verified" if "verified" in rules else "measured"
         if rule != first and any(is_of(one, rule) for one in _DIVERGENCE):
@@ -89,10 +89,10 @@ def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
     return roots[0] if roots else None
 
 
-def _roots(line: Json) -> list[str]:
+def _roots(line: Verdict) -> list[str]:
     """Return the lines that would explain this one, strongest first."""
-    rule = str(line["rule"])
-    if line.get("undecided") and rule != "evidence":
+    rule = line.rule
+    if line.undecided and rule != "evidence":
         return ["evidence"]  # too little test data for an interval
     if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
         return list(_EXPORTED)
@@ -101,6 +101,6 @@ def _roots(line: Json) -> list[str]:
     ]
 
 
-def _checks(line: Json) -> set[str]:
+def _checks(line: Verdict) -> set[str]:
     """Return the failed checks that a `verified` line lists."""
-    return set(str(line["value"]).removeprefix("failed: ").split(", "))
+    return set(str(line.value).removeprefix("failed: ").split(", "))

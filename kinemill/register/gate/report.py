@@ -1,6 +1,7 @@
 """Explain a decision: the gate's verdicts with a fix for each that failed."""
 
 import inspect
+from collections.abc import Sequence
 
 from kinemill.register import tags
 from kinemill.register.consistency import require_registry
@@ -8,6 +9,7 @@ from kinemill.register.gate.evaluation import approval_of
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
 from kinemill.store import Json
 from kinemill.store.home import Home
@@ -54,14 +56,14 @@ def why(home: Home, task: str, which: str = "") -> Json:
         },
         "approved": f"by {approval.who}, {approval.at}" if approval else None,
         "gate": [
-            line | ({} if line["passed"] else {"fix": advice(line["rule"])})
+            line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
         "report": str(home.inside(report, version.name)) if report else None,
     }
 
 
-def causes(gate: list[Json]) -> list[Json]:
+def causes(gate: Sequence[Verdict]) -> list[Json]:
     """Return the failed lines with a fix for each, root causes first.
 
     A line that follows from another names that line and has no fix.
@@ -70,7 +72,7 @@ def causes(gate: list[Json]) -> list[Json]:
     documents: list[Json] = []
     for index, cause in enumerate(ranked(gate)):
         fix = _DIVERGED if diverged and index == 0 else advice(cause.rule)
-        line = {name: cause.line[name] for name in ("rule", "value", "expected")}
+        line = {"rule": cause.rule, "value": cause.line.value, "expected": cause.line.expected}
         documents.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
     return documents
 

@@ -75,9 +75,9 @@ def launched(job="tiny", config=None, **selector):
     ],
 )
 def test_which_tasks_a_mutation_changes(decision, tasks):
-    found = decision()
-    assert found.permission is Permission.OPERATE
-    assert found.tasks == tasks
+    result = decision()
+    assert result.permission is Permission.OPERATE
+    assert result.tasks == tasks
 
 
 def test_several_mutations_change_all_their_tasks():
@@ -109,9 +109,9 @@ def test_a_launch_that_changes_the_gate_is_a_promotion(config, need):
 def test_all_other_mutations_need_an_admin():
     from dagster_graphql.schema import create_schema
 
-    known = set(create_schema().graphql_schema.mutation_type.fields)
-    assert known >= OPERATING
-    for name in known - OPERATING:
+    existing = set(create_schema().graphql_schema.mutation_type.fields)
+    assert existing >= OPERATING
+    for name in existing - OPERATING:
         assert decided(f"mutation {{ {name} {{ x }} }}").permission is Permission.ADMINISTER
     assert (
         decided("mutation { reloadWorkspace { x } deleteRun { x } }").permission
@@ -155,9 +155,9 @@ def test_messages_of_a_websocket_that_are_refused(message):
 
 def test_a_message_of_a_websocket_is_written_anew():
     sent = {"type": "start", "id": "1", "more": 1, "payload": {"query": "{version}", "x": 1}}
-    found = json.loads(SITE.message(json.dumps(sent)))
-    assert found["payload"] == {"query": "{\n  version\n}", "variables": {}}
-    assert set(found) == {"type", "id", "payload"}
+    document = json.loads(SITE.message(json.dumps(sent)))
+    assert document["payload"] == {"query": "{\n  version\n}", "variables": {}}
+    assert set(document) == {"type", "id", "payload"}
     assert json.loads(SITE.message('{"type": "connection_init", "payload": {"a": 1}}')) == {
         "type": "connection_init"
     }

@@ -13,15 +13,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def test_no_variation_does_what_its_plain_form_may_not(tmp_path, monkeypatch):
     for name in ("KINEMILL_HOME", "KINEMILL_TASKS", "DAGSTER_HOME"):
         monkeypatch.setenv(name, str(tmp_path))  # restored afterwards
-    with guarded(tmp_path) as place:
-        found = prove(place, 300, random.Random(19))
-    assert {role: one.violations for role, one in found.items()} == {role: [] for role in found}
-    assert found["viewer"].plain == found["anonymous"].plain == []
-    assert "launch mine" in found["limited"].plain
-    assert "launch other" not in found["limited"].plain
-    assert "launch other" in found["operator"].plain
-    assert "launch gate" not in found["operator"].plain
-    assert "registered-models/alias" in found["admin"].plain
+    with guarded(tmp_path) as site:
+        result = prove(site, 300, random.Random(19))
+    assert {role: one.violations for role, one in result.items()} == {role: [] for role in result}
+    assert result["viewer"].plain == result["anonymous"].plain == []
+    assert "launch mine" in result["limited"].plain
+    assert "launch other" not in result["limited"].plain
+    assert "launch other" in result["operator"].plain
+    assert "launch gate" not in result["operator"].plain
+    assert "registered-models/alias" in result["admin"].plain
     for closed in ("upload to champion", "artifact_location", "model-versions/create"):
-        assert closed not in found["admin"].plain
-    assert found["admin"].changes > 0  # the same requests do something for those who may
+        assert closed not in result["admin"].plain
+    assert result["admin"].changes > 0  # the same requests do something for those who may

@@ -67,8 +67,8 @@ CLOSED = {
 
 @pytest.mark.parametrize(("method", "path"), NEEDS)
 def test_what_a_request_needs(method, path):
-    need, body = NEEDS[method, path]
-    assert decided(method, path, body).permission is need
+    permission, body = NEEDS[method, path]
+    assert decided(method, path, body).permission is permission
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(CLOSED))
@@ -117,8 +117,8 @@ def test_a_run_is_stamped_with_the_user_who_makes_it():
 
 def test_the_task_is_the_first_part_of_a_name():
     for experiment, task in {"1": "notes", "2": "tiny", "3": "tiny"}.items():
-        found = decided("POST", f"{API}/runs/create", {"experiment_id": experiment})
-        assert found.tasks == {task}
+        result = decided("POST", f"{API}/runs/create", {"experiment_id": experiment})
+        assert result.tasks == {task}
     assert decided("POST", f"{API}/runs/create", {"experiment_id": "9"}).tasks is None
     assert decided("POST", f"{API}/experiments/create", {"name": "tiny/a"}).tasks == {"tiny"}
 
@@ -134,10 +134,10 @@ def test_every_route_of_mlflow_is_closed_or_listed():
         path = str(rule.rule).replace("<path:", "<").replace("<", "").replace(">", "").strip("/")
         for method in rule.methods - {"GET", "HEAD", "OPTIONS"}:
             try:
-                found = decided(method, path, {})
+                result = decided(method, path, {})
             except Refused:
                 continue
             served += 1
-            if found.permission is Permission.LOOK:
-                assert any(word in path for word in questions), (method, path)
+            if result.permission is Permission.LOOK:
+                assert any(term in path for term in questions), (method, path)
     assert served > 20

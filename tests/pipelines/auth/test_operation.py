@@ -21,9 +21,9 @@ def refused(**body):
 
 def test_the_named_operation_is_all_that_is_left():
     text = "query Q { version } mutation M { deleteRun(runId: 1) { x } } fragment F on X { y }"
-    found = parse_operation({"query": text, "operationName": "Q", "variables": None})
-    assert found.text.split() == ["query", "Q", "{", "version", "}"]
-    assert not found.is_mutation
+    result = parse_operation({"query": text, "operationName": "Q", "variables": None})
+    assert result.text.split() == ["query", "Q", "{", "version", "}"]
+    assert not result.is_mutation
     assert "operation" in refused(query=text)
     assert "0 operations" in refused(query=text, operationName="N")
     assert "0 operations" in refused(query=text, operationName="")

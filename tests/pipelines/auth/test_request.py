@@ -29,23 +29,23 @@ def viewer(guarded, home: Home):
 @pytest.mark.parametrize("kind", ["Application/JSON", "application/json", "APPLICATION/JSON"])
 def test_a_query_string_beside_a_body_never_reaches_dagster(viewer, kind):
     """A viewer became an admin: Dagster tests the content type with case, and then runs the URL."""
-    answer = viewer.post(
+    response = viewer.post(
         "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
     )
-    assert answer.status_code == 200
-    seen = answer.json()
-    assert seen["query"] == ""
-    assert seen["headers"]["content-type"] == "application/json"
-    assert "version" in json.loads(seen["body"])["query"]
-    assert int(seen["headers"]["content-length"]) == len(seen["body"])
+    assert response.status_code == 200
+    observed = response.json()
+    assert observed["query"] == ""
+    assert observed["headers"]["content-type"] == "application/json"
+    assert "version" in json.loads(observed["body"])["query"]
+    assert int(observed["headers"]["content-length"]) == len(observed["body"])
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/graphql", "multipart/form-data", ""])
 def test_a_token_frees_nobody_from_json(viewer, kind):
-    answer = viewer.post(
+    response = viewer.post(
         "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
     )
-    assert answer.status_code == 415
+    assert response.status_code == 415
 
 
 def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
@@ -58,8 +58,8 @@ def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
         "Forwarded": "for=1.2.3.4",
         "Accept": "text/html",
     }
-    seen = guarded().get("/runs/1", headers={**token, **odd}).json()["headers"]
-    assert set(seen) <= {
+    observed = guarded().get("/runs/1", headers={**token, **odd}).json()["headers"]
+    assert set(observed) <= {
         "host",
         "accept",
         "accept-encoding",
@@ -86,8 +86,10 @@ def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
     ],
 )
 def test_a_path_that_two_servers_could_read_in_two_ways_is_refused(guarded, path):
-    answer = guarded().get(f"http://127.0.0.1:3000{path}")
-    assert answer.status_code == 400 or answer.json()["path"] in {"/", "/users.json"}, answer.text
+    response = guarded().get(f"http://127.0.0.1:3000{path}")
+    assert response.status_code == 400 or response.json()["path"] in {"/", "/users.json"}, (
+        response.text
+    )
 
 
 @pytest.mark.parametrize("path", ["/logs", "/logs/x", "/logs/a/b", "/logs/a/complete"])
@@ -96,8 +98,8 @@ def test_logs_that_are_none_are_not_found(guarded, path):
 
 
 def test_the_path_is_spelled_in_one_way(guarded):
-    seen = guarded().get("/runs/a%20b/").json()
-    assert seen["path"] == "/runs/a b"
+    observed = guarded().get("/runs/a%20b/").json()
+    assert observed["path"] == "/runs/a b"
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
@@ -151,19 +153,19 @@ def test_a_header_that_is_there_twice_is_refused(guarded, name):
 def test_mlflow_receives_a_body_once_and_no_query_string(guarded, home):
     headers = {"Authorization": f"Bearer {home_token(home)}"}
     client, url = guarded(MLFLOW), "/api/2.0/mlflow/experiments/create"
-    answer = client.post(url, json={"name": "a"}, headers=headers)
-    assert json.loads(answer.json()["body"]) == {"name": "a"}
-    answer = client.post(url, json={"name": "a"}, params={"name": "b"}, headers=headers)
-    assert (json.loads(answer.json()["body"]), answer.json()["query"]) == ({"name": "a"}, "")
+    response = client.post(url, json={"name": "a"}, headers=headers)
+    assert json.loads(response.json()["body"]) == {"name": "a"}
+    response = client.post(url, json={"name": "a"}, params={"name": "b"}, headers=headers)
+    assert (json.loads(response.json()["body"]), response.json()["query"]) == ({"name": "a"}, "")
 
 
 def test_a_launch_is_what_was_authorized(guarded):
-    both = f"query Q {{ version }} {LAUNCH.replace('mutation', 'mutation M')}"
-    body = {"query": both, "operationName": "Q", "extensions": {"persistedQuery": {}}}
+    pair = f"query Q {{ version }} {LAUNCH.replace('mutation', 'mutation M')}"
+    body = {"query": pair, "operationName": "Q", "extensions": {"persistedQuery": {}}}
     sent = json.loads(guarded().post("/graphql", json=body).json()["body"])
     assert set(sent) == {"query", "variables"}
     assert "mutation" not in sent["query"]
-    assert post(guarded(), both, **OWN).status_code == 400
+    assert post(guarded(), pair, **OWN).status_code == 400
 
 
 def test_the_root_has_no_segments():

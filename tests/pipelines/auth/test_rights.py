@@ -51,17 +51,17 @@ CASES = {  # by user: a launch of tiny, of something else, with another gate, an
 @pytest.mark.parametrize("name", CASES)
 def test_what_each_user_may_change(guarded, users, name):
     dagster, mlflow = guarded(login=True), guarded(MLFLOW, login=True)
-    asked = [launch("tiny"), launch("other"), launch("tiny", GATE)]
-    found = [status(dagster, users, name, "/graphql", body) for body in asked]
-    found.append(status(mlflow, users, name, ALIAS, {"name": "tiny", "alias": "champion"}))
-    found.append(status(dagster, users, name, "/graphql", {"query": DELETE}))
-    assert found == CASES[name]
+    requested = [launch("tiny"), launch("other"), launch("tiny", GATE)]
+    values = [status(dagster, users, name, "/graphql", body) for body in requested]
+    values.append(status(mlflow, users, name, ALIAS, {"name": "tiny", "alias": "champion"}))
+    values.append(status(dagster, users, name, "/graphql", {"query": DELETE}))
+    assert values == CASES[name]
 
 
 def test_writes_to_mlflow_are_limited_by_the_experiment(guarded, users):
     client = guarded(MLFLOW, login=True)
-    wanted = {"1": 403, "2": 200, "3": 200, "9": 403}  # notes, tiny, tiny/notes, unknown
-    for experiment, expected in wanted.items():
+    required = {"1": 403, "2": 200, "3": 200, "9": 403}  # notes, tiny, tiny/notes, unknown
+    for experiment, expected in required.items():
         assert status(client, users, "tim", RUNS, {"experiment_id": experiment}) == expected
     assert status(client, users, "tim", RUNS.replace("create", "search"), {}) == 200
 
@@ -86,9 +86,9 @@ def test_the_rights_of_groups_are_those_of_the_highest_role(users):
 
 
 def test_other_tasks_end_a_session(guarded, users):
-    before = users.identity("tim", "session").version
+    previous = users.identity("tim", "session").version
     users.put("tim", "operator", PASSWORD, ["walker"])
-    assert users.identity("tim", "session").version != before
+    assert users.identity("tim", "session").version != previous
     assert User(role="operator", password=None, token=None).tasks is None
 
 

@@ -86,16 +86,16 @@ def test_both_are_measured_on_the_same_windows_with_a_paired_interval(
     task = load_task(task.path, {"verify.horizon": 4})
     test = DynamicsMeasurements(task, tracked_home, six_episodes)
     models = [runtime.load(bundle(gain)) for gain in (0.25, 0.5)]
-    duel = test.compare(*models)
+    comparison = test.compare(*models)
     # Off by gain * n N in episode n: RMSE gain * sqrt(mean of n squared) = gain * sqrt(91 / 6).
-    assert duel.challenger.channels["position"] == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert duel.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
-    assert (duel.challenger.windows, duel.challenger.episodes) == (30, 6)
+    assert comparison.challenger.channels["position"] == pytest.approx(0.25 * math.sqrt(91 / 6))
+    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert (comparison.challenger.windows, comparison.challenger.episodes) == (30, 6)
     # In every episode the errors are as 1 to 2, so whichever is left out, the ratio is 1/2, though
     # the error of each by itself is anything between 1 and 6 times its gain.
-    assert duel.paired.interval == pytest.approx((0.5, 0.5))
-    assert set(duel.paired.horizons) == {"1", "2", "4", "free_run"}
-    assert duel.paired.horizons["2"]["velocity"].ratio == pytest.approx(0.5)
+    assert comparison.paired.interval == pytest.approx((0.5, 0.5))
+    assert set(comparison.paired.horizons) == {"1", "2", "4", "free_run"}
+    assert comparison.paired.horizons["2"]["velocity"].ratio == pytest.approx(0.5)
     worse = test.compare(models[1], models[0]).paired
     assert worse.interval == pytest.approx((2.0, 2.0))
     assert worse.horizons["4"]["nrmse"].p_worse < 1e-6
@@ -111,9 +111,11 @@ def test_a_longer_history_of_either_sets_where_both_begin(
     described = interface(history=11)
     (folder / "rollout.onnx").write_bytes(rollout_model(0.5, described).SerializeToString())
     test = DynamicsMeasurements(task, tracked_home, six_episodes)
-    duel = test.compare(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
-    assert duel.challenger.windows == duel.champion.windows == 24  # (30 - 15) / 5 + 1, six times
-    assert duel.challenger.history == 11
+    comparison = test.compare(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
+    assert (
+        comparison.challenger.windows == comparison.champion.windows == 24
+    )  # (30 - 15) / 5 + 1, six times
+    assert comparison.challenger.history == 11
     own = test.measure(runtime.load(bundle(0.3))).measured
     assert (own.windows, own.history) == (30, 3)
 
@@ -125,17 +127,17 @@ def test_what_diverges_errs_infinitely(task, tracked_home, six_episodes):
         return np.full((len(states), actions.shape[1], 2), np.inf)
 
     model = SimpleNamespace(history=3, rollout=runs_away)
-    found = DynamicsMeasurements(task, tracked_home, six_episodes).measure(model)
-    assert found.measured.error == math.inf
-    assert found.references["persistence"].horizons["free_run"]["nrmse"].error == math.inf
+    result = DynamicsMeasurements(task, tracked_home, six_episodes).measure(model)
+    assert result.measured.error == math.inf
+    assert result.references["persistence"].horizons["free_run"]["nrmse"].error == math.inf
 
 
 def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
     task, tracked_home, six_episodes
 ):
     """Off by gain * n N in episode n; the two channels have gains of their own."""
-    asked = {"verify.horizon": 4, "promote.metric": "test/velocity"}
-    test = DynamicsMeasurements(load_task(task.path, asked), tracked_home, six_episodes)
+    requested = {"verify.horizon": 4, "promote.metric": "test/velocity"}
+    test = DynamicsMeasurements(load_task(task.path, requested), tracked_home, six_episodes)
 
     def gains(position, velocity):
         def rollout(states, past_actions, actions):
@@ -146,10 +148,12 @@ def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
             history=3, rollout=rollout, interface=SimpleNamespace(states=("position", "velocity"))
         )
 
-    duel = test.compare(gains(0.9, 0.25), gains(0.1, 0.5))  # worse on average, better in velocity
-    assert duel.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
-    assert duel.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
-    assert duel.paired.interval == pytest.approx((0.5, 0.5))
+    comparison = test.compare(
+        gains(0.9, 0.25), gains(0.1, 0.5)
+    )  # worse on average, better in velocity
+    assert comparison.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
+    assert comparison.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert comparison.paired.interval == pytest.approx((0.5, 0.5))
     runs_away = test.measure(gains(math.inf, 0.0)).measured
     assert runs_away.error == math.inf  # velocity is exact, and it diverges all the same
 
@@ -163,9 +167,9 @@ def test_the_registered_copy_is_what_has_to_serve(chain):
     from kinemill.tracking import open_tracking
 
     tracking = open_tracking(chain.home)
-    good, told = serves(
+    good, message = serves(
         tracking, find_version(tracking.home, "cart", ":1"), promotion.serve_zero_window
     )
     assert not good
-    assert told.startswith("the registered copy is damaged:")
-    assert json.dumps(told)
+    assert message.startswith("the registered copy is damaged:")
+    assert json.dumps(message)

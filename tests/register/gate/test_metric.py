@@ -37,20 +37,20 @@ def lines(task, evidence, nrmse=0.29, without=()):
         inner = inner[key]
     for key in without[-1:]:
         del inner[key]
-    duel, found = evidence.compare(None, None), evidence.measure(None)
-    champion = Champion(1, duel.champion, duel.challenger, duel.paired)
-    asked = load_task(task.path, {"promote.metric": "test/position"})
-    contest = GateInputs(
-        asked,
+    comparison, result = evidence.compare(None, None), evidence.measure(None)
+    champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)
+    requested = load_task(task.path, {"promote.metric": "test/position"})
+    inputs = GateInputs(
+        requested,
         document,
         champion,
-        found.measured,
-        found.references,
-        found.absent,
+        result.measured,
+        result.references,
+        result.absent,
         served=(True, "answered"),
         overlap=RowOverlap(0.0, 0.0, 0.0),
     )
-    return {verdict.rule: verdict for verdict in evaluate(contest)}
+    return {verdict.rule: verdict for verdict in evaluate(inputs)}
 
 
 @pytest.mark.parametrize("trick", list(TRICKS))
@@ -60,8 +60,8 @@ def test_no_trick_works_with_the_metric_of_one_channel(task, trick):
 
 
 def test_without_a_trick_every_line_holds(task):
-    found = lines(task, Claims(0.01, 0.05))
-    assert [rule for rule, verdict in found.items() if not verdict.passed] == []
-    assert found["beats_champion"].expected == (
+    result = lines(task, Claims(0.01, 0.05))
+    assert [rule for rule, verdict in result.items() if not verdict.passed] == []
+    assert result["beats_champion"].expected == (
         "<= 0.049 (champion version 1, position: 0.05, margin 0.02)"
     )

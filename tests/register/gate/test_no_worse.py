@@ -24,30 +24,30 @@ def worse_at(horizon, channel, model=1.0, reference=0.3, **changes):
 
 
 def verdicts(task, references=None, champion=None):
-    found = {name: paired(0.1, error) for name, error in BASELINES.items()} | (references or {})
-    contest = GateInputs(task, {}, champion, references=found, absent={"physics": "no velocities"})
-    return {line.rule: line for line in RULES["no_worse"](contest)}
+    values = {name: paired(0.1, error) for name, error in BASELINES.items()} | (references or {})
+    inputs = GateInputs(task, {}, champion, references=values, absent={"physics": "no velocities"})
+    return {line.rule: line for line in RULES["no_worse"](inputs)}
 
 
 def test_each_reference_has_a_line_that_says_how_near_it_was(task):
-    found = verdicts(task)
-    assert list(found) == [f"no_worse_{name}" for name in [*BASELINES, "champion"]]
-    assert all(line.passed for line in found.values())
-    assert found["no_worse_linear"].value == "at most 0.333 x, nrmse after 1 step"
-    assert found["no_worse_linear"].expected == (
+    result = verdicts(task)
+    assert list(result) == [f"no_worse_{name}" for name in [*BASELINES, "champion"]]
+    assert all(line.passed for line in result.values())
+    assert result["no_worse_linear"].value == "at most 0.333 x, nrmse after 1 step"
+    assert result["no_worse_linear"].expected == (
         "nowhere significantly worse: after 1 step, after 5 steps, after 25 steps, in free run"
     )
-    assert found["no_worse_champion"].value == "no champion"
+    assert result["no_worse_champion"].value == "no champion"
 
 
 @pytest.mark.parametrize("horizon", ["1", "5", "25", FREE_RUN])
 @pytest.mark.parametrize("channel", [NRMSE, "velocity"])
 def test_worse_at_any_horizon_or_channel_refuses(task, horizon, channel):
-    found = verdicts(task, {"linear": worse_at(horizon, channel)})
-    refused = [name for name, line in found.items() if not line.passed]
+    result = verdicts(task, {"linear": worse_at(horizon, channel)})
+    refused = [name for name, line in result.items() if not line.passed]
     assert refused == ["no_worse_linear"]
-    assert found["no_worse_linear"].value.startswith(f"{channel} ")
-    assert "3.33 x (1.5 to 6)" in found["no_worse_linear"].value
+    assert result["no_worse_linear"].value.startswith(f"{channel} ")
+    assert "3.33 x (1.5 to 6)" in result["no_worse_linear"].value
 
 
 def test_a_model_with_seven_times_the_error_of_persistence_in_free_run_is_refused(task):
@@ -56,9 +56,9 @@ def test_a_model_with_seven_times_the_error_of_persistence_in_free_run_is_refuse
     linear = paired(0.1, 0.3)
     linear = replace(linear, horizons={**linear.horizons, FREE_RUN: alone})
     still = worse_at(FREE_RUN, "position", 3.5, 0.5, interval=(NAN, NAN), p_worse=NAN)
-    found = verdicts(task, {"linear": linear, "persistence": still})
-    assert [name for name, line in found.items() if not line.passed] == ["no_worse_persistence"]
-    assert found["no_worse_persistence"].value == "position in free run 7 x"
+    result = verdicts(task, {"linear": linear, "persistence": still})
+    assert [name for name, line in result.items() if not line.passed] == ["no_worse_persistence"]
+    assert result["no_worse_persistence"].value == "position in free run 7 x"
 
 
 def test_whole_episodes_of_chaos_refuse_nobody_but_who_leaves_the_room(task):
@@ -82,32 +82,32 @@ def test_the_champion_is_a_reference_too(task):
     champion = Champion(3, paired=worse_at("1", "velocity"))
     line = verdicts(task, champion=champion)["no_worse_champion"]
     assert not line.passed
-    gone = Champion(3, problem="version 3: was champion, and its alias is gone")
-    assert not verdicts(task, champion=gone)["no_worse_champion"].passed
+    deleted = Champion(3, problem="version 3: was champion, and its alias is gone")
+    assert not verdicts(task, champion=deleted)["no_worse_champion"].passed
     assert verdicts(task, champion=Champion(3, same=True))["no_worse_champion"].passed
 
 
 def test_a_model_that_diverges_is_worse_than_any_reference_that_does_not(task):
-    found = verdicts(task, {"linear": worse_at("25", NRMSE, INF, interval=(NAN, NAN))})
-    assert found["no_worse_linear"].value == "nrmse after 25 steps diverges"
+    result = verdicts(task, {"linear": worse_at("25", NRMSE, INF, interval=(NAN, NAN))})
+    assert result["no_worse_linear"].value == "nrmse after 25 steps diverges"
 
 
 def test_a_reference_that_was_not_compared_at_a_horizon_refuses(task):
     part = paired(0.1, 0.3)
     part = replace(part, horizons={key: part.horizons[key] for key in ("1", "25")})
-    found = verdicts(task, {"linear": part})["no_worse_linear"]
-    assert (found.passed, "in free run was not measured" in found.value) == (False, True)
+    result = verdicts(task, {"linear": part})["no_worse_linear"]
+    assert (result.passed, "in free run was not measured" in result.value) == (False, True)
 
 
 def of_reference(task, name, **changes):
     """The lines about a challenger that is the reference `name`, better than linear_sincos."""
     equal = paired(0.25, 0.25, (1.0, 1.0), p_worse=1.0)
     errors = {"persistence": 0.9, "constant_velocity": 0.6, "linear": 0.25, "linear_sincos": 0.25}
-    found = {one: paired(0.25, error) for one, error in errors.items()}
-    found |= {"linear": equal, "linear_sincos": equal, name: replace(equal, itself=True)}
+    values = {one: paired(0.25, error) for one, error in errors.items()}
+    values |= {"linear": equal, "linear_sincos": equal, name: replace(equal, itself=True)}
     absent = {"physics": "no velocities"}
-    contest = GateInputs(task, {}, references=found | changes, absent=absent)
-    return {line.rule: line for line in evaluate(contest)}
+    inputs = GateInputs(task, {}, references=values | changes, absent=absent)
+    return {line.rule: line for line in evaluate(inputs)}
 
 
 def test_a_reference_need_not_beat_itself_nor_its_equals(task):
@@ -132,10 +132,10 @@ def test_a_reference_still_has_to_beat_the_trivial_ones_and_be_no_worse_than_its
     assert not tie["interval_constant_velocity"].passed
 
 
-@pytest.mark.parametrize("place", [("1", NRMSE), ("5", "velocity"), ("25", "velocity")])
-def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(task, place):
+@pytest.mark.parametrize("workspace", [("1", NRMSE), ("5", "velocity"), ("25", "velocity")])
+def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(task, workspace):
     """One is better one step ahead, the other at the horizon: else none would be champion."""
-    lines = of_reference(task, "linear", linear_sincos=worse_at(*place))
+    lines = of_reference(task, "linear", linear_sincos=worse_at(*workspace))
     assert lines["no_worse_linear_sincos"].passed
     assert lines["no_worse_linear_sincos"].expected.endswith("after 25 steps, in free run")
 
@@ -148,9 +148,9 @@ def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_sp
 
 
 def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
-    known = {name: paired(0.1, error) for name, error in BASELINES.items()}
-    contest = GateInputs(task, {}, references=known, absent={"physics": "no velocities"})
-    lines = {line.rule: line for line in evaluate(contest)}
+    existing = {name: paired(0.1, error) for name, error in BASELINES.items()}
+    inputs = GateInputs(task, {}, references=existing, absent={"physics": "no velocities"})
+    lines = {line.rule: line for line in evaluate(inputs)}
     assert lines["beats_physics"].value == "no reference on this data: no velocities"
     assert "interval_physics" not in lines
     alone = load_task(task.path, {"promote.beats": ["physics"]})
@@ -160,9 +160,9 @@ def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
 
 def test_a_reference_that_diverges_is_beaten_by_a_finite_model_alone(task):
     away = Paired.of(0.1, INF, comparison(0.1, INF), {})
-    both = Paired.of(INF, INF, comparison(INF, INF), {})
-    asked = load_task(task.path, {"promote.beats": ["linear"]})
-    for found, passed in ((away, True), (both, False)):
-        contest = GateInputs(asked, {}, references={"linear": found})
+    pair = Paired.of(INF, INF, comparison(INF, INF), {})
+    requested = load_task(task.path, {"promote.beats": ["linear"]})
+    for result, passed in ((away, True), (pair, False)):
+        inputs = GateInputs(requested, {}, references={"linear": result})
         for rule in ("beats", "interval"):
-            assert [line.passed for line in RULES[rule](contest)] == [passed]
+            assert [line.passed for line in RULES[rule](inputs)] == [passed]

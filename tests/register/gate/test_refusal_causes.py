@@ -8,13 +8,14 @@ from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.refusal_causes import RANK, is_diverged, ranked
 from kinemill.register.gate.report import causes
 from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.verdict import Verdict
 
 
-def gate(**found):
-    """Lines that failed, by rule and what was found; None stands for one that passed."""
+def gate(**values):
+    """Return verdicts by rule and value; None stands for one that passed."""
     return [
-        {"rule": rule, "passed": told is None, "value": told or "passed", "expected": "it"}
-        for rule, told in found.items()
+        Verdict(rule, passed=value is None, value=value or "passed", expected="it")
+        for rule, value in values.items()
     ]
 
 
@@ -35,8 +36,8 @@ def test_every_rule_has_a_rank():
 
 def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
     assert is_diverged(DIVERGED)
-    found = causes(DIVERGED)
-    assert [(line["rule"], line["follows"]) for line in found] == [
+    result = causes(DIVERGED)
+    assert [(line["rule"], line["follows"]) for line in result] == [
         ("verified", None),
         ("size", None),
         ("parity", "verified"),
@@ -44,9 +45,9 @@ def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
         ("beats_linear", "verified"),
         ("interval_linear", "verified"),
     ]
-    assert found[0]["fix"].startswith("predictions diverge")
-    assert all(line["fix"] is None for line in found if line["follows"])
-    assert not any("fault of the export" in str(line["fix"]) for line in found)
+    assert result[0]["fix"].startswith("predictions diverge")
+    assert all(line["fix"] is None for line in result if line["follows"])
+    assert not any("fault of the export" in str(line["fix"]) for line in result)
     assert [line["rule"] for line in failed_causes(DIVERGED)] == ["finite", "size"]
 
 
@@ -83,7 +84,7 @@ def test_what_passed_is_no_cause():
 
 
 def test_each_cause_of_its_own_comes_with_the_advice_of_its_rule():
-    found = causes(gate(latency="3 ms"))
+    result = causes(gate(latency="3 ms"))
     _, _, advice = (inspect.getdoc(RULES["latency"]) or "").partition("Refused:")
-    assert found[0]["fix"] == " ".join(advice.split())
-    assert is_of("latency", found[0]["rule"])
+    assert result[0]["fix"] == " ".join(advice.split())
+    assert is_of("latency", result[0]["rule"])

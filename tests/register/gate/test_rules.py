@@ -40,8 +40,8 @@ def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
         "verification": {"latency_ms": {"p99": 0.1}},
         "gates": [],
     }
-    found = {name: paired(model, error) for name, error in references.items()}
-    return GateInputs(changed, document, champion, references=found)
+    values = {name: paired(model, error) for name, error in references.items()}
+    return GateInputs(changed, document, champion, references=values)
 
 
 def _errs(error, windows=12, episodes=3, **channels):
@@ -60,8 +60,8 @@ def _champion(model=0.1, reference=0.2, interval=(0.4, 0.6), **changes):
 def _good(task, **changes):
     """A contest that passes every rule there is."""
     settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
-    wanted = task.promote.model_copy(update=ALL)
-    task = task.model_copy(update={"verify": settings, "promote": wanted})
+    expected = task.promote.model_copy(update=ALL)
+    task = task.model_copy(update={"verify": settings, "promote": expected})
     document = {
         "passed": True,
         "metrics": {"test": {}, "nrmse": {"model": 0.1, **BASELINES}},
@@ -116,10 +116,10 @@ def test_no_rule_passes_what_was_not_measured(name, task):
     }
     for references in unknown.values():
         champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
-        contest = GateInputs(good.task, {}, champion, references=references)
-        assert [verdict.passed for verdict in RULES[name](contest)].count(True) == 0
-        assert RULES[name](contest)
-        assert conclude(contest, evaluate(contest)).decision == "refused"
+        inputs = GateInputs(good.task, {}, champion, references=references)
+        assert [verdict.passed for verdict in RULES[name](inputs)].count(True) == 0
+        assert RULES[name](inputs)
+        assert conclude(inputs, evaluate(inputs)).decision == "refused"
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -181,10 +181,10 @@ def test_one_channel_may_not_pay_for_the_others(task):
     [((0.4, 0.99), True), ((0.4, 1.0), False), ((0.9, 1.1), False), ((NAN, NAN), False)],
 )
 def test_a_win_within_the_interval_of_chance_is_none(task, interval, passed):
-    contest = replace(_good(task), champion=_champion(interval=interval))
-    refused = _refused(contest)
+    inputs = replace(_good(task), champion=_champion(interval=interval))
+    refused = _refused(inputs)
     assert refused == ([] if passed else ["interval_champion"])
-    assert _refused(_with(contest, interval=False)) == []
+    assert _refused(_with(inputs, interval=False)) == []
 
 
 def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
@@ -201,32 +201,32 @@ def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task)
     good = _good(task)
     differs = replace(good.champion, differs=(line,))
     assert _refused(replace(good, champion=differs)) == ["interface"]
-    reigns = replace(good, champion=replace(differs, reference=True))
+    champion = replace(good, champion=replace(differs, reference=True))
     challenges = replace(
         good,
         champion=differs,
         verification=good.verification | {"model": {"reference": "linear"}},
     )
-    for contest in (reigns, challenges):
-        assert _refused(contest) == []
-        (verdict,) = [one for one in evaluate(contest) if one.rule == "interface"]
+    for inputs in (champion, challenges):
+        assert _refused(inputs) == []
+        (verdict,) = [one for one in evaluate(inputs) if one.rule == "interface"]
         assert verdict.value == f"{line}; the history of a reference may differ"
     other = replace(differs, reference=True, differs=(line, "dt ..."))
     assert _refused(replace(good, champion=other)) == ["interface"]
 
 
 def test_a_broken_or_absent_champion_cannot_be_beaten_not_even_by_breaking(task):
-    gone = Champion(4, problem="version 4: was champion, and its alias is gone", differs=None)
-    contest = _good(task, champion=gone, approval=Approval("ann", "2026", breaking=True))
-    assert _refused(contest) == UNMEASURED
+    deleted = Champion(4, problem="version 4: was champion, and its alias is gone", differs=None)
+    inputs = _good(task, champion=deleted, approval=Approval("ann", "2026", breaking=True))
+    assert _refused(inputs) == UNMEASURED
 
 
 def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
-    contest = _good(task, champion=None)
-    assert [v.rule for v in evaluate(contest) if not v.passed] == []
-    equal = contest.references | {"linear": paired(0.3, 0.3)}
+    inputs = _good(task, champion=None)
+    assert [v.rule for v in evaluate(inputs) if not v.passed] == []
+    equal = inputs.references | {"linear": paired(0.3, 0.3)}
     refused = ["beats_linear", "interval_linear"]
-    assert _refused(replace(contest, references=equal)) == refused
+    assert _refused(replace(inputs, references=equal)) == refused
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
     ],
 )
 def test_the_margin_is_relative_and_only_finite_models_beat(task, model, reference, passed):
-    contest = _contest(task, model, references={"linear": reference}, beats=["linear"], margin=0.02)
-    (verdict,) = RULES["beats"](contest)
+    inputs = _contest(task, model, references={"linear": reference}, beats=["linear"], margin=0.02)
+    (verdict,) = RULES["beats"](inputs)
     assert verdict.passed is passed
 
 
@@ -258,8 +258,8 @@ def test_only_the_named_references_are_asked_about(task):
 
 
 def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
-    contest = _contest(task, beats=["champion"], champion=Champion(4, same=True))
-    (verdict,) = RULES["beats"](contest)
+    inputs = _contest(task, beats=["champion"], champion=Champion(4, same=True))
+    (verdict,) = RULES["beats"](inputs)
     assert (verdict.passed, verdict.value) == (True, "champion version 4 is the same model")
 
 
@@ -283,9 +283,9 @@ def test_what_is_not_finite_is_shown_as_text(task):
     ],
 )
 def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
-    kept = task.dataset.model_copy(update={"near_duplicates": repeats})
-    contest = replace(_good(task.model_copy(update={"dataset": kept})), overlap=shares)
-    (line,) = RULES["independent"](contest)
+    remaining = task.dataset.model_copy(update={"near_duplicates": repeats})
+    inputs = replace(_good(task.model_copy(update={"dataset": remaining})), overlap=shares)
+    (line,) = RULES["independent"](inputs)
     assert line.passed is passed
     assert "of the test rows" in str(line.expected)
     assert "near_duplicates: apart" in advice("independent")
@@ -293,9 +293,9 @@ def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repea
 
 def _failing(good, name, found, what):
     document = good.verification
-    told = {"name": name, "passed": False, "found": found, "wanted": "at most 0.002 m"}
+    message = {"name": name, "passed": False, "value": found, "expected": "at most 0.002 m"}
     part = document["verification"] | {what: False}
-    return replace(good, verification=document | {"verification": part, "gates": [told]})
+    return replace(good, verification=document | {"verification": part, "gates": [message]})
 
 
 def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):

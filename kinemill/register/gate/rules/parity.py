@@ -16,7 +16,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     is_in_parity = inputs.verification.get("verification", {}).get("parity") is True
     lines = [one for one in inputs.verification.get("gates", []) if _is_of_parity(one)]
-    failed = "; ".join(f"{one['name']}: {one['found']}" for one in lines if not one["passed"])
+    failed = "; ".join(f"{one['name']}: {one['value']}" for one in lines if not one["passed"])
     value = "in parity" if is_in_parity else f"out of parity: {failed or 'not compared'}"
     return [Verdict("parity", is_in_parity, value, "in parity")]
 

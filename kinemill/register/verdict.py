@@ -1,0 +1,31 @@
+"""A verdict: one line of a decision, as the gate makes it and the registry stores it."""
+
+from dataclasses import asdict, dataclass
+
+from kinemill.store import Json
+
+Value = str | float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of a decision: its condition, its result, and whether it passed.
+
+    Attributes:
+        rule: name of the line.
+        passed: whether it holds.
+        value: the result.
+        expected: the condition.
+        undecided: whether it failed only because of too little test data, which makes a champion
+            provisional.
+    """
+
+    rule: str
+    passed: bool
+    value: Value
+    expected: Value
+    undecided: bool = False
+
+    def to_json(self) -> Json:
+        """Return the verdict as a JSON object."""
+        return asdict(self)
