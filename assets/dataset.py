@@ -28,37 +28,36 @@ def make(task: Task) -> dg.AssetsDefinition:
 def _from_episodes(task: Task) -> dg.AssetsDefinition:
     @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
     def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
-        from kinemill.dataset import load_dataset, make_dataset, warnings
+        from kinemill.dataset import DatasetSummary, load_dataset
+        from kinemill.dataset import stage as dataset_stage
         from kinemill.dataset.histograms import histogram_sheet
         from resources.pictures import clips_drawn
 
         resource = get_task_resource(context)
-        artifact = make_dataset(resource.task, resource.home, episodes)
-        counts, packed = artifact.summary, load_dataset(resource.home, artifact.ref)
+        artifact = dataset_stage.run(resource.task, resource.home, episodes)
+        summary, packed = DatasetSummary.of(artifact), load_dataset(resource.home, artifact.ref)
         cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
-        for warning in warnings(counts):
+        for warning in summary.warnings:
             context.log.warning(warning)
         yield from emit(
             context,
             artifact,
             build_metadata(
-                episodes=sum(counts["episodes"].values()),
-                rows=sum(counts["rows"].values()),
+                episodes=sum(summary.episodes.values()),
+                rows=sum(summary.rows.values()),
                 histograms=drawing(histogram_sheet(packed)),
                 cycles=drawing(cycles),
                 clips=table(clips),
                 splits=table(
                     [
-                        {"split": split, "episodes": number, "rows": counts["rows"].get(split)}
-                        for split, number in counts["episodes"].items()
+                        {"split": split, "episodes": number, "rows": summary.rows.get(split)}
+                        for split, number in summary.episodes.items()
                     ]
                 ),
                 statistics=table(
                     [
-                        {"channel": name, "unit": packed.units[name], "mean": mean, "std": std}
-                        for name, mean, std in zip(
-                            resource.task.columns, packed.mean, packed.std, strict=True
-                        )
+                        {"channel": name, "unit": one.unit, "mean": one.mean, "std": one.std}
+                        for name, one in summary.statistics.items()
                     ]
                 ),
             ),

@@ -27,24 +27,26 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
-        from kinemill.validate import load_checks, validate
+        from kinemill.validate import load_checks
+        from kinemill.validate import stage as validate
+        from kinemill.validate.summary import EpisodesSummary
         from resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
-        artifact = validate(resource.task, resource.home, recordings, Lines(context))
-        folder, summary = open_ref(resource.home, artifact.ref), artifact.summary
+        artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
+        folder, summary = open_ref(resource.home, artifact.ref), EpisodesSummary.of(artifact)
         drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         yield from emit(
             context,
             artifact,
             build_metadata(
-                episodes=summary["accepted"],
-                quarantined=summary["quarantined"],
-                recordings=summary["recordings"],
-                rows=summary["rows"],
-                dropped_rows=summary["dropped_rows"],
+                episodes=summary.accepted,
+                quarantined=summary.quarantined,
+                recordings=summary.recordings,
+                rows=summary.rows,
+                dropped_rows=summary.dropped_rows,
                 cuts=drawing(drawn),
-                dropped=table([{"check": k, "rows": n} for k, n in summary["dropped"].items()]),
+                dropped=table([{"check": k, "rows": n} for k, n in summary.dropped.items()]),
                 reasons=reasons(read_json(folder / "quarantine.json"), "name"),
                 report=report_link(resource.home, folder / "page.html"),
             ),

@@ -17,7 +17,7 @@ import torch._dynamo
 import torch.profiler
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import ArtifactRef, file_digest
@@ -27,7 +27,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import loop
 from kinemill.train import stage as train
 from kinemill.train.objectives import _dynamics_setup
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 LOADED = (
     matplotlib.pyplot,
@@ -95,8 +95,8 @@ def prepare(folder: Path) -> Site:
     task = load_task(TASK, SETTINGS)
     task = load_task(TASK, {**SETTINGS, **dummy_overrides(task, dummy, "")})
     write_dummy_logs(task, logs, dummy)
-    episodes = validate(task, home, ingest.run(task, home, logs).artifact.ref).ref
-    dataset = make_dataset(task, home, episodes).ref
+    episodes = validate.run(task, home, ingest.run(task, home, logs).artifact.ref).ref
+    dataset = dataset_stage.run(task, home, episodes).ref
     spelled = task.model_dump(mode="json", by_alias=True)
     return Site(spelled, home, dataset, augment.run(task, home, dataset).ref)
 

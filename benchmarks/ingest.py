@@ -31,7 +31,7 @@ from kinemill.process import tune_process
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 DT = 0.002  # s
 JOINTS = 5
@@ -113,7 +113,7 @@ def _answer(torque, stiffness, damping):
 def mill(arm: Task, home: Home, logs: Path) -> int:
     """Take the logs of a folder from CSV to validated, published episodes; return their rows."""
     recordings = ingest.run(arm, home, logs).artifact.ref
-    return int(validate(arm, home, recordings).summary["rows"])
+    return int(validate.run(arm, home, recordings).summary["rows"])
 
 
 def measure() -> list[Row]:

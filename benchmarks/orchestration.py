@@ -135,7 +135,7 @@ def _environment(home) -> dict[str, str]:
 def library(logs: Path) -> None:
     """Do what the chain does, without Dagster."""
     from kinemill.augment import stage as augment
-    from kinemill.dataset import make_dataset
+    from kinemill.dataset import stage as dataset_stage
     from kinemill.export import stage as export
     from kinemill.ingest import stage as ingest
     from kinemill.register import Produced
@@ -145,12 +145,12 @@ def library(logs: Path) -> None:
     from kinemill.task.protocols import NullReporter
     from kinemill.tracking import MlflowTracker, start_run
     from kinemill.train import stage as train
-    from kinemill.validate import validate
+    from kinemill.validate import stage as validate
     from kinemill.verify import stage as verify
 
     task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), NullReporter()
     recordings = ingest.run(task, home, logs, quiet).artifact.ref
-    dataset = make_dataset(task, home, validate(task, home, recordings, quiet).ref).ref
+    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings, quiet).ref).ref
     training_set = augment.run(task, home, dataset).ref
     run = start_run(home, task.name, "benchmark", params={})
     tracker = MlflowTracker(home, run)

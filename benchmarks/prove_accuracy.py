@@ -18,11 +18,12 @@ import numpy as np
 
 from benchmarks import ROOT, replace_section
 from kinemill import runtime
-from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, make_dataset
+from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.verify import Errors, evaluate
 from kinemill.verify.references import fit_references
 
@@ -86,7 +87,7 @@ def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     loaded, home = load_task(task, {"ingest.settle": 0.0, **(changed or {})}), home_of(task)
     recordings = ingest.run(loaded, home, DATA / SETS[task]).artifact.ref
     return load_dataset(
-        home, make_dataset(loaded, home, validate(loaded, home, recordings).ref).ref
+        home, dataset_stage.run(loaded, home, validate.run(loaded, home, recordings).ref).ref
     )
 
 

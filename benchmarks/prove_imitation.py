@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks import ROOT, replace_section
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.environments import make_environment
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
@@ -34,7 +34,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 DEMONSTRATIONS = {"reach": 500, "obstacle": 300, "targets": 800}
 PLAIN: dict[str, Any] = {"learn.head": {"type": "deterministic"}, "learn.chunk": {"length": 1}}
@@ -85,7 +85,7 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     task = load_task(name, {**changed, "learn.seed": seed})
     home = Home(kept() / name / "home")
     recordings = ingest.run(task, home, logs).artifact.ref
-    dataset = make_dataset(task, home, validate(task, home, recordings).ref).ref
+    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     began = time.monotonic()
     outcome = train.run(
         task,

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import ROOT, replace_section
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.motion.walking_error import AHEAD, LinearWalk, alone, predicted, windows
 from kinemill.store import ArtifactRef
@@ -29,7 +29,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 CLIPS = ROOT.parent / "shared" / "data" / "awd_motion"
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
@@ -63,7 +63,7 @@ class Walk:
 def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRef]:
     """Take clips in; return the dataset and its training set."""
     report = ingest.run(task, home, logs)
-    data = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
+    data = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
     return data.ref, augment.run(task, home, data.ref).ref
 
 

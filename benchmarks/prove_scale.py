@@ -30,16 +30,16 @@ from kinemill.dataset import (
     diff_datasets,
     find_version,
     list_datasets,
-    make_dataset,
     show_dataset,
 )
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import news
 from kinemill.process import tune_process
 from kinemill.store import ArtifactRef, atomic_write, index_path, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.validate.previous_snapshot import EPISODES
 from kinemill.validate.recording_status import held_back
 
@@ -131,7 +131,7 @@ def _unsynced() -> Generator[None]:
 def take(place: Place, logs: Path) -> None:
     """Ingest and validate what is new, to published snapshots."""
     recordings = ingest.run(TASK, place.home, logs).artifact.ref
-    validate(TASK, place.home, recordings)
+    validate.run(TASK, place.home, recordings)
 
 
 class Spent(NamedTuple):
@@ -171,7 +171,7 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
         "add a log found in its folder": lambda: take(place, place.logs),
         "take a folder with nothing new": lambda: take(place, place.logs),
         "tick of the sensor, nothing new": lambda: news(TASK, home, place.logs),
-        "dataset version with two new episodes": lambda: make_dataset(TASK, home, _last(place)),
+        "dataset with two new episodes": lambda: dataset_stage.run(TASK, home, _last(place)),
         "training set of that": lambda: augment.run(TASK, home, find_version(home, name).ref),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),
         "page of dataset versions": lambda: list_datasets(home, name),

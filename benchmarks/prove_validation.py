@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks import ROOT, replace_section
 from kinemill import runtime
 from kinemill.augment import stage as augment
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.store import open_ref
@@ -19,7 +20,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.verify import evaluate
 from kinemill.verify.references import build_references, load_references
 
@@ -36,7 +37,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
         {"dataset.test": [f"*traj{recording}*"], "learn.compile": "off"},
     )
     recordings = ingest.run(task, home, DATA, QUIET).artifact.ref
-    dataset = make_dataset(task, home, validate(task, home, recordings, QUIET).ref).ref
+    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings, QUIET).ref).ref
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
     known = load_references(home, build_references(task, home, dataset).ref)

@@ -15,7 +15,7 @@ import dagster as dg
 from dagster._core.utils import make_new_run_id
 
 from assets import CHAIN, stages_of
-from kinemill.dataset import warnings as warnings_of
+from kinemill.dataset import DatasetSummary
 from kinemill.errors import Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.interrupts import Interrupted
@@ -188,17 +188,18 @@ def run_config(task: Task, overrides: Mapping[str, Any], logs: Path | None) -> J
 def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> Json:
     refs = {asset: handed_on(home, run_id, task.name, asset) for asset in CHAIN.values()}
     registration = read_note(home, run_id, task.name, "registration")
+    dataset = refs["dataset"]
     facts = RunFacts(
         task=task.name,
         cached=read_note(home, run_id, task.name, "cached") or 0,
         episodes=_summary(home, refs["episodes"]),
-        dataset=refs["dataset"].digest if refs["dataset"] else None,
+        dataset=dataset.digest if dataset else None,
         verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
         selection=read_note(home, run_id, task.name, "candidates"),
         registration=registration,
         report=str(home.root / registration["report"]) if registration else None,
         seconds=seconds(instance, run_id),
-        warnings=warnings_of(_summary(home, refs["dataset"]) or {}),
+        warnings=DatasetSummary.read(home, dataset).warnings if dataset else [],
     )
     return run_document(facts)
 

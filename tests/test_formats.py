@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import CorruptArtifact
 from kinemill.store.formats import Format
 from tests.dataset.conftest import make_task, publish, spin
@@ -52,13 +53,13 @@ def test_others_are_refused_with_what_to_do(document, said):
 def test_a_dataset_described_in_the_first_format_is_read(home):
     """Format 1 had no number, no tasks and no weights."""
     episodes = publish(home, [spin(f"{name}.csv") for name in ("a", "val", "test")])
-    ref = make_dataset(make_task(), home, episodes).ref
+    ref = dataset_stage.run(make_task(), home, episodes).ref
     path = home.root / ref.path / "dataset.json"
     found = json.loads(path.read_text())
     assert found.pop("format") == 2
     for episode in found["episodes"]:
         del episode["task"], episode["weight"]
-    from kinemill.dataset._packed import read_packed
+    from kinemill.dataset.packed import read_packed
 
     before = load_dataset(home, ref)
     path.write_text(json.dumps(found))

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from kinemill.augment._augmentation import Augmentation, Rows, Signals
-from kinemill.dataset import Beside, PackedEpisode, View
+from kinemill.dataset import AuxRows, PackedEpisode, View
 from kinemill.errors import BadInput
 from kinemill.store import digest
 from kinemill.task import Task
@@ -23,7 +23,7 @@ class Content:
 
     episode: PackedEpisode
     values: Rows
-    aux: Beside | None = None
+    aux: AuxRows | None = None
     views: tuple[View, ...] = ()
 
 
@@ -86,7 +86,7 @@ def _split(
     return Content(
         copy,
         numbers[:, :columns],
-        Beside(numbers[:, columns:], content.aux.references[rows]),
+        AuxRows(numbers[:, columns:], content.aux.references[rows]),
         (*content.views, *views),
     )
 

@@ -15,15 +15,15 @@ import numpy as np
 from kinemill.augment._augmentation import Rows, Signals
 from kinemill.augment._copies import Content, copies
 from kinemill.dataset import (
-    Beside,
+    AuxRows,
     Media,
     PackedDataset,
     PackedEpisode,
     View,
     create_values,
-    load_beside,
+    load_aux,
     load_dataset,
-    save_beside,
+    save_aux,
     write_description,
 )
 from kinemill.errors import BadInput
@@ -105,7 +105,7 @@ class _Source:
     media: Media | None
 
     def content(self, episode: PackedEpisode) -> Content:
-        aux = load_beside(self.folder, episode) if self.media else None
+        aux = load_aux(self.folder, episode) if self.media else None
         return Content(episode, self.dataset.rows(episode), aux)
 
 
@@ -115,7 +115,7 @@ def _open(home: Home, ref: ArtifactRef) -> _Source:
 
 
 def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Json:
-    dataset, aux, views = source.dataset, list[Beside](), dict[str, list[View]]()
+    dataset, aux, views = source.dataset, list[AuxRows](), dict[str, list[View]]()
     counts_by_plugin = [_CopyCounts() for _ in task.augment]
     episodes: list[PackedEpisode] = []
     aside, stop = folder / "rows.aside", 0
@@ -136,7 +136,7 @@ def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Js
     aside.unlink()
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
     if source.media:
-        save_beside(folder, aux, source.media.of({one.recording for one in episodes}, views))
+        save_aux(folder, aux, source.media.of({one.recording for one in episodes}, views))
     return _summary(task, counts_by_plugin, len(dataset.of("train")), len(episodes), stop)
 
 

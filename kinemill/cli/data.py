@@ -64,10 +64,10 @@ def check(
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.validate.dry_run import Accepted, foretell, gives_nothing
+    from kinemill.validate.dry_run import AcceptedEpisode, foretell, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
-    accepted: list[Accepted] = []
+    accepted: list[AcceptedEpisode] = []
     found = [entry for path in files for entry in foretell(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)

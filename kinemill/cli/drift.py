@@ -54,11 +54,11 @@ def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
-    from kinemill.validate import validate
+    from kinemill.validate import stage as validate
     from kinemill.validate.drift import find_drift
 
     recordings = ingest.run(task, home, logs, Spoken()).artifact.ref
-    episodes = validate(task, home, recordings, Spoken()).ref
+    episodes = validate.run(task, home, recordings, Spoken()).ref
     return find_drift(task, home, episodes, lambda: load_champion(registry, task.name), Spoken())
 
 

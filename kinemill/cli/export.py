@@ -66,17 +66,18 @@ def export_data(
     Example: kinemill data export my_robot --to lerobot
     """
     from kinemill.dataset.exporters import export_data as write
+    from kinemill.store import to_json_value
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
-    found = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
+    report = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
     if as_json:
-        document(found)
+        document(to_json_value(report))
         return
-    counts = ", ".join(f"{number} {split}" for split, number in found["episodes"].items())
+    counts = ", ".join(f"{number} {split}" for split, number in report.episodes.items())
     typer.echo(
-        f"{found['task']}/v{found['version']} as {found['format']}: {counts} episodes, "
-        f"{found['rows']} rows, {found['files']} files in {found['folder']}"
+        f"{report.task}/v{report.version} as {report.format}: {counts} episodes, "
+        f"{report.rows} rows, {report.files} files in {report.folder}"
     )
-    if "left_out" in found:
-        news(f"left out, as {to} cannot hold them here: {', '.join(found['left_out'])}; hdf5 can")
+    if report.left_out:
+        news(f"left out, as {to} cannot hold them here: {', '.join(report.left_out)}; hdf5 can")

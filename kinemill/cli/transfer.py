@@ -111,7 +111,7 @@ def _environment(task: Any) -> Any:
 def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
     """Return the policy learned from an expert under a variant, in a home of its own."""
     from kinemill.augment import stage as augment
-    from kinemill.dataset import make_dataset
+    from kinemill.dataset import stage as dataset_stage
     from kinemill.environments.demonstrations import demonstrate
     from kinemill.ingest import stage as ingest
     from kinemill.store.home import Home
@@ -119,13 +119,13 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     from kinemill.train import load_model
     from kinemill.train import stage as train
     from kinemill.train.policy_runner import as_policy
-    from kinemill.validate import validate
+    from kinemill.validate import stage as validate
 
     own, home = task_under(task, variant), Home(folder / "home")
     news(f"{variant}: {episodes} demonstrations")
     demonstrate(own, folder / "logs", range(episodes), workers=workers)
     recordings = ingest.run(own, home, folder / "logs").artifact.ref
-    dataset = make_dataset(own, home, validate(own, home, recordings).ref).ref
+    dataset = dataset_stage.run(own, home, validate.run(own, home, recordings).ref).ref
     training_set = augment.run(own, home, dataset).ref
     news(f"{variant}: training")
     outcome = train.run(own, home, dataset, training_set, (NullReporter(), NullReporter()))

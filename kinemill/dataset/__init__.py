@@ -1,33 +1,37 @@
-"""Dataset versions: which episodes are for training, validation and test, packed and measured.
+"""Dataset stage: split, pack and measure the accepted episodes of a task as a frozen version.
 
-From the accepted episodes of `validate`. A version is frozen: rows in task units as float32, one
-episode after the other; the split is by recording, or by session, through a stable hash, named
-patterns or prescribed rows; mean and spread are those of the training episodes alone. A new version
-appears when an episode is accepted or the task's `dataset` part changes, and gets the next number
-in the catalog.
+Rows are float32 in task units, one episode after the other. The split is by recording, or by
+session, from a stable hash, name patterns or prescribed rows. Mean and standard deviation are those
+of the training episodes alone. A new version is made when an episode is accepted or the task's
+`dataset` part changes, and gets the next number in the catalog.
+
+Example:
+    from kinemill.dataset import load_dataset, stage
+    dataset = load_dataset(home, stage.run(task, home, episodes).ref)
 """
 
-from kinemill.dataset._aux_arrays import Beside, Media, View, load_beside, save_beside
-from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
-from kinemill.dataset._listing import scan_listing
-from kinemill.dataset._near_duplicates import warnings
-from kinemill.dataset._no_episodes import publish_unpacked
-from kinemill.dataset._pack import VERSION, make_dataset
-from kinemill.dataset._packed import (
+from kinemill.dataset import stage
+from kinemill.dataset.aux_arrays import AuxRows, Media, View, load_aux, save_aux
+from kinemill.dataset.catalog import FORMAT as CATALOG
+from kinemill.dataset.catalog import Version, dataset_versions, find_version, publish_unpacked
+from kinemill.dataset.inspection import diff_datasets, list_datasets, show_dataset
+from kinemill.dataset.listing import scan_listing
+from kinemill.dataset.media import Frames, MediaSet, load_media
+from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
     create_values,
     load_dataset,
     write_description,
 )
-from kinemill.dataset._versions import FORMAT as CATALOG
-from kinemill.dataset._versions import Version, find_version, versions
-from kinemill.dataset.media import Frames, MediaSet, load_media
+from kinemill.dataset.stage import VERSION
+from kinemill.dataset.summary import DatasetSummary
 
 __all__ = [
     "CATALOG",
     "VERSION",
-    "Beside",
+    "AuxRows",
+    "DatasetSummary",
     "Frames",
     "Media",
     "MediaSet",
@@ -36,18 +40,17 @@ __all__ = [
     "Version",
     "View",
     "create_values",
+    "dataset_versions",
     "diff_datasets",
     "find_version",
     "list_datasets",
-    "load_beside",
+    "load_aux",
     "load_dataset",
     "load_media",
-    "make_dataset",
     "publish_unpacked",
-    "save_beside",
+    "save_aux",
     "scan_listing",
     "show_dataset",
-    "versions",
-    "warnings",
+    "stage",
     "write_description",
 ]

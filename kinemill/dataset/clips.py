@@ -1,77 +1,69 @@
-"""The clips of a dataset side by side: the mean cycle of each, joint by joint, and its numbers."""
+"""Compare the motion clips of a dataset: mean cycles by joint, and their numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kinemill.dataset._aux_arrays import Media, load_beside
-from kinemill.dataset._packed import PackedDataset, PackedEpisode
-from kinemill.dataset.histograms import STYLES
+from kinemill.dataset.aux_arrays import episode_values
+from kinemill.dataset.histograms import COLUMNS, SIZE, STYLES
+from kinemill.dataset.packed import PackedDataset, PackedEpisode
 from kinemill.reports.charts import Line, line_chart
 from kinemill.reports.svg_grid import sheet
 from kinemill.store import Json
 from kinemill.task import Task
-from kinemill.validate.clips import Clip, clip_of, joints_of, leading, moving
+from kinemill.validate.clips import Clip, clip_of, joints_of, leading_joint, moving_joints
 
-SHOWN = 20  # clips, some of each split
-_SIZE, _ACROSS = (340, 190), 3  # px, charts in a row
+MOST = 20  # clips of all splits
 
 Clips = list[tuple[PackedEpisode, Clip]]
 
 
 def clips_in(task: Task, packed: PackedDataset, folder: Path) -> Clips:
-    """Return some clips of a dataset, as many of each split as there is room for.
+    """Return up to `MOST` clips of a dataset, from each split in proportion.
 
-    None of a task that learns no motion.
+    Empty for a task that learns no motion.
 
     Args:
-        task: of which channels are.
-        packed: its rows.
-        folder: of the dataset, with what lies beside them.
+        task: task with the channels.
+        packed: the packed rows.
+        folder: folder of the dataset, with its auxiliary arrays.
     """
     if not joints_of(task):
         return []
-    media = Media.read(folder)
-    beside = list(media.units) if media else []
     splits = [packed.of(split) for split in STYLES]
-    chosen = [one for split in splits for one in split[: _share(splits, split)]]
-    found: Clips = []
-    for episode in chosen:
-        values = dict(zip(packed.columns, packed.rows(episode).T, strict=True))
-        if beside:
-            numbers = load_beside(folder, episode).numbers
-            values |= dict(zip(beside, numbers.T, strict=True))
-        found.append((episode, clip_of(task, values)))
-    return found
+    return [
+        (episode, clip_of(task, episode_values(folder, packed, episode)))
+        for split in splits
+        for episode in split[: _count(splits, split)]
+    ]
 
 
-def _share(splits: Sequence[Sequence[PackedEpisode]], split: Sequence[PackedEpisode]) -> int:
-    """Return how many of a split are shown: all of small ones, of others in proportion."""
-    every = sum(len(one) for one in splits)
-    return max(1, SHOWN * len(split) // every) if every > SHOWN else len(split)
+def _count(splits: Sequence[Sequence[PackedEpisode]], split: Sequence[PackedEpisode]) -> int:
+    total = sum(len(one) for one in splits)
+    return max(1, MOST * len(split) // total) if total > MOST else len(split)
 
 
 def clip_sheet(task: Task, clips: Clips) -> str | None:
-    """Draw the mean cycle of clips as one SVG, a chart a joint; None where none repeats itself."""
+    """Draw the mean cycles of clips as one SVG, one chart per joint; None if none is cyclic."""
     cyclic = [(episode, clip) for episode, clip in clips if clip.cycle is not None]
     if not cyclic:
         return None
     only, at = [clip for _, clip in cyclic], np.linspace(0.0, 1.0, 101)
-    first, names, charts = leading(only), joints_of(task), list[tuple[str, str]]()
-    for joint in moving(only):
+    first, names, charts = leading_joint(only), joints_of(task), list[tuple[str, str]]()
+    for joint in moving_joints(only):
         lines = [
             Line(one.name, STYLES[one.split], at, clip.curve(joint, first, at))
             for one, clip in cyclic
         ]
         unit = task.channels[names[joint]].unit
         title = f"{names[joint]}, {unit}, over the phase of a cycle"
-        charts.append((title, line_chart(lines, size=_SIZE)))
-    return sheet(charts, _SIZE, _ACROSS, {color: split for split, color in STYLES.items()})
+        charts.append((title, line_chart(lines, size=SIZE)))
+    return sheet(charts, SIZE, COLUMNS, {color: split for split, color in STYLES.items()})
 
 
 def clip_rows(task: Task, clips: Clips) -> list[Json]:
-    """Return for each clip its split, length, cycle and commands, commands in the middle."""
+    """Return a table row for each clip: split, length, cycle, and commands at mid-range."""
     return [
         {
             "clip": episode.name,

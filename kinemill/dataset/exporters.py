@@ -1,44 +1,67 @@
-"""Taking a dataset version out: its episodes in a format that others read, and a task for them.
+"""Export a dataset version in another format, with a task file that reads it back.
 
 The folder holds the episodes and a task file with the names, units, time step and split of the
-version, which reads them back. It appears whole, or not at all.
+version. It appears completely or not at all.
 """
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kinemill.dataset._packed import PackedDataset, load_dataset
-from kinemill.dataset._versions import LATEST, Version, find_version
-from kinemill.dataset.exported_media import export_beside
+import numpy as np
+
+from kinemill.dataset.aux_arrays import MEDIA
+from kinemill.dataset.catalog import LATEST, find_version
+from kinemill.dataset.media import Frames, MediaSet, load_media
+from kinemill.dataset.packed import SPLITS, PackedDataset, load_dataset
 from kinemill.dataset.writers import WRITERS, Export
 from kinemill.errors import BadInput
-from kinemill.store import Json
+from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.task import Task
+
+GROUPS = {"image": "images", "text": "texts", "observation": "observations", "reward": "rewards"}
+BLOCK = 64  # images in memory at a time
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """Result of an export.
+
+    Attributes:
+        episodes: number by split.
+        rows: number of all rows.
+        files: number of files.
+        left_out: channels that the format cannot hold.
+    """
+
+    task: str
+    version: int
+    format: str
+    folder: str
+    episodes: dict[str, int]
+    rows: int
+    files: int
+    left_out: list[str]
 
 
 def export_data(
     task: Task, home: Home, form: str, out: Path | None = None, which: str = LATEST
-) -> Json:
+) -> ExportReport:
     """Write the episodes of a dataset version to a folder.
 
     Args:
-        task: whose dataset it is; its `learn` part goes into the export's task file.
-        home: where the version lies.
+        task: task of the dataset; its `learn` part goes into the exported task file.
+        home: home that holds the version.
         form: name of a writer, such as `hdf5`.
-        out: a folder that does not exist; default `exports/<task>/v<number>-<form>` of the home.
-        which: number, start of a digest, or `latest`.
-
-    Returns:
-        `{"task", "version", "format", "folder", "episodes": {split: n}, "rows", "files"}`, and
-        `"left_out"`: the channels that the format cannot hold, if there are any.
+        out: a new folder; default `exports/<task>/v<number>-<form>` of the home.
+        which: number, digest prefix, or `latest`.
 
     Raises:
-        BadInput: no such format or version, or the folder is there already.
-        CorruptArtifact: the version's bytes have changed.
+        BadInput: Unknown format or version, or the folder exists.
+        CorruptArtifact: The version is damaged.
     """
     write = WRITERS[form]
     version = find_version(home, task.name, which)
@@ -51,51 +74,90 @@ def export_data(
     aside.mkdir()
     try:
         export = write(dataset, aside)
-        beside, left_out = export_beside(home, version.ref, dataset, aside, form)
-        export = replace(export, sources=export.sources | beside)
+        sources, left_out = _export_aux(home, version.ref, dataset, aside, form)
+        export = replace(export, sources=export.sources | sources)
         text = _task_file(task, version.rules(home), dataset, export)
         (aside / f"{dataset.task}.yaml").write_text(text)
         files = sum(path.is_file() for path in aside.rglob("*"))
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    document = _document(version, dataset, form, folder, files)
-    return document | ({"left_out": left_out} if left_out else {})
-
-
-def _document(
-    version: Version, dataset: PackedDataset, form: str, folder: Path, files: int
-) -> Json:
-    splits = {episode.split: len(dataset.of(episode.split)) for episode in dataset.episodes}
-    return {
-        "task": dataset.task,
-        "version": version.number,
-        "format": form,
-        "folder": str(folder),
-        "episodes": splits,
-        "rows": sum(episode.rows for episode in dataset.episodes),
-        "files": files,
-    }
+    return ExportReport(
+        dataset.task,
+        version.number,
+        form,
+        str(folder),
+        {episode.split: len(dataset.of(episode.split)) for episode in dataset.episodes},
+        sum(episode.rows for episode in dataset.episodes),
+        files,
+        left_out,
+    )
 
 
 def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) -> str:
-    """Spell the task that reads the export: the version's channels, the writer's columns."""
+    """Return the task file of the export: the version's channels, the writer's columns."""
     import yaml
 
-    channels: dict[str, Any] = {}
-    beside = [name for name in export.sources if name not in dataset.columns]
-    for name in [*dataset.columns, *beside]:
+    channels: dict[str, object] = {}
+    aux = [name for name in export.sources if name not in dataset.columns]
+    for name in [*dataset.columns, *aux]:
         own = {key: value for key, value in rules["channels"][name].items() if value is not None}
         own.pop("resample", None)
         source = export.sources.get(name)
         channels[name] = own | {"source": [{"name": source}] if source else []}
-    sides = {split: paths for split, paths in export.files.items() if split != "train"}
     document = {
         "task": dataset.task,
         "dt": dataset.dt,
         "channels": channels,
         "ingest": {"settle": 0.0, **export.ingest},
-        "dataset": sides,
+        "dataset": {split: paths for split, paths in export.files.items() if split != "train"},
         "learn": task.part("learn")["learn"],
     }
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _export_aux(
+    home: Home, ref: ArtifactRef, dataset: PackedDataset, folder: Path, form: str
+) -> tuple[dict[str, str], list[str]]:
+    """Add images, texts, observations and rewards to the HDF5 files; other formats hold none.
+
+    Returns:
+        the source of each added channel, and the names of those left out.
+
+    Raises:
+        CorruptArtifact: A recording was forgotten or is damaged.
+    """
+    if not (home.root / ref.path / MEDIA).is_file():
+        return {}, []
+    media = load_media(home, ref)
+    channels = media.media.channels
+    if form != "hdf5":
+        return {}, list(channels)
+    import h5py
+
+    for split in SPLITS:
+        if episodes := dataset.of(split):
+            with h5py.File(folder / f"{split}.h5", "r+") as file:
+                for number, episode in enumerate(episodes):
+                    _fill(file[f"episode_{number}"], media, episode.id)
+    return {name: f"{GROUPS[role]}/{name}" for name, role in channels.items()}, []
+
+
+def _fill(group: Any, media: MediaSet, episode: str) -> None:
+    channels, numbers = media.media.channels, media.numbers(episode)
+    for column, (name, unit) in enumerate(media.media.units.items()):
+        path = f"{GROUPS[channels[name]]}/{name}"
+        group.create_dataset(path, data=numbers[:, column]).attrs["unit"] = unit
+    for name, role in channels.items():
+        if role == "image":
+            _copy(group, f"{GROUPS[role]}/{name}", media.frames(episode, name))
+        elif role == "text":
+            group[f"{GROUPS[role]}/{name}"] = np.array(media.texts(episode, name), object)
+
+
+def _copy(group: Any, name: str, frames: Frames) -> None:
+    """Write images a block at a time, one chunk per image."""
+    chunk = (1, *frames.shape[1:])
+    stored = group.create_dataset(name, frames.shape, np.uint8, chunks=chunk)
+    for start in range(0, len(frames), BLOCK):
+        stored[start : start + BLOCK] = frames[start : start + BLOCK]

@@ -1,20 +1,20 @@
-"""What the rows of a dataset look like: the share of rows over the values of each channel."""
+"""Histograms of a dataset: the share of rows over the values of each channel."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from kinemill.dataset._packed import Packed, PackedDataset
+from kinemill.dataset.packed import Packed, PackedDataset
 from kinemill.reports.charts import Line, line_chart
 from kinemill.reports.svg_grid import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
-_SIZE, _ACROSS = (340, 190), 3  # px, charts in a row
+SIZE, COLUMNS = (340, 190), 3  # px of a chart, charts in a row
 
 
 def histograms(packed: PackedDataset) -> dict[str, str]:
-    """Return a chart, inline SVG, by channel: a line for each split that has episodes."""
+    """Return a chart by channel, inline SVG, with a line for each split that has episodes."""
     splits = {
         split: np.concatenate([packed.rows(episode) for episode in packed.of(split)])
         for split in STYLES
@@ -24,12 +24,11 @@ def histograms(packed: PackedDataset) -> dict[str, str]:
 
 
 def histogram_sheet(packed: PackedDataset) -> str:
-    """Return the charts of up to twelve channels as one SVG that stands for itself."""
+    """Return the charts of up to twelve channels as one standalone SVG."""
     charts = [
         (f"{name}, {packed.units[name]}", chart) for name, chart in histograms(packed).items()
     ]
-    key = {color: split for split, color in STYLES.items()}
-    return sheet(charts[:MOST], _SIZE, _ACROSS, key)
+    return sheet(charts[:MOST], SIZE, COLUMNS, {color: split for split, color in STYLES.items()})
 
 
 def _chart(splits: Mapping[str, Packed], column: int) -> str:
@@ -40,6 +39,5 @@ def _chart(splits: Mapping[str, Packed], column: int) -> str:
     lines: list[Line] = []
     for split, rows in values.items():
         share = np.histogram(rows, edges)[0] / len(rows)
-        held = np.append(share, share[-1])
-        lines.append(Line(split, STYLES[split], edges, held, staircase=True))
-    return line_chart(lines, size=_SIZE)
+        lines.append(Line(split, STYLES[split], edges, np.append(share, share[-1]), staircase=True))
+    return line_chart(lines, size=SIZE)

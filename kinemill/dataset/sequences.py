@@ -1,12 +1,12 @@
-"""Sequences for policies: what was known up to a row, and the actions from that row on.
+"""Sequences for policies: observations up to a row, and actions from that row on.
 
-Every row of an episode may be the present of a sequence, also near its ends: what is missing there
-is filled with the nearest row of the episode and marked in a mask, as in action chunking (Zhao et
-al. 2023, section IV) and Diffusion Policy (Chi et al. 2023, section III-C). No sequence reaches
-into another episode.
+Every row of an episode may be the present of a sequence, also close to its ends. Missing rows are
+replaced by the nearest row of the episode and marked in a mask, as in action chunking (Zhao et al.
+2023, section IV) and Diffusion Policy (Chi et al. 2023, section III-C). No sequence crosses into
+another episode.
 
-Symbols: N sequences, K rows known (the present is the last), T rows of actions, S states, A
-actions.
+Symbols: N sequences, B sequences of a batch, K observed rows (the present is the last), T rows of
+actions, S states, A actions.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset._packed import Packed, PackedDataset
+from kinemill.dataset.packed import Floats, Packed, PackedDataset
 from kinemill.errors import BadInput
 
 Rows = NDArray[np.int64]
@@ -23,69 +23,69 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The sequences of one split, addressed by rows of the packed dataset.
+    """The sequences of one split, as row indices into the packed dataset.
 
     Attributes:
-        known: (N, K) rows of observations; the present is the last.
-        ahead: (N, T) rows of actions; the present's is the first.
-        known_mask: (N, K) false where a row is before the episode's first, and stands for it.
-        ahead_mask: (N, T) false where a row is after the episode's last, and stands for it.
-        weights: (N,) float64, how often each is to be drawn over the mean, as `balance` says.
+        observed: (N, K) rows of observations; the present is the last.
+        actions: (N, T) rows of actions; the present is the first.
+        observed_mask: (N, K) false where the row is padding before the episode.
+        action_mask: (N, T) false where the row is padding after the episode.
+        weights: (N,) float64 sampling weights relative to the mean, from `balance`.
     """
 
-    known: Rows
-    ahead: Rows
-    known_mask: Mask
-    ahead_mask: Mask
-    weights: NDArray[np.float64]
+    observed: Rows
+    actions: Rows
+    observed_mask: Mask
+    action_mask: Mask
+    weights: Floats
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.observed)
 
-    def read(self, dataset: PackedDataset, which: Rows) -> tuple[Packed, Packed]:
-        """Return (B, K, S) observed states and (B, T, A) actions of B sequences, in task units."""
+    def read(self, dataset: PackedDataset, batch: Rows) -> tuple[Packed, Packed]:
+        """Return (B, K, S) observed states and (B, T, A) actions in task units."""
         states = len(dataset.states)
-        known, ahead = self.known[which], self.ahead[which]
-        return dataset.values[known][..., :states], dataset.values[ahead][..., states:]
+        observed, actions = self.observed[batch], self.actions[batch]
+        return dataset.values[observed][..., :states], dataset.values[actions][..., states:]
 
 
 def make_sequences(
-    dataset: PackedDataset, split: str, *, known: int = 1, seq_len: int = 16, stride: int = 1
+    dataset: PackedDataset, split: str, *, history: int = 1, seq_len: int = 16, stride: int = 1
 ) -> Sequences:
     """Return the sequences of a split.
 
     Args:
         dataset: a dataset or a training set.
         split: train, validation or test.
-        known: K, rows of observations that a policy sees, >= 1.
-        seq_len: T, actions that it gives at once, >= 1.
-        stride: rows from the present of one sequence to that of the next; the last row of an
-            episode is always one, so that its end is learned too.
+        history: K, rows of observations, >= 1.
+        seq_len: T, rows of actions, >= 1.
+        stride: rows between the presents of neighboring sequences. The last row of an episode is
+            always a present, so that its end is learned too.
 
     Raises:
-        BadInput: a length under 1, or a split without episodes.
+        BadInput: A length is under 1, or the split has no episodes.
     """
-    if min(known, seq_len, stride) < 1:
-        where = "a sequence's known, seq_len and stride"
-        raise BadInput(where, f"{known}, {seq_len} and {stride}", expected="all >= 1")
+    if min(history, seq_len, stride) < 1:
+        where = "a sequence's history, seq_len and stride"
+        raise BadInput(where, f"{history}, {seq_len} and {stride}", expected="all >= 1")
     episodes = dataset.of(split)
     if not episodes:
         raise BadInput(f"{split} split of {dataset.task}", "has no episodes")
-    presents, spans, weights = list[Rows](), list[Rows](), list[NDArray[np.float64]]()
+    presents, spans, weights = list[Rows](), list[Rows](), list[Floats]()
     for one in episodes:
         own = np.unique(np.append(np.arange(one.start, one.stop, stride), one.stop - 1))
         presents.append(own)
         spans.append(np.tile([one.start, one.stop - 1], (len(own), 1)))
-        # An episode's sequences share what its rows weigh, whatever the stride.
+        # Sequences share the total weight of an episode's rows, whatever the stride.
         weights.append(np.full(len(own), one.weight * one.rows / len(own)))
     present, span, weight = map(np.concatenate, (presents, spans, weights))
     first, last = span[:, :1], span[:, 1:]
-    before = present[:, None] + np.arange(1 - known, 1)
-    after = present[:, None] + np.arange(seq_len)
+    observed = present[:, None] + np.arange(1 - history, 1)
+    actions = present[:, None] + np.arange(seq_len)
     return Sequences(
-        known=np.maximum(before, first),
-        ahead=np.minimum(after, last),
-        known_mask=before >= first,
-        ahead_mask=after <= last,
+        observed=np.maximum(observed, first),
+        actions=np.minimum(actions, last),
+        observed_mask=observed >= first,
+        action_mask=actions <= last,
         weights=weight / weight.mean(),
     )

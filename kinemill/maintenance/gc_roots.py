@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.dataset import dataset_versions
 from kinemill.dataset import find_version as find_dataset
-from kinemill.dataset import versions as datasets_of
 from kinemill.errors import BadInput, KinemillError
 from kinemill.maintenance.artifact_graph import Graph, Node
 from kinemill.register import tags
@@ -56,7 +56,7 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
     """
     yield from _of_versions(home, graph)
     for folder in sorted(home.store.glob("dataset/*")):
-        for newest in datasets_of(home, folder.name, limit=1):
+        for newest in dataset_versions(home, folder.name, limit=1):
             yield Root(newest.ref.path, f"newest dataset of {folder.name}")
     for path in sorted((home.dagster / "refs" / "latest").glob("*/*.json")):
         yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")

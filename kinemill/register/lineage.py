@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from kinemill.dataset import dataset_versions, scan_listing
 from kinemill.dataset import find_version as find_dataset
-from kinemill.dataset import scan_listing, versions
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import Member, find_member, members
@@ -75,7 +75,7 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     is_match = (pl.col("name") == recording) | pl.col("recording").is_in([*uses_by_recording])
     if _is_hash(recording):
         is_match |= pl.col("recording").str.starts_with(recording)
-    for dataset in versions(home, task):
+    for dataset in dataset_versions(home, task):
         if dataset.status(home) == "gone":
             continue
         rows = scan_listing(dataset.folder(home)).filter(is_match)

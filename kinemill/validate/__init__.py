@@ -9,10 +9,11 @@ Refreshed when recordings or the task's `channels`, `dt` or `validate` change; a
 costs the validation of one.
 """
 
+from kinemill.validate import stage
 from kinemill.validate.check_results import CheckResult, PlannedCheck, planned_checks
 from kinemill.validate.episodes import Episode
 from kinemill.validate.faults import CHECKS, Check, Fault
-from kinemill.validate.stage import load_checks, load_episodes, validate
+from kinemill.validate.stage import load_checks, load_episodes
 
 __all__ = [
     "CHECKS",
@@ -24,5 +25,5 @@ __all__ = [
     "load_checks",
     "load_episodes",
     "planned_checks",
-    "validate",
+    "stage",
 ]

@@ -89,14 +89,14 @@ def _cycle(task: Task, joints: Floats) -> float | None:
         return None
 
 
-def moving(clips: Sequence[Clip]) -> list[int]:
+def moving_joints(clips: Sequence[Clip]) -> list[int]:
     """Return the joints that move, those that move most, in their order."""
     spread = np.max([clip.joints.std(axis=0) for clip in clips if len(clip.joints)], axis=0)
     most = np.argsort(-spread, kind="stable")[:MOST]
     return sorted(int(joint) for joint in most if spread[joint] > STILL)
 
 
-def leading(clips: Sequence[Clip]) -> int:
+def leading_joint(clips: Sequence[Clip]) -> int:
     """Return the joint that moves most in all of some clips."""
     return int(np.argmax(np.sum([clip.joints.std(axis=0) for clip in clips], axis=0)))
 
@@ -116,8 +116,8 @@ def clip_section(task: Task, values: Mapping[str, NDArray[Any]]) -> str:
     body = f'<h2>Cycle</h2><div class="cards">{"".join(cards)}</div>'
     if clip.cycle is None:
         return f"{body}<p>The clip repeats nothing, so there is no phase to draw it over.</p>"
-    first, charts = leading([clip]), list[str]()
-    for joint in moving([clip]):
+    first, charts = leading_joint([clip]), list[str]()
+    for joint in moving_joints([clip]):
         name = joints_of(task)[joint]
         unit = escape(task.channels[name].unit)
         caption = f'<b>{escape(name)}</b><span class="unit">{unit} over phase</span>'

@@ -30,7 +30,7 @@ from kinemill.validate.episodes import evaluate_into
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedEpisode:
     """An episode of a log that would be accepted.
 
     Attributes:
@@ -56,7 +56,7 @@ class Accepted:
 
 
 def foretell(
-    task: Task, home: Home, path: Path, accepted: list[Accepted] | None = None
+    task: Task, home: Home, path: Path, accepted: list[AcceptedEpisode] | None = None
 ) -> list[Json]:
     """Return the entries that logs would get under `files` in the report, with their episodes.
 
@@ -86,7 +86,7 @@ def gives_nothing(entry: Json) -> bool:
 
 
 def _foretell(
-    task: Task, home: Home, path: Path, name: str, accepted: list[Accepted] | None
+    task: Task, home: Home, path: Path, name: str, accepted: list[AcceptedEpisode] | None
 ) -> Json:
     """Return the entry of one log that would be called `name` at first sight."""
     try:
@@ -112,7 +112,7 @@ def _foretell(
 
 def _accepted(
     task: Task, name: str, hash_: str, folder: Path, episodes: list[Json]
-) -> Iterator[Accepted]:
+) -> Iterator[AcceptedEpisode]:
     wanted = task.numbers if task.learn.reads_clips else []
     for episode in episodes:
         frame = read_rows(folder / episode["file"], ["time_s", *task.numbers])
@@ -121,7 +121,9 @@ def _accepted(
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
-        yield Accepted(episode["id"], hash_, name, episode["rows"], start, part, columns, extent)
+        yield AcceptedEpisode(
+            episode["id"], hash_, name, episode["rows"], start, part, columns, extent
+        )
 
 
 def _verdict(path: Path, recording: Recording, evaluated: Json, *, known: bool) -> Json:

@@ -48,7 +48,7 @@ class Episode:
     rows: int
     file: str
     folder: Callable[[], Path] = field(compare=False, repr=False)
-    outcome: str  # digest of what was published of its recording, which names the rows
+    artifact: str  # digest of the artifact that holds its rows
     part: str = ""  # of its recording, where that has several
 
     @property

@@ -19,9 +19,10 @@ from kinemill.store import MANIFEST, Artifact, ArtifactRef, Json, digest, peek, 
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate import stage as validate
 from kinemill.validate.episodes import STAGE as EVALUATED
 from kinemill.validate.episodes import rules, validated_inputs
-from kinemill.validate.stage import load_checks, validate
+from kinemill.validate.stage import load_checks
 
 _OWN = {"hash", "suffix"}  # of a recording, not of the rules
 
@@ -50,7 +51,7 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         recordings = ingest.run(task, home, Path(empty), progress).artifact.ref
     evaluated, total = _judged_before(task, home, recordings)
-    outcome = validate(task, home, recordings, progress)
+    outcome = validate.run(task, home, recordings, progress)
     return {
         "task": task.name,
         "changed": changed,

@@ -59,7 +59,7 @@ BATCH = 4096  # recordings whose findings are in memory
 Json = dict[str, Any]
 
 
-def validate(
+def run(
     task: Task, home: Home, recordings: ArtifactRef, progress: Progress | None = None
 ) -> Artifact:
     """Evaluate every new recording, and publish the accepted episodes.

@@ -1,10 +1,11 @@
 """All of a task's episodes described together: checks, quarantine, page, summary."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kinemill.store import write_json
+from kinemill.store import Artifact, ArtifactRef, from_json_value, summary_of, write_json
+from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import (
     action_responses,
@@ -30,6 +31,58 @@ CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
 _NAMED, _ANSWER = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckState:
+    """Name and result of a check."""
+
+    name: str
+    passed: bool
+    blocking: bool
+
+
+@dataclass(frozen=True)
+class EpisodesSummary:
+    """Numbers of the published episodes.
+
+    Attributes:
+        accepted: number of episodes.
+        recordings: number of recordings.
+        quarantined: number of recordings without an accepted episode.
+        faulty: number of recordings with a finding.
+        held_back: number of recordings that are not accepted as a whole.
+        rows: number of rows of all episodes.
+        dropped: rows by the check that dropped them.
+        digest: digest of the set of episodes.
+        dropped_rows: number of all dropped rows.
+        checks: results, blocking ones first.
+    """
+
+    accepted: int
+    recordings: int
+    quarantined: int
+    faulty: int
+    held_back: int
+    rows: int
+    dropped: dict[str, int]
+    digest: str
+    dropped_rows: int
+    checks: list[CheckState]
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "EpisodesSummary":
+        """Return the summary of published episodes."""
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
+
+    @classmethod
+    def read(cls, home: Home, ref: ArtifactRef) -> "EpisodesSummary":
+        """Read the summary of published episodes.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
 
 
 def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:

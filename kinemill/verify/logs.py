@@ -154,4 +154,4 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     states = len(task.states)
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
-    return PackedDataset.describing(task, packed, values.astype(np.float32), statistics)
+    return PackedDataset.of_task(task, packed, values.astype(np.float32), statistics)

@@ -7,7 +7,8 @@ from kinemill.augment import Signals
 from kinemill.augment.close_loop import CloseLoop
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.augment.conftest import make_task
 from tests.conftest import ROOT
@@ -55,7 +56,7 @@ def clips(shared_data, tmp_path_factory):
     task = load_task(ROOT / "tests" / "tasks" / "duck_motion.yaml")
     home = Home(tmp_path_factory.mktemp("home"))
     report = ingest.run(task, home, shared_data / "awd_motion")
-    return task, load_episodes(home, validate(task, home, report.artifact.ref).ref)
+    return task, load_episodes(home, validate.run(task, home, report.artifact.ref).ref)
 
 
 TRUNK = ["trunk_x", "trunk_y", "trunk_z", "trunk_w"]

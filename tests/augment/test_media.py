@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import load_dataset, load_media, make_dataset
+from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.exporters import export_data
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest import load_recordings
@@ -17,7 +18,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 DUMMY = Dummy(episodes=5, samples=60, image=(16, 20), instructions=["go", "stop"])
 TASK = """
@@ -47,8 +48,8 @@ def made(tmp_path_factory):
     task = task_of(folder, "  []\n")
     write_dummy_logs(task, folder / "logs", DUMMY)
     recordings = ingest.run(task, home, folder / "logs").artifact.ref
-    episodes = validate(task, home, recordings).ref
-    return home, recordings, episodes, make_dataset(task, home, episodes).ref
+    episodes = validate.run(task, home, recordings).ref
+    return home, recordings, episodes, dataset_stage.run(task, home, episodes).ref
 
 
 def task_of(folder, *augmentations):
@@ -86,7 +87,7 @@ def test_an_episode_cut_by_validation_keeps_the_pictures_of_its_rows(made, tmp_p
     task = task_of(tmp_path, "  []\n")
     own = dummy_overrides(task, DUMMY) | {"dataset.validation": {"tail": 0.5}}
     tail = load_task(tmp_path / "arm.yaml", own)
-    ref = make_dataset(tail, home, episodes).ref
+    ref = dataset_stage.run(tail, home, episodes).ref
     media, dataset = load_media(home, ref), load_dataset(home, ref)
     ends = dataset.of("validation")
     assert {episode.rows for episode in ends} == {30}
@@ -232,17 +233,17 @@ def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
 def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, tmp_path):
     home, _, episodes, _ = made
     task = task_of(tmp_path, "  []\n")
-    ref = make_dataset(task, home, episodes).ref
-    found = export_data(task, home, "hdf5", tmp_path / "out", ref.digest)
-    assert "left_out" not in found
+    ref = dataset_stage.run(task, home, episodes).ref
+    report = export_data(task, home, "hdf5", tmp_path / "out", ref.digest)
+    assert report.left_out == []
     again, other = (
         load_task(tmp_path / "out" / "arm.yaml", {"verify.horizon": 5}),
         Home(tmp_path / "o"),
     )
-    accepted = validate(again, other, ingest.run(again, other, tmp_path / "out").artifact.ref)
+    accepted = validate.run(again, other, ingest.run(again, other, tmp_path / "out").artifact.ref)
     assert accepted.summary["accepted"] == 5
     before = load_media(home, ref)
-    after = load_media(other, make_dataset(again, other, accepted.ref).ref)
+    after = load_media(other, dataset_stage.run(again, other, accepted.ref).ref)
 
     def contents(media):
         return {
@@ -256,5 +257,5 @@ def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, 
         }
 
     assert contents(after) == contents(before)
-    left = export_data(task, home, "csv", tmp_path / "csv")
-    assert left["left_out"] == ["reward", "camera", "wrist", "said"]
+    report = export_data(task, home, "csv", tmp_path / "csv")
+    assert report.left_out == ["reward", "camera", "wrist", "said"]

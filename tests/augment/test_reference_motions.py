@@ -11,7 +11,8 @@ from kinemill.augment.time_scale import TimeScale
 from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 
 JOINTS = ["hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle"]
@@ -50,7 +51,7 @@ def task_file(tmp_path_factory):
 
 def episodes_of(task, file, home):
     report = ingest.run(task, home, file)
-    return load_episodes(home, validate(task, home, report.artifact.ref).ref)
+    return load_episodes(home, validate.run(task, home, report.artifact.ref).ref)
 
 
 def rows(task, episode):

@@ -18,5 +18,5 @@ def test_the_whole_episode_is_off_by_the_same_and_other_channels_are_not(signals
 def test_biases_of_many_episodes_have_the_standard_deviation_asked_for(signals):
     plugin, values = SensorBias(std={"angle": 0.1}), np.zeros((1, 6), np.float32)
     drawn = [plugin.vary(values, signals, np.random.default_rng(n))[0, 0] for n in range(2000)]
-    # Known to 1 / sqrt(2 n) = 1.6 %; 4 of these.
+    # SplitContext to 1 / sqrt(2 n) = 1.6 %; 4 of these.
     assert np.std(drawn) == pytest.approx(0.1, rel=0.064)

@@ -18,6 +18,6 @@ def test_the_walk_grows_with_the_square_root_of_time(signals, dt):
         for random in map(np.random.default_rng, range(400))
     ]
     assert max(abs(walk[0]) for walk in walks) == 0.0
-    # Known to 1 / sqrt(2 n) = 3.5 %; 4 of these.
+    # SplitContext to 1 / sqrt(2 n) = 3.5 %; 4 of these.
     assert np.std([walk[round(1 / dt)] for walk in walks]) == pytest.approx(0.1, rel=0.14)
     assert np.std([walk[-1] for walk in walks]) == pytest.approx(0.2, rel=0.14)

@@ -13,7 +13,7 @@ from kinemill.cli.app import app
 from kinemill.ingest import stage as ingest
 from kinemill.store import Artifact
 from kinemill.task import Task, load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 TASK = """\
 task: swing
@@ -76,7 +76,7 @@ def judged(home) -> Callable[[Task, Path], Artifact]:
     """Ingest a folder and validate it, as the chain does."""
 
     def go(task: Task, folder: Path) -> Artifact:
-        return validate(task, home, ingest.run(task, home, folder).artifact.ref)
+        return validate.run(task, home, ingest.run(task, home, folder).artifact.ref)
 
     return go
 

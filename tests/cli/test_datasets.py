@@ -7,11 +7,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.cli.test_commands import tasks  # noqa: F401  (a fixture)
 
 TASK = """\
@@ -37,8 +37,8 @@ def versions(tasks, home, tmp_path):  # noqa: F811
         rows = "".join(f"{k / 100},{angle},{torque}\n" for k, (angle, torque) in enumerate(wave))
         (logs / name).write_text(f"time,angle,torque\n{rows}")
         if number >= 2:
-            accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
-            make_dataset(task, home, accepted.ref)
+            accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+            dataset_stage.run(task, home, accepted.ref)
 
 
 def kinemill(*arguments: str) -> Result:

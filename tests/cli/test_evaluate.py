@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kinemill.cli.app import app
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.export.bundle import seal
 from kinemill.export.interface import describe
@@ -144,7 +144,7 @@ def test_examples_hold_the_measured_rows_and_what_was_predicted(kinemill, model,
 def test_with_its_dataset_at_hand_the_linear_models_are_fitted_on_the_training_split(
     kinemill, task, home, judged, logs, exported, tmp_path
 ):
-    dataset = make_dataset(task, home, judged(task, logs).ref)
+    dataset = dataset_stage.run(task, home, judged(task, logs).ref)
     model = learned_from(dataset.ref.digest, exported, tmp_path / "learned")
     found = evaluate(kinemill, model, logs, tmp_path / "out")
     assert {"model", "persistence", "constant_velocity", "linear"} <= set(found["nrmse"])

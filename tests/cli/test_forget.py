@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import audit, decide
@@ -60,7 +61,7 @@ def test_datasets_and_models_that_used_it_are_named_and_stay_readable(
     three, kinemill, home, empty_database
 ):
     task, _, episodes = three
-    dataset = make_dataset(task, home, episodes.ref)
+    dataset = dataset_stage.run(task, home, episodes.ref)
     home.mlflow_db.write_bytes(empty_database.read_bytes())
     client = open_tracking(home).client
     client.create_registered_model("swing")

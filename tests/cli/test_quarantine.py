@@ -5,7 +5,7 @@ import getpass
 import numpy as np
 import pytest
 
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import audit
@@ -78,7 +78,7 @@ def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, jud
     assert (after.summary["accepted"], after.summary["rows"]) == (3, 1800)
     assert all(check.passed for check in load_checks(home, after.ref) if check.blocking)
     assert standing(kinemill, "held.csv") == "released"
-    datasets = {make_dataset(task, home, outcome.ref).ref for outcome in (before, after)}
+    datasets = {dataset_stage.run(task, home, outcome.ref).ref for outcome in (before, after)}
     assert len(datasets) == 2
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 
 
@@ -23,7 +24,7 @@ def test_nothing_changed_is_nothing_redone(two, kinemill):
 
 def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, home):
     task, _, episodes = two
-    old = make_dataset(task, home, episodes.ref).ref
+    old = dataset_stage.run(task, home, episodes.ref).ref
     swing("[-20, 20]", "[-4, 20]")
     found = kinemill("data", "reprocess", "swing", "--json")
     assert found["changed"] == [

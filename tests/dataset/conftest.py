@@ -55,7 +55,7 @@ class Content:
         return f"{self.recording[:16]}-{self.piece:04d}"
 
     @property
-    def outcome(self) -> str:
+    def artifact(self) -> str:
         return hashlib.sha256(self.values.tobytes()).hexdigest()
 
     @property
@@ -109,7 +109,11 @@ def publish(home, contents, quarantine=(), task="arm"):
         (folder / "checks.json").write_text("[]")
         entries = [entry for item in items for entry in episodes_of(item)]
         of = set_digest(bytes.fromhex(digest(entry)) for entry in entries)
-        return {"accepted": len(items), "digest": of}
+        zeros = dict.fromkeys(("quarantined", "faulty", "held_back", "rows", "dropped_rows"), 0)
+        count = len(items)
+        return {"accepted": count, "recordings": count, **zeros, "dropped": {}, "checks": []} | {
+            "digest": of
+        }
 
     return get_or_build(
         home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all

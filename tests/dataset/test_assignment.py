@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._assignment import fill_sides
-from kinemill.dataset._split import Known, position
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.assignment import fill_sides
+from kinemill.dataset.split import SplitContext, position
 from kinemill.errors import BadInput
 from kinemill.task import Dataset
 from tests.dataset.conftest import make_task, publish, spin
@@ -40,46 +41,46 @@ rules = st.builds(
 batches = st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), max_size=6)
 
 
-def sides_of(rule: Dataset, known: Known, logs: list[Log]) -> dict[str, str]:
-    return {one.name: known.side(rule, one) for one in logs}
+def sides_of(rule: Dataset, context: SplitContext, logs: list[Log]) -> dict[str, str]:
+    return {one.name: context.side(rule, one) for one in logs}
 
 
 @settings(deadline=None, max_examples=300)
 @given(rules, batches, st.booleans())
 def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
     logs: dict[str, Log] = {}
-    known, before = Known(), dict[str, str]()
+    context, earlier = SplitContext(), dict[str, str]()
     for batch in grown:
         logs |= {f"run-{number}": Log(f"run-{number}") for number in batch}
         listed = list(logs.values())
         if in_sessions:
             groups = {one.recording: f"day-{len(one.name)}-{one.name[-1]}" for one in listed}
-            known = replace(known, groups=groups)
-        used = {logs[name].recording for name in before}
-        new = fill_sides(rule, listed, known, used)
-        assert not set(new) & set(known.assigned)
-        known = replace(known, assigned={**known.assigned, **new})
-        sides = sides_of(rule, known, listed)
-        assert {name: sides[name] for name in before} == before
-        if {"train", "test", "validation"} - set(sides.values()) == set():
-            before = sides  # a dataset version: from here on nothing moves
+            context = replace(context, groups=groups)
+        used = {logs[name].recording for name in earlier}
+        new = fill_sides(rule, listed, context, used)
+        assert not set(new) & set(context.assigned)
+        context = replace(context, assigned={**context.assigned, **new})
+        splits = sides_of(rule, context, listed)
+        assert {name: splits[name] for name in earlier} == earlier
+        if {"train", "test", "validation"} - set(splits.values()) == set():
+            earlier = splits  # a dataset version: from here on nothing moves
 
 
 @settings(deadline=None, max_examples=200)
 @given(share, share, st.sets(st.integers(0, 10_000), min_size=3, max_size=40))
 def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validation, test, numbers):
     rule, logs = Dataset(validation=validation, test=test), [Log(f"run-{n}") for n in numbers]
-    new = fill_sides(rule, logs, Known())
-    sides = sides_of(rule, Known(assigned=new), logs)
-    assert set(sides.values()) == {"train", "validation", "test"}
-    assert new == fill_sides(rule, list(reversed(logs)), Known())  # no matter in which order
+    new = fill_sides(rule, logs, SplitContext())
+    splits = sides_of(rule, SplitContext(assigned=new), logs)
+    assert set(splits.values()) == {"train", "validation", "test"}
+    assert new == fill_sides(rule, list(reversed(logs)), SplitContext())  # no matter in which order
 
 
 def test_the_first_by_hash_among_the_training_recordings_fills_an_empty_validation():
     logs = [Log(f"run-{number}") for number in range(14)]
     rule = Dataset(validation=1e-6, test=1e-6)
     ranked = sorted(logs, key=lambda one: position(one.recording))
-    assert fill_sides(rule, logs, Known()) == {
+    assert fill_sides(rule, logs, SplitContext()) == {
         ranked[0].recording: "test",
         ranked[1].recording: "validation",
     }
@@ -88,27 +89,27 @@ def test_the_first_by_hash_among_the_training_recordings_fills_an_empty_validati
 def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(home):
     task = make_task(validation=0.001, test=0.001)
     contents = [spin(f"run-{number}.csv") for number in range(14)]
-    first = load_dataset(home, make_dataset(task, home, publish(home, contents)).ref)
+    first = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
     assert {split: len(first.of(split)) for split in ("train", "validation", "test")} == {
         "train": 12, "validation": 1, "test": 1,
     }  # fmt: skip
     more = [*contents, *(spin(f"more-{number}.csv") for number in range(30))]
-    grown = load_dataset(home, make_dataset(task, home, publish(home, more)).ref)
+    grown = load_dataset(home, dataset_stage.run(task, home, publish(home, more)).ref)
     sides = {episode.id: episode.split for episode in grown.episodes}
     assert {one.id: one.split for one in first.episodes}.items() <= sides.items()
-    again = make_dataset(task, home, publish(home, contents))
+    again = dataset_stage.run(task, home, publish(home, contents))
     assert again.cached
 
 
 def test_a_side_that_lost_its_only_recording_takes_a_new_one_and_moves_no_other(home):
     task = make_task(validation={"tail": 0.5}, test=0.001)
     contents = [spin(f"run-{number}.csv") for number in range(4)]
-    first = load_dataset(home, make_dataset(task, home, publish(home, contents)).ref)
+    first = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
     (lost,) = first.of("test")
-    left = [one for one in contents if one.name != lost.name]
+    remaining = [one for one in contents if one.name != lost.name]
     with pytest.raises(BadInput, match=r"dataset\.test: the share 0\.001 of 3 recordings"):
-        make_dataset(task, home, publish(home, left))
+        dataset_stage.run(task, home, publish(home, remaining))
     grown = load_dataset(
-        home, make_dataset(task, home, publish(home, [*left, spin("new.csv")])).ref
+        home, dataset_stage.run(task, home, publish(home, [*remaining, spin("new.csv")])).ref
     )
     assert [one.name for one in grown.of("test")] == ["new.csv"]

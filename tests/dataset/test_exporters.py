@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from mcap.reader import make_reader
 
-from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._split import named_side
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.exporters import export_data
+from kinemill.dataset.split import named_side
 from kinemill.dataset.writers import WRITERS
 from kinemill.errors import BadInput
 from kinemill.ingest import load_recordings
@@ -27,10 +28,10 @@ from tests.dataset.conftest import Content, make_task, publish, spin
 @pytest.fixture
 def uneven() -> list[Content]:
     """Four episodes with values that are no round numbers in float32."""
-    chance = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     episodes = [spin(f"{name}.csv") for name in ("a", "b", "test", "val")]
     return [
-        Content(one.name, one.values + 0.01 * chance.standard_normal(one.values.shape))
+        Content(one.name, one.values + 0.01 * random.standard_normal(one.values.shape))
         for one in episodes
     ]
 
@@ -38,7 +39,7 @@ def uneven() -> list[Content]:
 @pytest.fixture
 def version(home, uneven):
     task = make_task()
-    return task, load_dataset(home, make_dataset(task, home, publish(home, uneven)).ref)
+    return task, load_dataset(home, dataset_stage.run(task, home, publish(home, uneven)).ref)
 
 
 def test_every_writer_is_tried_here():
@@ -48,8 +49,8 @@ def test_every_writer_is_tried_here():
 @pytest.mark.parametrize("form", list(WRITERS))
 def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form):
     task, dataset = version
-    told = export_data(task, home, form, tmp_path / "out")
-    assert told["episodes"] == {"train": 2, "validation": 1, "test": 1}
+    report = export_data(task, home, form, tmp_path / "out")
+    assert report.episodes == {"train": 2, "validation": 1, "test": 1}
     again = load_task(tmp_path / "out" / "arm.yaml")
     assert (again.dt, again.columns) == (task.dt, task.columns)
     assert {n: c.unit for n, c in again.channels.items()} == dataset.units
@@ -57,18 +58,18 @@ def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form)
     other = Home(tmp_path / "other")
     report = ingest.run(again, other, tmp_path / "out")
     assert not any(entry["reasons"] for entry in report.files)
-    found: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
+    read: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for recording in load_recordings(other, report.artifact.ref):
         side = named_side(again.dataset, recording.name) or "train"
         for track in recording.summary["tracks"]:
             frame = read_rows(recording.folder / track["file"])
             np.testing.assert_allclose(frame["time_s"], np.arange(50) * 0.01, atol=1e-9)
-            found[side].append(frame.select(again.columns).to_numpy().astype(np.float32))
-    for side, episodes in found.items():
+            read[side].append(frame.select(again.columns).to_numpy().astype(np.float32))
+    for side, episodes in read.items():
         ours = [dataset.rows(episode) for episode in dataset.of(side)]
         key = lambda rows: float(rows[0, 0])  # noqa: E731
-        for left, right in zip(sorted(ours, key=key), sorted(episodes, key=key), strict=True):
-            np.testing.assert_array_equal(left, right)
+        for own, other_rows in zip(sorted(ours, key=key), sorted(episodes, key=key), strict=True):
+            np.testing.assert_array_equal(own, other_rows)
 
 
 def test_hdf5_carries_units_and_the_time_step(home, version, tmp_path):
@@ -92,8 +93,8 @@ def test_lerobot_has_what_its_version_3_asks_for(home, version, tmp_path):
     episodes = pl.read_parquet(tmp_path / "out/meta/episodes/chunk-000/file-000.parquet")
     assert episodes["dataset_to_index"].to_list() == [50, 100, 150, 200]
     for row in episodes.iter_rows(named=True):
-        place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
-        frame = pl.read_parquet(tmp_path / "out" / info["data_path"].format(**place))
+        index = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+        frame = pl.read_parquet(tmp_path / "out" / info["data_path"].format(**index))
         own = frame.filter(pl.col("episode_index") == row["episode_index"])
         assert own["index"].to_list() == [
             *range(row["dataset_from_index"], row["dataset_to_index"])
@@ -118,7 +119,7 @@ def test_lerobot_has_what_its_version_3_asks_for(home, version, tmp_path):
 
 def test_lerobot_counts_whole_frames_per_second(home, uneven, tmp_path):
     task = make_task({"dt": 0.0016384})  # 610.35 Hz
-    make_dataset(task, home, publish(home, uneven))
+    dataset_stage.run(task, home, publish(home, uneven))
     with pytest.raises(BadInput, match=r"610\.352 frames per second"):
         export_data(task, home, "lerobot", tmp_path / "out")
     assert list(tmp_path.glob("*out*")) == []  # nothing half-made is left
@@ -146,9 +147,9 @@ def test_the_command_writes_where_it_says(home, version, tmp_path):
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["folder"] == str(home.root / "exports" / "arm" / "v1-csv")
-    assert told["files"] == 5
+    report = json.loads(done.stdout)
+    assert report["folder"] == str(home.root / "exports" / "arm" / "v1-csv")
+    assert report["files"] == 5
 
 
 def test_mcap_has_index_and_schemas_as_foxglove_asks_for_them(home, version, tmp_path):
@@ -170,9 +171,9 @@ def test_mcap_has_index_and_schemas_as_foxglove_asks_for_them(home, version, tmp
         described = json.loads(schema.data)
         assert (channel.message_encoding, schema.encoding) == ("json", "jsonschema")
         assert (described["type"], described["title"]) == ("object", schema.name)
-        told = json.loads(message.data)
-        assert set(told) == set(described["properties"])
-        assert all(type(value) is float for value in told.values())
+        values = json.loads(message.data)
+        assert set(values) == set(described["properties"])
+        assert all(type(value) is float for value in values.values())
     stamps = [message.log_time for _, channel, message in messages if channel.topic == "/states"]
     assert stamps == [k * 10_000_000 for k in range(test.rows)]  # ns
     (speed,) = [s for s, c, _ in messages[:2] if c.topic == "/states"]

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._incremental import runs
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.incremental import runs
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 from tests.dataset.conftest import make_task, publish, spin
 
 NEW = [spin("c.csv", 2.0, 5.0), spin("test2.csv", 1.0, 1.5, 70), spin("0.csv", speed=4.0, rows=31)]
@@ -31,7 +33,7 @@ def files_of(home, ref):
 def made_anew(tmp_path, task, contents):
     """The same version in a home where there was none before."""
     home = Home(tmp_path / "anew")
-    return files_of(home, make_dataset(task, home, publish(home, contents)).ref)
+    return files_of(home, dataset_stage.run(task, home, publish(home, contents)).ref)
 
 
 def lose(home, episodes, *names):
@@ -45,34 +47,34 @@ def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_an
     home, contents, tmp_path
 ):
     task, old = make_task(), [one.name for one in contents]
-    make_dataset(task, home, publish(home, contents))
+    dataset_stage.run(task, home, publish(home, contents))
     grown, shrunk = publish(home, [*contents, *NEW]), publish(home, contents[:-1])
     lose(home, grown, *old)
-    assert files_of(home, make_dataset(task, home, grown).ref) == made_anew(
+    assert files_of(home, dataset_stage.run(task, home, grown).ref) == made_anew(
         tmp_path / "grown", task, [*contents, *NEW]
     )
-    assert files_of(home, make_dataset(task, home, shrunk).ref) == made_anew(
+    assert files_of(home, dataset_stage.run(task, home, shrunk).ref) == made_anew(
         tmp_path / "shrunk", task, contents[:-1]
     )
 
 
 def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_path):
     task = make_task()
-    make_dataset(task, home, publish(home, contents))
+    dataset_stage.run(task, home, publish(home, contents))
     changed = [*contents[:-1], replace(contents[-1], values=contents[-1].values[:44] + 0.125)]
-    ref = make_dataset(task, home, publish(home, changed)).ref
+    ref = dataset_stage.run(task, home, publish(home, changed)).ref
     assert files_of(home, ref) == made_anew(tmp_path, task, changed)
 
 
 @pytest.mark.parametrize("file", ["values.npy", "sources.parquet", "moments.npy", MANIFEST])
 def test_a_damaged_last_version_is_not_taken_over_from(home, contents, tmp_path, file):
     task = make_task()
-    first = make_dataset(task, home, publish(home, contents)).ref
+    first = dataset_stage.run(task, home, publish(home, contents)).ref
     path = home.root / first.path / file
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
-    ref = make_dataset(task, home, publish(home, [*contents, *NEW])).ref
+    ref = dataset_stage.run(task, home, publish(home, [*contents, *NEW])).ref
     assert files_of(home, ref) == made_anew(tmp_path, task, [*contents, *NEW])
 
 
@@ -80,15 +82,15 @@ def test_a_last_version_that_is_gone_or_of_other_channels_is_not_taken_over_from
     home, contents, tmp_path
 ):
     task, episodes = make_task(), publish(home, contents)
-    first = make_dataset(task, home, episodes).ref
+    first = dataset_stage.run(task, home, episodes).ref
     turned = task.model_copy(update={"channels": dict(reversed(task.channels.items()))})
-    second = make_dataset(turned, home, episodes).ref
+    second = dataset_stage.run(turned, home, episodes).ref
     assert files_of(home, second) == made_anew(tmp_path, turned, contents)
     shutil.rmtree(home.root / second.path)
     grown = publish(home, [*contents, *NEW])
     lose(home, grown, contents[0].name)
     with pytest.raises(CorruptArtifact):
-        make_dataset(task, home, grown)
+        dataset_stage.run(task, home, grown)
     assert load_dataset(home, first)
 
 
@@ -113,7 +115,7 @@ def test_whatever_comes_and_goes_every_version_is_as_if_made_anew(tmp_path_facto
     for number, (visitors, rules) in enumerate(history):
         contents = [*BASE, *(NEW[index] for index in sorted(visitors))]
         task = make_task({"validate": {"min_steps": 5}}, **rules)
-        ref = make_dataset(task, home, publish(home, contents)).ref
+        ref = dataset_stage.run(task, home, publish(home, contents)).ref
         assert files_of(home, ref) == made_anew(folder / f"{number}", task, contents)
 
 
@@ -134,13 +136,13 @@ def test_what_lies_beside_the_rows_is_taken_over_too(tmp_path):
     late.rename(tmp_path / late.name)
 
     def accepted(home):
-        return validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref).ref
+        return validate.run(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref).ref
 
     home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
-    make_dataset(task, home, accepted(home))
+    dataset_stage.run(task, home, accepted(home))
     (tmp_path / late.name).rename(late)
-    grown = make_dataset(task, home, accepted(home)).ref
-    anew = make_dataset(task, other, accepted(other)).ref
+    grown = dataset_stage.run(task, home, accepted(home)).ref
+    anew = dataset_stage.run(task, other, accepted(other)).ref
     assert (home.root / grown.path / "references.npy").is_file()
     assert files_of(home, grown) == files_of(other, anew)
 
@@ -149,16 +151,16 @@ def test_what_lies_beside_the_rows_is_taken_over_too(tmp_path):
 def test_runs_copy_each_row_that_was_there_to_its_place(pieces, random):
     rows = np.array([length for length, _ in pieces])
     stops = np.cumsum(rows)
-    starts, kept = stops - rows, np.array([old for _, old in pieces])
+    starts, is_old = stops - rows, np.array([old for _, old in pieces])
     order = random.sample(range(len(pieces)), len(pieces))
-    places = np.zeros(len(pieces), np.int64)
-    places[order] = np.cumsum(rows[order]) - rows[order]
+    copied = np.zeros(len(pieces), np.int64)
+    copied[order] = np.cumsum(rows[order]) - rows[order]
     new, old = np.full(stops[-1], -1), np.arange(stops[-1])
-    for now, then in runs(starts, stops, np.where(kept, places, -1)):
+    for now, then in runs(starts, stops, np.where(is_old, copied, -1)):
         assert (new[now] < 0).all()
         new[now] = old[then]
-    wanted = [
-        place + np.arange(length) if is_old else np.full(length, -1)
-        for (length, is_old), place in zip(pieces, places, strict=True)
+    expected = [
+        row + np.arange(length) if was_there else np.full(length, -1)
+        for (length, was_there), row in zip(pieces, copied, strict=True)
     ]
-    np.testing.assert_array_equal(new, np.concatenate(wanted))
+    np.testing.assert_array_equal(new, np.concatenate(expected))

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.store import MANIFEST, index_path, publish_json, read_json
 from kinemill.task import load_task
@@ -49,14 +50,14 @@ def test_another_tasks_episodes_join_training_whole_whatever_they_are_called(hom
     tasks("leg")
     arm = tasks("arm", OWN.replace("[val*]", "{tail: 0.5}"))
     publish_last(home, [*(spin(name, rows=40) for name in LEG), contents[1]], "leg")
-    outcome = make_dataset(arm, home, publish(home, contents))
-    dataset = load_dataset(home, outcome.ref)
+    artifact = dataset_stage.run(arm, home, publish(home, contents))
+    dataset = load_dataset(home, artifact.ref)
     leg = [one for one in dataset.episodes if one.task == "leg"]
     assert {(one.name, one.split, one.rows) for one in leg} == {(n, "train", 40) for n in LEG}
     # `a.csv` is a recording of both tasks: the arm's own counts, once in each half of its tail.
     assert sum(one.recording == contents[1].recording for one in dataset.episodes) == 2
-    made_from = read_json(home.root / outcome.ref.path / MANIFEST)["inputs"]
-    assert list(made_from["join"]) == ["leg"]
+    inputs = read_json(home.root / artifact.ref.path / MANIFEST)["inputs"]
+    assert list(inputs["join"]) == ["leg"]
 
 
 def test_more_of_the_other_task_makes_a_new_version(home, contents, tasks):
@@ -64,9 +65,9 @@ def test_more_of_the_other_task_makes_a_new_version(home, contents, tasks):
     arm = tasks("arm", OWN)
     own = publish(home, contents)
     publish_last(home, [spin("leg_a.csv")], "leg")
-    first = make_dataset(arm, home, own)
+    first = dataset_stage.run(arm, home, own)
     publish_last(home, [spin("leg_a.csv"), spin("leg_b.csv")], "leg")
-    second = make_dataset(arm, home, own)
+    second = dataset_stage.run(arm, home, own)
     assert (first.summary["episodes"]["train"], second.summary["episodes"]["train"]) == (3, 4)
 
 
@@ -74,9 +75,9 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
     tasks("leg")
     arm = tasks("arm", OWN.replace("[leg]", "[{task: leg, split: true}]"))
     publish_last(home, [spin(name) for name in LEG], "leg")
-    dataset = load_dataset(home, make_dataset(arm, home, publish(home, contents)).ref)
-    found = {one.name: one.split for one in dataset.episodes if one.task == "leg"}
-    assert found == dict(zip(LEG, ("train", "validation", "test"), strict=True))
+    dataset = load_dataset(home, dataset_stage.run(arm, home, publish(home, contents)).ref)
+    splits = {one.name: one.split for one in dataset.episodes if one.task == "leg"}
+    assert splits == dict(zip(LEG, ("train", "validation", "test"), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
 def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tasks, other, said):
     tasks("leg", **other)
     with pytest.raises(BadInput) as caught:
-        make_dataset(tasks("arm", OWN), home, publish(home, contents))
+        dataset_stage.run(tasks("arm", OWN), home, publish(home, contents))
     assert said.split(";")[0] in str(caught.value)
     assert "dataset.join: leg" in str(caught.value)
 
@@ -122,9 +123,9 @@ def test_classes_are_drawn_as_balance_says(home, tasks, balance, shares):
     arm = tasks("arm", OWN.replace("}", f", balance: {balance}}}", 1))
     publish_last(home, [spin("leg.csv", rows=25)], "leg")
     own = [spin("a.csv", rows=100), spin("b.csv", rows=50), spin("val.csv"), spin("test.csv")]
-    dataset = load_dataset(home, make_dataset(arm, home, publish(home, own)).ref)
-    found = drawn(dataset)
-    assert [found[name] for name in ("a.csv", "b.csv", "leg.csv")] == pytest.approx(
+    dataset = load_dataset(home, dataset_stage.run(arm, home, publish(home, own)).ref)
+    shares_found = drawn(dataset)
+    assert [shares_found[name] for name in ("a.csv", "b.csv", "leg.csv")] == pytest.approx(
         shares, abs=1e-4
     )
 
@@ -135,17 +136,17 @@ def test_classes_come_from_metadata_and_an_unknown_one_is_an_error(home, tasks):
     arm = tasks("arm", rules, extra=meta)
     names = ["slow_a", "slow_b", "slow_c", "fast_a", "slow_val", "fast_test"]
     own = [spin(f"{name}.csv") for name in names]
-    found = drawn(load_dataset(home, make_dataset(arm, home, publish(home, own)).ref))
-    assert found["fast_a.csv"] == pytest.approx(0.5)
-    assert found["slow_b.csv"] == pytest.approx(1 / 6)
+    shares_found = drawn(load_dataset(home, dataset_stage.run(arm, home, publish(home, own)).ref))
+    assert shares_found["fast_a.csv"] == pytest.approx(0.5)
+    assert shares_found["slow_b.csv"] == pytest.approx(1 / 6)
     with pytest.raises(BadInput, match=r"balance.group_by: speed: is not known of 1 .* odd.csv"):
-        make_dataset(arm, home, publish(home, [*own, spin("odd.csv")]))
+        dataset_stage.run(arm, home, publish(home, [*own, spin("odd.csv")]))
 
 
 def test_a_dataset_without_balance_weighs_all_rows_alike(home, contents, tasks):
     arm = tasks("arm", "{validation: [val*], test: [test*]}")
-    outcome = make_dataset(arm, home, publish(home, contents))
-    assert set(weights(load_dataset(home, outcome.ref)).values()) == {1.0}
+    artifact = dataset_stage.run(arm, home, publish(home, contents))
+    assert set(weights(load_dataset(home, artifact.ref)).values()) == {1.0}
     assert np.isfinite(
-        json.loads((home.root / outcome.ref.path / "dataset.json").read_text())["dt"]
+        json.loads((home.root / artifact.ref.path / "dataset.json").read_text())["dt"]
     )

@@ -2,9 +2,12 @@
 
 import pytest
 
-from kinemill.dataset import make_dataset, show_dataset, warnings
-from kinemill.dataset._near_duplicates import roots_of, tell_repeats
-from kinemill.dataset._split import Known, cut_pieces, position
+from kinemill.dataset import DatasetSummary, show_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.leakage import find_torn_duplicates
+from kinemill.dataset.multi_task import roots_of
+from kinemill.dataset.split import SplitContext, cut_pieces, position
+from kinemill.dataset.summary import NearDuplicates
 from kinemill.errors import BadInput
 from kinemill.store import publish_json
 from tests.dataset.conftest import Content, make_task, publish, spin
@@ -19,7 +22,7 @@ def note(home, later, earlier, parts=None):
     )
 
 
-def sides(pieces):
+def splits(pieces):
     return {piece.name: piece.split for piece in pieces}
 
 
@@ -29,48 +32,46 @@ SHARES = {"validation": 0.3, "test": 0.3}
 def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
     rules = make_task(**SHARES)
     runs = [spin(f"run{k}.csv") for k in range(60)]
-    before = sides(cut_pieces(rules.dataset, runs))
+    alone = splits(cut_pieces(rules.dataset, runs))
     for later, earlier in zip(runs[30:], runs[:30], strict=True):
         note(home, later, earlier)
-    known = Known(roots=roots_of(rules, home, runs))
-    after = sides(cut_pieces(rules.dataset, runs, known=known))
+    context = SplitContext(roots=roots_of(rules, home, runs))
+    after = splits(cut_pieces(rules.dataset, runs, context=context))
     assert all(after[f"run{k + 30}.csv"] == after[f"run{k}.csv"] for k in range(30))
-    assert all(after[f"run{k}.csv"] == before[f"run{k}.csv"] for k in range(30))
-    assert sum(after[name] != before[name] for name in after) >= 5  # else this proves nothing
-    assert tell_repeats(rules.dataset, runs, known) == {"recordings": 30, "torn": 0, "shown": []}
+    assert all(after[f"run{k}.csv"] == alone[f"run{k}.csv"] for k in range(30))
+    assert sum(after[name] != alone[name] for name in after) >= 5  # else this proves nothing
+    assert find_torn_duplicates(rules.dataset, runs, context) == NearDuplicates(recordings=30)
 
 
 def test_repeats_that_patterns_put_apart_are_told(home, contents):
     a, val, b = (next(c for c in contents if c.name == n) for n in ("a.csv", "val.csv", "b.csv"))
     note(home, val, a)
     note(home, b, a)
-    made = make_dataset(make_task(), home, publish(home, contents))
-    assert made.summary["repeats"] == {
-        "recordings": 2,
-        "torn": 1,
-        "shown": [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}],
-    }
-    (told,) = warnings(made.summary)
-    assert "train: a.csv, b.csv; validation: val.csv" in told
-    assert show_dataset(home, "arm")["warnings"] == [told]
+    made = dataset_stage.run(make_task(), home, publish(home, contents))
+    summary = DatasetSummary.of(made)
+    listed = [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}]
+    assert summary.repeats == NearDuplicates(recordings=2, torn=1, listed=listed)
+    (warning,) = summary.warnings
+    assert "train: a.csv, b.csv; validation: val.csv" in warning
+    assert show_dataset(home, "arm")["warnings"] == [warning]
     assert (
-        warnings(
-            make_dataset(
+        DatasetSummary.of(
+            dataset_stage.run(
                 make_task(unused=["a*", "b*"], test=["test*"], validation=["val*"]),
                 home,
                 publish(home, [*contents, spin("c.csv")]),
-            ).summary
-        )
+            )
+        ).warnings
         == []
     )
 
 
 def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):
-    first = make_dataset(make_task(), home, publish(home, contents))
+    first = dataset_stage.run(make_task(), home, publish(home, contents))
     note(home, contents[3], contents[1])
-    second = make_dataset(make_task(), home, publish(home, contents))
+    second = dataset_stage.run(make_task(), home, publish(home, contents))
     assert first.ref != second.ref
-    apart = make_dataset(make_task(near_duplicates="apart"), home, publish(home, contents))
+    apart = dataset_stage.run(make_task(near_duplicates="apart"), home, publish(home, contents))
     assert apart.summary["repeats"]["recordings"] == 0
 
 
@@ -80,8 +81,10 @@ def test_parts_follow_parts_where_the_split_is_by_part(home):
     recording = demos[0].recording
     parts = {f"demo_{k + 20}": f"{recording}/demo_{k}" for k in range(20)}
     note(home, demos[0], None, parts)
-    known = Known(roots=roots_of(rules, home, demos))
-    split = {piece.episode: piece.split for piece in cut_pieces(rules.dataset, demos, known=known)}
+    context = SplitContext(roots=roots_of(rules, home, demos))
+    split = {
+        piece.episode: piece.split for piece in cut_pieces(rules.dataset, demos, context=context)
+    }
     assert all(split[demos[k].id] == split[demos[k + 20].id] for k in range(20))
     assert len(set(split.values())) == 3
     by_recording = make_task(**SHARES)
@@ -95,4 +98,4 @@ def test_an_empty_side_is_told_that_repeats_stay_together(home):
         if run is not first:
             note(home, run, first)
     with pytest.raises(BadInput, match=r"11 near-duplicates stay.*near_duplicates: apart"):
-        make_dataset(make_task(**SHARES), home, publish(home, runs))
+        dataset_stage.run(make_task(**SHARES), home, publish(home, runs))

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._pack import pack
-from kinemill.dataset._packed import read_packed
-from kinemill.dataset._row_writer import whole_turns
-from kinemill.dataset._statistics import join, moments
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.packed import read_packed
+from kinemill.dataset.row_writer import join, moments, whole_turns
+from kinemill.dataset.stage import pack
 from kinemill.errors import BadInput, CorruptArtifact
 from tests.dataset.conftest import Content, make_task, publish, spin
 
 
 def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
-    outcome = make_dataset(make_task(), home, publish(home, contents))
-    dataset = load_dataset(home, outcome.ref)
+    artifact = dataset_stage.run(make_task(), home, publish(home, contents))
+    dataset = load_dataset(home, artifact.ref)
     assert dataset.columns == ["angle", "speed", "torque"]
     assert dataset.values.dtype == np.float32
     assert dataset.values.flags.c_contiguous
@@ -31,26 +31,26 @@ def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
     ]
     by_name = {content.name: content for content in contents}
     for episode in dataset.episodes:
-        wanted = by_name[episode.name].values.copy()
-        wanted[:, 0] -= whole_turns(wanted[0, 0])
-        np.testing.assert_allclose(dataset.rows(episode), wanted, rtol=1e-6)  # float32
-    assert outcome.summary["rows"] == {"train": 100, "validation": 50, "test": 50, "unused": 0}
+        expected = by_name[episode.name].values.copy()
+        expected[:, 0] -= whole_turns(expected[0, 0])
+        np.testing.assert_allclose(dataset.rows(episode), expected, rtol=1e-6)  # float32
+    assert artifact.summary["rows"] == {"train": 100, "validation": 50, "test": 50, "unused": 0}
     assert dataset.units == {"angle": "rad", "speed": "rad/s", "torque": "N*m"}
     assert dataset.angles == ["angle"]
 
 
 def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, contents):
-    first = make_dataset(make_task(), home, publish(home, contents))
-    again = make_dataset(make_task(), home, publish(home, list(reversed(contents))))
-    grown = make_dataset(make_task(), home, publish(home, [*contents, spin("c.csv")]))
+    first = dataset_stage.run(make_task(), home, publish(home, contents))
+    again = dataset_stage.run(make_task(), home, publish(home, list(reversed(contents))))
+    grown = dataset_stage.run(make_task(), home, publish(home, [*contents, spin("c.csv")]))
     assert (again.cached, again.ref) == (True, first.ref)
     assert not grown.cached
     assert grown.summary["episodes"]["train"] == 3
 
 
 def test_a_recording_that_goes_to_quarantine_as_a_whole_makes_no_new_version(home, contents):
-    first = make_dataset(make_task(), home, publish(home, contents))
-    again = make_dataset(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
+    first = dataset_stage.run(make_task(), home, publish(home, contents))
+    again = dataset_stage.run(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
     assert (again.cached, again.ref) == (True, first.ref)
 
 
@@ -60,8 +60,8 @@ def test_another_shortest_piece_makes_another_version(home):
     def validation_rows(shortest: int) -> int:
         task = make_task(validation={"tail": 0.3})
         rules = task.validation.model_copy(update={"min_steps": shortest})
-        outcome = make_dataset(task.model_copy(update={"validation": rules}), home, episodes)
-        return outcome.summary["rows"]["validation"]
+        artifact = dataset_stage.run(task.model_copy(update={"validation": rules}), home, episodes)
+        return artifact.summary["rows"]["validation"]
 
     assert [validation_rows(10), validation_rows(20)] == [15 + 24, 24]
 
@@ -70,14 +70,14 @@ def test_another_order_of_channels_makes_another_version(home, contents):
     episodes = publish(home, contents)
     task = make_task()
     turned = dict(reversed(task.channels.items()))
-    first = make_dataset(task, home, episodes)
-    second = make_dataset(task.model_copy(update={"channels": turned}), home, episodes)
+    first = dataset_stage.run(task, home, episodes)
+    second = dataset_stage.run(task.model_copy(update={"channels": turned}), home, episodes)
     assert load_dataset(home, second.ref).columns == ["speed", "angle", "torque"]
     assert first.ref != second.ref
 
 
 def test_a_changed_byte_in_the_packed_rows_is_noticed(home, contents):
-    ref = make_dataset(make_task(), home, publish(home, contents)).ref
+    ref = dataset_stage.run(make_task(), home, publish(home, contents)).ref
     file = home.root / ref.path / "values.npy"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
@@ -87,22 +87,22 @@ def test_a_changed_byte_in_the_packed_rows_is_noticed(home, contents):
 
 
 def test_validation_and_test_data_cannot_change_the_statistics(tmp_path, contents):
-    plain = pack(make_task(), contents, tmp_path)["statistics"]
+    plain = pack(make_task(), contents, tmp_path).statistics
     wild = [
         content if content.name in {"a.csv", "b.csv"} else spin(content.name, 1e3, -50.0, 77)
         for content in contents
     ]
-    assert pack(make_task(), wild, tmp_path)["statistics"] == plain
+    assert pack(make_task(), wild, tmp_path).statistics == plain
 
 
 def test_statistics_are_those_of_the_training_rows(tmp_path, contents):
     # Two training episodes of 50 rows: torque counts 0..49, whose standard deviation is
     # sqrt((50^2 - 1) / 12) = 14.4308697; the angle grows by 0.03 rad in every row.
-    statistics = pack(make_task(), contents, tmp_path)["statistics"]
-    assert statistics["torque"]["mean"] == pytest.approx(24.5, rel=1e-12)
-    assert statistics["torque"]["std"] == pytest.approx(14.430869689661812, rel=1e-12)
-    assert statistics["speed"]["std"] == pytest.approx(0.0, abs=1e-12)
-    assert statistics["angle"]["delta_std"] == pytest.approx(0.0, abs=1e-9)
+    statistics = pack(make_task(), contents, tmp_path).statistics
+    assert statistics["torque"].mean == pytest.approx(24.5, rel=1e-12)
+    assert statistics["torque"].std == pytest.approx(14.430869689661812, rel=1e-12)
+    assert statistics["speed"].std == pytest.approx(0.0, abs=1e-12)
+    assert statistics["angle"].delta_std == pytest.approx(0.0, abs=1e-9)
 
 
 def test_delta_std_does_not_see_the_jump_of_a_wrapped_angle(tmp_path, contents):
@@ -111,8 +111,8 @@ def test_delta_std_does_not_see_the_jump_of_a_wrapped_angle(tmp_path, contents):
     angle = np.concatenate([[0.0], np.cumsum(np.tile([1.0, 1.2], 50))])
     turning = Content("a.csv", np.stack([angle, angle * 0, angle * 0], axis=1))
     others = [content for content in contents if content.name in {"val.csv", "test.csv"}]
-    statistics = pack(make_task(), [turning, *others], tmp_path)["statistics"]
-    assert statistics["angle"]["delta_std"] == pytest.approx(0.1, rel=1e-9)
+    statistics = pack(make_task(), [turning, *others], tmp_path).statistics
+    assert statistics["angle"].delta_std == pytest.approx(0.1, rel=1e-9)
 
 
 def test_an_angle_of_many_turns_keeps_its_resolution_in_float32(home, contents):
@@ -120,7 +120,7 @@ def test_an_angle_of_many_turns_keeps_its_resolution_in_float32(home, contents):
     far = [
         replace(item, values=spin(item.name).values + np.array([turns, 0, 0])) for item in contents
     ]
-    dataset = load_dataset(home, make_dataset(make_task(), home, publish(home, far)).ref)
+    dataset = load_dataset(home, dataset_stage.run(make_task(), home, publish(home, far)).ref)
     for episode in dataset.episodes:
         # float32 near 6e6 rad resolves 0.5 rad only; float64 there 1e-9 rad.
         np.testing.assert_allclose(dataset.rows(episode)[:, 0], 0.03 * np.arange(50), atol=2e-7)
@@ -128,8 +128,8 @@ def test_an_angle_of_many_turns_keeps_its_resolution_in_float32(home, contents):
 
 @given(st.floats(-1e6, 1e6))
 def test_whole_turns_leave_an_angle_within_half_a_turn(angle):
-    left = angle - whole_turns(angle)
-    assert -pi - 1e-9 <= left <= pi + 1e-9  # 1e-9: float64 at 1e6 rad
+    rest = angle - whole_turns(angle)
+    assert -pi - 1e-9 <= rest <= pi + 1e-9  # 1e-9: float64 at 1e6 rad
     assert whole_turns(angle) / (2.0 * pi) == pytest.approx(round(whole_turns(angle) / (2.0 * pi)))
 
 

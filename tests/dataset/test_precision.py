@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import yaml
 
-from kinemill.dataset import load_dataset, make_dataset, warnings
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.validate.dry_run import foretell
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import StepPredictor
@@ -72,7 +73,7 @@ def dataset_of(tmp_path):
         if not folder.exists():
             write_logs(folder, offset)
         recordings = ingest.run(task, home, folder).artifact.ref
-        outcome = make_dataset(task, home, validate(task, home, recordings).ref)
+        outcome = dataset_stage.run(task, home, validate.run(task, home, recordings).ref)
         return load_dataset(home, outcome.ref), outcome.summary
 
     return make
@@ -99,15 +100,15 @@ def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(
     source = yaml.safe_load(spelled)
     assert source["name"] == "x"
     assert source["offset"] == pytest.approx(-offset, abs=10.0)
-    found, summary = dataset_of(sled(source), offset)
-    assert summary["coarse"] == []
+    coarse, summary = dataset_of(sled(source), offset)
+    assert summary.coarse == []
     plain, _ = dataset_of(sled({"name": "x", "offset": source["offset"] + offset}), 0.0)
     # The logs have 6 digits after the point, rounded after the offset was added.
     for one in ("train", "validation", "test"):
         pairs = {item.name: item for item in plain.of(one)}
-        for item in found.of(one):
-            np.testing.assert_allclose(found.rows(item), plain.rows(pairs[item.name]), atol=1.1e-6)
-    errors = [evaluate(linear(data), data, "test", 10, 5).nrmse for data in (plain, found)]
+        for item in coarse.of(one):
+            np.testing.assert_allclose(coarse.rows(item), plain.rows(pairs[item.name]), atol=1.1e-6)
+    errors = [evaluate(linear(data), data, "test", 10, 5).nrmse for data in (plain, coarse)]
     assert errors[1] == pytest.approx(errors[0], rel=1e-2)
 
 
@@ -127,7 +128,7 @@ def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp
     assert -100.0 < low < -1.0 < 1.0 < high < 100.0
     home = Home(tmp_path / "home")
     report = ingest.run(task, home, tmp_path / "logs")
-    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
+    outcome = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
     assert outcome.summary["coarse"] == []
     assert outcome.summary["statistics"]["x"]["std"] > 0.3
 
@@ -156,14 +157,14 @@ def test_recordings_at_places_far_apart_are_refused_too(dataset_of, tmp_path):
 def test_a_coarse_channel_is_a_warning(dataset_of):
     """9000 m: float32 steps of 1 mm, and the sled moves by 4 cm from row to row."""
     _, summary = dataset_of(sled(), 2000.0)
-    assert summary["coarse"] == []
+    assert summary.coarse == []
     _, summary = dataset_of(sled(), 9000.0)
-    assert summary["coarse"][0].startswith("position: float32 has steps of 0.00098 m at 90")
-    assert summary["coarse"][0] in warnings(summary)
+    assert summary.coarse[0].startswith("position: float32 has steps of 0.00098 m at 90")
+    assert summary.coarse[0] in summary.warnings
 
 
 def test_a_constant_with_rounding_noise_is_no_motion():
-    from kinemill.dataset._precision import coarse_channels, extent_of_rows, refuse_lost_motion
+    from kinemill.dataset.precision import coarse_channels, extent_of_rows, refuse_lost_motion
 
     noise = np.random.default_rng(0).normal(0.0, 1e-7, (100, 1))
     task = sled()

@@ -6,17 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._split import Known, cut_pieces, unmatched_patterns
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.split import SplitContext, cut_pieces, unmatched_patterns
 from kinemill.ingest import stage as ingest
 from kinemill.task import Dataset, load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.dataset.conftest import make_task, publish, spin
 
 
 def cut(rules: Dataset, episode, shortest=2, start=0):
-    known = Known(starts={episode.id: start})
-    pieces = cut_pieces(rules, [episode], shortest, known)
+    context = SplitContext(starts={episode.id: start})
+    pieces = cut_pieces(rules, [episode], shortest, context)
     return [(piece.split, piece.first, piece.last) for piece in pieces]
 
 
@@ -70,16 +71,16 @@ def test_rows_may_be_those_of_some_recordings_only():
     st.integers(0, 40),
 )
 @settings(deadline=None, max_examples=80)
-def test_every_row_is_in_one_piece_and_the_prescribed_ones_in_test(chosen, rows, start):
-    spans = [(first, first + length) for first, length in chosen]
+def test_every_row_is_in_one_piece_and_the_prescribed_ones_in_test(selection, rows, start):
+    spans = [(first, first + length) for first, length in selection]
     rules = Dataset(test=[{"rows": list(span)} for span in spans] or ["none"], validation=["x"])
-    sides = np.full(rows, "", dtype=object)
+    splits = np.full(rows, "", dtype=object)
     for side, first, last in cut(rules, spin("a.csv", rows=rows), 1, start):
-        assert set(sides[first:last]) == {""}
-        sides[first:last] = side
+        assert set(splits[first:last]) == {""}
+        splits[first:last] = side
     for row in range(rows):
         prescribed = any(first <= row + start < last for first, last in spans)
-        assert sides[row] == ("test" if prescribed else "train")
+        assert splits[row] == ("test" if prescribed else "train")
 
 
 @pytest.mark.parametrize("rows", [[5, 5], [9, 3], [-1, 4], [1]])
@@ -90,9 +91,9 @@ def test_rows_that_are_none_are_refused(rows):
 
 def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
     task = make_task(test={"rows": [20, 60]}, validation={"tail": 0.2})
-    outcome = make_dataset(task, home, publish(home, [spin("one.csv", rows=200, speed=1.0)]))
-    dataset = load_dataset(home, outcome.ref)
-    assert outcome.summary["rows"] == {"train": 132, "validation": 28, "test": 40, "unused": 0}
+    artifact = dataset_stage.run(task, home, publish(home, [spin("one.csv", rows=200, speed=1.0)]))
+    dataset = load_dataset(home, artifact.ref)
+    assert artifact.summary["rows"] == {"train": 132, "validation": 28, "test": 40, "unused": 0}
     (test,) = dataset.of("test")
     np.testing.assert_array_equal(dataset.rows(test)[:, 2], np.arange(20, 60))
     assert len(dataset.window_starts("test", 40)) == 1
@@ -103,12 +104,12 @@ def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
 def test_the_real_silverbox_is_split_as_its_authors_ask(request, shared_data, home):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
     report = ingest.run(task, home, shared_data / "silverbox")
-    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
-    assert outcome.summary["rows"] == {
+    artifact = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
+    assert artifact.summary["rows"] == {
         "train": 97000 - 40650, "validation": 105712 - 97000,
         "test": 40475 + 21688, "unused": 100 + 75 + 131072 - 127400,
     }  # fmt: skip
-    arrow, multisine = load_dataset(home, outcome.ref).of("test")
+    arrow, multisine = load_dataset(home, artifact.ref).of("test")
     assert (arrow.rows, multisine.rows) == (40475, 21688)
-    trained = outcome.summary["rows"]["train"] + outcome.summary["rows"]["validation"]
+    trained = artifact.summary["rows"]["train"] + artifact.summary["rows"]["validation"]
     assert trained == int(0.75 * (127400 - 40650))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset._empty_split import check_sides
-from kinemill.dataset._split import cut_pieces, named_side, position, share_side, unmatched_patterns
+from kinemill.dataset.split import cut_pieces, named_side, position, share_side, unmatched_patterns
+from kinemill.dataset.trainable import check_sides
 from kinemill.errors import BadInput
 from kinemill.task import Dataset, Task
 
@@ -58,12 +58,12 @@ rules = st.builds(
 
 @settings(deadline=None, max_examples=150)
 @given(rules, logs, logs)
-def test_nothing_changes_side_as_data_grows(rule, before, more):
-    small = {piece.id: piece for piece in cut_pieces(rule, before)}
-    known = {item.id for item in before}
-    grown = cut_pieces(rule, [*(item for item in more if item.id not in known), *before])
-    kept = {piece.id: piece for piece in grown if piece.episode in known}
-    assert kept == small
+def test_nothing_changes_side_as_data_grows(rule, earlier, more):
+    small = {piece.id: piece for piece in cut_pieces(rule, earlier)}
+    ids = {item.id for item in earlier}
+    grown = cut_pieces(rule, [*(item for item in more if item.id not in ids), *earlier])
+    unchanged = {piece.id: piece for piece in grown if piece.episode in ids}
+    assert unchanged == small
 
 
 @settings(deadline=None, max_examples=150)
@@ -76,11 +76,11 @@ def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, ep
         assert mine[0].first == 0
         assert mine[-1].last == item.rows
     for recording in {item.recording for item in episodes}:
-        sides = {piece.split for piece in pieces if piece.recording == recording}
+        splits = {piece.split for piece in pieces if piece.recording == recording}
         if isinstance(rule.validation, float | list):
-            assert len(sides) == 1
+            assert len(splits) == 1
         else:
-            assert sides <= {"train", "validation"} or len(sides) == 1
+            assert splits <= {"train", "validation"} or len(splits) == 1
 
 
 @settings(deadline=None)
@@ -99,10 +99,10 @@ def test_the_place_of_a_recording_is_fixed_for_ever():
 
 def test_shares_are_met_by_many_recordings():
     rule = Dataset(test=0.2, validation=0.15)
-    sides = [share_side(rule, item.recording) for item in map(log, range(4000))]
+    splits = [share_side(rule, item.recording) for item in map(log, range(4000))]
     # Three standard deviations of a binomial of 4000 at 0.2 and 0.15: 0.019 and 0.017.
-    assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.019)
-    assert sides.count("validation") / 4000 == pytest.approx(0.15, abs=0.017)
+    assert splits.count("test") / 4000 == pytest.approx(0.2, abs=0.019)
+    assert splits.count("validation") / 4000 == pytest.approx(0.15, abs=0.017)
 
 
 def test_the_tail_is_the_last_tenth_of_every_training_episode():
@@ -122,37 +122,37 @@ def test_an_episode_whose_tail_holds_no_window_stays_whole_in_training():
 
 
 def test_tails_that_are_all_too_short_ask_for_larger_ones():
-    chosen = task(validation={"tail": 0.1}, test=["run-001*"])
+    selection = task(validation={"tail": 0.1}, test=["run-001*"])
     with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger tail"):
-        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)], shortest=20))
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)], shortest=20))
 
 
 def test_an_empty_validation_proposes_the_tail():
-    chosen = task(validation=0.01, test=["run-000*"])
+    selection = task(validation=0.01, test=["run-000*"])
     with pytest.raises(BadInput, match=r"validation: \{tail: 0.1\}") as caught:
-        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
     assert "share 0.01 of 2 recordings leaves it empty" in str(caught.value)
 
 
 def test_an_empty_test_names_the_pattern_that_matched_nothing():
-    chosen = task(validation={"tail": 0.1}, test=["*traj03*", "*traj9*"])
+    selection = task(validation={"tail": 0.1}, test=["*traj03*", "*traj9*"])
     with pytest.raises(BadInput) as caught:
-        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
     message = str(caught.value)
     assert "nothing matches test: '*traj03*', test: '*traj9*'" in message
     assert "run-000.csv, run-001.csv" in message
 
 
 def test_patterns_that_an_earlier_rule_took_away_are_said_so():
-    chosen = task(validation=["run-000*"], test=["run-*"])
+    selection = task(validation=["run-000*"], test=["run-*"])
     with pytest.raises(BadInput, match="taken by an earlier rule"):
-        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
 
 
 def test_a_test_that_takes_everything_leaves_nothing_for_training():
-    chosen = task(validation=["run-000*"], test=["run-001*"])
+    selection = task(validation=["run-000*"], test=["run-001*"])
     with pytest.raises(BadInput, match="nothing is left for training"):
-        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
 
 
 def test_no_episode_at_all_points_to_the_quarantine():

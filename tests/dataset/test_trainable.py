@@ -2,17 +2,17 @@
 
 import pytest
 
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from tests.dataset.conftest import make_task, publish, spin
 
 CONTENTS = [spin("val.csv", rows=30), spin("a.csv"), spin("b.csv"), spin("test.csv", rows=40)]
 
 
-def dynamics(history: int, horizon: int, ahead: int = 1):
+def dynamics(history: int, horizon: int, steps: int = 1):
     learn = {"type": "dynamics", "model": {"type": "mlp"}, "history": history, "horizon": horizon}
     return make_task().model_validate(
-        {**make_task().model_dump(by_alias=True), "learn": learn, "verify": {"horizon": ahead}}
+        {**make_task().model_dump(by_alias=True), "learn": learn, "verify": {"horizon": steps}}
     )
 
 
@@ -31,16 +31,16 @@ def dynamics(history: int, horizon: int, ahead: int = 1):
 def test_episodes_shorter_than_a_window_are_named_and_nothing_is_published(home, settings, said):
     episodes = publish(home, CONTENTS)
     with pytest.raises(BadInput, match=said):
-        make_dataset(dynamics(*settings), home, episodes)
+        dataset_stage.run(dynamics(*settings), home, episodes)
     assert not (home.store / "dataset").exists()
 
 
 def test_the_longest_that_fits_is_accepted(home):
-    make_dataset(dynamics(20, 10, 20), home, publish(home, CONTENTS))
+    dataset_stage.run(dynamics(20, 10, 20), home, publish(home, CONTENTS))
 
 
 def test_a_published_dataset_is_checked_again_for_other_settings(home):
     episodes = publish(home, CONTENTS)
-    assert not make_dataset(dynamics(20, 10, 20), home, episodes).cached
+    assert not dataset_stage.run(dynamics(20, 10, 20), home, episodes).cached
     with pytest.raises(BadInput, match="validation split: no episode is long enough"):
-        make_dataset(dynamics(25, 10), home, episodes)
+        dataset_stage.run(dynamics(25, 10), home, episodes)

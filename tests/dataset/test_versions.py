@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from kinemill.dataset import (
+    dataset_versions,
     diff_datasets,
     find_version,
     list_datasets,
-    make_dataset,
-    scan_listing,
     show_dataset,
-    versions,
+)
+from kinemill.dataset import (
+    stage as dataset_stage,
 )
 from kinemill.errors import BadInput
 from kinemill.store import open_ref
@@ -25,14 +26,14 @@ def three(home, contents):
     """Versions of 4, 5 and 6 episodes."""
     more = [spin("c.csv", rows=70), spin("d.csv", rows=30)]
     return [
-        make_dataset(make_task(), home, publish(home, [*contents, *more[:number]]))
+        dataset_stage.run(make_task(), home, publish(home, [*contents, *more[:number]]))
         for number in range(3)
     ]
 
 
 def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(home, three):
-    digests = [outcome.ref.digest for outcome in three]
-    assert [version.ref.digest for version in versions(home, "arm")] == digests[::-1]
+    digests = [artifact.ref.digest for artifact in three]
+    assert [version.ref.digest for version in dataset_versions(home, "arm")] == digests[::-1]
     assert find_version(home, "arm").number == 3
     for which in ("2", "v2", digests[1], digests[1][:8]):
         assert find_version(home, "arm", which).ref == three[1].ref
@@ -40,7 +41,7 @@ def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(h
 
 def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
     before = find_version(home, "arm", "1")
-    again = make_dataset(make_task(), home, publish(home, contents))
+    again = dataset_stage.run(make_task(), home, publish(home, contents))
     assert again.cached
     assert find_version(home, "arm", "1") == before
     assert list_datasets(home, "arm")["total"] == 3
@@ -48,7 +49,9 @@ def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
 
 def test_what_a_version_is_does_not_depend_on_when_and_where_it_was_made(home, tmp_path, contents):
     other = replace(home, root=tmp_path / "other")
-    refs = [make_dataset(make_task(), one, publish(one, contents)).ref for one in (home, other)]
+    refs = [
+        dataset_stage.run(make_task(), one, publish(one, contents)).ref for one in (home, other)
+    ]
     assert refs[0] == refs[1]
     files = {path.name for path in open_ref(home, refs[0]).iterdir()}
     text = b"".join(
@@ -78,11 +81,11 @@ def test_a_task_without_a_version_says_how_to_make_one(home):
 
 
 def test_the_catalog_is_made_again_from_the_versions(home, three):
-    before = list_datasets(home, "arm")
+    first = list_datasets(home, "arm")
     shutil.rmtree(home.store / "versions")
     after = list_datasets(home, "arm")
     assert {line["digest"] for line in after["datasets"]} == {
-        line["digest"] for line in before["datasets"]
+        line["digest"] for line in first["datasets"]
     }
     assert [line["version"] for line in after["datasets"]] == [3, 2, 1]
 
@@ -90,8 +93,8 @@ def test_the_catalog_is_made_again_from_the_versions(home, three):
 def test_a_crash_between_number_and_digest_gives_no_second_number(home, three):
     last = find_version(home, "arm")
     (home.store / "versions" / "arm" / "digests" / f"{last.ref.digest}.json").unlink()
-    assert [version.number for version in versions(home, "arm")] == [3, 2, 1]
-    from kinemill.dataset._versions import enter
+    assert [version.number for version in dataset_versions(home, "arm")] == [3, 2, 1]
+    from kinemill.dataset.catalog import enter
 
     assert enter(home, "arm", last.ref).number == 3
     assert list_datasets(home, "arm")["total"] == 3
@@ -99,29 +102,29 @@ def test_a_crash_between_number_and_digest_gives_no_second_number(home, three):
 
 def test_a_list_reads_no_more_entries_than_its_page(home, three):
     (home.store / "versions" / "arm" / "numbers" / "000001.json").write_text("no json")
-    found = list_datasets(home, "arm", offset=1, limit=1)
-    assert [line["version"] for line in found["datasets"]] == [2]
-    assert found["total"] == 3
+    page = list_datasets(home, "arm", offset=1, limit=1)
+    assert [line["version"] for line in page["datasets"]] == [2]
+    assert page["total"] == 3
 
 
 def test_a_version_tells_what_it_is(home, three):
-    found = show_dataset(home, "arm", "2", offset=1, limit=3)
-    assert (found["name"], found["status"], found["dt"]) == ("arm/v2", "ready", 0.01)
-    assert (found["states"], found["actions"], found["recordings"]) == (2, 1, 5)
-    assert found["episodes"] == {"train": 3, "validation": 1, "test": 1, "unused": 0}
-    features = {line["name"]: line for line in found["features"]}
+    version = show_dataset(home, "arm", "2", offset=1, limit=3)
+    assert (version["name"], version["status"], version["dt"]) == ("arm/v2", "ready", 0.01)
+    assert (version["states"], version["actions"], version["recordings"]) == (2, 1, 5)
+    assert version["episodes"] == {"train": 3, "validation": 1, "test": 1, "unused": 0}
+    features = {line["name"]: line for line in version["features"]}
     assert list(features) == ["angle", "speed", "torque"]
     assert (features["speed"]["unit"], features["speed"]["role"]) == ("rad/s", "state")
     assert features["angle"]["delta_std"] == pytest.approx(0.0, abs=1e-9)
-    assert found["list"]["total"] == 5
-    shown = found["list"]["episodes"]
+    assert version["list"]["total"] == 5
+    listed = version["list"]["episodes"]
     every = show_dataset(home, "arm", "2", limit=99)["list"]["episodes"]
-    assert shown == every[1:4]
+    assert listed == every[1:4]
     assert [one["id"] for one in every] == sorted(one["id"] for one in every)
-    assert found["owner"]
-    assert found["updated"] >= found["created"] > "2020"
-    assert len(found["rule_digest"]) == 64
-    assert json.dumps(found)
+    assert version["owner"]
+    assert version["updated"] >= version["created"] > "2020"
+    assert len(version["rule_digest"]) == 64
+    assert json.dumps(version)
 
 
 def test_a_changed_byte_and_a_missing_folder_show_in_the_status(home, three):
@@ -136,46 +139,38 @@ def test_a_changed_byte_and_a_missing_folder_show_in_the_status(home, three):
 
 
 def test_more_data_adds_episodes_and_moves_none(home, three):
-    found = diff_datasets(home, "arm", "1", "3")
-    assert {kind: found[kind] for kind in ("added", "removed", "moved", "changed")} == {
+    differences = diff_datasets(home, "arm", "1", "3")
+    assert {kind: differences[kind] for kind in ("added", "removed", "moved", "changed")} == {
         "added": 2, "removed": 0, "moved": 0, "changed": 0
     }  # fmt: skip
-    assert found["rules"] == []
-    assert {line["name"] for line in found["episodes"]["added"]} == {"c.csv", "d.csv"}
+    assert differences["rules"] == []
+    assert {line["name"] for line in differences["episodes"]["added"]} == {"c.csv", "d.csv"}
     back = diff_datasets(home, "arm", "3", "1", limit=1)
     assert (back["removed"], len(back["episodes"]["removed"])) == (2, 1)
 
 
 def test_other_rules_are_told_by_key_with_what_they_moved(home, contents, three):
     task = make_task(test=["test*", "a.csv"])
-    make_dataset(task, home, publish(home, contents))
-    found = diff_datasets(home, "arm", "1", "latest")
-    assert found["rules"] == [
+    dataset_stage.run(task, home, publish(home, contents))
+    differences = diff_datasets(home, "arm", "1", "latest")
+    assert differences["rules"] == [
         {"key": "dataset.test", "a": ["test*"], "b": ["test*", "a.csv"]},
     ]
-    (moved,) = found["episodes"]["moved"]
+    (moved,) = differences["episodes"]["moved"]
     assert (moved["name"], moved["split"], moved["split_b"]) == ("a.csv", "train", "test")
-    assert found["a"]["rule_digest"] != found["b"]["rule_digest"]
+    assert differences["a"]["rule_digest"] != differences["b"]["rule_digest"]
 
 
 def test_an_episode_with_other_rows_was_changed(home, contents, three):
     longer = [replace(contents[0], values=spin("val.csv", rows=60).values), *contents[1:]]
-    make_dataset(make_task(), home, publish(home, longer))
-    found = diff_datasets(home, "arm", "1", "4")
-    (changed,) = found["episodes"]["changed"]
+    dataset_stage.run(make_task(), home, publish(home, longer))
+    differences = diff_datasets(home, "arm", "1", "4")
+    (changed,) = differences["episodes"]["changed"]
     assert (changed["name"], changed["rows"], changed["rows_b"]) == ("val.csv", 50, 60)
 
 
-def test_a_version_of_the_first_format_is_still_listed(home, three):
-    folder = open_ref(home, three[0].ref)
-    new = scan_listing(folder).sort("id").collect()
-    (folder / "episodes.parquet").unlink()
-    old = scan_listing(folder).collect()
-    assert old.drop("group").equals(new.drop("group"))
-
-
-def test_unused_episodes_are_listed_without_a_place(home, contents):
-    make_dataset(make_task(unused=["b*"]), home, publish(home, contents))
+def test_unused_episodes_are_listed_without_rows(home, contents):
+    dataset_stage.run(make_task(unused=["b*"]), home, publish(home, contents))
     rows = show_dataset(home, "arm")["list"]["episodes"]
     (unused,) = (row for row in rows if row["split"] == "unused")
     assert (unused["name"], unused["rows"], unused["start"]) == ("b.csv", 50, None)

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import draft, nice
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.name_heuristics import guess
 from kinemill.task import load_task
-from kinemill.validate import load_checks, validate
+from kinemill.validate import load_checks
+from kinemill.validate import stage as validate
 from kinemill.validate.dry_run import foretell
 
 
@@ -56,11 +58,11 @@ def test_the_draft_of_a_real_set_runs_to_its_dataset(
         assert task.channels[velocity].derivative_of == position
         assert task.channels[velocity].unit == "rad/s"
     assert {task.channels[name].unit for name in actions} == {"N*m"}
-    episodes = validate(task, home, ingest.run(task, home, shared_data / folder).artifact.ref)
+    episodes = validate.run(task, home, ingest.run(task, home, shared_data / folder).artifact.ref)
     failed = [item.name for item in load_checks(home, episodes.ref) if item.blocking]
     assert failed
     assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
-    dataset = load_dataset(home, make_dataset(task, home, episodes.ref).ref)
+    dataset = load_dataset(home, dataset_stage.run(task, home, episodes.ref).ref)
     assert len({item.recording for item in dataset.episodes}) >= least
 
 
@@ -81,7 +83,7 @@ def test_vectors_of_a_humanoid_are_channels_called_as_its_data_set_calls_them(
     assert task.description == "Pick up the yellow bottle on the table."
     assert "a counter, by its name: frame_index" in text
     # No sample of the log itself is beyond the limits, on either side of zero.
-    episodes = validate(task, home, ingest.run(task, home, log).artifact.ref)
+    episodes = validate.run(task, home, ingest.run(task, home, log).artifact.ref)
     assert "limits" not in episodes.summary["dropped"]
 
 

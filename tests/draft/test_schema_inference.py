@@ -6,12 +6,14 @@ import polars as pl
 import pytest
 from scipy.io import savemat
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, validate
+from kinemill.validate import load_checks
+from kinemill.validate import stage as validate
 from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
 
 SETS = [
@@ -36,9 +38,11 @@ def drafted(tmp_path, source, rate=None):
 def taken(task, home, source):
     """Run a draft to its dataset; return it and the rows that ingest read."""
     report = ingest.run(task, home, source)
-    episodes = validate(task, home, report.artifact.ref)
+    episodes = validate.run(task, home, report.artifact.ref)
     assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
-    return load_dataset(home, make_dataset(task, home, episodes.ref).ref), report.artifact.summary
+    return load_dataset(
+        home, dataset_stage.run(task, home, episodes.ref).ref
+    ), report.artifact.summary
 
 
 @pytest.mark.parametrize(("log", "dt", "states", "actions", "rows"), SETS)

@@ -20,7 +20,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.sim.pendulum import Pendulum
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.conftest import ROOT
 
 TASKS = {path.stem: load_task(path) for path in sorted((ROOT / "tasks").glob("*.yaml"))}
@@ -49,7 +49,7 @@ def accepted(task, home, folder):
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["dropped_rows"] == 0
     assert not report.artifact.summary["quarantined"]
-    summary = validate(task, home, report.artifact.ref).summary
+    summary = validate.run(task, home, report.artifact.ref).summary
     assert summary["quarantined"] == 0
     return summary["accepted"], summary["dropped_rows"]
 

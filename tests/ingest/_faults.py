@@ -15,7 +15,8 @@ from kinemill.ingest import stage as ingest
 from kinemill.store import ArtifactRef, fault_injection, open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a process leaves behind that was killed; no reader looks there.
@@ -79,7 +80,7 @@ def mill(site: Site) -> dict[str, object]:
 
 def _once(task, home, logs) -> dict[str, object]:
     recordings = ingest.run(task, home, logs).artifact
-    episodes = validate(task, home, recordings.ref)
+    episodes = validate.run(task, home, recordings.ref)
     return {"recordings": recordings.ref.to_json(), "episodes": episodes.ref.to_json()}
 
 

@@ -15,7 +15,7 @@ from kinemill.errors import TaskError
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.ingest.messages import ulog_bytes, ulog_samples
 
 HEADER = "time,position,velocity,torque\n"
@@ -143,7 +143,7 @@ def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home
 def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, logs, write, word):
     write("nan.csv", text(*(f"{k / 100},{word},10.0,1.0" for k in range(100))))
     write("good.csv", GOOD)
-    outcome = validate(task, home, ingest.run(task, home, logs).artifact.ref)
+    outcome = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert outcome.summary["dropped"]["nonfinite"] == 100
 

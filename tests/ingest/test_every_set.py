@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 
 from benchmarks.formats import ROBOTS, SETS, task_of
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.schema_inference import form_of
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 
 # Of the 13 runs of the double pendulum one is a resting noise
@@ -92,8 +93,8 @@ def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, ho
 def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "dc_generator.yaml")
     report = ingest.run(task, home, shared_data / "dc_generator")
-    episodes = validate(task, home, report.artifact.ref)
-    dataset = load_dataset(home, make_dataset(task, home, episodes.ref).ref)
+    episodes = validate.run(task, home, report.artifact.ref)
+    dataset = load_dataset(home, dataset_stage.run(task, home, episodes.ref).ref)
     raw = np.loadtxt(shared_data / "dc_generator" / "generator.csv", delimiter=",", skiprows=1)
     assert np.array_equal(dataset.values[:, ::-1], raw[::500].astype(np.float32))
     lengths = {one.split: one.stop - one.start for one in dataset.episodes}

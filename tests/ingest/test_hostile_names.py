@@ -20,7 +20,8 @@ from kinemill.ingest.files import scan
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
-from kinemill.validate import load_checks, validate
+from kinemill.validate import load_checks
+from kinemill.validate import stage as validate
 
 HEADER = "time,position,velocity,torque\n"
 LONGEST = 255  # bytes of a name
@@ -105,7 +106,7 @@ def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, g
         wanted = {valid_text(os.fsdecode(name + b".csv")) for name in good}
         assert wanted <= read
         json.dumps(report.files, ensure_ascii=False).encode()  # no name that cannot be written
-        found = validate(task, home, report.artifact.ref)
+        found = validate.run(task, home, report.artifact.ref)
         assert found.summary["accepted"] == len(good)
         assert ingest.run(task, home, folder).artifact.cached
     finally:
@@ -257,7 +258,7 @@ def test_a_check_that_trips_over_one_recording_judges_the_others(
     task = task.model_copy(
         update={"validation": task.validation.model_copy(update={"max_quarantined_share": 0.9})}
     )
-    found = validate(task, home, ingest.run(task, home, logs).artifact.ref)
+    found = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (found.summary["accepted"], found.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, found.ref) if check.blocking)
 

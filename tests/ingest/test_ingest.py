@@ -18,7 +18,8 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 
 
 def outcomes(report) -> dict[str, str]:
@@ -220,7 +221,7 @@ def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
     home = Home(tmp_path / "run[1]*?")
     report = ingest.run(task, home, logs)
     assert outcomes(report) == {name: "episodes"}
-    (episode,) = load_episodes(home, validate(task, home, report.artifact.ref).ref)
+    (episode,) = load_episodes(home, validate.run(task, home, report.artifact.ref).ref)
     assert episode.read().height == 100
 
 

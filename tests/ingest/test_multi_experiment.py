@@ -4,13 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import TaskError
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 TWO = {"first": {"velocity": "v1"}, "second": {"angle": "p2", "velocity": "v2", "time": "t2"}}
 HEADER = "time,position,v1,torque,t2,p2,v2\n"
@@ -84,7 +85,7 @@ def test_the_two_tank_experiments_are_split_as_their_authors_ask(request, home, 
         assert tracks[part]["pump"].to_list() == raw[f"u{suffix}"].to_list()
         assert tracks[part]["time_s"][-1] == 4.0 * 1023
         assert (tracks[part]["level"] > 9.99).sum() > 1  # the sensor saturates at 10 V
-    outcome = make_dataset(task, home, validate(task, home, report.artifact.ref).ref)
+    outcome = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
     assert outcome.summary["rows"] == {"train": 850, "validation": 174, "test": 1024, "unused": 0}
     (test,) = (dataset := load_dataset(home, outcome.ref)).of("test")
     np.testing.assert_allclose(dataset.rows(test)[:, 0], raw["yVal"], rtol=1e-6)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from benchmarks import ROOT
 from benchmarks.prove_motion import judge, learn
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import make_cases, play, random_inputs
@@ -20,7 +20,7 @@ from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.plugins import OBJECTIVES
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee", "neck")
@@ -121,9 +121,9 @@ def test_clips_that_do_not_repeat_are_named_before_a_dataset_is_published(
         (folder / f"{name}.json").unlink()
     (folder / "odd.json").write_text(json.dumps(content))
     task, home = load_task(task_file), Home(tmp_path / "home")
-    episodes = validate(task, home, ingest.run(task, home, folder).artifact.ref).ref
+    episodes = validate.run(task, home, ingest.run(task, home, folder).artifact.ref).ref
     with pytest.raises(BadInput, match=r"train split: clips repeat nothing.*odd\.json \d+ rows"):
-        make_dataset(task, home, episodes)
+        dataset_stage.run(task, home, episodes)
     assert not (home.store / "dataset").exists()
 
 

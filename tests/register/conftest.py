@@ -236,6 +236,8 @@ class Chain:
             {},
             _pack,
             episodes={"train": 1, "test": 1},
+            rows={},
+            statistics={},
             independence={"validation": none, "test": none},
         )
         return Produced(verified, exported, model, dataset)

@@ -2,12 +2,13 @@
 
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.sim import write_logs
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +17,8 @@ def demo(tmp_path_factory):
     home, task = Home(tmp_path_factory.mktemp("home")), load_task("cart_pole")
     write_logs(home.logs(task.name))
     report = ingest.run(task, home, home.logs(task.name))
-    episodes = validate(task, home, report.artifact.ref)
-    dataset = make_dataset(task, home, episodes.ref)
+    episodes = validate.run(task, home, report.artifact.ref)
+    dataset = dataset_stage.run(task, home, episodes.ref)
     return report, episodes.summary, load_dataset(home, dataset.ref)
 
 

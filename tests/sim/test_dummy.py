@@ -7,12 +7,13 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from kinemill.dataset import load_dataset, load_media, make_dataset
+from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.conftest import ROOT
 
 TASKS = sorted([*(ROOT / "tasks").glob("*.yaml"), *(ROOT / "tests" / "tasks").glob("*.yaml")])
@@ -33,9 +34,9 @@ def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))
     write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=4))
     report = ingest.run(task, home, tmp_path / "logs")
-    accepted = validate(task, home, report.artifact.ref)
+    accepted = validate.run(task, home, report.artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
-    outcome = make_dataset(task, home, accepted.ref)
+    outcome = dataset_stage.run(task, home, accepted.ref)
     assert outcome.summary["episodes"] == {"train": 2, "validation": 1, "test": 1, "unused": 0}
     dataset = load_dataset(home, outcome.ref)
     assert (dataset.std > 0).all()
@@ -111,9 +112,9 @@ def test_pictures_texts_and_rewards_come_through_to_the_dataset(seeing, home, tm
     task = load_task(seeing, dummy_overrides(load_task(seeing), dummy))
     write_dummy_logs(task, tmp_path / "logs", dummy)
     recordings = ingest.run(task, home, tmp_path / "logs").artifact.ref
-    accepted = validate(task, home, recordings)
+    accepted = validate.run(task, home, recordings)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
-    ref = make_dataset(task, home, accepted.ref).ref
+    ref = dataset_stage.run(task, home, accepted.ref).ref
     media, dataset = load_media(home, ref), load_dataset(home, ref)
     assert dataset.columns == ["a", "v", "u"]
     said = {media.texts(one.id, "said")[0] for one in dataset.episodes}
@@ -167,7 +168,7 @@ def test_a_robot_of_any_dimensions_can_be_made_up(home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path), dummy))
     assert (len(task.states), len(task.actions), task.media) == (10, 3, ["camera", "instruction"])
     write_dummy_logs(task, tmp_path / "logs", dummy)
-    accepted = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
+    accepted = validate.run(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (3, 0)
     plain = tmp_path / "plain.yaml"
     plain.write_text(dummy_task("plain", Dummy()))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits
@@ -15,7 +15,7 @@ from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.verify import stage as verify_stage
 from tests.conftest import ROOT
 
@@ -69,7 +69,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     task = load_task(path, {**dummy_overrides(load_task(path), dummy), "learn.steps": 10})
     write_dummy_logs(task, home.logs(task.name), dummy)
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact.ref
-    dataset = make_dataset(task, home, validate(task, home, snapshot).ref).ref
+    dataset = dataset_stage.run(task, home, validate.run(task, home, snapshot).ref).ref
     training_set, nobody = (
         augment.run(task, home, dataset).ref,
         (NullReporter(), NullReporter()),

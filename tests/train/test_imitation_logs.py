@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.task import load_task
 from kinemill.train.demonstrations import Demonstrations, Feed, as_bytes
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 
 ROWS, RUNS, SAID = 24, 10, ("pick up the cup", "put it down")
 HEAD = """
@@ -149,8 +149,8 @@ LAYOUTS = {one.__name__: one for one in (trajectories, robomimic, minari, lerobo
 
 def learned_from(task, home, logs):
     """Return demonstrations of the dataset and of the training set, from a folder of logs."""
-    accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
-    dataset = make_dataset(task, home, accepted.ref).ref
+    accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+    dataset = dataset_stage.run(task, home, accepted.ref).ref
     return task.learn.open(home, dataset, augment.run(task, home, dataset).ref)
 
 

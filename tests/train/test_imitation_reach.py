@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
@@ -14,7 +14,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.policy_runner import as_policy
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.conftest import ROOT
 from tests.train.cloning import demonstrations, policy_task
 
@@ -24,8 +24,8 @@ def learned(home, name, count, **changed):
     task = load_task(ROOT / "tasks" / f"{name}.yaml", changed)
     logs = home.root / "shown"
     demonstrate(task, logs, range(count))
-    accepted = validate(task, home, ingest.run(task, home, logs).artifact.ref)
-    dataset = make_dataset(task, home, accepted.ref).ref
+    accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+    dataset = dataset_stage.run(task, home, accepted.ref).ref
     metrics = {}
 
     class Watcher(NullReporter):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.environments.card import make_card
 from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
@@ -12,7 +12,7 @@ from kinemill.sim import write_logs
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.conftest import ROOT
 
 SILENT = (NullReporter(), NullReporter())
@@ -22,8 +22,8 @@ def learned_pendulum(home, seed):
     """Return the exported model of a pendulum, from the logs that `kinemill.sim` makes."""
     task = load_task(ROOT / "tasks" / "pendulum.yaml", {"ingest.settle": 0})
     write_logs(home.root / "logs", "pendulum", seed=seed)
-    accepted = validate(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
-    dataset = make_dataset(task, home, accepted.ref).ref
+    accepted = validate.run(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
+    dataset = dataset_stage.run(task, home, accepted.ref).ref
     model = train.run(task, home, dataset, augment.run(task, home, dataset).ref, SILENT).ref
     return home.root / export.run(task, home, model).ref.path
 

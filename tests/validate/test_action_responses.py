@@ -9,7 +9,8 @@ import pytest
 from benchmarks.defects import simulated_episodes
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, validate
+from kinemill.validate import load_checks
+from kinemill.validate import stage as validate
 from kinemill.validate.action_responses import STRANGEST, foreign_actions, gather, sketch
 from tests.validate.conftest import ROOT
 from tests.validate.test_wider_physics import make_arm_task
@@ -128,7 +129,7 @@ def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shar
         shutil.copy(path, tmp_path)
     (wrong,) = tmp_path.glob("*060143_7col.csv")
     pl.read_csv(wrong).with_columns(-pl.col("tau2")).write_csv(wrong)
-    outcome = validate(task, home, ingest.run(task, home, tmp_path).artifact.ref)
+    outcome = validate.run(task, home, ingest.run(task, home, tmp_path).artifact.ref)
     assert (outcome.summary["recordings"], outcome.summary["quarantined"]) == (6, 0)
     (check,) = [each for each in load_checks(home, outcome.ref) if each.name == "foreign_actions"]
     assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)

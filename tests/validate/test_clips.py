@@ -7,14 +7,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.task import load_task
-from kinemill.validate import validate
-from kinemill.validate.clips import clip_of, clip_section, leading, moving
+from kinemill.validate import stage as validate
+from kinemill.validate.clips import clip_of, clip_section, leading_joint, moving_joints
 from kinemill.validate.exemplar import recording_sheet
 from kinemill.validate.recording_page import view
 from resources.pictures import clips_drawn
@@ -79,7 +80,7 @@ def test_the_cycle_the_phase_of_each_row_and_the_command_are_found(task):
     assert clip.cycle == pytest.approx(CYCLE, abs=0.02)
     assert clip.commands == {"forward": (0.3, 0.3)}
     # The neck rests; the hip moves most, and is furthest up three quarters of a cycle later.
-    assert (moving([clip]), leading([clip])) == ([0, 1], 0)
+    assert (moving_joints([clip]), leading_joint([clip])) == ([0, 1], 0)
     phases = clip.phases(0)
     assert phases[:3] == pytest.approx(0.25 + np.arange(3) / CYCLE, abs=0.005)
     assert clip.curve(0, 0, np.array([0.0, 0.5])) == pytest.approx([0.5, -0.5], abs=0.005)
@@ -125,7 +126,7 @@ def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
     drawn = ET.fromstring(recording_sheet(task, home, recordings))
     titles = [text.text for text in drawn.iter() if text.get("y") == "13"]
     assert [title.partition(",")[0] for title in titles[1:]] == ["forward", "hip", "knee"]
-    dataset = make_dataset(task, home, validate(task, home, recordings).ref).ref
+    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     clips = clips_in(task, load_dataset(home, dataset), home.root / dataset.path)
     rows = clip_rows(task, clips)
     told = {(row["clip"], row["split"]): (row["rows"], row["forward, m/s"]) for row in rows}

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.validate.exemplar import episode_sheet, recording_sheet
 from resources.pictures import episodes_drawn, recordings_drawn
 from tests.validate.conftest import as_frame
@@ -55,7 +55,7 @@ def test_recordings_are_shown_by_their_lengths_and_the_middle_one_by_channel(
 def test_episodes_are_shown_by_what_was_kept_and_one_with_its_cut(home, pendulum, record, logs):
     task = pendulum()
     recordings = record(task, logs)
-    svg = episode_sheet(task, home, recordings, validate(task, home, recordings).ref)
+    svg = episode_sheet(task, home, recordings, validate.run(task, home, recordings).ref)
     assert titles(svg)[:2] == ["seconds, by recording", "angle, rad, over s: middle.csv"]
     found = bars(svg)
     (dropped,) = found["dropped"]
@@ -83,7 +83,7 @@ def test_tracks_are_apart_in_the_picture(home, pendulum, record, swing):
 def test_a_sheet_is_drawn_once_for_each_outcome(home, pendulum, record, logs, monkeypatch):
     task = pendulum()
     recordings = record(task, logs)
-    episodes = validate(task, home, recordings).ref
+    episodes = validate.run(task, home, recordings).ref
     drawn = (
         recordings_drawn(task, home, recordings),
         episodes_drawn(task, home, recordings, episodes),

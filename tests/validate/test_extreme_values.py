@@ -8,7 +8,8 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, load_episodes, validate
+from kinemill.validate import load_checks, load_episodes
+from kinemill.validate import stage as validate
 from kinemill.validate.check_results import waits
 from kinemill.validate.recording_status import held_back
 
@@ -62,7 +63,7 @@ def test_any_value_in_any_column_leaves_all_other_logs_alone(task, home, logs, w
     for number, (column, value) in enumerate((c, v) for c in [*COLUMNS, "extra"] for v in EXTREMES):
         write(f"{column} {value}.csv", 0.01 * (number + 1), column, value)
     report = ingest.run(task, home, logs)
-    outcome = validate(task, home, report.artifact.ref)
+    outcome = validate.run(task, home, report.artifact.ref)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
     named = {entry["file"]: entry for entry in report.files}
     for column in ("position", "velocity", "torque"):
@@ -100,7 +101,7 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
 
     monkeypatch.setattr(episodes, "apply_checks_to_track", asleep)
     recordings = ingest.run(task, home, logs).artifact.ref
-    outcome = validate(task, home, recordings)
+    outcome = validate.run(task, home, recordings)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
     (held,) = held_back(task, home).shown
@@ -114,7 +115,7 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
     for number in range(5):
         path = write(f"{number}.csv", 0.01 * number)
         path.write_text(path.read_text().replace("torque", "other"))
-    outcome = validate(task, home, ingest.run(task, home, logs).artifact.ref)
+    outcome = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     failed = [c for c in load_checks(home, outcome.ref) if c.blocking and not c.passed]
     causes = [check for check in failed if not waits(check.values)]
     assert [check.name for check in causes] == ["accepted_not_empty", "quarantined_share"]

@@ -4,10 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.dataset import load_dataset, load_media, make_dataset
+from kinemill.dataset import load_dataset, load_media
+from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, validate
+from kinemill.validate import load_episodes
+from kinemill.validate import stage as validate
 
 TASK = """
 task: arm
@@ -51,13 +53,13 @@ def test_rows_without_a_reward_are_cut_out_and_a_constant_one_is_none_of_the_che
     log(tmp_path / "logs" / "a.csv", 0, reward=(100, np.nan), force=(290, np.inf))
     log(tmp_path / "logs" / "b.csv", 1)
     log(tmp_path / "logs" / "c.csv", 2)
-    accepted = validate(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
+    accepted = validate.run(task, home, ingest.run(task, home, tmp_path / "logs").artifact.ref)
     episodes = load_episodes(home, accepted.ref)
     rows = sorted(one.rows for one in episodes if one.name == "a.csv")
     assert rows == [100, 189]  # before row 100, and from 101 to 289; 9 rows at the end are too few
     assert accepted.summary["dropped"] == {"nonfinite": 2, "min_steps": 9}
     assert {one.rows for one in episodes if one.name != "a.csv"} == {300}
-    ref = make_dataset(task, home, accepted.ref).ref
+    ref = dataset_stage.run(task, home, accepted.ref).ref
     dataset, media = load_dataset(home, ref), load_media(home, ref)
     assert dataset.columns == ["x", "u"]
     for episode in dataset.episodes:

@@ -5,7 +5,8 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill.validate import load_checks, load_episodes, validate
+from kinemill.validate import load_checks, load_episodes
+from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
 from tests.validate.conftest import ROOT, real_logs
 
@@ -112,7 +113,7 @@ def test_files_of_real_robots_pass_ingest_and_validation(
 ):
     task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.settle": 0.0})
     taken = ingest.run(task, home, shared_data / folder)
-    outcome = validate(task, home, taken.artifact.ref)
+    outcome = validate.run(task, home, taken.artifact.ref)
     assert outcome.summary["recordings"] == recordings
     assert outcome.summary["quarantined"] == 0
     assert outcome.summary["dropped"] == {}

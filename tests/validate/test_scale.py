@@ -13,7 +13,8 @@ from kinemill.errors import CorruptArtifact
 from kinemill.ingest import snapshot
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import digest, open_ref, read_json, shards
-from kinemill.validate import load_checks, measures, report_samples, validate
+from kinemill.validate import load_checks, measures, report_samples
+from kinemill.validate import stage as validate
 from kinemill.validate.previous_snapshot import open_tree
 from kinemill.validate.stage import list_episodes, load_table
 from tests.validate.conftest import as_frame
@@ -68,13 +69,13 @@ def one_more(home, task, record, frames, count):
     (like,) = (one for one in entries if not one["tracks"])
     many = [like | {"hash": digest(n), "name": f"{n}.csv"} for n in range(count - len(entries))]
     before = Snapshot(home, snapshot.publish(home, task.name, [*entries, *many]).ref)
-    validate(task, home, before.artifact.ref)
+    validate.run(task, home, before.artifact.ref)
     new = like | {"hash": digest("new"), "name": "new.csv"}
     found = []
 
     def add():
         grown = snapshot.amend(home, task.name, before, {new["hash"]: new})
-        found.append(validate(task, home, grown.ref))
+        found.append(validate.run(task, home, grown.ref))
 
     opened = opened_while(home, add)
     assert found[0].summary["recordings"] == count + 1
@@ -104,7 +105,7 @@ def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsyn
     found = {}
     for largest, cuts in ((512, 0), (4, 2), (1, 3)):
         monkeypatch.setattr(shards, "LARGEST", largest)
-        outcome = validate(task, home, record(task, some))
+        outcome = validate.run(task, home, record(task, some))
         assert open_tree(home, open_ref(home, outcome.ref)).cuts == cuts
         checks = {check.name: check for check in load_checks(home, outcome.ref)}
         found[cuts] = outcome, checks, [*list_episodes(home, outcome.ref)]
@@ -131,11 +132,11 @@ def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
     names = sorted(some)
     for count in (1, 3, 30, 38, 40):
         ref = record(task, {name: some[name] for name in names[:count]})
-        outcome = validate(task, home, ref)
+        outcome = validate.run(task, home, ref)
     (home.store / "index" / task.name / "episodes.json").unlink()
-    again = validate(task, home, ref)
+    again = validate.run(task, home, ref)
     assert (again.cached, again.ref) == (True, outcome.ref)
-    fewer = validate(task, home, record(task, {name: some[name] for name in names[:5]}))
+    fewer = validate.run(task, home, record(task, {name: some[name] for name in names[:5]}))
     assert fewer.summary["recordings"] == 5
 
 
@@ -144,13 +145,13 @@ def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, mo
     monkeypatch.setattr(shards, "LARGEST", 2)
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
-    before = validate(task, home, record(task, {name: some[name] for name in names[:39]}))
+    before = validate.run(task, home, record(task, {name: some[name] for name in names[:39]}))
     for file in (home.store / stage / task.name).glob("*/*.json"):
         if file.name != "MANIFEST.json":
             file.write_bytes(file.read_bytes()[:-2] + b" \n")
     with pytest.raises(CorruptArtifact):
         list(list_episodes(home, before.ref))
-    outcome = validate(task, home, record(task, some))
+    outcome = validate.run(task, home, record(task, some))
     assert outcome.summary["recordings"] == 40
     assert len([*list_episodes(home, outcome.ref)]) == outcome.summary["accepted"]
 

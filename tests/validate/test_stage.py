@@ -17,7 +17,8 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
-from kinemill.validate import load_checks, load_episodes, planned_checks, report, table, validate
+from kinemill.validate import load_checks, load_episodes, planned_checks, report, table
+from kinemill.validate import stage as validate
 from kinemill.validate.episodes import evaluate_into
 from kinemill.validate.ranges import ranges
 from tests.validate.conftest import as_frame
@@ -39,7 +40,7 @@ def logs(swing):
 
 def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     assert {key: outcome.summary[key] for key in ("accepted", "quarantined", "recordings")} == {
         "accepted": 3,
         "quarantined": 2,
@@ -60,7 +61,7 @@ def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, log
 
 def test_episodes_are_the_rows_of_the_recording_unchanged(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     pieces = [item for item in load_episodes(home, outcome.ref) if item.name == "holed.csv"]
     assert [item.id for item in pieces] == [f"{pieces[0].recording[:16]}-{n:04d}" for n in (0, 1)]
     assert [item.rows for item in pieces] == [300, 690]
@@ -79,7 +80,7 @@ def test_an_untouched_track_is_not_written_again_where_the_disk_can_share_it(
     if not same_disk:
         monkeypatch.setattr(Path, "hardlink_to", other_disk)
     task = pendulum()
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     shared = {item.name: item.path.stat().st_nlink > 1 for item in load_episodes(home, outcome.ref)}
     assert shared == {"good.csv": same_disk, "holed.csv": False}
     (good,) = [item for item in load_episodes(home, outcome.ref) if item.name == "good.csv"]
@@ -122,7 +123,7 @@ def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum
     task = pendulum()
     late = as_frame(swing()).with_columns(pl.col("time_s") + 100.0)
     late[500, "torque"] = 77.0
-    outcome = validate(task, home, record(task, {"two.csv": [as_frame(swing()), late]}))
+    outcome = validate.run(task, home, record(task, {"two.csv": [as_frame(swing()), late]}))
     assert [item.id[-5:] for item in load_episodes(home, outcome.ref)] == [
         "-0000",
         "-0001",
@@ -134,7 +135,7 @@ def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum
 
 def test_checks_tell_what_was_found_and_block_on_what_was_accepted(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     checks = load_checks(home, outcome.ref)
     assert [(c.name, c.blocking) for c in checks] == [
         (plan.name, plan.blocking) for plan in planned_checks(task).values()
@@ -151,7 +152,7 @@ def test_checks_tell_what_was_found_and_block_on_what_was_accepted(home, pendulu
 
 def test_too_much_in_quarantine_blocks_and_is_still_published(home, pendulum, record, logs):
     task = pendulum(max_quarantined_share=0.4)
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     checks = {check.name: check for check in load_checks(home, outcome.ref)}
     assert not checks["quarantined_share"].passed
     assert checks["quarantined_share"].blocking
@@ -162,7 +163,7 @@ def test_too_much_in_quarantine_blocks_and_is_still_published(home, pendulum, re
 
 def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, logs):
     task = pendulum(max_quarantined_share=1.0)
-    outcome = validate(task, home, record(task, {"broken.csv": logs["broken.csv"]}))
+    outcome = validate.run(task, home, record(task, {"broken.csv": logs["broken.csv"]}))
     failed = {check.name for check in load_checks(home, outcome.ref) if not check.passed}
     passed = {check.name for check in load_checks(home, outcome.ref) if check.passed}
     assert "quarantined_share" in passed
@@ -173,7 +174,7 @@ def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, 
 def test_the_same_recordings_are_known(home, pendulum, record, logs):
     task = pendulum()
     ref = record(task, logs)
-    first, second = validate(task, home, ref), validate(task, home, ref)
+    first, second = validate.run(task, home, ref), validate.run(task, home, ref)
     assert (first.cached, second.cached) == (False, True)
     assert first.ref == second.ref
 
@@ -185,12 +186,12 @@ def test_the_same_recordings_give_the_same_bytes_in_another_home(
 
     task = pendulum()
     ref = record(task, logs)
-    first = validate(task, home, ref)
+    first = validate.run(task, home, ref)
     elsewhere = Home(tmp_path / "elsewhere")
     for stage in ("recording", "recordings", "recordings_shard"):
         (elsewhere.store / stage).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-r", home.store / stage, elsewhere.store / stage], check=True)
-    assert validate(task, elsewhere, ref).ref == first.ref
+    assert validate.run(task, elsewhere, ref).ref == first.ref
 
 
 def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, monkeypatch):
@@ -202,10 +203,10 @@ def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, mo
         return real(values, task)
 
     monkeypatch.setattr(episodes_module, "apply_checks_to_track", judge)
-    validate(task, home, record(task, logs))
+    validate.run(task, home, record(task, logs))
     assert len(judged) == 3
     judged.clear()
-    outcome = validate(task, home, record(task, {**logs, "new.csv": [as_frame(swing(500))]}))
+    outcome = validate.run(task, home, record(task, {**logs, "new.csv": [as_frame(swing(500))]}))
     assert judged == [500]
     assert outcome.summary["accepted"] == 4
 
@@ -213,14 +214,14 @@ def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, mo
 def test_another_share_judges_no_recording_again_but_another_limit_does(
     home, pendulum, record, logs, monkeypatch
 ):
-    validate(pendulum(), home, record(pendulum(), logs))
+    validate.run(pendulum(), home, record(pendulum(), logs))
     monkeypatch.setattr(
         episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
     )
-    outcome = validate(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
+    outcome = validate.run(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
     assert not outcome.cached
     with pytest.raises(pytest.fail.Exception, match="judged again"):
-        validate(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
+        validate.run(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
 
 
 def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
@@ -234,7 +235,7 @@ def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
             self.heard += ((stage, done, total),)
 
     task, ear = pendulum(), Ear()
-    validate(task, home, record(task, logs), ear)
+    validate.run(task, home, record(task, logs), ear)
     assert ear.heard == tuple(("validate", done, 4) for done in (1, 2, 3, 4))
 
 
@@ -243,7 +244,7 @@ def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(
 ):
     task, values = pendulum(), swing(4000)
     values["torque"][::40] = 9.0
-    outcome = validate(task, home, record(task, {"noisy.csv": [as_frame(values)]}))
+    outcome = validate.run(task, home, record(task, {"noisy.csv": [as_frame(values)]}))
     limits = {item.name: item for item in load_checks(home, outcome.ref)}["physics_limits"]
     assert limits.values["faults"] == 100
     assert limits.values["rows"] == 100
@@ -272,7 +273,7 @@ class Page(html.parser.HTMLParser):
 def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, record, logs):
     task = pendulum()
     logs["<script>alert(1)</script>.csv"] = logs.pop("flipped.csv")
-    outcome = validate(task, home, record(task, logs))
+    outcome = validate.run(task, home, record(task, logs))
     text = (open_ref(home, outcome.ref) / "page.html").read_text()
     seen = Page()
     seen.feed(text)
@@ -307,16 +308,16 @@ def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
 def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, record, logs):
     task = pendulum()
     ref = record(task, logs)
-    validate(task, home, ref)
+    validate.run(task, home, ref)
     script = (
         "import json, sys\n"
         "from kinemill.store.home import Home\n"
         "from kinemill.task import Task\n"
         "from kinemill.store import ArtifactRef\n"
-        "from kinemill.validate import validate\n"
+        "from kinemill.validate import stage\n"
         "task, root, ref = json.loads(sys.argv[1])\n"
         "ref = ArtifactRef.from_json(ref)\n"
-        "outcome = validate(Task.model_validate(task), Home.resolve(root), ref)\n"
+        "outcome = validate.run(Task.model_validate(task), Home.resolve(root), ref)\n"
         "print(json.dumps([outcome.cached, 'great_expectations' in sys.modules]))\n"
     )
     told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]

@@ -8,7 +8,7 @@ from benchmarks._mutating_policies import TASK
 from benchmarks._policies import Gains
 from kinemill import runtime
 from kinemill.augment import stage as augment
-from kinemill.dataset import make_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.environments.card import make_card
 from kinemill.environments.rollout_logs import roll_out
 from kinemill.export import stage as export
@@ -21,7 +21,7 @@ from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.verify import stage
 
 BRIEF = {
@@ -94,8 +94,8 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     expert = runtime.load(policy_folders[Gains])
     assert len(list(roll_out(TASK, expert, range(20), home.logs(task.name)))) == 20
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact
-    episodes = validate(task, home, snapshot.ref).ref
-    dataset = make_dataset(task, home, episodes).ref
+    episodes = validate.run(task, home, snapshot.ref).ref
+    dataset = dataset_stage.run(task, home, episodes).ref
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, nobody).ref
     exported = export.run(task, home, model, dataset).ref

@@ -1,11 +1,11 @@
-"""CSV: one file an episode, `time` in s and a column for each channel; units are in the task file.
+"""CSV: one file per episode, `time` in s and a column per channel; units are in the task file.
 
-Numbers are written with the fewest digits that give the same float32 again.
+Numbers have the fewest digits that restore the same float32.
 """
 
 from pathlib import Path
 
-from kinemill.dataset._packed import PackedDataset
+from kinemill.dataset.packed import PackedDataset
 from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
 
 

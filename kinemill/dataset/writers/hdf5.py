@@ -1,12 +1,12 @@
-"""HDF5: one file a split, one group an episode: `episode_0/observations/*`, `actions/*`, `time`.
+"""HDF5: one file per split, one group per episode: `episode_0/observations/*`, `actions/*`, `time`.
 
-Each data set carries its unit as an attribute, each group the episode's id, the file `dt` in s.
+Each HDF5 dataset has its unit as an attribute, each group the episode's id, the file `dt` in s.
 """
 
 from pathlib import Path
 from typing import Any
 
-from kinemill.dataset._packed import SPLITS, PackedDataset, PackedEpisode
+from kinemill.dataset.packed import SPLITS, PackedDataset, PackedEpisode
 from kinemill.dataset.writers import TIME, WRITERS, Export, frame_of
 
 OBSERVATIONS, ACTIONS = "observations", "actions"
@@ -14,7 +14,7 @@ OBSERVATIONS, ACTIONS = "observations", "actions"
 
 @WRITERS.register("hdf5")
 def write(dataset: PackedDataset, folder: Path) -> Export:
-    """Write `train.h5`, `validation.h5` and `test.h5`, those that have episodes."""
+    """Write `train.h5`, `validation.h5` and `test.h5`, unless they would be empty."""
     import h5py
 
     sources = {name: f"{OBSERVATIONS}/{name}" for name in dataset.states}
@@ -34,6 +34,6 @@ def _fill(
     group: Any, dataset: PackedDataset, episode: PackedEpisode, sources: dict[str, str]
 ) -> None:
     frame = frame_of(dataset, episode)
-    for name, place in (sources | {TIME: TIME}).items():
-        values = group.create_dataset(place, data=frame[name].to_numpy(), compression="lzf")
+    for name, path in (sources | {TIME: TIME}).items():
+        values = group.create_dataset(path, data=frame[name].to_numpy(), compression="lzf")
         values.attrs["unit"] = dataset.units.get(name, "s")

@@ -1,4 +1,4 @@
-"""MCAP: one file an episode, JSON messages on the topics `/states` and `/actions`, for Foxglove.
+"""MCAP: one file per episode, JSON messages on the topics `/states` and `/actions`, for Foxglove.
 
 Message k is logged at k x dt, from 0; the schemas describe each channel with its unit.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.dataset._packed import PackedDataset
+from kinemill.dataset.packed import PackedDataset
 from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
 
 STATES, ACTIONS = "/states", "/actions"
@@ -42,16 +42,16 @@ def _save(
         writer.add_metadata("kinemill", about)
         channels = {topic: _open(writer, topic, names, dataset) for topic, names in topics.items()}
         rows = {topic: frame.select(names).rows(named=True) for topic, names in topics.items()}
-        for place, seconds in enumerate(frame[TIME]):
+        for number, seconds in enumerate(frame[TIME]):
             stamp = round(seconds * NS)
             for topic, channel in channels.items():
-                data = json.dumps(rows[topic][place], allow_nan=False).encode()
-                writer.add_message(channel, stamp, data, stamp, place)
+                data = json.dumps(rows[topic][number], allow_nan=False).encode()
+                writer.add_message(channel, stamp, data, stamp, number)
         writer.finish()
 
 
 def _open(writer: Any, topic: str, names: list[str], dataset: PackedDataset) -> int:
-    """Declare a topic; return the number of its channel."""
+    """Register a topic; return its channel id."""
     properties = {
         name: {"type": "number", "description": f"unit: {dataset.units[name]}"} for name in names
     }

@@ -1,6 +1,6 @@
-"""Parquet: one file an episode, `time` in s and a column for each channel.
+"""Parquet: one file per episode, `time` in s and a column for each channel.
 
-Units and the time step stand in the task file, and in each file's own metadata under `kinemill`.
+Units and the time step are in the task file, and in each file's metadata under `kinemill`.
 """
 
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kinemill.dataset._packed import PackedDataset
+from kinemill.dataset.packed import PackedDataset
 from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import DatasetSummary, PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.register.gate.inputs import ChampionComparison, Findings, Measured, Paired, RowOverlap
@@ -24,7 +24,7 @@ from kinemill.register.gate.paired_rollouts import (
 )
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
 from kinemill.runtime import load
-from kinemill.store import ArtifactRef, summary_of
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.verify import Errors
@@ -130,14 +130,12 @@ class DynamicsMeasurements:
 
 def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
     """Return how much of validation and test of a dataset repeats its training rows."""
-    independence: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
-    if independence is None:
+    leakage = DatasetSummary.read(home, dataset).independence
+    if not leakage:
         return RowOverlap()
-    return RowOverlap(
-        independence["test"]["near_duplicates"],
-        independence["test"]["repeated"],
-        sum(independence["validation"].values()),
-    )
+    test, validation = leakage["test"], leakage["validation"]
+    total = validation.near_duplicates + validation.repeated
+    return RowOverlap(test.near_duplicates, test.repeated, total)
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

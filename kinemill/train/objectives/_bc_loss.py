@@ -52,17 +52,17 @@ class Samples:
     ) -> "Samples":
         """Cut the sequences of a split; with `most`, an evenly spread part of them."""
         device, packed = module.action_std.device, data.packed
-        lengths = {"known": module.memory.rows, "seq_len": module.chunk.length}
+        lengths = {"history": module.memory.rows, "seq_len": module.chunk.length}
         sequences = make_sequences(packed, split, stride=stride, **lengths)
         which = np.arange(len(sequences))
         if most is not None and len(sequences) > most:
             which = np.linspace(0, len(sequences) - 1, most).astype(np.int64)
         return cls(
-            feed=Feed(data, module.layout, device, np.unique(sequences.known[which])),
+            feed=Feed(data, module.layout, device, np.unique(sequences.observed[which])),
             actions=torch.from_numpy(np.array(data.actions)).to(device),
             last=torch.from_numpy(data.last_rows).to(device),
-            known=torch.from_numpy(sequences.known[which]).to(device),
-            there=torch.from_numpy(sequences.known_mask[which].astype(np.float32)).to(device),
+            known=torch.from_numpy(sequences.observed[which]).to(device),
+            there=torch.from_numpy(sequences.observed_mask[which].astype(np.float32)).to(device),
             weights=torch.from_numpy(sequences.weights[which]),
         )
 

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
-from kinemill.dataset import PackedDataset, load_dataset, make_dataset
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.export.bundle import write_interface
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model
@@ -23,7 +24,7 @@ from kinemill.store import ArtifactRef
 from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from tests.conftest import ROOT
 
 SECONDS = 6.0
@@ -143,13 +144,13 @@ class Robot:
 
     def episodes(self) -> ArtifactRef:
         """Read and validate everything that is there."""
-        return validate(
+        return validate.run(
             self.task, self.home, ingest.run(self.task, self.home, self.logs).artifact.ref
         ).ref
 
     def crown(self) -> Known:
         """Make a champion of the plant's equations, judged on the logs there are."""
-        dataset = make_dataset(self.task, self.home, self.episodes()).ref
+        dataset = dataset_stage.run(self.task, self.home, self.episodes()).ref
         folder = self.home.root / "champion"
         model = write_rollout(folder, self.task, CartPole())
         packed = load_dataset(self.home, dataset)

@@ -9,7 +9,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.register.champion import load_champion
 from kinemill.store import file_digest
 from kinemill.task import load_task
-from kinemill.validate import validate
+from kinemill.validate import stage as validate
 from kinemill.validate.drift import find_drift
 from tests.conftest import ROOT
 
@@ -44,7 +44,7 @@ def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
     assert run_chain(str(path), overrides, logs=tmp_path / "own")["alias"] == "champion"
 
     task = load_task(path, overrides)
-    episodes = validate(task, home, ingest.run(task, home, tmp_path / "other").artifact.ref).ref
+    episodes = validate.run(task, home, ingest.run(task, home, tmp_path / "other").artifact.ref).ref
     found = find_drift(task, home, episodes, lambda: load_champion(home, task.name))
     drifting = {item["recording"] for item in found["drifting"]}
     assert len(other) == 4

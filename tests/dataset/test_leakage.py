@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from kinemill.dataset import make_dataset, warnings
+from kinemill.dataset import DatasetSummary
+from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.summary import Leakage
 from tests.dataset.conftest import Content, make_task, publish
 from tests.dataset.test_near_duplicates import note
 
@@ -37,68 +39,73 @@ def turning(rows=ROWS):
 
 
 def made(home, *contents, **dataset):
-    return make_dataset(make_task(**dataset), home, publish(home, list(contents))).summary
+    artifact = dataset_stage.run(make_task(**dataset), home, publish(home, list(contents)))
+    return DatasetSummary.of(artifact)
 
 
-def shares(summary, side):
-    return summary["independence"][side]
+def leakage(summary, side):
+    return summary.independence[side]
 
 
 def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(home):
     noise = np.random.default_rng(0).normal(0.0, 0.01, (ROWS, 3))
-    found = made(home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL)
-    assert shares(found, "validation")["repeated"] == 1.0
-    assert shares(found, "test") == {"near_duplicates": 0.0, "repeated": 0.0}
-    (told,) = warnings(found)
-    assert told.startswith("about 100% of the validation rows return in training rows")
+    summary = made(
+        home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL
+    )
+    assert leakage(summary, "validation").repeated == 1.0
+    assert leakage(summary, "test") == Leakage(0.0, 0.0)
+    (warning,) = summary.warnings
+    assert warning.startswith("about 100% of the validation rows recur in training rows")
 
 
 def test_an_angle_that_grows_from_turn_to_turn_repeats_all_the_same(home):
-    found = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
-    assert shares(found, "validation")["repeated"] == 1.0
+    summary = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
+    assert leakage(summary, "validation").repeated == 1.0
 
 
 def test_a_tail_under_another_excitation_repeats_nothing(home):
-    found = made(home, Content("a.csv", random(0)), Content("test.csv", random(1)), **TAIL)
-    assert shares(found, "validation") == {"near_duplicates": 0.0, "repeated": 0.0}
-    assert warnings(found) == []
+    summary = made(home, Content("a.csv", random(0)), Content("test.csv", random(1)), **TAIL)
+    assert leakage(summary, "validation") == Leakage(0.0, 0.0)
+    assert summary.warnings == []
 
 
 def test_a_robot_that_rests_at_the_end_repeats_nothing(home):
     values = random(0)
     values[-ROWS // 2 :] = values[-ROWS // 2]
     values[-ROWS // 2 :, 1] = 0.0
-    found = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
-    assert shares(found, "validation")["repeated"] == 0.0
+    summary = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
+    assert leakage(summary, "validation").repeated == 0.0
 
 
 @pytest.mark.parametrize("repeats", ["together", "apart"])
 def test_test_recordings_of_the_same_run_count_by_their_rows(home, repeats):
-    known, again, other = (
+    first, again, other = (
         Content(name, random(seed))
         for name, seed in (("a.csv", 0), ("test1.csv", 0), ("test2.csv", 5))
     )
-    note(home, again, known)
-    found = made(home, known, again, other, Content("val.csv", random(7)), near_duplicates=repeats)
-    assert shares(found, "test") == {"near_duplicates": 0.5, "repeated": 0.0}
-    assert any("near-duplicates are on different sides" in line for line in warnings(found))
+    note(home, again, first)
+    summary = made(
+        home, first, again, other, Content("val.csv", random(7)), near_duplicates=repeats
+    )
+    assert leakage(summary, "test") == Leakage(0.5, 0.0)
+    assert any("near-duplicates are in different splits" in line for line in summary.warnings)
 
 
 def test_test_rows_cut_from_a_periodic_recording_count(home):
-    found = made(
+    summary = made(
         home,
         Content("a.csv", periodic()),
         Content("val.csv", random(3)),
         test={"rows": [2000, 2600], "of": "a.csv"},
         validation=["val*"],
     )
-    assert shares(found, "test")["repeated"] == 1.0
+    assert leakage(summary, "test").repeated == 1.0
 
 
 def test_tails_of_two_recordings_of_the_same_run_are_reported_as_near_duplicates(home):
-    known, again = Content("a.csv", random(0)), Content("b.csv", random(0))
-    note(home, again, known)
-    found = made(home, known, again, Content("test.csv", random(1)), **TAIL)
-    assert shares(found, "validation") == {"near_duplicates": 1.0, "repeated": 0.0}
-    (warned,) = warnings(found)
+    first, again = Content("a.csv", random(0)), Content("b.csv", random(0))
+    note(home, again, first)
+    summary = made(home, first, again, Content("test.csv", random(1)), **TAIL)
+    assert leakage(summary, "validation") == Leakage(1.0, 0.0)
+    (warned,) = summary.warnings
     assert warned.startswith("about 100% of the validation rows are of recordings with a near-dupl")

@@ -1,10 +1,11 @@
-"""The side of the split that each recording is on: a rule that looks at that recording alone.
+"""Train, validation and test split: a stable rule that looks at one recording alone.
 
-Because no rule looks at other recordings, nothing changes side as data grows, and the pieces of one
-recording stay together; where the task says so, those of one session. A side that a share leaves
-empty is filled by `kinemill.dataset._assignment`, which stores what it assigns. Named patterns come
-before shares: unused, test, validation, then the share of test, then the share of validation; the
-rest is for training. Rows that a benchmark prescribes are cut out of whatever side they are on.
+No rule looks at other recordings, so nothing changes its split as data grows. All pieces of one
+recording, or of one session where the task groups by session, stay together. If a share leaves a
+split empty, `kinemill.dataset.assignment` fills it and stores what it assigned.
+
+Order of the rules: patterns for unused, test, validation; then the share of test, then the share
+of validation; the rest is for training. Rows prescribed by a benchmark are cut out of any split.
 """
 
 import hashlib
@@ -19,11 +20,11 @@ import numpy as np
 from kinemill.task import Dataset
 from kinemill.task.stages import Rows, Tail
 
-_NAMED = ("unused", "test", "validation")  # in the order in which they are asked
+_NAMED = ("unused", "test", "validation")  # by precedence
 
 
 class SplitEpisode(Protocol):
-    """What the split looks at."""
+    """An episode as the split sees it."""
 
     @property
     def id(self) -> str:
@@ -37,12 +38,12 @@ class SplitEpisode(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the recording at first sight."""
+        """Name of the recording when it was first ingested."""
         ...
 
     @property
     def part(self) -> str:
-        """Part of the recording that it is from; empty where that is one."""
+        """Part of the recording; empty if the recording has one part."""
         ...
 
     @property
@@ -53,7 +54,7 @@ class SplitEpisode(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows `first` to `last` (not included) of one episode, on one side of the split."""
+    """Rows `first` to `last` (exclusive) of one episode, in one split."""
 
     id: str
     episode: str
@@ -70,33 +71,32 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the split may know of recordings besides their hashes and names.
+class SplitContext:
+    """What the split depends on besides the hashes and names of recordings.
 
     Attributes:
-        groups: session, or what else stays together, by recording; empty: each by itself.
-        starts: row of its recording, or of its part, that an episode begins with, by episode;
-            default 0.
-        roots: the recording, or `recording/part`, that one is a near-duplicate of, by itself.
-        twins: the same, whatever the task's rule about near-duplicates.
-        training: episodes, by id, that are for training alone and whole, whatever the rules say.
-        assigned: side by unit (recording, part or session) that had to fill an empty side.
+        groups: session (or other `dataset.group_by` value) by recording; empty: no grouping.
+        starts: row of its recording, or part, at which an episode begins, by episode; default 0.
+        roots: the recording, or `recording/part`, that a near-duplicate stays with.
+        duplicates: the same, also if the task keeps near-duplicates apart.
+        training: ids of episodes that are always used whole, for training.
+        assigned: split by unit (recording, part or session) that fills an empty split.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     starts: Mapping[str, int] = field(default_factory=dict[str, int])
     roots: Mapping[str, str] = field(default_factory=dict[str, str])
-    twins: Mapping[str, str] = field(default_factory=dict[str, str])
+    duplicates: Mapping[str, str] = field(default_factory=dict[str, str])
     training: Set[str] = frozenset()
     assigned: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def key(self, rules: Dataset, episode: SplitEpisode) -> str:
-        """Return what decides the side of an episode under shares: session, recording or part."""
+        """Return what the shares split by: session, recording or part."""
         unit = unit_of(rules, episode)
         return self.groups.get(episode.recording, self.roots.get(unit, unit))
 
     def side(self, rules: Dataset, episode: SplitEpisode) -> str:
-        """Return the side that an episode is on at large."""
+        """Return the split of an episode, before rows are cut out."""
         if episode.id in self.training:
             return "train"
         group = self.groups.get(episode.recording)
@@ -106,49 +106,51 @@ class Known:
 
 
 def position(recording: str) -> float:
-    """Return the fixed place of a recording in [0, 1), from its content hash alone."""
+    """Return the position of a recording in [0, 1), from its content hash alone."""
     spot = hashlib.sha256(b"split" + recording.encode()).digest()[:8]
     return int.from_bytes(spot, "big") / 2.0**64
 
 
 def names_of(name: str, part: str) -> list[str]:
-    """Return what patterns may match: a recording's name, and with its part `bag.h5/demo_3`."""
+    """Return the names that patterns match: the recording's, and `bag.h5/demo_3` of a part."""
     return [name, f"{name}/{part}"] if part else [name]
 
 
 def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
-    """Return what an episode shares its side with by itself: its recording, or the part of it."""
+    """Return the unit that is never torn apart: the recording, or its part under `group_by: part`."""
     by_part = rules.group_by == "part" and episode.part
     return f"{episode.recording}/{episode.part}" if by_part else episode.recording
 
 
 def named_side(rules: Dataset, name: str, group: str | None = None, part: str = "") -> str | None:
-    """Return the side that a pattern gives a recording, or None if no pattern matches it.
+    """Return the split that a pattern assigns to a recording, or None if none matches.
 
     Args:
         rules: the task's `dataset` part.
-        name: name at first sight, which patterns are matched against.
-        group: its session, or what else stays together; patterns of test and validation are then
-            matched against that, so that no session is torn.
-        part: of the recording, where that has several.
+        name: name of the recording.
+        group: its session. Patterns of test and validation then match the session instead, so
+            that no session is torn apart.
+        part: part of the recording, if it has several.
     """
     own = names_of(name, part)
     for side in _NAMED:
-        if not (wanted := patterns(rules, side)):
-            continue
         names = own if group is None else [group, *own] if side == "unused" else [group]
-        if any(fnmatchcase(one, pattern) for one in names for pattern in wanted):
+        if _matches(names, patterns(rules, side)):
             return side
     return None
 
 
+def _matches(names: Iterable[str], globs: Iterable[str]) -> bool:
+    globs = list(globs)
+    return any(fnmatchcase(name, glob) for name in names for glob in globs)
+
+
 def share_side(rules: Dataset, unit: str) -> str:
-    """Return the side that the shares give a unit: train, validation or test.
+    """Return the split that the shares assign to a unit: train, validation or test.
 
     Args:
         rules: the task's `dataset` part.
-        unit: session, or content hash with the part where the split is by part; of a
-            near-duplicate, that of the recording it repeats.
+        unit: `SplitContext.key` of an episode.
     """
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
@@ -159,34 +161,33 @@ def share_side(rules: Dataset, unit: str) -> str:
 
 
 def patterns(rules: Dataset, side: str) -> list[str]:
-    """Return the patterns on names that put recordings on `side`."""
-    wanted = getattr(rules, side)
-    return [one for one in wanted if isinstance(one, str)] if isinstance(wanted, list) else []
+    """Return the name patterns that put recordings into a split."""
+    listed = getattr(rules, side)
+    return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
 
 
 def ranges(rules: Dataset, side: str) -> list[Rows]:
-    """Return the rows of recordings that the task puts on `side`."""
-    wanted = getattr(rules, side)
-    return [one for one in wanted if isinstance(one, Rows)] if isinstance(wanted, list) else []
+    """Return the row ranges that the task puts into a split."""
+    listed = getattr(rules, side)
+    return [one for one in listed if isinstance(one, Rows)] if isinstance(listed, list) else []
 
 
 def cut_pieces(
     rules: Dataset,
     episodes: Iterable[SplitEpisode],
     shortest: int = 2,
-    known: Known | None = None,
+    context: SplitContext | None = None,
 ) -> list[Piece]:
-    """Return the pieces of all episodes: prescribed rows cut out, tails of training cut off.
+    """Return the pieces of all episodes: prescribed rows cut out, validation tails cut off.
 
     Args:
         rules: the task's `dataset` part.
         episodes: all accepted episodes.
-        shortest: rows below which a piece holds no window worth having; an episode that cannot
-            give both sides as much stays whole, in training. What prescribed rows leave over and
-            is shorter is not used.
-        known: sessions, near-duplicates, and where in their recordings episodes begin.
+        shortest: minimum rows of a piece. An episode too short to give both splits as much stays
+            whole, in training. Shorter remainders of prescribed rows are unused.
+        context: sessions, near-duplicates, and first rows of episodes.
     """
-    known = known or Known()
+    context = context or SplitContext()
     pieces: list[Piece] = []
     prescribed = [
         (index, one)
@@ -194,12 +195,12 @@ def cut_pieces(
         for one in ranges(rules, side)
     ]
     for episode in episodes:
-        side = known.side(rules, episode)
+        side = context.side(rules, episode)
         about = (episode.id, episode.recording, episode.name)
-        if episode.id in known.training:
+        if episode.id in context.training:
             pieces.append(Piece(episode.id, *about, side, 0, episode.rows))
             continue
-        spans = _spans(prescribed, episode, side, known.starts.get(episode.id, 0), shortest)
+        spans = _spans(prescribed, episode, side, context.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
             own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
             cut = _tail_start(rules, last - first, shortest) if side_ == "train" else last - first
@@ -216,27 +217,24 @@ def _spans(
     start: int,
     shortest: int,
 ) -> list[tuple[str, int, int]]:
-    """Return (side, first row, one after the last) of an episode that is on `side` at large.
+    """Return (split, first row, row after the last) of the spans of an episode.
 
-    `prescribed` are rows with the number of their side, those that come first outdone by the later.
+    `prescribed` are row ranges with the index of their split; later ones overwrite earlier ones.
     """
-    chosen = [
-        (index, one)
-        for index, one in prescribed
-        if any(fnmatchcase(name, one.of) for name in names_of(episode.name, episode.part))
-    ]
-    if not chosen or side == "unused":
+    names = names_of(episode.name, episode.part)
+    own = [(index, one) for index, one in prescribed if _matches(names, [one.of])]
+    if not own or side == "unused":
         return [(side, 0, episode.rows)]
     marks = np.full(episode.rows, -1, np.int8)
-    for index, one in chosen:
+    for index, one in own:
         last = episode.rows if one.rows[1] is None else max(one.rows[1] - start, 0)
         marks[max(one.rows[0] - start, 0) : last] = index
     edges = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist(), episode.rows]
     spans: list[tuple[str, int, int]] = []
     for first, last in pairwise(edges):
         mark = int(marks[first])
-        left_over = side if last - first >= shortest else "unused"
-        spans.append((left_over if mark < 0 else _NAMED[mark], first, last))
+        remainder = side if last - first >= shortest else "unused"
+        spans.append((remainder if mark < 0 else _NAMED[mark], first, last))
     return spans
 
 
@@ -254,15 +252,15 @@ def unmatched_patterns(
     recordings, sessions = list(names), set((groups or {}).values())
     unmatched: list[str] = []
     for side in _NAMED:
-        known = recordings if not groups or side == "unused" else []
+        own = recordings if not groups or side == "unused" else []
         unmatched += [
             f"{side}: {pattern!r}"
             for pattern in patterns(rules, side)
-            if not any(fnmatchcase(name, pattern) for name in (*known, *sessions))
+            if not _matches([*own, *sessions], [pattern])
         ]
         unmatched += [
             f"{side}: {one.spell()}"
             for one in ranges(rules, side)
-            if not any(fnmatchcase(name, one.of) for name in recordings)
+            if not _matches(recordings, [one.of])
         ]
     return unmatched

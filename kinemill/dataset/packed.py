@@ -1,6 +1,6 @@
-"""Packed episodes: one array of rows, one description, and sliding windows inside the episodes.
+"""Packed episodes: one array of rows, one description, and sliding windows within episodes.
 
-Shapes: N rows of all episodes one after the other, C channels (states, then actions), S states.
+Symbols: N rows of all episodes, C channels (states, then actions), S states.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, open_ref, read_json, write_json
+from kinemill.store import (
+    ArtifactRef,
+    from_json_value,
+    open_ref,
+    read_json,
+    to_json_value,
+    write_json,
+)
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -27,17 +34,17 @@ Packed = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PackedEpisode:
-    """Where one episode lies in the packed rows: `values[start:stop]`.
+    """An episode within the packed rows: `values[start:stop]`.
 
     Attributes:
-        id: of the episode, or of the piece of one.
+        id: id of the episode, or of a piece of it.
         recording: content hash of its recording.
-        name: name of its recording at first sight.
+        name: name of its recording when it was first ingested.
         split: train, validation or test.
-        start: its first row.
-        stop: the row after its last.
-        task: that it was recorded for, if not the dataset's.
-        weight: how often its windows are drawn in training, over the mean of all windows.
+        start: first row.
+        stop: row after the last.
+        task: task that it was recorded for, if not the dataset's.
+        weight: sampling weight of its windows in training, relative to the mean.
     """
 
     id: str
@@ -55,22 +62,45 @@ class PackedEpisode:
         return self.stop - self.start
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of the training rows: (C,) `mean` and `std`, (S,) `delta_std`."""
+
+    mean: list[float]
+    std: list[float]
+    delta_std: list[float]
+
+
+@dataclass(frozen=True)
+class Description:
+    """Content of `dataset.json`; see `PackedDataset` for the fields."""
+
+    task: str
+    dt: float
+    states: list[str]
+    actions: list[str]
+    units: dict[str, str]
+    angles: list[str]
+    episodes: list[PackedEpisode]
+    statistics: Statistics
+
+
 @dataclass(frozen=True, eq=False)
 class PackedDataset:
-    """A dataset version, ready to cut windows from.
+    """A dataset version: rows, episodes, and statistics of training.
 
     Attributes:
-        task: name of the task it was made for.
+        task: name of the task.
         dt: time step, s.
         states: state channels, the first S columns.
-        actions: action channels, the columns after them.
+        actions: action channels, the columns after the states.
         units: unit of each channel.
         angles: states that are angles, rad, unwrapped within an episode.
-        episodes: where each episode lies; train, validation, test, each sorted by id.
+        episodes: train, validation, test episodes, each sorted by id.
         values: (N, C) float32 in task units.
-        mean: (C,) over the training rows.
-        std: (C,) over the training rows; 0 where a channel never changes.
-        delta_std: (S,) standard deviation of state[k+1] - state[k] in training episodes.
+        mean: (C,) mean of the training rows.
+        std: (C,) standard deviation of the training rows; 0 for a constant channel.
+        delta_std: (S,) standard deviation of state[k+1] - state[k] in training.
     """
 
     task: str
@@ -86,39 +116,36 @@ class PackedDataset:
     delta_std: Floats
 
     @classmethod
-    def describing(
+    def of_task(
         cls,
         task: Task,
         episodes: list[PackedEpisode],
         values: Packed,
         statistics: tuple[Floats, Floats, Floats],
     ) -> "PackedDataset":
-        """Describe packed rows in the words of a task; statistics are mean, std, delta_std."""
-        mean, std, delta_std = statistics
+        """Return packed rows with a task's names and units; `statistics`: mean, std, delta_std."""
         return cls(
-            task=task.name,
-            dt=task.dt,
-            states=task.states,
-            actions=task.actions,
-            units={name: task.channels[name].unit for name in task.columns},
-            angles=[name for name in task.states if task.channels[name].kind == "angle"],
-            episodes=episodes,
-            values=values,
-            mean=mean,
-            std=std,
-            delta_std=delta_std,
+            task.name,
+            task.dt,
+            task.states,
+            task.actions,
+            {name: task.channels[name].unit for name in task.columns},
+            [name for name in task.states if task.channels[name].kind == "angle"],
+            episodes,
+            values,
+            *statistics,
         )
 
     @property
     def columns(self) -> list[str]:
-        """States, then actions: the order of the columns of `values`."""
+        """Names of the columns of `values`: states, then actions."""
         return [*self.states, *self.actions]
 
     def of(self, split: str) -> list[PackedEpisode]:
         """Return the episodes of `split`.
 
         Raises:
-            BadInput: no split is called that.
+            BadInput: Unknown split.
         """
         if split not in SPLITS:
             where = f"split {split!r}"
@@ -133,9 +160,9 @@ class PackedDataset:
         """Return the first row of every window of `length` rows that lies inside one episode.
 
         Args:
-            split: whose episodes.
+            split: train, validation or test.
             length: rows of a window, such as history + horizon.
-            stride: rows between the starts of neighboring windows of one episode.
+            stride: rows between the starts of neighboring windows.
         """
         if length < 1 or stride < 1:
             where = "a window's length and stride"
@@ -150,7 +177,7 @@ class PackedDataset:
 def create_values(folder: Path, rows: int, columns: int) -> np.memmap[Any, np.dtype[np.float32]]:
     """Create the file of packed rows in `folder` and return it as a writable (rows, columns) map.
 
-    Rows go straight to disk, so that packing needs the memory of one episode, not of all.
+    Rows are written to disk one episode at a time, which bounds the memory of packing.
     """
     return np.lib.format.open_memmap(
         folder / VALUES, mode="w+", dtype=np.float32, shape=(rows, columns)
@@ -158,44 +185,45 @@ def create_values(folder: Path, rows: int, columns: int) -> np.memmap[Any, np.dt
 
 
 def write_description(folder: Path, dataset: PackedDataset) -> None:
-    """Write what `load_dataset` needs beside the rows."""
-    statistics = {
-        "mean": dataset.mean.tolist(),
-        "std": dataset.std.tolist(),
-        "delta_std": dataset.delta_std.tolist(),
-    }
-    description = {
-        "task": dataset.task,
-        "dt": dataset.dt,
-        "states": dataset.states,
-        "actions": dataset.actions,
-        "units": dataset.units,
-        "angles": dataset.angles,
-        "episodes": [vars(episode) for episode in dataset.episodes],
-        "statistics": statistics,
-    }
-    write_json(folder / DESCRIPTION, FORMAT.stamp(description))
+    """Write `dataset.json`, which `load_dataset` reads next to the rows."""
+    description = Description(
+        task=dataset.task,
+        dt=dataset.dt,
+        states=dataset.states,
+        actions=dataset.actions,
+        units=dataset.units,
+        angles=dataset.angles,
+        episodes=dataset.episodes,
+        statistics=Statistics(
+            dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist()
+        ),
+    )
+    write_json(folder / DESCRIPTION, FORMAT.stamp(to_json_value(description)))
 
 
 def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
-    """Open a dataset or a training set; its rows are mapped read-only, not read.
+    """Open a dataset or training set; its rows are memory-mapped read-only.
 
     Raises:
-        CorruptArtifact: a file is missing, or its bytes have changed.
+        CorruptArtifact: A file is missing or damaged.
     """
     return read_packed(open_ref(home, ref))
 
 
 def read_packed(folder: Path) -> PackedDataset:
-    """Read the folder of a dataset or training set, its bytes unchecked."""
-    description = FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
-    statistics = description.pop("statistics")
-    episodes = [PackedEpisode(**episode) for episode in description.pop("episodes")]
+    """Read the folder of a dataset or training set without verifying its digests."""
+    path = folder / DESCRIPTION
+    about = from_json_value(FORMAT.open(path, read_json(path)), Description, path)
     return PackedDataset(
-        **description,
-        episodes=episodes,
-        values=np.load(folder / VALUES, mmap_mode="r"),
-        mean=np.asarray(statistics["mean"], np.float64),
-        std=np.asarray(statistics["std"], np.float64),
-        delta_std=np.asarray(statistics["delta_std"], np.float64),
+        about.task,
+        about.dt,
+        about.states,
+        about.actions,
+        about.units,
+        about.angles,
+        about.episodes,
+        np.load(folder / VALUES, mmap_mode="r"),
+        np.asarray(about.statistics.mean, np.float64),
+        np.asarray(about.statistics.std, np.float64),
+        np.asarray(about.statistics.delta_std, np.float64),
     )

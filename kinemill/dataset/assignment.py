@@ -1,0 +1,146 @@
+"""Fill a split that the shares leave empty, and store the assignment.
+
+A share selects recordings by their hash alone, so it can select none of few recordings. Then the
+recordings are ranked by hash, and the first one that no earlier dataset version used fills the
+empty split. No rule on the present recordings alone can fill every split and also never move a
+recording. The assignments are therefore stored, one file each, below
+`store/versions/TASK/assigned/RULES/`; files are added and never changed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kinemill.dataset.catalog import Version, dataset_versions
+from kinemill.dataset.listing import scan_listing
+from kinemill.dataset.split import SplitContext, SplitEpisode, named_side, position
+from kinemill.store import digest, from_json_value, read_json, to_json_value
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.json_io import publish_shared
+from kinemill.store.locks import lock
+from kinemill.store.remote_sync import bring_new
+from kinemill.task import Dataset, Task
+
+FORMAT = Format("assigned side", 1)
+# Settings that decide about the split.
+_RULES = ("group_by", "near_duplicates", "test", "unused", "validation")
+_SHARES = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A stored assignment of a unit (recording, part or session) to a split."""
+
+    unit: str
+    side: str
+
+
+def assign_sides(
+    task: Task, home: Home, episodes: Iterable[SplitEpisode], context: SplitContext
+) -> SplitContext:
+    """Return `context` with all assignments under the task's rules; store new ones.
+
+    Args:
+        task: task with the shares.
+        home: home that holds the assignments.
+        episodes: all accepted episodes.
+        context: sessions and near-duplicates.
+    """
+    rules = task.dataset
+    if not any(isinstance(getattr(rules, side), float) for side in _SHARES):
+        return context
+    listed = list(episodes)
+    with lock(home, f"sides-{task.name}"):
+        bring_new(home, folder := _folder(home, task))
+        assigned = stored_sides(task, home)
+        context = replace(context, assigned=assigned)
+        empty = _empty_sides(rules, listed, context)
+        new = fill_sides(rules, listed, context, used_recordings(home, task) if empty else set())
+        for unit, side in new.items():
+            entry = FORMAT.stamp(to_json_value(Assignment(unit, side)))
+            publish_shared(home, folder / f"{digest(unit)[:32]}.json", entry)
+    return replace(context, assigned={**assigned, **new})
+
+
+def stored_sides(task: Task, home: Home) -> dict[str, str]:
+    """Return the split of each unit that was assigned under the task's rules."""
+    entries = [
+        from_json_value(FORMAT.open(path, read_json(path)), Assignment, path)
+        for path in sorted(_folder(home, task).glob("*.json"))
+    ]
+    return {entry.unit: entry.side for entry in entries}
+
+
+def _folder(home: Home, task: Task) -> Path:
+    return home.store / "versions" / task.name / "assigned" / _rules_digest(task)[:16]
+
+
+def fill_sides(
+    rules: Dataset,
+    episodes: Iterable[SplitEpisode],
+    context: SplitContext,
+    used: Set[str] = frozenset(),
+) -> dict[str, str]:
+    """Return a split for each unit (recording, part or session) needed to fill an empty one.
+
+    Args:
+        rules: the task's `dataset` part.
+        episodes: all accepted episodes.
+        context: sessions, near-duplicates and earlier assignments.
+        used: recordings of earlier versions, which never change their split.
+    """
+    listed = list(episodes)
+    free = [one for one in listed if _is_free(rules, one, context)]
+    current = {context.key(rules, one): context.side(rules, one) for one in free}
+    fixed = {context.key(rules, one) for one in listed if one.recording in used}
+    new: dict[str, str] = {}
+    for side in _empty_sides(rules, listed, context):
+        count = Counter(current.values())
+        ranked = sorted(
+            (unit for unit, own in current.items() if count[own] > 1 and unit not in fixed),
+            key=lambda unit: (-count[current[unit]], position(unit)),
+        )
+        if ranked:
+            new[ranked[0]] = current[ranked[0]] = side
+    return new
+
+
+def _is_free(rules: Dataset, episode: SplitEpisode, context: SplitContext) -> bool:
+    """Return whether a share decides about the split of an episode."""
+    group = context.groups.get(episode.recording)
+    named = named_side(rules, episode.name, group, episode.part)
+    assigned = context.key(rules, episode) in context.assigned
+    return named is None and not assigned and episode.id not in context.training
+
+
+def _empty_sides(
+    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
+) -> list[str]:
+    """Return the empty splits among training and those given by a share."""
+    shares = [side for side in _SHARES if isinstance(getattr(rules, side), float)]
+    present = {context.side(rules, one) for one in episodes}
+    return [side for side in (*shares, "train") if side not in present]
+
+
+def used_recordings(home: Home, task: Task) -> set[str]:
+    """Return the recordings of the newest readable version under the same rules."""
+    expected = _rules_digest(task)
+    for version in dataset_versions(home, task.name):
+        if version.status(home) == "ready" and _version_rules_digest(home, version) == expected:
+            listing = scan_listing(version.folder(home)).select("recording").collect()
+            return set(listing["recording"].to_list())
+    return set()
+
+
+def _version_rules_digest(home: Home, version: Version) -> str:
+    return digest(_split_rules(version.rules(home)["dataset"]))
+
+
+def _rules_digest(task: Task) -> str:
+    return digest(_split_rules(task.dataset.model_dump(mode="json", by_alias=True)))
+
+
+def _split_rules(rules: Mapping[str, object]) -> dict[str, object]:
+    return {key: rules[key] for key in _RULES}

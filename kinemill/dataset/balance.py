@@ -1,0 +1,68 @@
+"""Class balance: sample episodes of rare classes more often in training.
+
+A class with n rows is sampled in proportion to n^(1 - power): by its rows at power 0, equally
+often at power 1 (Mahajan et al. 2018, section 2.2, use 0.5).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from kinemill.dataset.multi_task import EpisodeSet, metadata_of
+from kinemill.dataset.packed import PackedEpisode
+from kinemill.errors import BadInput
+from kinemill.store.home import Home
+from kinemill.task import Task
+
+
+def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
+    """Return the class of each episode by id, from `dataset.balance.group_by`; empty without balance.
+
+    Raises:
+        BadInput: The metadata of a recording lacks the key.
+    """
+    balance = task.dataset.balance
+    if balance is None:
+        return {}
+    attributes = {
+        "episode": lambda one: one.id,
+        "recording": lambda one: one.recording,
+        "task": lambda one: collected.tasks.get(one.id, task.name),
+    }
+    if balance.group_by in attributes:
+        return {one.id: attributes[balance.group_by](one) for one in collected.episodes}
+    classes, unknown = dict[str, str](), list[str]()
+    for one in collected.episodes:
+        values = metadata_of(task, home, one, collected.tasks.get(one.id, task.name))
+        if balance.group_by in values:
+            classes[one.id] = values[balance.group_by]
+        else:
+            unknown.append(one.name)
+    if unknown:
+        raise BadInput(
+            f"{task.path or task.name}: dataset.balance.group_by: {balance.group_by}",
+            f"is not known of {len(set(unknown))} recordings, such as {unknown[0]}",
+            expected=f"{', '.join(attributes)}, or a key that every recording's metadata has",
+            fix="a group in `ingest.meta.name`, or a side-car beside each log",
+        )
+    return classes
+
+
+def weights_of(
+    episodes: Sequence[PackedEpisode], classes: Mapping[str, str], power: float
+) -> list[float]:
+    """Return the sampling weight of each episode's rows; the mean over training rows is 1.
+
+    Args:
+        episodes: all episodes; those of validation and test have weight 1.
+        classes: class by episode id.
+        power: 0 to 1.
+    """
+    rows: Counter[str] = Counter()
+    for one in episodes:
+        if one.split == "train":
+            rows[classes[one.id]] += one.rows
+    total = sum(count ** (1.0 - power) for count in rows.values())
+    scale = rows.total() / total if total else 1.0
+    return [
+        scale * rows[classes[one.id]] ** -power if one.split == "train" else 1.0 for one in episodes
+    ]

@@ -1,0 +1,159 @@
+"""Data leakage: validation and test rows that repeat training rows, so that errors look small.
+
+Two kinds are measured. A near-duplicate is another recording of the same run
+(`kinemill.validate.duplicates.similarity`). A repeated stretch belongs to a recording that is also
+trained on, cut by `tail` or `rows`, and recurs in the training rows: periodic motion, or the same
+excitation again.
+
+Symbols: N rows, C columns, L rows of a window.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset.packed import Floats, PackedDataset, PackedEpisode
+from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
+from kinemill.dataset.summary import Leakage, NearDuplicates
+from kinemill.task import Dataset
+
+LISTED = 20  # torn groups listed by name
+LENGTH = 200  # rows of a window; a shorter piece is one window
+WINDOWS, PIECES = 8, 24  # windows per piece, and pieces per split, that are sampled
+MOST = 20_000  # training rows of the same recording that are searched, the nearest in time
+MATCH = 0.15  # rms distance to the best match, relative to the deviation of the window
+MOTION = 0.1  # minimum deviation of a window, relative to the data: rest repeats nothing
+
+
+def find_torn_duplicates(
+    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
+) -> NearDuplicates:
+    """Count the near-duplicates that stay together, and list those in different splits."""
+    groups: dict[str, dict[str, set[str]]] = {}
+    for episode in episodes:
+        unit = unit_of(rules, episode)
+        root = context.duplicates.get(unit, context.roots.get(unit, unit))
+        splits = groups.setdefault(root, {})
+        if (side := context.side(rules, episode)) != "unused":
+            splits.setdefault(side, set()).add(episode.name)
+    torn = [splits for splits in groups.values() if len(splits) > 1]
+    listed = [{side: sorted(names) for side, names in one.items()} for one in torn[:LISTED]]
+    return NearDuplicates(len(context.roots), len(torn), listed)
+
+
+def measure_leakage(
+    rules: Dataset,
+    episodes: Iterable[SplitEpisode],
+    context: SplitContext,
+    dataset: PackedDataset,
+) -> dict[str, Leakage]:
+    """Return the shares of validation and test rows that repeat training rows.
+
+    The share of repeated stretches is estimated from sampled windows.
+    """
+    trained = _trained_duplicates(rules, episodes, context)
+    leakage: dict[str, Leakage] = {}
+    for side in ("validation", "test"):
+        pieces = dataset.of(side)
+        total = sum(piece.rows for piece in pieces) or 1
+        duplicates = [piece for piece in pieces if trained.get(piece.recording)]
+        rest = [piece for piece in pieces if not trained.get(piece.recording)]
+        leakage[side] = Leakage(
+            sum(piece.rows for piece in duplicates) / total, _repeated_rows(dataset, rest) / total
+        )
+    return leakage
+
+
+def _trained_duplicates(
+    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
+) -> dict[str, set[str]]:
+    """Return, by recording, its near-duplicates that are trained on."""
+    groups: dict[str, set[str]] = {}
+    members: dict[str, set[str]] = {}
+    for episode in episodes:
+        unit = unit_of(rules, episode)
+        root = context.duplicates.get(unit, unit)
+        groups.setdefault(root, set())
+        members.setdefault(episode.recording, set()).add(root)
+        if context.side(rules, episode) == "train":
+            groups[root].add(episode.recording)
+    return {
+        recording: set[str]().union(*(groups[root] for root in roots)) - {recording}
+        for recording, roots in members.items()
+    }
+
+
+def _repeated_rows(dataset: PackedDataset, pieces: Sequence[PackedEpisode]) -> float:
+    """Return the number of rows of pieces that recur in training rows of their recording."""
+    training: dict[str, list[PackedEpisode]] = {}
+    for episode in dataset.of("train"):
+        training.setdefault(episode.recording, []).append(episode)
+    cut = [piece for piece in pieces if piece.recording in training]
+    sampled = cut[:: max(1, len(cut) // PIECES)][:PIECES]
+    if not sampled:
+        return 0.0
+    shares = [_repeated_share(dataset, piece, training[piece.recording]) for piece in sampled]
+    share = float(np.average(shares, weights=[piece.rows for piece in sampled]))
+    return share * sum(piece.rows for piece in cut)
+
+
+def _repeated_share(
+    dataset: PackedDataset, piece: PackedEpisode, training: Sequence[PackedEpisode]
+) -> float:
+    """Return the share of a piece's windows that recur in training rows."""
+    own = _scaled(dataset, piece.start, piece.stop)
+    length = min(LENGTH, len(own))
+    firsts = np.unique(np.linspace(0, len(own) - length, WINDOWS).astype(np.int64))
+    windows = [own[first : first + length] for first in firsts]
+    windows = [one for one in windows if np.sqrt(one.var(axis=0).mean()) >= MOTION]
+    if not windows:
+        return 0.0
+    nearest = np.full(len(windows), np.inf)
+    for rows in _search_rows(dataset, training, length):
+        nearest = np.minimum(nearest, _distances(rows, windows))
+    variance = np.array([one.var(axis=0).mean() for one in windows])
+    return float(np.mean(nearest <= MATCH**2 * variance))
+
+
+def _search_rows(
+    dataset: PackedDataset, training: Sequence[PackedEpisode], length: int
+) -> Iterator[Floats]:
+    """Yield the latest `MOST` training rows of a recording, in stretches that fit a window."""
+    remaining = MOST
+    for episode in reversed(training):
+        first = max(episode.start, episode.stop - remaining)
+        if remaining > 0 and episode.stop - first >= length:
+            yield _scaled(dataset, first, episode.stop)
+        remaining -= episode.stop - first
+
+
+def _scaled(dataset: PackedDataset, first: int, stop: int) -> Floats:
+    """Return rows (N, C) divided by the std of each channel; angles as sines and cosines."""
+    values = np.asarray(dataset.values[first:stop], dtype=np.float64)
+    scaled = list[NDArray[np.float64]]()
+    for number, name in enumerate(dataset.columns):
+        if name in dataset.angles:
+            scaled += [np.sin(values[:, number]), np.cos(values[:, number])]
+        elif dataset.std[number] > 0.0:
+            scaled.append((values[:, number] - dataset.mean[number]) / dataset.std[number])
+    return np.stack(scaled, axis=1) if scaled else np.zeros((len(values), 1))
+
+
+def _distances(rows: Floats, windows: Sequence[Floats]) -> Floats:
+    """Return the mean squared distance of each window (L, C) to its best match in rows (N, C).
+
+    |a - b|^2 = |a|^2 + |b|^2 - 2 a.b at every shift; the products come from one Fourier transform.
+    """
+    length, shifts = len(windows[0]), len(rows) - len(windows[0]) + 1
+    size = 1 << (len(rows) - 1).bit_length()
+    spectrum = np.fft.rfft(rows, size, axis=0)
+    energy = np.concatenate(([0.0], np.cumsum((rows**2).sum(axis=1))))
+    here = energy[length:] - energy[:-length]
+    distances = list[float]()
+    for window in windows:
+        conjugate = np.conj(np.fft.rfft(window, size, axis=0))
+        product = np.fft.irfft((spectrum * conjugate).sum(axis=1), size)[:shifts]
+        squared = (window**2).sum() + here - 2.0 * product
+        distances.append(max(float(squared.min()), 0.0) / window.size)
+    return np.array(distances)

@@ -1,0 +1,173 @@
+"""Collect the episodes of a dataset: the task's own, and those of other tasks that join it.
+
+A joined task has the same channels and time step; its latest published episodes are used. There is
+no dependency edge: later episodes of the other task join when this task is next run.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
+from kinemill.errors import BadInput
+from kinemill.ingest.membership import find_member
+from kinemill.ingest.metadata import PROBLEM, metadata
+from kinemill.store import ArtifactRef, index_path, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.stages import Joined
+from kinemill.validate import load_episodes
+from kinemill.validate.duplicates.registry import twin_groups
+from kinemill.validate.episodes import Episode
+from kinemill.validate.previous_snapshot import EPISODES
+from kinemill.validate.summary import EpisodesSummary
+
+_EQUAL = ("role", "kind", "unit")  # attributes of a channel that must be equal
+
+
+@dataclass(frozen=True)
+class EpisodeSet:
+    """All episodes of a dataset, the task's own first.
+
+    Attributes:
+        episodes: of all tasks; no recording occurs in two tasks.
+        context: sessions, near-duplicates, and episodes that are for training alone.
+        tasks: task of each joined episode, by id.
+        digests: digest of the episodes of each joined task.
+    """
+
+    episodes: list[Episode]
+    context: SplitContext
+    tasks: dict[str, str] = field(default_factory=dict[str, str])
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:
+    """Return the task's own episodes and those of the tasks in `dataset.join`.
+
+    Raises:
+        BadInput: A joined task lacks a channel, has other units, another time step, or no
+            episodes; or the session of a recording is unknown.
+    """
+    own = load_episodes(home, episodes)
+    collected = EpisodeSet(own, _context(task, home, own))
+    for joined in task.dataset.join:
+        collected = _join(task, home, collected, joined)
+    return collected
+
+
+def _context(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> SplitContext:
+    episodes = list(episodes)
+    return SplitContext(
+        groups_of(task, home, episodes),
+        roots=roots_of(task, home, episodes),
+        duplicates=duplicates_of(task, home, episodes),
+    )
+
+
+def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
+    path = task.path.with_name(f"{joined.task}{task.path.suffix}") if task.path else joined.task
+    other = load_task(path)
+    where = f"{task.path or task.name}: dataset.join: {other.name}"
+    if differences := [*_differences(task, other)]:
+        fix = "give both tasks the same channels, or remove it"
+        raise BadInput(where, "; ".join(differences), fix=fix)
+    ref = latest_episodes(home, other.name)
+    if ref is None:
+        raise BadInput(where, "has no validated episodes yet", fix=f"kinemill run {other.name}")
+    recordings = {episode.recording for episode in collected.episodes}
+    added = [one for one in load_episodes(home, ref) if one.recording not in recordings]
+    context = collected.context
+    if joined.split:
+        own = _context(other.model_copy(update={"dataset": task.dataset}), home, added)
+        context = replace(
+            context,
+            groups={**context.groups, **own.groups},
+            roots={**context.roots, **own.roots},
+            duplicates={**context.duplicates, **own.duplicates},
+        )
+    else:
+        context = replace(context, training=context.training | {one.id for one in added})
+    return EpisodeSet(
+        [*collected.episodes, *added],
+        context,
+        collected.tasks | {one.id: other.name for one in added},
+        collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
+    )
+
+
+def latest_episodes(home: Home, task: str) -> ArtifactRef | None:
+    """Return the latest published episodes of a task."""
+    path = index_path(home, task, EPISODES)
+    return ArtifactRef.from_json(read_json(path)["snapshot"]) if path.is_file() else None
+
+
+def _differences(task: Task, other: Task) -> Iterator[str]:
+    """Yield the differences that prevent joining the episodes of two tasks."""
+    if other.name == task.name:
+        yield "is this task itself"
+    if abs(other.dt - task.dt) > 1e-9 * task.dt:
+        yield f"has a time step of {other.dt:g} s; expected {task.dt:g} s"
+    for name, channel in task.channels.items():
+        if name not in other.channels:
+            yield f"has no channel {name!r}"
+            continue
+        for key in _EQUAL:
+            expected, actual = getattr(channel, key), getattr(other.channels[name], key)
+            if expected != actual:
+                yield f"has {name!r} with {key} {actual!r}; expected {expected!r}"
+
+
+def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
+    """Return the recording that each near-duplicate stays with; none with `near_duplicates: apart`.
+
+    A recording is registered once, when it is first evaluated, so no episode changes its split.
+    """
+    return {} if task.dataset.near_duplicates == "apart" else duplicates_of(task, home, episodes)
+
+
+def duplicates_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
+    """Return the recording, or part, that each near-duplicate repeats."""
+    groups = twin_groups(home, task.name)
+    units = {unit_of(task.dataset, episode) for episode in episodes}
+    return {unit: groups[unit] for unit in sorted(units) if unit in groups}
+
+
+def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
+    """Return the session, or other value of `dataset.group_by`, by recording.
+
+    Empty if the split is by recording or part.
+
+    Raises:
+        BadInput: The metadata of a recording lacks the key.
+    """
+    by, groups, unknown = task.dataset.group_by, dict[str, str](), dict[str, str]()
+    if by in {"recording", "part"}:
+        return groups
+    for recording, name in {episode.recording: episode.name for episode in episodes}.items():
+        values = _metadata(task, home, task.name, recording, name)
+        if by in values:
+            groups[recording] = values[by]
+        else:
+            unknown[name] = values.get(PROBLEM, "")
+    if unknown:
+        names = ", ".join(
+            f"{name} ({problem})" if problem else name
+            for name, problem in sorted(unknown.items())[:5]
+        )
+        raise BadInput(
+            f"{task.path or task.name}: dataset.group_by: {by}",
+            f"is not known of {len(unknown)} recordings, such as {names}",
+            fix=f"a group `(?P<{by}>...)` in `ingest.meta.name`, or a side-car such as "
+            f"run7.meta.yaml with `{by}: ...` beside each log, and run again",
+        )
+    return groups
+
+
+def metadata_of(task: Task, home: Home, episode: SplitEpisode, owner: str) -> dict[str, str]:
+    """Return the metadata of an episode's recording, which belongs to the task `owner`."""
+    return _metadata(task, home, owner, episode.recording, episode.name)
+
+
+def _metadata(task: Task, home: Home, owner: str, recording: str, name: str) -> dict[str, str]:
+    member = find_member(home, owner, recording)
+    return metadata(task, name, member.meta if member else {})

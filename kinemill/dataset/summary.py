@@ -1,0 +1,123 @@
+"""Summary of a dataset version, stored with the artifact."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinemill.dataset.packed import SPLITS, PackedDataset
+from kinemill.store import Artifact, ArtifactRef, from_json_value, summary_of
+from kinemill.store.home import Home
+
+DUPLICATE_SHARE = 0.1  # share of the rows of a split from which a warning is given
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of a channel in training, in `unit`; `delta_std` of a state."""
+
+    unit: str
+    mean: float
+    std: float
+    delta_std: float | None = None
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Near-duplicates in a dataset.
+
+    Attributes:
+        recordings: number of units that stay with the one they duplicate.
+        torn: number of groups in more than one split.
+        listed: recording names by split, of the first torn groups.
+    """
+
+    recordings: int = 0
+    torn: int = 0
+    listed: list[dict[str, list[str]]] = field(default_factory=list[dict[str, list[str]]])
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Shares of the rows of a split that repeat training rows, 0 to 1."""
+
+    near_duplicates: float
+    repeated: float
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """Numbers of a dataset version.
+
+    Attributes:
+        episodes: number by split, `unused` included.
+        rows: number by split.
+        statistics: by channel.
+        unmatched: split patterns that match nothing.
+        coarse: sentences about channels that float32 holds coarsely.
+        repeats: near-duplicates.
+        independence: data leakage of validation and test.
+    """
+
+    episodes: dict[str, int]
+    rows: dict[str, int]
+    statistics: dict[str, ChannelStatistics]
+    unmatched: list[str] = field(default_factory=list[str])
+    coarse: list[str] = field(default_factory=list[str])
+    repeats: NearDuplicates = field(default_factory=NearDuplicates)
+    independence: dict[str, Leakage] = field(default_factory=dict[str, Leakage])
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "DatasetSummary":
+        """Return the summary of a published dataset."""
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
+
+    @classmethod
+    def read(cls, home: Home, ref: ArtifactRef) -> "DatasetSummary":
+        """Read the summary of a published dataset.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings to show to the user."""
+        texts = [f"dataset.{pattern} matches nothing" for pattern in self.unmatched]
+        texts += self.coarse
+        for splits in self.repeats.listed:
+            names = "; ".join(f"{side}: {', '.join(own[:3])}" for side, own in splits.items())
+            texts.append(f"near-duplicates are in different splits, so errors look small ({names})")
+        if (more := self.repeats.torn - len(self.repeats.listed)) > 0:
+            texts.append(f"{more} more groups of near-duplicates are in different splits")
+        for side, leakage in self.independence.items():
+            # The lines above name the recordings if whole recordings are apart.
+            if leakage.near_duplicates >= DUPLICATE_SHARE and not self.repeats.torn:
+                texts.append(
+                    f"about {leakage.near_duplicates:.0%} of the {side} rows are of recordings "
+                    "with a near-duplicate in training, so errors look small; use other recordings"
+                )
+            if leakage.repeated >= DUPLICATE_SHARE:
+                texts.append(
+                    f"about {leakage.repeated:.0%} of the {side} rows recur in training rows of "
+                    "the same recording, so errors look small; use whole recordings"
+                )
+        return texts
+
+
+def count_rows(dataset: PackedDataset) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of episodes and of rows by split."""
+    episodes = {split: len(dataset.of(split)) for split in SPLITS}
+    return episodes, {split: sum(one.rows for one in dataset.of(split)) for split in SPLITS}
+
+
+def channel_statistics(dataset: PackedDataset) -> dict[str, ChannelStatistics]:
+    """Return the statistics of training by channel."""
+    delta_std: Mapping[str, float] = dict(
+        zip(dataset.states, dataset.delta_std.tolist(), strict=True)
+    )
+    columns = zip(dataset.columns, dataset.mean.tolist(), dataset.std.tolist(), strict=True)
+    return {
+        name: ChannelStatistics(dataset.units[name], mean, std, delta_std.get(name))
+        for name, mean, std in columns
+    }

@@ -1,0 +1,190 @@
+"""Refuse a dataset with an empty split, or one that the task's `learn` part cannot use.
+
+The checks run before the dataset is published.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset.aux_arrays import episode_values
+from kinemill.dataset.packed import PackedDataset, read_packed
+from kinemill.dataset.split import (
+    Piece,
+    SplitContext,
+    SplitEpisode,
+    cut_pieces,
+    unmatched_patterns,
+)
+from kinemill.errors import BadInput
+from kinemill.task import Dataset, Task
+from kinemill.task.stages import Tail
+
+_NAMED = 8  # recordings or episodes listed in a message
+
+Values = Mapping[str, NDArray[np.floating]]
+
+
+class SplitRows(Protocol):
+    """A number of rows of a recording in one split."""
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """Train, validation, test or unused."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Number of time steps."""
+        ...
+
+
+def check_sides(task: Task, pieces: list[Piece], context: SplitContext | None = None) -> None:
+    """Refuse an empty split, with the reason and a fix.
+
+    Args:
+        task: task with the `dataset` part.
+        pieces: pieces of all episodes.
+        context: sessions and near-duplicates.
+
+    Raises:
+        BadInput: There is no episode at all, or none for training, validation or test.
+    """
+    rules, where = task.dataset, f"{task.path or task.name}: dataset"
+    groups = context.groups if context else {}
+    repeating = len(context.roots) if context else 0
+    if not pieces:
+        raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
+    names = sorted(set(groups.values()) if groups else {piece.name for piece in pieces})
+    units = f"values of {rules.group_by}" if groups else "recordings"
+    for side in ("test", "validation", "train"):
+        if any(piece.split == side for piece in pieces):
+            continue
+        listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        repeats = f" ({repeating} near-duplicates stay with what they repeat)" if repeating else ""
+        raise BadInput(
+            where if side == "train" else f"{where}.{side}",
+            f"{_why_empty(rules, side, names, units)}{repeats}; the {units} are {listed}",
+            expected="at least one episode in each of training, validation and test",
+            fix=_fix(rules, side, names, repeating),
+        )
+
+
+def _why_empty(rules: Dataset, side: str, names: list[str], units: str) -> str:
+    rule = rules.validation if side == "validation" else rules.test
+    if side == "train":
+        return "nothing is left for training"
+    if isinstance(rule, Tail):
+        return f"no training episode is long enough to give the last {rule.tail:g} of it away"
+    if isinstance(rule, float):
+        return f"the share {rule:g} of {len(names)} {units} leaves it empty"
+    missed = [line for line in unmatched_patterns(rules, names) if line.startswith(side)]
+    if missed:
+        return f"none of the {units} is in this split; nothing matches {', '.join(missed)}"
+    return "an earlier rule takes all recordings that its patterns match"
+
+
+def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
+    by_name = f"`{side}: [{names[-1]!r}]` names them by pattern"
+    if repeating and side != "train":
+        return f"{by_name}; `near_duplicates: apart` if the task is the same motion over and over"
+    if side == "test":
+        return f"{by_name}; a share needs at least one recording for each split"
+    if side == "validation" and isinstance(rules.validation, Tail):
+        return f"a larger tail, a lower `validate.min_steps`, or: {by_name}"
+    if side == "validation":
+        return f"`validation: {{tail: 0.1}}` takes the end of every training episode; {by_name}"
+    return "lower the shares, narrow the patterns, or add recordings"
+
+
+def check_rows(task: Task, pieces: Iterable[SplitRows]) -> None:
+    """Refuse a split in which no episode is long enough for one window.
+
+    Raises:
+        BadInput: Names the split, its recordings with their lengths, and the settings to change.
+    """
+    listed = list(pieces)
+    for split, parts in task.learn.needed_rows(task).items():
+        own = sorted((one for one in listed if one.split == split), key=lambda one: -one.rows)
+        needed = sum(parts.values())
+        if not own or own[0].rows >= needed:
+            continue
+        settings = " or ".join(name for name in parts if "." in name)
+        move = "" if split == "train" else f"choose a longer recording with dataset.{split}, "
+        names = ", ".join(f"{one.name} {one.rows} rows" for one in own[:_NAMED])
+        more = f" and {len(own) - _NAMED} shorter" if len(own) > _NAMED else ""
+        raise BadInput(
+            f"{task.path or task.name}: dataset, {split} split",
+            f"no episode is long enough: {names}{more}",
+            expected=f"an episode of at least {needed} rows "
+            f"({' + '.join(f'{name} {rows}' for name, rows in parts.items())})",
+            fix=f"lower {settings}, {move}or add longer logs",
+        )
+
+
+def check_trainable(task: Task, dataset: PackedDataset, folder: Path) -> None:
+    """Refuse a packed dataset that the task's `learn` part cannot use.
+
+    Args:
+        task: task with the `learn` part.
+        dataset: the packed rows.
+        folder: folder of the rows and their auxiliary arrays.
+
+    Raises:
+        BadInput: An episode is too short, or the training clips cannot be learned from.
+    """
+    check_rows(task, dataset.episodes)
+    if task.learn.reads_clips:
+        clips: dict[str, Values] = {}
+        for episode in dataset.of("train"):
+            key = episode.name if episode.name not in clips else episode.id
+            clips[key] = episode_values(folder, dataset, episode)
+        task.learn.check_clips(task, clips)
+
+
+def check_published(task: Task, folder: Path) -> None:
+    """Check a dataset that was published before, perhaps for another `learn` part.
+
+    Raises:
+        BadInput: As for `check_trainable`.
+    """
+    check_trainable(task, read_packed(folder), folder)
+
+
+def check_split(
+    task: Task,
+    episodes: Iterable[SplitEpisode],
+    context: SplitContext,
+    values: Mapping[str, Values],
+) -> None:
+    """Check the split that episodes would get, as the stage does.
+
+    Args:
+        task: task with the `dataset` and `learn` parts.
+        episodes: all accepted episodes.
+        context: sessions and near-duplicates.
+        values: channel -> (n,) by id of those episodes whose clips are checked.
+
+    Raises:
+        BadInput: A split is empty, or as for `check_trainable`.
+    """
+    pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, context)
+    check_sides(task, pieces, context)
+    check_rows(task, pieces)
+    clips = {
+        piece.name: {
+            name: own[piece.first : piece.last] for name, own in values[piece.episode].items()
+        }
+        for piece in pieces
+        if piece.split == "train" and piece.episode in values
+    }
+    if task.learn.reads_clips and clips:
+        task.learn.check_clips(task, clips)
