@@ -144,7 +144,7 @@ def test_unknown_channels_and_episodes_are_answered_with_the_nearest(made):
         media.frames(next(iter(media.episodes)), "camra")
     with pytest.raises(BadInput, match="known: said"):
         media.texts(next(iter(media.episodes)), "camera")
-    with pytest.raises(BadInput, match="not of this dataset"):
+    with pytest.raises(BadInput, match="not in this dataset"):
         media.numbers("nobody")
 
 

@@ -161,9 +161,9 @@ def test_a_non_finite_value_is_refused_with_its_place(tmp_path, contents):
 
 def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
     summary = pack(make_task(unused=["b*", "nope*"]), contents, tmp_path)
-    assert summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 1}
-    assert summary["rows"]["unused"] == 50
-    assert summary["unmatched"] == ["unused: 'nope*'"]
+    assert summary.episodes == {"train": 1, "validation": 1, "test": 1, "unused": 1}
+    assert summary.rows["unused"] == 50
+    assert summary.unmatched == ["unused: 'nope*'"]
     assert np.load(tmp_path / "values.npy").shape == (150, 3)
 
 
@@ -199,5 +199,5 @@ def test_a_window_of_no_rows_and_an_unknown_split_are_refused(tmp_path, contents
 
 def test_a_tail_is_packed_beside_the_validation_of_others(tmp_path, contents):
     summary = pack(make_task(validation={"tail": 0.4}), contents, tmp_path)
-    assert summary["episodes"] == {"train": 3, "validation": 3, "test": 1, "unused": 0}
-    assert summary["rows"] == {"train": 90, "validation": 60, "test": 50, "unused": 0}
+    assert summary.episodes == {"train": 3, "validation": 3, "test": 1, "unused": 0}
+    assert summary.rows == {"train": 90, "validation": 60, "test": 50, "unused": 0}

@@ -73,8 +73,8 @@ def dataset_of(tmp_path):
         if not folder.exists():
             write_logs(folder, offset)
         recordings = ingest.run(task, home, folder).artifact.ref
-        outcome = dataset_stage.run(task, home, validate.run(task, home, recordings).ref)
-        return load_dataset(home, outcome.ref), outcome.summary
+        artifact = dataset_stage.run(task, home, validate.run(task, home, recordings).ref)
+        return load_dataset(home, artifact.ref), DatasetSummary.of(artifact)
 
     return make
 
@@ -94,7 +94,7 @@ def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(
         dataset_of(sled(), offset)
     message = str(caught.value)
     assert "channels.position: lies at up to" in message
-    assert f"ONNX files hold it, has steps of {0.5 if offset < 1e9 else 64:g} m" in message
+    assert f"ONNX files, has steps of {0.5 if offset < 1e9 else 64:g} m" in message
     assert not (tmp_path / f"home-{offset:g}" / "store" / "dataset").exists()
     spelled = message.split("`source: ")[1].split("`", maxsplit=1)[0]
     source = yaml.safe_load(spelled)
@@ -150,7 +150,7 @@ def test_recordings_at_places_far_apart_are_refused_too(dataset_of, tmp_path):
         rows = [line.strip().split(",") for line in file]
     moved = [[row[0], f"{float(row[1]) - 4e6:.6f}", *row[2:]] for row in rows[1:]]
     (folder / "a.csv").write_text("\n".join(",".join(row) for row in [rows[0], *moved]) + "\n")
-    with pytest.raises(BadInput, match="of each recording from a place near it"):
+    with pytest.raises(BadInput, match="of each recording from a value near it"):
         dataset_of(sled(), 4_500_000.0)
 
 

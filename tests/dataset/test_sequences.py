@@ -47,8 +47,8 @@ def test_what_lies_beyond_the_ends_of_an_episode_is_its_nearest_row_and_masked(d
 def test_no_sequence_reaches_into_another_episode(dataset):
     sequences = make_sequences(dataset, "train", history=7, seq_len=60)
     owner = np.concatenate([np.full(one.rows, k) for k, one in enumerate(dataset.of("train"))])
-    assert (owner[sequences.known] == owner[sequences.observed[:, -1:]]).all()
-    assert (owner[sequences.ahead] == owner[sequences.observed[:, -1:]]).all()
+    assert (owner[sequences.observed] == owner[sequences.observed[:, -1:]]).all()
+    assert (owner[sequences.actions] == owner[sequences.observed[:, -1:]]).all()
     assert sequences.action_mask.sum() == sum(n * (n + 1) // 2 for n in (30, 25))
 
 

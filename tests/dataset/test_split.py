@@ -145,7 +145,7 @@ def test_an_empty_test_names_the_pattern_that_matched_nothing():
 
 def test_patterns_that_an_earlier_rule_took_away_are_said_so():
     selection = task(validation=["run-000*"], test=["run-*"])
-    with pytest.raises(BadInput, match="taken by an earlier rule"):
+    with pytest.raises(BadInput, match="an earlier rule takes all"):
         check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
 
 

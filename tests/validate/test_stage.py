@@ -317,7 +317,7 @@ def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, r
         "from kinemill.validate import stage\n"
         "task, root, ref = json.loads(sys.argv[1])\n"
         "ref = ArtifactRef.from_json(ref)\n"
-        "outcome = validate.run(Task.model_validate(task), Home.resolve(root), ref)\n"
+        "outcome = stage.run(Task.model_validate(task), Home.resolve(root), ref)\n"
         "print(json.dumps([outcome.cached, 'great_expectations' in sys.modules]))\n"
     )
     told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
