@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from kinemill.dataset import load_dataset
+from kinemill.dataset import DatasetSummary, load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.builder import draft
