@@ -15,7 +15,7 @@ from kinemill.task import Task
 
 
 def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
-    """Return the class of each episode by id, from `dataset.balance.group_by`; empty without balance.
+    """Return the class of each episode by id; empty without `dataset.balance`.
 
     Raises:
         BadInput: The metadata of a recording lacks the key.

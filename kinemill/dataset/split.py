@@ -117,7 +117,7 @@ def names_of(name: str, part: str) -> list[str]:
 
 
 def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
-    """Return the unit that is never torn apart: the recording, or its part under `group_by: part`."""
+    """Return the unit that is never torn apart: the recording, or a part of it."""
     by_part = rules.group_by == "part" and episode.part
     return f"{episode.recording}/{episode.part}" if by_part else episode.recording
 

@@ -84,9 +84,8 @@ def test_test_recordings_of_the_same_run_count_by_their_rows(home, repeats):
         for name, seed in (("a.csv", 0), ("test1.csv", 0), ("test2.csv", 5))
     )
     note(home, again, first)
-    summary = made(
-        home, first, again, other, Content("val.csv", random(7)), near_duplicates=repeats
-    )
+    validation = Content("val.csv", random(7))
+    summary = made(home, first, again, other, validation, near_duplicates=repeats)
     assert leakage(summary, "test") == Leakage(0.5, 0.0)
     assert any("near-duplicates are in different splits" in line for line in summary.warnings)
 
