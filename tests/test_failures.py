@@ -53,20 +53,20 @@ def wrapped(cause):
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_place_that_cannot_be_written_is_named(home, number):
-    found = as_known_failure(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
-    assert isinstance(found, BadInput)
-    assert str(found).startswith(f"/srv/home/.locks/x: {os.strerror(number)}; give this user")
+    result = as_known_failure(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
+    assert isinstance(result, BadInput)
+    assert str(result).startswith(f"/srv/home/.locks/x: {os.strerror(number)}; give this user")
 
 
 def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
     home.root.mkdir()
     full = shutil.disk_usage(home.root)._replace(free=4096)
     monkeypatch.setattr("kinemill.store.disk_space.shutil.disk_usage", lambda _: full)
-    found = as_known_failure(wrapped(sqlite3.OperationalError("disk I/O error")))
-    assert isinstance(found, DiskFull)
-    assert found.exit_code == 4
-    assert "4,096 of" in str(found)
-    assert str(home.root) in str(found)
+    result = as_known_failure(wrapped(sqlite3.OperationalError("disk I/O error")))
+    assert isinstance(result, DiskFull)
+    assert result.exit_code == 4
+    assert "4,096 of" in str(result)
+    assert str(home.root) in str(result)
 
 
 def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
@@ -111,13 +111,13 @@ def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name
     database(home.dagster / "history" / "whole.db")
     assert list(damaged_databases(home)) == []
     harm(path)
-    found = as_known_failure(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
-    assert isinstance(found, CorruptArtifact)
-    told = str(found)
-    assert told.startswith(f"{path}: the database is damaged (")
-    assert "\n" not in told
-    assert "kinemill admin restore" in told
-    assert f"only {lost}" in told
+    result = as_known_failure(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
+    assert isinstance(result, CorruptArtifact)
+    message = str(result)
+    assert message.startswith(f"{path}: the database is damaged (")
+    assert "\n" not in message
+    assert "kinemill admin restore" in message
+    assert f"only {lost}" in message
 
 
 MAIN = ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"]
@@ -202,26 +202,26 @@ def test_run_up_and_status_end_with_one_line_before_any_work(home, harm, name):
         database(home.dagster / one)
     reference(home)
     harm(home.dagster / name)
-    before = sorted(path.name for path in home.store.rglob("*"))
+    previous = sorted(path.name for path in home.store.rglob("*"))
     for command in (["run", TASK], ["ui"], ["runs", "list"]):
         done = kinemill(*command, KINEMILL_HOME=str(home.root))
         lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
         assert (done.returncode, len(lines)) == (3, 1), done.stderr
         assert lines[0].startswith(f"{home.dagster / name}: the database is damaged (")
         assert "kinemill admin restore" in lines[0]
-    assert sorted(path.name for path in home.store.rglob("*")) == before
+    assert sorted(path.name for path in home.store.rglob("*")) == previous
 
 
 def test_a_home_that_is_a_file_is_bad_input(tmp_path):
-    place = tmp_path / "home"
-    place.write_text("notes")
-    for home in (place, place / "within"):
+    position = tmp_path / "home"
+    position.write_text("notes")
+    for home in (position, position / "within"):
         done = kinemill("data", "ingest", TASK, KINEMILL_HOME=str(home))
         assert done.returncode == 2
         assert done.stderr.startswith(
-            f"{place}: is not a folder; expected a folder for KINEMILL_HOME"
+            f"{position}: is not a folder; expected a folder for KINEMILL_HOME"
         )
-    assert place.read_text() == "notes"
+    assert position.read_text() == "notes"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
@@ -237,20 +237,20 @@ def test_the_exit_code_is_right_where_nothing_can_be_written(home):
 @pytest.fixture
 def small(tmp_path):
     """A file system of 8 MB; writable, or not: `small("ro")`."""
-    place = tmp_path / "small"
-    place.mkdir()
+    position = tmp_path / "small"
+    position.mkdir()
 
     def mount(how="rw"):
         if os.geteuid() != 0:
             pytest.skip("only root can mount a tmpfs")
-        options = ["mount", "-t", "tmpfs", "-o", f"size=8m,{how}", "tmpfs", str(place)]
+        options = ["mount", "-t", "tmpfs", "-o", f"size=8m,{how}", "tmpfs", str(position)]
         made = subprocess.run(options, capture_output=True, text=True, check=False)
         if made.returncode:
             pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
-        return Home(place / "home" if how == "rw" else place)
+        return Home(position / "home" if how == "rw" else position)
 
     yield mount
-    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+    subprocess.run(["umount", str(position)], capture_output=True, check=False)
 
 
 def fill(home):

@@ -99,11 +99,11 @@ def opened(body):
 def is_one_line(terminal, name="Ctrl-C"):
     """Whether what came after the signal is the one line, and the terminal is as it was."""
     lines = terminal.text.replace("^C", "").replace("\x1b[?25h", "").split("\r\n")
-    told = [line for line in lines if line.strip() and line != "ready"]
+    message = [line for line in lines if line.strip() and line != "ready"]
     assert "Traceback" not in terminal.text
     assert "Warning" not in terminal.text
-    assert told[-1].startswith(f"stopped by {name}: "), terminal.text
-    assert told[-1].endswith("to continue, run: kinemill run 'my task'")
+    assert message[-1].startswith(f"stopped by {name}: "), terminal.text
+    assert message[-1].endswith("to continue, run: kinemill run 'my task'")
     return True
 
 
@@ -139,9 +139,9 @@ def test_no_worker_process_stays_and_none_prints_a_traceback(body, by_key):
     assert terminal.wait() == (130 if by_key else 143)
     assert is_one_line(terminal, "Ctrl-C" if by_key else "SIGTERM")
     deadline = time.monotonic() + 10.0
-    while (left := living(family)) and time.monotonic() < deadline:
+    while (remaining := living(family)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert left == []
+    assert remaining == []
 
 
 def living(family):
@@ -171,8 +171,8 @@ def test_a_signal_that_a_shell_ignores_for_a_background_job_stays_ignored():
 
 def test_a_signal_while_the_command_is_imported_is_one_line_too():
     code = script("").replace("import kinemill.cli.app as app", "").replace("app.app = work", "")
-    before = "from kinemill.cli import main"
-    code = code.replace(before, SLOW_IMPORT + before)
+    previous = "from kinemill.cli import main"
+    code = code.replace(previous, SLOW_IMPORT + previous)
     terminal = Terminal.start("-c", code, "run", "my task")
     terminal.read_until("ready")
     terminal.press(CTRL_C)

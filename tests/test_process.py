@@ -34,16 +34,16 @@ def test_a_command_ends_when_its_parent_is_killed(deaf):
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:
-        kept = psutil.Process(int(parent.stdout.readline()))
+        stored = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    _, alive = psutil.wait_procs([kept], timeout=5)
+    _, alive = psutil.wait_procs([stored], timeout=5)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_command_whose_parent_is_gone_does_not_start():
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    command = [sys.executable, "-m", "kinemill.process", str(gone.pid), sys.executable, "-c"]
+    removed = subprocess.Popen([sys.executable, "-c", ""])
+    removed.wait()
+    command = [sys.executable, "-m", "kinemill.process", str(removed.pid), sys.executable, "-c"]
     done = subprocess.run(
         [*command, "print('started')"], capture_output=True, check=False, cwd=ROOT
     )

@@ -99,8 +99,8 @@ def test_listing_the_families_imports_none_of_them():
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [("mpl", "did you mean 'mlp'?"), ("transformer", "known: gru, mlp"), ("", "known: gru, mlp")],
 )
-def test_the_nearest_name_is_offered_or_all_are_listed(name, says):
-    assert nearest(name, ["mlp", "gru"]) == says
+def test_the_nearest_name_is_offered_or_all_are_listed(name, message):
+    assert nearest(name, ["mlp", "gru"]) == message

@@ -41,12 +41,12 @@ class Sled:
     def rollout(self, states, past_actions, actions):
         assert states.shape == (2, 2)
         assert past_actions.shape == (1, 1)
-        (x, v), found = np.asarray(states)[-1], []
+        (x, v), result = np.asarray(states)[-1], []
         for u in np.moveaxis(actions[..., 0], 1, 0):
             v = v + DT * u / self.mass
             x = x + DT * v
-            found.append(np.stack(np.broadcast_arrays(x, v), axis=-1))
-        return np.stack(found, axis=1)
+            result.append(np.stack(np.broadcast_arrays(x, v), axis=-1))
+        return np.stack(result, axis=1)
 
 
 @pytest.fixture

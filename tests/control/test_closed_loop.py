@@ -32,18 +32,18 @@ def test_true_physics_foresees_what_the_robot_does(name):
     low, high = np.array([task.channels[action].limits for action in task.actions]).T
     actions = random.uniform(1.2 * low, 1.2 * high, size=(3, 20, len(task.actions)))
     foreseen = model.rollout(start[None], np.zeros((0, 1)), actions)
-    for plan, wanted in zip(actions, foreseen, strict=True):
+    for plan, expected in zip(actions, foreseen, strict=True):
         robot.reset(start)
-        np.testing.assert_allclose([robot.step(action) for action in plan], wanted, atol=1e-12)
+        np.testing.assert_allclose([robot.step(action) for action in plan], expected, atol=1e-12)
 
 
 def test_any_number_of_threads_foresees_the_same():
     task = load_task("double_cart_pole")
     actions = np.random.default_rng(0).uniform(-20, 20, size=(9, 15, 1))
     one, two = (TruePhysics(task, threads=n) for n in (1, 2))
-    known = np.full((1, 6), 0.1)
+    history = np.full((1, 6), 0.1)
     np.testing.assert_array_equal(
-        one.rollout(known, None, actions), two.rollout(known, None, actions)
+        one.rollout(history, None, actions), two.rollout(history, None, actions)
     )
 
 
@@ -67,17 +67,17 @@ def test_a_run_follows_from_its_seed():
 
 def test_exploring_adds_noise_of_the_size_asked_for():
     task = load_task("pendulum", {"control.seconds": 40})
-    found = run_episode(task, plain_policy(task, "zero"), 0, explore=0.1)
+    result = run_episode(task, plain_policy(task, "zero"), 0, explore=0.1)
     # 2,000 normal numbers know their standard deviation to 1.6 %; 4 of these.
-    assert found.actions.std() == pytest.approx(0.1, rel=0.065)  # N·m, of a half range of 1
+    assert result.actions.std() == pytest.approx(0.1, rel=0.065)  # N·m, of a half range of 1
 
 
 def test_uncertain_physics_varies_what_the_task_says():
     key = "control.uncertainty"
     task = load_task("pendulum", {key: {"members": 3, "vary": {"mass": 0.2}}})
-    known, actions = np.array([[1.0, 0.0]]), np.zeros((1, 10, 1))
-    plain, *others = [model.rollout(known, None, actions) for model in uncertain_physics(task)]
-    exact = TruePhysics(task).rollout(known, None, actions)
+    history, actions = np.array([[1.0, 0.0]]), np.zeros((1, 10, 1))
+    plain, *others = [model.rollout(history, None, actions) for model in uncertain_physics(task)]
+    exact = TruePhysics(task).rollout(history, None, actions)
     np.testing.assert_array_equal(plain, exact)
     assert all(0.0 < np.abs(one - exact).max() < 0.1 for one in others)
     with pytest.raises(BadInput, match="did you mean 'mass'"):
@@ -115,9 +115,9 @@ def test_a_moving_picture_ends_where_a_run_is_lost_and_lasts_as_long_as_it():
     run[:, 1, 0] = 0.5
     run[61:] = np.nan
     text = moving([run], 0.02, "one")
-    (places,) = re.findall(r'attributeName="points" values="([^"]*)" dur="([^"]*)"', text)
+    (positions,) = re.findall(r'attributeName="points" values="([^"]*)" dur="([^"]*)"', text)
     # 61 rows of 20 ms, every second one, as 25 a second are drawn; 0.5 m of 0.55 are 109.1 px.
-    assert places == (";".join(["0,0 109.1,0"] * 31), "1.2s")
+    assert positions == (";".join(["0,0 109.1,0"] * 31), "1.2s")
     assert "nan" not in text
 
 

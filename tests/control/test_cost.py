@@ -10,13 +10,13 @@ from tests.control.conftest import DT, sled_task
 
 STATES = np.array([[1.0, 2.0], [3.0, -1.0]])  # x m, v m/s after each of two actions
 ACTIONS = np.array([[0.5], [-1.5]])  # N
-BEFORE, START = np.array([0.1]), np.array([0.8, 2.0])
+PREVIOUS, START = np.array([0.1]), np.array([0.8, 2.0])
 
 
 def total(*terms, **control):
     cost = Cost(sled_task(cost=list(terms), **control))
-    whole = cost.total(STATES, ACTIONS, BEFORE, START)
-    steps = cost.step_costs(STATES, ACTIONS, BEFORE, START)
+    whole = cost.total(STATES, ACTIONS, PREVIOUS, START)
+    steps = cost.step_costs(STATES, ACTIONS, PREVIOUS, START)
     assert whole - steps.sum() * DT == pytest.approx(
         sum(term.get("terminal", 0.0) * 4.0 for term in terms), abs=1e-12
     )
@@ -39,25 +39,25 @@ def test_upright_value_and_rate():
 
 
 def test_formulas_and_derived_quantities_of_derived_ones():
-    found = total({"of": "energy + 1"}, derived={"speed": "abs(velocity)", "energy": "speed**2/2"})
-    assert found == pytest.approx(DT * (3.0**2 + 1.5**2))
+    result = total({"of": "energy + 1"}, derived={"speed": "abs(velocity)", "energy": "speed**2/2"})
+    assert result == pytest.approx(DT * (3.0**2 + 1.5**2))
 
 
 def test_any_number_of_plans_on_any_number_of_models_at_once():
     cost = Cost(sled_task(cost=[{"of": "position"}, {"of": "force", "shape": "rate"}]))
     states = np.random.default_rng(0).normal(size=(3, 4, 7, 2))
     actions = np.random.default_rng(1).normal(size=(4, 7, 1))
-    found = cost.total(states, actions, BEFORE, START)
+    result = cost.total(states, actions, PREVIOUS, START)
     for model, plan in np.ndindex(3, 4):
-        alone = cost.total(states[model, plan], actions[plan], BEFORE, START)
-        assert found[model, plan] == pytest.approx(alone, rel=1e-12)
+        alone = cost.total(states[model, plan], actions[plan], PREVIOUS, START)
+        assert result[model, plan] == pytest.approx(alone, rel=1e-12)
 
 
 def test_an_angle_is_compared_the_short_way_round():
     task = load_task("pendulum", {"control.cost": [{"of": "angle", "target": 3.0}]})
     cost, states = Cost(task), np.array([[-3.0, 0.0]])
-    found = cost.total(states, np.zeros((1, 1)), np.zeros(1), states[0])
-    assert found == pytest.approx(0.02 * (2 * np.pi - 6.0) ** 2)
+    result = cost.total(states, np.zeros((1, 1)), np.zeros(1), states[0])
+    assert result == pytest.approx(0.02 * (2 * np.pi - 6.0) ** 2)
 
 
 def test_the_tip_is_where_the_predicted_angles_put_it():
@@ -66,16 +66,16 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
     cost, random = Cost(task), np.random.default_rng(0)
     states = random.normal(size=(5, 4, 6))
     names = ["tip_position", "tip_height"]
-    found = cost.quantities(states, np.zeros((5, 4, 1)), names)
+    result = cost.quantities(states, np.zeros((5, 4, 1)), names)
     x, inner, outer = states[..., 0], states[..., 1], states[..., 2]
     np.testing.assert_allclose(
-        found["tip_position"], x + 0.6 * np.sin(inner) + 0.6 * np.sin(inner + outer), atol=1e-12
+        result["tip_position"], x + 0.6 * np.sin(inner) + 0.6 * np.sin(inner + outer), atol=1e-12
     )
     from kinemill.sim.double_cart_pole import DoubleCartPole
 
     ends = DoubleCartPole().points(states.reshape(-1, 6)[:, :3])[:, -1]
-    np.testing.assert_allclose(found["tip_position"].ravel(), ends[:, 0], atol=1e-12)
-    np.testing.assert_allclose(found["tip_height"].ravel(), ends[:, 1], atol=1e-12)
+    np.testing.assert_allclose(result["tip_position"].ravel(), ends[:, 0], atol=1e-12)
+    np.testing.assert_allclose(result["tip_height"].ravel(), ends[:, 1], atol=1e-12)
 
 
 @pytest.mark.parametrize(

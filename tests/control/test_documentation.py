@@ -10,9 +10,9 @@ from tests.conftest import ROOT
 
 def test_the_page_names_all_there_is():
     page = (ROOT / "docs" / "control.md").read_text()
-    wanted = {*CONTROLLERS, *SHAPES, *RISKS, *SPLINES, *FUNCTIONS}
+    expected = {*CONTROLLERS, *SHAPES, *RISKS, *SPLINES, *FUNCTIONS}
     for settings in (Control, Term, Reached, Risk, Uncertainty):
-        wanted |= set(settings.model_fields)
+        expected |= set(settings.model_fields)
     for name in CONTROLLERS:
-        wanted |= set(CONTROLLERS[name].model_fields)
-    assert [name for name in sorted(wanted) if name not in page] == []
+        expected |= set(CONTROLLERS[name].model_fields)
+    assert [name for name in sorted(expected) if name not in page] == []

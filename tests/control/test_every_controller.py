@@ -29,34 +29,37 @@ def test_a_sled_is_brought_to_rest_at_the_origin(name):
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_the_same_seed_gives_the_same_actions_and_another_does_not(name):
-    acting, found = planner(name), []
+    controller, result = planner(name), []
     for seed in (3, 3, 4):
-        acting.reset(seed)
-        found.append(drive(acting, [1.0, 0.0], 3)[1])
-    np.testing.assert_array_equal(found[0], found[1])
-    assert not np.array_equal(found[0], found[2])
+        controller.reset(seed)
+        result.append(drive(controller, [1.0, 0.0], 3)[1])
+    np.testing.assert_array_equal(result[0], result[1])
+    assert not np.array_equal(result[0], result[2])
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_better_plan_is_found_than_the_one_before(name):
-    acting = planner(name)
-    known, past = np.array([[1.0, 0.0]] * 2), np.zeros((1, 1))
-    idle = acting.costs(known, past, acting.actions(acting.plan.knots[None]))[0]
+    controller = planner(name)
+    history, past = np.array([[1.0, 0.0]] * 2), np.zeros((1, 1))
+    idle = controller.costs(history, past, controller.actions(controller.plan.knots[None]))[0]
     for _ in range(5):
-        acting.act(known, past)
-    assert acting.costs(known, past, acting.actions(acting.plan.knots[None]))[0] < 0.7 * idle
+        controller.act(history, past)
+    assert (
+        controller.costs(history, past, controller.actions(controller.plan.knots[None]))[0]
+        < 0.7 * idle
+    )
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_plans_that_the_model_cannot_follow_are_left_out(name):
     class Breaks(Sled):
         def rollout(self, states, past_actions, actions):
-            found = super().rollout(states, past_actions, actions)
-            return np.where(actions[:, :1, :] < 0.0, np.nan, found)
+            result = super().rollout(states, past_actions, actions)
+            return np.where(actions[:, :1, :] < 0.0, np.nan, result)
 
-    acting = planner(name, [Breaks()])
+    controller = planner(name, [Breaks()])
     for _ in range(5):
-        assert acting.act(np.array([[1.0, 0.0]] * 2), np.zeros((1, 1)))[0] >= -1e-6
+        assert controller.act(np.array([[1.0, 0.0]] * 2), np.zeros((1, 1)))[0] >= -1e-6
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
@@ -70,8 +73,8 @@ def test_a_model_that_fails_altogether_leaves_the_plan_as_it_was(name):
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_actions_change_no_faster_than_allowed(name):
-    acting = planner(name, max_rate={"force": 3.0})  # N/s: 0.3 N a step
-    _, actions = drive(acting, [1.0, 0.0], 15)
+    controller = planner(name, max_rate={"force": 3.0})  # N/s: 0.3 N a step
+    _, actions = drive(controller, [1.0, 0.0], 15)
     assert np.abs(np.diff(actions[:, 0], prepend=0.0)).max() <= 0.3 + 1e-12
     assert np.abs(actions).max() > 0.5
 
@@ -84,8 +87,8 @@ def test_predictive_sampling_takes_the_cheapest():
 
 def test_mppi_weighs_by_the_exponential_of_the_cost():
     knots = np.array([[[0.0]], [[1.0]]])
-    chosen = CONTROLLERS["mppi"](temperature=0.5, unit="cost")
-    made = chosen.update(Plan(knots[0]), knots, np.array([1.0, 2.0]))
+    selected = CONTROLLERS["mppi"](temperature=0.5, unit="cost")
+    made = selected.update(Plan(knots[0]), knots, np.array([1.0, 2.0]))
     np.testing.assert_allclose(made.knots, 1 / (1 + np.e**2))  # e⁻² / (1 + e⁻²)
     # In spreads: the standard deviation of 1 and 2 is 0.5, so λ is 0.25 and the weight e⁻⁴.
     made = CONTROLLERS["mppi"](temperature=0.5).update(Plan(knots[0]), knots, np.array([1.0, 2.0]))
@@ -108,10 +111,10 @@ def test_dial_anneals_over_iterations_and_lets_the_far_end_vary(monkeypatch):
     monkeypatch.setattr("kinemill.control.plan.normal", lambda _, shape: np.ones(shape, np.float32))
     dial = CONTROLLERS["dial"](iterations=2, noise=1.0, samples=2)
     plan = Plan(np.zeros((2, 1)))
-    found = [dial.draw(plan, n, None)[1, :, 0] for n in (0, 1)]
+    result = [dial.draw(plan, n, None)[1, :, 0] for n in (0, 1)]
     # exp(-n/2 - (1 - k/2)) for knots k = 1, 2
-    np.testing.assert_allclose(found[0], [np.exp(-0.5), 1.0])
-    np.testing.assert_allclose(found[1], [np.exp(-1.0), np.exp(-0.5)])
+    np.testing.assert_allclose(result[0], [np.exp(-0.5), 1.0])
+    np.testing.assert_allclose(result[1], [np.exp(-1.0), np.exp(-0.5)])
 
 
 def test_the_worst_case_keeps_away_from_what_only_one_model_fears():
@@ -119,16 +122,18 @@ def test_the_worst_case_keeps_away_from_what_only_one_model_fears():
 
     class Wall(Sled):
         def rollout(self, states, past_actions, actions):
-            found = super().rollout(states, past_actions, actions)
-            return found + 50.0 * (np.maximum(actions, 0.0) > 0.1)
+            result = super().rollout(states, past_actions, actions)
+            return result + 50.0 * (np.maximum(actions, 0.0) > 0.1)
 
-    known, past = np.array([[-1.0, 0.0]] * 2), np.zeros((1, 1))
-    acting = {
+    history, past = np.array([[-1.0, 0.0]] * 2), np.zeros((1, 1))
+    controller = {
         kind: planner("mppi", [Sled(), Wall()], risk={"type": kind}) for kind in ("best", "worst")
     }
-    found = {kind: [one.act(known, past)[0] for _ in range(5)] for kind, one in acting.items()}
-    assert min(found["best"][1:]) > 0.2
-    assert max(found["worst"]) < 0.15
+    result = {
+        kind: [one.act(history, past)[0] for _ in range(5)] for kind, one in controller.items()
+    }
+    assert min(result["best"][1:]) > 0.2
+    assert max(result["worst"]) < 0.15
 
 
 def test_members_of_an_ensemble_are_models_too():
@@ -138,10 +143,10 @@ def test_members_of_an_ensemble_are_models_too():
         def rollout(self, states, past_actions, actions):
             return np.stack([Sled(m).rollout(states, past_actions, actions) for m in (0.5, 2.0)])
 
-    known, past = np.array([[1.0, 0.0]] * 2), np.zeros((1, 1))
-    together = planner("mppi", [Two()], risk={"type": "worst"})
+    cached, past = np.array([[1.0, 0.0]] * 2), np.zeros((1, 1))
+    joint = planner("mppi", [Two()], risk={"type": "worst"})
     apart = planner("mppi", [Sled(0.5), Sled(2.0)], risk={"type": "worst"})
-    np.testing.assert_array_equal(together.act(known, past), apart.act(known, past))
+    np.testing.assert_array_equal(joint.act(cached, past), apart.act(cached, past))
 
 
 def test_without_a_model_there_is_no_planner(sled):

@@ -15,7 +15,7 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
 from tests.export.conftest import DESCRIPTION, random_step
 
-KNOWN = np.array([[0.3, -1.0], [0.2, -1.1], [0.1, -1.2]])  # rad, rad/s
+HISTORY = np.array([[0.3, -1.0], [0.2, -1.1], [0.1, -1.2]])  # rad, rad/s
 PAST = np.array([[0.5], [-0.5]])  # N·m
 PLANS = np.random.default_rng(0).uniform(-1, 1, (5, 7, 1))
 
@@ -23,7 +23,7 @@ PLANS = np.random.default_rng(0).uniform(-1, 1, (5, 7, 1))
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A model of three rows of history, and an ensemble of two."""
-    step, found = random_step("mlp", 3), []
+    step, result = random_step("mlp", 3), []
     second = copy.deepcopy(step)
     for value in second.parameters():
         value.data.mul_(0.5)
@@ -31,20 +31,20 @@ def folders(tmp_path_factory):
     for name, module in (("one", step), ("two", pair)):
         folder = tmp_path_factory.mktemp(name)
         write_model(copy.deepcopy(module), describe(DESCRIPTION, module), folder)
-        found.append(folder)
-    return found
+        result.append(folder)
+    return result
 
 
 def test_every_plan_starts_from_the_same_history(folders):
     simulator = load(folders[0])
-    found = LearnedModel(simulator).rollout(KNOWN, PAST, PLANS)
-    for plan, states in zip(PLANS, found, strict=True):
-        alone = simulator.rollout(KNOWN[None], PAST[None], plan[None])[0]
+    result = LearnedModel(simulator).rollout(HISTORY, PAST, PLANS)
+    for plan, states in zip(PLANS, result, strict=True):
+        alone = simulator.rollout(HISTORY[None], PAST[None], plan[None])[0]
         np.testing.assert_allclose(states, alone, atol=1e-5)  # float32, other sizes of batch
 
 
 def test_members_of_an_ensemble_come_first(folders):
-    one, two = (LearnedModel(load(folder)).rollout(KNOWN, PAST, PLANS) for folder in folders)
+    one, two = (LearnedModel(load(folder)).rollout(HISTORY, PAST, PLANS) for folder in folders)
     assert two.shape == (2, 5, 7, 2)
     np.testing.assert_allclose(two[0, :, :2], one[:, :2], atol=1e-3)
     assert np.abs(two[1] - two[0]).max() > 0.01
@@ -53,10 +53,10 @@ def test_members_of_an_ensemble_come_first(folders):
 def test_a_planner_that_fears_the_worst_hears_both_members(folders):
     task = load_task("pendulum", {"control.risk.type": "worst"})
     planner = make_planner(task, [LearnedModel(load(folders[1]))])
-    two = LearnedModel(load(folders[1])).rollout(KNOWN, PAST, PLANS)
-    each = planner.cost.total(two, PLANS, planner.last, KNOWN[-1])
+    two = LearnedModel(load(folders[1])).rollout(HISTORY, PAST, PLANS)
+    each = planner.cost.total(two, PLANS, planner.last, HISTORY[-1])
     assert planner.history == 3
-    np.testing.assert_allclose(planner.costs(KNOWN, PAST, PLANS), each.max(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(planner.costs(HISTORY, PAST, PLANS), each.max(axis=0), rtol=1e-5)
 
 
 def test_a_model_of_another_robot_is_refused(folders):

@@ -18,14 +18,14 @@ class Counting:
     history = 3
 
     def __init__(self):
-        self.asked = []
+        self.calls = []
 
     def reset(self, seed):
-        self.asked.clear()
+        self.calls.clear()
 
     def act(self, states, past_actions):
-        self.asked.append((states, past_actions))
-        return np.array([float(len(self.asked))])
+        self.calls.append((states, past_actions))
+        return np.array([float(len(self.calls))])
 
 
 def test_it_rests_until_it_knows_enough_and_after_a_gap(simulator):
@@ -43,7 +43,7 @@ def test_it_rests_until_it_knows_enough_and_after_a_gap(simulator):
 
     assert [tick(0.1), tick(0.2)] == [[0.0], [0.0]]  # at rest: two rows of three
     assert [tick(0.3), tick(0.4)] == [[1.0], [2.0]]
-    states, past = policy.asked[-1]
+    states, past = policy.calls[-1]
     np.testing.assert_allclose(states[:, 0], [0.2, 0.3, 0.4], rtol=1e-6)
     np.testing.assert_array_equal(past, [[0.0], [1.0]])  # what was sent from 0.2 and from 0.3
     assert tick(None) == [0.0]  # stale: nobody knows the state that this acted from

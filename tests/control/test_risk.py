@@ -10,7 +10,7 @@ COSTS = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [10.0, 5.0]])  # four mode
 
 
 @pytest.mark.parametrize(
-    ("risk", "wanted"),
+    ("risk", "expected"),
     [
         ({"type": "average"}, 4.0),
         ({"type": "worst"}, 10.0),
@@ -29,20 +29,20 @@ COSTS = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [10.0, 5.0]])  # four mode
         ({"type": "cvar", "level": 0.9}, 10.0),
     ],
 )
-def test_by_hand(risk, wanted):
-    found = RISKS[risk["type"]](COSTS, Risk(**risk))
-    np.testing.assert_allclose(found, [wanted, 5.0], atol=2e-6)
+def test_by_hand(risk, expected):
+    result = RISKS[risk["type"]](COSTS, Risk(**risk))
+    np.testing.assert_allclose(result, [expected, 5.0], atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", sorted(RISKS))
 def test_a_plan_that_fails_on_every_model_costs_inf_and_others_do_not(kind):
     costs = np.array([[np.inf, 1.0], [np.inf, 2.0]])
     with np.errstate(invalid="ignore"):
-        found = RISKS[kind](costs, Risk(type=kind))
-    assert not np.isfinite(found[0])
-    assert np.isfinite(found[1])
+        result = RISKS[kind](costs, Risk(type=kind))
+    assert not np.isfinite(result[0])
+    assert np.isfinite(result[1])
 
 
 def test_exponential_risk_of_large_costs_does_not_overflow():
-    found = RISKS["exponential"](np.array([[1e4], [2e4]]), Risk(type="exponential"))
-    np.testing.assert_allclose(found, 2e4 - np.log(2))
+    result = RISKS["exponential"](np.array([[1e4], [2e4]]), Risk(type="exponential"))
+    np.testing.assert_allclose(result, 2e4 - np.log(2))

@@ -10,8 +10,8 @@ from kinemill.control.splines import SPLINES, matrices
 def test_a_cubic_is_the_natural_spline():
     knots = np.array([0.3, -1.0, 0.7, 0.9, -0.2, 0.0])
     times = np.linspace(0, 5, 41)
-    wanted = CubicSpline(np.arange(6), knots, bc_type="natural")(times)
-    np.testing.assert_allclose(SPLINES["cubic"](times, 6) @ knots, wanted, atol=1e-12)
+    expected = CubicSpline(np.arange(6), knots, bc_type="natural")(times)
+    np.testing.assert_allclose(SPLINES["cubic"](times, 6) @ knots, expected, atol=1e-12)
 
 
 def test_a_line_and_a_stair_by_hand():

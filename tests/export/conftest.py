@@ -43,8 +43,8 @@ def random_step(model: str | dict = "mlp", history: int = 4, network=None, **lea
     layout = layout_of(task)
     scale = SCALE
     if layout.features != 4:
-        spread = torch.linspace(0.5, 2.0, layout.features)
-        scale = {**SCALE, "feature_mean": spread - 1.0, "feature_std": spread}
+        std = torch.linspace(0.5, 2.0, layout.features)
+        scale = {**SCALE, "feature_mean": std - 1.0, "feature_std": std}
     if len(layout.outputs) != 2:
         scale = {**scale, "output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
     # Copies: a step keeps the tensors that it is given, and a test may change those of its step.

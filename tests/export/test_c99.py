@@ -75,15 +75,15 @@ def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
     built(folder, *SANE)
     rows = np.random.default_rng(1).normal(0.0, 2.0, (60, 3))
     rows[20:, 0] *= 1e4  # angles far from zero, where math.h takes over
-    found, carry = run(folder, rows), simulator.initial_carry(1)
-    angle = np.zeros(found.shape[1], np.bool_)
+    result, carry = run(folder, rows), simulator.initial_carry(1)
+    angle = np.zeros(result.shape[1], np.bool_)
     angle[0] = True
-    for row, mine in zip(rows.astype(np.float32), found, strict=True):
+    for row, mine in zip(rows.astype(np.float32), result, strict=True):
         state, *carry = simulator.step(row[None, :2], row[None, 2:], *carry)
-        wanted = np.concatenate([state[0], *(part.reshape(-1) for part in carry)])
+        expected = np.concatenate([state[0], *(part.reshape(-1) for part in carry)])
         scale = max(1.0, float(np.abs(row).max()))  # float32 tells 1e4 rad to 1e-3
-        off = np.abs(wrapped(mine - wanted, angle))
-        assert (off <= 1e-6 * scale * np.maximum(1.0, np.abs(wanted))).all()
+        off = np.abs(wrapped(mine - expected, angle))
+        assert (off <= 1e-6 * scale * np.maximum(1.0, np.abs(expected))).all()
     (folder / "main").unlink()
 
 
@@ -103,9 +103,9 @@ def test_it_needs_no_more_than_math_h_and_allocates_nothing(folder):
     listed = subprocess.run(
         ["nm", "-u", "step.o"], cwd=folder, capture_output=True, text=True, check=True
     )
-    wanted = {line.split()[-1] for line in listed.stdout.splitlines()}
+    expected = {line.split()[-1] for line in listed.stdout.splitlines()}
     allowed = {"memcpy", "memset", "sinf", "cosf", "rintf", "sqrtf", "expf", "erff", "expm1f"}
-    assert wanted <= allowed | {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
+    assert expected <= allowed | {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
     assert source.weights >= 4 * source.multiplications
     assert source.scratch < 4096
     (folder / "main").unlink()
@@ -126,9 +126,9 @@ def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
     inputs = [part.numpy() for part in batch(rows, 4, 6)]
     for tensor in inputs:
         clean, tensor[1, -1, -1] = tensor[1, -1, -1], np.inf
-        found = simulator.rollout(*inputs)
-        assert np.isnan(found[1]).all()
-        assert np.isfinite(np.delete(found, 1, axis=0)).all()
+        result = simulator.rollout(*inputs)
+        assert np.isnan(result[1]).all()
+        assert np.isfinite(np.delete(result, 1, axis=0)).all()
         tensor[1, -1, -1] = clean
     simulator = load(folder / "rollout.onnx", engine="c")
     with pytest.raises(BadInput, match="is inf"):

@@ -63,16 +63,16 @@ def make(settings: dict, channels: dict, *, members: int = 0, **learn):
     """Return a step with random weights, or an ensemble of such, and its interface."""
     if settings["type"] in EQUATIONS:
         learn = {"outputs": ALPHA, **learn}
-    given = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
-    raw = {"task": "robot", "dt": 0.02, "channels": channels, "learn": given}
+    inputs = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
+    raw = {"task": "robot", "dt": 0.02, "channels": channels, "learn": inputs}
     task = Task.model_validate(raw)
     layout = layout_of(task)
     torch.manual_seed(3)
-    spread, outputs = torch.linspace(0.7, 2.0, layout.features), len(layout.outputs)
+    std, outputs = torch.linspace(0.7, 2.0, layout.features), len(layout.outputs)
     scale = {
         "state_std": torch.linspace(1.0, 2.0, len(layout.states)),
-        "feature_mean": 0.2 * (spread - 1.0),
-        "feature_std": spread,
+        "feature_mean": 0.2 * (std - 1.0),
+        "feature_std": std,
         "output_mean": torch.zeros(outputs),
         "output_std": torch.linspace(0.05, 0.3, outputs),
     }
@@ -124,18 +124,18 @@ class Files:
             size = int(np.prod(item.shape))
             parts[item.name] = carry[start : start + size].reshape(1, *item.shape)
             start += size
-        given = {"state": state[None], "action": action[None], **parts}
-        taken = {item.name for item in self._step.get_inputs()}
-        given = {name: value for name, value in given.items() if name in taken}
+        inputs = {"state": state[None], "action": action[None], **parts}
+        input_names = {item.name for item in self._step.get_inputs()}
+        inputs = {name: value for name, value in inputs.items() if name in input_names}
         names = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
-        after, *carried = self._step.run(names, given)
+        after, *carried = self._step.run(names, inputs)
         return after[0], np.concatenate([carry[:0], *(one.reshape(-1) for one in carried)])
 
     def rollout(self, states, past, actions):
-        given = {"states": states, "past_actions": past, "actions": actions}
-        taken = {item.name for item in self._rollout.get_inputs()}
-        given = {name: value for name, value in given.items() if name in taken}
-        return self._rollout.run(["next_states"], given)[0]
+        inputs = {"states": states, "past_actions": past, "actions": actions}
+        input_names = {item.name for item in self._rollout.get_inputs()}
+        inputs = {name: value for name, value in inputs.items() if name in input_names}
+        return self._rollout.run(["next_states"], inputs)[0]
 
     @property
     def carried(self) -> int:
@@ -155,18 +155,18 @@ class CStep:
         self._at.argtypes, self._at.restype = [ctypes.c_void_p] * 4, None
 
     def __call__(self, state, action, carry):
-        given = [np.array([*part, 0.0], np.float32) for part in (state, action, carry)]
+        inputs = [np.array([*part, 0.0], np.float32) for part in (state, action, carry)]
         after = np.empty_like(state)
-        self._at(*(part.ctypes.data for part in (*given, after)))
-        return after, given[2][:-1]
+        self._at(*(part.ctypes.data for part in (*inputs, after)))
+        return after, inputs[2][:-1]
 
 
-def close(found, wanted, angles, allowed: float) -> None:
+def close(result, expected, angles, allowed: float) -> None:
     """Compare rows (..., S) relative to the largest number of each; NaN equals NaN alone."""
-    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(wanted))
-    found, wanted = (np.where(np.isfinite(one), one, 0.0) for one in (found, wanted))
-    scale = np.maximum(1.0, np.abs(wanted).max(axis=-1, keepdims=True, initial=0.0))
-    off = np.abs(wrapped(found - wanted, angles)) / scale
+    np.testing.assert_array_equal(np.isfinite(result), np.isfinite(expected))
+    result, expected = (np.where(np.isfinite(one), one, 0.0) for one in (result, expected))
+    scale = np.maximum(1.0, np.abs(expected).max(axis=-1, keepdims=True, initial=0.0))
+    off = np.abs(wrapped(result - expected, angles)) / scale
     assert off.max(initial=0.0) <= allowed, off.max()
 
 
@@ -179,35 +179,35 @@ def agree(settings: dict, channels: dict, folder, **learn) -> None:
     agree_rollout(files, compile_rollout(files.step_bytes), angles)
 
 
-def agree_step(files: Files, found: CStep, angles) -> None:
+def agree_step(files: Files, result: CStep, angles) -> None:
     random, carry = np.random.default_rng(0), np.zeros(files.carried, np.float32)
     sizes = len(files.interface.states), len(files.interface.actions)
     everything = np.concatenate([angles, np.zeros(files.carried, np.bool_)])
     for scale, allowed in [*[(1.0, 2e-5)] * 12, *[(30.0, 1e-3)] * 6]:
         state, action = (random.normal(0, scale, size).astype(np.float32) for size in sizes)
-        after, kept = files.step(state, action, carry)
-        mine = np.concatenate(found(state, action, carry))
-        close(mine, np.concatenate([after, kept]), everything, allowed)
-        carry = kept
+        after, stored = files.step(state, action, carry)
+        mine = np.concatenate(result(state, action, carry))
+        close(mine, np.concatenate([after, stored]), everything, allowed)
+        carry = stored
     state[0] = np.inf
-    assert np.isnan(np.concatenate(found(state, action, carry))).all()
+    assert np.isnan(np.concatenate(result(state, action, carry))).all()
 
 
-def agree_rollout(files: Files, found, angles) -> None:
+def agree_rollout(files: Files, result, angles) -> None:
     random, interface = np.random.default_rng(1), files.interface
     history, states, actions = interface.history, len(interface.states), len(interface.actions)
     for batch, scale, allowed in ((1, 1.0, 1e-4), (19, 1.0, 1e-4), (5, 30.0, 2e-3)):
         shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 6, actions)]
         inputs = [random.normal(0, scale, shape).astype(np.float32) for shape in shapes]
-        clean = found(*inputs)
+        clean = result(*inputs)
         close(clean, files.rollout(*inputs), angles, allowed)
         for tensor in (one for one in inputs if one.size and batch > 1):
-            kept = tensor[1, -1, -1]
+            stored = tensor[1, -1, -1]
             tensor[1, -1, -1] = np.nan
-            broken = found(*inputs)
+            broken = result(*inputs)
             assert np.isnan(broken[1]).all()
             np.testing.assert_array_equal(np.delete(broken, 1, 0), np.delete(clean, 1, 0))
-            tensor[1, -1, -1] = kept
+            tensor[1, -1, -1] = stored
 
 
 def takes(model: str, kind: str) -> bool:
@@ -224,11 +224,11 @@ def cross():
 
 def covering():
     """Yield each architecture in each window, with kinds and histories in turn."""
-    for place, model in enumerate(MODELS):
+    for position, model in enumerate(MODELS):
         kinds = [kind for kind in KINDS if takes(model, kind)]
         for shift, window in enumerate(WINDOWS):
-            kind = kinds[(place + shift) % len(kinds)]
-            yield model, kind, window, HISTORIES[(place + shift) % 3 != 0]
+            kind = kinds[(position + shift) % len(kinds)]
+            yield model, kind, window, HISTORIES[(position + shift) % 3 != 0]
 
 
 def identity(case) -> str:
@@ -244,8 +244,8 @@ def test_each_architecture_in_each_window_runs_the_same_in_c(case, tmp_path):
 def test_the_fast_cases_cover_each_kind_window_and_history():
     cases = list(covering())
     assert {case[0] for case in cases} == set(MODELS)
-    wanted = set(itertools.product(KINDS, WINDOWS)) | set(itertools.product(WINDOWS, HISTORIES))
-    assert {case[1:3] for case in cases} | {case[2:] for case in cases} == wanted
+    expected = set(itertools.product(KINDS, WINDOWS)) | set(itertools.product(WINDOWS, HISTORIES))
+    assert {case[1:3] for case in cases} | {case[2:] for case in cases} == expected
 
 
 @pytest.mark.slow
@@ -258,13 +258,13 @@ def test_each_architecture_kind_window_and_history_runs_the_same_in_c(case, tmp_
 def test_each_encoding_runs_the_same_in_c(tmp_path):
     """One channel for each encoding, so that one export covers the family."""
     channels = {f"s_{name}": {"role": "state", "unit": "m"} for name in ENCODINGS}
-    chosen = {f"s_{name}": {"type": name, **NEEDS.get(name, {})} for name in ENCODINGS}
+    selected = {f"s_{name}": {"type": name, **NEEDS.get(name, {})} for name in ENCODINGS}
     agree(
         {"type": "mlp", "hidden_sizes": [12]},
         channels | ACTION,
         tmp_path,
         history=3,
-        encoding={"channels": chosen},
+        encoding={"channels": selected},
     )
 
 

@@ -93,8 +93,8 @@ def test_scaling_is_one_operation_unless_that_would_cost_digits(mean, operations
     )
     folded = fold(core)
     assert [node.op_type for node in folded.node] == operations
-    wanted = [[(7.0 - mean) / 2, (8.0 - mean) / 2]]
-    np.testing.assert_allclose(run(folded, np.array([[7.0, 8.0]])), wanted, atol=1e-6)
+    expected = [[(7.0 - mean) / 2, (8.0 - mean) / 2]]
+    np.testing.assert_allclose(run(folded, np.array([[7.0, 8.0]])), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", ["mlp", "gru"])
@@ -104,16 +104,16 @@ def test_the_folded_step_rolls_out_like_the_trained_one(model, tmp_path):
     core = trace(copy.deepcopy(step), simulator.interface)
     kinds = [node.op_type for node in core.node]
     inputs = batch(7, 4, 25)
-    found = simulator.rollout(*(part.numpy() for part in inputs))
-    wanted = step.rollout(*inputs).detach().numpy()
-    off = found - wanted
+    result = simulator.rollout(*(part.numpy() for part in inputs))
+    expected = step.rollout(*inputs).detach().numpy()
+    off = result - expected
     off[..., 0] -= 2 * np.pi * np.round(off[..., 0] / (2 * np.pi))
     # 25 steps of float32 from values of up to 6: some hundred times its last bit.
     assert np.abs(off).max() < 2e-4
     assert kinds.count("MatMul") <= 1  # output scale and gain are in the head
 
 
-def seen(transposed=False):
+def input_columns(transposed=False):
     """What a step sees: cosine and sine of column 0 of (x, a), then the others, through a layer."""
     weight = np.arange(8.0).reshape(4, 2) - 3.0
     constants = {"W": weight.T if transposed else weight, "b": [0.5, -0.5]}
@@ -131,27 +131,27 @@ def seen(transposed=False):
         for name, size in (("x", 2), ("a", 1), ("y", 2))
     )
     values = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
-    places = {"angle": [0], "plain": [2, 1]}  # in an order of their own
-    values += [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in places.items()]
+    positions = {"angle": [0], "plain": [2, 1]}  # in an order of their own
+    values += [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in positions.items()]
     return helper.make_graph(nodes, "step", [x, a], [y], values)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_layer_chooses_its_columns_and_an_angle_is_taken_where_it_is(transposed):
-    core = seen(transposed)
+    core = input_columns(transposed)
     folded = fold(core)
     kinds = [node.op_type for node in folded.node]
     assert kinds == ["Gather", "Cos", "Sin", "Concat", "Gemm"]
     random = np.random.default_rng(0)
     inputs = {"x": random.normal(size=(5, 2)), "a": random.normal(size=(5, 1))}
-    given = {name: value.astype(np.float32) for name, value in inputs.items()}
-    found, wanted = (
+    arguments = {name: value.astype(np.float32) for name, value in inputs.items()}
+    result, expected = (
         ort.InferenceSession(
             helper.make_model(
                 one, opset_imports=[helper.make_opsetid("", 20)], ir_version=10
             ).SerializeToString(),
             providers=["CPUExecutionProvider"],
-        ).run(["y"], given)[0]
+        ).run(["y"], arguments)[0]
         for one in (folded, core)
     )
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)

@@ -56,30 +56,30 @@ def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
     for rows, horizon in ((1, 1), (7, 25)):
         inputs = batch(rows, HISTORY, horizon)
         with torch.no_grad():
-            wanted, offsets, _ = module.bundle(*inputs)
+            expected, offsets, _ = module.bundle(*inputs)
             alone = [one.step.rollout(*inputs).numpy() for one in module.apart().copies]
-        given = [part.numpy() for part in inputs]
-        found, members = simulator.rollout(*given), simulator.rollout_members(*given)
-        assert angle_free(found - wanted.numpy()) < 2e-5  # float32 rounding over 25 steps
+        arguments = [part.numpy() for part in inputs]
+        result, members = simulator.rollout(*arguments), simulator.rollout_members(*arguments)
+        assert angle_free(result - expected.numpy()) < 2e-5  # float32 rounding over 25 steps
         assert members.shape == (rows, 2, horizon, 2)
         for index in range(2):
             assert angle_free(members[:, index] - alone[index]) < 5e-5
         assert offsets.abs().max() > 1e-4  # they differ, or this would show nothing
-        check_disagreement(tmp_path, given, offsets.numpy())
-        state, carry = given[0][:, -1], simulator.warm_up(given[0], given[1])
+        check_disagreement(tmp_path, arguments, offsets.numpy())
+        state, carry = arguments[0][:, -1], simulator.warm_up(arguments[0], arguments[1])
         for k in range(horizon):
-            state, *carry = simulator.step(state, given[2][:, k], *carry)
-            np.testing.assert_array_equal(state, found[:, k])
+            state, *carry = simulator.step(state, arguments[2][:, k], *carry)
+            np.testing.assert_array_equal(state, result[:, k])
 
 
-def check_disagreement(folder, given, offsets):
+def check_disagreement(folder, inputs, offsets):
     """Both files say how far the members lie apart; offsets are (B, T, E, S)."""
-    named = dict(zip(("states", "past_actions", "actions"), given, strict=True))
+    named = dict(zip(("states", "past_actions", "actions"), inputs, strict=True))
     session = onnxruntime.InferenceSession(folder / "rollout.onnx")
     mean, apart = session.run(["next_states", "disagreement"], named)
     assert apart.shape == mean.shape
-    wanted = np.sqrt(np.square(offsets.astype(float)).mean(2))
-    np.testing.assert_allclose(apart, wanted, rtol=1e-3, atol=1e-5)
+    expected = np.sqrt(np.square(offsets.astype(float)).mean(2))
+    np.testing.assert_allclose(apart, expected, rtol=1e-3, atol=1e-5)
     assert "disagreement" in {item.name for item in onnx.load(folder / "step.onnx").graph.output}
 
 
@@ -109,11 +109,11 @@ def test_the_deviation_is_that_between_members_and_of_themselves(noisy):
 def check_deviation(folder, history):
     """With a constant variance q a step and r a measurement, k steps add up to k q + r."""
     simulator = load(folder)
-    given = [part.numpy() for part in batch(5, history, 6)]
-    found, deviation = simulator.rollout_deviation(*given)
-    np.testing.assert_array_equal(found, simulator.rollout(*given))
-    members = simulator.rollout_members(*given)
-    apart = members - found[:, None]
+    inputs = [part.numpy() for part in batch(5, history, 6)]
+    result, deviation = simulator.rollout_deviation(*inputs)
+    np.testing.assert_array_equal(result, simulator.rollout(*inputs))
+    members = simulator.rollout_members(*inputs)
+    apart = members - result[:, None]
     apart[..., 0] = (apart[..., 0] + np.pi) % (2 * np.pi) - np.pi
     between = np.square(apart).mean(1)
     # -4 between the soft bounds -10 and 0.5, of outputs with spreads 0.05 and 0.3
@@ -126,18 +126,18 @@ def check_deviation(folder, history):
 
 def test_a_single_model_says_that_it_does_not_know(gru_folder):
     simulator = load(gru_folder)
-    given = [part.numpy() for part in batch(2, simulator.history, 3)]
+    inputs = [part.numpy() for part in batch(2, simulator.history, 3)]
     for ask in (simulator.rollout_members, simulator.rollout_deviation):
         with pytest.raises(BadInput, match=r"learn\.ensemble"):
-            ask(*given)
+            ask(*inputs)
 
 
 def test_nan_in_a_row_is_nan_in_all_that_is_said_of_it(noisy):
     simulator = load(noisy, non_finite="pass")
-    given = [part.numpy() for part in batch(4, HISTORY, 3)]
-    given[2][1, 2, 0] = np.nan
-    found, deviation = simulator.rollout_deviation(*given)
-    members = simulator.rollout_members(*given)
-    for part in (found, deviation, members):
+    inputs = [part.numpy() for part in batch(4, HISTORY, 3)]
+    inputs[2][1, 2, 0] = np.nan
+    result, deviation = simulator.rollout_deviation(*inputs)
+    members = simulator.rollout_members(*inputs)
+    for part in (result, deviation, members):
         assert np.isnan(part[1]).all()
         assert np.isfinite(part[[0, 2, 3]]).all()

@@ -56,18 +56,18 @@ def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, histor
     for rows, horizon in ((1, 1), (1, 25), (7, 25), (256, 3)):
         inputs = batch(rows, history, horizon)
         with torch.no_grad():
-            wanted = step.rollout(*inputs).numpy()
-        found = simulator.rollout(*(part.numpy() for part in inputs))
-        assert found.shape == (rows, horizon, 2)
-        assert found.dtype == np.float32
-        assert angle_free(found - wanted) < 2e-5  # float32 rounding over 25 steps
+            expected = step.rollout(*inputs).numpy()
+        result = simulator.rollout(*(part.numpy() for part in inputs))
+        assert result.shape == (rows, horizon, 2)
+        assert result.dtype == np.float32
+        assert angle_free(result - expected) < 2e-5  # float32 rounding over 25 steps
 
         # The rollout is the step, fed back: not close to it, equal to it.
         states, past, actions = (part.numpy() for part in inputs)
         state, carry = states[:, -1], simulator.warm_up(states, past)
         for k in range(horizon):
             state, *carry = simulator.step(state, actions[:, k], *carry)
-            np.testing.assert_array_equal(state, found[:, k])
+            np.testing.assert_array_equal(state, result[:, k])
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +185,9 @@ def test_dropout_is_off_even_when_exported_in_training_mode(odd):
     step, folder = odd
     inputs = batch(5, 4, 6)
     with torch.no_grad():
-        wanted = step.eval().rollout(*inputs).numpy()
-    found = load(folder).rollout(*(part.numpy() for part in inputs))
-    assert angle_free(found - wanted) < 2e-6
+        expected = step.eval().rollout(*inputs).numpy()
+    result = load(folder).rollout(*(part.numpy() for part in inputs))
+    assert angle_free(result - expected) < 2e-6
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -197,20 +197,20 @@ def test_nan_in_any_input_is_nan_in_all_of_that_row_and_in_no_other(bad, odd, gr
         inputs = [part.numpy() for part in batch(9, 4, 6)]
         carry = simulator.warm_up(*inputs[:2])
         single = [inputs[0][:, -1].copy(), inputs[2][:, 0].copy(), *(c.copy() for c in carry)]
-        poison(lambda: [simulator.rollout(*inputs)], inputs, bad)  # noqa: B023
-        poison(lambda: simulator.step(*single), single, bad)  # noqa: B023
+        run_with_bad_values(lambda: [simulator.rollout(*inputs)], inputs, bad)  # noqa: B023
+        run_with_bad_values(lambda: simulator.step(*single), single, bad)  # noqa: B023
 
 
-def poison(run, tensors, bad):
+def run_with_bad_values(run, tensors, bad):
     """Put `bad` into row 5 of each tensor, at several places, one at a time."""
     for tensor in tensors:
-        for place in range(0, tensor[0].size, 1 + tensor[0].size // 7):
-            clean = tensor[5].flat[place]
-            tensor[5].flat[place] = bad
+        for position in range(0, tensor[0].size, 1 + tensor[0].size // 7):
+            clean = tensor[5].flat[position]
+            tensor[5].flat[position] = bad
             for output in run():
                 assert np.isnan(output[5]).all()
                 assert np.isfinite(np.delete(output, 5, axis=0)).all()
-            tensor[5].flat[place] = clean
+            tensor[5].flat[position] = clean
 
 
 def test_a_step_that_gives_nan_is_refused(tmp_path):

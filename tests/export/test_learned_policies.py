@@ -36,15 +36,15 @@ class InTorch:
         self._carry = self._module.initial_carry(1)
 
     @torch.no_grad()
-    def act(self, seen):
+    def act(self, observed):
         layout = self._module.layout
-        parts = seen if isinstance(seen, dict) else {"observation": seen}
-        given = [torch.from_numpy(np.float32(parts[name])[None]) for name in layout.inputs]
-        action, *self._carry = self._module(*given, *self._carry)
+        parts = observed if isinstance(observed, dict) else {"observation": observed}
+        arguments = [torch.from_numpy(np.float32(parts[name])[None]) for name in layout.inputs]
+        action, *self._carry = self._module(*arguments, *self._carry)
         if not any(layout.choices):
             return action[0].numpy()
-        chosen = action[0].numpy().astype(int)
-        return chosen if len(chosen) > 1 else int(chosen[0])
+        selected = action[0].numpy().astype(int)
+        return selected if len(selected) > 1 else int(selected[0])
 
 
 @pytest.mark.parametrize(

@@ -47,18 +47,18 @@ def test_it_rolls_out_for_as_many_steps_as_there_are_empty_actions(model, histor
     simulator = load(tmp_path, non_finite="pass")
     states = np.random.default_rng(1).normal(size=(7, history, 2)).astype(np.float32)
     past, actions = np.zeros((7, history - 1, 0)), np.zeros((7, 25, 0))
-    found = simulator.rollout(states, past, actions)
+    result = simulator.rollout(states, past, actions)
     with torch.no_grad():
         inputs = (torch.tensor(part, dtype=torch.float32) for part in (states, past, actions))
-        wanted = step.rollout(*inputs).numpy()
-    difference = found - wanted
+        expected = step.rollout(*inputs).numpy()
+    difference = result - expected
     difference[..., 0] -= 2 * np.pi * np.round(difference[..., 0] / (2 * np.pi))
     assert np.abs(difference).max() < 2e-5  # float32 rounding over 25 steps
 
     state, carry = states[:, -1], simulator.warm_up(states, past)
     for k in range(25):
         state, *carry = simulator.step(state, actions[:, k], *carry)
-        np.testing.assert_array_equal(state, found[:, k])
+        np.testing.assert_array_equal(state, result[:, k])
 
     states[3, 0, 1] = np.nan
     spoilt = simulator.rollout(states, past, actions)

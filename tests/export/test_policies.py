@@ -25,9 +25,9 @@ def test_the_file_does_what_the_policy_in_torch_does(folders, kind):
     policy = load(folders[kind])
     assert isinstance(policy, Policy)
     cases = make_cases(module, policy.interface, random_inputs(policy.interface, 7, 40, seed=5))
-    found = play(policy, cases.inputs)
-    assert found.shape == (7, 40, len(policy.actions))
-    assert bool((np.abs(found - cases.action) <= cases.allowed).all())
+    result = play(policy, cases.inputs)
+    assert result.shape == (7, 40, len(policy.actions))
+    assert bool((np.abs(result - cases.action) <= cases.allowed).all())
     # What is allowed is rounding: a thousandth of the limits or of the spread would be seen.
     assert float(cases.allowed.max()) < 1e-3 * 10.0 or kind is Chooser
 
@@ -47,9 +47,9 @@ def test_a_batch_of_one_gives_what_it_gives_within_a_batch(folders):
         policy = load(folders[kind])
         inputs = random_inputs(policy.interface, 7, 3, seed=2)
         alone = [play(policy, {k: v[[n]] for k, v in inputs.items()}) for n in range(7)]
-        wanted = make_cases(kind(), policy.interface, inputs)
-        off = np.abs(np.concatenate(alone) - wanted.action)
-        assert bool((off <= wanted.allowed).all()), kind
+        expected = make_cases(kind(), policy.interface, inputs)
+        off = np.abs(np.concatenate(alone) - expected.action)
+        assert bool((off <= expected.allowed).all()), kind
 
 
 def test_draws_follow_from_the_seed_and_differ_from_step_to_step(folders):

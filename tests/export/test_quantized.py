@@ -60,12 +60,12 @@ def test_variants_hold_fewer_bits_and_no_operators_of_their_own(folder):
 
 @QUIETLY
 def test_what_they_lose_is_what_their_bits_tell(folder):
-    found = folder[1]["variants"]
-    assert all(item["passed"] and not item["why"] for item in found.values())
-    assert found["fp16"]["nrmse_fp32"] < 1e-4
+    result = folder[1]["variants"]
+    assert all(item["passed"] and not item["why"] for item in result.values())
+    assert result["fp16"]["nrmse_fp32"] < 1e-4
     # Half precision tells 2^-11, the integers 2^-7 of their range; 25 steps add up.
-    assert 2 * found["fp16"]["nrmse_fp32"] < found["fp16"]["nrmse"] < 25 * 2**-11
-    assert 4 * found["fp16"]["nrmse"] < found["int8"]["nrmse"] < 25 * 2**-7
+    assert 2 * result["fp16"]["nrmse_fp32"] < result["fp16"]["nrmse"] < 25 * 2**-11
+    assert 4 * result["fp16"]["nrmse"] < result["int8"]["nrmse"] < 25 * 2**-7
 
 
 def test_they_run_as_the_original_does(folder, rows):
@@ -73,10 +73,10 @@ def test_they_run_as_the_original_does(folder, rows):
     _, data = rows
     states = np.asarray(data.values[None, 100:104, :2])
     past, actions = (np.asarray(data.values[None, a:b, 2:]) for a, b in ((100, 103), (103, 108)))
-    wanted = load(where).rollout(states, past, actions)
+    expected = load(where).rollout(states, past, actions)
     for name in ("fp16", "int8"):
         variant = load(where / f"rollout.{name}.onnx")
-        off = np.abs(variant.rollout(states, past, actions) - wanted) / data.std[:2]
+        off = np.abs(variant.rollout(states, past, actions) - expected) / data.std[:2]
         assert 0.0 < off.max() < 0.3
         state, carry = states[:, -1], variant.warm_up(states, past)
         after, *_ = variant.step(state, actions[:, 0], *carry)
@@ -86,9 +86,9 @@ def test_they_run_as_the_original_does(folder, rows):
 @pytest.mark.slow
 def test_one_that_loses_too_much_is_left_out_and_said_so(rows, tmp_path):
     summary = exported(rows, tmp_path / "model", also=["int8"], loss=1e-6)
-    found = summary["variants"]["int8"]
-    assert not found["passed"]
-    assert found["nrmse"] > found["allowed"]
+    result = summary["variants"]["int8"]
+    assert not result["passed"]
+    assert result["nrmse"] > result["allowed"]
     assert not list((tmp_path / "model").glob("*int8*"))
 
 

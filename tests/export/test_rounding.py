@@ -8,8 +8,8 @@ from torch import nn
 from kinemill.export.rounding import COPIES, FACTOR, UNIT, Rounding, evaluate, rounded
 
 
-def _distance(found):
-    exact, others = found.part(0)
+def _distance(result):
+    exact, others = result.part(0)
     return np.max([np.abs(one - exact) for one in others], axis=0)
 
 
@@ -29,14 +29,14 @@ class Sum(nn.Module):
 def test_every_order_of_a_sum_that_cancels_is_within_the_bound(terms):
     module, random = Sum(terms), np.random.default_rng(0)
     x = np.repeat(random.standard_normal((32, terms)).astype(np.float32), 2, axis=1)
-    found = evaluate(module, lambda step, given: step(given), [x])
-    allowed = FACTOR * _distance(found).max()
+    result = evaluate(module, lambda step, inputs: step(inputs), [x])
+    allowed = FACTOR * _distance(result).max()
     weight = module.weight.detach().numpy()[0]
     worst = 0.0
     for _ in range(20):
         order = random.permutation(len(weight))
         summed = np.add.accumulate(x[:, order] * weight[order], axis=1, dtype=np.float32)[:, -1]
-        worst = max(worst, float(np.abs(summed - found.exact[0][:, 0]).max()))
+        worst = max(worst, float(np.abs(summed - result.exact[0][:, 0]).max()))
     assert worst <= allowed
     assert allowed <= 100 * max(worst, 1e-7)  # and not so wide that anything passes
 
@@ -56,7 +56,7 @@ def test_what_float32_does_exactly_is_not_moved():
 
 def test_samples_are_the_same_each_time_and_as_many_as_stated():
     module, x = Sum(20), np.ones((4, 40), np.float32)
-    one, other = (evaluate(module, lambda step, given: step(given), [x]) for _ in range(2))
+    one, other = (evaluate(module, lambda step, inputs: step(inputs), [x]) for _ in range(2))
     assert len(one.others) == 2 + COPIES
     for mine, same in zip(one.others, other.others, strict=True):
         np.testing.assert_array_equal(mine[0], same[0])
@@ -65,7 +65,7 @@ def test_samples_are_the_same_each_time_and_as_many_as_stated():
 def test_float64_rounds_less_by_29_bits():
     module, x = Sum(120), np.random.default_rng(0).standard_normal((8, 240)).astype(np.float32)
     single, double = (
-        _distance(evaluate(module, lambda step, given: step(given), [x], dtype)).max()
+        _distance(evaluate(module, lambda step, inputs: step(inputs), [x], dtype)).max()
         for dtype in ("float32", "float64")
     )
     assert double == pytest.approx(single * 2.0**-29, rel=3.0)

@@ -52,9 +52,9 @@ def test_it_passes_the_gates_of_verify(way, tmp_path):
     ]
     pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
     assert [item for item in compare(pair, evaluate_step(pair, probes)) if not item.passed] == []
-    found = propagate_nan(ExportedDynamics(tmp_path).nan_calls(probes[0]))
-    assert [item for item in found if not item.passed] == []
-    assert len(found) >= 14  # every input of both files, at up to three places
+    result = propagate_nan(ExportedDynamics(tmp_path).nan_calls(probes[0]))
+    assert [item for item in result if not item.passed] == []
+    assert len(result) >= 14  # every input of both files, at up to three places
 
     # The rollout is the step, fed back, from the very first row on.
     states, past, actions = probes[0].windows

@@ -24,36 +24,36 @@ def test_a_second_call_leaves_the_result_of_the_first_alone(folder):
     """Onyx hands out its own buffer, and zeroes it at the next call of the same shape."""
     simulator = load(folder)
     first = simulator.rollout(*inputs(0))
-    kept = first.copy()
+    stored = first.copy()
     second = simulator.rollout(*inputs(1))
     assert not np.shares_memory(first, second)
-    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(first, stored)
     first[:] = 0.0  # nor does a caller's own writing reach the simulator
-    np.testing.assert_array_equal(simulator.rollout(*inputs(0)), kept)
+    np.testing.assert_array_equal(simulator.rollout(*inputs(0)), stored)
 
 
 def test_inputs_are_never_written_into(folder):
-    given = inputs()
-    before = [part.copy() for part in given]
-    load(folder).rollout(*given, initial={"angle": 1.0})
-    for part, was in zip(given, before, strict=True):
+    arguments = inputs()
+    previous = [part.copy() for part in arguments]
+    load(folder).rollout(*arguments, initial={"angle": 1.0})
+    for part, was in zip(arguments, previous, strict=True):
         np.testing.assert_array_equal(part, was)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_number_that_is_none_is_an_error_not_a_silent_trajectory(which, bad, folder):
-    given = inputs()
-    given[which][1, 0, 0] = bad
+    arguments = inputs()
+    arguments[which][1, 0, 0] = bad
     with pytest.raises(BadInput, match="batch 1"):
-        load(folder).rollout(*given)
+        load(folder).rollout(*arguments)
 
 
 def test_large_finite_numbers_are_no_error(folder):
     """Their squares overflow, which the quick look at the inputs must not take for infinity."""
-    given = inputs()
-    given[2][0, 0, 0] = 1e30
-    assert load(folder).rollout(*given).shape == (3, 5, 2)
+    arguments = inputs()
+    arguments[2][0, 0, 0] = 1e30
+    assert load(folder).rollout(*arguments).shape == (3, 5, 2)
 
 
 @pytest.mark.parametrize("dt", [0.0, -0.02, None, "0.02"])

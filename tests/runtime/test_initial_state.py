@@ -19,8 +19,8 @@ def simulator(step_folders):
 def test_torch_and_the_exported_file_roll_out_alike(step, simulator):
     for rows in (1, 7):
         inputs = batch(rows, 4, 20)
-        wanted = step.rollout(*inputs).detach().numpy()
-        off = simulator.rollout(*(part.numpy() for part in inputs)) - wanted
+        expected = step.rollout(*inputs).detach().numpy()
+        off = simulator.rollout(*(part.numpy() for part in inputs)) - expected
         off[..., 0] -= 2 * np.pi * np.round(off[..., 0] / (2 * np.pi))
         # Twenty steps of float32 with velocities of up to 10 rad/s.
         assert np.abs(off).max() < 1e-4
@@ -40,8 +40,8 @@ def test_another_present_shifts_the_whole_history_of_that_state_alone(simulator)
     np.testing.assert_array_equal(moved[:, -1, 0], np.float32([0.25, -1.0]))
     np.testing.assert_array_equal(moved[..., 1], states[..., 1])
     np.testing.assert_allclose(np.diff(moved[..., 0]), np.diff(states[..., 0]), atol=1e-6)
-    found = simulator.rollout(states, past, actions, initial={"angle": [0.25, -1.0]})
-    np.testing.assert_array_equal(found, simulator.rollout(moved, past, actions))
+    result = simulator.rollout(states, past, actions, initial={"angle": [0.25, -1.0]})
+    np.testing.assert_array_equal(result, simulator.rollout(moved, past, actions))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def folder(exported, tmp_path):
 def test_rollout_onnx_alone_is_enough_to_run_it(folder, tmp_path):
     alone = shutil.copy(folder / "rollout.onnx", tmp_path / "elsewhere.onnx")
     inputs = [part.numpy() for part in batch(2, 4, 5)]
-    found, wanted = load(alone).rollout(*inputs), load(folder).rollout(*inputs)
-    np.testing.assert_array_equal(found, wanted)
+    result, expected = load(alone).rollout(*inputs), load(folder).rollout(*inputs)
+    np.testing.assert_array_equal(result, expected)
     with pytest.raises(BadInput, match=r"step.onnx: is not there"):
         load(alone).step(inputs[0][:, -1], inputs[2][:, 0], np.zeros((2, 1, 128)))
 
@@ -54,13 +54,13 @@ def test_a_folder_without_a_line_for_a_file_is_refused(name, folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "has no sha256sums"), ("", "sha256sums: is empty")]
+    ("content", "message"), [(None, "has no sha256sums"), ("", "sha256sums: is empty")]
 )
-def test_a_folder_without_sums_is_refused(content, words, folder):
+def test_a_folder_without_sums_is_refused(content, message, folder):
     (folder / "sha256sums").unlink()
     if content is not None:
         (folder / "sha256sums").write_text(content)
-    with pytest.raises(CorruptArtifact, match=words):
+    with pytest.raises(CorruptArtifact, match=message):
         load(folder)
 
 
@@ -81,11 +81,11 @@ def test_a_file_that_was_added_is_refused_unless_it_is_of_the_store(folder):
         load(folder)
 
 
-@pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("position", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
-def test_a_flipped_bit_is_found_wherever_it_is(name, place, folder):
+def test_a_flipped_bit_is_found_wherever_it_is(name, position, folder):
     content = bytearray((folder / name).read_bytes())
-    content[int(place * len(content))] ^= 4
+    content[int(position * len(content))] ^= 4
     (folder / name).write_bytes(content)
     with pytest.raises(CorruptArtifact, match=f"{name}: its bytes differ"):
         load(folder)

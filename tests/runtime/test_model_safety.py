@@ -62,10 +62,10 @@ def changed(folder, name, change):
     (folder / name).write_bytes(model.SerializeToString())
 
 
-def refused(folder, words):
+def refused(folder, message):
     write_sums(folder)  # whoever plants something can write those as well
     for open_it in (load, check_folder, verify_folder):
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(BadInput, match=message):
             open_it(folder)
 
 
@@ -127,13 +127,13 @@ def test_the_flavor_of_our_own_versions_is_taken(folder):
 
 
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx"])
-@pytest.mark.parametrize("place", ["../canary", "/etc/passwd", "beside.bin"])
-def test_weights_outside_of_the_file_are_refused(folder, tmp_path, name, place):
+@pytest.mark.parametrize("position", ["../canary", "/etc/passwd", "beside.bin"])
+def test_weights_outside_of_the_file_are_refused(folder, tmp_path, name, position):
     (tmp_path / "canary").write_bytes(bytes(4096))  # it is there, and would be read
 
     def point(model):
         tensor = model.graph.initializer[0]
-        external_data_helper.set_external_data(tensor, place)
+        external_data_helper.set_external_data(tensor, position)
         tensor.ClearField("raw_data")
 
     changed(folder, name, point)
@@ -156,9 +156,11 @@ def test_weights_outside_are_found_within_subgraphs_and_attributes(folder):
 
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
 def test_symbolic_links_are_refused(folder, tmp_path, name):
-    elsewhere = tmp_path / "elsewhere"
-    (folder / name).rename(elsewhere) if (folder / name).is_file() else elsewhere.write_text("{}")
-    (folder / name).symlink_to(elsewhere)
+    other_folder = tmp_path / "elsewhere"
+    (folder / name).rename(other_folder) if (folder / name).is_file() else other_folder.write_text(
+        "{}"
+    )
+    (folder / name).symlink_to(other_folder)
     refused(folder, f"{name}: is a symbolic link")
 
 
@@ -202,10 +204,10 @@ def test_what_is_no_onnx_is_refused(folder, content):
 
 def test_no_cut_and_no_flipped_bit_gets_past_as_another_error(folder):
     whole = (folder / "step.onnx").read_bytes()
-    for place in range(0, len(whole), len(whole) // 200):
+    for position in range(0, len(whole), len(whole) // 200):
         spoiled = bytearray(whole)
-        spoiled[place] ^= 0x40
-        for content in (whole[:place], bytes(spoiled)):
+        spoiled[position] ^= 0x40
+        for content in (whole[:position], bytes(spoiled)):
             try:
                 model_safety.refuse_model(folder / "step.onnx", content)
             except BadInput:

@@ -32,7 +32,7 @@ def looking(policy_folders):
 
 
 def test_what_is_observed_may_come_in_order_or_by_name(gains):
-    policy, found = load(gains), []
+    policy, result = load(gains), []
     for observation in (
         [0.1, 0.02, -0.3],
         np.array([0.1, 0.02, -0.3]),
@@ -40,8 +40,8 @@ def test_what_is_observed_may_come_in_order_or_by_name(gains):
         {"velocity": -0.3, "angle": 0.02, "position": 0.1, "temperature": 40.0},
     ):
         policy.reset()
-        found.append(float(policy.act(observation)[0]))
-    assert found == [found[0]] * 4
+        result.append(float(policy.act(observation)[0]))
+    assert result == [result[0]] * 4
     assert policy.observation == ("position", "angle", "velocity")
     assert policy.units["force"] == "N"
     assert policy.dt == 0.02
@@ -127,8 +127,8 @@ def test_seeds_of_neighboring_episodes_and_steps_have_nothing_in_common():
 
 def verified(folder, capsys) -> tuple[int, list[str]]:
     code = main(["verify", str(folder), "--calls", "20", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    return code, [line["name"] for line in found["lines"] if not line["passed"]]
+    result = json.loads(capsys.readouterr().out)
+    return code, [line["name"] for line in result["lines"] if not line["passed"]]
 
 
 def test_a_sound_copy_passes_and_each_damage_is_named(policy_folders, tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_a_watchdog_lets_a_policy_act_and_is_safe_where_it_may_not(gains):
 def test_a_watchdog_answers_for_a_policy_that_is_late(chooser):
     hold, policy = threading.Event(), load(chooser)
     guard = Watchdog(
-        policy, lambda seen: hold.wait() and policy.act(seen), max_age=1.0, deadline=0.01
+        policy, lambda inputs: hold.wait() and policy.act(inputs), max_age=1.0, deadline=0.01
     )
     guard.observe({"observation": [1.0, 0.0], "action_mask": [1, 1, 1]})
     command = guard.act()
@@ -193,28 +193,28 @@ def test_a_policy_is_no_model_to_plan_on(gains):
 
 def test_a_reset_while_another_thread_acts_forgets_that_step(gains):
     opened = load(gains)
-    gate, running = threading.Event(), threading.Event()
+    gate, started = threading.Event(), threading.Event()
     gate.set()
 
     def wait(feed):
-        running.set()
+        started.set()
         assert gate.wait(60.0)
         return opened._engine(feed)
 
-    policy, seen, rest = Policy(opened.interface, wait), [0.0, 0.05, 0.0], [0.0, 0.0, 0.0]
+    policy, observation, rest = Policy(opened.interface, wait), [0.0, 0.05, 0.0], [0.0, 0.0, 0.0]
     first = policy.act(rest)
-    policy.act(seen)
+    policy.act(observation)
     assert policy.act(rest) != first  # it has a memory
     gate.clear()
-    running.clear()
-    acting = threading.Thread(target=policy.act, args=(seen,))
-    acting.start()
-    assert running.wait(60.0)
+    started.clear()
+    controller = threading.Thread(target=policy.act, args=(observation,))
+    controller.start()
+    assert started.wait(60.0)
     resetting = threading.Thread(target=policy.reset)
     resetting.start()
     resetting.join(0.1)
     gate.set()
-    for thread in (acting, resetting):
+    for thread in (controller, resetting):
         thread.join(60.0)
     assert policy.act(rest) == first
 
@@ -223,8 +223,8 @@ def test_a_carry_of_other_numbers_is_converted_or_refused_in_words(gains):
     policy = load(gains)
     inputs = {"observation": np.array([[0.0, 0.05, 0.0]])}
     carry = policy.initial_carry(1)
-    wanted, _ = policy.step(inputs, carry)
-    found, _ = policy.step(inputs, tuple(part.astype(np.float64).tolist() for part in carry))
-    np.testing.assert_array_equal(found, wanted)
+    expected, _ = policy.step(inputs, carry)
+    result, _ = policy.step(inputs, tuple(part.astype(np.float64).tolist() for part in carry))
+    np.testing.assert_array_equal(result, expected)
     with pytest.raises(BadInput, match="carry_0: has shape"):
         policy.step(inputs, tuple(np.zeros((2, 9)) for _ in carry))

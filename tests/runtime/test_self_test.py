@@ -26,22 +26,22 @@ def folder(exported, tmp_path):
     return tmp_path / "bundle"
 
 
-def failed(found):
-    return [line["name"] for line in found["lines"] if not line["passed"]]
+def failed(result):
+    return [line["name"] for line in result["lines"] if not line["passed"]]
 
 
 def test_a_sound_copy_passes_and_is_timed(folder, capsys):
     assert main(["verify", str(folder), "--calls", "20", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["passed"]
-    assert [line["name"] for line in found["lines"]] == [
+    result = json.loads(capsys.readouterr().out)
+    assert result["passed"]
+    assert [line["name"] for line in result["lines"]] == [
         "hashes",
         "interface",
         "rollout parity",
         "rollout parity, batch 1",
         "step parity",
     ]
-    for times in found["latency_ms"].values():
+    for times in result["latency_ms"].values():
         assert 0.0 < times["p50"] <= times["p99"] <= times["worst"]
     assert main(["verify", str(folder), "--calls", "20", "--p99-ms", "1e-6"]) == 1
     assert "FAILED latency" in capsys.readouterr().out
@@ -63,11 +63,11 @@ def test_a_changed_a_missing_and_an_unlisted_file_are_named(folder):
     (folder / "io.yaml").write_text("task: another\n")
     (folder / "notes.txt").write_text("hello")
     (folder / "cases.npz").unlink()
-    found = verify(folder, calls=5)
-    assert not found["passed"]
-    (line,) = found["lines"]
-    for told in ("notes.txt is not listed", "cases.npz is missing", "io.yaml has changed"):
-        assert told in line["found"]
+    result = verify(folder, calls=5)
+    assert not result["passed"]
+    (line,) = result["lines"]
+    for message in ("notes.txt is not listed", "cases.npz is missing", "io.yaml has changed"):
+        assert message in line["found"]
 
 
 def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
@@ -76,8 +76,8 @@ def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
     (folder / "io.yaml").write_text(swapped)
     write_sums(folder)
     assert main(["verify", str(folder), "--calls", "5"]) == 1
-    found = capsys.readouterr().out
-    assert "FAILED interface: rollout.onnx its metadata and io.yaml differ" in found
+    result = capsys.readouterr().out
+    assert "FAILED interface: rollout.onnx its metadata and io.yaml differ" in result
     document = verify_folder(folder)
     assert [one["name"] for one in document["gates"] if not one["passed"]] == ["interface"]
 
@@ -125,9 +125,9 @@ def test_cases_that_allow_anything_or_are_none_are_refused(folder, capsys):
 
 
 def test_a_delivered_bundle_is_whole_and_may_hold_c(folder, tmp_path):
-    found = deliver(folder, tmp_path / "to", c99=True)
-    assert {"step.c", "step.h", "io.yaml"} <= set(found["files"])
-    assert found["c99"]["difference"] < 1e-5
+    result = deliver(folder, tmp_path / "to", c99=True)
+    assert {"step.c", "step.h", "io.yaml"} <= set(result["files"])
+    assert result["c99"]["difference"] < 1e-5
     assert verify(tmp_path / "to", calls=5)["passed"]
     with pytest.raises(BadInput, match="is there already"):
         deliver(folder, tmp_path / "to")

@@ -43,9 +43,9 @@ def test_it_knows_its_channels(simulator):
 @pytest.mark.parametrize("kind", [np.float64, np.float16, np.int64])
 def test_any_real_numbers_are_taken(kind, simulator, inputs):
     whole = [np.round(part).astype(kind) for part in inputs]
-    wanted = simulator.rollout(*(part.astype(np.float32) for part in whole))
-    np.testing.assert_array_equal(simulator.rollout(*whole), wanted)
-    np.testing.assert_array_equal(simulator.rollout(*(part.tolist() for part in whole)), wanted)
+    expected = simulator.rollout(*(part.astype(np.float32) for part in whole))
+    np.testing.assert_array_equal(simulator.rollout(*whole), expected)
+    np.testing.assert_array_equal(simulator.rollout(*(part.tolist() for part in whole)), expected)
 
 
 # Each of these ends the process, or gives garbage, when it reaches ONNX Runtime.
@@ -100,12 +100,12 @@ def test_predicting_online_is_rolling_out_from_the_last_states(simulator, inputs
     simulator.observe(states[3])
     assert simulator.ready
     many = [np.repeat(part[None], 3, axis=0) for part in (states, actions)]
-    wanted = simulator.rollout(*many, candidates)
-    np.testing.assert_array_equal(simulator.predict(candidates), wanted)
+    expected = simulator.rollout(*many, candidates)
+    np.testing.assert_array_equal(simulator.predict(candidates), expected)
     # Told which one acts, the same question has the same answer, and the next state may come.
     simulator.apply(candidates[0, 0])
-    np.testing.assert_array_equal(simulator.predict(candidates), wanted)
-    simulator.observe(wanted[0, 0], candidates[0, 1])
+    np.testing.assert_array_equal(simulator.predict(candidates), expected)
+    simulator.observe(expected[0, 0], candidates[0, 1])
 
 
 def test_a_gap_in_what_was_observed_is_refused(simulator, inputs):
@@ -132,16 +132,16 @@ def observed(simulator, inputs):
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
 def test_a_copy_predicts_the_same_and_remembers_for_itself(duplicate, simulator, inputs):
-    wanted = observed(simulator, inputs)
-    twin = duplicate(simulator)
-    np.testing.assert_array_equal(twin.predict(inputs[2]), wanted)
-    twin.forget()
-    np.testing.assert_array_equal(simulator.predict(inputs[2]), wanted)
-    np.testing.assert_array_equal(twin.rollout(*inputs), simulator.rollout(*inputs))
+    expected = observed(simulator, inputs)
+    copied = duplicate(simulator)
+    np.testing.assert_array_equal(copied.predict(inputs[2]), expected)
+    copied.forget()
+    np.testing.assert_array_equal(simulator.predict(inputs[2]), expected)
+    np.testing.assert_array_equal(copied.rollout(*inputs), simulator.rollout(*inputs))
 
 
 def test_a_buffer_that_is_used_again_changes_nothing_that_was_observed(simulator, inputs):
-    wanted = observed(simulator, inputs)
+    expected = observed(simulator, inputs)
     simulator.forget()
     state, action = np.zeros(2, np.float32), np.zeros(1, np.float32)
     for at in range(4):
@@ -150,7 +150,7 @@ def test_a_buffer_that_is_used_again_changes_nothing_that_was_observed(simulator
         if at < 3:
             action[:] = inputs[1][0, at]
             simulator.apply(action)
-    np.testing.assert_array_equal(simulator.predict(inputs[2]), wanted)
+    np.testing.assert_array_equal(simulator.predict(inputs[2]), expected)
 
 
 def test_a_tensor_with_a_gradient_is_refused_in_words(simulator, inputs):

@@ -91,13 +91,13 @@ def test_a_stamp_of_another_clock_does_not_lock_the_safe_action(stamp, first, si
 
 
 def test_a_controller_that_exits_does_not_lock_the_safe_action(simulator, clock):
-    answers = iter([SystemExit(3), [1.0]])
+    values = iter([SystemExit(3), [1.0]])
 
     def controller(state):
-        answer = next(answers)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        value = next(values)
+        if isinstance(value, BaseException):
+            raise value
+        return value
 
     guard = guarded(simulator, controller, clock)
     guard.observe([0.0, 0.0])
@@ -122,7 +122,7 @@ def test_an_over_run_is_answered_in_time_and_its_late_answer_dropped(simulator, 
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("value", "why"),
     [
         (lambda state: [np.nan], "the action cannot be sent: action, torque: is nan"),
         (lambda state: [1.0, 2.0], "the action cannot be sent: action: has shape (2,)"),
@@ -130,8 +130,8 @@ def test_an_over_run_is_answered_in_time_and_its_late_answer_dropped(simulator, 
         (lambda state: (_ for _ in ()).throw(TimeoutError("bus")), "the controller failed"),
     ],
 )
-def test_an_answer_that_cannot_be_sent_is_replaced(answer, why, simulator, clock):
-    guard = guarded(simulator, answer, clock)
+def test_an_answer_that_cannot_be_sent_is_replaced(value, why, simulator, clock):
+    guard = guarded(simulator, value, clock)
     guard.observe([0.0, 0.0])
     command = guard.act()
     assert command.action == SAFE

@@ -38,16 +38,16 @@ def test_a_list_of_documents_reads_back_as_written(tmp_path, write):
 
 
 @pytest.mark.parametrize(
-    ("value", "place"),
+    ("value", "position"),
     [
         ({"items": {"a": {"name": "a", "rows": "many"}}}, "items.a.rows"),
         ({"items": {"a": {"rows": 1}}}, "items.a.name"),
         ([], "the document"),
     ],
 )
-def test_a_damaged_document_names_file_and_field(tmp_path, value, place):
+def test_a_damaged_document_names_file_and_field(tmp_path, value, position):
     path = tmp_path / "listing.json"
     write_json(path, value)
-    with pytest.raises(CorruptArtifact, match=place) as raised:
+    with pytest.raises(CorruptArtifact, match=position) as raised:
         read_document(path, Listing)
     assert "listing.json" in str(raised.value)

@@ -55,16 +55,16 @@ def test_a_dataset_described_in_the_first_format_is_read(home):
     episodes = publish(home, [spin(f"{name}.csv") for name in ("a", "val", "test")])
     ref = dataset_stage.run(make_task(), home, episodes).ref
     path = home.root / ref.path / "dataset.json"
-    found = json.loads(path.read_text())
-    assert found.pop("format") == 2
-    for episode in found["episodes"]:
+    result = json.loads(path.read_text())
+    assert result.pop("format") == 2
+    for episode in result["episodes"]:
         del episode["task"], episode["weight"]
     from kinemill.dataset.packed import read_packed
 
-    before = load_dataset(home, ref)
-    path.write_text(json.dumps(found))
-    assert read_packed(path.parent).episodes == before.episodes
-    path.write_text(json.dumps({**found, "format": 3}))
+    previous = load_dataset(home, ref)
+    path.write_text(json.dumps(result))
+    assert read_packed(path.parent).episodes == previous.episodes
+    path.write_text(json.dumps({**result, "format": 3}))
     with pytest.raises(
         CorruptArtifact, match=r"dataset description with format 3.*update kinemill"
     ):

@@ -102,20 +102,20 @@ def test_equal_sets_have_equal_groups_however_they_came():
     nodes: dict = {}
     for first, last in pairwise([0, 1, 150, 151, 400]):
         now, new = cut(entries[:last], 4), {one["hash"][:2] for one in entries[first:last]}
-        before = shelf.tree(4, nodes) if nodes else None
-        nodes = amended(before, 4, {name: now[name] for name in new}, shelf.group(4))
+        previous = shelf.tree(4, nodes) if nodes else None
+        nodes = amended(previous, 4, {name: now[name] for name in new}, shelf.group(4))
     assert nodes == whole
 
 
 def test_what_is_gone_leaves_no_empty_group():
     entries, shelf = members(60), Shelf()
     tree = shelf.tree(4, amended(None, 4, cut(entries, 4), shelf.group(4)))
-    gone = {name: None for name, _ in tree.shards() if name.startswith("a")}
-    assert gone
-    nodes = amended(tree, 4, gone, shelf.group(4))
+    removed = {name: None for name, _ in tree.shards() if name.startswith("a")}
+    assert removed
+    nodes = amended(tree, 4, removed, shelf.group(4))
     assert "a" not in nodes
     assert dict(shelf.tree(4, nodes).shards()) == {
-        name: node for name, node in tree.shards() if name not in gone
+        name: node for name, node in tree.shards() if name not in removed
     }
 
 

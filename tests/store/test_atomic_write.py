@@ -5,10 +5,10 @@ import os
 import pytest
 
 from kinemill.store import atomic_write
-from kinemill.store.atomic_write import FEW, Move, settle
+from kinemill.store.atomic_write import MAX_SEPARATE, Move, settle
 
 
-@pytest.mark.parametrize("count", [1, FEW, FEW + 1])
+@pytest.mark.parametrize("count", [1, MAX_SEPARATE, MAX_SEPARATE + 1])
 def test_files_get_their_places_in_the_order_given(tmp_path, count):
     moves = []
     for number in range(count):

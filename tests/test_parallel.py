@@ -41,22 +41,22 @@ def polars_threads(item: int) -> int:
 
 
 def shared_out(items, size):
-    found = [(group, list(results)) for group, results in in_groups(where, items, size)]
-    for group, results in found:
+    result = [(group, list(results)) for group, results in in_groups(where, items, size)]
+    for group, results in result:
         assert [item for item, _ in results] == group
-    return found
+    return result
 
 
 def test_few_items_stay_in_this_process():
-    found = shared_out(range(MANY - 1), lambda _: 100)
-    assert {pid for _, results in found for _, pid in results} == {os.getpid()}
-    assert [item for group, _ in found for item in group] == list(range(MANY - 1))
-    assert {len(group) for group, _ in found} == {parallel.GROUP, (MANY - 1) % parallel.GROUP}
+    result = shared_out(range(MANY - 1), lambda _: 100)
+    assert {pid for _, results in result for _, pid in results} == {os.getpid()}
+    assert [item for group, _ in result for item in group] == list(range(MANY - 1))
+    assert {len(group) for group, _ in result} == {parallel.GROUP, (MANY - 1) % parallel.GROUP}
 
 
 def test_many_small_items_go_to_processes_and_large_ones_to_threads():
-    found = shared_out(range(MANY + 10), lambda item: SMALL if item % 41 == 0 else 100)
-    pids = {item: pid for _, results in found for item, pid in results}
+    result = shared_out(range(MANY + 10), lambda item: SMALL if item % 41 == 0 else 100)
+    pids = {item: pid for _, results in result for item, pid in results}
     assert sorted(pids) == list(range(MANY + 10))
     large = {item for item in pids if item % 41 == 0}
     assert {item for item, pid in pids.items() if pid == os.getpid()} == large
@@ -110,7 +110,7 @@ def test_processes_end_with_the_one_that_started_them():
     code = """
 import time
 from kinemill.parallel import in_processes
-from tests.test_cores import where
+from tests.test_parallel import where
 print(*{pid for _, pid in in_processes(where, range(40))}, flush=True)
 time.sleep(60)
 """

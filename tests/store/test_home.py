@@ -12,13 +12,13 @@ def mode(path):
 
 
 def test_a_new_home_is_closed_to_others(tmp_path):
-    before = os.umask(0o022)
+    previous = os.umask(0o022)
     try:
         home = Home(tmp_path / "some" / "home")
         with lock(home, "anything"):
             assert mode(home.root) == 0o700
     finally:
-        os.umask(before)
+        os.umask(previous)
 
 
 def test_an_open_home_is_closed_when_it_is_next_used(tmp_path):

@@ -27,7 +27,7 @@ def other(home):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(home.root)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     assert process.stdout.readline() == b"held\n"
     yield process
@@ -36,24 +36,24 @@ def other(home):
 
 
 def test_who_waits_is_told_who_holds_it_and_takes_over_from_the_dead(home, other):
-    heard = []
+    messages = []
 
     def wait(message):
-        heard.append(message)
+        messages.append(message)
         other.kill()  # SIGKILL: nothing is tidied up
 
     started = time.monotonic()
     with lock(home, "ingest-arm", wait):
         assert time.monotonic() - started < 10
-    (message,) = heard
+    (message,) = messages
     assert f"held by {current_user()}, process {other.pid} on " in message
 
 
 def test_a_free_lock_names_nobody_and_is_taken_in_silence(home):
-    heard = []
-    with lock(home, "x", heard.append):
+    messages = []
+    with lock(home, "x", messages.append):
         assert f"process {os.getpid()} " in holder(home.root / ".locks" / "x")
-    assert heard == []
+    assert messages == []
     assert (home.root / ".locks" / "x").read_bytes() == b""
 
 
@@ -77,10 +77,10 @@ def test_two_threads_of_a_process_exclude_each_other(home):
 
 class Hearing(NullReporter):
     def __init__(self, then):
-        self.heard, self.then = [], then
+        self.messages, self.then = [], then
 
     def say(self, message):
-        self.heard.append(message)
+        self.messages.append(message)
         self.then()
 
 
@@ -99,4 +99,4 @@ def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, ot
     progress = Hearing(other.kill)
     report = ingest.run(task, home, log, progress)
     assert report.artifact.summary["recordings"] == 1
-    assert "waiting for the lock 'ingest-arm'" in progress.heard[0]
+    assert "waiting for the lock 'ingest-arm'" in progress.messages[0]

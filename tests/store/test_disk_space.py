@@ -15,12 +15,12 @@ from kinemill.errors import KinemillError
 from kinemill.store import disk_space, get_or_build, publish_json
 
 Usage = namedtuple("Usage", "total used free")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GB = 10**9
 
 
 @pytest.mark.parametrize(
-    ("total", "free", "need", "is_short"),
+    ("total", "free", "required", "is_short"),
     [
         (100, 6, 0, False),  # 5 % are 5 GB
         (100, 4, 0, True),
@@ -32,15 +32,15 @@ GB = 10**9
     ],
 )
 def test_a_disk_is_short_below_5_percent_2_gb_or_what_is_needed(
-    monkeypatch, tmp_path, total, free, need, is_short
+    monkeypatch, tmp_path, total, free, required, is_short
 ):
-    found = Usage(total * GB, (total - free) * GB, free * GB)
-    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: found)
-    told = disk_space.shortage(tmp_path / "not" / "there", need * GB)
-    assert (told is not None) == is_short
-    if told:
-        assert f"{free:.1f} GB free" in told
-        assert "kinemill admin gc" in told
+    result = Usage(total * GB, (total - free) * GB, free * GB)
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: result)
+    message = disk_space.shortage(tmp_path / "not" / "there", required * GB)
+    assert (message is not None) == is_short
+    if message:
+        assert f"{free:.1f} GB free" in message
+        assert "kinemill admin gc" in message
 
 
 def nothing(_):
@@ -87,8 +87,8 @@ def test_where_an_error_names_no_file_the_fullest_file_system_is_named(monkeypat
     monkeypatch.setattr(
         disk_space.shutil, "disk_usage", lambda path: Usage(GB, GB, 0 if path == full else GB)
     )
-    found = disk_space.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
-    assert str(found).startswith(f"{full}: no space left on the file system ")
+    result = disk_space.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
+    assert str(result).startswith(f"{full}: no space left on the file system ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
@@ -108,11 +108,13 @@ def test_on_a_disk_that_is_really_full_a_command_ends_without_a_traceback(home):
 
 
 def test_a_document_that_was_there_survives_a_full_disk(home, tmp_path):
-    place = tmp_path / "note.json"
-    publish_json(place, {"value": 1})
+    position = tmp_path / "note.json"
+    publish_json(position, {"value": 1})
     script = "from pathlib import Path; from kinemill.store import publish_json; import sys\n"
     script += "publish_json(Path(sys.argv[1]), {'value': 2})"
-    told = {**os.environ, "KINEMILL_FAULT": "error:file.written:1"}
-    done = subprocess.run([sys.executable, "-c", script, place], cwd=ROOT, env=told, check=False)
+    environment = {**os.environ, "KINEMILL_FAULT": "error:file.written:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, position], cwd=ROOT, env=environment, check=False
+    )
     assert done.returncode == 1
-    assert place.read_text() == '{\n  "value": 1\n}\n'
+    assert position.read_text() == '{\n  "value": 1\n}\n'

@@ -40,23 +40,23 @@ def test_a_copy_has_the_digest_and_the_bytes_of_its_file(file, tmp_path):
 def test_a_copy_that_was_written_while_hashing_is_moved_and_the_file_not_read(
     file, tmp_path, monkeypatch
 ):
-    content, ahead = file.read_bytes(), tmp_path / "ahead"
-    assert digest_to_copy(file, ahead) == sha(content)
+    content, copy_path = file.read_bytes(), tmp_path / "ahead"
+    assert digest_to_copy(file, copy_path) == sha(content)
     monkeypatch.setattr(digests, "_blocks", lambda _: pytest.fail("read again"))
     assert copied(file, tmp_path / "copy") == sha(content)
     assert (tmp_path / "copy").read_bytes() == content
-    assert not ahead.exists()
+    assert not copy_path.exists()
 
 
 @pytest.mark.parametrize("spoil", ["removed", "changed", "source"])
 def test_a_copy_written_ahead_that_cannot_be_believed_is_made_again(file, tmp_path, spoil):
-    ahead = tmp_path / "ahead"
-    digest_to_copy(file, ahead)
+    copy_path = tmp_path / "ahead"
+    digest_to_copy(file, copy_path)
     if spoil == "removed":
-        ahead.unlink()
+        copy_path.unlink()
     elif spoil == "changed":
         time.sleep(3 * CALM / 1e9)
-        ahead.write_bytes(os.urandom(len(ahead.read_bytes())))
+        copy_path.write_bytes(os.urandom(len(copy_path.read_bytes())))
     else:
         file.write_bytes(os.urandom(5))
     assert copied(file, tmp_path / "copy") == sha(file.read_bytes())
@@ -64,18 +64,18 @@ def test_a_copy_written_ahead_that_cannot_be_believed_is_made_again(file, tmp_pa
 
 
 def test_a_full_disk_ends_the_copy_ahead_and_not_the_hashing(file, tmp_path):
-    ahead = tmp_path / "full"
-    ahead.symlink_to("/dev/full")
+    copy_path = tmp_path / "full"
+    copy_path.symlink_to("/dev/full")
 
     class Full:
         def open(self, *_, **__):
-            return ahead.open("wb", buffering=0)
+            return copy_path.open("wb", buffering=0)
 
         def unlink(self, **_):
-            ahead.unlink()
+            copy_path.unlink()
 
     assert digest_to_copy(file, Full()) == sha(file.read_bytes())
-    assert not ahead.is_symlink()
+    assert not copy_path.is_symlink()
     assert copied(file, tmp_path / "copy") == sha(file.read_bytes())
 
 
@@ -93,13 +93,13 @@ def test_a_file_that_was_just_written_is_believed_until_it_changes(tmp_path):
 def test_one_flipped_bit_shows_though_size_and_time_of_writing_are_as_before(
     file, tmp_path, digest
 ):
-    before = file.stat()
+    previous = file.stat()
     assert digest(file) == sha(file.read_bytes())
     content = bytearray(file.read_bytes())
     content[1 << 20] ^= 1
     with file.open("r+b") as again:
         again.write(content)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(file, ns=(previous.st_atime_ns, previous.st_mtime_ns))
     assert own_digest(file) == sha(content)
     assert copied(file, tmp_path / "copy") == sha(content)
 

@@ -63,11 +63,11 @@ def test_every_file_is_in_the_manifest_with_its_sha256(home):
 
 
 def test_other_inputs_stages_and_tasks_are_other_outcomes(home):
-    places = {publish(home).ref.path}
-    places.add(get_or_build(home, "stage", "task", {**INPUTS, "version": 2}, build).ref.path)
-    places.add(get_or_build(home, "stage", "other", INPUTS, build).ref.path)
-    places.add(get_or_build(home, "other", "task", INPUTS, build).ref.path)
-    assert len(places) == 4
+    positions = {publish(home).ref.path}
+    positions.add(get_or_build(home, "stage", "task", {**INPUTS, "version": 2}, build).ref.path)
+    positions.add(get_or_build(home, "stage", "other", INPUTS, build).ref.path)
+    positions.add(get_or_build(home, "other", "task", INPUTS, build).ref.path)
+    assert len(positions) == 4
 
 
 def test_the_order_of_inputs_does_not_matter(home):
@@ -131,8 +131,10 @@ def test_a_flipped_bit_is_found(home, name):
     ref = publish(home).ref
     path = home.root / ref.path / name
     content = path.read_bytes()
-    for place in (0, len(content) // 2, len(content) - 1):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    for position in (0, len(content) // 2, len(content) - 1):
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+        )
         with pytest.raises(CorruptArtifact, match=Path(name).name):
             open_ref(home, ref)
     path.write_bytes(content)
@@ -173,9 +175,13 @@ def test_no_flipped_bit_in_a_manifest_passes_for_a_published_outcome(home):
     key = digest(INPUTS)
     path = home.root / publish(home).ref.path / MANIFEST
     content = path.read_bytes()
-    for place in range(len(content)):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 2]) + content[place + 1 :])
-        assert find(home, "stage", "task", key) is None, content[max(0, place - 20) : place + 5]
+    for position in range(len(content)):
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 2]) + content[position + 1 :]
+        )
+        assert find(home, "stage", "task", key) is None, content[
+            max(0, position - 20) : position + 5
+        ]
         (aside,) = (home.store / ".corrupt").iterdir()
         (aside / MANIFEST).write_bytes(content)
         aside.rename(path.parent)
@@ -193,15 +199,15 @@ def _publish_slowly(root: Path) -> tuple[bool, str]:
         time.sleep(0.3)
         return build(folder)
 
-    outcome = get_or_build(Home(root), "stage", "task", INPUTS, slow)
-    return outcome.cached, outcome.ref.digest
+    artifact = get_or_build(Home(root), "stage", "task", INPUTS, slow)
+    return artifact.cached, artifact.ref.digest
 
 
 def test_processes_that_publish_the_same_key_agree(home):
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        outcomes = list(pool.map(_publish_slowly, [home.root] * 3))
-    assert len({ref for _, ref in outcomes}) == 1
-    assert sum(not known for known, _ in outcomes) == 1
+        artifacts = list(pool.map(_publish_slowly, [home.root] * 3))
+    assert len({ref for _, ref in artifacts}) == 1
+    assert sum(not history for history, _ in artifacts) == 1
     assert list((home.store / ".staging").iterdir()) == []
     assert len(list((home.store / "stage" / "task").iterdir())) == 1
 
