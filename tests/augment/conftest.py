@@ -39,18 +39,18 @@ def swing(rows: int, seed: int = 0) -> np.ndarray:
     Sensors err by 0.1 mrad and 0.1 mm, 0.02 rad/s and 0.02 m/s.
     """
     random = np.random.default_rng(seed)
-    angle, speed, found = random.uniform(-1, 1), 0.0, np.empty((rows, 6))
+    angle, speed, result = random.uniform(-1, 1), 0.0, np.empty((rows, 6))
     phase, torque = random.uniform(0, 6), 0.0
     for k in range(rows):
         if k % 20 == 0:
             torque = random.uniform(-3, 3)
         time = k * DT + phase
-        found[k] = [angle, speed, np.sin(time), np.cos(time), torque, 2.5 + np.sin(3 * time)]
+        result[k] = [angle, speed, np.sin(time), np.cos(time), torque, 2.5 + np.sin(3 * time)]
         for _ in range(10):
             speed += 0.001 * (torque - 9.81 * np.sin(angle) - 0.2 * speed)
             angle += 0.001 * speed
-    noise = np.array([1e-4, 0.02, 1e-4, 0.02, 0.0, 0.0]) * random.standard_normal(found.shape)
-    return (found + noise).astype(np.float32)
+    noise = np.array([1e-4, 0.02, 1e-4, 0.02, 0.0, 0.0]) * random.standard_normal(result.shape)
+    return (result + noise).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

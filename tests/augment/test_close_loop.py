@@ -41,8 +41,8 @@ def test_an_angle_that_went_round_closes_the_short_way(signals):
 
 def test_derivatives_actions_and_parts_of_rotations_are_problems():
     task = make_task()
-    found = CloseLoop(channels=["speed", "torque", "plase"]).problems(task.channels)
-    said = [what for _, what in found]
+    result = CloseLoop(channels=["speed", "torque", "plase"]).problems(task.channels)
+    said = [what for _, what in result]
     assert any("did you mean 'place'?" in what for what in said)
     assert any("derivative of 'angle'" in what for what in said)
     assert any("only states" in what for what in said)
@@ -74,17 +74,17 @@ def test_real_clips_close_within_their_largest_step_and_pass_the_checks(clips):
         values = episode.read().select(task.columns).to_numpy().astype(np.float32)
         closed = plugin.vary(values, signals, np.random.default_rng(0))
         for name in joints:
-            x, before = (
+            x, original = (
                 rows[:, signals.where([name])[0]].astype(float) for rows in (closed, values)
             )
             step = np.abs(np.diff(x)).max()
             assert abs(x[0] - x[-1]) <= step, (episode.name, name)
-            gap = abs(before[0] - before[-1]) / np.abs(np.diff(before)).max()
+            gap = abs(original[0] - original[-1]) / np.abs(np.diff(original)).max()
             open_before, longest = open_before + (gap > 1.0), max(longest, gap)
         length = np.linalg.norm(closed[:, signals.where(TRUNK)].astype(float), axis=1)
         np.testing.assert_allclose(length, 1.0, atol=1e-6)
         columns = {name: closed[:, at].astype(float) for at, name in enumerate(task.columns)}
-        found = [item.check for item in apply_checks_to_track(columns, task).findings]
-        assert found == [], episode.name
+        result = [item.check for item in apply_checks_to_track(columns, task).findings]
+        assert result == [], episode.name
     assert open_before >= 13  # each clip has a joint that jumped at its seam, the worst
     assert longest > 3.0  # times its largest step inside

@@ -20,8 +20,8 @@ def test_lost_rows_keep_the_last_value_no_longer_than_asked_for(signals):
     assert (age > 0).mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 20_000))
     np.testing.assert_array_equal(copy[:, 0], copy[:, 1])
     np.testing.assert_array_equal(copy[:, 2], np.arange(20_000))
-    known = age == 0
-    np.testing.assert_array_equal(copy[~known, 0], copy[np.flatnonzero(~known) - 1, 0])
+    is_known = age == 0
+    np.testing.assert_array_equal(copy[~is_known, 0], copy[np.flatnonzero(~is_known) - 1, 0])
 
 
 def test_a_line_over_the_lost_rows_of_a_line_changes_nothing(signals):

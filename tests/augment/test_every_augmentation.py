@@ -30,8 +30,8 @@ def vary(name, values, signals, seed=0, settings=None):
 def faults(values: np.ndarray) -> list[str]:
     columns = {name: values[:, k].astype(float) for k, name in enumerate(CHANNELS)}
     return [
-        f"{found.check}: {found.fault.found}"
-        for found in apply_checks_to_track(columns, make_task()).findings
+        f"{result.check}: {result.fault.found}"
+        for result in apply_checks_to_track(columns, make_task()).findings
     ]
 
 
@@ -40,57 +40,57 @@ OF_NUMBERS = [
 ]
 OF_IMAGES = [name for name, kind in AUGMENTATIONS.items() if issubclass(kind, ImageAugmentation)]
 OF_TEXTS = [name for name, kind in AUGMENTATIONS.items() if issubclass(kind, TextAugmentation)]
-SEEN = {"camera": {"role": "image"}, "task": {"role": "text"}}
+INPUTS = {"camera": {"role": "image"}, "task": {"role": "text"}}
 
 
 def plugin_of(name):
     return AUGMENTATIONS[name].model_validate(example(name))
 
 
-def seen(frames: int = 6, height: int = 40, width: int = 56) -> np.ndarray:
+def inputs(frames: int = 6, height: int = 40, width: int = 56) -> np.ndarray:
     """Pictures with an edge, a slope of colors, and noise; they may not be written to."""
     random = np.random.default_rng(frames)
     slope = np.linspace(40, 200, width)[None, None, :, None] * np.array([1.0, 0.7, 0.4])
-    found = np.broadcast_to(slope, (frames, height, width, 3)) + random.integers(
+    result = np.broadcast_to(slope, (frames, height, width, 3)) + random.integers(
         0, 20, (frames, height, width, 3)
     )
-    found = found.astype(np.uint8)
-    found[:, 10:20, 20:30] = 255
-    found.flags.writeable = False
-    return found
+    result = result.astype(np.uint8)
+    result[:, 10:20, 20:30] = 255
+    result.flags.writeable = False
+    return result
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
 class TestEveryAugmentationOfImages:
     def test_pictures_stay_bytes_of_their_size_and_change(self, name):
-        frames = seen()
-        found = plugin_of(name).paint(frames, np.random.default_rng(0))
-        assert (found.shape, found.dtype) == (frames.shape, np.uint8)
-        assert (found != frames).mean() > 0.01
+        frames = inputs()
+        result = plugin_of(name).paint(frames, np.random.default_rng(0))
+        assert (result.shape, result.dtype) == (frames.shape, np.uint8)
+        assert (result != frames).mean() > 0.01
         # It is the same scene still: no picture is black, white or noise alone.
-        assert np.corrcoef(found.ravel(), frames.ravel())[0, 1] > 0.5
+        assert np.corrcoef(result.ravel(), frames.ravel())[0, 1] > 0.5
 
     def test_any_part_of_an_episode_gets_the_pictures_of_the_whole(self, name):
-        plugin, frames = plugin_of(name), seen(9)
+        plugin, frames = plugin_of(name), inputs(9)
         whole = plugin.paint(frames, np.random.default_rng(5))
         for part in (slice(0, 1), slice(3, 5), slice(8, 9), slice(0, 0)):
             alone = plugin.paint(frames[part], np.random.default_rng(5))
             assert alone.tobytes() == whole[part].tobytes()
 
     def test_other_randomness_gives_other_pictures(self, name):
-        plugin, frames = plugin_of(name), seen(1)
-        found = {plugin.paint(frames, np.random.default_rng(k)).tobytes() for k in range(8)}
-        assert len(found) >= 7
+        plugin, frames = plugin_of(name), inputs(1)
+        result = {plugin.paint(frames, np.random.default_rng(k)).tobytes() for k in range(8)}
+        assert len(result) >= 7
 
     def test_small_and_narrow_pictures_do_not_break_it(self, name):
         for shape in ((1, 1), (2, 7), (7, 2)):
-            found = plugin_of(name).paint(
+            result = plugin_of(name).paint(
                 np.full((2, *shape, 3), 9, np.uint8), np.random.default_rng(0)
             )
-            assert found.shape == (2, *shape, 3)
+            assert result.shape == (2, *shape, 3)
 
     def test_a_task_without_images_is_a_problem(self, name):
-        with_images = {key: Channel.model_validate(its) for key, its in SEEN.items()}
+        with_images = {key: Channel.model_validate(its) for key, its in INPUTS.items()}
         assert plugin_of(name).problems(make_task().channels)
         assert not plugin_of(name).problems(with_images)
         other = AUGMENTATIONS[name].model_validate(example(name) | {"channels": ["camra"]})
@@ -112,7 +112,7 @@ class TestEveryAugmentationOfTexts:
 
     def test_a_task_without_texts_is_a_problem(self, name):
         assert plugin_of(name).problems(make_task().channels)
-        assert not plugin_of(name).problems({"task": Channel.model_validate(SEEN["task"])})
+        assert not plugin_of(name).problems({"task": Channel.model_validate(INPUTS["task"])})
 
     def test_its_type_is_its_file(self, name):
         assert plugin_of(name).type == name
@@ -122,11 +122,11 @@ class TestEveryAugmentationOfTexts:
 class TestEveryAugmentation:
     def test_copies_are_finite_float32_in_the_same_columns_and_another_course(self, name, signals):
         values = swing(300)
-        found = vary(name, values, signals)
-        assert (found.shape[1], found.dtype) == (values.shape[1], np.float32)
-        assert len(found) > 200
-        assert np.isfinite(found).all()
-        assert not np.array_equal(found[:200], values[:200])
+        result = vary(name, values, signals)
+        assert (result.shape[1], result.dtype) == (values.shape[1], np.float32)
+        assert len(result) > 200
+        assert np.isfinite(result).all()
+        assert not np.array_equal(result[:200], values[:200])
 
     def test_copies_pass_the_physical_checks_that_the_original_passes(self, name, signals):
         for seed in range(4):

@@ -14,17 +14,17 @@ def test_an_edge_becomes_the_integral_of_a_gaussian():
 
     frames = np.zeros((1, 5, 41, 3), np.uint8)
     frames[:, :, 21:] = 200
-    found = ImageBlur(sigma=(2.0, 2.0)).paint(frames, np.random.default_rng(0))
+    result = ImageBlur(sigma=(2.0, 2.0)).paint(frames, np.random.default_rng(0))
     # The edge is between columns 20 and 21; sampling a kernel of 2 pixels errs by under 1 %.
-    wanted = 200 * norm.cdf((np.arange(41) - 20.5) / 2.0)
-    np.testing.assert_allclose(found[0, 2, :, 0], wanted, atol=2.0)
+    expected = 200 * norm.cdf((np.arange(41) - 20.5) / 2.0)
+    np.testing.assert_allclose(result[0, 2, :, 0], expected, atol=2.0)
 
 
 def test_neither_time_nor_colors_mix():
     frames = np.zeros((3, 9, 9, 3), np.uint8)
     frames[1, :, :, 2] = 90
-    found = ImageBlur(sigma=(1.0, 1.0)).paint(frames, np.random.default_rng(0))
-    np.testing.assert_array_equal(found, frames)
+    result = ImageBlur(sigma=(1.0, 1.0)).paint(frames, np.random.default_rng(0))
+    np.testing.assert_array_equal(result, frames)
 
 
 def test_widths_out_of_order_are_refused():

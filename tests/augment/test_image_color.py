@@ -42,8 +42,8 @@ def test_contrast_spreads_about_mid_gray():
 @pytest.mark.parametrize("settings", [{"saturation": 0.9}, {"hue": 0.5}])
 def test_gray_has_no_color_to_change(settings):
     # YIQ's third decimals leave at most one step of 255.
-    found = np.array(paint([[10, 10, 10], [200, 200, 200]], **settings))
-    assert np.abs(found - [[10], [200]]).max() <= 1
+    result = np.array(paint([[10, 10, 10], [200, 200, 200]], **settings))
+    assert np.abs(result - [[10], [200]]).max() <= 1
 
 
 def test_saturation_moves_colors_from_their_gray_and_keeps_the_luma():

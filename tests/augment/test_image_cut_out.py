@@ -10,8 +10,8 @@ EXAMPLE = {"type": "image_cut_out", "pixels": 8, "squares": 2}
 def test_a_square_of_the_side_asked_for_is_filled_in_all_frames():
     frames, sizes = np.full((4, 30, 30, 3), 9, np.uint8), []
     for seed in range(300):
-        found = ImageCutOut(pixels=6, fill=200).paint(frames, np.random.default_rng(seed))
-        hidden = (found == 200).all(axis=3)
+        result = ImageCutOut(pixels=6, fill=200).paint(frames, np.random.default_rng(seed))
+        hidden = (result == 200).all(axis=3)
         assert (hidden == hidden[0]).all()
         rows, columns = hidden[0].any(axis=1).sum(), hidden[0].any(axis=0).sum()
         assert hidden[0].sum() == rows * columns

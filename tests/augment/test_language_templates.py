@@ -16,14 +16,14 @@ EXAMPLE = {
 def test_each_phrase_and_each_word_is_as_likely_as_the_others():
     plugin = LanguageTemplates.model_validate(EXAMPLE)
     said = [plugin.rephrase("lift the cube", np.random.default_rng(k)) for k in range(900)]
-    wanted = {
-        template.replace("{text}", f"{word} the cube")
+    expected = {
+        template.replace("{text}", f"{first_word} the cube")
         for template in EXAMPLE["templates"]
-        for word in ("lift", "raise", "pick up")
+        for first_word in ("lift", "raise", "pick up")
     }
-    assert set(said) == wanted
+    assert set(said) == expected
     # 100 of 900 each; five standard deviations are 47.
-    assert all(abs(said.count(one) - 100) < 47 for one in wanted)
+    assert all(abs(said.count(one) - 100) < 47 for one in expected)
 
 
 def test_braces_of_an_instruction_are_text():

@@ -74,10 +74,10 @@ def test_a_dataset_names_the_recordings_frames_and_holds_none(made):
         for channel in ("camera", "wrist"):
             frames = media.frames(episode.id, channel)
             assert (frames.shape, frames.dtype) == ((60, 16, 20, 3), np.uint8)
-            wanted = frames_of(home, recordings, episode.recording, channel)
-            np.testing.assert_array_equal(frames[:], wanted)
-            np.testing.assert_array_equal(frames[7], wanted[7])
-            np.testing.assert_array_equal(frames[np.array([5, 2, 2])], wanted[[5, 2, 2]])
+            expected = frames_of(home, recordings, episode.recording, channel)
+            np.testing.assert_array_equal(frames[:], expected)
+            np.testing.assert_array_equal(frames[7], expected[7])
+            np.testing.assert_array_equal(frames[np.array([5, 2, 2])], expected[[5, 2, 2]])
         assert media.numbers(episode.id).shape == (60, 1)
         assert media.texts(episode.id, "said") == [media.texts(episode.id, "said")[0]] * 60
 
@@ -92,8 +92,8 @@ def test_an_episode_cut_by_validation_keeps_the_pictures_of_its_rows(made, tmp_p
     ends = dataset.of("validation")
     assert {episode.rows for episode in ends} == {30}
     for episode in ends:
-        wanted = frames_of(home, recordings, episode.recording, "camera")[30:]
-        np.testing.assert_array_equal(media.frames(episode.id, "camera")[:], wanted)
+        expected = frames_of(home, recordings, episode.recording, "camera")[30:]
+        np.testing.assert_array_equal(media.frames(episode.id, "camera")[:], expected)
 
 
 def test_nothing_is_read_before_it_is_asked_for(made):
@@ -112,10 +112,10 @@ def test_a_batch_holds_the_pictures_of_rows_of_the_dataset(made):
     rows = np.array([[0, 1, 2], [130, 131, 132], [299, 298, 0]])
     batch = media.batch("camera", rows)
     assert (batch.shape, batch.dtype) == ((3, 3, 16, 20, 3), np.uint8)
-    for found, row in zip(batch.reshape(9, 16, 20, 3), rows.ravel().tolist(), strict=True):
+    for result, row in zip(batch.reshape(9, 16, 20, 3), rows.ravel().tolist(), strict=True):
         (episode,) = (one for one in dataset.episodes if one.start <= row < one.stop)
         np.testing.assert_array_equal(
-            found, media.frames(episode.id, "camera")[row - episode.start]
+            result, media.frames(episode.id, "camera")[row - episode.start]
         )
 
 
@@ -150,15 +150,15 @@ def test_unknown_channels_and_episodes_are_answered_with_the_nearest(made):
 
 def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_path):
     home, _, _, ref = made
-    outcome = augment.run(task_of(tmp_path, CROP, WORDS), home, ref)
-    assert outcome.summary["added"] == {"image_crop": 3, "language_templates": 6}
-    media, training = load_media(home, outcome.ref), load_dataset(home, outcome.ref)
+    published = augment.run(task_of(tmp_path, CROP, WORDS), home, ref)
+    assert published.summary["added"] == {"image_crop": 3, "language_templates": 6}
+    media, training = load_media(home, published.ref), load_dataset(home, published.ref)
     assert set(media.media.recordings) == {one.recording for one in training.episodes}
     for episode in training.episodes:
         original = training.rows(media.episodes[episode.id.partition("+")[0]])
         np.testing.assert_array_equal(training.rows(episode), original)
-        before = media.frames(episode.id.partition("+")[0], "camera")[:]
-        changed = not np.array_equal(media.frames(episode.id, "camera")[:], before)
+        earlier = media.frames(episode.id.partition("+")[0], "camera")[:]
+        changed = not np.array_equal(media.frames(episode.id, "camera")[:], earlier)
         assert changed == ("+image_crop" in episode.id)
         assert np.array_equal(
             media.frames(episode.id, "wrist")[:],
@@ -172,14 +172,14 @@ def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(
     home, _, _, ref = made
     media = load_media(home, augment.run(task_of(tmp_path, CROP, COLOR, WORDS), home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+image_crop+image_color"))
-    shown = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
-    assert shown[1].tobytes() == shown[3].tobytes()
-    assert len({one.tobytes() for one in shown}) == 3
+    frames_ = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
+    assert frames_[1].tobytes() == frames_[3].tobytes()
+    assert len({one.tobytes() for one in frames_}) == 3
     spoken = next(one for one in media.episodes if one.endswith("+language_templates"))
     assert len({media.texts(spoken, "said", epoch)[0] for epoch in range(20)}) == 3
     # One crop for an episode, colors for each frame: two equal frames differ in color alone.
     alone = media.frames(name, "camera", 1)[np.array([4])]
-    assert alone[0].tobytes() == shown[1][4].tobytes()
+    assert alone[0].tobytes() == frames_[1][4].tobytes()
 
 
 def test_pictures_of_a_slower_copy_are_held(made, tmp_path):
@@ -187,10 +187,10 @@ def test_pictures_of_a_slower_copy_are_held(made, tmp_path):
     slow = "  - {type: time_scale, factor: [0.5, 0.5], powers: {torque: 0.0}}\n"
     media = load_media(home, augment.run(task_of(tmp_path, slow), home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+time_scale"))
-    before = media.frames(name.partition("+")[0], "camera")[:]
-    found = media.frames(name, "camera")
-    assert len(found) == 119
-    np.testing.assert_array_equal(found[:], np.repeat(before, 2, axis=0)[:119])
+    earlier = media.frames(name.partition("+")[0], "camera")[:]
+    result = media.frames(name, "camera")
+    assert len(result) == 119
+    np.testing.assert_array_equal(result[:], np.repeat(earlier, 2, axis=0)[:119])
 
 
 def test_a_mirrored_robot_is_seen_in_a_mirror(made, tmp_path):
@@ -212,7 +212,7 @@ def test_what_pictures_would_deny_is_a_problem(tmp_path):
         task_of(tmp_path, "  - {type: gaussian_noise, std: {camera: 1}}\n")
 
 
-def _shown(job):
+def frames_of_(job):
     media, rows, epoch = job
     return media.batch("camera", rows, epoch).tobytes()
 
@@ -227,7 +227,7 @@ def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
     for workers in (1, 3):
         jobs = [(media, part, 2) for part in np.array_split(rows, 4 * workers)]
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            assert b"".join(pool.map(_shown, jobs)) == alone
+            assert b"".join(pool.map(frames_of_, jobs)) == alone
 
 
 def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, tmp_path):
@@ -242,7 +242,7 @@ def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, 
     )
     accepted = validate.run(again, other, ingest.run(again, other, tmp_path / "out").artifact.ref)
     assert accepted.summary["accepted"] == 5
-    before = load_media(home, ref)
+    earlier = load_media(home, ref)
     after = load_media(other, dataset_stage.run(again, other, accepted.ref).ref)
 
     def contents(media):
@@ -256,6 +256,6 @@ def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, 
             for name in media.episodes
         }
 
-    assert contents(after) == contents(before)
+    assert contents(after) == contents(earlier)
     report = export_data(task, home, "csv", tmp_path / "csv")
     assert report.left_out == ["reward", "camera", "wrist", "said"]

@@ -61,10 +61,10 @@ def test_a_pendulum_swung_from_the_other_side_is_the_mirror_image():
     ],
 )
 def test_a_flip_that_no_mirror_shows_is_a_problem(flip, changes, message):
-    found = Mirror(flip=flip).problems(channels(**changes))
-    assert found
-    assert message in found[0][1]
-    assert found[0][0][0] == "flip"
+    result = Mirror(flip=flip).problems(channels(**changes))
+    assert result
+    assert message in result[0][1]
+    assert result[0][0][0] == "flip"
 
 
 def test_a_flip_of_everything_symmetric_is_none():

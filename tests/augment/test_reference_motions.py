@@ -84,10 +84,10 @@ def test_a_straight_gait_in_the_mirror_is_the_gait_half_a_cycle_later(gait):
     later = 38  # rows: one and a half of 25
     for name in (f"{side}_{joint}" for side in ("left", "right") for joint in JOINTS):
         column = signals.where([name])[0]
-        image, before = mirrored[later:, column], values[:-later, column]
+        image, original = mirrored[later:, column], values[:-later, column]
         # Two legs of a gait planner with a random start: 0.97 for those that move by a few degrees.
-        assert np.corrcoef(image, before)[0, 1] > 0.95, name
-        assert image.mean() == pytest.approx(before.mean(), abs=0.02), name
+        assert np.corrcoef(image, original)[0, 1] > 0.95, name
+        assert image.mean() == pytest.approx(original.mean(), abs=0.02), name
     again = plugin.vary(mirrored, signals, np.random.default_rng(0))
     assert again.tobytes() == values.tobytes()
 
@@ -101,8 +101,8 @@ def test_a_turn_to_the_left_is_a_turn_to_the_right(shared_data, task_file, tmp_p
     mirrored = Mirror(**SYMMETRY).vary(values, signals, np.random.default_rng(0))
     heading = [signals.where([name])[0] for name in ("trunk_z", "trunk_w")]
     yaw = [
-        2.0 * np.unwrap(np.arctan2(*found[:, heading].T.astype(float)))
-        for found in (values, mirrored)
+        2.0 * np.unwrap(np.arctan2(*result[:, heading].T.astype(float)))
+        for result in (values, mirrored)
     ]
     assert abs(yaw[0][-1] - yaw[0][0]) > 1.0  # rad
     np.testing.assert_allclose(yaw[1] - yaw[1][0], -(yaw[0] - yaw[0][0]), atol=1e-5)
@@ -138,16 +138,16 @@ def test_a_clip_of_30_frames_per_second_becomes_one_of_60(shared_data, task_file
         (at_60,) = episodes_of(fast, clip, Home(tmp_path / "60" / clip.stem))
         frames = len(json.loads(clip.read_text())["Frames"])
         assert (at_30.rows, frames) == (299, 300)  # frame 0 has placeholders for velocities
-        before, after = rows(slow, at_30), rows(fast, at_60)
-        assert len(after) - (2 * len(before) - 1) in {
+        original, after = rows(slow, at_30), rows(fast, at_60)
+        assert len(after) - (2 * len(original) - 1) in {
             0,
             1,
         }  # with the step before frame 1 or without
-        after = after[len(after) - (2 * len(before) - 1) :]
+        after = after[len(after) - (2 * len(original) - 1) :]
         joints = [fast.columns.index(f"left_{joint}") for joint in JOINTS]
-        np.testing.assert_allclose(after[::2, joints], before[:, joints], atol=1e-6)
-        between = 0.5 * (before[:-1, joints] + before[1:, joints])
-        largest = np.abs(np.diff(before[:, joints], axis=0)).max()
+        np.testing.assert_allclose(after[::2, joints], original[:, joints], atol=1e-6)
+        between = 0.5 * (original[:-1, joints] + original[1:, joints])
+        largest = np.abs(np.diff(original[:, joints], axis=0)).max()
         assert np.abs(after[1::2, joints] - between).max() < 0.25 * largest
         length = np.linalg.norm(after[:, [fast.columns.index(name) for name in TRUNK]], axis=1)
         np.testing.assert_allclose(length, 1.0, atol=1e-3)

@@ -54,9 +54,9 @@ def contents(training: PackedDataset) -> dict[str, np.ndarray]:
 
 def test_without_augmentations_the_training_set_is_the_training_episodes(home):
     ref, dataset = publish(home)
-    outcome = augment.run(make_task(), home, ref)
-    training = load_dataset(home, outcome.ref)
-    assert outcome.summary == {
+    artifact = augment.run(make_task(), home, ref)
+    training = load_dataset(home, artifact.ref)
+    assert artifact.summary == {
         "episodes": 2, "rows": 600, "added": {}, "augmentations": []
     }  # fmt: skip
     assert {episode.split for episode in training.episodes} == {"train"}
@@ -67,11 +67,11 @@ def test_without_augmentations_the_training_set_is_the_training_episodes(home):
 
 def test_each_augmentation_adds_copies_of_all_so_far_and_keeps_the_originals(home):
     ref, dataset = publish(home)
-    outcome = augment.run(make_task({**NOISE, "copies": 2}, MIRROR), home, ref)
-    assert outcome.summary["added"] == {"gaussian_noise": 4, "mirror": 6}
-    assert (outcome.summary["episodes"], outcome.summary["rows"]) == (12, 6 * 600)
-    found = contents(load_dataset(home, outcome.ref))
-    assert sorted(name for name in found if name.startswith("episode-0")) == [
+    artifact = augment.run(make_task({**NOISE, "copies": 2}, MIRROR), home, ref)
+    assert artifact.summary["added"] == {"gaussian_noise": 4, "mirror": 6}
+    assert (artifact.summary["episodes"], artifact.summary["rows"]) == (12, 6 * 600)
+    result = contents(load_dataset(home, artifact.ref))
+    assert sorted(name for name in result if name.startswith("episode-0")) == [
         "episode-0",
         "episode-0+gaussian_noise.0",
         "episode-0+gaussian_noise.0+mirror",
@@ -79,20 +79,20 @@ def test_each_augmentation_adds_copies_of_all_so_far_and_keeps_the_originals(hom
         "episode-0+gaussian_noise.1+mirror",
         "episode-0+mirror",
     ]
-    np.testing.assert_array_equal(found["episode-0"], dataset.values[:400])
+    np.testing.assert_array_equal(result["episode-0"], dataset.values[:400])
     np.testing.assert_array_equal(
-        found["episode-0+gaussian_noise.1+mirror"],
-        found["episode-0+gaussian_noise.1"] * np.array([-1, -1, 1, 1, -1, 1], np.float32),
+        result["episode-0+gaussian_noise.1+mirror"],
+        result["episode-0+gaussian_noise.1"] * np.array([-1, -1, 1, 1, -1, 1], np.float32),
     )
 
 
 def test_the_same_dataset_gives_the_same_bytes_in_another_home(tmp_path, home):
     task = make_task(NOISE, MIRROR)
-    outcomes = []
+    artifacts = []
     for root in (home, replace(home, root=tmp_path / "other")):
         ref, _ = publish(root)
-        outcomes.append(augment.run(task, root, ref))
-    assert outcomes[0].ref == outcomes[1].ref
+        artifacts.append(augment.run(task, root, ref))
+    assert artifacts[0].ref == artifacts[1].ref
     assert augment.run(task, home, ref).cached
 
 
@@ -109,9 +109,9 @@ def test_other_augmentations_of_the_same_dataset_make_another_training_set(home)
 
 def test_no_two_episodes_get_the_same_noise(home):
     ref, dataset = publish(home)
-    found = contents(load_dataset(home, augment.run(make_task(NOISE), home, ref).ref))
+    result = contents(load_dataset(home, augment.run(make_task(NOISE), home, ref).ref))
     one, other = (
-        found[f"{episode.id}+gaussian_noise"][:30, 1] - dataset.rows(episode)[:30, 1]
+        result[f"{episode.id}+gaussian_noise"][:30, 1] - dataset.rows(episode)[:30, 1]
         for episode in dataset.of("train")
     )
     assert np.abs(one - other).max() > 0.05  # of noise with a standard deviation of 0.05 rad/s
@@ -127,11 +127,11 @@ def test_validation_and_test_data_change_nothing(home):
 
 def test_two_augmentations_of_one_type_keep_their_copies_apart(home):
     ref, _ = publish(home)
-    outcome = augment.run(make_task(NOISE, NOISE), home, ref)
-    found = contents(load_dataset(home, outcome.ref))
-    assert outcome.summary["added"] == {"gaussian_noise": 2 + 4}
-    assert len(found) == 8
-    first, second = found["episode-0+gaussian_noise-0"], found["episode-0+gaussian_noise-1"]
+    artifact = augment.run(make_task(NOISE, NOISE), home, ref)
+    result = contents(load_dataset(home, artifact.ref))
+    assert artifact.summary["added"] == {"gaussian_noise": 2 + 4}
+    assert len(result) == 8
+    first, second = result["episode-0+gaussian_noise-0"], result["episode-0+gaussian_noise-1"]
     assert np.abs(first - second)[:, 1].max() > 0.05
 
 

@@ -50,33 +50,33 @@ JOINTS = ("rail", "yaw", "pitch", "elbow")
 def swing(order=(0, 1, 2, 3)):
     """Yield q, v, force and what MuJoCo says of them, each (1, 4), as coordinates are ordered."""
     model, random = mujoco.MjModel.from_xml_string(ARM), np.random.default_rng(0)
-    data, place = mujoco.MjData(model), np.argsort(order)
+    data, position = mujoco.MjData(model), np.argsort(order)
     for _ in range(20):
         data.qpos[:], data.qvel[:] = random.uniform(-3, 3, 4), random.uniform(-5, 5, 4)
         data.qfrc_applied[:] = random.uniform(-3, 3, 4)
         mujoco.mj_forward(model, data)
         rows = (data.qpos, data.qvel, data.qfrc_applied, data.qacc)
-        yield tuple(torch.tensor(row.copy())[None, place] for row in rows)
+        yield tuple(torch.tensor(row.copy())[None, position] for row in rows)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 3, 1)])
 def test_a_tree_accelerates_as_mujoco_says(order):
     tree = Tree(bodies_of(mujoco.MjModel.from_xml_string(ARM)), order).double()
-    for q, v, force, wanted in swing(order):
+    for q, v, force, reference in swing(order):
         mass, forces = tree(q, v)
         # Constants of the tree are float32.
-        torch.testing.assert_close(solve(mass, force - forces), wanted, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(solve(mass, force - forces), reference, rtol=1e-5, atol=1e-5)
 
 
 def test_wrong_masses_are_learned_from_accelerations():
     """A tool that is twice as heavy as told: where it shows, in M and in gravity, it is found."""
     wrong = ARM.replace('mass="0.3"', 'mass="0.15"')
     tree = Tree(bodies_of(mujoco.MjModel.from_xml_string(wrong)), (0, 1, 2, 3)).double()
-    seen = [torch.cat(parts) for parts in zip(*swing(), strict=True)]
+    inputs = [torch.cat(parts) for parts in zip(*swing(), strict=True)]
 
     def missed():
-        mass, forces = tree(seen[0], seen[1])
-        return ((mass @ seen[3].unsqueeze(2)).squeeze(2) + forces - seen[2]).square().mean()
+        mass, forces = tree(inputs[0], inputs[1])
+        return ((mass @ inputs[3].unsqueeze(2)).squeeze(2) + forces - inputs[2]).square().mean()
 
     optimizer = torch.optim.LBFGS([tree.mass], max_iter=60, line_search_fn="strong_wolfe")
 
@@ -86,9 +86,9 @@ def test_wrong_masses_are_learned_from_accelerations():
         loss.backward()
         return loss
 
-    before = missed().item()
+    original = missed().item()
     optimizer.step(closure)
-    assert missed().item() < 1e-6 * before
+    assert missed().item() < 1e-6 * original
     assert torch.exp(tree.mass[3]).item() == pytest.approx(2.0, rel=1e-3)
 
 
@@ -139,8 +139,8 @@ def test_a_model_begins_as_the_mjcf_says():
     assert network.equations.actuators.gain.tolist() == [3.0]
     state = torch.zeros(1, 8)
     rest = build(TASK["learn"]["model"] | {"mjcf": ARM.replace("0.3 -0.2 -9.5", "0 0 0")})
-    told, action = torch.zeros(1, 8), torch.tensor([[1.0]])
-    pushed, *_ = rest(told, action, torch.zeros(1, 1))
+    messages, action = torch.zeros(1, 8), torch.tensor([[1.0]])
+    pushed, *_ = rest(messages, action, torch.zeros(1, 1))
     model = mujoco.MjModel.from_xml_string(ARM.replace("0.3 -0.2 -9.5", "0 0 0"))
     data = mujoco.MjData(model)
     data.qpos[:] = 0.0

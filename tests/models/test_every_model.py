@@ -41,7 +41,7 @@ def network(request):
     return network.eval()
 
 
-def seen(network, *leading):
+def inputs(network, *leading):
     """What a network sees: features, and the values behind them if it is a physical one."""
     features = torch.randn(*leading, 4)
     if not getattr(network, "physical", False):
@@ -54,13 +54,13 @@ def zeros(network, batch=BATCH):
 
 
 def test_shapes_are_those_promised(network):
-    outputs, *carry = network(*seen(network, BATCH), *zeros(network))
+    outputs, *carry = network(*inputs(network, BATCH), *zeros(network))
     assert outputs.shape == (BATCH, 1)
     assert [tuple(part.shape[1:]) for part in carry] == [*map(tuple, network.carry_shapes)]
 
 
 def test_warming_up_at_once_equals_warming_up_step_by_step(network):
-    rows = seen(network, BATCH, HISTORY - 1)
+    rows = inputs(network, BATCH, HISTORY - 1)
     carry = zeros(network)
     for row in zip(*(part.unbind(1) for part in rows), strict=True):
         _, *rest = network(*row, *carry)
@@ -72,16 +72,16 @@ def test_warming_up_at_once_equals_warming_up_step_by_step(network):
 def test_the_history_matters(network):
     if not network.carry_shapes:
         pytest.skip("it carries nothing")
-    newest = seen(network, 1)
+    newest = inputs(network, 1)
     one, other = (
-        network(*newest, *network.warm_up(*seen(network, 1, HISTORY - 1)))[0] for _ in range(2)
+        network(*newest, *network.warm_up(*inputs(network, 1, HISTORY - 1)))[0] for _ in range(2)
     )
     assert (one - other).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("where", ["features", "history"])
 def test_nan_in_one_row_reaches_all_outputs_of_that_row_and_no_other(network, where):
-    present, past = seen(network, BATCH), seen(network, BATCH, HISTORY - 1)
+    present, past = inputs(network, BATCH), inputs(network, BATCH, HISTORY - 1)
     if where == "history" and not network.carry_shapes:
         pytest.skip("it carries nothing")
     for part in present if where == "features" else past:
@@ -92,7 +92,7 @@ def test_nan_in_one_row_reaches_all_outputs_of_that_row_and_no_other(network, wh
 
 
 def test_rows_of_a_batch_do_not_see_each_other(network):
-    present, past = seen(network, BATCH), seen(network, BATCH, HISTORY - 1)
+    present, past = inputs(network, BATCH), inputs(network, BATCH, HISTORY - 1)
     whole, *_ = network(*present, *network.warm_up(*past))
     one = slice(3, 4)
     alone, *_ = network(*(p[one] for p in present), *network.warm_up(*(p[one] for p in past)))
@@ -100,8 +100,8 @@ def test_rows_of_a_batch_do_not_see_each_other(network):
 
 
 def test_every_parameter_learns(network):
-    past = network.warm_up(*seen(network, BATCH, HISTORY - 1))
-    outputs, *_ = network(*seen(network, BATCH), *past)
+    past = network.warm_up(*inputs(network, BATCH, HISTORY - 1))
+    outputs, *_ = network(*inputs(network, BATCH), *past)
     outputs.square().sum().backward()
     still = [name for name, value in network.named_parameters() if value.grad is None]
     assert still == []

@@ -38,11 +38,11 @@ def build(relation="equal", **settings):
 def test_an_output_comes_up_to_its_limit_and_no_further():
     """The limits 0 and 10 V are -2 and 3 in spreads; between them nothing changes."""
     network = build(limits={"level": (0.0, 10.0)})
-    found = network.saturate(torch.tensor([[-50.0], [0.5], [2.9], [50.0]])).flatten()
-    assert found[0].item() == pytest.approx(-2.0, abs=1e-6)
-    assert found[1].item() == pytest.approx(0.5, abs=1e-6)
-    assert 2.7 < found[2].item() < 2.9
-    assert found[3].item() == pytest.approx(3.0, abs=1e-6)
+    result = network.saturate(torch.tensor([[-50.0], [0.5], [2.9], [50.0]])).flatten()
+    assert result[0].item() == pytest.approx(-2.0, abs=1e-6)
+    assert result[1].item() == pytest.approx(0.5, abs=1e-6)
+    assert 2.7 < result[2].item() < 2.9
+    assert result[3].item() == pytest.approx(3.0, abs=1e-6)
     free = build().saturate(torch.tensor([[50.0]]))
     assert free.item() == 50.0
 

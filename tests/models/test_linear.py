@@ -32,18 +32,18 @@ def test_it_starts_as_the_least_squares_solution_whatever_learns_the_rest(truth,
     network = Linear(ridge=0.0, residual=residual).build(INPUTS, OUTPUTS, HISTORY)
     with torch.no_grad():
         network.fit(batches(*truth))
-    features, wanted = next(batches(*truth))
-    found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+    features, expected = next(batches(*truth))
+    result, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
 
 
 def test_the_ridge_keeps_weights_of_repeated_columns_small(truth):
     """Twice the same column: without a penalty their weights are anything that adds up."""
 
     def doubled():
-        for features, wanted in batches(*truth):
+        for features, expected in batches(*truth):
             features[..., 1] = features[..., 0] + 1e-6 * features[..., 1]
-            yield features, wanted
+            yield features, expected
 
     largest = []
     for ridge in (0.0, 1e-4):
@@ -56,15 +56,15 @@ def test_the_ridge_keeps_weights_of_repeated_columns_small(truth):
 
 def test_the_residual_learns_what_is_not_linear(truth):
     network = Linear(residual={"type": "mlp", "hidden_sizes": [32]}).build(INPUTS, OUTPUTS, HISTORY)
-    features, wanted = next(batches(*truth))
-    wanted = wanted + torch.sin(2 * features[:, -1, :1])
+    features, expected = next(batches(*truth))
+    expected = expected + torch.sin(2 * features[:, -1, :1])
     with torch.no_grad():
-        network.fit([(features, wanted)])
+        network.fit([(features, expected)])
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     losses = []
     for _ in range(150):
-        found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
-        loss = (found - wanted).square().mean()
+        result, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+        loss = (result - expected).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -101,7 +101,7 @@ def test_local_joints_see_themselves_and_their_own_command():
         Linear(local=True).build(4, 2, 2)
 
 
-def acting(ridge):
+def driven(ridge):
     """Return a policy's network for two arms of two joints, its layout's sizes and made-up rows."""
     joints = ("left_a", "left_b", "right_a", "right_b")
     goals = tuple(f"{name}_goal" for name in joints)
@@ -113,23 +113,23 @@ def acting(ridge):
 
 def test_an_action_sees_how_others_of_its_group_change_and_not_where_they_are():
     """Exact without ridge; with much of it the others count nothing, and what is its own stays."""
-    network, features = acting(0.0)
+    network, features = driven(0.0)
     change = features[:, -1] - features[:, -2]
-    wanted = 0.7 * features[:, -1, 4:] + 0.3 * change[:, [5, 4, 7, 6]]
+    expected = 0.7 * features[:, -1, 4:] + 0.3 * change[:, [5, 4, 7, 6]]
     with torch.no_grad():
-        network.fit([(features, wanted)])
-    found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0.0)
+        network.fit([(features, expected)])
+    result, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=0.0)
     moved = features.clone()
     moved[:, :, [1, 5]] += 10.0  # the other joint and its goal, all along
-    elsewhere, *_ = network(moved[:, -1], *network.warm_up(moved[:, :-1]))
-    torch.testing.assert_close(elsewhere[:, 0], wanted[:, 0], atol=1e-3, rtol=0.0)
+    other_folder, *_ = network(moved[:, -1], *network.warm_up(moved[:, :-1]))
+    torch.testing.assert_close(other_folder[:, 0], expected[:, 0], atol=1e-3, rtol=0.0)
     weight = (network.linear.weight * network.mask).unflatten(1, (3, 8))
     assert torch.count_nonzero(weight[0, :, [2, 3, 6, 7]]) == 0
 
-    firm, _ = acting(1e6)
+    firm, _ = driven(1e6)
     with torch.no_grad():
-        firm.fit([(features, wanted)])
+        firm.fit([(features, expected)])
     weight = firm.linear.weight.detach().unflatten(1, (3, 8))
     assert weight[0, :, [1, 5]].abs().max() < 1e-5
     assert weight[0, -1, 4].item() == pytest.approx(0.7, abs=0.1)  # beside noise of 0.3

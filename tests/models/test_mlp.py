@@ -33,8 +33,8 @@ def test_with_every_option_it_is_what_torch_makes_of_the_same_layers():
         linear[0], norms[0], nn.GELU(), linear[1], norms[1], nn.GELU(), linear[2]
     )
     rows = torch.randn(5, 2, 2)
-    found, _ = network(rows[:, 1], rows[:, 0])
-    torch.testing.assert_close(found, reference(rows.flatten(1)), rtol=0, atol=1e-6)
+    result, _ = network(rows[:, 1], rows[:, 0])
+    torch.testing.assert_close(result, reference(rows.flatten(1)), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_with_every_option_it_is_what_torch_makes_of_the_same_layers():
 )
 def test_activations_are_those_of_torch_and_keep_nan(name, reference):
     x = torch.tensor([-30.0, -1.5, 0.0, 2e-3, 4.0, 50.0, torch.nan])
-    found = activation(name)(x)
-    torch.testing.assert_close(found, reference(x), rtol=0, atol=1e-6, equal_nan=True)
-    assert torch.isnan(found[-1])
+    result = activation(name)(x)
+    torch.testing.assert_close(result, reference(x), rtol=0, atol=1e-6, equal_nan=True)
+    assert torch.isnan(result[-1])

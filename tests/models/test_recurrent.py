@@ -26,9 +26,9 @@ def test_with_the_same_weights_and_sequence_the_carry_is_the_same(ours, torchs, 
                     reference.get_parameter(f"bias_{end}_l{layer}").copy_(own[layer].bias)
     features = torch.randn(4, 5, 3)
     _, expected = reference(features)
-    wanted = expected if isinstance(expected, tuple) else (expected,)
-    for found, part in zip(network.warm_up(features), wanted, strict=True):
-        torch.testing.assert_close(found, part.transpose(0, 1), rtol=0, atol=1e-6)
+    target = expected if isinstance(expected, tuple) else (expected,)
+    for result, part in zip(network.warm_up(features), target, strict=True):
+        torch.testing.assert_close(result, part.transpose(0, 1), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("ours", "torchs"), PAIRS)
@@ -48,9 +48,9 @@ def test_what_goes_up_is_normalized_and_what_is_carried_is_not(ours, torchs):
         below, last = reference(below)
         expected.append(last[0] if isinstance(last, tuple) else last)
         below = norm(below)
-    found = network.warm_up(features[:, :-1])
-    outputs, hidden, *_ = network(features[:, -1], *found)
-    wanted = torch.cat([part.transpose(0, 1) for part in expected], 1)
-    torch.testing.assert_close(hidden, wanted, rtol=0, atol=1e-6)
+    result = network.warm_up(features[:, :-1])
+    outputs, hidden, *_ = network(features[:, -1], *result)
+    target = torch.cat([part.transpose(0, 1) for part in expected], 1)
+    torch.testing.assert_close(hidden, target, rtol=0, atol=1e-6)
     head = network.head(torch.cat([below[:, -1], features[:, -1]], 1))
     torch.testing.assert_close(outputs, head, rtol=0, atol=1e-6)

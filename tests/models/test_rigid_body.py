@@ -55,9 +55,9 @@ def test_a_chain_accelerates_as_mujoco_says():
         mujoco.mj_forward(model, data)
         q, v, force = (torch.tensor(x)[None] for x in (data.qpos, data.qvel, data.qfrc_applied))
         mass, forces = chain(q, v)
-        found = solve(mass, force - forces)
+        result = solve(mass, force - forces)
         # MuJoCo's bodies have an inertia of 1e-9 kg·m² of their own.
-        np.testing.assert_allclose(found[0].detach().numpy(), data.qacc, rtol=1e-6)
+        np.testing.assert_allclose(result[0].detach().numpy(), data.qacc, rtol=1e-6)
 
 
 def test_a_cart_with_a_pole_is_a_slide_and_a_hinge():
@@ -89,8 +89,8 @@ def test_any_free_mass_matrix_keeps_the_energy(hinges):
 
     def energy(q, v):
         mass, _ = free(q, v)
-        seen, _ = free._inputs(q)
-        height = free.height(torch.tanh(free.hills(seen))) * torch.exp(2 * free.size)
+        inputs, _ = free._inputs(q)
+        height = free.height(torch.tanh(free.hills(inputs))) * torch.exp(2 * free.size)
         return (0.5 * v[:, None] @ mass @ v[:, :, None]).flatten() + height.flatten()
 
     def law(q, v):
@@ -123,8 +123,8 @@ def test_an_action_acts_after_its_delay():
     with torch.no_grad():
         actuators.gain.fill_(2.0)
         actuators.delay.fill_(math.log(1.25 / 3 / (1 - 1.25 / 3)))
-        found = actuators(torch.tensor([[[1.0], [10.0], [100.0], [1000.0]]]))
-    assert found.item() == pytest.approx(2 * (0.75 * 100 + 0.25 * 10), rel=1e-6)
+        result = actuators(torch.tensor([[[1.0], [10.0], [100.0], [1000.0]]]))
+    assert result.item() == pytest.approx(2 * (0.75 * 100 + 0.25 * 10), rel=1e-6)
 
 
 TASK = {
@@ -160,9 +160,9 @@ def test_what_does_not_fit_the_equations_is_refused():
         "cart_velocity": {"role": "state", "unit": "m/s", "derivative_of": "cart"},
     }
     task = Task.model_validate(TASK | {"channels": TASK["channels"] | crane})
-    both = ALPHA | {"push": Output(relation="derivative", of="cart_velocity")}
+    runs = ALPHA | {"push": Output(relation="derivative", of="cart_velocity")}
     with pytest.raises(BadInput, match="slide comes after the hinge 'angle'"):
-        RigidBody().build_for(make_layout(task, both, "semi_implicit", 4), {})
+        RigidBody().build_for(make_layout(task, runs, "semi_implicit", 4), {})
     with pytest.raises(BadInput, match="updated once a step"):
         build(RigidBody(drives=drives, observer=True), integrator="rk4")
 
@@ -182,5 +182,5 @@ def test_the_observer_finds_the_velocity_behind_noise():
         states, still = torch.stack([angle, noisy], 2), torch.zeros(400, 31, 2)
         carry = network.warm_up(states[:, :-1], still[:, :-1], still[:, :-1])
         acceleration, *_ = network(states[:, -1], still[:, -1], still[:, -1], *carry)
-    found = noisy[:, -1] + dt * acceleration[:, 0]
-    assert (found - 1.0).square().mean().sqrt() < 0.25 * 0.1
+    result = noisy[:, -1] + dt * acceleration[:, 0]
+    assert (result - 1.0).square().mean().sqrt() < 0.25 * 0.1

@@ -66,8 +66,8 @@ def demonstrations(rows: int = 40, runs: int = 4) -> Demonstrations:
 
     def run(seed: int) -> np.ndarray:
         random = np.random.default_rng(seed)
-        seen = random.uniform([-3, -1], [3, 1], (rows, 2))
-        return np.c_[seen, np.sin(seen[:, 0]) - 0.5 * seen[:, 1]]
+        inputs = random.uniform([-3, -1], [3, 1], (rows, 2))
+        return np.c_[inputs, np.sin(inputs[:, 0]) - 0.5 * inputs[:, 1]]
 
     own = {"train": [run(k) for k in range(runs)], "validation": [run(90)], "test": [run(91)]}
     return Demonstrations(packed(own))

@@ -48,7 +48,7 @@ def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
     with pytest.raises(TrainingFailed) as caught:
         fit(module, objective, learn, tmp_path, QUIET)
     text = str(caught.value)
-    step, row = (int(found) for found in re.search(r"step (\d+), .*? row (\d+) ", text).groups())
+    step, row = (int(result) for result in re.search(r"step (\d+), .*? row (\d+) ", text).groups())
     assert f"channel velocity, window from row {row} of episode train2.csv: loss" in text
     assert 40 - WINDOW < row <= 40
     assert f"the data are {bad} there, {40 - row} rows into the window" in text
@@ -108,8 +108,8 @@ def test_a_rate_that_cannot_be_the_cause_is_not_blamed(packed, tmp_path, step, w
     }
     module, objective, learn = ready(packed, packed, **settings)
 
-    def loss(which, at, *place):
-        return objective.loss(which, at, *place) * (np.inf if at >= step else 1.0)
+    def loss(which, at, *position):
+        return objective.loss(which, at, *position) * (np.inf if at >= step else 1.0)
 
     advice = rf"lower learn\.horizon \(4\), or choose a smaller learn\.model: {why}, or look at"
     with pytest.raises(Diverged, match=rf"step {step}.*; {advice} the data") as it:
@@ -134,10 +134,10 @@ def test_a_gradient_that_overflows_where_the_loss_does_not_is_found_too(packed, 
     module, objective, learn = ready(packed, packed, batch_size=64)
     guilty = 137
 
-    def loss(which, step, *place):
+    def loss(which, step, *position):
         own = which[which == guilty]
         root = (objective.loss(own[None], step) * 0.0).sqrt() if len(own) else 0.0
-        return objective.loss(which, step, *place) + root
+        return objective.loss(which, step, *position) + root
 
     with pytest.raises(TrainingFailed, match=r"gradient norm nan: its term of the loss is") as it:
         fit(module, replace(objective, loss=loss), learn, tmp_path, QUIET)
@@ -152,8 +152,8 @@ class Full(torch.nn.Module):
         self.network, self.rows, self.error = network, rows, error
         self.carry_shapes = network.carry_shapes
 
-    def warm_up(self, *given):
-        return self.network.warm_up(*given)
+    def warm_up(self, *arguments):
+        return self.network.warm_up(*arguments)
 
     def forward(self, features, *carry):
         if self.training and len(features) > self.rows:
@@ -193,15 +193,15 @@ def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path)
     optimizer = {"type": "sgd", "lr": 0.05}
     module, objective, learn = full(packed, 64, optimizer=optimizer)
     fit(module, objective, learn, tmp_path / "whole", QUIET)
-    whole, heard = module.state_dict(), Said()
+    whole, messages = module.state_dict(), Said()
     module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True)
-    state, _ = fit(module, objective, learn, tmp_path / "halved", (NullReporter(), heard))
+    state, _ = fit(module, objective, learn, tmp_path / "halved", (NullReporter(), messages))
     assert state.pieces == 4  # of 16 windows each
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, whole[name], rtol=2e-5, atol=2e-5)
     assert [
         said.endswith(f"a step is {n} micro-batches from here on")
-        for said, n in zip(heard.said[:2], (2, 4), strict=True)
+        for said, n in zip(messages.said[:2], (2, 4), strict=True)
     ] == [True, True]
     # A rerun goes on so: no step is tried that does not fit.
     module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True, steps=80)
@@ -227,8 +227,10 @@ def test_an_error_that_is_not_of_memory_is_not_taken_for_one(packed, tmp_path):
 
 def test_the_most_memory_is_recorded_but_not_in_the_curves(packed, tmp_path):
     module, objective, learn = ready(packed, packed)
-    heard = Said()
-    state, _ = fit(module, objective, learn, tmp_path, (heard, NullReporter()))
+    messages = Said()
+    state, _ = fit(module, objective, learn, tmp_path, (messages, NullReporter()))
     # torch alone takes 0.1 GiB, and this machine has not a million.
-    assert 0.1 < heard.metrics["memory/host_peak_gib"] <= peaks(CPU)["memory/host_peak_gib"] < 1e6
+    assert (
+        0.1 < messages.metrics["memory/host_peak_gib"] <= peaks(CPU)["memory/host_peak_gib"] < 1e6
+    )
     assert not any(name.startswith("memory") for name in state.history)

@@ -45,7 +45,7 @@ def write(folder: Path, *steps: int, retention: Retention | None = None) -> None
 
 
 def steps_in(folder: Path) -> list[int]:
-    return [step_of(place) for place in checkpoints(folder)]
+    return [step_of(index_) for index_ in checkpoints(folder)]
 
 
 def flip(path: Path, position: int, bit: int) -> None:
@@ -72,7 +72,7 @@ def test_a_state_that_json_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("retention", "left", "forever"),
+    ("retention", "remaining", "forever"),
     [
         (Retention(), [50, 60], []),
         (Retention(last=1), [60], []),
@@ -83,25 +83,27 @@ def test_a_state_that_json_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
         (Retention(last=1, every=25), [30, 50, 60], [30, 50]),
     ],
 )
-def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, retention, left, forever):
+def test_the_last_ones_and_every_so_many_steps_one_are_kept(
+    tmp_path, retention, remaining, forever
+):
     write(tmp_path, 10, 20, 30, 40, 50, 60, retention=retention)
-    assert steps_in(tmp_path) == left
+    assert steps_in(tmp_path) == remaining
     clear(tmp_path, retention)
     assert steps_in(tmp_path) == forever
     assert tmp_path.exists() == bool(forever)
 
 
 @pytest.mark.parametrize(
-    ("every", "due"),
+    ("every", "is_due_at"),
     [
         (None, [500, 1000, 1500]),
         (50, [*range(50, 1501, 50)]),  # fewer than `save_every`: each is written
         (750, [500, 750, 1000, 1500]),
     ],
 )
-def test_keep_every_counts_steps(every, due):
+def test_keep_every_counts_steps(every, is_due_at):
     learn = pendulum_task(save_every=500, keep={"every": every}).learn
-    assert [step for step in range(1, 1501) if is_due(step, step - 1, learn)] == due
+    assert [step for step in range(1, 1501) if is_due(step, step - 1, learn)] == is_due_at
     # A training that takes many steps at once is due when it passes one of them.
     assert is_due(1536, 1024, learn)
 
@@ -136,8 +138,8 @@ def test_a_file_that_is_cut_or_gone_is_noticed(tmp_path, name, size):
 
 def test_when_none_is_whole_it_is_an_error_that_says_what_to_do(tmp_path):
     write(tmp_path, 10, 20)
-    for place in checkpoints(tmp_path):
-        flip(place / TENSORS, -1, 0)
+    for index_ in checkpoints(tmp_path):
+        flip(index_ / TENSORS, -1, 0)
     with pytest.raises(CorruptArtifact, match=r"0020/tensors.*no older one is intact; move .*"):
         read_checkpoint(tmp_path)
     assert steps_in(tmp_path) == [10, 20]  # nothing was moved: a person decides

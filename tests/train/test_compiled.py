@@ -59,19 +59,19 @@ def eager(module, loss, optimizer, batch, rate):
 def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other(data):
     ours, theirs = Line(), Line()
     optimizer, reference = adamw(ours), adamw(theirs)
-    loss, wanted = loss_of(ours, data), loss_of(theirs, data)
+    loss, expected = loss_of(ours, data), loss_of(theirs, data)
     batches = torch.randperm(64, generator=torch.Generator().manual_seed(2)).view(8, 8)
     # Three steps as torch does them, so that there is a state to go on from.
     for k in range(3):
         eager(ours, loss, optimizer, batches[k], 1e-2)
-        eager(theirs, wanted, reference, batches[k], 1e-2)
+        eager(theirs, expected, reference, batches[k], 1e-2)
     update = compiled(ours, loss, optimizer, CLIP)
     for k in range(10):
         rate = 1e-2 / (k + 1)
-        found = update(batches[k % 8], rate)
-        right = eager(theirs, wanted, reference, batches[k % 8], rate)
+        result = update(batches[k % 8], rate)
+        right = eager(theirs, expected, reference, batches[k % 8], rate)
         # float32 sums in another order
-        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(result, right, rtol=1e-5, atol=1e-6)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     # What the optimizer holds is what the compiled steps left, so torch can go on with it.
@@ -80,7 +80,7 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
     again = adamw(ours)
     again.load_state_dict(state)
     eager(ours, loss, again, batches[3], 1e-3)
-    eager(theirs, wanted, reference, batches[3], 1e-3)
+    eager(theirs, expected, reference, batches[3], 1e-3)
     torch.testing.assert_close(ours.first.weight, theirs.first.weight, rtol=1e-5, atol=1e-6)
     assert ours.fixed.item() == 1.0
 

@@ -30,14 +30,14 @@ def axis():
 
 def without_velocity(packed):
     """The same rows, of position and force alone."""
-    kept = [0, 2]
+    remaining = [0, 2]
     return replace(
         packed,
         states=["position"],
         units={name: packed.units[name] for name in ("position", "force")},
-        values=packed.values[:, kept],
-        mean=packed.mean[kept],
-        std=packed.std[kept],
+        values=packed.values[:, remaining],
+        mean=packed.mean[remaining],
+        std=packed.std[remaining],
         delta_std=packed.delta_std[:1],
     )
 
@@ -49,25 +49,25 @@ def errors_of(home, packed, learn, encoding=None):
     settings = {**usual, **learn, "encoding": encoding or {}}
     raw = {"task": "axis", "dt": AXIS.dt, "channels": channels, "learn": settings}
     data = publish(home, packed)
-    outcome = train.run(
+    artifact = train.run(
         Task.model_validate(raw), home, data, data, (NullReporter(), NullReporter())
     )
-    model, states = load_model(home.root / outcome.ref.path), len(packed.states)
+    model, states = load_model(home.root / artifact.ref.path), len(packed.states)
     starts, whole = packed.window_starts("test", HISTORY + HORIZON, 5), packed.of("test")
-    found = [_missed(model, packed, starts, HORIZON)[:, -1]]
+    result = [_missed(model, packed, starts, HORIZON)[:, -1]]
     length = whole[0].rows - HISTORY
     run = _missed(model, packed, np.array([one.start for one in whole]), length)
-    found.append(run.reshape(-1, states))
-    return [np.sqrt((one**2).mean(0)) / packed.std[:states] for one in found]
+    result.append(run.reshape(-1, states))
+    return [np.sqrt((one**2).mean(0)) / packed.std[:states] for one in result]
 
 
 def _missed(model, packed, starts, horizon):
     """Prediction minus truth, (W, T, S)."""
     windows = cut_windows(packed.values, len(packed.states), starts, HISTORY, horizon)
-    given = [windows.states, windows.past_actions, windows.actions]
+    arguments = [windows.states, windows.past_actions, windows.actions]
     with torch.no_grad():
-        found = model.rollout(*(torch.from_numpy(one).float() for one in given))
-    return found.numpy() - windows.truth
+        result = model.rollout(*(torch.from_numpy(one).float() for one in arguments))
+    return result.numpy() - windows.truth
 
 
 def test_the_axis_travels_decimeters_and_its_windows_move_millimeters(axis):

@@ -93,14 +93,14 @@ def test_a_system_that_is_nothing_but_its_last_action_is_learned(tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path):
-    found = []
+    result = []
     for run, seed in enumerate((4, 4, 5)):
         task, dataset = echo_task(seed=seed, steps=20), packed_echo()
         module, objective = task.learn.prepare(task, dataset, dataset, CPU)
         _, best = fit(module, objective, task.learn, tmp_path / str(run), QUIET)
-        found.append(best["network.head.weight"])
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+        result.append(best["network.head.weight"])
+    assert torch.equal(result[0], result[1])
+    assert not torch.equal(result[0], result[2])
 
 
 def test_scales_are_those_of_training_and_validation_does_not_count():

@@ -30,7 +30,7 @@ SETTINGS = {
 }
 
 
-class Told(NullReporter):
+class Recorder(NullReporter):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -52,11 +52,11 @@ def learn_in(folder: Path, world: dict[str, str], packed, settings) -> None:
     with joined("cpu") as own:
         with torch.no_grad():  # a process that began with other weights gets the leader's
             parts[0].network.head.weight.add_(own.rank)
-        told = Told()
-        state, best = fit(*parts, task.learn, folder, (told, told))
+        messages = Recorder()
+        state, best = fit(*parts, task.learn, folder, (messages, messages))
     weights = {name: value.tolist() for name, value in best.items()}
-    found = [state.step, state.best, weights, told.lines]
-    folder.with_suffix(".json").write_text(json.dumps(found))
+    result = [state.step, state.best, weights, messages.lines]
+    folder.with_suffix(".json").write_text(json.dumps(result))
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,8 @@ def processes(packed):
             world = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_PORT": str(port)}
             world |= {"MASTER_ADDR": "127.0.0.1", fault_injection.VARIABLE: fault}
             # A folder each: who does not lead writes nothing into its own.
-            given = (folder / f"rank{rank}", world, packed, SETTINGS | settings)
-            every.append(context.Process(target=learn_in, args=given))
+            arguments = (folder / f"rank{rank}", world, packed, SETTINGS | settings)
+            every.append(context.Process(target=learn_in, args=arguments))
             every[-1].start()
         return every
 
@@ -88,12 +88,12 @@ def finish(started, seconds=60):
     return [process.exitcode for process in started]
 
 
-def found(folder: Path, rank: int = 0):
+def result(folder: Path, rank: int = 0):
     return json.loads((folder / f"rank{rank}.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def both(processes, tmp_path_factory):
+def runs(processes, tmp_path_factory):
     """Folders of a training by two processes, and of the same by one."""
     folder = tmp_path_factory.mktemp("ddp")
     for size, name in ((2, "two"), (1, "one")):
@@ -102,8 +102,8 @@ def both(processes, tmp_path_factory):
     return folder / "two", folder / "one"
 
 
-def test_two_processes_learn_what_one_learns(both):
-    two, one = found(both[0]), found(both[1])
+def test_two_processes_learn_what_one_learns(runs):
+    two, one = result(runs[0]), result(runs[1])
     assert two[0] == one[0] == 60
     for name, value in one[2].items():
         # Sums in another order: rounding of float32, over 60 steps of Adam.
@@ -113,17 +113,17 @@ def test_two_processes_learn_what_one_learns(both):
     assert two[1] == pytest.approx(one[1], rel=1e-4)
 
 
-def test_all_end_with_the_same_weights_and_stop_alike(both):
-    leader, other = found(both[0], 0), found(both[0], 1)
+def test_all_end_with_the_same_weights_and_stop_alike(runs):
+    leader, other = result(runs[0], 0), result(runs[0], 1)
     assert leader[:3] == other[:3]
 
 
-def test_only_the_first_writes(both):
-    assert len(checkpoints(both[0] / "rank0")) == 2
-    assert not (both[0] / "rank1").exists()
+def test_only_the_first_writes(runs):
+    assert len(checkpoints(runs[0] / "rank0")) == 2
+    assert not (runs[0] / "rank1").exists()
 
 
-def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, both, tmp_path):
+def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, runs, tmp_path):
     """The first is killed in its third checkpoint; the other cannot go on without it."""
     began = time.monotonic()
     codes = finish(processes(tmp_path, 2, "moves.synced:3"))
@@ -132,8 +132,8 @@ def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, b
     assert time.monotonic() - began < 30  # s; gloo's own patience is 30 minutes, ours 10
     assert read_checkpoint(tmp_path / "rank0")[1]["step"] == 20
     assert finish(processes(tmp_path, 2)) == [0, 0]
-    assert found(tmp_path)[3][0] == "going on from the checkpoint at step 20"
-    assert found(tmp_path)[:3] == found(both[0])[:3]
+    assert result(tmp_path)[3][0] == "going on from the checkpoint at step 20"
+    assert result(tmp_path)[:3] == result(runs[0])[:3]
     # One process goes on from what two left, too.
     alone = tmp_path / "alone"
     alone.mkdir()

@@ -29,29 +29,29 @@ def squares(module, packed, split) -> np.ndarray:
 def test_the_loss_is_the_mean_square_over_the_whole_rollout_of_training(prepared, packed):
     module, objective = prepared
     expected = squares(module, packed, "train").mean()
-    found = objective.loss(torch.arange(objective.windows), 0).item()
-    assert found == pytest.approx(expected, rel=1e-4)
+    result = objective.loss(torch.arange(objective.windows), 0).item()
+    assert result == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_is_watched_comes_from_validation_first_step_or_all(prepared, packed):
     module, objective = prepared
     expected = squares(module, packed, "validation")
-    found = objective.evaluate()
-    assert found["validation/single_step"] == pytest.approx(expected[:, 0].mean() ** 0.5, rel=1e-4)
-    assert found["validation/multi_step"] == pytest.approx(expected.mean() ** 0.5, rel=1e-4)
+    result = objective.evaluate()
+    assert result["validation/single_step"] == pytest.approx(expected[:, 0].mean() ** 0.5, rel=1e-4)
+    assert result["validation/multi_step"] == pytest.approx(expected.mean() ** 0.5, rel=1e-4)
 
 
 def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packed):
     task = pendulum_task(weights="relative")
     module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-    before = squares(module, packed, "train").mean(0)  # (T, S)
-    weights = (1 / before) / (1 / before).mean()
+    original = squares(module, packed, "train").mean(0)  # (T, S)
+    weights = (1 / original) / (1 / original).mean()
     assert weights.max() > 5 * weights.min()  # else this test could not tell
-    found = objective.loss(torch.arange(objective.windows), 0).item()
-    assert found == pytest.approx((before * weights).mean(), rel=1e-4)
+    result = objective.loss(torch.arange(objective.windows), 0).item()
+    assert result == pytest.approx((original * weights).mean(), rel=1e-4)
     held_out = squares(module, packed, "validation") * weights
-    found = objective.evaluate()["validation/multi_step"]
-    assert found == pytest.approx(held_out.mean() ** 0.5, rel=1e-4)
+    result = objective.evaluate()["validation/multi_step"]
+    assert result == pytest.approx(held_out.mean() ** 0.5, rel=1e-4)
 
 
 def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed):
@@ -63,8 +63,8 @@ def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed)
     everything = torch.arange(objective.windows)
     first = (whole[:, :1] * weights[:1]).mean()
     assert objective.loss(everything, 0).item() == pytest.approx(first, rel=1e-4)
-    several = pendulum_task(weights="relative", ensemble=2, loss="gaussian")
-    _, objective = several.learn.prepare(several, packed, packed, torch.device("cpu"))
+    variants = pendulum_task(weights="relative", ensemble=2, loss="gaussian")
+    _, objective = variants.learn.prepare(variants, packed, packed, torch.device("cpu"))
     assert np.isfinite(objective.loss(everything.expand(2, -1), 0).item())
 
 

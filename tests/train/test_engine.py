@@ -23,7 +23,7 @@ STEADY = {"type": "constant", "warmup_steps": 0}
 PLAIN = {"compile": "off", "patience": None}
 
 
-class Heard(NullReporter):
+class Recorder(NullReporter):
     """Remembers metrics and messages, and may end the training at a step."""
 
     def __init__(self, stop_at=None):
@@ -76,26 +76,26 @@ def test_an_average_is_the_sum_of_what_was_weighted_by_hand():
 
 def test_averaged_weights_are_those_of_the_steps_and_what_is_judged_and_kept(packed, tmp_path):
     module, objective, learn = ready(packed, ema=0.9, steps=4, eval_every=2)
-    seen, judged = [], []
+    inputs, evaluated_ = [], []
 
-    def loss(*given):
-        seen.append(copy.deepcopy(module.state_dict()))
-        return objective.loss(*given)
+    def loss(*arguments):
+        inputs.append(copy.deepcopy(module.state_dict()))
+        return objective.loss(*arguments)
 
     def evaluate():
-        judged.append(copy.deepcopy(module.state_dict()))
+        evaluated_.append(copy.deepcopy(module.state_dict()))
         return objective.evaluate()
 
     spied = replace(objective, loss=loss, evaluate=evaluate)
     _, best = fit(module, spied, learn, tmp_path, QUIET)
-    after = [*seen[1:], module.state_dict()]  # the weights after each of four steps
+    after = [*inputs[1:], module.state_dict()]  # the weights after each of four steps
     for name, _ in module.named_parameters():
-        for count, found in ((2, judged[0][name]), (4, judged[1][name])):
+        for count, result in ((2, evaluated_[0][name]), (4, evaluated_[1][name])):
             weights = [0.9 ** (count - i) for i in range(1, count + 1)]
             steps = [w * after[i][name] for i, w in enumerate(weights)]
-            torch.testing.assert_close(found, torch.stack(steps).sum(0) / sum(weights))
-    assert same(best, judged[1])  # the errors fall, so the last ones judged are the best
-    assert not same(module.state_dict(), judged[1])  # its own weights were put back
+            torch.testing.assert_close(result, torch.stack(steps).sum(0) / sum(weights))
+    assert same(best, evaluated_[1])  # the errors fall, so the last ones judged are the best
+    assert not same(module.state_dict(), evaluated_[1])  # its own weights were put back
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
@@ -108,8 +108,8 @@ def test_micro_batches_learn_what_one_batch_as_large_does(packed, tmp_path, clip
     other, *_ = trained(packed, tmp_path / "other", batch_size=32, **settings)
     assert max((other[name] - large[name]).abs().max() for name in large) > 1e-3
     for name in ("train/loss", "validation/multi_step"):
-        wanted = [value for _, value in whole.history[name]]
-        assert [value for _, value in parts.history[name]] == pytest.approx(wanted, rel=1e-4)
+        expected = [value for _, value in whole.history[name]]
+        assert [value for _, value in parts.history[name]] == pytest.approx(expected, rel=1e-4)
 
 
 def test_micro_batches_of_an_ensemble_with_noise_and_sampling_draw_what_the_batch_does(
@@ -152,28 +152,28 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, ema, accumulate
     whole, best, state = trained(packed, tmp_path / "whole", **settings)
     module, objective, learn = ready(packed, **settings)
     with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Heard(stop_at=9)))
+        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Recorder(stop_at=9)))
     module, objective, learn = ready(packed, **settings)
     again, same_best = fit(module, objective, learn, tmp_path / "cut", QUIET)
     assert same(whole, module.state_dict())
     assert same(best, same_best)
     assert again.history == state.history
     tensors, numbers = read_checkpoint(tmp_path / "cut")
-    others, wanted = read_checkpoint(tmp_path / "whole")
-    assert numbers["scaler"] == wanted["scaler"]
+    others, expected = read_checkpoint(tmp_path / "whole")
+    assert numbers["scaler"] == expected["scaler"]
     assert all(same(others[group], tensors[group]) for group in others)
     assert ("average" in tensors) == (ema is not None)
 
 
 def test_only_networks_are_lowered_and_validation_is_whole(packed, tmp_path):
     module, objective, learn = ready(packed, amp="bf16", steps=3, eval_every=3)
-    seen, network = {"loss": set(), "evaluate": set()}, module.network.forward
+    inputs, network = {"loss": set(), "evaluate": set()}, module.network.forward
     now = "loss"
 
-    def forward(*given):
-        found = network(*given)
-        seen[now].add(found[0].dtype)
-        return found
+    def forward(*arguments):
+        result = network(*arguments)
+        inputs[now].add(result[0].dtype)
+        return result
 
     def evaluate():
         nonlocal now
@@ -182,7 +182,7 @@ def test_only_networks_are_lowered_and_validation_is_whole(packed, tmp_path):
 
     module.network.forward = forward
     fit(module, replace(objective, evaluate=evaluate), learn, tmp_path, QUIET)
-    assert seen == {"loss": {torch.bfloat16}, "evaluate": {torch.float32}}
+    assert inputs == {"loss": {torch.bfloat16}, "evaluate": {torch.float32}}
     # What comes after the network is in float32: relations with it could not be as near as this.
     states = torch.tensor([[[3.14159, 1.0]] * 3])
     module.network.forward = lambda features, *carry: (torch.zeros(1, 1), *carry)
@@ -213,13 +213,13 @@ def test_low_precision_learns_nearly_the_same(packed, tmp_path, amp, other):
 
 def test_a_scaled_gradient_that_overflows_costs_a_step_and_halves_the_scale(packed, tmp_path):
     module, objective, learn = ready(packed, amp="fp16", steps=2, save_every=1, eval_every=2)
-    before = copy.deepcopy(module.state_dict())
-    huge = replace(objective, loss=lambda *given: objective.loss(*given) * 1e35)
+    original = copy.deepcopy(module.state_dict())
+    huge = replace(objective, loss=lambda *arguments: objective.loss(*arguments) * 1e35)
     with pytest.raises(TrainingFailed):  # a scale of 65536 = 2^16 comes down to 1 in 16 steps
         fit(module, huge, learn.model_copy(update={"steps": 40}), tmp_path / "cut", QUIET)
     tensors, state = read_checkpoint(tmp_path / "cut")
     assert (state["step"], state["scaler"]["scale"]) == (16, 1.0)
-    assert same(tensors["weights"], before)
+    assert same(tensors["weights"], original)
 
 
 def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path):
@@ -237,13 +237,13 @@ def test_what_is_not_compiled_says_so(packed, tmp_path, other):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "mps", "found"),
+    ("cuda", "mps", "result"),
     [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
 )
-def test_auto_is_the_first_device_that_there_is(monkeypatch, cuda, mps, found):
+def test_auto_is_the_first_device_that_there_is(monkeypatch, cuda, mps, result):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert pick_device("auto").type == found
+    assert pick_device("auto").type == result
 
 
 def test_deterministic_algorithms_are_asked_for_and_given_back(monkeypatch):

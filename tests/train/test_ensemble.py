@@ -81,13 +81,13 @@ def test_a_rollout_is_the_mean_of_what_the_members_say_on_their_own(packed, mode
     module.eval()
     windows = data(packed)
     with torch.no_grad():
-        found, offsets, _ = module.bundle(*windows)
+        result, offsets, _ = module.bundle(*windows)
         alone = [member.step.rollout(*windows) for member in module.apart().copies]
     for index, one in enumerate(alone):
-        own = found + offsets[:, :, index]
+        own = result + offsets[:, :, index]
         assert module.wrap(own - one).abs().max() < 2e-5  # float32, over 7 steps
     mean = alone[0] + module.wrap(alone[1] - alone[0]) / 2
-    assert module.wrap(found - mean).abs().max() < 2e-5
+    assert module.wrap(result - mean).abs().max() < 2e-5
     assert offsets.sum(2).abs().max() < 1e-5
 
 
@@ -109,9 +109,9 @@ def test_a_measured_state_brings_the_members_together(packed):
 def test_an_ensemble_is_loaded_as_it_was_published(home, packed):
     task = pendulum_task(ensemble=2, loss="gaussian", steps=20)
     ref = publish(home, packed)
-    outcome = train.run(task, home, ref, ref, QUIET)
-    step = load_model(home.root / outcome.ref.path)
-    again = load_model(home.root / outcome.ref.path)
+    artifact = train.run(task, home, ref, ref, QUIET)
+    step = load_model(home.root / artifact.ref.path)
+    again = load_model(home.root / artifact.ref.path)
     windows = data(packed)
     with torch.no_grad():
         assert torch.equal(step.rollout(*windows), again.rollout(*windows))

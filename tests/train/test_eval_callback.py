@@ -41,7 +41,7 @@ def breaks(simulator, task):
 """
 
 
-class Noted(NullReporter):
+class Recorder(NullReporter):
     def __init__(self):
         self.texts, self.metrics, self.said = {}, {}, []
 
@@ -67,11 +67,11 @@ def test_a_function_beside_the_task_is_asked_at_each_evaluation_with_the_weights
 ):
     task = pendulum_task(steps=4, eval_every=2, ema=0.5, patience=None)
     module, objective = task.learn.prepare(task, packed, packed, CPU)
-    watch, noted = load_callback(f"{hook}:swings", task), Noted()
-    state, best = fit(module, objective, task.learn, tmp_path, (noted, NullReporter()), watch)
+    watch, recorder = load_callback(f"{hook}:swings", task), Recorder()
+    state, best = fit(module, objective, task.learn, tmp_path, (recorder, NullReporter()), watch)
     assert state.history["eval/dt"] == [[2, task.dt], [4, task.dt]]
     assert state.history["eval/odd"] == [[2, None], [4, None]]
-    assert noted.metrics["eval/last", 4] == state.history["eval/last"][1][1]
+    assert recorder.metrics["eval/last", 4] == state.history["eval/last"][1][1]
     module.load_state_dict(best)  # the last ones are the best; averaged
     assert watch(module.eval())["eval/last"] == state.history["eval/last"][1][1]
 
@@ -80,10 +80,10 @@ def test_a_simulator_that_learns_rolls_out_as_the_module_does(packed):
     task = pendulum_task(ensemble=2)
     module, _ = task.learn.prepare(task, packed, packed, CPU)
     random = np.random.default_rng(0)
-    given = [random.normal(size=shape) for shape in ((2, 3, 2), (2, 2, 1), (2, 4, 1))]
+    arguments = [random.normal(size=shape) for shape in ((2, 3, 2), (2, 2, 1), (2, 4, 1))]
     simulator = TorchSimulator(module, task)
-    wanted = module.rollout(*(torch.tensor(part, dtype=torch.float32) for part in given))
-    np.testing.assert_array_equal(simulator.rollout(*given), wanted.detach().numpy())
+    reference = module.rollout(*(torch.tensor(part, dtype=torch.float32) for part in arguments))
+    np.testing.assert_array_equal(simulator.rollout(*arguments), reference.detach().numpy())
     assert (simulator.history, simulator.states) == (3, ("angle", "velocity"))
     assert simulator.units["torque"] == "N*m"
 
@@ -127,20 +127,20 @@ def test_a_file_is_named_relative_to_the_task(hook, tmp_path):
     task = yaml.safe_load(TASKS.joinpath("pendulum.yaml").read_text())
     task["learn"]["eval_callback"] = "hook.py:swings"
     (tmp_path / "pendulum.yaml").write_text(yaml.safe_dump(task))
-    found = load_task(tmp_path / "pendulum.yaml").learn.eval_callback
-    assert found == f"{hook}:swings"
-    assert load_callback(found, pendulum_task()) is not None
+    result = load_task(tmp_path / "pendulum.yaml").learn.eval_callback
+    assert result == f"{hook}:swings"
+    assert load_callback(result, pendulum_task()) is not None
 
 
 def test_the_closed_loop_runs_on_a_model_that_still_learns():
     """An untrained model controls, too: badly, but the same way each time."""
     settings = {"learn.model": {"type": "mlp", "hidden_sizes": [4]}, "learn.horizon": 2}
     task = load_task("pendulum", settings | {"control.seconds": 1.0, "control.hold": 0.5})
-    found = eval_callback.closed_loop(_still(task), task)
-    assert set(found) == {"cost", "success"}
-    assert found["success"] == 0.0  # it hangs down still
-    assert found["cost"] > 0.0
-    assert eval_callback.closed_loop(_still(task), task) == found
+    result = eval_callback.closed_loop(_still(task), task)
+    assert set(result) == {"cost", "success"}
+    assert result["success"] == 0.0  # it hangs down still
+    assert result["cost"] > 0.0
+    assert eval_callback.closed_loop(_still(task), task) == result
     without = pendulum_task()
     with pytest.raises(BadInput, match="says nothing about control"):
         eval_callback.closed_loop(_still(without), without)
@@ -159,21 +159,21 @@ def _still(task):
 
 def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
     task = pendulum_task(steps=20, accumulate=2, ema=0.9, eval_callback=f"{hook}:swings")
-    ref, noted = publish(home, packed), Noted()
-    train.run(task, home, ref, ref, (noted, noted))
+    ref, recorder = publish(home, packed), Recorder()
+    train.run(task, home, ref, ref, (recorder, recorder))
     text = (job_folder(task, home, ref, ref) / CONFIG).read_text()
-    assert noted.texts == {"config": text}
-    found = yaml.safe_load(text)
+    assert recorder.texts == {"config": text}
+    result = yaml.safe_load(text)
     # All of the task, its defaults too, so that it can be run again from this alone.
-    assert type(task).model_validate(found["task"]) == task
-    assert found["task"]["learn"]["grad_clip"] == 1.0
-    assert found["run"]["seed"] == 0
-    assert found["run"]["device"] == "cpu"
-    assert found["run"]["versions"]["torch"] == torch.__version__
+    assert type(task).model_validate(result["task"]) == task
+    assert result["task"]["learn"]["grad_clip"] == 1.0
+    assert result["run"]["seed"] == 0
+    assert result["run"]["device"] == "cpu"
+    assert result["run"]["versions"]["torch"] == torch.__version__
     short = "dynamics with mlp, adamw at 0.001, cosine_warmup, batch 32 x 2, 20 steps, ema 0.9"
-    assert any(f"pendulum: {short}, seed 0; the whole of it: " in said for said in noted.said)
-    assert ("eval/last", 20) in noted.metrics
-    assert noted.said[-1].startswith("most memory taken: memory/host_peak_gib ")
+    assert any(f"pendulum: {short}, seed 0; the whole of it: " in said for said in recorder.said)
+    assert ("eval/last", 20) in recorder.metrics
+    assert recorder.said[-1].startswith("most memory taken: memory/host_peak_gib ")
     assert in_short(pendulum_task(amp="bf16", deterministic=True).learn).endswith(
         "amp bf16, deterministic, seed 0"
     )
@@ -189,10 +189,10 @@ def test_watching_trains_nothing_again(home, packed):
 
 
 def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
-    wanted = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True)
-    found = git_commit()
-    assert found is not None
-    assert found.removesuffix("-dirty") == wanted.strip()
+    reference = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True)
+    result = git_commit()
+    assert result is not None
+    assert result.removesuffix("-dirty") == reference.strip()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit() is None
     code.cache_clear()

@@ -104,7 +104,7 @@ def deployed(packed, tmp_path_factory):
 def test_hydrax_angles_are_treated_alike_in_training_and_on_the_robot(deployed, packed):
     """The error that training watches is that of the files, for angles many turns away as well."""
     module, objective, simulator = deployed
-    watched = objective.evaluate()["validation/multi_step"]
+    monitored = objective.evaluate()["validation/multi_step"]
     windows = make_windows(packed, "validation", module.layout, 4)
     states, past, actions, truth = (
         part.numpy() for part in windows.gather(torch.arange(len(windows)))
@@ -113,13 +113,13 @@ def test_hydrax_angles_are_treated_alike_in_training_and_on_the_robot(deployed, 
         shift = np.array([2 * np.pi * turns, 0.0], dtype=np.float32)
         error = simulator.rollout(states + shift, past, actions) - truth
         error[..., 0] -= 2 * np.pi * np.round(error[..., 0] / (2 * np.pi))
-        found = np.sqrt(((error / packed.std[:2]) ** 2).mean())
-        assert found == pytest.approx(watched, rel=1e-3)
+        result = np.sqrt(((error / packed.std[:2]) ** 2).mean())
+        assert result == pytest.approx(monitored, rel=1e-3)
 
 
 def test_hydrax_what_a_model_was_scaled_by_is_kept_when_it_is_loaded(home, packed):
-    outcome = train.run(pendulum_task(steps=20), home, *2 * (publish(home, packed),), QUIET)
-    loaded = load_model(home.root / outcome.ref.path)
+    artifact = train.run(pendulum_task(steps=20), home, *2 * (publish(home, packed),), QUIET)
+    loaded = load_model(home.root / artifact.ref.path)
     layout = layout_of(pendulum_task())
     for name, value in scale_of(packed, layout).items():
         torch.testing.assert_close(getattr(loaded, name), value.float(), rtol=0, atol=0)

@@ -50,17 +50,17 @@ def imported(path):
 
 def test_a_data_module_that_is_missing():
     """An import of a module that `.gitignore` kept out, as `data/` of so many, worked at home."""
-    wanted = {
+    expected = {
         name
         for folder in ("kinemill", "assets", "resources", "pipelines", "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(path)
         if name.split(".")[0] in ("kinemill", "assets", "resources", "pipelines", "benchmarks")
     }
-    places = {name: ROOT.joinpath(*name.split(".")) for name in wanted}
+    positions = {name: ROOT.joinpath(*name.split(".")) for name in expected}
     files = [
-        place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        for place in places.values()
+        position / "__init__.py" if position.is_dir() else position.with_suffix(".py")
+        for position in positions.values()
     ]
     assert len(files) > 300
     assert [file for file in files if not file.is_file()] == []
@@ -101,17 +101,17 @@ class Stop(NullReporter):
 def followed(folder, listeners=QUIET):
     """Train; return the weights, and each step with the windows that it was about."""
     task, module, objective = made(**RANDOM)
-    seen = []
+    inputs = []
 
-    def loss(which, step, *place):
-        seen.append((step, which.flatten().tolist()))
-        return objective.loss(which, step, *place)
+    def loss(which, step, *position):
+        inputs.append((step, which.flatten().tolist()))
+        return objective.loss(which, step, *position)
 
     try:
         fit(module, replace(objective, loss=loss), task.learn, folder, listeners)
     except KeyboardInterrupt:
         assert read_checkpoint(folder)[1]["step"] == 20
-    return {name: value.clone() for name, value in module.state_dict().items()}, seen
+    return {name: value.clone() for name, value in module.state_dict().items()}, inputs
 
 
 def test_a_resume_that_is_one_step_off_and_without_its_random_state(tmp_path):
@@ -166,14 +166,14 @@ def test_a_normalization_that_is_lost_at_deployment(tmp_path):
 
     def run(seed):
         random = np.random.default_rng(seed)
-        seen = random.uniform([-1, -300], [1, 300], (60, 2))
-        return np.c_[seen, 150.0 + 40.0 * seen[:, 0] + 0.03 * seen[:, 1]]
+        inputs = random.uniform([-1, -300], [1, 300], (60, 2))
+        return np.c_[inputs, 150.0 + 40.0 * inputs[:, 0] + 0.03 * inputs[:, 1]]
 
     splits = {"train": [run(k) for k in range(3)], "validation": [run(90)], "test": [run(91)]}
-    told = policy_task(steps=300, batch_size=64, eval_every=100, optimizer={"lr": 1e-2})
-    told = told.model_dump(mode="json", by_alias=True)
-    told["channels"]["torque"]["limits"] = [-300, 300]
-    task, module, objective = made(Task.model_validate(told), Demonstrations(packed(splits)))
+    messages = policy_task(steps=300, batch_size=64, eval_every=100, optimizer={"lr": 1e-2})
+    messages = messages.model_dump(mode="json", by_alias=True)
+    messages["channels"]["torque"]["limits"] = [-300, 300]
+    task, module, objective = made(Task.model_validate(messages), Demonstrations(packed(splits)))
     _, best = fit(module, objective, task.learn, tmp_path / "run", QUIET)
     module.load_state_dict(best)
     bundle = tmp_path / "bundle"
@@ -182,8 +182,8 @@ def test_a_normalization_that_is_lost_at_deployment(tmp_path):
     policy = load(bundle)
     for angle, speed in ((0.8, -200.0), (-0.5, 100.0), (0.0, 0.0)):
         policy.reset()
-        wanted = 150.0 + 40.0 * angle + 0.03 * speed
-        assert policy.act([angle, speed]) == pytest.approx([wanted], abs=5.0)
+        expected = 150.0 + 40.0 * angle + 0.03 * speed
+        assert policy.act([angle, speed]) == pytest.approx([expected], abs=5.0)
 
 
 @pytest.mark.slow  # starts two processes

@@ -51,17 +51,17 @@ BY_HAND = [
 ]
 
 
-@pytest.mark.parametrize(("given", "wanted"), BY_HAND)
-def test_encodings_by_hand(given, wanted):
-    found = ENCODINGS[given["type"]].model_validate(given).encode(torch.tensor(X).double())
-    for part, values in zip(found, wanted, strict=False):
+@pytest.mark.parametrize(("arguments", "expected"), BY_HAND)
+def test_encodings_by_hand(arguments, expected):
+    output = ENCODINGS[arguments["type"]].model_validate(arguments).encode(torch.tensor(X).double())
+    for part, values in zip(output, expected, strict=False):
         assert part.tolist() == pytest.approx(values, abs=1e-12)
 
 
 def test_far_out_the_logarithm_grows_by_one_decade_per_decade():
-    (found,) = settings("signed_log").encode(torch.tensor([1e3, 1e4, -1e4]).double())
-    assert (found[1] - found[0]).item() == pytest.approx(math.log(10), abs=1e-6)
-    assert found[2] == -found[1]
+    (output,) = settings("signed_log").encode(torch.tensor([1e3, 1e4, -1e4]).double())
+    assert (output[1] - output[0]).item() == pytest.approx(math.log(10), abs=1e-6)
+    assert output[2] == -output[1]
 
 
 def cart_task(**learn) -> Task:
@@ -130,8 +130,8 @@ def test_the_usual_scale_is_mean_and_spread_of_training_and_cos_sin_have_none(wi
     assert mean == pytest.approx([0, 0, 0, *rows[:, 2:].mean(0)], rel=1e-6)
     # A coordinate by how far it moves in three rows, of either episode.
     moved = np.concatenate([p[3:, 1] - p[:-3, 1] for p in (rows[:40], rows[40:])])
-    wanted = [1, 1, np.sqrt((moved**2).mean()), *rows[:, 2:].std(0)]
-    assert std == pytest.approx(wanted, rel=1e-6)
+    expected = [1, 1, np.sqrt((moved**2).mean()), *rows[:, 2:].std(0)]
+    assert std == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("window", ["carried", "sliding"])
@@ -160,20 +160,20 @@ def test_a_transform_is_scaled_after_it_by_what_training_makes_of_it():
     speed, force = training_rows(dataset)[:, 2:].T
     outside = np.sign(force) * np.maximum(np.abs(force) - 2, 0)
     # cos, sin, then place; speed, its signed square; force: in the order of the channels.
-    wanted = [speed, speed * np.abs(speed), outside]
-    assert mean[3:] == pytest.approx([part.mean() for part in wanted], rel=1e-6)
-    assert std[3:] == pytest.approx([part.std() for part in wanted], rel=1e-6)
+    expected = [speed, speed * np.abs(speed), outside]
+    assert mean[3:] == pytest.approx([part.mean() for part in expected], rel=1e-6)
+    assert std[3:] == pytest.approx([part.std() for part in expected], rel=1e-6)
 
 
 @pytest.mark.parametrize("scale", ["z_score", "range"])
 def test_validation_and_test_episodes_do_not_count_however_wide(scale):
-    found = []
+    output = []
     for far in (1.0, 100.0):
         dataset = packed_cart(rows=(40, 25, 30, 35), far=far)
         layout = layout_of(cart_task(encoding={"scale": scale}))
-        found.append(scale_of(dataset, layout))
-    for name, value in found[0].items():
-        assert torch.equal(value, found[1][name]), name
+        output.append(scale_of(dataset, layout))
+    for name, value in output[0].items():
+        assert torch.equal(value, output[1][name]), name
 
 
 def rolled(states, past, actions, **learn):
@@ -228,13 +228,13 @@ def test_a_carried_window_shows_how_far_a_coordinate_moved_since_the_row_before(
     dataset, task = packed_cart(), cart_task()
     layout = layout_of(task)
     step = make_step(task.learn.model, layout, scale_of(dataset, layout))
-    seen = []
-    step.network.register_forward_hook(lambda module, args, result: seen.append(args[0][0, 2]))
+    inputs = []
+    step.network.register_forward_hook(lambda module, args, result: inputs.append(args[0][0, 2]))
     carry = step.initial_carry(1)
-    for place in [7.0, 9.0, 7.0, 3.0, 7.0]:
-        _, *carry = step(torch.tensor([[0.0, place, 0.0]]), torch.zeros(1, 1), *carry)
-    wanted = np.array([0, 2, -2, -4, 4]) / step.feature_std[2].item()
-    assert [part.item() for part in seen] == pytest.approx(wanted.tolist())
+    for position in [7.0, 9.0, 7.0, 3.0, 7.0]:
+        _, *carry = step(torch.tensor([[0.0, position, 0.0]]), torch.zeros(1, 1), *carry)
+    expected = np.array([0, 2, -2, -4, 4]) / step.feature_std[2].item()
+    assert [part.item() for part in inputs] == pytest.approx(expected.tolist())
 
 
 def test_all_stages_of_rk4_count_from_the_same_row():
@@ -254,14 +254,14 @@ def test_all_stages_of_rk4_count_from_the_same_row():
     scale = {"state_std": torch.ones(2), "feature_mean": torch.zeros(3)}
     scale |= {"feature_std": torch.ones(3), "output_mean": torch.zeros(1)}
     step = make_step(Linear(), layout, scale | {"output_std": torch.ones(1)})
-    seen = ["place", "speed", "force"]
+    inputs = ["place", "speed", "force"]
     order = [column for _, group in layout.groups for column in group]
     with torch.no_grad():
         step.network.linear.weight.zero_()
-        step.network.linear.weight[0, 3 + [seen[k] for k in order].index("place")] = 5.0
+        step.network.linear.weight[0, 3 + [inputs[k] for k in order].index("place")] = 5.0
         step.network.linear.bias.zero_()
         states = torch.tensor([[[0.5, 0.0], [1.0, 2.0]]])
-        found = step.rollout(states, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))[0, 0]
+        output = step.rollout(states, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))[0, 0]
 
     def slope(x, v):
         return np.array([v, 5.0 * (x - 0.5)])
@@ -271,8 +271,8 @@ def test_all_stages_of_rk4_count_from_the_same_row():
     k2 = slope(*(now + 0.05 * k1))
     k3 = slope(*(now + 0.05 * k2))
     k4 = slope(*(now + 0.1 * k3))
-    wanted = now + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-    assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+    expected = now + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    assert output.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_a_model_of_before_that_counts_from_its_first_row_is_refused():
@@ -296,16 +296,16 @@ def test_an_encoding_from_elsewhere_is_seen_scaled_and_kept_like_ours(monkeypatc
     monkeypatch.setitem(ENCODINGS._loaded, "cubed", Cubed)
     task, dataset = cart_task(encoding={"channels": {"force": {"type": "cubed"}}}), packed_cart()
     layout = layout_of(task)  # features: cos, sin, place, force, speed
-    kept = json.loads(json.dumps(layout.to_json()))
-    assert Layout.from_json(kept).to_json() == layout.to_json()
-    assert Layout.from_json(kept).encodings == layout.encodings
+    remaining = json.loads(json.dumps(layout.to_json()))
+    assert Layout.from_json(remaining).to_json() == layout.to_json()
+    assert Layout.from_json(remaining).encodings == layout.encodings
     force = training_rows(dataset)[:, 3]
     scale = scale_of(dataset, layout)
     assert scale["feature_std"][3].item() == pytest.approx((force**3).std(), rel=1e-6)
     step = make_step(task.learn.model, layout, scale)
     (features,) = step.network_inputs(torch.tensor([[0.0, 0.0, 0.0, 2.0]]), None)
-    wanted = (8.0 - (force**3).mean()) / (force**3).std()
-    assert features[0, 3].item() == pytest.approx(wanted, rel=1e-5)
+    expected = (8.0 - (force**3).mean()) / (force**3).std()
+    assert features[0, 3].item() == pytest.approx(expected, rel=1e-5)
 
 
 TASK = """\

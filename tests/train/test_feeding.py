@@ -46,13 +46,13 @@ def test_with_truth_at_every_step_the_loss_is_that_of_single_steps(packed):
     errors = []
     with torch.no_grad():
         for k in range(4):
-            known, before = rows[:, k : k + 3], acted[:, k : k + 2]
+            is_known, original = rows[:, k : k + 3], acted[:, k : k + 2]
             errors.append(
-                module.rollout(known, before, acted[:, k + 2 : k + 3])[:, 0] - truth[:, k]
+                module.rollout(is_known, original, acted[:, k + 2 : k + 3])[:, 0] - truth[:, k]
             )
     expected = (wrapped(torch.stack(errors, 1).numpy()) / packed.std[:2]) ** 2
-    found = objective.loss(torch.arange(objective.windows), 0).item()
-    assert found == pytest.approx(expected.mean(), rel=1e-4)
+    result = objective.loss(torch.arange(objective.windows), 0).item()
+    assert result == pytest.approx(expected.mean(), rel=1e-4)
 
 
 def test_without_truth_the_loss_is_that_of_plain_rollouts(packed):
@@ -75,14 +75,14 @@ def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
     module, objective, learn = prepared(packed, noise={"velocity": 0.3, "torque": 0.5})
     assert learn.noise == {"velocity": 0.3, "torque": 0.5}
     states, past, actions, truth = everything(module, packed)
-    chance = KeyedNoise(0, 11, CPU)
-    drawn = [chance.normal(*part.shape) for part in (states, past, actions)]
+    noise_ = KeyedNoise(0, 11, CPU)
+    drawn = [noise_.normal(*part.shape) for part in (states, past, actions)]
     sizes = (torch.tensor([0.0, 0.3]), torch.tensor([0.5]), torch.tensor([0.5]))
-    given = [p + s * d for p, s, d in zip((states, past, actions), sizes, drawn, strict=True)]
+    arguments = [p + s * d for p, s, d in zip((states, past, actions), sizes, drawn, strict=True)]
     with torch.no_grad():
-        error = wrapped((module.rollout(*given) - truth).numpy()) / packed.std[:2]
-    found = objective.loss(torch.arange(objective.windows), 11).item()
-    assert found == pytest.approx((error**2).mean(), rel=1e-4)
+        error = wrapped((module.rollout(*arguments) - truth).numpy()) / packed.std[:2]
+    result = objective.loss(torch.arange(objective.windows), 11).item()
+    assert result == pytest.approx((error**2).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
     states, past, actions, truth = everything(module, packed)
     with torch.no_grad():
         error = wrapped((module.rollout(states, past, actions) - truth).numpy()) / packed.std[:2]
-    found = objective.loss(torch.arange(objective.windows), 0).item()
-    assert found == pytest.approx((error**2 * shares).mean(), rel=1e-4)
+    result = objective.loss(torch.arange(objective.windows), 0).item()
+    assert result == pytest.approx((error**2 * shares).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_the_gaussian_loss_is_the_likelihood_of_errors_whose_variance_adds_up(pa
     variance = (q * torch.arange(1, 5).unsqueeze(1) + r).numpy() / packed.std[:2] ** 2
     terms = 0.5 * ((error / packed.std[:2]) ** 2 / variance + np.log(variance))
     slack = 0.01 * 2 * 10.5  # two outputs, bounds of -10 and 0.5
-    found = objective.loss(torch.arange(objective.windows), 0).item()
-    assert found == pytest.approx(terms.mean() + slack, rel=1e-3)
+    result = objective.loss(torch.arange(objective.windows), 0).item()
+    assert result == pytest.approx(terms.mean() + slack, rel=1e-3)
 
 
 def test_a_noise_that_is_there_is_found(packed, tmp_path):
@@ -165,8 +165,8 @@ def test_a_noise_that_is_there_is_found(packed, tmp_path):
     windows = make_windows(noisy, "validation", module.layout, 4)
     states, past, actions, truth = windows.gather(torch.arange(len(windows)))
     with torch.no_grad():
-        found, _, variance = module.bundle(states, past, actions)
-    share = ((found - truth).abs() <= 1.645 * variance.sqrt())[..., 1].double().mean().item()
+        result, _, variance = module.bundle(states, past, actions)
+    share = ((result - truth).abs() <= 1.645 * variance.sqrt())[..., 1].double().mean().item()
     assert 0.8 < share < 0.97  # 90 % of 144 windows of one episode
     assert 0.15 < variance[..., 1].sqrt().mean().item() < 0.45
     assert state.best < 0

@@ -32,22 +32,22 @@ def test_it_finds_the_equation_of_the_pendulum(packed):
     q, v, u = (torch.tensor([value]) for value in ([[0.7]], [[0.0]], [[0.0]]))
     still = law(q[0], v[0], torch.zeros(1, 1, 1)).item()
     assert still == pytest.approx(-9 * torch.sin(torch.tensor(0.7)).item(), rel=1e-2)
-    moving = law(q[0], v[0] + 2.0, torch.zeros(1, 1, 1)).item()
-    assert moving - still == pytest.approx(-0.2 * 2.0, rel=5e-2)
+    changing = law(q[0], v[0] + 2.0, torch.zeros(1, 1, 1)).item()
+    assert changing - still == pytest.approx(-0.2 * 2.0, rel=5e-2)
     assert law(q[0], v[0], u + 1.5).item() - still == pytest.approx(1.5, rel=1e-2)
-    found = step.rollout(*windows.gather(torch.arange(8))[:3])
+    result = step.rollout(*windows.gather(torch.arange(8))[:3])
     truth = windows.gather(torch.arange(8))[3]
-    assert step.wrap(found - truth).abs().max() < 0.01  # rad, rad/s after 20 steps of 0.02 s
+    assert step.wrap(result - truth).abs().max() < 0.01  # rad, rad/s after 20 steps of 0.02 s
 
 
 def test_a_ridge_keeps_parameters_where_they_were(packed):
     moved = []
     for ridge in (0.0, 1e3):
         step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
-        before = [value.detach().clone() for value in step.parameters()]
+        original = [value.detach().clone() for value in step.parameters()]
         settings = GaussNewton(windows=32, iterations=5, ridge=ridge)
         fit_rollouts(step, windows, torch.arange(len(windows)), settings)
-        pairs = zip(before, step.parameters(), strict=True)
+        pairs = zip(original, step.parameters(), strict=True)
         moved.append(max((b - a).abs().max().item() for a, b in pairs))
     assert moved[1] < 1e-3 < 0.1 < moved[0]
 
@@ -62,13 +62,13 @@ def test_of_several_starts_the_best_in_validation_is_taken(packed):
     """Each start is what its own seed alone gives; the chosen one errs least on validation rows."""
     errors = []
     for seed, starts in ((0, 1), (MEMBER, 1), (2 * MEMBER, 1), (0, 3)):
-        few = {"windows": 16, "iterations": 2, "starts": starts}
+        subset = {"windows": 16, "iterations": 2, "starts": starts}
         model = {"type": "latent", "size": 2, "hidden_size": 3}
         task = pendulum_task(
             model=model,
             history=3,
             horizon=10,
-            gauss_newton=few,
+            gauss_newton=subset,
             seed=seed,
             outputs={
                 "angle": {"relation": "delta", "of": "angle"},

@@ -46,21 +46,21 @@ def test_acting_row_by_row_is_what_was_trained_on_windows(model):
     data = demonstrations(rows=9)
     _, module, _ = made(data, model=MODELS[model], seq_len=9 if model in ("gru", "lstm") else 3)
     module.eval()
-    seen = torch.from_numpy(data.observed(module.layout.observation)[:9])
+    inputs = torch.from_numpy(data.observed(module.layout.observation)[:9])
     rows = torch.arange(9)
     with torch.no_grad():
         carry, acted = module.initial_carry(1), []
         for k in range(9):
-            action, *carry = module(seen[k : k + 1], *carry)
+            action, *carry = module(inputs[k : k + 1], *carry)
             acted.append(action)
-        known = (rows[-1:, None] if module.memory.carried else rows[:, None]) + torch.arange(
+        is_known = (rows[-1:, None] if module.memory.carried else rows[:, None]) + torch.arange(
             1 - module.memory.rows, 1
         )
-        there = (known >= 0).float()
-        features = module.see({"observation": seen})[known.clamp(min=0)]
-        found = module.head(module.conditions(features, there).flatten(0, 1), None)[:, 0]
-    wanted = module.limited(found * module.action_std + module.action_mean)
-    assert torch.cat(acted).numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
+        there = (is_known >= 0).float()
+        features = module.see({"observation": inputs})[is_known.clamp(min=0)]
+        result = module.head(module.conditions(features, there).flatten(0, 1), None)[:, 0]
+    expected = module.limited(result * module.action_std + module.action_mean)
+    assert torch.cat(acted).numpy() == pytest.approx(expected.numpy(), abs=1e-5)
 
 
 def test_a_policy_learns_what_was_demonstrated_and_keeps_limits(tmp_path):
@@ -118,8 +118,8 @@ def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_pa
     for seed in (1, 2):
         ours.reset(seed)
         theirs.reset(seed)
-        for seen in random.normal(size=(20, 2)).astype(np.float32):
-            one, other = ours.act(seen), theirs.act(seen)
+        for inputs in random.normal(size=(20, 2)).astype(np.float32):
+            one, other = ours.act(inputs), theirs.act(inputs)
             assert one == pytest.approx(other, abs=1e-4)
         ours.reset(seed)
         acted[seed] = ours.act([0.5, 0.5])[0]
@@ -129,10 +129,10 @@ def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_pa
 def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
     """NaN arrives between two plans, where the action comes from the queue."""
     _, module, _ = made(chunk={"length": 4, "replan": 4})
-    seen, carry = torch.zeros(3, 2), module.initial_carry(3)
-    _, *carry = module(seen, *carry)
-    seen[1, 0] = float("nan")
-    action, *carry = module(seen, *carry)
+    inputs, carry = torch.zeros(3, 2), module.initial_carry(3)
+    _, *carry = module(inputs, *carry)
+    inputs[1, 0] = float("nan")
+    action, *carry = module(inputs, *carry)
     assert torch.isnan(action).flatten().tolist() == [False, True, False]
     assert all(torch.isnan(one[1]).all() and not torch.isnan(one[[0, 2]]).any() for one in carry)
 
@@ -140,12 +140,12 @@ def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
 def plans(count, length, replan, ensemble):
     """Actions of a queue when the plan made at row k says 10 k + j for j rows later."""
     chunk = Chunk(length=length, replan=replan, ensemble=ensemble)
-    queue, found = torch.zeros(1, *chunk.queue_shape(1)), []
+    queue, result = torch.zeros(1, *chunk.queue_shape(1)), []
     for row in range(count):
         plan = 10.0 * row + torch.arange(float(length)).view(1, length, 1)
         action, queue = chunk.join(plan, torch.tensor([[float(row)]]), queue)
-        found.append(float(action))
-    return found
+        result.append(float(action))
+    return result
 
 
 def test_between_two_plans_actions_come_from_the_queue():
@@ -156,12 +156,12 @@ def test_between_two_plans_actions_come_from_the_queue():
 def test_overlapping_plans_are_averaged_oldest_first():
     """Zhao et al. 2023: w_i = exp(-m i), i = 0 for the oldest plan of a moment."""
     m, length = 0.5, 3
-    found = plans(5, length, 1, m)
+    result = plans(5, length, 1, m)
     for row in range(5):
         oldest = max(0, row - length + 1)
         said = [10.0 * k + (row - k) for k in range(oldest, row + 1)]
         weights = np.exp(-m * np.arange(len(said)))
-        assert found[row] == pytest.approx(np.average(said, weights=weights), rel=1e-6)
+        assert result[row] == pytest.approx(np.average(said, weights=weights), rel=1e-6)
 
 
 def test_a_plan_that_ends_too_soon_is_refused():
@@ -178,16 +178,16 @@ def test_what_is_filled_in_after_the_end_is_not_learned():
         {"observation": torch.from_numpy(data.observed(["angle", "speed"])[2:3])}
     )
     first = module.head(module.conditions(condition[:, None], torch.ones(1, 1))[:, 0], None)[:, 0]
-    wanted = module.scaled(torch.from_numpy(np.array(data.actions[2:3])))
-    assert last.item() == pytest.approx((first - wanted).square().mean().item(), rel=1e-5)
+    expected = module.scaled(torch.from_numpy(np.array(data.actions[2:3])))
+    assert last.item() == pytest.approx((first - expected).square().mean().item(), rel=1e-5)
 
 
 def test_an_action_that_is_seen_is_the_one_of_the_row_before():
     data = demonstrations(rows=5, runs=2)
-    seen = data.observed(["torque"])[:, 0]
+    inputs = data.observed(["torque"])[:, 0]
     torque = data.actions[:, 0]
-    assert seen[:5].tolist() == [torque[0], *torque[:4]]
-    assert seen[5] == torque[5]  # another episode
+    assert inputs[:5].tolist() == [torque[0], *torque[:4]]
+    assert inputs[5] == torque[5]  # another episode
 
 
 def test_a_look_of_ones_own_is_given_what_acts(tmp_path):
@@ -213,12 +213,12 @@ def test_channels_that_cannot_be_seen_are_named():
 
 @pytest.mark.slow  # compiles, 10 s
 def test_a_compiled_cloning_learns_the_same(tmp_path):
-    found = {}
+    result = {}
     for how in ("on", "off"):
         task, module, objective = made(compile=how, steps=20)
         state, _ = fit(module, objective, task.learn, tmp_path / how, QUIET)
-        found[how] = state.history["train/loss"][-1][1]
-    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+        result[how] = state.history["train/loss"][-1][1]
+    assert result["on"] == pytest.approx(result["off"], rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -251,16 +251,16 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
 
     home = Home(tmp_path / "home")
     folder = home.root / get_or_build(home, "model", "arm", {"of": "tests"}, publish).ref.path
-    known = WarmStart(str(folder), "x", str(folder))
-    again, _ = task.learn.prepare(task, data, data, CPU, known)
+    is_known = WarmStart(str(folder), "x", str(folder))
+    again, _ = task.learn.prepare(task, data, data, CPU, is_known)
     for name, value in again.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name
     other = policy_task(observations=["speed"])
     with pytest.raises(BadInput, match="sees or gives something else"):
-        other.learn.prepare(other, data, data, CPU, known)
+        other.learn.prepare(other, data, data, CPU, is_known)
     wide = policy_task(model={"type": "mlp", "hidden_sizes": [17]})
     with pytest.raises(BadInput, match="another architecture"):
-        wide.learn.prepare(wide, data, data, CPU, known)
+        wide.learn.prepare(wide, data, data, CPU, is_known)
 
 
 def test_networks_learn_in_low_precision_and_actions_stay_in_float32(tmp_path):

@@ -69,12 +69,12 @@ def test_what_is_exported_acts_as_what_was_trained(name, tmp_path):
     ours, theirs = as_policy(module), load(tmp_path)
     random, acted = np.random.default_rng(0), []
     for step in range(12):
-        seen = {
+        inputs = {
             "observation": random.normal(size=2).astype(np.float32),
             "camera": random.integers(0, 255, (16, 16, 3), dtype=np.uint8),
             "said": as_bytes(("go Left!", "go right")[step % 2], 24),
         }
-        one, other = ours.act(seen), theirs.act(seen)
+        one, other = ours.act(inputs), theirs.act(inputs)
         assert one == pytest.approx(other, abs=1e-5)
         assert abs(one[1]) <= 0.5
         acted.append(one)
@@ -83,6 +83,8 @@ def test_what_is_exported_acts_as_what_was_trained(name, tmp_path):
 
 def test_a_whole_turn_more_is_the_same_to_a_policy():
     module = policy_of("mlp of a window")
-    given = [torch.tensor([[0.2, 1.0]]), *module.blank(1)[1:], *module.initial_carry(1)]
-    turned = [torch.tensor([[0.2, 1.0 + 2 * np.pi]], dtype=torch.float32), *given[1:]]
-    assert module(*given)[0].tolist() == [pytest.approx(module(*turned)[0][0].tolist(), abs=1e-5)]
+    arguments = [torch.tensor([[0.2, 1.0]]), *module.blank(1)[1:], *module.initial_carry(1)]
+    turned = [torch.tensor([[0.2, 1.0 + 2 * np.pi]], dtype=torch.float32), *arguments[1:]]
+    assert module(*arguments)[0].tolist() == [
+        pytest.approx(module(*turned)[0][0].tolist(), abs=1e-5)
+    ]

@@ -96,11 +96,11 @@ def minari(logs):
         for seed in range(RUNS):
             angle, goal, torque, _ = run(seed)
             group = file.create_group(f"episode_{seed}")
-            seen = np.c_[angle, goal]
-            group["observations"] = np.concatenate([seen, seen[-1:]])
+            inputs = np.c_[angle, goal]
+            group["observations"] = np.concatenate([inputs, inputs[-1:]])
             group["actions"], group["rewards"] = torque[:, None], np.zeros(ROWS)
-    places = {"STATE0": '"observations[0]"', "STATE1": '"observations[1]"'}
-    return {**places, "ACTION": '"actions[0]"'}
+    positions = {"STATE0": '"observations[0]"', "STATE1": '"observations[1]"'}
+    return {**positions, "ACTION": '"actions[0]"'}
 
 
 def lerobot(logs):
@@ -118,13 +118,13 @@ def lerobot(logs):
             }
         )
         frame.write_parquet(logs / f"episode_{seed:06d}.parquet")
-    words = "{0: pick up the cup, 1: put it down}"
+    vocabulary = "{0: pick up the cup, 1: put it down}"
     return {
         "STATE0": '"observation.state[0]"',
         "STATE1": '"observation.state[1]"',
         "ACTION": '"action[0]"',
         "  camera: {role: image, source: IMAGE}\n": "",
-        "source: TEXT": f"source: task_index, texts: {words}",
+        "source: TEXT": f"source: task_index, texts: {vocabulary}",
     }
 
 
@@ -170,16 +170,16 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
     objective.loss(torch.arange(8)[None], 0).backward()
     assert all(value.grad is not None for value in module.encoder.parameters())
     # What the policy sees at a row is what the log holds there.
-    known = {round(float(run(seed)[1][0]), 4): seed for seed in range(RUNS)}
+    is_known = {round(float(run(seed)[1][0]), 4): seed for seed in range(RUNS)}
     for one in packed.episodes:
         goal = data[0].observed(["goal"])[one.start : one.stop, 0]
-        seed = known[round(float(goal[0]), 4)]
+        seed = is_known[round(float(goal[0]), 4)]
         assert data[0].actions[one.start : one.stop, 0] == pytest.approx(run(seed)[2], abs=1e-5)
         if spoken:
             assert set(data[0].texts(one.id, "said")) == {SAID[seed % 2]}
         if pictured:
-            seen = data[0].pictures("camera", np.arange(one.start, one.stop))
-            assert (seen.numpy() == run(seed)[3]).all()
+            inputs = data[0].pictures("camera", np.arange(one.start, one.stop))
+            assert (inputs.numpy() == run(seed)[3]).all()
     assert (module.layout.images == {"camera": (8, 8, 3)}) == pictured
     assert (module.layout.texts == {"said": 64}) == spoken
 
@@ -191,11 +191,11 @@ def test_pictures_stay_bytes_until_the_policy_sees_them(tmp_path, home):
     task = task_of(tmp_path, trajectories(logs), media=True)
     data = learned_from(task, home, logs)
     module, _ = task.learn.prepare(task, *data, torch.device("cpu"))
-    shown = []
+    frames = []
 
     class Eye(torch.nn.Module):
-        def forward(self, image, told):
-            shown.append(image)
+        def forward(self, image, messages):
+            frames.append(image)
             return image.new_zeros(len(image), 64)
 
     module.encoder.encoders["camera"] = Eye()
@@ -203,8 +203,8 @@ def test_pictures_stay_bytes_until_the_policy_sees_them(tmp_path, home):
     said = torch.from_numpy(np.stack([as_bytes(SAID[0], 64)] * 3))
     module.see({"observation": torch.zeros(3, 2), "camera": pictures, "said": said})
     assert pictures.dtype == torch.uint8
-    assert shown[0].shape == (3, 3, 8, 8)
-    assert shown[0].numpy() == pytest.approx(pictures.permute(0, 3, 1, 2).numpy() / 255, abs=1e-6)
+    assert frames[0].shape == (3, 3, 8, 8)
+    assert frames[0].numpy() == pytest.approx(pictures.permute(0, 3, 1, 2).numpy() / 255, abs=1e-6)
 
 
 def test_a_number_that_the_task_does_not_explain_is_told(tmp_path, home):
@@ -255,10 +255,10 @@ def test_pictures_come_from_memory_and_from_files_alike(tmp_path, home, monkeypa
     data = learned_from(task, home, logs)[0]
     layout = task.learn.prepare(task, data, data, torch.device("cpu"))[0].layout
     used, rows = np.arange(5, 60, 3), torch.tensor([8, 56, 5])
-    wanted = data.pictures("camera", rows.numpy())
-    held = Feed(data, layout, "cpu", used)
+    expected = data.pictures("camera", rows.numpy())
+    cached = Feed(data, layout, "cpu", used)
     monkeypatch.setattr("kinemill.train.demonstrations.HELD", 0)
     read = Feed(data, layout, "cpu", used)
-    assert (held.steady, read.steady) == (True, False)
-    assert torch.equal(held.at(rows)["camera"], wanted)
-    assert torch.equal(read.at(rows)["camera"], wanted)
+    assert (cached.steady, read.steady) == (True, False)
+    assert torch.equal(cached.at(rows)["camera"], expected)
+    assert torch.equal(read.at(rows)["camera"], expected)

@@ -20,8 +20,8 @@ def test_the_table_shows_every_seed_of_every_case(tmp_path, monkeypatch):
         "g1": errors,
     }
     prove_imitation.kept().mkdir(parents=True)
-    for case, found in figures.items():
-        (prove_imitation.kept() / f"{case}-0.json").write_text(json.dumps(found))
+    for case, result in figures.items():
+        (prove_imitation.kept() / f"{case}-0.json").write_text(json.dumps(result))
     for seed, success in enumerate((0.9, 1.0)):
         path = prove_imitation.kept() / f"obstacle-{seed}.json"
         path.write_text(json.dumps(closed_loop(success)))
@@ -41,7 +41,7 @@ def test_a_policy_is_told_what_another_episode_was():
 
     class Listening:
         interface = "of the policy"
-        heard = []
+        messages = []
 
         def reset(self, seed):
             self.seed = seed

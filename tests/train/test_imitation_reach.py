@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.train.cloning import demonstrations, policy_task
 
 
-def learned(home, name, count, **changed):
+def trained(home, name, count, **changed):
     """Return the task, the policy learned from `count` demonstrations, and its curves."""
     task = load_task(ROOT / "tasks" / f"{name}.yaml", changed)
     logs = home.root / "shown"
@@ -29,13 +29,13 @@ def learned(home, name, count, **changed):
     metrics = {}
 
     class Watcher(NullReporter):
-        def log_metrics(self, found, step):
-            for key, value in found.items():
+        def log_metrics(self, result, step):
+            for key, value in result.items():
                 metrics.setdefault(key, []).append(value)
 
     training_set = augment.run(task, home, dataset).ref
-    outcome = train.run(task, home, dataset, training_set, (Watcher(), NullReporter()))
-    return task, as_policy(load_model(home.root / outcome.ref.path)), metrics
+    published = train.run(task, home, dataset, training_set, (Watcher(), NullReporter()))
+    return task, as_policy(load_model(home.root / published.ref.path)), metrics
 
 
 def success(task, policy, count=40):
@@ -51,7 +51,7 @@ def test_an_arm_reaches_targets_after_150_demonstrations(home):
         "learn.checkpoint": "success",
         "environment.trials.watched": 8,
     }
-    task, policy, metrics = learned(home, "reach", 150, **changed)
+    task, policy, metrics = trained(home, "reach", 150, **changed)
     assert success(task, policy) >= 0.9
     assert len(metrics["validation/success"]) == 4
     assert metrics["validation/missed"][-1] == pytest.approx(
@@ -62,8 +62,8 @@ def test_an_arm_reaches_targets_after_150_demonstrations(home):
 @pytest.mark.slow  # a minute
 def test_two_ways_need_more_than_one_answer(home):
     one = {"learn.head": {"type": "deterministic"}, "learn.chunk": {"length": 1}}
-    task, plain, _ = learned(home, "obstacle", 120, **one, **{"learn.ema": None})
-    _, drawn, _ = learned(home, "obstacle", 120, **{"learn.steps": 2000})
+    task, plain, _ = trained(home, "obstacle", 120, **one, **{"learn.ema": None})
+    _, drawn, _ = trained(home, "obstacle", 120, **{"learn.steps": 2000})
     assert success(task, plain) < 0.6
     assert success(task, drawn) > 0.85
 
@@ -71,7 +71,7 @@ def test_two_ways_need_more_than_one_answer(home):
 @pytest.mark.slow  # two minutes
 def test_a_policy_does_what_it_is_told(home):
     """After 300 demonstrations it goes where it is told far more often than by chance (1/3)."""
-    task, policy, _ = learned(home, "targets", 300, **{"learn.steps": 700})
+    task, policy, _ = trained(home, "targets", 300, **{"learn.steps": 700})
     assert success(task, policy) > 0.7
 
 

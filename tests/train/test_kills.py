@@ -76,7 +76,7 @@ def test_eight_kills_at_random_moments_end_in_the_very_same_model(packed, home, 
     assert model_files(home) == model_files(calm)
 
 
-def learn_in(folder: Path, fault: str, told: Path, packed) -> None:
+def learn_in(folder: Path, fault: str, messages: Path, packed) -> None:
     """Train in this process, which `fault` may kill; tell what came of it."""
     os.environ[fault_injection.VARIABLE] = fault
     learn = pendulum_task(patience=None, save_every=7, ema=0.9).learn  # logs are 10 steps apart
@@ -84,7 +84,7 @@ def learn_in(folder: Path, fault: str, told: Path, packed) -> None:
     parts = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
     state, best = fit(*parts, learn, folder, (NullReporter(), NullReporter()))
     weights = {name: value.tolist() for name, value in best.items()}
-    told.write_text(json.dumps([state.history, weights, fault_injection.passings()]))
+    messages.write_text(json.dumps([state.history, weights, fault_injection.passings()]))
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,11 @@ def trainings(packed):
     context.set_forkserver_preload(["tests.train.test_kills", "tests.train._warm"])
 
     def run(folder: Path, fault: str = "count"):
-        told = folder.parent / f"{folder.name}.json"
-        process = context.Process(target=learn_in, args=(folder, fault, told, packed))
+        messages = folder.parent / f"{folder.name}.json"
+        process = context.Process(target=learn_in, args=(folder, fault, messages, packed))
         process.start()
         process.join(120)
-        return process.exitcode, json.loads(told.read_text()) if told.is_file() else None
+        return process.exitcode, json.loads(messages.read_text()) if messages.is_file() else None
 
     return run
 
@@ -115,7 +115,7 @@ def test_killed_at_any_step_of_a_checkpoint_it_goes_on_as_if_nothing_had_happene
         passing = (1, count // 2 + 1, count)[number % 3]
         folder = tmp_path / f"killed at {name}:{passing}"
         assert trainings(folder, f"{name}:{passing}")[0] == -signal.SIGKILL
-        code, told = trainings(folder)
+        code, messages = trainings(folder)
         assert code == 0
-        assert told[:2] == [curves, weights], name
+        assert messages[:2] == [curves, weights], name
         assert not [path for path in folder.iterdir() if path.name.startswith(".")]

@@ -31,8 +31,8 @@ def advance(layout, state, outputs):
 def test_semi_implicit_integration_by_hand():
     """Acceleration 4 m/s² over 2.5 ms: v = 2 + 0.01, then x = 1 + 0.0025 · 2.01."""
     layout = make_layout(Task.model_validate(CHAIN), OUTPUTS, "semi_implicit", 1)
-    found = advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5])
-    assert found == pytest.approx([1.005025, 2.01, 301.5], abs=1e-12)
+    result = advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5])
+    assert result == pytest.approx([1.005025, 2.01, 301.5], abs=1e-12)
 
 
 def test_euler_integration_by_hand():
@@ -111,11 +111,11 @@ def test_position_follows_velocity_follows_acceleration():
     """Jerk 10 m/s³ for 0.1 s from a = 2, v = 3, x = 4, by hand."""
     start, jerk = [2.0, 3.0, 4.0], [10.0]
     # a = 2 + 1, v = 3 + 0.1 · 3, x = 4 + 0.1 · 3.3
-    found = advance(chain_of_three("semi_implicit"), start, jerk)
-    assert found == pytest.approx([3.0, 3.3, 4.33], abs=1e-12)
+    result = advance(chain_of_three("semi_implicit"), start, jerk)
+    assert result == pytest.approx([3.0, 3.3, 4.33], abs=1e-12)
     # a = 2 + 1, v = 3 + 0.1 · 2, x = 4 + 0.1 · 3
-    found = advance(chain_of_three("euler"), start, jerk)
-    assert found == pytest.approx([3.0, 3.2, 4.3], abs=1e-12)
+    result = advance(chain_of_three("euler"), start, jerk)
+    assert result == pytest.approx([3.0, 3.2, 4.3], abs=1e-12)
 
 
 def test_a_state_may_be_the_rate_of_an_action():

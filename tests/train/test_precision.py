@@ -77,17 +77,17 @@ def test_the_setting_is_put_back_when_a_step_fails():
 def test_steps_multiply_as_told_and_validation_exactly(packed, tmp_path):
     learn = pendulum_task(matmul="medium", compile="off", steps=20).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
-    seen = {"loss": set(), "evaluate": set()}
+    inputs = {"loss": set(), "evaluate": set()}
 
-    def watched(name):
+    def monitored(name):
         inner = getattr(objective, name)
 
         def call(*args):
-            seen[name].add(torch.get_float32_matmul_precision())
+            inputs[name].add(torch.get_float32_matmul_precision())
             return inner(*args)
 
         return call
 
-    spied = replace(objective, loss=watched("loss"), evaluate=watched("evaluate"))
+    spied = replace(objective, loss=monitored("loss"), evaluate=monitored("evaluate"))
     state, _ = fit(module, spied, learn, tmp_path, (NullReporter(), NullReporter()))
-    assert (state.matmul, seen) == ("medium", {"loss": {"medium"}, "evaluate": {"highest"}})
+    assert (state.matmul, inputs) == ("medium", {"loss": {"medium"}, "evaluate": {"highest"}})

@@ -42,15 +42,15 @@ def task_from(tmp_path, text, name="onyx") -> Task:
     return load_task(path)
 
 
-class Given(nn.Module):
+class Formula(nn.Module):
     """A network that answers in physical units, whatever it sees."""
 
     carry_shapes = ()
     physical = True
 
-    def __init__(self, answer):
+    def __init__(self, formula):
         super().__init__()
-        self.answer, self.calls = answer, 0
+        self.answer, self.calls = formula, 0
 
     def warm_up(self, states, actions, features):
         return ()
@@ -67,8 +67,8 @@ def scale_of(layout) -> dict[str, torch.Tensor]:
     return {name: make(size) for name, make, size in zip(SCALES, values, sizes, strict=True)}
 
 
-def step_of(layout, answer) -> Step:
-    return Step(layout, Given(answer), scale_of(layout)).double().eval()
+def step_of(layout, formula) -> Step:
+    return Step(layout, Formula(formula), scale_of(layout)).double().eval()
 
 
 def tensor(*rows):
@@ -180,10 +180,10 @@ PENDULUM = {
 ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
 
 
-def pendulum_step(integrator, dt=0.05, answer=None) -> Step:
+def pendulum_step(integrator, dt=0.05, formula=None) -> Step:
     """θ̈ = -9.81 sin θ + u."""
     layout = make_layout(Task.model_validate(PENDULUM | {"dt": dt}), ALPHA, integrator, 1)
-    return step_of(layout, answer or (lambda x, u: -9.81 * torch.sin(x[:, :1]) + u))
+    return step_of(layout, formula or (lambda x, u: -9.81 * torch.sin(x[:, :1]) + u))
 
 
 def test_one_step_of_rk4_by_hand():
@@ -198,12 +198,14 @@ def test_one_step_of_rk4_by_hand():
     k2 = slope(angle + dt / 2 * k1[0], velocity + dt / 2 * k1[1])
     k3 = slope(angle + dt / 2 * k2[0], velocity + dt / 2 * k2[1])
     k4 = slope(angle + dt * k3[0], velocity + dt * k3[1])
-    wanted = [
+    reference = [
         start + dt / 6 * (a + 2 * b + 2 * c + d)
         for start, a, b, c, d in zip((angle, velocity), k1, k2, k3, k4, strict=True)
     ]
     (after,) = pendulum_step("rk4")(tensor([angle, velocity]), tensor([u]))
-    assert after[0].tolist() == pytest.approx(wanted, abs=1e-8)  # dt is a float32 in the matrices
+    assert after[0].tolist() == pytest.approx(
+        reference, abs=1e-8
+    )  # dt is a float32 in the matrices
 
 
 def test_rk4_is_of_fourth_order_and_keeps_a_pendulums_energy():
@@ -238,9 +240,9 @@ def test_rk4_asks_four_times_and_the_carry_moves_on_once(packed_gru):
     k2, _ = change(state + k1 / 2)
     k3, _ = change(state + k2 / 2)
     k4, _ = change(state + k3)
-    found, found_carry = step(state, action, *carry)
+    result, found_carry = step(state, action, *carry)
     expected = step.wrap(state + (k1 + 2 * k2 + 2 * k3 + k4) / 6)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(found_carry, wanted_carry, rtol=0, atol=0)
 
 
@@ -256,10 +258,10 @@ def packed_gru():
 
 
 def test_a_physical_network_sees_and_gives_task_units_unscaled():
-    seen = {}
+    inputs = {}
 
-    def answer(state, action):
-        seen["state"], seen["action"] = state, action
+    def formula(state, action):
+        inputs["state"], inputs["action"] = state, action
         return torch.full_like(action, 8.0)
 
     layout = make_layout(Task.model_validate(PENDULUM), ALPHA, "euler", 1)
@@ -267,10 +269,10 @@ def test_a_physical_network_sees_and_gives_task_units_unscaled():
         "output_std": torch.tensor([55.0]),
         "feature_mean": torch.full((layout.features,), 3.0),
     }
-    step = Step(layout, Given(answer), scale).double()
+    step = Step(layout, Formula(formula), scale).double()
     (after,) = step(tensor([0.5, 1.0]), tensor([2.0]))
-    assert seen["state"].tolist() == [[0.5, 1.0]]
-    assert seen["action"].tolist() == [[2.0]]
+    assert inputs["state"].tolist() == [[0.5, 1.0]]
+    assert inputs["action"].tolist() == [[2.0]]
     assert after[0].tolist() == pytest.approx([0.55, 1.4], abs=1e-6)
 
 

@@ -40,8 +40,13 @@ def test_the_same_settings_and_data_go_on(home, stopped):
     task = pendulum_task(patience=None, log_every=5, save_every=10, keep={"every": 15})
     check_resume(task, home, (stopped, stopped))
     train.run(task, home, stopped, stopped, QUIET)
-    kept = checkpoints(job_folder(task, home, stopped, stopped))
-    assert [step_of(place) for place in kept] == [20, 40, 45, 60]  # these stay when it is over
+    remaining = checkpoints(job_folder(task, home, stopped, stopped))
+    assert [step_of(position) for position in remaining] == [
+        20,
+        40,
+        45,
+        60,
+    ]  # these stay when it is over
     assert latest_unfinished(home, "pendulum") is None
     check_resume(task, home, (stopped, stopped))  # it is over, and its model is known
 
@@ -50,8 +55,8 @@ def test_other_settings_are_named_with_both_values(home, stopped):
     other = pendulum_task(patience=3, seed=1, model={"type": "gru", "hidden_size": 8})
     with pytest.raises(BadInput) as refused:
         check_resume(other, home, (stopped, stopped))
-    told = str(refused.value)
-    assert "stopped after step 40" in told
+    messages = str(refused.value)
+    assert "stopped after step 40" in messages
     for change in (
         "learn.seed: 0 -> 1",
         "learn.patience: null -> 3",
@@ -59,9 +64,9 @@ def test_other_settings_are_named_with_both_values(home, stopped):
         "learn.model.hidden_sizes: [16] -> not there",
         "learn.model.hidden_size: not there -> 8",
     ):
-        assert change in told
-    assert "learn.steps" not in told
-    assert "start afresh without --resume" in told
+        assert change in messages
+    assert "learn.steps" not in messages
+    assert "start afresh without --resume" in messages
 
 
 def test_other_data_is_named(home, stopped):

@@ -31,7 +31,7 @@ def two_robots():
     return replace(dataset, episodes=episodes, values=values)
 
 
-def learned(folder, **learn):
+def model_trained(folder, **learn):
     task, dataset = echo_task(**learn), two_robots()
     module, objective = task.learn.prepare(task, dataset, dataset, CPU)
     return fit(module, objective, task.learn, folder, QUIET)[0].best
@@ -40,10 +40,10 @@ def learned(folder, **learn):
 @pytest.mark.parametrize("extra", [{}, {"ensemble": 2}])
 def test_robots_of_opposite_gain_are_learned_together_if_they_are_told_apart(tmp_path, extra):
     """Without a past to see it in, the best guess is the mean of both: an error of one spread."""
-    told = {"history": 1, "robots": "embedding", **extra}
-    assert learned(tmp_path / "told", **told) < 0.2
+    messages = {"history": 1, "robots": "embedding", **extra}
+    assert model_trained(tmp_path / "told", **messages) < 0.2
     if not extra:
-        assert learned(tmp_path / "untold", history=1) > 0.9
+        assert model_trained(tmp_path / "untold", history=1) > 0.9
 
 
 def test_what_is_published_is_of_the_tasks_own_robot(home):
@@ -51,8 +51,8 @@ def test_what_is_published_is_of_the_tasks_own_robot(home):
     step = load_model(home.root / train.run(task, home, ref, ref, QUIET).ref.path)
     states, past = torch.zeros(1, 1, 1), torch.zeros(1, 0, 1)
     with torch.no_grad():
-        found = step.rollout(states, past, torch.full((1, 1, 1), 0.7)).item()
-    assert found == pytest.approx(0.7, abs=0.2)
+        result = step.rollout(states, past, torch.full((1, 1, 1), 0.7)).item()
+    assert result == pytest.approx(0.7, abs=0.2)
 
 
 def test_one_robot_alone_is_not_told_apart():

@@ -46,8 +46,8 @@ REFERENCES = {
 
 
 def learn(schedule, **settings) -> Learn:
-    given = {"model": {"type": "mlp"}, "optimizer": {"lr": TOP}, "schedule": schedule}
-    return OBJECTIVES["dynamics"](**given, steps=STEPS, **settings)
+    arguments = {"model": {"type": "mlp"}, "optimizer": {"lr": TOP}, "schedule": schedule}
+    return OBJECTIVES["dynamics"](**arguments, steps=STEPS, **settings)
 
 
 def test_every_schedule_has_its_reference():
@@ -62,8 +62,8 @@ def test_a_schedule_is_torchs_own(name):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=TOP)
     scheduler, ours = build(optimizer), learn({"type": name, **settings})
     for step in range(STEPS):
-        found = learning_rate(step, ours)
-        assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
+        result = learning_rate(step, ours)
+        assert result == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
         optimizer.step()
         scheduler.step()
 

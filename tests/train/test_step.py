@@ -58,8 +58,8 @@ def test_a_turn_of_the_angle_changes_nothing(packed, model):
     step = step_of(packed, model)
     states, past, actions = torch.randn(B, H, 2), torch.randn(B, H - 1, 1), torch.randn(B, T, 1)
     turned = states + torch.tensor([2 * math.pi, 0.0])
-    found, expected = step.rollout(turned, past, actions), step.rollout(states, past, actions)
-    difference = step.wrap(found - expected)
+    result, expected = step.rollout(turned, past, actions), step.rollout(states, past, actions)
+    difference = step.wrap(result - expected)
     assert difference.abs().max() < 1e-4  # cos and sin of a float32 angle one turn further
 
 

@@ -67,19 +67,19 @@ def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
     task = pendulum_task(steps=400, model={"type": "mlp", "hidden_sizes": [32]}, patience=None)
     ref = publish(home, packed)
     watcher = Watcher()
-    outcome = train.run(task, home, ref, ref, (watcher, NullReporter()))
+    artifact = train.run(task, home, ref, ref, (watcher, NullReporter()))
     errors = [value for _, value in watcher.metrics["validation/multi_step"]]
     # After 400 steps the error over 4 steps is far below that of the untrained network.
     assert errors[-1] < 0.25 * errors[0]
     assert read_checkpoint(job_folder(task, home, ref, ref)) is None
     again = find_model(task, home, ref, ref)
     assert again is not None
-    assert again.ref == outcome.ref
-    step = load_model(home.root / outcome.ref.path)
+    assert again.ref == artifact.ref
+    step = load_model(home.root / artifact.ref.path)
     window = torch.from_numpy(np.array(packed.values[-150:][None]))
     truth = window[:, 3:28, :2]
-    found = step.rollout(window[:, :3, :2], window[:, :2, 2:], window[:, 2:27, 2:])
-    assert step.wrap(found - truth)[..., 0].abs().max() < 0.5  # rad, over half a second
+    result = step.rollout(window[:, :3, :2], window[:, :2, 2:], window[:, 2:27, 2:])
+    assert step.wrap(result - truth)[..., 0].abs().max() < 0.5  # rad, over half a second
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key(home, packed):
@@ -92,11 +92,11 @@ def test_what_does_not_change_the_weights_does_not_change_the_key(home, packed):
 def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed, monkeypatch):
     ref = publish(home, packed)
     task = pendulum_task()
-    before = job_folder(task, home, ref, ref)
+    original = job_folder(task, home, ref, ref)
     monkeypatch.setattr("kinemill.rl.objective.Reinforcement.version", 99)
-    assert job_folder(task, home, ref, ref) == before
+    assert job_folder(task, home, ref, ref) == original
     monkeypatch.setattr("kinemill.train.objectives.dynamics.Dynamics.version", 99)
-    assert job_folder(task, home, ref, ref) != before
+    assert job_folder(task, home, ref, ref) != original
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path):
@@ -104,9 +104,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path)
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     calls = []
 
-    def loss(*given):
+    def loss(*arguments):
         calls.append(1)
-        return objective.loss(*given) * (torch.nan if len(calls) > 25 else 1.0)
+        return objective.loss(*arguments) * (torch.nan if len(calls) > 25 else 1.0)
 
     broken = objective.__class__(loss, objective.evaluate, objective.monitor, objective.windows)
     with pytest.raises(TrainingFailed, match=r"step 25: loss nan.*lower learn\.optimizer\.lr"):
@@ -207,16 +207,16 @@ def test_a_gpu_that_is_not_there_is_said_so(home, packed):
 def test_the_best_weights_are_kept_when_later_ones_are_worse(packed, tmp_path):
     learn = pendulum_task(patience=None, optimizer={"lr": 1e-3}).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    seen, errors = [], iter([2.0, 1.0, 3.0])
+    inputs, errors = [], iter([2.0, 1.0, 3.0])
 
     def evaluate():
-        seen.append({name: value.clone() for name, value in module.state_dict().items()})
+        inputs.append({name: value.clone() for name, value in module.state_dict().items()})
         return {objective.monitor: next(errors)}
 
     turned = objective.__class__(objective.loss, evaluate, objective.monitor, 100)
     _, best = fit(module, turned, learn, tmp_path, QUIET)
-    assert all(torch.equal(best[name], value) for name, value in seen[1].items())
-    assert not torch.equal(best["network.head.weight"], seen[2]["network.head.weight"])
+    assert all(torch.equal(best[name], value) for name, value in inputs[1].items())
+    assert not torch.equal(best["network.head.weight"], inputs[2]["network.head.weight"])
 
 
 def test_the_published_weights_are_the_best_and_not_the_last(home, packed):
@@ -224,12 +224,12 @@ def test_the_published_weights_are_the_best_and_not_the_last(home, packed):
     settings = {"steps": 40, "eval_every": 1, "optimizer": {"lr": 1.0}, "patience": None}
     schedule = {"type": "constant", "warmup_steps": 0}
     task, ref = pendulum_task(schedule=schedule, **settings), publish(home, packed)
-    outcome = train.run(task, home, ref, ref, QUIET)
-    assert outcome.summary["best_step"] < outcome.summary["steps"] == 40
+    artifact = train.run(task, home, ref, ref, QUIET)
+    assert artifact.summary["best_step"] < artifact.summary["steps"] == 40
     module, objective = task.learn.prepare(task, packed, packed, CPU)
-    module.load_state_dict(load_model(home.root / outcome.ref.path).state_dict())
-    found = objective.evaluate()["validation/multi_step"]
-    assert found == pytest.approx(outcome.summary["best"], rel=1e-6)
+    module.load_state_dict(load_model(home.root / artifact.ref.path).state_dict())
+    result = objective.evaluate()["validation/multi_step"]
+    assert result == pytest.approx(artifact.summary["best"], rel=1e-6)
 
 
 def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
@@ -240,7 +240,7 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
         schedule={"type": "constant", "warmup_steps": 0},
     ).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    before = module.network.head.weight.detach().clone()
+    original = module.network.head.weight.detach().clone()
     fit(module, objective, learn, tmp_path / "clip", QUIET)
     norms = [value.grad.norm() for value in module.parameters()]
     assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
@@ -251,4 +251,4 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
     )
     fit(module, flat, learn, tmp_path / "decay", QUIET)
     # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).
-    torch.testing.assert_close(module.network.head.weight, 0.95 * before)
+    torch.testing.assert_close(module.network.head.weight, 0.95 * original)

@@ -24,16 +24,16 @@ def earlier(home, packed):
     return ref, start_in(folder), load_model(folder)
 
 
-def elsewhere(packed):
+def other_folder(packed):
     """The same robot with other statistics: twice as fast."""
     return replace(packed, std=packed.std * 2, delta_std=packed.delta_std * 2)
 
 
 def test_weights_and_scale_are_those_of_the_earlier_model(earlier, packed):
-    _, start, before = earlier
-    task, other = pendulum_task(start_from=start.address), elsewhere(packed)
+    _, start, original = earlier
+    task, other = pendulum_task(start_from=start.address), other_folder(packed)
     module, objective = task.learn.prepare(task, other, other, CPU, start)
-    for name, value in before.state_dict().items():
+    for name, value in original.state_dict().items():
         assert torch.equal(module.state_dict()[name], value), name
     fresh, _ = pendulum_task().learn.prepare(pendulum_task(), packed, packed, CPU)
     assert not torch.equal(fresh.network.head.weight, module.network.head.weight)
@@ -44,22 +44,22 @@ def test_weights_and_scale_are_those_of_the_earlier_model(earlier, packed):
 
 
 def test_every_member_of_an_ensemble_starts_there(earlier, packed):
-    _, start, before = earlier
+    _, start, original = earlier
     task = pendulum_task(start_from=start.address, ensemble=3, loss="gaussian")
     module, _ = task.learn.prepare(task, packed, packed, CPU, start)
-    for name, value in before.named_parameters():
+    for name, value in original.named_parameters():
         stacked = module.member.step.get_parameter(name)
         assert all(torch.equal(one, value) for one in stacked), name
 
 
 def test_frozen_weights_stay_and_the_others_learn(earlier, home, packed):
-    ref, start, before = earlier
+    ref, start, original = earlier
     task = pendulum_task(start_from=start.address, freeze="network.layers.*", steps=20)
-    outcome = train.run(task, home, ref, ref, QUIET, start)
-    after = load_model(home.root / outcome.ref.path)
-    assert torch.equal(after.network.layers[0].weight, before.network.layers[0].weight)
-    assert not torch.equal(after.network.head.weight, before.network.head.weight)
-    assert outcome.summary["started_from"] == {"address": start.address, "digest": start.digest}
+    artifact = train.run(task, home, ref, ref, QUIET, start)
+    after = load_model(home.root / artifact.ref.path)
+    assert torch.equal(after.network.layers[0].weight, original.network.layers[0].weight)
+    assert not torch.equal(after.network.head.weight, original.network.head.weight)
+    assert artifact.summary["started_from"] == {"address": start.address, "digest": start.digest}
 
 
 def test_the_key_holds_what_the_model_is_and_not_how_it_is_called(earlier, home):

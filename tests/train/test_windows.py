@@ -18,7 +18,7 @@ from tests.train.conftest import pendulum_task, publish
 
 B, T = 4, 6
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
-LEARNED = {
+TRAINED = {
     "sliding, with drop-out": {
         "model": {"type": "gru", "hidden_size": 8, "dropout": 0.1, "layer_norm": True},
         "window": "sliding",
@@ -71,8 +71,10 @@ def by_hand(step, states, past, actions):
 @pytest.mark.parametrize("model", ["gru", "lstm", "rnn", "transformer", "mlp"])
 def test_a_sliding_window_is_the_reencoding_loop_written_by_hand(packed, model, history):
     step = make(packed, {"type": model, **OPTIONS[model]}, history, window="sliding")
-    found, wanted = (run(*inputs(history)) for run in (step.rollout, lambda *x: by_hand(step, *x)))
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    result, expected = (
+        run(*inputs(history)) for run in (step.rollout, lambda *x: by_hand(step, *x))
+    )
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
 
 
 def test_the_carry_is_the_window_in_task_units(packed):
@@ -108,19 +110,19 @@ def test_for_what_sees_the_window_alone_both_are_the_same(packed, model):
     )
 
 
-@pytest.mark.parametrize("how", list(LEARNED))
+@pytest.mark.parametrize("how", list(TRAINED))
 def test_it_learns_and_its_folder_is_enough_to_rebuild_it(how, home, packed):
-    task = pendulum_task(**LEARNED[how], optimizer={"lr": 1e-2}, schedule={"type": "constant"})
+    task = pendulum_task(**TRAINED[how], optimizer={"lr": 1e-2}, schedule={"type": "constant"})
     data = publish(home, packed)
-    outcome = train.run(task, home, data, data, (NullReporter(), NullReporter()))
-    folder = home.root / outcome.ref.path
+    artifact = train.run(task, home, data, data, (NullReporter(), NullReporter()))
+    folder = home.root / artifact.ref.path
     curve = json.loads((folder / "history.json").read_text())["train/loss"]
     assert curve[-1][1] < 0.9 * curve[0][1]
     module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
     module.load_state_dict(load_model(folder).state_dict())
     module.eval()
-    watched = objective.evaluate()["validation/multi_step"]
-    assert watched == pytest.approx(outcome.summary["best"], rel=1e-5)
+    monitored = objective.evaluate()["validation/multi_step"]
+    assert monitored == pytest.approx(artifact.summary["best"], rel=1e-5)
     with torch.no_grad():
-        found, wanted = load_model(folder).rollout(*inputs(3)), module.rollout(*inputs(3))
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+        result, expected = load_model(folder).rollout(*inputs(3)), module.rollout(*inputs(3))
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)

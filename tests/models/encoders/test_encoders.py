@@ -31,13 +31,13 @@ def test_a_bright_dot_is_found_where_it_is():
         network.layers[0].bias.zero_()
         network.head.weight.copy_(torch.eye(2))
         network.head.bias.zero_()
-        places = []
+        positions = []
         for row, column in ((3, 11), (11, 3)):
             image = torch.zeros(1, 3, 16, 16)
             image[:, :, row : row + 2, column : column + 2] = 1.0
-            places.append(network(image, torch.zeros(1, 0))[0])
-    assert places[0][0] < places[1][0] - 0.2  # down
-    assert places[0][1] > places[1][1] + 0.2  # across
+            positions.append(network(image, torch.zeros(1, 0))[0])
+    assert positions[0][0] < positions[1][0] - 0.2  # down
+    assert positions[0][1] > positions[1][1] + 0.2  # across
 
 
 @pytest.mark.parametrize("name", ["conv", pytest.param("vit", marks=pytest.mark.slow)])
@@ -47,17 +47,17 @@ def test_every_image_encoder_learns_on_which_side_a_dot_is(name):
     encoder = IMAGES[name].model_validate({"type": name, "size": 1, **small.get(name, {})})
     network = encoder.build((16, 16, 3))
     random = np.random.default_rng(0)
-    images, sides = torch.zeros(64, 3, 16, 16), torch.zeros(64, 1)
+    images, labels = torch.zeros(64, 3, 16, 16), torch.zeros(64, 1)
     for number, (row, column) in enumerate(random.integers(0, 14, (64, 2))):
         images[number, :, row : row + 3, column : column + 3] = 1.0
-        sides[number] = 1.0 if column > 6 else -1.0
+        labels[number] = 1.0 if column > 6 else -1.0
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     for _ in range(150):
-        loss = (network(images, torch.zeros(64, 0)) - sides).square().mean()
+        loss = (network(images, torch.zeros(64, 0)) - labels).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float((network(images, torch.zeros(64, 0)).sign() == sides).float().mean()) > 0.9
+    assert float((network(images, torch.zeros(64, 0)).sign() == labels).float().mean()) > 0.9
 
 
 def test_a_picture_that_patches_do_not_cover_is_refused():
@@ -75,10 +75,10 @@ def test_words_are_found_in_the_graph_as_in_python(tmp_path):
     assert [word.decode() for word in split_words(TEXT)][:4] == ["reach", "the", "red", "one"]
     assert numbers[0, : len(said)].tolist() == said
     assert there[0].sum() == len(said)
-    wanted = sum(network.words[words.index(word.decode())] for word in split_words(TEXT))
-    assert network(text)[0].tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
-    found = onnx_of(network, text.expand(2, -1).contiguous(), tmp_path / "words.onnx")
-    assert found[0].tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
+    expected = sum(network.words[words.index(word.decode())] for word in split_words(TEXT))
+    assert network(text)[0].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    result = onnx_of(network, text.expand(2, -1).contiguous(), tmp_path / "words.onnx")
+    assert result[0].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_a_word_that_nobody_taught_says_nothing():
@@ -92,10 +92,10 @@ def test_every_text_encoder_tells_instructions_apart(name):
     torch.manual_seed(0)
     texts = ["reach the red one", "reach the blue one", "reach the green one"]
     network = TEXTS[name].model_validate({"type": name, "size": 3}).build(32, vocabulary(texts))
-    given = torch.from_numpy(np.stack([as_bytes(text, 32) for text in texts]))
+    arguments = torch.from_numpy(np.stack([as_bytes(text, 32) for text in texts]))
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-2)
     for _ in range(60):
-        loss = torch.nn.functional.cross_entropy(network(given), torch.arange(3))
+        loss = torch.nn.functional.cross_entropy(network(arguments), torch.arange(3))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -37,11 +37,11 @@ def test_draws_are_even_and_not_alike_from_seed_to_seed_and_step_to_step():
 
 
 def test_normal_draws_have_the_tails_of_a_normal_distribution():
-    found = draws(torch.arange(20_000)).normal(2).flatten()
-    assert float(found.mean()) == pytest.approx(0.0, abs=0.02)
-    assert float(found.std()) == pytest.approx(1.0, abs=0.02)
+    result = draws(torch.arange(20_000)).normal(2).flatten()
+    assert float(result.mean()) == pytest.approx(0.0, abs=0.02)
+    assert float(result.std()) == pytest.approx(1.0, abs=0.02)
     # P(|x| > 2) = 0.0455
-    assert float((found.abs() > 2).float().mean()) == pytest.approx(0.0455, abs=0.004)
+    assert float((result.abs() > 2).float().mean()) == pytest.approx(0.0455, abs=0.004)
 
 
 def test_draws_are_whole_numbers_mixed_as_written():
@@ -56,44 +56,44 @@ def test_draws_are_whole_numbers_mixed_as_written():
 
     for seed in (0, 7, -3, 2**62):
         key = mix((mix(seed % prime) + 5 * 1597334677) % prime)
-        wanted = [(np.float32(mix((key + k * 1380917953) % prime)) + 0.5) / prime for k in (1, 2)]
-        assert draws([seed], 5).uniform(2)[0].tolist() == pytest.approx(wanted, rel=1e-6)
+        expected = [(np.float32(mix((key + k * 1380917953) % prime)) + 0.5) / prime for k in (1, 2)]
+        assert draws([seed], 5).uniform(2)[0].tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def trained(name, wanted, steps=500):
+def trained(name, expected, steps=500):
     """Train a head on the same demonstrations for a condition that says nothing."""
     torch.manual_seed(0)
     head = HEADS[name].model_validate({"type": name, **SETTINGS[name]}).build(2, 1)
-    told = torch.nn.Parameter(torch.zeros(1, head.condition_size))
+    messages = torch.nn.Parameter(torch.zeros(1, head.condition_size))
     own = list(head.parameters()) if isinstance(head, torch.nn.Module) else []
-    torch.nn.init.normal_(told, std=0.1)
-    optimizer = torch.optim.Adam([told, *own], lr=3e-3)
+    torch.nn.init.normal_(messages, std=0.1)
+    optimizer = torch.optim.Adam([messages, *own], lr=3e-3)
     for step in range(steps):
         loss = head.loss(
-            told.expand(len(wanted), -1),
-            wanted,
-            torch.ones(wanted.shape[:2]),
+            messages.expand(len(expected), -1),
+            expected,
+            torch.ones(expected.shape[:2]),
             KeyedNoise(0, step, CPU),
         ).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return head, told.detach()
+    return head, messages.detach()
 
 
 @pytest.mark.parametrize("name", list(HEADS))
 def test_two_ways_are_both_taken_and_never_the_middle_but_by_one_answer(name):
     """Half of the demonstrations go to (1, 1), half to (-1, -1)."""
-    wanted = torch.tensor([1.0, -1.0]).repeat(64).view(-1, 1, 1).expand(-1, 2, 1)
-    head, told = trained(name, wanted)
+    expected = torch.tensor([1.0, -1.0]).repeat(64).view(-1, 1, 1).expand(-1, 2, 1)
+    head, messages = trained(name, expected)
     with torch.no_grad():
-        found = head(told.expand(200, -1), draws(torch.arange(200)))[..., 0]
+        result = head(messages.expand(200, -1), draws(torch.arange(200)))[..., 0]
     if name == "deterministic":
-        assert float(found.abs().max()) < 0.2
+        assert float(result.abs().max()) < 0.2
         return
-    assert float(((found.abs() - 1).abs() < 0.35).all(1).float().mean()) > 0.9
-    assert float((found[:, 0].sign() == found[:, 1].sign()).float().mean()) > 0.97
-    assert 0.3 < float((found[:, 0] > 0).float().mean()) < 0.7
+    assert float(((result.abs() - 1).abs() < 0.35).all(1).float().mean()) > 0.9
+    assert float((result[:, 0].sign() == result[:, 1].sign()).float().mean()) > 0.97
+    assert 0.3 < float((result[:, 0] > 0).float().mean()) < 0.7
 
 
 def test_signal_and_noise_are_a_quarter_of_a_circle():
@@ -104,6 +104,6 @@ def test_signal_and_noise_are_a_quarter_of_a_circle():
 
 
 def test_bounds_leave_what_is_no_number():
-    found = clamp(torch.tensor([-9.0, 0.5, 9.0, float("nan")]), 2.0)
-    assert found[:3].tolist() == [-2.0, 0.5, 2.0]
-    assert bool(torch.isnan(found[3]))
+    result = clamp(torch.tensor([-9.0, 0.5, 9.0, float("nan")]), 2.0)
+    assert result[:3].tolist() == [-2.0, 0.5, 2.0]
+    assert bool(torch.isnan(result[3]))
