@@ -1,25 +1,25 @@
-"""Which windows each training step sees: shuffled epochs that follow from seed and step alone."""
+"""Batches of windows: shuffled epochs, reproducible from seed and step alone."""
 
 import torch
 from torch import Tensor
 
-MEMBER = 10_007  # between the seeds of members of an ensemble, far from those that people choose
+MEMBER_STRIDE = 10_007  # between the seeds of members, so that they differ from usual seeds
 
 
 def member_seed(seed: int, member: int) -> int:
-    """Return the seed of one member of an ensemble; the first has the ensemble's own."""
-    return seed + MEMBER * member
+    """Return the seed of one member of an ensemble; the first has the seed of the ensemble."""
+    return seed + MEMBER_STRIDE * member
 
 
 class Batches:
-    """Batches by training step; nothing is remembered but the order of the present epoch.
+    """Batches by training step; only the order of the current epoch is cached.
 
     Args:
         windows: number of training windows W.
-        size: windows of a batch B; no more than there are.
-        seeds: one for each order that is drawn.
-        weights: (W,) float64, how often each window is drawn over the mean; None: all alike. An
-            epoch is as long then, and holds each window as often as it weighs.
+        size: windows of a batch B, at most W.
+        seeds: one for each order.
+        weights: (W,) float64, frequency of each window relative to the mean; None: all equal. An
+            epoch still has W windows.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Batches:
         self._epoch, self._orders = -1, torch.empty(0, 0)
 
     def at(self, step: int) -> Tensor:
-        """Return the window numbers (M, B) int64 of a step, a row for each of M seeds."""
+        """Return the window indices (M, B) int64 of a step, a row for each of M seeds."""
         epoch, position = divmod(step, self.windows // self.size)
         if epoch != self._epoch:
             self._orders = torch.stack([self._order(seed, epoch) for seed in self.seeds])
@@ -44,9 +44,9 @@ class Batches:
 
 
 def _weighted(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw as many windows as there are, each as often as it weighs, rounded up or down by chance.
+    """Return W window indices (W,), each as often as its weight, rounded up or down at random.
 
-    Systematic resampling (Kitagawa 1996, section 5): one random number an epoch.
+    Systematic resampling (Kitagawa 1996, section 5): one random number per epoch.
     """
     ends = torch.cumsum(weights / weights.sum() * len(weights), 0)
     start = torch.rand(1, generator=generator, dtype=torch.float64)

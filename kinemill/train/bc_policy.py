@@ -1,4 +1,4 @@
-"""A policy that imitates: encoder, network, head, chunks; from the robot's units and back to them.
+"""Behavior cloning policy: encoder, network, head and chunks, in task units.
 
 Symbols: B batch, K rows of a window, F features, E numbers the head asks for, T actions of a chunk,
 A actions of a row.
@@ -23,7 +23,7 @@ SCALES = ("action_mean", "action_std")
 
 @dataclass(frozen=True)
 class Memory:
-    """How a network remembers rows.
+    """Memory of a network.
 
     Attributes:
         rows: K, of a window.
@@ -72,7 +72,7 @@ class BCPolicy(PolicyModule):
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Rows of the episode that are done, what the network carries, and the queue."""
+        """Shapes of the row count, the network's carry, and the queue."""
         queue = self.chunk.queue_shape(len(self.layout.actions))
         return ((1,), *self._network_shapes, *([queue] if queue else []))
 
@@ -117,7 +117,7 @@ class BCPolicy(PolicyModule):
     def recall(
         self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
     ) -> tuple[Tensor, ...]:
-        """Return what the network gives for a row, and what it carries on."""
+        """Return the network's output for a row, and its next carry."""
         inputs, whole = list(carry), list[Tensor]()
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
@@ -134,7 +134,7 @@ class BCPolicy(PolicyModule):
         return outputs, *own_carry
 
     def conditions(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return what the head is told in training: (B, K, F), (B, K) 1 or 0 -> (B, R, E).
+        """Return the conditions of the head in training: (B, K, F), (B, K) 1 or 0 -> (B, R, E).
 
         R is 1, for the last row, or K where the network carries a state, which begins as zeros at
         the first row that is known.
@@ -161,11 +161,11 @@ class BCPolicy(PolicyModule):
         return self.network.warm_up(earlier) if earlier.shape[1] else self._zeros(earlier)
 
     def scaled(self, actions: Tensor) -> Tensor:
-        """Return actions (..., A) in spreads of training."""
+        """Return actions (..., A) in standard deviations of training."""
         return (actions - self.action_mean) / self.action_std
 
     def limited(self, actions: Tensor) -> Tensor:
-        """Keep actions (..., A) within their limits; NaN stays NaN."""
+        """Clamp actions (..., A) to their limits; NaN stays NaN."""
         low, high = self.low.expand_as(actions), self.high.expand_as(actions)
         return torch.where(actions > high, high, torch.where(actions < low, low, actions))
 

@@ -1,4 +1,4 @@
-"""From the settings of dynamics to the module that is trained, exported and loaded again."""
+"""Build the module of a dynamics model from its settings, for training and for loading."""
 
 from collections.abc import Callable, Mapping
 from math import inf, isfinite
@@ -10,7 +10,7 @@ from kinemill.train.batches import member_seed
 from kinemill.train.layout import Layout
 from kinemill.train.step import SCALES, Step, make_step
 
-_INSIDE = "member.step."  # before the names of what is in the step of an ensemble
+_PREFIX = "member.step."  # of the names in the step of an ensemble
 
 
 def assemble(
@@ -21,25 +21,25 @@ def assemble(
     first: Callable[[Step, int], float] | None = None,
     starts: int = 1,
 ) -> Any:
-    """Return a `Step`, or an `Ensemble` of some: weights are random, each member's by its own seed.
+    """Return a `Step`, or an `Ensemble` of steps; the random weights of a member have its own seed.
 
     Args:
         learn: settings of `objectives.dynamics`.
         layout: of the task.
         scale: the tensors named in SCALES of `train.step`.
-        robots: how many robots the network tells apart; 1: it tells none.
-        first: given each step and its member number before they are stacked; returns its error.
-        starts: random weights tried for each member; those with the smallest error are taken.
+        robots: number of robots that have embeddings; 1: none has.
+        first: initializes each step, with its member number, and returns its error.
+        starts: random initializations per member; the one with the smallest error is used.
     """
 
-    def begun(member: int, start: int) -> tuple[float, Step]:
+    def initialize(member: int, start: int) -> tuple[float, Step]:
         torch.manual_seed(member_seed(learn.seed, member + start * learn.ensemble))
         step = _one(learn, layout, scale, robots)
         return (first(step, member) if first is not None else 0.0), step
 
     steps: list[Step] = []
     for member in range(learn.ensemble):
-        candidates = [begun(member, start) for start in range(starts)]
+        candidates = [initialize(member, start) for start in range(starts)]
         steps.append(min(candidates, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
@@ -61,11 +61,11 @@ def _one(learn: Any, layout: Layout, scale: Mapping[str, Any], robots: int) -> S
 
 
 def step_of(module: Any) -> Step:
-    """Return the step inside of what `assemble` made; an ensemble's has stacked parameters."""
+    """Return the step of a module of `assemble`; that of an ensemble has stacked parameters."""
     return module if isinstance(module, Step) else module.member.step
 
 
 def scale_in(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scaling tensors from the weights of what `assemble` made."""
-    prefix = "" if SCALES[0] in weights else _INSIDE
+    """Return the scaling tensors among the weights of a module of `assemble`."""
+    prefix = "" if SCALES[0] in weights else _PREFIX
     return {name: weights[f"{prefix}{name}"] for name in SCALES}

@@ -15,7 +15,7 @@ from kinemill.task.plugins import Settings
 
 
 class Chunk(Settings):
-    """How many actions are planned at once, and how they are joined."""
+    """Number of actions that are planned at once, and how plans are combined."""
 
     length: PositiveInt = Field(default=1, description="actions that are planned at once")
     replan: PositiveInt = Field(default=1, description="rows from one plan to the next")
@@ -41,7 +41,7 @@ class Chunk(Settings):
         return (self.length, actions + 2) if needed else None
 
     def is_planning(self, count: Any) -> Any:
-        """Return where it is time to plan: rows done (B, 1) -> (B, 1) 1 or 0."""
+        """Return where to plan: rows so far (B, 1) -> (B, 1) 1 or 0."""
         remainder = count - self.replan * ((count + 0.5) / self.replan).floor()
         return (remainder < 0.5).to(count.dtype)
 

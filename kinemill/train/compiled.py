@@ -1,8 +1,8 @@
 """The training step as one compiled program: gather, forward, backward, clipping, AdamW.
 
-Small models spend their time between operations, not in them. Here parameters and both moments are
-each one flat vector, and torch's compiler makes C++ (or a GPU's kernels) of all that happens to
-them in a step. Compiling takes a while, so it must pay: see `pays`.
+The overhead of operations dominates the time of small models. Here parameters and both moments are
+one flat vector each, and torch's compiler generates C++ (or GPU kernels) for the whole update.
+Compilation takes time, so it has to pay off, see `pays`.
 """
 
 import shutil
@@ -16,13 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Update = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
-# Medians over five models on two busy cores; within a factor of two they hold elsewhere.
-WON = 5e-6  # s an operation costs beside its arithmetic, and costs no more once it is compiled
-COMPILING = 4.0, 0.03  # s to compile anything at all, and each operation
+# Medians over five models on two busy cores; other machines are within a factor of two.
+OVERHEAD = 5e-6  # s per operation that compilation saves
+COMPILE_TIME = 4.0, 0.03  # s, constant and per operation
 
 
 class _Loss(nn.Module):
-    """The loss as a module, so that its parameters can be handed in."""
+    """The loss as a module, for `functional_call`."""
 
     def __init__(self, module: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ def compiled(
 ) -> Update:
     """Return one whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
 
-    The module's parameters and the optimizer's state become views of flat vectors, so that both
-    are at any time what the steps have made of them.
+    The module's parameters and the optimizer's state become views of the flat vectors, so they are
+    always up to date.
 
     Args:
-        module: what learns.
-        loss: batch of window numbers -> scalar; nothing but the batch may change it.
+        module: the module to train.
+        loss: window indices -> scalar; it may depend on the batch only.
         optimizer: of all parameters of the module, in one group.
         clip: largest norm of the gradient.
     """
@@ -70,13 +70,13 @@ def compiled(
         second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
         moved = flat * (1.0 - rate * decay)
         moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
-        # A step that is not finite leaves the weights, so that its cause can be looked for.
+        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis.
         flat.copy_(torch.where(torch.isfinite(value + norm), moved, flat))
         return value, norm
 
-    # What was compiled is kept with a function's code, so that each training needs its own.
+    # The compiler caches by code object, so each training needs its own.
     step.__code__ = step.__code__.replace()
-    # Shapes, dtypes and devices of a training never change, so that nothing is left to guard.
+    # Shapes, dtypes and devices of a training never change, so guards are superfluous.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
     if weights.device.type == "cpu":
         options["cpp_wrapper"] = True
@@ -127,7 +127,7 @@ def _views(vector: Tensor, parameters: list[nn.Parameter]) -> Iterator[Tensor]:
 
 
 class _Counting(TorchDispatchMode):
-    """Counts the operations that torch dispatches."""
+    """Count the operations that torch dispatches."""
 
     operations = 0
 
@@ -137,25 +137,25 @@ class _Counting(TorchDispatchMode):
 
 
 def operations_of(loss: Callable[[Tensor], Tensor], batch: Tensor) -> int:
-    """Return how many operations the loss of a batch and its gradient take."""
+    """Return the number of operations of the loss of a batch and its gradient."""
     with _Counting() as counting:
         loss(batch).backward()
     return counting.operations
 
 
 def pays(operations: int, steps: int) -> bool:
-    """Tell whether compiling a step wins more time than it takes.
+    """Return whether compilation of a step saves more time than it takes.
 
-    The answer follows from numbers alone, not from a clock, so that equal trainings are equal.
+    It is computed from constants and not timed, so that equal trainings are equal.
 
     Args:
-        operations: of loss and gradient, run one after the other.
-        steps: to do.
+        operations: of loss and gradient.
+        steps: of the training.
     """
-    get_or_build, each = COMPILING
-    return steps * operations * WON > get_or_build + each * operations
+    constant, each = COMPILE_TIME
+    return steps * operations * OVERHEAD > constant + each * operations
 
 
 def has_compiler() -> bool:
-    """Tell whether there is a C++ compiler, without which nothing can be compiled for a CPU."""
+    """Return whether there is a C++ compiler, which compilation for a CPU needs."""
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

@@ -1,4 +1,4 @@
-"""What a training is given beside its data, and what comes of it, whichever way it learns."""
+"""Context and result of a training, common to all learn types."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +12,11 @@ Listeners = tuple[Tracker, Progress]
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """Where a training works.
+    """Context of a training.
 
     Attributes:
-        folder: kept from one attempt to the next: checkpoints that a rerun goes on from.
-        listeners: who records metrics, and who watches.
+        folder: of checkpoints, kept for a rerun.
+        listeners: tracker and progress.
         device: torch device.
         start: the model that `learn.start_from` stands for, if it is set.
     """
@@ -29,17 +29,17 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
-        weights: tensors by name, those that are published.
+        weights: published tensors by name.
         history: values by name, each with its step: [[step, value], ...].
-        step: the last one.
-        best_step: the one the weights are of.
-        best: what `monitor` was then.
-        monitor: name of the series that marked the best weights.
-        summary: what else belongs into the outcome's summary.
-        files: name and content of further files to publish, such as a table of episodes.
+        step: number of steps.
+        best_step: step of the weights.
+        best: value of `monitor` at that step.
+        monitor: name of the series that selects the best weights.
+        summary: further entries of the artifact's summary.
+        files: further files to publish, content by name.
     """
 
     weights: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Windows of packed episodes as tensors, gathered at once instead of item by item."""
+"""Windows of packed episodes as tensors, gathered batch by batch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from kinemill.train.scaling import feature_scale
 
 @dataclass(frozen=True)
 class Windows:
-    """All windows of one split: H + T rows each, addressed by their first row.
+    """All windows of one split: H + T rows each, indexed by their first row.
 
     Attributes:
         values: (N, S + A) float32 on the training device.
@@ -55,10 +55,10 @@ class Windows:
 def make_windows(
     dataset: PackedDataset, split: str, layout: Layout, horizon: int, *, most: int | None = None
 ) -> Windows:
-    """Return the windows of `split`; with `most`, an evenly spread part of them.
+    """Return the windows of `split`; with `most`, an evenly spaced subset.
 
     Raises:
-        BadInput: no episode of the split is long enough for one window.
+        BadInput: No episode of the split is long enough for one window.
     """
     rows = layout.history + horizon
     starts = dataset.window_starts(split, rows)
@@ -80,10 +80,10 @@ def make_windows(
 
 
 def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tensor | None:
-    """Return how often each training window is drawn, (W,) float64; None if all are alike.
+    """Return the sampling weight of each training window, (W,) float64; None if all are equal.
 
-    The windows of an episode share what its rows weigh, so that an episode too short for many
-    windows still counts as the dataset's `balance` says.
+    The windows of an episode share the weight of its rows, so that short episodes keep the share
+    that the dataset's `balance` gives them.
     """
     episodes, length = dataset.of("train"), layout.history + horizon
     if all(episode.weight == 1.0 for episode in episodes):
@@ -107,9 +107,9 @@ def on_device(windows: Windows, device: Any) -> Windows:
 
 
 def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
-    """Return the means and spreads that the step scales with, from the training split alone.
+    """Return the means and standard deviations of the step, from the training split alone.
 
-    A channel that never moves in training would divide by zero; its spread counts as 1.
+    The standard deviation of a constant channel counts as 1.
     """
     mean = torch.tensor(dataset.mean, dtype=torch.float64)
     std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))

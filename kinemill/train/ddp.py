@@ -1,12 +1,12 @@
 """DDP: distributed data-parallel training, several processes that share each batch.
 
-Every process holds the whole model and goes through its part of each batch; the gradients are
-added up, so that all make the same step. The process of rank zero evaluates, writes and reports,
-and broadcasts what the others need. A single process is a group of one without overhead.
+Every process holds the whole model and processes its part of each batch. The gradients are summed,
+so that all processes make the same step. Rank zero evaluates, writes and reports, and broadcasts
+what the others need. A single process is a group of size one without overhead.
 
-PyTorch's own wrapper wants a module that is called once a step, which rollouts, ensembles under
-`vmap` and micro-batches are not; adding up the gradients is all that it would do here (Li et al.
-2020, section 3.1).
+`torch.nn.parallel.DistributedDataParallel` needs one forward call per step, which rollouts,
+ensembles under `vmap` and micro-batches do not have. Summing the gradients is all that it would do
+here (Li et al. 2020, section 3.1).
 """
 
 import json
@@ -22,8 +22,8 @@ from torch import Tensor, distributed, nn
 
 from kinemill.errors import BadInput
 
-# For the slowest, while the leader judges or writes. One that died is noticed by its connection.
-PATIENCE = timedelta(minutes=10)
+# The others wait while rank zero evaluates or writes. A dead process is noticed by its connection.
+TIMEOUT = timedelta(minutes=10)
 _SEEDS = 7_368_787  # between the seeds of two processes
 
 
@@ -32,8 +32,8 @@ class ProcessGroup:
     """The processes of a training.
 
     Attributes:
-        rank: which of them this is; 0 is the leader.
-        size: how many there are.
+        rank: of this process.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -41,14 +41,14 @@ class ProcessGroup:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this process is the one that judges, writes and speaks."""
+        """Whether this process evaluates, writes and reports."""
         return self.rank == 0
 
     def share(self, batch: Tensor) -> tuple[int, Tensor]:
-        """Return the part of window numbers (M, B) that is this process's, and where it begins.
+        """Return the first index and this process's part of window indices (M, B).
 
         Raises:
-            BadInput: there are more processes than windows.
+            BadInput: There are more processes than windows.
         """
         windows = batch.shape[1]
         if windows < self.size:
@@ -58,11 +58,11 @@ class ProcessGroup:
         return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
 
     def seed(self, step: int) -> int:
-        """Return what to add to the seed of a step, so that no two processes drop out alike."""
+        """Return the offset of the seed of a step, so that dropout differs between processes."""
         return self.rank * (_SEEDS + step)
 
     def add(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-        """Add up gradients and loss over all processes; return that loss."""
+        """Sum gradients and loss over all processes; return that loss."""
         if self.size == 1:
             return loss
         gradients = [one.grad for one in parameters if one.grad is not None]
@@ -74,7 +74,7 @@ class ProcessGroup:
         return flat[0]
 
     def broadcast(self, content: bytes = b"") -> bytes:
-        """Return what the leader says; the others' `content` does not matter."""
+        """Return the `content` of rank zero; that of other ranks is ignored."""
         if self.size == 1:
             return content
         device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
@@ -88,16 +88,16 @@ class ProcessGroup:
         return content if self.is_rank_zero else bytes(content_bytes.cpu().numpy())
 
     def from_rank_zero(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-        """Return the numbers that the leader finds; nobody else looks."""
+        """Return the numbers of `find`, which only rank zero calls."""
         if self.size == 1:
             return dict(find())
-        # Python's JSON has NaN and infinities.
+        # Python's JSON supports NaN and infinity.
         return json.loads(
             self.broadcast(json.dumps(dict(find())).encode() if self.is_rank_zero else b"")
         )
 
     def align(self, module: nn.Module) -> None:
-        """Give every process the leader's weights and buffers."""
+        """Set weights and buffers of every process to those of rank zero."""
         if self.size == 1:
             return
         for value in module.state_dict().values():
@@ -105,7 +105,7 @@ class ProcessGroup:
 
 
 def process_group() -> ProcessGroup:
-    """Return the processes of which this is one."""
+    """Return the process group of this process."""
     if not distributed.is_available() or not distributed.is_initialized():
         return ProcessGroup()
     return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
@@ -113,10 +113,10 @@ def process_group() -> ProcessGroup:
 
 @contextmanager
 def joined(device: str) -> Generator[ProcessGroup]:
-    """Be one of the processes that the environment tells of (`RANK`, `WORLD_SIZE`, ...), inside.
+    """Join the process group that the environment defines (`RANK`, `WORLD_SIZE`, ...).
 
     Args:
-        device: `learn.device`; a GPU each where that is wanted and there is one.
+        device: `learn.device`; each process takes a GPU where available.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield process_group()
@@ -124,7 +124,7 @@ def joined(device: str) -> Generator[ProcessGroup]:
     on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
     try:
         yield process_group()
     finally:
@@ -132,11 +132,11 @@ def joined(device: str) -> Generator[ProcessGroup]:
 
 
 def broadcast_tensors(own: ProcessGroup, content: Any) -> Any:
-    """Return tensors by group and name, and a JSON document, or None, as the leader has them.
+    """Return the checkpoint of rank zero, or None.
 
     Args:
         own: the process group.
-        content: of the leader: a checkpoint as `read_checkpoint` returns it.
+        content: of rank zero, as `read_checkpoint` returns it.
     """
     from kinemill.train.checkpoint import pack_tensors, unpack_tensors
 

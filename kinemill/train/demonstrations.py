@@ -1,4 +1,4 @@
-"""Demonstrations: a packed dataset with what lies beside its rows, as a policy is to see it.
+"""Demonstrations: a packed dataset with its images, texts and observations.
 
 Symbols: N rows of all episodes, D numbers observed, A actions, U different texts, L bytes of each.
 """
@@ -48,11 +48,11 @@ class Demonstrations:
 
     @cached_property
     def roles(self) -> dict[str, str]:
-        """Role by channel of what lies beside the rows."""
+        """Role by channel of images, texts, observations and rewards."""
         return self.media.media.channels if self.media else {}
 
     def observed(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return the numbers observed, (N, D) in task units; of an action, that of the row before.
+        """Return the observed numbers, (N, D) in task units; of an action, the previous value.
 
         What acted before an episode's first row is not known; its first action stands for it.
 
@@ -78,7 +78,7 @@ class Demonstrations:
         return values
 
     def text_table(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
-        """Return the different texts (U, L) uint8, and which each row has, (N,) int64."""
+        """Return the distinct texts (U, L) uint8, and the text of each row, (N,) int64."""
         numbers_of: dict[str, int] = {}
         index = torch.zeros(len(self.packed.values), dtype=torch.int64)
         for one in self.packed.episodes:
@@ -93,12 +93,12 @@ class Demonstrations:
         return self.media.texts(episode, channel, epoch)
 
     def pictures(self, channel: str, rows: NDArray[np.int64], epoch: int = 0) -> Tensor:
-        """Return pictures at rows, (...,) -> (..., H, W, 3) uint8."""
+        """Return images at rows, (...,) -> (..., H, W, 3) uint8."""
         assert self.media is not None
         return torch.from_numpy(self.media.batch(channel, rows, epoch))
 
     def changing(self, channel: str) -> bool:
-        """Tell whether a channel's images or texts differ from epoch to epoch."""
+        """Return whether a channel's images or texts differ between epochs."""
         views = self.media.media.views if self.media else {}
         return any(view.channel == channel for its in views.values() for view in its)
 
@@ -120,7 +120,7 @@ class Demonstrations:
 
 
 class Feed:
-    """What a policy sees at rows of demonstrations, on a device.
+    """Inputs of a policy at rows of demonstrations, on a device.
 
     Args:
         data: where it is from.
@@ -154,7 +154,7 @@ class Feed:
 
     @property
     def steady(self) -> bool:
-        """Whether rows look the same in every epoch, and are all in memory."""
+        """Whether the inputs are equal in every epoch, and all in memory."""
         still = not any(self._data.changing(name) for name in self._layout.texts)
         return still and all(one is not None for one in self._pictures.values())
 
@@ -189,6 +189,6 @@ class Feed:
 
 
 def as_bytes(text: str, length: int) -> NDArray[np.uint8]:
-    """Return a text as UTF-8, cut off or filled up with zeros, (length,) uint8."""
+    """Return a text as UTF-8, truncated or zero-padded, (length,) uint8."""
     letters = np.frombuffer(text.encode("utf-8", "surrogateescape")[:length], np.uint8)
     return np.pad(letters, (0, length - len(letters)))

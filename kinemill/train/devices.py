@@ -1,4 +1,4 @@
-"""Where a training runs, and whether it does so the same way each time."""
+"""Device of a training, and deterministic kernels."""
 
 import os
 from collections.abc import Generator
@@ -12,7 +12,7 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def pick_device(name: str) -> Any:
-    """Return the torch device: the one wanted, or for `auto` the first that there is.
+    """Return the torch device `name`, or for `auto` the first one available.
 
     Raises:
         BadInput: the one wanted is not there.
@@ -38,7 +38,7 @@ def pick_device(name: str) -> Any:
 
 @contextmanager
 def determined(*, on: bool) -> Generator[None]:
-    """Let torch take the algorithms that give the same bits each time inside, if `on`.
+    """Use deterministic kernels inside the context, if `on`.
 
     An operation that has none raises an error of torch's that names it. cuBLAS reads its setting
     when it is first used, so this has to be entered before anything is done on a GPU.

@@ -1,4 +1,4 @@
-"""Several steps that were trained alike and differ by chance: where they disagree, none knows.
+"""Ensembles: steps that differ by initialization and data order; disagreement is uncertainty.
 
 All members are one batched program: parameters of equal name are stacked, and `vmap` runs the step
 over them. Each member goes on from its own prediction, so a rollout holds a bundle of trajectories.
@@ -20,7 +20,7 @@ from kinemill.train.ensemble_member import Member
 
 @dataclass(frozen=True)
 class Belief:
-    """Where the carry says how sure the ensemble is, as places in `carry_shapes`.
+    """Indices in `carry_shapes` of the tensors that hold the uncertainty.
 
     Attributes:
         members: E.
@@ -70,7 +70,7 @@ class Ensemble(nn.Module):
 
     @property
     def state_std(self) -> Tensor:
-        """Spread of each state in training, (S,)."""
+        """Standard deviation of each state in training, (S,)."""
         return self.member.step.state_std
 
     @property
@@ -83,7 +83,7 @@ class Ensemble(nn.Module):
 
     @property
     def belief(self) -> Belief:
-        """Where the carry says how sure the ensemble is."""
+        """Indices of the uncertainty in the carry."""
         inner, noise = len(self.member.step.carry_shapes), self.member.noise
         if noise is None:
             return Belief(self.members, inner, None, ())
@@ -91,7 +91,7 @@ class Ensemble(nn.Module):
         return Belief(self.members, inner, inner + 1, tuple(measured.tolist()))
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the carry before anything was seen, zeros."""
+        """Return the initial carry, zeros."""
         like = self.state_std
         return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
 
@@ -100,7 +100,7 @@ class Ensemble(nn.Module):
         return self.member.step.wrap(state)
 
     def each(self, method: str, *arguments: Tensor, shared: tuple[bool, ...]) -> tuple[Tensor, ...]:
-        """Call a method of every member, all at once.
+        """Call a method of all members, vectorized.
 
         Args:
             method: of `Member`.
@@ -198,7 +198,7 @@ class Ensemble(nn.Module):
         return own + own.new_tensor(belief.measured)
 
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
-        """Roll every member out on data of its own, as `Member.unroll` does; all (E, B, ...)."""
+        """Roll out every member on its own data, see `Member.unroll`; all (E, B, ...)."""
 
         def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> Any:
             return functional_call(self.member, parameters, ("unroll", *arguments_))
@@ -207,13 +207,13 @@ class Ensemble(nn.Module):
         return every(dict(self.member.named_parameters()), *data)
 
     def apart(self) -> "Ensemble":
-        """Return the same with its members side by side, which a graph can be traced from."""
+        """Return a copy with separate members, for tracing a graph."""
         same = copy.deepcopy(self)
         same.copies = nn.ModuleList(self._alone(index) for index in range(self.members))
         return same
 
     def _alone(self, index: int) -> Member:
-        """Return one member, with parameters of its own."""
+        """Return a copy of one member."""
         member = copy.deepcopy(self.member)
         for name, value in self.member.named_parameters():
             _put(member, name, value.detach()[index].clone())

@@ -1,4 +1,4 @@
-"""One member of an ensemble: a step, and how far it may be off if that is learned too.
+"""One member of an ensemble: a step, and optionally its learned noise.
 
 Symbols: B batch, H history, T horizon, S states, A actions, O outputs, F features; D and Q the
 drift and gain of a step; P covariance of the state, R variance of its measurement.
@@ -18,7 +18,7 @@ MEASURED = 0.02  # spreads of the states, at first
 
 
 class Noise(nn.Module):
-    """How much one step may be off: log variance of each output, bounded softly, and R.
+    """Noise of one step: softly bounded log variance of each output, and R.
 
     The bounds are learned (Chua et al. 2018, appendix A.1); `slack` is what the loss adds for them.
     """
@@ -33,19 +33,19 @@ class Noise(nn.Module):
         self.measured = nn.Parameter(torch.full((states,), MEASURED).log() * 2)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return log variances (B, O) in spreads of the outputs, from features (B, F)."""
+        """Return log variances (B, O) of the scaled outputs from features (B, F)."""
         free = self.head(torch.tanh(self.inner(features)))
         below = self.largest - functional.softplus(self.largest - free)
         return self.smallest + functional.softplus(below - self.smallest)
 
     @property
     def slack(self) -> Tensor:
-        """How far apart the bounds are, summed over the outputs."""
+        """Distance between the bounds, summed over the outputs."""
         return (self.largest - self.smallest).sum()
 
 
 class Member(nn.Module):
-    """A step and its noise, called by the name of a method, so that all of it can be vectorized.
+    """A step and its noise; methods are called by name, so that `vmap` covers all of them.
 
     Args:
         step: a `train.step.Step`.
@@ -70,7 +70,7 @@ class Member(nn.Module):
         return following, self.added(state, action), *after
 
     def added(self, state: Tensor, action: Tensor) -> Tensor:
-        """Return the covariance of what one step does not know, Qᵀ diag(variances) Q."""
+        """Return the covariance of the noise of one step, Qᵀ diag(variances) Q."""
         if self.noise is None:
             return state.new_zeros(*state.shape, state.shape[-1])
         row = torch.cat([state, action], dim=-1)
@@ -81,7 +81,7 @@ class Member(nn.Module):
         return self.step.gain.T @ (variance.unsqueeze(-1) * self.step.gain)
 
     def grown(self, covariance: Tensor) -> Tensor:
-        """Return what becomes of P in one step by the relations alone, (1 + D)ᵀ P (1 + D)."""
+        """Return P after one step of the relations alone, (1 + D)ᵀ P (1 + D)."""
         drift = self.step.drift
         whole = drift + torch.eye(len(drift), dtype=drift.dtype, device=drift.device)
         return whole.T @ covariance @ whole

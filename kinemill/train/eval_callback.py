@@ -1,4 +1,4 @@
-"""`learn.eval_callback`: a function of the user's that is asked at each evaluation.
+"""`learn.eval_callback`: a function of the user that is called at each evaluation.
 
 It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
 It only watches: no weights depend on it, so it is not part of what a model's key is made of, and a
@@ -19,7 +19,7 @@ from kinemill.task.hooks import load_hook
 
 
 class TorchSimulator:
-    """The model that learns, with the rollouts of a `kinemill.runtime.Simulator`.
+    """The model in training, with the interface of a `kinemill.runtime.Simulator`.
 
     Args:
         module: a `Step` or an `Ensemble`, in evaluation mode.
@@ -56,7 +56,7 @@ class TorchSimulator:
 
 
 def _view(module: Any, task: Task) -> Any:
-    """Return what learns as a simulator or, of a policy, as one that acts."""
+    """Return the module as a simulator or as a policy."""
     if task.learn.gives == "policy":
         from kinemill.train.policy_runner import as_policy
 
@@ -65,7 +65,7 @@ def _view(module: Any, task: Task) -> Any:
 
 
 def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
-    """Return what `learn.eval_callback` names, as the loop asks it; None if it names nothing.
+    """Return the function of `learn.eval_callback` for the loop; None if it is not set.
 
     Raises:
         BadInput: there is no such module, file or function.

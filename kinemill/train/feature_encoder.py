@@ -1,4 +1,4 @@
-"""From channels to features, as torch: the part of a step that comes before its network.
+"""Feature encoder in torch: from channels to the inputs of the network.
 
 Symbols: B batch, H history, C columns (states, then actions), F features.
 """
@@ -31,7 +31,7 @@ class Encoder(nn.Module):
 
     @property
     def has_origin(self) -> bool:
-        """Whether any column counts from another row."""
+        """Whether any column is relative to another row."""
         return bool(self.origins)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def origin(self, rows: Tensor) -> Tensor | None:
-        """Return where the columns of each row count from, 0 for plain ones; None: all are plain.
+        """Return the origin of the columns of each row, 0 for plain ones; None: all are plain.
 
         No row precedes the first: its differences are 0.
 

@@ -1,4 +1,4 @@
-"""The settings at `learn.encoding`: what a network sees of each channel."""
+"""Settings of `learn.encoding`: the features of each channel."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ class Encodings(Settings):
     def problems(
         self, channels: Mapping[str, Any], window: str = "carried"
     ) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return channels that are unknown, and origins that a carried window does not have."""
+        """Return unknown channels, and origins that a carried window does not have."""
         problems = unknown_channels(list(self.channels), channels, "channels")
         if window == "sliding":
             return problems

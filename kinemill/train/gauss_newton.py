@@ -1,4 +1,4 @@
-"""Few parameters, fitted to rollouts in seconds: Gauss and Newton's method in place of gradients.
+"""Gauss-Newton fit of models with few parameters to rollouts.
 
 Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ small while steps help. The
 way of gray boxes and of polynomial state-space models, whose parameters differ too much in their
@@ -24,7 +24,7 @@ HOPELESS = 1e9  # λ at which no step helps
 
 
 class _Rollout(torch.nn.Module):
-    """The errors of a step's rollouts, in spreads of the channels, flat."""
+    """Errors of a step's rollouts in standard deviations of the channels, flat."""
 
     def __init__(self, step: Any) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) 
 
 
 def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: int) -> Tensor:
-    """Return the parameters (P,) after steps that each made the squared residuals smaller."""
+    """Return the parameters (P,) after steps that each decreased the squared residuals."""
     with torch.enable_grad():
         damping, error = 1e-2, residuals(flat)
         for _ in range(iterations):
@@ -105,7 +105,7 @@ def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: i
 
 
 def _slopes(residuals: Callable[[Tensor], Tensor], flat: Tensor) -> Tensor:
-    """Return J: forward mode, since residuals are many and parameters few."""
+    """Return J by forward mode, because residuals outnumber parameters."""
 
     def along(direction: Tensor) -> Tensor:
         return jvp(residuals, (flat,), (direction,))[1]

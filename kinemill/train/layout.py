@@ -1,4 +1,4 @@
-"""From a task to arithmetic: the order of channels and outputs, and what a network sees of them.
+"""Layout of a dynamics model: the order of channels and outputs, relations and encodings.
 
 Symbols: S states, A actions, O outputs, F features.
 """
@@ -60,12 +60,12 @@ class Layout:
 
     @property
     def features(self) -> int:
-        """Number of encoded values that a step sees, F: an angle counts twice."""
+        """Number of encoded values of a step, F; an angle counts twice."""
         return sum(encoding.parts for encoding in self.encodings)
 
     @property
     def groups(self) -> list[tuple[Encoding, list[int]]]:
-        """Columns (states, then actions) by encoding: first what changes values, then the rest.
+        """Columns (states, then actions) by encoding, plain ones last.
 
         Features are in this order, and of one group in the order of its parts, then columns.
         """
@@ -76,7 +76,7 @@ class Layout:
         return sorted(groups.values(), key=lambda group: group[0].type == "plain")
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as `model.json` keeps it."""
+        """Return the layout as JSON for `model.json`."""
         return {
             **{field.name: getattr(self, field.name) for field in fields(self)},
             "outputs": [[name, output.model_dump()] for name, output in self.outputs],
@@ -87,7 +87,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Layout":
-        """Return what `to_json` kept."""
+        """Return the layout of `to_json`."""
         return cls(
             states=tuple(raw["states"]),
             actions=tuple(raw["actions"]),
@@ -110,7 +110,7 @@ def make_layout(
     history: int,
     relations: Mapping[str, Follows] | None = None,
 ) -> Layout:
-    """Work out the layout of `task`, with the usual encodings and a carried window.
+    """Return the layout of `task`, with default encodings and a carried window.
 
     Without `outputs`, the delta of each state that follows from no other is one.
     """
@@ -135,7 +135,7 @@ def make_layout(
 
 
 def layout_of(task: Task) -> Layout:
-    """Work out the layout of a task whose `learn.type` is dynamics, as its settings say."""
+    """Return the layout of a task with `learn.type: dynamics`."""
     learn: Any = task.learn
     layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
     return replace(layout, window=learn.window, encodings=learn.encoding.of(task, learn.window))

@@ -1,4 +1,4 @@
-"""Training loop with early stopping: windows in, the weights with the best validation error out.
+"""Training loop with early stopping on the validation error.
 
 Everything that the next step depends on is in the checkpoint, and batches follow from the seed and
 the step alone, so a killed training goes on as if nothing had happened.
@@ -30,7 +30,7 @@ from kinemill.train.training_state import State, Training
 
 @dataclass(frozen=True)
 class Objective:
-    """What the loop minimizes and watches.
+    """What the loop minimizes and monitors.
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
@@ -60,7 +60,7 @@ Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of 
 
 
 def learning_rate(step: int, learn: Learn) -> float:
-    """Return the rate at `step`, by the schedule up to the optimizer's own rate."""
+    """Return the learning rate at `step`."""
     return learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
 
 
@@ -72,7 +72,7 @@ def fit(
     listeners: tuple[Tracker, Progress],
     watch: Watch | None = None,
 ) -> tuple[State, dict[str, Tensor]]:
-    """Train `module`, going on from a checkpoint in `folder` if there is one.
+    """Train `module`, resuming from a checkpoint in `folder` if there is one.
 
     Args:
         module: what learns.
@@ -123,14 +123,14 @@ def fit(
 
 
 def batches_of(objective: Objective, learn: Learn) -> Batches:
-    """Return which windows each step sees; every member of an ensemble has an order of its own."""
+    """Return the batches of each step; every member of an ensemble has its own order."""
     seeds = tuple(member_seed(learn.seed, member) for member in range(objective.members))
     size = learn.batch_size * learn.accumulate
     return Batches(objective.windows, size, seeds, objective.weights)
 
 
 def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progress) -> Training:
-    """Return a training at its start, or where the checkpoint in `folder` left it."""
+    """Return a new training, or one restored from the checkpoint in `folder`."""
     own = process_group()
     own.align(module)
     training = Training(
@@ -160,7 +160,7 @@ def _evaluate(
     tracker: Tracker,
     watch: Watch | None,
 ) -> None:
-    """Judge the weights, averaged ones if there are any, and keep them if they are the best."""
+    """Evaluate the weights (the EMA, if used), and keep them if they are the best."""
     state, module, average = training.state, training.module, training.average
     with average.applied() if average is not None else nullcontext():
         module.eval()

@@ -1,4 +1,4 @@
-"""How much memory a training takes, and what to say and do when there is none left."""
+"""Memory of a training: peaks, and errors when it runs out."""
 
 import gc
 import resource
@@ -14,7 +14,7 @@ _SIGNS = ("can't allocate memory", "out of memory", "alloc_failed", "not enough 
 
 
 def peaks(device: torch.device) -> dict[str, float]:
-    """Return the most memory this process has taken so far, GiB: of the host, and of its GPU."""
+    """Return the peak memory of this process, GiB: of the host, and of its GPU."""
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     memory = {"memory/host_peak_gib": host / GIB}
@@ -24,14 +24,14 @@ def peaks(device: torch.device) -> dict[str, float]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory could not be had, which torch has many words for."""
+    """Return whether an error means that memory ran out, which torch words in several ways."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def free_now(device: torch.device) -> str:
-    """Say how much memory is left."""
+    """Return a text with the free memory."""
     import psutil
 
     if device.type == "cuda":
@@ -42,14 +42,14 @@ def free_now(device: torch.device) -> str:
 
 
 def make_room() -> None:
-    """Let go of what a failed step still holds."""
+    """Free the memory of a failed step."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def out_of_memory(where: str, module: torch.nn.Module, learn: Any, windows: int) -> TrainingFailed:
-    """Return the error that says what did not fit, and what to change.
+    """Return the error with the sizes that did not fit, and a fix.
 
     Args:
         where: such as `step 3`.

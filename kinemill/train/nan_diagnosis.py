@@ -1,4 +1,4 @@
-"""NaN diagnosis: which window and channel made a loss or gradient not finite, and what to try.
+"""NaN diagnosis: find the window and channel that made a loss or gradient not finite.
 
 The batch is halved again and again, which takes a dozen evaluations once, instead of something that
 every step would have to look at. Symbols: M members, B windows of a batch.
@@ -17,7 +17,7 @@ _SMALL = 0.01  # of the highest rate so far: a schedule has brought the rate of 
 
 
 class NotFinite(Exception):
-    """The loss of a step or the norm of its gradient is not finite; nothing was changed by it."""
+    """The loss of a step or the norm of its gradient is not finite; the weights are unchanged."""
 
     def __init__(self, loss: float, norm: float) -> None:
         self.loss, self.norm = loss, norm

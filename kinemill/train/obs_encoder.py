@@ -1,4 +1,4 @@
-"""What a policy sees, as features: numbers scaled, angles as cosine and sine, images, texts.
+"""Observation encoder: scaled numbers, cosine and sine of angles, images, texts.
 
 Symbols: B batch, D numbers observed, H height, W width, C colors, L bytes of a text, F features.
 """
@@ -46,7 +46,7 @@ class ObsEncoder(nn.Module):
         self.features = self.count + self.turning + sizes
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return the features of one row each."""
+        """Return the features (B, F) of one row each."""
         parts: list[Tensor] = []
         if self.count:
             parts.append(self._numbers(inputs[OBSERVATION]))

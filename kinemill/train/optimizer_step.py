@@ -1,4 +1,4 @@
-"""Optimizer step: gradient accumulation over micro-batches, gradient clipping, compilation.
+"""Optimizer step: gradient accumulation over micro-batches, clipping, compilation.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from kinemill.errors import BadInput
 from kinemill.task.learn import Learn
 from kinemill.task.protocols import Progress
-from kinemill.train.amp import LEAST_SCALE, in_precision, lowered
+from kinemill.train.amp import MIN_SCALE, in_precision, lowered
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
 from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
@@ -115,7 +115,7 @@ class Steps:
 
 
 def reason_against(training: Training, objective: Any, learn: Learn) -> str | None:
-    """Say why the update cannot be compiled; None if it can."""
+    """Return why the update cannot be compiled; None if it can."""
     parts = training.module.modules()
     drops = any(isinstance(part, torch.nn.Dropout) and part.p > 0.0 for part in parts)
     if not isinstance(training.optimizer, torch.optim.AdamW):
@@ -132,7 +132,7 @@ def reason_against(training: Training, objective: Any, learn: Learn) -> str | No
 
 
 def is_to_be_compiled(training: Training, objective: Any, learn: Learn, batch: Tensor) -> bool:
-    """Tell whether the updates of a training are compiled, as `learn.compile` says.
+    """Return whether the updates of a training are compiled, see `learn.compile`.
 
     Args:
         training: what changes.
@@ -171,7 +171,7 @@ def as_program(training: Training, objective: Any, learn: Learn) -> Update:
 
 
 def one_by_one(training: Training, objective: Any, learn: Learn) -> Update:
-    """Return the update as torch does it, one operation after the other."""
+    """Return the update in eager mode."""
     module, optimizer, scaler = training.module, training.optimizer, training.scaler
     gradient, own = gradient_of(training, objective), process_group()
 
@@ -190,7 +190,7 @@ def one_by_one(training: Training, objective: Any, learn: Learn) -> Update:
         scaler.unscale_(optimizer)
         norm = clip(module, _most(learn), objective.members)
         # An overflow of the scaled gradient costs this step alone, and halves the scale.
-        alone = scaler.get_scale() <= LEAST_SCALE
+        alone = scaler.get_scale() <= MIN_SCALE
         value = checked(loss.item() / objective.members, norm, norm_too=alone)
         scaler.step(optimizer)
         scaler.update()

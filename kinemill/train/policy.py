@@ -1,4 +1,4 @@
-"""What every policy is, however it was learned: tensors in, an action out, and what it carries.
+"""Base class of policies: tensors in, an action and a carry out.
 
 The tensors come in this order, those that a policy lacks left out: `observation` (B, D) float32,
 each image (B, H, W, C) uint8, each text (B, L) uint8, `action_mask` (B, M) float32, `seed` (B, 1)
@@ -45,7 +45,7 @@ class PolicyModule(nn.Module):
         """
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the carry before anything was seen, zeros."""
+        """Return the initial carry, zeros."""
         like = next(self.parameters())
         return tuple(
             torch.zeros(batch, *shape, device=like.device, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""A policy in torch that acts like an exported one: same memory, same seeds, same checks.
+"""Run a policy in torch with the memory, seeds and checks of an exported one.
 
 So a policy is tried while it is trained: `try_policy(task, as_policy(module), seeds)`.
 """
@@ -42,7 +42,7 @@ class Bare(nn.Module):
 def interface_of(
     module: PolicyModule, task: str = "", dataset: str = "", versions: Any = None
 ) -> PolicyInterface:
-    """Return what a policy says of itself when it is exported.
+    """Return the interface of an exported policy.
 
     Raises:
         BadInput: its carry does not start as zeros, which the runtime takes for granted.

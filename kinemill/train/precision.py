@@ -1,4 +1,4 @@
-"""How exactly a training multiplies matrices: whole float32, or parts of it where that is faster.
+"""Precision of float32 matrix multiplication: exact, or bfloat16 units where that is faster.
 
 Processors with bfloat16 units multiply large matrices up to twice as fast, and small ones at half
 the speed (measured: 64 x 64 at 32 rows 0.45, 256 x 256 at 1024 rows 2.1). Validation, export and
@@ -23,7 +23,7 @@ OFF = 0.01  # largest relative deviation of the loss, and of the gradient
 
 @contextmanager
 def multiplied(how: Matmul) -> Generator[None]:
-    """Let torch multiply matrices so inside."""
+    """Set torch's precision of matrix multiplication inside the context."""
     previous = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(how)
     try:
@@ -33,7 +33,7 @@ def multiplied(how: Matmul) -> Generator[None]:
 
 
 def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tensor) -> Matmul:
-    """Return how this training is to multiply on this machine: `medium` if it is faster and near.
+    """Return `medium` if it is faster on this machine and the gradient stays close, else `highest`.
 
     Args:
         module: what learns; its gradients are None afterwards.
@@ -52,7 +52,7 @@ def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tens
 
 
 def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:
-    """Tell whether matrices are large enough, and the processor has units for it.
+    """Return whether matrices are large enough, and the processor has bfloat16 units.
 
     Most trainings are too small, and for these the answer is the same at any time.
     """

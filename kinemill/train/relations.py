@@ -1,4 +1,4 @@
-"""Relations: which output moves which state, and which state follows from another one.
+"""Relations: how outputs change states, and which states follow from others.
 
 Symbols: S states, O outputs, Δ time step in s. One step is linear in state x and outputs y:
 x[k+1] = x[k] + x[k] D + y Q, with D (S, S) and Q (O, S) made here once from the relations.
@@ -118,7 +118,7 @@ def problems_of(
     relations: Mapping[str, Follows],
     integrator: str,
 ) -> Problems:
-    """Return what is wrong with outputs and relations: (key below `learn`, message).
+    """Return problems of outputs and relations: (key below `learn`, message).
 
     Unknown names, states given twice or by nobody, cycles, units, and rk4 of what is no derivative.
     """
@@ -195,7 +195,7 @@ def _wrong_unit(item: Follows, unit: str, parent: str) -> str | None:
 
 
 def _of_rk4(outputs: Mapping[str, Output], relations: Mapping[str, Follows]) -> Problems:
-    """Say which relations are no derivative: only of a rate can there be one within a step."""
+    """Return relations other than derivatives, which rk4 cannot integrate."""
     expected = "rk4 needs derivatives; use semi_implicit or euler"
     if not outputs:
         return [(("integrator",), f"without `outputs` each state's delta is predicted; {expected}")]
@@ -205,7 +205,7 @@ def _of_rk4(outputs: Mapping[str, Output], relations: Mapping[str, Follows]) -> 
 
 
 def _unclear(state: str, rates: list[str]) -> str | None:
-    """Say what is wrong with a state without an output, unless one state is its derivative."""
+    """Return the problem of a state without an output, unless one state is its derivative."""
     if len(rates) == 1:
         return None
     if not rates:

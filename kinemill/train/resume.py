@@ -25,7 +25,7 @@ def key_of(inputs: Json) -> str:
 
 
 def note_inputs(folder: Path, inputs: Json) -> None:
-    """Write down what a training in `folder` depends on, unless that is there already."""
+    """Store the inputs of a training in `folder`, unless they are there."""
     if not (folder / INPUTS).is_file():
         publish_json(folder / INPUTS, inputs)
 
@@ -53,7 +53,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def refuse_changes(folder: Path, inputs: Json) -> None:
-    """Pass if a training with these inputs goes on from the checkpoints in `folder`.
+    """Pass if a training with these inputs can resume from the checkpoints in `folder`.
 
     Raises:
         BadInput: it does not; each setting, and the data, that changed is named.
@@ -72,7 +72,7 @@ def refuse_changes(folder: Path, inputs: Json) -> None:
 
 
 def changes(previous: Json, now: Json) -> list[str]:
-    """Name each dotted key of two nested documents whose value differs: `learn.seed: 0 -> 1`."""
+    """Return the differing dotted keys of two nested documents: `learn.seed: 0 -> 1`."""
     old, new = dict(_flat(previous)), dict(_flat(now))
     return [
         f"{key}: {_abbreviate(old.get(key, _NONE))} -> {_abbreviate(new.get(key, _NONE))}"

@@ -1,4 +1,4 @@
-"""What a run was: its whole configuration, printed in short, stored, and shown by trackers."""
+"""Configuration of a run: summary line, stored file, parameters for trackers, and curves."""
 
 import math
 import platform
@@ -17,7 +17,7 @@ _BROUGHT = ("return", "success", "length")  # what an episode comes to, as curve
 
 
 def config_text(task: Task, device: Any) -> str:
-    """Return YAML: the whole task as this run took it, with defaults and overrides, and on what."""
+    """Return YAML with the resolved task, versions, device and platform."""
     learn = task.learn
     run = {
         "device": _named(device),
@@ -34,7 +34,7 @@ def config_text(task: Task, device: Any) -> str:
 
 
 def in_short(learn: Any) -> str:
-    """Say in one line how a training is set."""
+    """Return the main settings of a training in one line."""
     batch, algorithm = f"batch {learn.batch_size}", getattr(learn, "algorithm", None)
     parts = [
         f"{learn.type} with {learn.model.type}" if hasattr(learn, "model") else learn.type,
@@ -76,7 +76,7 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
-    """Draw the curves of a training: errors, and returns below; equal curves are equal bytes."""
+    """Plot errors and returns of a training; equal curves give equal bytes."""
     import matplotlib as mpl
 
     mpl.use("Agg")

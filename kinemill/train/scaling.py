@@ -1,4 +1,4 @@
-"""What features are scaled by: statistics of the training split, seen through the encodings.
+"""Scale of the features: statistics of the encoded training split.
 
 Symbols: C columns, F features, H history.
 """
@@ -17,7 +17,7 @@ Parts = Callable[[], Iterator[Tensor]]
 
 
 def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Return mean and spread of each feature, (F,) float64 each; a spread may be 0.
+    """Return mean and standard deviation of each feature, (F,) float64 each; the latter may be 0.
 
     A coordinate is scaled by how far it moves in a history: its spread is the root of the mean
     square, or the largest, of x[k + H] - x[k], also for differences to the previous row. Over its

@@ -85,7 +85,7 @@ class Step(nn.Module):
         return ((1 + columns,), *own) if self.has_origin else own
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the carry before anything was seen, zeros."""
+        """Return the initial carry, zeros."""
         return self._zeros(batch, self.carry_shapes)
 
     def _zeros(self, batch: int, shapes: tuple[tuple[int, ...], ...]) -> tuple[Tensor, ...]:
@@ -96,7 +96,7 @@ class Step(nn.Module):
         return state - self.period * torch.round(state * self.frequency)
 
     def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
-        """Return what the network sees of rows (..., C), counted from `origin`."""
+        """Return the network's inputs of rows (..., C), relative to `origin`."""
         counted = rows if origin is None else rows - origin
         features = (self.encoder(counted) - self.feature_mean) / self.feature_std
         if not getattr(self.network, "physical", False):
@@ -104,12 +104,12 @@ class Step(nn.Module):
         return *rows.split([len(self.layout.states), len(self.layout.actions)], -1), features
 
     def window_inputs(self, states: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network sees of a whole history (B, H, S), (B, H, A): (B, H, ...)."""
+        """Return the network's inputs of a whole history (B, H, S), (B, H, A): (B, H, ...)."""
         rows = torch.cat([states, actions], dim=-1)
         return self.network_inputs(rows, self.encoder.origin(rows))
 
     def target_outputs(self, state: Tensor, following: Tensor) -> Tensor:
-        """Return the outputs (B, O), scaled, that lead to the next state.
+        """Return the scaled outputs (B, O) that lead to the next state.
 
         Args:
             state: (B, S).
@@ -123,7 +123,7 @@ class Step(nn.Module):
         return (torch.stack(targets, dim=1) - self.output_mean) / self.output_std
 
     def predict_outputs(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Ask the network: outputs (B, O) in their units, then the carry after this row."""
+        """Run the network: outputs (B, O) in their units, then the carry after this row."""
         row = torch.cat([state, action], dim=-1)
         if self.sliding:
             outputs, *after = self._slide(row, *carry)
@@ -136,21 +136,21 @@ class Step(nn.Module):
         return outputs * self.output_std + self.output_mean, *after
 
     def _ask(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run the network on one row; what comes out is in the precision of what went in."""
+        """Run the network on one row; outputs have the precision of the inputs."""
         if self.lowered is None:
             return self.network(*tensors)
         with torch.autocast(tensors[0].device.type, self.lowered):
             return tuple(part.to(tensors[0].dtype) for part in self.network(*tensors))
 
     def _warm(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run the network over all rows but the last, as `_ask` does over one."""
+        """Run the network over all rows but the last, see `_ask`."""
         if self.lowered is None:
             return self.network.warm_up(*tensors)
         with torch.autocast(tensors[0].device.type, self.lowered):
             return tuple(part.to(tensors[0].dtype) for part in self.network.warm_up(*tensors))
 
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
-        """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
+        """Run the network over the last H rows: (B, C), (B, H-1, C) -> outputs, window."""
         rows = torch.cat([window, row.unsqueeze(1)], dim=1)
         inputs = self.network_inputs(rows, self.encoder.origin(rows))
         if self.history > 1:
@@ -161,24 +161,24 @@ class Step(nn.Module):
         return outputs, rows[:, 1:]
 
     def _from_previous(self, row: Tensor, previous: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Count coordinates from the previous row; `known` is (B, 1 + C): 1, that row."""
+        """Run the network on differences to the previous row, (B, 1 + C): 1, that row."""
         outputs, *after = self._ask(*self.network_inputs(row, self._origin(row, previous)), *carry)
         return outputs, self._mark_known(row * self.encoder.previous), *after
 
     def _origin(self, row: Tensor, previous: Tensor) -> Tensor:
-        """Return the previous row; before there is one, all of `known` is 0: the row itself."""
+        """Return the previous row, or the row itself while `previous` is still all zero."""
         return previous[:, 1:] + (1.0 - previous[:, :1]) * (row * self.encoder.previous)
 
     def _mark_known(self, origin: Tensor) -> Tensor:
         return torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return how the state changes in one step, before the integrator refines it, and carry."""
+        """Return the change of the state in one Euler step, and the carry."""
         outputs, *after = self.predict_outputs(state, action, *carry)
         return state @ self.drift + outputs @ self.gain, *after
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance one time step; the carry moves on by one row, however often the network runs."""
+        """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
         change, *after = self.change(state, action, *carry)
         if self.layout.integrator == "rk4":
             # Kutta (1901), the action held: k1 is `change`. All stages count from k1's origin.
@@ -205,7 +205,7 @@ class Step(nn.Module):
         return previous, *self._warm(*self.network_inputs(rows, self.encoder.origin(rows)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
-        """Feed the step with its own output.
+        """Roll out: feed the step with its own output.
 
         Args:
             states: (B, H, S), the last row is the present.
@@ -226,5 +226,5 @@ class Step(nn.Module):
 
 
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:
-    """Make the step of `layout` with a network as `model` says, its weights still random."""
+    """Make the step of `layout` with the network of `model` and random weights."""
     return Step(layout, model.build_for(layout, scale), scale)

@@ -1,4 +1,4 @@
-"""Learning from episodes in the training loop: what `learn` types have in common that do so."""
+"""Base of the learn types that train on episodes in the training loop."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
@@ -8,7 +8,7 @@ from kinemill.train.context import Trained, TrainingContext
 
 
 class Supervised(Learn):
-    """Learns from a packed dataset and its training set, batch by batch."""
+    """Learn from a packed dataset and its training set, batch by batch."""
 
     def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
         """Return the packed dataset and its training set."""
@@ -39,7 +39,7 @@ class Supervised(Learn):
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
     def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:
-        """Train what `prepare` makes; `eval_callback` is asked at each evaluation."""
+        """Train the module of `prepare`; call `eval_callback` at each evaluation."""
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
         from kinemill.train.run_config import dotted
@@ -68,7 +68,7 @@ class Supervised(Learn):
 
 
 class Demonstrated(Supervised):
-    """Learns a policy from episodes in which it is shown what to do."""
+    """Learn a policy from demonstrations."""
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")

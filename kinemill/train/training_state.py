@@ -1,4 +1,4 @@
-"""Where a training stands: all that the next step depends on, and how a checkpoint holds it.
+"""State of a training: all that the next step depends on, and its form in a checkpoint.
 
 Batches, drop-out and noise follow from the seed and the step alone, and a checkpoint lies between
 two steps, so that neither random states nor a place within a batch have to be remembered.
@@ -20,7 +20,7 @@ Curves = dict[str, list[list[float | None]]]
 
 @dataclass
 class State:
-    """The numbers of a training; all of them go into the checkpoint, as JSON.
+    """The numbers of a training, stored in checkpoints as JSON.
 
     Attributes:
         step: steps that are done.
@@ -53,13 +53,13 @@ class State:
     saved: int = 0
 
     def record(self, values: dict[str, float]) -> None:
-        """Append one point of each series at the present step; JSON has no NaN, so None for it."""
+        """Append one point of each series at the current step; NaN becomes None."""
         for name, value in values.items():
             point = value if math.isfinite(value) else None
             self.history.setdefault(name, []).append([self.step, point])
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it; JSON has no infinity, so None where nothing was evaluated yet."""
+        """Return the numbers as JSON; an infinite `best` becomes None."""
         return {**vars(self), "best": self.best if math.isfinite(self.best) else None}
 
     @classmethod
@@ -95,7 +95,7 @@ class Training:
             self.keep_best()
 
     def keep_best(self) -> None:
-        """Take the present weights for the best."""
+        """Store the current weights as the best."""
         self.best = {
             name: value.detach().clone() for name, value in self.module.state_dict().items()
         }
@@ -120,7 +120,7 @@ class Training:
         return groups, self.state.to_json()
 
     def restore(self, groups: Groups, state: dict[str, Any]) -> None:
-        """Go back to what `to_checkpoint` returned."""
+        """Restore what `to_checkpoint` returned."""
         device = next(self.module.parameters()).device
         self.module.load_state_dict(groups["weights"])
         self._restore_optimizer(groups.get("optimizer", {}))

@@ -50,7 +50,7 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
 def _unlike(
     earlier: Layout, layout: Layout, about: Mapping[str, Any], units: Mapping[str, str]
 ) -> list[str]:
-    """Say in what an earlier model's channels differ from those of this task."""
+    """Return the differences between an earlier model's channels and those of this task."""
     differences = [
         f"{name}: {_plain(there)} there, {_plain(here)} here"
         for name in _EQUAL_FIELDS
@@ -89,7 +89,7 @@ def _shape(tensor: Tensor | None) -> str:
 
 
 def freeze(module: nn.Module, patterns: list[str]) -> None:
-    """Keep the parameters that match one of the patterns from learning.
+    """Freeze the parameters that match one of the patterns.
 
     Args:
         module: what is to be trained.

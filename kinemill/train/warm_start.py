@@ -14,7 +14,7 @@ FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was ne
 
 
 def described(folder: Path) -> Json:
-    """Return what a trained model says of itself.
+    """Return the description of a trained model.
 
     Raises:
         CorruptArtifact: it was written by a version whose models this one cannot read.
@@ -40,7 +40,7 @@ def start_in(folder: Path) -> WarmStart:
 
 
 def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
-    """Return what `load_model` needs beside the weights, and what an exported model says."""
+    """Return what `load_model` needs in addition to the weights, and exported metadata."""
     about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
@@ -51,7 +51,7 @@ def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
 
 
 def kind_of(description: Json) -> Json:
-    """Return what kind of model of dynamics a description is of.
+    """Return the kind of dynamics model of a description.
 
     Returns:
         `kind`, the type of `learn.model`; `history`, rows known; `reference`, the name of the

@@ -7,7 +7,7 @@ from kinemill.task.plugins import MODELS
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
-from kinemill.train.batches import MEMBER
+from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
@@ -41,7 +41,7 @@ def test_a_member_is_what_a_training_of_its_own_seed_would_be(packed, tmp_path, 
     """One batched program against three trainings: sums in another order, 60 steps apart."""
     whole = trained(packed, tmp_path / "e", ensemble=3, model=model)
     for index in range(3):
-        alone = trained(packed, tmp_path / str(index), seed=MEMBER * index, model=model)
+        alone = trained(packed, tmp_path / str(index), seed=MEMBER_STRIDE * index, model=model)
         for name, value in alone.named_parameters():
             stacked = whole.member.step.get_parameter(name)[index]
             torch.testing.assert_close(stacked, value, rtol=0, atol=2e-4, msg=name)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.train.batches import MEMBER
+from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.gauss_newton_config import GaussNewton
@@ -61,7 +61,7 @@ def test_a_network_of_many_parameters_is_refused(packed):
 def test_of_several_starts_the_best_in_validation_is_taken(packed):
     """Each start is what its own seed alone gives; the chosen one errs least on validation rows."""
     errors = []
-    for seed, starts in ((0, 1), (MEMBER, 1), (2 * MEMBER, 1), (0, 3)):
+    for seed, starts in ((0, 1), (MEMBER_STRIDE, 1), (2 * MEMBER_STRIDE, 1), (0, 3)):
         subset = {"windows": 16, "iterations": 2, "starts": starts}
         model = {"type": "latent", "size": 2, "hidden_size": 3}
         task = pendulum_task(

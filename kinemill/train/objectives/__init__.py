@@ -1,4 +1,4 @@
-"""Ways of learning, one file each: what is predicted, from what, and how wrong it is."""
+"""Objectives, one file each: settings, model and loss of a learn type."""
 
 from kinemill.task.plugins import OBJECTIVES
 

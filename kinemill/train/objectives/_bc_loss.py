@@ -1,4 +1,4 @@
-"""How far a policy's actions are from those of demonstrations, in training and in validation.
+"""Loss and validation errors of a policy on demonstrations.
 
 Symbols: B batch, K rows of a window, R rows that are learned at, T actions of a chunk, A actions.
 """
@@ -50,7 +50,7 @@ class Samples:
         stride: int,
         most: int | None = None,
     ) -> "Samples":
-        """Cut the sequences of a split; with `most`, an evenly spread part of them."""
+        """Return the sequences of a split; with `most`, an evenly spaced subset."""
         device, packed = module.action_std.device, data.packed
         lengths = {"history": module.memory.rows, "seq_len": module.chunk.length}
         sequences = make_sequences(packed, split, stride=stride, **lengths)
@@ -70,12 +70,12 @@ class Samples:
         return len(self.known)
 
     def rows_learned(self, module: BCPolicy) -> float:
-        """Return at how many rows of a drawn sequence a policy learns on average: 1, or up to K."""
+        """Return the mean number of trained rows of a sequence: 1, or up to K."""
         each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
         return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
 
     def future_actions(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Return actions from rows on and which are there: (B,) -> (B, T, A), (B, T) 1 or 0."""
+        """Return the actions from rows (B,) on, and their mask: (B, T, A), (B, T) 1 or 0."""
         row_numbers = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
         last = self.last.index_select(0, rows).unsqueeze(1)
         clipped = torch.minimum(row_numbers, last)
@@ -101,7 +101,7 @@ class Cloning:
 
     @property
     def steady(self) -> bool:
-        """Whether sequences have the same loss at every training step."""
+        """Whether the loss of a sequence does not depend on the training step."""
         return not self.learn.head.seeded and self.train.feed.steady
 
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
@@ -115,7 +115,7 @@ class Cloning:
     def _losses(
         self, samples: Samples, which: Tensor, noise: KeyedNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
-        """Return the sum of losses over the rows of sequences that are there, and their number."""
+        """Return the sum of losses over recorded rows, and their number."""
         conditions, rows, there = self._conditions(samples, which, epoch)
         targets, mask = samples.future_actions(rows, self.module.chunk.length)
         losses = self.module.head.loss(conditions, self.module.scaled(targets), mask, noise)
@@ -124,7 +124,7 @@ class Cloning:
     def _conditions(
         self, samples: Samples, which: Tensor, epoch: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what the head is told (B R, E), at which rows (B R,), and which are there."""
+        """Return conditions of the head (B R, E), their rows (B R,), and their mask (B R,)."""
         known = samples.known.index_select(0, which)
         there = samples.there.index_select(0, which)
         features = self.module.see(samples.feed.at(known.flatten(), epoch))
@@ -135,7 +135,7 @@ class Cloning:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the loss, and the error of the first action of each chunk, in its spreads."""
+        """Return the loss, and the scaled error of the first action of each chunk."""
         losses, squares = list[float](), list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
@@ -149,7 +149,7 @@ class Cloning:
         }
 
     def _missed(self, which: Tensor) -> Tensor:
-        """Return the error of the present action, (B, A), in spreads of training."""
+        """Return the error of the current action, (B, A), in standard deviations of training."""
         conditions, rows, _ = self._conditions(self.watch, which, 0)
         every = len(conditions) // len(which)
         present, rows = conditions[every - 1 :: every], rows[every - 1 :: every]
@@ -158,7 +158,7 @@ class Cloning:
         return self.module.head(present, draws)[:, 0] - truth
 
     def fit_batches(self, count: int) -> Any:
-        """Yield features (n, K, F) and wanted chunks (n, T A), for what is fitted at once."""
+        """Yield features (n, K, F) and target chunks (n, T A), for closed-form fits."""
         with torch.no_grad():
             for some in torch.arange(len(self.train)).split(count):
                 known = self.train.known[some.to(self.train.known.device)]

@@ -1,4 +1,4 @@
-"""From settings and demonstrations to the policy that learns, and what it is to minimize."""
+"""Set up behavior cloning: the policy and its objective."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def prepare(
     device: torch.device,
     start: WarmStart | None,
 ) -> tuple[BCPolicy, Objective]:
-    """Return the policy to train and its objective, as `Imitation.prepare` says."""
+    """Return the policy to train and its objective, see `Supervised.prepare`."""
     about = learn.describe(task, data)
     layout = PolicyLayout.from_json(about["layout"])
     torch.manual_seed(learn.seed)
@@ -67,7 +67,7 @@ def prepare(
 
 
 def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
-    """Return what a policy of a task sees and gives."""
+    """Return the inputs and outputs of a policy of a task."""
     numbers, images, texts = learn.observed(task.channels)
     own = [*numbers, *task.actions]
     limits = {name: task.channels[name].limits for name in own}
@@ -94,7 +94,7 @@ def _shape(values: list[int]) -> tuple[int, int, int]:
 
 
 def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
-    """Return the words of all training texts, sorted; their augmented forms are not among them."""
+    """Return the words of all training texts without augmentation, sorted."""
     values = {
         text
         for name in layout.texts
@@ -105,7 +105,7 @@ def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
 
 
 def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
-    """Make the policy that a description is of, its weights still random.
+    """Make the policy of a description, with random weights.
 
     Args:
         learn: settings of `objectives.imitation`.
@@ -130,9 +130,9 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
 
 
 def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
-    """Return means and spreads of what is seen and done, from the training split alone.
+    """Return means and standard deviations of inputs and actions, from the training split alone.
 
-    What never moves in training would divide by zero; its spread counts as 1.
+    The standard deviation of a constant channel counts as 1.
     """
     train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
     if not train:
@@ -151,7 +151,7 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
 
 
 def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the scale that trained weights hold."""
+    """Return the scaling tensors among trained weights."""
     own = {name: weights[name] for name in SCALES}
     return own | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
 

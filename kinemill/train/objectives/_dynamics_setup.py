@@ -1,4 +1,4 @@
-"""From settings and packed episodes to the module that learns, and what it is to minimize.
+"""Set up a dynamics model: the module to train and its objective.
 
 Symbols: N windows, H history, O outputs.
 """
@@ -32,7 +32,7 @@ Data = tuple[PackedDataset, PackedDataset]
 def prepare(
     learn: Any, task: Task, data: Data, device: torch.device, start: WarmStart | None
 ) -> tuple[Any, Objective]:
-    """Return the module to train and its objective, as `Dynamics.prepare` says."""
+    """Return the module to train and its objective, see `Supervised.prepare`."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = _windows(data, layout, learn.horizon, device)
     module = _module(learn, task, data, (train, watch), start)
@@ -56,7 +56,7 @@ def prepare(
 
 
 def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Windows, Windows]:
-    """Return the windows to learn from and those to judge by."""
+    """Return the windows of training and of validation."""
     train = make_windows(data[1], "train", layout, horizon)
     watch = make_windows(data[0], "validation", layout, horizon, most=VALIDATION_WINDOWS)
     return on_device(train, device), on_device(watch, device)
@@ -65,7 +65,7 @@ def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Win
 def _module(
     learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: WarmStart | None
 ) -> Any:
-    """Return what is to learn: random, fitted to begin with, or where an earlier model ended."""
+    """Return the initial module: random, fitted in closed form, or of an earlier model."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = windows
     starts = learn.gauss_newton.starts if learn.gauss_newton and start is None else 1
@@ -92,7 +92,7 @@ def _module(
 
 
 def drawn(windows: int, seed: int, member: int) -> Tensor:
-    """Return which windows a member is fitted to, (N,): the first all, others a bootstrap each."""
+    """Return the windows of a member, (N,): all for the first, a bootstrap for the others."""
     if member == 0:
         return torch.arange(windows)
     generator = torch.Generator().manual_seed(member_seed(seed, member))
@@ -101,7 +101,7 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 @torch.no_grad()
 def error_of(step: Any, windows: Windows) -> float:
-    """Return the mean squared error of a step's rollouts, in spreads of the channels."""
+    """Return the mean squared error of a step's rollouts, in standard deviations."""
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
     for some in every.split(EXAMPLES):
@@ -112,13 +112,13 @@ def error_of(step: Any, windows: Windows) -> float:
 
 
 def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
-    """Show a network that is fitted in closed form the windows `which`."""
+    """Fit a network in closed form to the windows `which`."""
     with torch.no_grad():
         step.network.fit(examples(step, windows, which))
 
 
 def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield what the network sees, (N, H, ...), and wanted outputs (N, O) of windows `which`."""
+    """Yield the network's inputs (N, H, ...) and target outputs (N, O) of the windows `which`."""
     for some in which.to(windows.values.device).split(EXAMPLES):
         states, past_actions, actions, truth = windows.gather(some)
         all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)

@@ -1,4 +1,4 @@
-"""A policy tried in its environment while it is trained: success is what counts in the end."""
+"""Evaluate a policy in its environment during training."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ _TIE = 1e-3  # at most this is added for the loss, so that it decides between eq
 
 
 class EnvEvaluation:
-    """The errors on validation episodes, and return and success in the environment.
+    """Errors on validation episodes, and return and success in the environment.
 
     Starts are those after the trials', so the final evaluation never sees one of them.
 
@@ -33,7 +33,7 @@ class EnvEvaluation:
         self.seeds = range(first, first + trials.watched)
 
     def __call__(self) -> dict[str, float]:
-        """Return what is judged; `missed` is the share of failures, the loss decides ties.
+        """Return the metrics; `missed` is the failure rate, and the loss breaks ties.
 
         Raises:
             BadInput: success is to decide, and the environment says nothing of it.

@@ -1,4 +1,4 @@
-"""Which window and which channel made a loss of rollouts not finite.
+"""NaN diagnosis of rollouts: the window and the channel that made a loss not finite.
 
 Symbols: M members, B windows, R rows of a window, T horizon, S states.
 """
@@ -13,7 +13,7 @@ from kinemill.train.objectives._rollouts import Rollouts
 
 
 class Suspects:
-    """The windows of a training set, by name.
+    """The windows of a training set, with names.
 
     Args:
         rollouts: whose loss it is.
@@ -25,7 +25,7 @@ class Suspects:
 
     @torch.no_grad()
     def __call__(self, which: Tensor, step: int) -> Suspect:
-        """Return what is to blame among windows (M, B) at a training step."""
+        """Return the cause among windows (M, B) at a training step."""
         numbers = which.flatten().tolist()
         for window in numbers:
             if (suspect := self._in_data(window)) is not None:
@@ -48,7 +48,7 @@ class Suspects:
         return Suspect(self._named(first), name, suspect, in_data=True)
 
     def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:
-        """Return the first prediction that is not finite, or the one that is furthest off."""
+        """Return the first prediction that is not finite, or the one with the largest error."""
         terms = self._rollouts.terms(which.to(self._rollouts.std.device), step, None)
         terms = terms.reshape(len(numbers), *terms.shape[-2:]).cpu()
         bad = (~terms.isfinite()).nonzero()

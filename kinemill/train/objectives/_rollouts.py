@@ -1,4 +1,4 @@
-"""How wrong rollouts are: of training, with what they are fed, and of validation.
+"""Loss of training rollouts with teacher forcing, and errors of validation rollouts.
 
 Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions.
 """
@@ -53,7 +53,7 @@ class Rollouts:
         self.disturbance = self.std.new_tensor(stds) if any(stds) else None
 
     def _weights(self, names: tuple[str, ...]) -> Tensor | None:
-        """Return the weight of each squared error in spreads, (S,), their mean 1; None: all 1."""
+        """Return the weight of each scaled squared error, (S,), mean 1; None: all 1."""
         setting = self.learn.weights
         if setting == "variance":
             return None
@@ -65,7 +65,7 @@ class Rollouts:
 
     @torch.no_grad()
     def _relative(self) -> Tensor:
-        """Return one over the mean squared error before training, (T, S), scaled to mean 1.
+        """Return the inverse mean squared error before training, (T, S), scaled to mean 1.
 
         One step ahead errors are a hundred times smaller than 25 steps ahead. In a plain mean they
         count for nothing, and training gives away what a least-squares fit had one step ahead.
@@ -82,7 +82,7 @@ class Rollouts:
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
 
     def terms(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
-        """Return the terms of the loss whose mean it is: (M, B, T, S), or M and B as one."""
+        """Return the terms of the loss: (M, B, T, S), or M and B as one axis."""
         error, variance = self._errors(which, step, part)
         terms = error.square() if variance is None else doubted(error, variance)
         if self.weights is None:
@@ -92,18 +92,18 @@ class Rollouts:
 
     @property
     def members(self) -> int:
-        """Members of the ensemble, 1 without one."""
+        """Number of members of the ensemble, 1 without one."""
         return self.ensemble.members if self.ensemble else 1
 
     @property
     def steady(self) -> bool:
-        """Whether windows have the same loss at every training step."""
+        """Whether the loss of a window does not depend on the training step."""
         learn = self.learn
         plain = learn.horizon_schedule is None and learn.teacher_forcing is None and not learn.noise
         return plain and self.robots is None and self.ensemble is None
 
     def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
-        """Return errors and, with noise, variances in spreads: (M, B, T, S), or M and B as one."""
+        """Return scaled errors and variances: (M, B, T, S), or M and B as one axis."""
         horizon, flat = self.learn.horizon_at(step), which.flatten()
         states, past, actions, truth = self.train.gather(flat)
         actions, truth = actions[:, :horizon], truth[:, :horizon]
@@ -131,7 +131,7 @@ class Rollouts:
         return error, None if self.noise is None else variance / self.std**2
 
     def evaluate(self) -> dict[str, float]:
-        """Return the errors on the validation windows, in spreads, all channels weighted alike.
+        """Return the errors on the validation windows, in standard deviations, equally weighted.
 
         With `weights: relative` each square is multiplied by its weight, as in the loss.
         `likelihood` is the mean of `doubted` by the whole variance, if that is learned.
@@ -155,7 +155,7 @@ class Rollouts:
         return errors
 
     def _errors_of(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return errors (B, T, S) and, with noise, whole variances, in spreads."""
+        """Return errors (B, T, S) and, with noise, total variances, in standard deviations."""
         states, past, actions, truth = windows.gather(which)
         robots = self.robots[windows is self.watch] if self.robots else None
         with told(self.module, robots[which] if robots is not None else None):
@@ -168,7 +168,7 @@ class Rollouts:
 
 
 def doubted(error: Tensor, variance: Tensor) -> Tensor:
-    """Return the negative log-likelihood of a Gaussian error, but for its constant ½ log 2π."""
+    """Return the negative log-likelihood of a Gaussian error, without the constant ½ log 2π."""
     return 0.5 * (error.square() / variance + variance.log())
 
 

@@ -1,4 +1,4 @@
-"""Teacher forcing, curriculum of the horizon, and noise: what training rollouts are fed."""
+"""Teacher forcing, horizon schedule and reproducible noise of training rollouts."""
 
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ from kinemill.task.plugins import Settings
 
 
 class HorizonSchedule(Settings):
-    """A horizon that is short at first: long rollouts of an untrained model teach little."""
+    """A growing horizon, because long rollouts of an untrained model carry little information."""
 
     first: PositiveInt = Field(default=1, description="horizon at the first training step")
     steps: PositiveInt = Field(
@@ -17,7 +17,7 @@ class HorizonSchedule(Settings):
     )
 
     def at(self, step: int, horizon: int) -> int:
-        """Return over how many of `horizon` steps rollouts go at a training step."""
+        """Return the length of rollouts at a training step, at most `horizon`."""
         if step >= self.steps:
             return horizon
         first = min(self.first, horizon)
@@ -25,7 +25,7 @@ class HorizonSchedule(Settings):
 
 
 class TeacherForcing(Settings):
-    """Scheduled sampling: early rollouts go on from the truth, later ones from themselves.
+    """Scheduled sampling: rollouts continue from the truth with a decreasing probability.
 
     Bengio et al. 2015, section 2.4, linear decay; a coin is tossed for each step of each rollout.
     """
@@ -37,12 +37,12 @@ class TeacherForcing(Settings):
     )
 
     def at(self, step: int) -> float:
-        """Return the probability that a step goes on from the truth."""
+        """Return the probability that a step continues from the truth."""
         return self.first + (self.last - self.first) * min(1.0, step / self.steps)
 
 
 class KeyedNoise:
-    """Random tensors that follow from a seed and the training step alone, on any device.
+    """Random tensors, reproducible from seed and training step alone, on any device.
 
     Args:
         seed: of the training.
@@ -64,13 +64,13 @@ class KeyedNoise:
         return torch.Generator().manual_seed(self._key)
 
     def below(self, probability: float, *shape: int) -> Any:
-        """Return a bool tensor, true with a probability."""
+        """Return a bool tensor that is true with a probability."""
         import torch
 
         return (self._drawn(torch.rand, shape) < probability).to(self._device)
 
     def uniform(self, *shape: int) -> Any:
-        """Return a tensor, evenly distributed over [0, 1)."""
+        """Return a tensor of the uniform distribution over [0, 1)."""
         import torch
 
         return self._drawn(torch.rand, shape).to(self._device)
@@ -82,7 +82,7 @@ class KeyedNoise:
         return self._drawn(torch.randn, shape).to(self._device)
 
     def _drawn(self, draw: Any, shape: tuple[int, ...]) -> Any:
-        """Draw numbers (M B, ...) for the windows of all members, one member after the other."""
+        """Return random numbers (M B, ...) for the windows of all members, member by member."""
         if self._part is None:
             return draw(*shape, generator=self._generator)
         members, (first, whole) = self._part

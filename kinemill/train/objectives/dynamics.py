@@ -27,7 +27,7 @@ from kinemill.train.supervised import Supervised
 
 @OBJECTIVES.register("dynamics")
 class Dynamics(Supervised):
-    """Learn to simulate: the next state from a history of states and actions."""
+    """Learn a simulator: the next state from a history of states and actions."""
 
     version: ClassVar[int] = 4
     type: Literal["dynamics"] = "dynamics"
@@ -74,7 +74,7 @@ class Dynamics(Supervised):
     checkpoint: Literal["single_step", "multi_step", "likelihood"] = "multi_step"
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what is wrong with outputs, relations and encodings."""
+        """Return problems of outputs, relations and encodings."""
         problems = problems_of(channels, self.outputs, self.relations, self.integrator)
         problems += [
             (("encoding", *where), what)
@@ -91,26 +91,26 @@ class Dynamics(Supervised):
         return problems
 
     def horizon_at(self, step: int) -> int:
-        """Return over how many steps rollouts go at a training step."""
+        """Return the length of rollouts at a training step."""
         return (
             self.horizon_schedule.at(step, self.horizon) if self.horizon_schedule else self.horizon
         )
 
     def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
-        """Return the rows of one window: of training, and in the test split of verification."""
+        """Return the rows of one window of training, and of verification in the test split."""
         history = {"learn.history": self.history}
         window = history | {"learn.horizon": self.horizon}
         test = history | {"verify.horizon": task.verify.horizon}
         return {"train": window, "validation": window, "test": test}
 
     def setup_function(self) -> Any:
-        """Return what prepares a training."""
+        """Return the function that sets up a training."""
         from kinemill.train.objectives._dynamics_setup import prepare
 
         return prepare
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
-        """Return units, limits, spreads and layout of the channels, and the robots told apart."""
+        """Return units, limits, standard deviations and layout of the channels, and the robots."""
         from kinemill.train.layout import layout_of
 
         dataset, training_set = data
@@ -123,7 +123,7 @@ class Dynamics(Supervised):
         }
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
-        """Return a `train.step.Step`, or a `train.ensemble.Ensemble` of some."""
+        """Return a `train.step.Step` or a `train.ensemble.Ensemble`."""
         from kinemill.train.build import assemble, scale_in
         from kinemill.train.layout import Layout
 
@@ -131,7 +131,7 @@ class Dynamics(Supervised):
         return assemble(self, layout, scale_in(weights), len(description["robots"]))
 
     def robots_in(self, training_set: Any) -> tuple[str, ...]:
-        """Return the tasks that are told apart, this one first.
+        """Return the tasks that have an embedding, this one first.
 
         Raises:
             BadInput: they are to be told apart, but there is one alone.

@@ -1,4 +1,4 @@
-"""Imitation: learn to act as demonstrations do, from what was seen at the time.
+"""Imitation: learn actions from demonstrations.
 
 Behavior cloning: at each row of an episode the actions from there on are learned from the rows up
 to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
@@ -19,7 +19,7 @@ from kinemill.train.supervised import Demonstrated
 
 @OBJECTIVES.register("imitation")
 class Imitation(Demonstrated):
-    """Learn to act: demonstrated actions from observations, images and texts."""
+    """Learn a policy: demonstrated actions from observations, images and texts."""
 
     type: Literal["imitation"] = "imitation"
     observations: list[str] = Field(
@@ -57,7 +57,7 @@ class Imitation(Demonstrated):
     )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what is wrong with the channels to be seen."""
+        """Return problems of the observed channels."""
         problems: list[tuple[tuple[str | int, ...], str]] = []
         observed = [name for name, one in channels.items() if one.role != "reward"]
         for name in self.observations:
@@ -74,7 +74,7 @@ class Imitation(Demonstrated):
         return problems
 
     def observed(self, channels: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
-        """Return the numbers, images and texts that are seen, each in order."""
+        """Return the observed numbers, images and texts, each in order."""
         usual_order = [
             name
             for role in ("state", "observation", *MEDIA)
@@ -88,13 +88,13 @@ class Imitation(Demonstrated):
         return numbers, images, texts
 
     def setup_function(self) -> Any:
-        """Return what prepares a training."""
+        """Return the function that sets up a training."""
         from kinemill.train.objectives._bc_setup import prepare
 
         return prepare
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
-        """Return the policy's layout, units, limits, spreads and words."""
+        """Return the policy's layout, units, limits, standard deviations and words."""
         from kinemill.train.objectives._bc_setup import layout_of, words_in
 
         layout = layout_of(self, task, data[0])
