@@ -1,4 +1,4 @@
-"""Optimizer step: gradient accumulation over micro-batches, clipping, compilation.
+"""Optimizer step: gradient accumulation over micro-batches, gradient clipping, compilation.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """

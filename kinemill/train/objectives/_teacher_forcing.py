@@ -1,4 +1,4 @@
-"""Teacher forcing, horizon schedule and reproducible noise of training rollouts."""
+"""Teacher forcing, curriculum (horizon schedule) and reproducible noise of training rollouts."""
 
 from functools import cached_property
 from typing import Any
