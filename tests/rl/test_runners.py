@@ -11,7 +11,7 @@ from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.evolution import centered_ranks
 from kinemill.rl.subproc_vec_env import shares
 from kinemill.rl.training_loop import Fitting
-from kinemill.train.checkpoint import packed
+from kinemill.train.checkpoint import pack_tensors
 from tests.rl.test_training_loop import CART, POINT, bench, rl_task, site_of
 
 
@@ -135,7 +135,7 @@ def test_a_generation_is_the_same_for_any_number_of_workers():
         site = site_of(task)
         learner = task.learn.algorithm.learner(site)
         learner.advance(120, 4)
-        found.append((learner.step, packed(learner.state()[0])))
+        found.append((learner.step, pack_tensors(learner.state()[0])))
         site.environment.close()
     assert found[0] == found[1]
 

@@ -18,7 +18,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import check_resume, load_model, start_in
 from kinemill.train import stage as train
-from kinemill.train.checkpoint import packed
+from kinemill.train.checkpoint import pack_tensors
 
 POINT = {
     "type": "python",
@@ -85,7 +85,7 @@ def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(nam
     assert other.step == seen
     other.advance(seen + 64, 2)
     assert other.step == straight.step
-    assert packed(other.state()[0]) == packed(straight.state()[0])
+    assert pack_tensors(other.state()[0]) == packed(straight.state()[0])
 
 
 @pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "evolution"])
