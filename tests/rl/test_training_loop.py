@@ -85,7 +85,7 @@ def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(nam
     assert other.step == seen
     other.advance(seen + 64, 2)
     assert other.step == straight.step
-    assert pack_tensors(other.state()[0]) == packed(straight.state()[0])
+    assert pack_tensors(other.state()[0]) == pack_tensors(straight.state()[0])
 
 
 @pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "evolution"])
