@@ -32,11 +32,11 @@ from kinemill.register.gate.inputs import (
     Paired,
     RowOverlap,
     Serve,
-    Verdict,
 )
 from kinemill.register.gate.refusal_causes import ranked
 from kinemill.register.gate.report import why
 from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.verdict import Verdict
 
 __all__ = [
     "RULES",

@@ -15,11 +15,11 @@ from kinemill.register.gate.inputs import (
     Findings,
     GateInputs,
     Measurements,
-    Verdict,
 )
 from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import RULES
 from kinemill.register.gate.sample_size import sample_size_of
+from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import PolicyInterface
 from kinemill.store import ArtifactRef, Json

@@ -15,11 +15,10 @@ from kinemill.register.gate.inputs import (
     Measured,
     Paired,
     RowOverlap,
-    Value,
-    Verdict,
     number,
     to_json_number,
 )
+from kinemill.register.verdict import Value, Verdict
 from kinemill.registry import Registry
 
 Rule = Callable[[GateInputs], list[Verdict]]
