@@ -10,9 +10,9 @@ from kinemill.control.closed_loop import Episode
 from kinemill.control.cost import Cost
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
-from kinemill.reports.animation import moving
+from kinemill.reports.animation import animated_links
 from kinemill.reports.charts import Line, line_chart, number
-from kinemill.reports.components import card, mark, name_of, style, table
+from kinemill.reports.components import card, html_page, mark, name_of, table
 from kinemill.task.document import Task
 
 PICTURED = 6  # runs in the animation, and in each chart
@@ -35,19 +35,14 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
         f"<h2>Signals</h2>{signals(task, episodes, seeds)}",
         _rows(episodes, seeds),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(task.name)}: closed loop</title><style>{style()}</style></head>"
-        f"<body><main>{''.join(sections)}<footer>Made by kinemill.</footer></main></body></html>\n"
-    )
+    return html_page(f"{task.name}: closed loop", sections)
 
 
 def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
     """Return a panel with a moving picture of the first runs."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
     title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
-    drawn = moving(links(task, episodes), task.dt, title)
+    drawn = animated_links(links(task, episodes), task.dt, title)
     return f'<div class="panel">{drawn}<p>{title}, in real time.</p></div>'
 
 

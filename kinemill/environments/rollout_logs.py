@@ -9,7 +9,7 @@ from kinemill.environments.evaluation import bootstrap, run_episode, try_policy
 from kinemill.environments.factory import make_environment
 from kinemill.environments.logs import write_episode
 from kinemill.errors import BadInput
-from kinemill.reports.gif import film
+from kinemill.reports.gif import animated_image
 from kinemill.runtime import Policy
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
@@ -89,7 +89,7 @@ def film_policy(
                 where = f"environment of {task.name}"
                 raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
             path = folder / f"{task.name}-{seed:06d}.webp"
-            publish_file(path, film(frames, task.dt, wide=480))
+            publish_file(path, animated_image(frames, task.dt, wide=480))
             made.append(str(path))
     finally:
         environment.close()

@@ -8,11 +8,9 @@ import numpy as np
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.register.policy_comparison import trials_page
 from kinemill.reports.charts import Line, line_chart, number
-from kinemill.reports.components import card, mark, name_of, table
+from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
 from kinemill.store import Json
 from kinemill.verify.comparison import NRMSE
-from kinemill.verify.figures import figure, legend
-from kinemill.verify.report_sections import document
 
 _STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
 
@@ -33,7 +31,7 @@ def comparison_page(comparison: Json) -> str:
         _gates(comparison),
     ]
     footer = "Measured by kinemill on the exported files; the numbers are in comparison.json."
-    return document(title, sections, footer)
+    return html_page(title, sections, footer)
 
 
 def _lead(comparison: Json) -> str:

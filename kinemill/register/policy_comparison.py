@@ -6,11 +6,10 @@ from html import escape
 from kinemill.environments.evaluation import Trials
 from kinemill.register.versions import Version
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, name_of, table
+from kinemill.reports.components import card, html_page, name_of, table
 from kinemill.store import Json
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.analysis import plain
-from kinemill.verify.report_sections import document
 
 
 @dataclass(frozen=True)
@@ -99,4 +98,4 @@ def trials_page(comparison: Json) -> str:
         f'<div class="cards">{"".join(cards)}</div>',
         "<h2>Returns by start</h2>" + table(heads, rows, numbers_from=1, even=True),
     ]
-    return document(title, sections, "Measured by kinemill; the numbers are in comparison.json.")
+    return html_page(title, sections, "Measured by kinemill; the numbers are in comparison.json.")

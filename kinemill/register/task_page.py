@@ -10,11 +10,9 @@ from kinemill.register import tags
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import CHAMPION, SHORT, Version
 from kinemill.reports.charts import Line, line_chart, number
-from kinemill.reports.components import card, mark, name_of, table
+from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
 from kinemill.task.promote import RETURN
 from kinemill.verify.comparison_sections import lead_section
-from kinemill.verify.figures import figure, legend
-from kinemill.verify.report_sections import document
 
 _TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
 _LISTED = 200  # versions listed
@@ -37,7 +35,7 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
         _course(versions),
         _list(versions, address),
     ]
-    return document(f"{task}: versions", sections, "Made by kinemill from its registry.")
+    return html_page(f"{task}: versions", sections, "Made by kinemill from its registry.")
 
 
 def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], str]) -> str:
@@ -53,7 +51,7 @@ def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], 
     ]
     head = '<header><div><div class="eyebrow">kinemill</div><h1>Tasks</h1></div></header>'
     listed = table(["Task", "Champion", "nRMSE or return", "Versions"], rows, numbers_from=2)
-    return document("Tasks", [head, listed], "Made by kinemill from its registry.")
+    return html_page("Tasks", [head, listed], "Made by kinemill from its registry.")
 
 
 def _champion(versions: Sequence[Version]) -> Version | None:

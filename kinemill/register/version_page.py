@@ -17,17 +17,15 @@ from kinemill.register.gate.headline import headline_of
 from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, mark, name_of, table
+from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
 from kinemill.store import ArtifactRef, Json, read_json
 from kinemill.store.home import Home
 from kinemill.store.provenance import CHANGED
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.comparison_sections import HEAD, head_section
-from kinemill.verify.figures import figure, legend
 from kinemill.verify.findings import best_reference
 from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
-from kinemill.verify.report_sections import document
 
 _REJECTED, _REASON = (
     30,
@@ -58,7 +56,7 @@ def version_page(home: Home, version: Version) -> str:
         training_section(model) if HEADING not in report else "",
         report,
     ]
-    return document(
+    return html_page(
         f"{version.task}, version {version.number}", sections, f"Made by kinemill. {_LOOK}"
     )
 

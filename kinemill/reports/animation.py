@@ -18,7 +18,7 @@ _MARKS = (
 )
 
 
-def moving(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:
+def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:
     """Draw runs of links side by side, each over and over again.
 
     Rows from the first on that is not finite are left out.
@@ -28,15 +28,15 @@ def moving(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:
         dt: time between two rows, s.
         label: what is seen, for those who do not see it.
     """
-    known = [run[: _finite(run)] for run in runs]
-    columns = min(COLUMNS, len(known))
-    width, height = columns * PANEL, -(-len(known) // columns) * PANEL
-    reach = 1.1 * max((float(np.abs(run).max()) for run in known if len(run)), default=1.0)
+    finite_runs = [run[: _finite(run)] for run in runs]
+    columns = min(COLUMNS, len(finite_runs))
+    width, height = columns * PANEL, -(-len(finite_runs) // columns) * PANEL
+    reach = 1.1 * max((float(np.abs(run).max()) for run in finite_runs if len(run)), default=1.0)
     every = max(1, round(1.0 / (RATE * dt)))
     panels = [
-        f'<g transform="translate({place % columns * PANEL + HALF:g},'
-        f'{place // columns * PANEL + HALF:g})">{_panel(run, every, dt, reach or 1.0)}</g>'
-        for place, run in enumerate(known)
+        f'<g transform="translate({index % columns * PANEL + HALF:g},'
+        f'{index // columns * PANEL + HALF:g})">{_panel(run, every, dt, reach or 1.0)}</g>'
+        for index, run in enumerate(finite_runs)
     ]
     return (
         f'<svg class="moving" viewBox="0 0 {width} {height}" style="max-width:{width}px" '
@@ -54,16 +54,16 @@ def _panel(run: NDArray[np.float64], every: int, dt: float, reach: float) -> str
     """Draw one run: the rail through its first joint, its links, and how far in time it is."""
     if not len(run):
         return ""
-    places = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
-    shown = [" ".join(f"{x:g},{z:g}" for x, z in ends) for ends in places.tolist()]
-    seconds = max(1, len(shown) - 1) * every * dt
-    left, right, low = -0.92 * HALF, 0.92 * HALF, 0.95 * HALF
+    points = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
+    frames = [" ".join(f"{x:g},{z:g}" for x, z in ends) for ends in points.tolist()]
+    seconds = max(1, len(frames) - 1) * every * dt
+    start, end, low = -0.92 * HALF, 0.92 * HALF, 0.95 * HALF
     again = f'dur="{seconds:g}s" repeatCount="indefinite"'
     return (
-        f'<line class="rail" x1="{left:g}" y1="0" x2="{right:g}" y2="0"/>'
-        f'<line class="clock" x1="{left:g}" y1="{low:g}" x2="{left:g}" y2="{low:g}">'
-        f'<animate attributeName="x2" values="{left:g};{right:g}" {again}/></line>'
-        f'<polyline class="link" points="{shown[0]}" marker-start="url(#cart)" '
+        f'<line class="rail" x1="{start:g}" y1="0" x2="{end:g}" y2="0"/>'
+        f'<line class="clock" x1="{start:g}" y1="{low:g}" x2="{start:g}" y2="{low:g}">'
+        f'<animate attributeName="x2" values="{start:g};{end:g}" {again}/></line>'
+        f'<polyline class="link" points="{frames[0]}" marker-start="url(#cart)" '
         f'marker-mid="url(#joint)" marker-end="url(#joint)">'
-        f'<animate attributeName="points" values="{";".join(shown)}" {again}/></polyline>'
+        f'<animate attributeName="points" values="{";".join(frames)}" {again}/></polyline>'
     )

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 26  # margins, px
+PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 12, 26  # margins, px
 POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 
 
@@ -58,13 +58,13 @@ class Frame:
     def px(self, value: float) -> float:
         """Return the horizontal place of `value`."""
         share = (value - self.x[0]) / (self.x[1] - self.x[0])
-        return LEFT + share * (self.width - LEFT - RIGHT)
+        return PAD_LEFT + share * (self.width - PAD_LEFT - PAD_RIGHT)
 
     def py(self, value: float) -> float:
         """Return the vertical place of `value`, kept near the frame."""
         share = (value - self.y[0]) / (self.y[1] - self.y[0])
         share = min(max(share, -1.0), 2.0)
-        return self.height - BOTTOM - share * (self.height - TOP - BOTTOM)
+        return self.height - PAD_BOTTOM - share * (self.height - PAD_TOP - PAD_BOTTOM)
 
 
 def line_chart(
@@ -90,13 +90,14 @@ def line_chart(
     clip = f"inside-{frame.width}-{frame.height}"  # charts of a size may share it
     parts = [
         f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img">',
-        f'<clipPath id="{clip}"><rect x="{LEFT}" y="{TOP - 4}" '
-        f'width="{frame.width - LEFT - RIGHT + 5}" height="{frame.height - TOP - BOTTOM + 5}"/>'
+        f'<clipPath id="{clip}"><rect x="{PAD_LEFT}" y="{PAD_TOP - 4}" '
+        f'width="{frame.width - PAD_LEFT - PAD_RIGHT + 5}" '
+        f'height="{frame.height - PAD_TOP - PAD_BOTTOM + 5}"/>'
         "</clipPath>",
         *_axes(frame),
     ]
     if now:
-        parts.append(_segment("now", frame.px(0), TOP, frame.px(0), frame.height - BOTTOM))
+        parts.append(_segment("now", frame.px(0), PAD_TOP, frame.px(0), frame.height - PAD_BOTTOM))
     parts.append(f'<g clip-path="url(#{clip})">')
     parts += [_band(frame, band) for band in bands]
     parts += [_curve(frame, line) for line in lines]
@@ -161,15 +162,15 @@ def number(value: float) -> str:
 
 def _axes(frame: Frame) -> list[str]:
     parts: list[str] = []
-    bottom = frame.height - BOTTOM
+    bottom = frame.height - PAD_BOTTOM
     for tick in ticks(*frame.y):
         y = frame.py(tick)
-        parts.append(_segment("grid", LEFT, y, frame.width - RIGHT, y))
-        parts.append(_text("tick", LEFT - 6, y + 3.5, _round(tick), "end"))
+        parts.append(_segment("grid", PAD_LEFT, y, frame.width - PAD_RIGHT, y))
+        parts.append(_text("tick", PAD_LEFT - 6, y + 3.5, _round(tick), "end"))
     for tick in ticks(*frame.x, about=max(4, frame.width // 130)):
         parts.append(_below(frame, tick, bottom + 15))
         parts.append(_segment("axis", frame.px(tick), bottom, frame.px(tick), bottom + 3))
-    return [*parts, _segment("axis", LEFT, bottom, frame.width - RIGHT, bottom)]
+    return [*parts, _segment("axis", PAD_LEFT, bottom, frame.width - PAD_RIGHT, bottom)]
 
 
 def _below(frame: Frame, tick: float, y: float) -> str:
@@ -186,26 +187,27 @@ def _round(tick: float) -> str:
 
 def _band(frame: Frame, band: Band) -> str:
     """Draw a marked stretch, at least 2 px wide so that a single row is seen."""
-    left, right = frame.px(band.start), frame.px(band.stop)
-    width = max(right - left, 2.0)
+    start, end = frame.px(band.start), frame.px(band.stop)
+    width = max(end - start, 2.0)
     return (
-        f'<rect class="band {band.style}" x="{left:.1f}" y="{TOP - 4}" width="{width:.1f}" '
-        f'height="{frame.height - TOP - BOTTOM + 4}"><title>{escape(band.label)}</title></rect>'
+        f'<rect class="band {band.style}" x="{start:.1f}" y="{PAD_TOP - 4}" width="{width:.1f}" '
+        f'height="{frame.height - PAD_TOP - PAD_BOTTOM + 4}">'
+        f"<title>{escape(band.label)}</title></rect>"
     )
 
 
 def _curve(frame: Frame, line: Line) -> str:
     points: list[str] = []
     pen = "M"
-    before: float | None = None
+    previous: float | None = None
     for x, y in zip(line.x.tolist(), line.y.tolist(), strict=True):
         if not math.isfinite(y):
-            pen, before = "M", None
+            pen, previous = "M", None
             continue
-        if line.staircase and before is not None:
-            points.append(f"L{frame.px(x):.1f} {frame.py(before):.1f}")
+        if line.staircase and previous is not None:
+            points.append(f"L{frame.px(x):.1f} {frame.py(previous):.1f}")
         points.append(f"{pen}{frame.px(x):.1f} {frame.py(y):.1f}")
-        pen, before = "L", y
+        pen, previous = "L", y
     return (
         f'<path class="line {line.style}" d="{"".join(points)}">'
         f"<title>{escape(line.label)}</title></path>"

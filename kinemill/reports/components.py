@@ -1,7 +1,7 @@
 """HTML components of reports: tables, cards, marks, cells with bars."""
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -12,6 +12,39 @@ from kinemill.reports.charts import number
 def style() -> str:
     """Return the style sheet that every page contains inline."""
     return importlib.resources.files("kinemill.reports").joinpath("page.css").read_text("utf-8")
+
+
+def html_page(
+    title: str, sections: Sequence[str], footer: str = "Made by kinemill.", css: str = ""
+) -> str:
+    """Return an HTML page without external links.
+
+    Args:
+        title: of the browser tab, plain text.
+        sections: HTML.
+        footer: HTML.
+        css: rules in addition to the style sheet.
+    """
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style()}{css}</style></head>"
+        f"<body><main>{''.join(sections)}<footer>{footer}</footer></main></body></html>\n"
+    )
+
+
+def legend(styles: Mapping[str, str]) -> str:
+    """Return the key to the colors: text by style."""
+    items = (
+        f'<span><i class="edge-{style}"></i>{escape(text)}</span>' for style, text in styles.items()
+    )
+    return f'<div class="legend">{"".join(items)}</div>'
+
+
+def figure(name: str, unit: str, chart: str) -> str:
+    """Return a chart with its name and unit above it."""
+    caption = f'<span class="name">{escape(name)}</span><span class="unit">{escape(unit)}</span>'
+    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
 
 
 def table(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 RATE, MOST, WIDE = 15.0, 150, 240  # pictures a second; pictures in all; px, of the longer side
 
 
-def film(frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = WIDE) -> bytes:
+def animated_image(
+    frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = WIDE
+) -> bytes:
     """Return an animated picture that plays over and over, in real time.
 
     Args:
@@ -22,14 +24,14 @@ def film(frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = W
     from PIL import Image
 
     every = max(1, round(1.0 / (RATE * dt)))
-    held = dt * every
-    shown: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
-    for picture in shown:
+    frame_seconds = dt * every
+    images: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
+    for picture in images:
         picture.thumbnail((wide, wide), Image.Resampling.BOX)
     file = io.BytesIO()
-    first, *rest = shown
+    first, *rest = images
     # A GIF counts in hundredths of a second, and browsers slow down what is quicker than two.
-    duration = max(20, 10 * round(100 * held))
+    duration = max(20, 10 * round(100 * frame_seconds))
     extra: dict[str, Any] = {"quality": 60, "method": 2} if kind == "WEBP" else {"optimize": True}
     first.save(file, kind, save_all=True, append_images=rest, duration=duration, loop=0, **extra)
     return file.getvalue()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDE, TALL, ACROSS, BETWEEN = 128, 40, 52, 14  # px of a box, between columns, between rows
+WIDE, TALL, GAP_X, GAP_Y = 128, 40, 52, 14  # px of a box, between columns, between rows
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ def network(blocks: Sequence[Block]) -> str:
     for block in blocks:
         columns.setdefault(depth[block.name], []).append(block)
     rows = max(map(len, columns.values()), default=0)
-    width = len(columns) * (WIDE + ACROSS) - ACROSS
-    height = rows * (TALL + BETWEEN) - BETWEEN
-    places = {
+    width = len(columns) * (WIDE + GAP_X) - GAP_X
+    height = rows * (TALL + GAP_Y) - GAP_Y
+    positions = {
         block.name: (
-            column * (WIDE + ACROSS),
-            (height - len(found) * (TALL + BETWEEN) + BETWEEN) / 2 + row * (TALL + BETWEEN),
+            column * (WIDE + GAP_X),
+            (height - len(members) * (TALL + GAP_Y) + GAP_Y) / 2 + row * (TALL + GAP_Y),
         )
-        for column, found in columns.items()
-        for row, block in enumerate(found)
+        for column, members in columns.items()
+        for row, block in enumerate(members)
     }
-    lines = [_line(places, name, block.name) for block in blocks for name in block.after]
-    boxes = [_box(block, *places[block.name]) for block in blocks]
+    lines = [_line(positions, name, block.name) for block in blocks for name in block.after]
+    boxes = [_box(block, *positions[block.name]) for block in blocks]
     return (
         f'<svg class="network" viewBox="-1 -1 {width + 2} {height + 2:g}" role="img" '
         f'style="display:block;width:100%;max-width:{width}px" '
@@ -56,8 +56,8 @@ def network(blocks: Sequence[Block]) -> str:
     )
 
 
-def _line(places: Mapping[str, tuple[float, float]], before: str, after: str) -> str:
-    (x, y), (right, low) = places[before], places[after]
+def _line(positions: Mapping[str, tuple[float, float]], source: str, target: str) -> str:
+    (x, y), (right, low) = positions[source], positions[target]
     start, end = x + WIDE, right
     y, low, bend = y + TALL / 2, low + TALL / 2, (end - start) / 2
     return (

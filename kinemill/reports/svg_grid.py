@@ -11,26 +11,26 @@ _FONT = "text { font-family: system-ui, sans-serif; }"
 
 
 def sheet(
-    charts: Sequence[tuple[str, str]], size: tuple[int, int], across: int, key: Mapping[str, str]
+    charts: Sequence[tuple[str, str]], size: tuple[int, int], columns: int, key: Mapping[str, str]
 ) -> str:
     """Put charts of one size side by side.
 
     Args:
         charts: what is above each, and the chart, inline SVG.
         size: width and height of each, px.
-        across: charts in a row.
+        columns: charts in a row.
         key: what each color, a name of the style sheet, stands for.
     """
     width, height = size[0], size[1] + _TITLE
     parts = [
-        f'<g transform="translate({index % across * width},{index // across * height})">'
+        f'<g transform="translate({index % columns * width},{index // columns * height})">'
         f'<text class="tick" x="10" y="13">{escape(title)}</text>'
         + chart.replace("<svg ", f'<svg y="{_TITLE}" width="{width}" height="{size[1]}" ', 1)
         + "</g>"
         for index, (title, chart) in enumerate(charts)
     ]
-    down = -(-len(charts) // across)
-    whole = f'width="{min(across, len(charts)) * width}" height="{down * height + _TITLE}"'
+    down = -(-len(charts) // columns)
+    whole = f'width="{min(columns, len(charts)) * width}" height="{down * height + _TITLE}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {whole}><style>{style()}{_FONT}</style>'
         '<rect width="100%" height="100%" style="fill:var(--card)"/>'
@@ -39,9 +39,9 @@ def sheet(
 
 
 def _key(key: Mapping[str, str], y: int) -> str:
-    words, x = "", 10
+    texts, x = "", 10
     for color, label in key.items():
-        words += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{color})">'
-        words += f"{escape(label)}</text>"
+        texts += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{color})">'
+        texts += f"{escape(label)}</text>"
         x += 24 + 7 * len(label)
-    return words
+    return texts

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinemill.reports.charts import Line as Curve
 from kinemill.reports.charts import line_chart, number
-from kinemill.reports.components import card, name_of, style, table
+from kinemill.reports.components import card, html_page, name_of, table
 from kinemill.store import publish_file
 from kinemill.tune.objective import objective_of
 from kinemill.tune.results import (
@@ -44,7 +44,7 @@ def write_report(search: Search) -> Path:
 def page(search: Search) -> str:
     """Return the report as one HTML document without external links."""
     trials = list_trials(search)
-    name, best = escape(search.task().name), best_of(trials)
+    best = best_of(trials)
     sections = [
         _header(search, trials, best),
         _cards(search, trials, best),
@@ -54,14 +54,11 @@ def page(search: Search) -> str:
         _trials(trials, best),
         _facts(search),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}: search</title><style>{style()}{_OWN_STYLE}</style></head>"
-        f"<body><main>{''.join(sections)}"
-        "<footer>Made by kinemill from the journal of the search next to this page. Only "
-        "validation episodes were used.</footer></main></body></html>\n"
+    footer = (
+        "Made by kinemill from the journal of the search next to this page. Only validation "
+        "episodes were used."
     )
+    return html_page(f"{search.task().name}: search", sections, footer, _OWN_STYLE)
 
 
 def _header(search: Search, trials: list[TrialRecord], best: TrialRecord | None) -> str:

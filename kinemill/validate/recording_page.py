@@ -14,7 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import Recording
 from kinemill.ingest.rows import read_rows
 from kinemill.reports.charts import POINTS, Band, Line, line_chart, number, thinned
-from kinemill.reports.components import card, style, table
+from kinemill.reports.components import card, html_page, table
 from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track
@@ -65,13 +65,7 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
         *(_track(task, stretch, window) for stretch in _chosen(shown)),
         _reasons(recording, shown),
     ]
-    title = f"{escape(task.name)}: {escape(recording.name)}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{style()}</style></head>"
-        f"<body><main>{''.join(body)}<footer>Made by kinemill.</footer></main></body></html>\n"
-    )
+    return html_page(f"{task.name}: {recording.name}", body)
 
 
 def stretches_of(

@@ -21,7 +21,7 @@ _MODULES = {
     "Errors": "kinemill.verify.errors",
     "Predictor": "kinemill.runtime.window_metrics",
     "evaluate": "kinemill.verify.accuracy",
-    "training_spread": "kinemill.verify.scale",
+    "training_std": "kinemill.verify.scale",
 }
 
 __all__ = ["stage"]

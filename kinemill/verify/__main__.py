@@ -92,7 +92,7 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
         dataset=load_dataset(home, job.dataset),
         settings=task.verify,
         trained=describe(about, step),
-        fitting=fitting_in(trained),
+        fit_diagnosis=fitting_in(trained),
         closed_loop=looped,
         motion=motion,
         exported_summary=read_json(folder / SUMMARY),

@@ -79,28 +79,28 @@ def evaluate(
         BadInput: other channels than the dataset's, or no window.
     """
     _same_channels(predictor, dataset)
-    known = max(history or 0, predictor.history)
+    history_rows = max(history or 0, predictor.history)
     horizons = horizons_of(horizon) if isinstance(horizon, int) else sorted(set(horizon))
     last = horizons[-1]
-    starts = window_starts(dataset, split, known + last, stride)
+    starts = window_starts(dataset, split, history_rows + last, stride)
     squares = np.zeros((last, len(dataset.states)))
-    kept: dict[int, list[Floats]] = {steps: [] for steps in horizons}
+    by_horizon: dict[int, list[Floats]] = {steps: [] for steps in horizons}
     sizes = np.zeros_like(squares)
     for part in _chunks(starts):
-        windows = gather(dataset, part, known, last)
+        windows = gather(dataset, part, history_rows, last)
         error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
         sizes += np.abs(error).sum(axis=0)
         for steps in horizons:
-            kept[steps].append(error[:, steps - 1])
+            by_horizon[steps].append(error[:, steps - 1])
     return Errors(
         channels=tuple(dataset.states),
         units=tuple(dataset.units[name] for name in dataset.states),
         dt=dataset.dt,
         starts=starts,
-        history=known,
+        history=history_rows,
         stride=stride,
-        by_horizon={steps: np.concatenate(parts) for steps, parts in kept.items()},
+        by_horizon={steps: np.concatenate(parts) for steps, parts in by_horizon.items()},
         by_step=np.sqrt(squares / len(starts)),
         mae_by_step=sizes / len(starts),
         scale=training_scale(dataset),
@@ -115,10 +115,12 @@ def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
     for role in ("states", "actions"):
-        own, given = getattr(predictor, role, None), list(getattr(dataset, role))
-        if own is not None and list(own) != given:
+        own, expected = getattr(predictor, role, None), list(getattr(dataset, role))
+        if own is not None and list(own) != expected:
             raise BadInput(
-                f"{role} of the model", f"are {list(own)}", expected=f"{given}, as in the dataset"
+                f"{role} of the model",
+                f"are {list(own)}",
+                expected=f"{expected}, as in the dataset",
             )
 
 

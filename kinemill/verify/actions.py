@@ -33,11 +33,11 @@ def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
         raise BadInput(path, f"has no column {', '.join(map(repr, missing))}", fix=fix)
     if not frame.height:
         raise BadInput(path, "holds no row", expected="one row for each time step")
-    found = np.stack([_numbers(path, frame, name) for name in names], axis=1) if names else None
+    actions = np.stack([_numbers(path, frame, name) for name in names], axis=1) if names else None
     stamps = next((name for name in TIME if name in frame.columns and name not in names), None)
     if stamps:
         _check_time(path, _numbers(path, frame, stamps), dt)
-    return np.zeros((frame.height, 0)) if found is None else found
+    return np.zeros((frame.height, 0)) if actions is None else actions
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -65,8 +65,8 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
     values = parsed.to_numpy().astype(np.float64)  # null becomes NaN
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        found, more = column[int(bad[0])], f" ({len(bad)} such rows)" if len(bad) > 1 else ""
-        text = "empty" if found is None else repr(found)
+        value, more = column[int(bad[0])], f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        text = "empty" if value is None else repr(value)
         where = f"{path}, row {bad[0] + 1}, {name}"
         raise BadInput(where, f"is {text}{more}", expected="a finite number")
     return values

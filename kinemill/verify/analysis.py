@@ -17,7 +17,7 @@ from kinemill.store import Json
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons, against
-from kinemill.verify.errors import Errors, horizons_of, moving
+from kinemill.verify.errors import Errors, horizons_of, is_moving
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 from kinemill.verify.scale import Scale, training_scale
@@ -110,8 +110,8 @@ def analyze(
         errors=errors,
         free_runs=runs,
         comparisons={
-            name: compare((errors[MODEL], runs[MODEL]), (found, runs.get(name)), margin)
-            for name, found in errors.items()
+            name: compare((errors[MODEL], runs[MODEL]), (one, runs.get(name)), margin)
+            for name, one in errors.items()
             if name != MODEL
         },
         residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
@@ -131,10 +131,10 @@ def compare(
         reference: the same of the reference, on the same windows and episodes.
         margin: of `Comparison.p_worse`.
     """
-    found = model[0].compare(reference[0], margin)
+    comparisons = model[0].compare(reference[0], margin)
     if model[1] is not None and reference[1] is not None:
-        found[FREE_RUN] = model[1].compare(reference[1], margin)
-    return found
+        comparisons[FREE_RUN] = model[1].compare(reference[1], margin)
+    return comparisons
 
 
 def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Calibration | None:
@@ -145,8 +145,8 @@ def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Ca
 
 def window_errors(errors: Errors) -> Floats:
     """Return the error of each window at the last step, over the spread, averaged, (W,)."""
-    moves = moving(errors.spread)
-    relative = np.abs(errors.errors[:, moves]) / errors.spread[moves]
+    moves = is_moving(errors.std)
+    relative = np.abs(errors.errors[:, moves]) / errors.std[moves]
     return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
 
 
@@ -174,7 +174,7 @@ class EpisodeErrors:
 def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
     """Return the episodes that windows start in, the one with the largest error first."""
     model, run = analysis.model, analysis.free_runs[MODEL]
-    each, found = window_errors(model), list[EpisodeErrors]()
+    each, episodes = window_errors(model), list[EpisodeErrors]()
     for episode, free in zip(run.episodes, run.by_episode, strict=True):
         inside = (model.starts >= episode.start) & (model.starts < episode.stop)
         if not inside.any():
@@ -183,15 +183,15 @@ def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
         rmse = np.sqrt((model.errors[inside] ** 2).mean(axis=0))
         row = worst + model.history - 1 - episode.start
         mean = float(each[inside].mean())
-        found.append(EpisodeErrors(episode, int(inside.sum()), rmse, mean, row, free))
-    return sorted(found, key=lambda item: -item.error)
+        episodes.append(EpisodeErrors(episode, int(inside.sum()), rmse, mean, row, free))
+    return sorted(episodes, key=lambda item: -item.error)
 
 
 def analysis_document(analysis: Analysis) -> Json:
     """Return the parts `accuracy`, `against`, `windows`, ... `calibration`, as JSON."""
     model = analysis.model
     return {
-        "accuracy": {who: accuracy(found) for who, found in analysis.errors.items()},
+        "accuracy": {who: accuracy(one) for who, one in analysis.errors.items()},
         "against": against(analysis.comparisons),
         "windows": {
             "count": len(model.starts),
@@ -202,7 +202,7 @@ def analysis_document(analysis: Analysis) -> Json:
             "effective_n": model.effective_n,
             "unit": model.unit,
         },
-        "free_run": {who: _free_run(found, model) for who, found in analysis.free_runs.items()},
+        "free_run": {who: _free_run(one, model) for who, one in analysis.free_runs.items()},
         "residuals": _residuals(analysis),
         "worst": [_worst(item, model) for item in worst_episodes(analysis)[:10]],
         "calibration": analysis.calibration.to_json() if analysis.calibration else None,
@@ -219,7 +219,7 @@ def accuracy(errors: Errors) -> Json:
         "channels": {
             name: {
                 "unit": errors.units[index],
-                "spread": float(errors.scale.spread[index]),
+                "spread": float(errors.scale.std[index]),
                 "resolution": float(errors.scale.resolution[index]),
                 "rmse": float(errors.rmse[index]),
                 "interval": by_channel[index].tolist(),
@@ -245,22 +245,25 @@ def _free_run(run: FreeRun, errors: Errors) -> Json:
 
 
 def _residuals(analysis: Analysis) -> Json:
-    found, model = analysis.residuals, analysis.model
+    residuals, model = analysis.residuals, analysis.model
     return {
-        "rows": found.rows,
-        "lags": found.lags,
-        "band": float(found.band),
+        "rows": residuals.rows,
+        "lags": residuals.lags,
+        "band": float(residuals.band),
         "channels": {
             name: {
                 "unit": model.units[index],
-                "mean": float(found.mean[index]),
-                "std": float(found.std[index]),
-                "autocorrelation": found.auto[:, index].tolist(),
-                "ljung_box": {"q": float(found.ljung_box[index]), "p": float(found.p[index])},
+                "mean": float(residuals.mean[index]),
+                "std": float(residuals.std[index]),
+                "autocorrelation": residuals.auto[:, index].tolist(),
+                "ljung_box": {
+                    "q": float(residuals.ljung_box[index]),
+                    "p": float(residuals.p[index]),
+                },
                 "inputs": {
                     action: {
-                        "correlation": found.cross[:, index, column].tolist(),
-                        "band": float(found.cross_band[index, column]),
+                        "correlation": residuals.cross[:, index, column].tolist(),
+                        "band": float(residuals.cross_band[index, column]),
                     }
                     for column, action in enumerate(analysis.dataset.actions)
                 },

@@ -80,8 +80,8 @@ def calibration_of(
         BadInput: the two differ in shape, or a level is not between 0 and 1.
     """
     if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
-        found = f"errors are {errors.shape}, deviations {deviation.shape}"
-        raise BadInput("calibration", found, expected="(windows, horizon, states) of both")
+        text = f"errors are {errors.shape}, deviations {deviation.shape}"
+        raise BadInput("calibration", text, expected="(windows, horizon, states) of both")
     if wrong := [level for level in levels if not 0.0 < level < 1.0]:
         raise BadInput("calibration: levels", f"{wrong[0]:g}", expected="between 0 and 1")
     inside = [
@@ -108,10 +108,10 @@ def calibrate(
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     for first in range(0, len(windows.truth), CHUNK):
         some = slice(first, first + CHUNK)
-        found, deviation = simulator.rollout_deviation(
+        predicted, deviation = simulator.rollout_deviation(
             windows.states[some, skip:], windows.past_actions[some, skip:], windows.actions[some]
         )
-        errors.append(wrapped(found - windows.truth[some], angle))
+        errors.append(wrapped(predicted - windows.truth[some], angle))
         deviations.append(deviation)
     return calibration_of(
         simulator.states, np.concatenate(errors), np.concatenate(deviations), levels

@@ -11,20 +11,20 @@ from kinemill.reports.components import mark, name_of, table
 from kinemill.store import Json
 
 
-def trial_sections(found: Json, motion: str = "") -> list[str]:
+def trial_sections(document: Json, motion: str = "") -> list[str]:
     """Return the sections, empty where nothing is known; `motion` shows the closed loop, HTML."""
     return [
-        _stability(found),
-        _speed(found),
-        _closed_loop(found, motion),
-        _files(found),
-        _variants(found),
-        _c99(found),
+        _stability(document),
+        _speed(document),
+        _closed_loop(document, motion),
+        _files(document),
+        _variants(document),
+        _c99(document),
     ]
 
 
-def _stability(found: Json) -> str:
-    runs, noise = found.get("stability"), found.get("sensitivity")
+def _stability(document: Json) -> str:
+    runs, noise = document.get("stability"), document.get("sensitivity")
     if not runs or not noise:
         return ""
     lost = runs["first_diverged_step"]
@@ -52,9 +52,9 @@ def _stability(found: Json) -> str:
     )
 
 
-def _speed(found: Json) -> str:
-    times, cold = found.get("latency_ms"), found.get("cold_start")
-    if not times or not cold:
+def _speed(document: Json) -> str:
+    times, cold_start = document.get("latency_ms"), document.get("cold_start")
+    if not times or not cold_start:
         return ""
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
     kinds = ("p50", "p90", "p99", "p99_9", "jitter")
@@ -63,23 +63,23 @@ def _speed(found: Json) -> str:
     ]
     through = [
         [str(line["batch"]), str(line["threads"]), f"{line['steps_per_second']:,.0f}"]
-        for line in found["throughput"]
+        for line in document["throughput"]
     ]
     first = times["rollout"]
-    text = found["machine"]
+    text = document["machine"]
     machine = escape(
         f"{text['processor']}, {text['cores']} cores, {text['system']}, Python {text['python']}, "
         f"ONNX Runtime {text['onnxruntime']}"
     )
     start = [
-        ["Import of the runtime", f"{cold['import_ms']:.0f} ms"],
-        ["Loading", f"{cold['load_ms']:.1f} ms"],
+        ["Import of the runtime", f"{cold_start['import_ms']:.0f} ms"],
+        ["Loading", f"{cold_start['load_ms']:.1f} ms"],
         [
             "First call, second call",
-            f"{cold['first_call_ms']:.2f}, {cold['second_call_ms']:.2f} ms",
+            f"{cold_start['first_call_ms']:.2f}, {cold_start['second_call_ms']:.2f} ms",
         ],
-        ["Memory of the model", f"{cold['model_mb']:.1f} MB"],
-        ["Memory of the process", f"{cold['process_mb']:.0f} MB"],
+        ["Memory of the model", f"{cold_start['model_mb']:.1f} MB"],
+        ["Memory of the process", f"{cold_start['process_mb']:.0f} MB"],
     ]
     return (
         f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first['blocks']} blocks of up to "
@@ -92,8 +92,8 @@ def _speed(found: Json) -> str:
     )
 
 
-def _closed_loop(found: Json, motion: str) -> str:
-    looped = found.get("closed_loop")
+def _closed_loop(document: Json, motion: str) -> str:
+    looped = document.get("closed_loop")
     if not looped:
         return ""
     rows = [
@@ -115,8 +115,8 @@ def _closed_loop(found: Json, motion: str) -> str:
     )
 
 
-def _files(found: Json) -> str:
-    files = found.get("files")
+def _files(document: Json) -> str:
+    files = document.get("files")
     if not files:
         return ""
     rows = [
@@ -133,9 +133,9 @@ def _files(found: Json) -> str:
     return "<h2>What the files are made of</h2>" + table(heads, rows)
 
 
-def _variants(found: Json) -> str:
+def _variants(document: Json) -> str:
     """Return what the same model in fewer bits costs, and which was left out for it."""
-    variants = found.get("variants")
+    variants = document.get("variants")
     if not variants:
         return ""
     rows = [
@@ -157,9 +157,9 @@ def _variants(found: Json) -> str:
     )
 
 
-def _c99(found: Json) -> str:
+def _c99(document: Json) -> str:
     """Return what step.c needs of a microcontroller, and how long it took here."""
-    made = found.get("c99")
+    made = document.get("c99")
     if not made:
         return ""
     times = made["latency_us"]

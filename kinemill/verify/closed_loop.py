@@ -31,7 +31,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
     robot, planner = Robot(task), make_planner(task, [learned_model(task, folder)])
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
-    found: Json = {
+    results: Json = {
         "plant": task.control.plant,
         "episodes": [_to_json(seed, run) for seed, run in zip(seeds, runs, strict=True)],
         "successes": sum(run.success for run in runs),
@@ -39,7 +39,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
         "idle_cost": float(np.mean([run.cost for run in idle])),
         "action_ms": float(np.median([run.seconds for run in runs])) * 1e3,
     }
-    return found, f"{motion(task, runs, seeds)}<h3>Signals</h3>{signals(task, runs, seeds)}"
+    return results, f"{motion(task, runs, seeds)}<h3>Signals</h3>{signals(task, runs, seeds)}"
 
 
 def _to_json(seed: int, run: Episode) -> Json:

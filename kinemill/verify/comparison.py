@@ -52,25 +52,25 @@ class Comparison:
             "p_worse": self.p_worse,
             "effective_n": self.effective_n,
         }
-        found: Json = {name: _or_none(value) for name, value in numbers.items()}
-        return found | {"interval": [_or_none(self.low), _or_none(self.high)], "unit": self.unit}
+        result: Json = {name: _or_none(value) for name, value in numbers.items()}
+        return result | {"interval": [_or_none(self.low), _or_none(self.high)], "unit": self.unit}
 
     @classmethod
-    def from_json(cls, found: Json) -> Self:
+    def from_json(cls, value: Json) -> Self:
         """Read what `to_json` has written; an error of null is one that diverged."""
-        error, reference = (_or(found[name], math.inf) for name in ("error", "reference"))
+        error, reference = (_or(value[name], math.inf) for name in ("error", "reference"))
         runaway = math.isinf(error) and math.isfinite(reference)
-        low, high = (_or(bound, math.nan) for bound in found["interval"])
+        low, high = (_or(bound, math.nan) for bound in value["interval"])
         return cls(
             error=error,
             reference=reference,
-            ratio=_or(found["ratio"], math.inf if runaway else math.nan),
+            ratio=_or(value["ratio"], math.inf if runaway else math.nan),
             low=low,
             high=high,
-            effective_n=_or(found["effective_n"], math.nan),
-            unit=found["unit"],
-            detectable=_or(found["detectable"], math.nan),
-            p_worse=_or(found["p_worse"], math.nan),
+            effective_n=_or(value["effective_n"], math.nan),
+            unit=value["unit"],
+            detectable=_or(value["detectable"], math.nan),
+            p_worse=_or(value["p_worse"], math.nan),
         )
 
 
@@ -85,12 +85,12 @@ def against(comparisons: Mapping[str, Comparisons]) -> Json:
         By reference: `ratio`, `interval`, `effective_n`, `unit`, `detectable` of nrmse at the last
         step; `horizons`, by steps or `free_run`: `nrmse`, and `channels` by name.
     """
-    return {who: _against(found) for who, found in comparisons.items()}
+    return {who: _against(one) for who, one in comparisons.items()}
 
 
-def _against(found: Comparisons) -> Json:
-    last = max((key for key in found if key != FREE_RUN), key=int)
-    whole = found[last][NRMSE].to_json()
+def _against(comparisons: Comparisons) -> Json:
+    last = max((key for key in comparisons if key != FREE_RUN), key=int)
+    whole = comparisons[last][NRMSE].to_json()
     return {
         name: whole[name] for name in ("ratio", "interval", "effective_n", "unit", "detectable")
     } | {
@@ -101,17 +101,17 @@ def _against(found: Comparisons) -> Json:
                     name: one.to_json() for name, one in by_channel.items() if name != NRMSE
                 },
             }
-            for key, by_channel in found.items()
+            for key, by_channel in comparisons.items()
         }
     }
 
 
-def read_against(found: Json) -> Comparisons:
+def read_against(value: Json) -> Comparisons:
     """Read the `horizons` of one reference in a document that `against` has written."""
     return {
         key: {NRMSE: Comparison.from_json(part[NRMSE])}
         | {name: Comparison.from_json(one) for name, one in part["channels"].items()}
-        for key, part in found["horizons"].items()
+        for key, part in value["horizons"].items()
     }
 
 

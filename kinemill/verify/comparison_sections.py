@@ -20,7 +20,13 @@ from kinemill.verify.findings import (
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.labels import label
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
-from kinemill.verify.phrases import amount, evidence_words, interval_words, known, less_or_more
+from kinemill.verify.phrases import (
+    amount,
+    evidence_words,
+    interval_words,
+    less_or_more,
+    to_float,
+)
 
 DECISION = "<!-- kinemill:decision -->"  # where the registry puts the lines of the gate
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")
@@ -37,17 +43,17 @@ def verified_head(document: Json) -> str:
     """Return the head of a verification: green if all checks passed and no reference is better."""
     text, passed = headline(document), document["passed"]
     worse = "A reference is better" if passed and text.tone == "bad" else ""
-    word = worse or ("Verified" if passed else "Not verified")
-    return head_section(replace(text, tone="good") if text.tone == "warning" else text, word)
+    title = worse or ("Verified" if passed else "Not verified")
+    return head_section(replace(text, tone="good") if text.tone == "warning" else text, title)
 
 
-def head_section(text: Headline, word: str) -> str:
+def head_section(text: Headline, title: str) -> str:
     """Return the badge of a page and its first line, between the marks of `HEAD`.
 
     The registry puts its decision in its place, see `kinemill.register.gate.decision_document`.
     """
     sign = {"good": "✓", "warning": "…", "bad": "✕"}[text.tone]
-    badge = f'<div class="verdict {text.tone}">{sign} {escape(word)}</div></header>'
+    badge = f'<div class="verdict {text.tone}">{sign} {escape(title)}</div></header>'
     return f"{HEAD[0]}{badge}{lead_section(text)}{HEAD[1]}"
 
 
@@ -65,14 +71,14 @@ def comparison_section(document: Json) -> str:
     horizons = list(dict.fromkeys(horizon for horizon, _ in cells))
     channels = list(dict.fromkeys(channel for _, channel in cells))
     rows = [
-        [_named(channel, document), *(_cell(cells.get((one, channel))) for one in horizons)]
+        [_channel_name(channel, document), *(_cell(cells.get((one, channel))) for one in horizons)]
         for channel in [*(name for name in channels if name != NRMSE), NRMSE]
     ]
     heads = ["Channel", *(_head(horizon, document) for horizon in horizons)]
     states = {cell.state for cell in cells.values()}
     key = "".join(
-        f'<span><i class="state {state}"></i>{words}</span>'
-        for state, words in _KEY
+        f'<span><i class="state {state}"></i>{text}</span>'
+        for state, text in _KEY
         if state in states
     )
     return (
@@ -90,10 +96,10 @@ def best_card(document: Json) -> str:
     best = best_reference(document)
     if best is None:
         return card("Best reference", "–", "", "none stays finite")
-    found = document.get("against", {}).get(best, {})
-    low, high = (known(end) for end in found.get("interval") or (None, None))
-    more = "; ".join(filter(None, [interval_words(low, high), evidence_words(found)]))
-    ratio = known(found.get("ratio"))
+    comparison = document.get("against", {}).get(best, {})
+    low, high = (to_float(end) for end in comparison.get("interval") or (None, None))
+    more = "; ".join(filter(None, [interval_words(low, high), evidence_words(comparison)]))
+    ratio = to_float(comparison.get("ratio"))
     tone = "bad" if low > 1.0 else "good" if high < 1.0 else ""
     big = number(ratio) if math.isfinite(ratio) else "–"
     return card(f"Against {label(best)}", big, "× its error", escape(more), tone)
@@ -114,11 +120,13 @@ def horizons_card(document: Json) -> str:
 def free_run_text(document: Json) -> str:
     """Say over which channels whole episodes count in the gate, and why not over the others."""
     cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
-    left = [cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE]
-    if not left:
+    uncounted = [
+        cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE
+    ]
+    if not uncounted:
         return ""
     return (
-        f" On {escape(', '.join(left))} no reference predicts whole episodes (error above "
+        f" On {escape(', '.join(uncounted))} no reference predicts whole episodes (error above "
         f"{SKILL:g} of the spread in training), so that only an error above "
         f"{GROSS_WITHOUT_SKILL:g} times the best reference's counts in the gate."
     )
@@ -128,13 +136,13 @@ def _head(horizon: str, document: Json) -> str:
     if horizon == FREE_RUN:
         return "free run"
     windows = document.get("windows", {})
-    steps, seconds = int(horizon), known(windows.get("seconds"))
+    steps, seconds = int(horizon), to_float(windows.get("seconds"))
     dt = seconds / (windows.get("horizon") or 1)
     after = f"<span class='interval'>{amount(steps * dt)} s</span>" if math.isfinite(dt) else ""
     return f"{steps} step{'s' * (steps != 1)}{after}"
 
 
-def _named(channel: str, document: Json) -> str:
+def _channel_name(channel: str, document: Json) -> str:
     if channel == NRMSE:
         return name_of("nRMSE", "mean over channels")
     unit = errors_of(document)[0].get(channel, {}).get("unit", "")
@@ -145,15 +153,21 @@ def _cell(cell: Cell | None) -> str:
     """Return ratio, interval and name of the reference, colored by who is better."""
     if cell is None:
         return '<span class="state">–</span>'
-    found = cell.comparison
-    ratio = f"{number(found.ratio)} ×" if math.isfinite(found.ratio) else "diverges"
-    inside = f"{number(found.low)} – {number(found.high)}" if math.isfinite(found.high) else ""
-    text = f"{less_or_more(found.ratio)} {label(cell.reference)}"
+    comparison = cell.comparison
+    ratio = f"{number(comparison.ratio)} ×" if math.isfinite(comparison.ratio) else "diverges"
+    inside = _interval(comparison)
+    text = f"{less_or_more(comparison.ratio)} {label(cell.reference)}"
     return (
         f'<span class="state {cell.state}" title="{escape(text)}">{ratio}</span>'
         f'<span class="interval">{inside or "no interval"}</span>'
         f'<span class="interval">{escape(label(cell.reference))}</span>'
     )
+
+
+def _interval(comparison: Comparison) -> str:
+    if not math.isfinite(comparison.high):
+        return ""
+    return f"{number(comparison.low)} – {number(comparison.high)}"
 
 
 def _counting(states: set[str]) -> str:
@@ -178,21 +192,21 @@ def _left_out(document: Json) -> str:
 def _every_reference(document: Json) -> str:
     """Return how each reference was chosen, and the model beside each of them, folded away."""
     compared = compared_with(document)
-    tables = "".join(_one_reference(name, found) for name, found in compared.items())
-    chosen = _chosen(document)
+    tables = "".join(_one_reference(name, comparisons) for name, comparisons in compared.items())
+    selection = _selection(document)
     return (
         f"<details><summary>Each reference: how it was chosen, and every comparison</summary>"
-        f"{chosen}{tables}</details>"
+        f"{selection}{tables}</details>"
     )
 
 
-def _one_reference(name: str, found: Comparisons) -> str:
-    horizons = list(found)
-    channels = list(dict.fromkeys(channel for line in found.values() for channel in line))
+def _one_reference(name: str, comparisons: Comparisons) -> str:
+    horizons = list(comparisons)
+    channels = list(dict.fromkeys(channel for line in comparisons.values() for channel in line))
     rows = [
         [
             name_of("nRMSE" if channel == NRMSE else channel),
-            *(_plain(found[horizon].get(channel)) for horizon in horizons),
+            *(_comparison_cell(comparisons[horizon].get(channel)) for horizon in horizons),
         ]
         for channel in channels
     ]
@@ -200,17 +214,16 @@ def _one_reference(name: str, found: Comparisons) -> str:
     return f"<h3>{escape(label(name))}</h3>" + table(heads, rows, numbers_from=1, even=True)
 
 
-def _plain(found: Comparison | None) -> str:
-    if found is None or not math.isfinite(found.ratio):
+def _comparison_cell(comparison: Comparison | None) -> str:
+    if comparison is None or not math.isfinite(comparison.ratio):
         return "–"
-    style = "bad" if found.low > 1.0 else "good" if found.high < 1.0 else ""
-    inside = f"{number(found.low)} – {number(found.high)}" if math.isfinite(found.high) else ""
-    return (
-        f'<span class="{style}">{number(found.ratio)}</span><span class="interval">{inside}</span>'
-    )
+    style = "bad" if comparison.low > 1.0 else "good" if comparison.high < 1.0 else ""
+    inside = _interval(comparison)
+    ratio = number(comparison.ratio)
+    return f'<span class="{style}">{ratio}</span><span class="interval">{inside}</span>'
 
 
-def _chosen(document: Json) -> str:
+def _selection(document: Json) -> str:
     """Return what was chosen of each family on validation rows, and what is left out."""
     references: Mapping[str, Json] = document.get("references") or {}
     rows: list[list[str]] = []
@@ -242,4 +255,8 @@ def _facts(kind: str, facts: Json) -> list[str]:
     ]
     if facts.get("stable") is False:
         settings.append("unstable over whole episodes")
-    return [where, escape(", ".join(settings) or "–"), number(known(facts.get("validation_nrmse")))]
+    return [
+        where,
+        escape(", ".join(settings) or "–"),
+        number(to_float(facts.get("validation_nrmse"))),
+    ]

@@ -32,7 +32,7 @@ from kinemill.verify.execution_providers import THREADS, compare_providers
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.files import unlike_data
 from kinemill.verify.losses import Counted
-from kinemill.verify.overfitting import Fitting
+from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import (
     LONG,
     LONG_ROWS,
@@ -66,7 +66,7 @@ class DynamicsSubject:
         dataset: with the test split.
         settings: horizon, stride, limit on latency, physical checks.
         trained: interface of the trained model, for the metadata; None: unknown.
-        fitting: over- or underfitting that the learning curves show.
+        fit_diagnosis: over- or underfitting that the learning curves show.
         closed_loop: results of the task's controller in its simulator.
         motion: the same as pictures, HTML.
         exported_summary: summary of the export, with C99 and variants.
@@ -80,7 +80,7 @@ class DynamicsSubject:
     dataset: PackedDataset
     settings: Verify
     trained: Interface | None = None
-    fitting: Fitting | None = None
+    fit_diagnosis: FitDiagnosis | None = None
     closed_loop: Json | None = None
     motion: str = ""
     exported_summary: Json | None = None
@@ -247,7 +247,7 @@ class DynamicsSubject:
             "physics": {one.name: one.to_json() for one in self.physics},
             "closed_loop": self.closed_loop,
             **self._export_document(),
-            "fitting": asdict(self.fitting) if self.fitting else None,
+            "fit_diagnosis": asdict(self.fit_diagnosis) if self.fit_diagnosis else None,
             "references": self.references.to_json() if self.references else None,
             "counted": self.counted.to_json() if self.counted else None,
         }

@@ -44,7 +44,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Json) -
                 *analysis_sections(
                     analysis, document, "the test split", three_examples(model), text
                 ),
-                fitting_section(subject.fitting),
+                fitting_section(subject.fit_diagnosis),
             ],
             trial_sections(document, subject.motion),
         ),

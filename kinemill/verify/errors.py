@@ -66,9 +66,9 @@ class Errors:
         return self.by_horizon[max(self.by_horizon)]
 
     @property
-    def spread(self) -> Floats:
+    def std(self) -> Floats:
         """Standard deviation of each state in training, (S,): what nrmse divides by."""
-        return self.scale.spread
+        return self.scale.std
 
     @property
     def rmse(self) -> Floats:
@@ -93,12 +93,12 @@ class Errors:
     @property
     def nrmse(self) -> float:
         """RMSE over the spread of each channel, averaged over those that move in training."""
-        return float(normalized(self.rmse, self.spread))
+        return float(normalized(self.rmse, self.std))
 
     @property
     def constant(self) -> tuple[str, ...]:
         """Channels that never move in training: nrmse leaves them out."""
-        moves = moving(self.spread)
+        moves = is_moving(self.std)
         return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
 
     def notes(self) -> dict[str, str]:
@@ -110,8 +110,8 @@ class Errors:
     def sureness(self) -> tuple[list[Interval], Interval]:
         """How sure the RMSE of each channel is (S), and how sure nrmse is, on a log scale."""
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
-        left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(moving(self.spread))
-        apart = [widest(left_out, np.array([place])) for place in range(len(self.channels))]
+        left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(is_moving(self.std))
+        apart = [widest(left_out, np.array([index])) for index in range(len(self.channels))]
         return apart, widest(left_out, moves)
 
     @property
@@ -134,8 +134,8 @@ class Errors:
         NaN where there are too few independent blocks, or where the predictor diverges.
         """
         apart, whole = self.sureness
-        found = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
-        return np.array(found), np.array(_about(self.nrmse, whole))
+        by_channel = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
+        return np.array(by_channel), np.array(_about(self.nrmse, whole))
 
     @QUIETLY
     def compare(
@@ -171,18 +171,18 @@ class Errors:
     ) -> Comparison:
         """Compare with a reference at the last step, by nrmse or one channel's RMSE."""
         squares = self.errors**2, reference.errors**2
-        found = compare_squares(
+        comparisons = compare_squares(
             squares, self.scale, self.episode, self.overlap(self.horizon), margin
         )
-        return found[0 if channel is None else 1 + self.channels.index(channel)]
+        return comparisons[0 if channel is None else 1 + self.channels.index(channel)]
 
 
 def named(
-    channels: tuple[str, ...], found: list[Comparison], scale: Scale
+    channels: tuple[str, ...], comparisons: list[Comparison], scale: Scale
 ) -> dict[str, Comparison]:
     """Return comparisons by channel, `nrmse` first; channels that never move are left out."""
-    apart = zip(channels, found[1:], moving(scale.spread), strict=True)
-    return {NRMSE: found[0]} | {name: one for name, one, moves in apart if moves}
+    apart = zip(channels, comparisons[1:], is_moving(scale.std), strict=True)
+    return {NRMSE: comparisons[0]} | {name: one for name, one, moves in apart if moves}
 
 
 def _about(value: float, sure: Interval) -> tuple[float, float]:
@@ -192,15 +192,15 @@ def _about(value: float, sure: Interval) -> tuple[float, float]:
     return value / factor, value * factor
 
 
-def moving(spread: Floats) -> NDArray[np.bool_]:
+def is_moving(std: Floats) -> NDArray[np.bool_]:
     """Return which channels move at all, (S,), by their standard deviations (S,)."""
-    return spread > 0.0
+    return std > 0.0
 
 
-def normalized(rmse: Floats, spread: Floats) -> Any:
+def normalized(rmse: Floats, std: Floats) -> Any:
     """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
-    moves = moving(spread)
-    return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
+    moves = is_moving(std)
+    return (rmse[..., moves] / std[moves]).mean(axis=-1) if moves.any() else np.nan
 
 
 def horizons_of(steps: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
-from kinemill.reports.components import name_of, table
+from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import Predictor
 from kinemill.store import ArtifactRef, Json, publish_file, publish_json
@@ -40,7 +40,6 @@ from kinemill.verify.references import (
 from kinemill.verify.report_sections import (
     accuracy_card,
     analysis_sections,
-    document,
     windows_card,
 )
 
@@ -229,7 +228,7 @@ def _page(evaluation: Evaluation, summary: Json) -> str:
         "Made by kinemill from the exported ONNX file alone. The numbers are in evaluation.json "
         "beside this page."
     )
-    return document(f"{title}: evaluation", sections, footer)
+    return html_page(f"{title}: evaluation", sections, footer)
 
 
 def _logs(evaluation: Evaluation) -> str:

@@ -10,30 +10,23 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.reports.charts import Line, Whisker, line_chart, number
+from kinemill.reports.components import figure
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, predict
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration
-from kinemill.verify.errors import Errors, moving
+from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.labels import label
 
 _DRAWN = ("champion", "model")  # in rollouts, beside the best reference
 MOST = 12  # channels pictured; of more, those with the largest error
 
 
-def legend(styles: dict[str, str]) -> str:
-    """Return the key to the colors: text by style."""
-    items = (
-        f'<span><i class="edge-{style}"></i>{escape(text)}</span>' for style, text in styles.items()
-    )
-    return f'<div class="legend">{"".join(items)}</div>'
-
-
 def pictured(errors: Errors) -> list[int]:
     """Return the states to picture, in their order: all, or those with the largest error."""
-    spread = errors.spread
-    relative = np.divide(errors.rmse, spread, out=np.zeros_like(spread), where=moving(spread))
+    std = errors.std
+    relative = np.divide(errors.rmse, std, out=np.zeros_like(std), where=is_moving(std))
     worst = np.argsort(-np.nan_to_num(relative, nan=np.inf), kind="stable")[:MOST]
     return sorted(worst.tolist())
 
@@ -43,9 +36,9 @@ def error_growth(analysis: Analysis) -> str:
     model = analysis.model
     intervals, _ = model.intervals()
     time = np.arange(model.horizon + 1, dtype=np.float64) * model.dt
-    shown, charts = pictured(model), list[str]()
-    even = len(shown) in (2, 4)
-    for index in shown:
+    indexes, charts = pictured(model), list[str]()
+    even = len(indexes) in (2, 4)
+    for index in indexes:
         lines = [
             Line(
                 f"{label(name)}: {number(errors.rmse[index])} {model.units[index]}",
@@ -78,8 +71,8 @@ class Example:
 def three_examples(errors: Errors) -> list[Example]:
     """Return the median window, the ninth of ten, and the worst."""
     order, last = _ranked(errors)
-    places = {"Typical": last // 2, "Hard": round(0.9 * last), "Worst": last}
-    return [Example(title, int(order[place])) for title, place in places.items()]
+    ranks = {"Typical": last // 2, "Hard": round(0.9 * last), "Worst": last}
+    return [Example(title, int(order[rank])) for title, rank in ranks.items()]
 
 
 def ranked_examples(errors: Errors, count: int) -> list[Example]:
@@ -87,9 +80,9 @@ def ranked_examples(errors: Errors, count: int) -> list[Example]:
     order, last = _ranked(errors)
     count = min(count, last + 1)
     shares = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
-    words = {0.0: "Best", 0.5: "Median", 1.0: "Worst"}
+    titles = {0.0: "Best", 0.5: "Median", 1.0: "Worst"}
     return [
-        Example(words.get(share, f"Better than {1 - share:.0%}"), int(order[round(share * last)]))
+        Example(titles.get(share, f"Better than {1 - share:.0%}"), int(order[round(share * last)]))
         for share in shares
     ]
 
@@ -107,12 +100,12 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
     predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
     columns = list[str]()
     for row, example in enumerate(examples):
-        place = _place(dataset, int(starts[row]), model)
+        position = _position(dataset, int(starts[row]), model)
         charts = [
             figure(
                 model.channels[index],
                 model.units[index],
-                _against_truth(windows, predicted, index, row, model),
+                _rollout_chart(windows, predicted, index, row, model),
             )
             for index in pictured(model)
         ]
@@ -120,7 +113,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
             figure(name, dataset.units[name], _actions(windows, index, row, model))
             for index, name in enumerate(dataset.actions[:MOST])
         ]
-        head = f'<div class="column"><b>{example.title}</b>{place}</div>'
+        head = f'<div class="column"><b>{example.title}</b>{position}</div>'
         columns.append(f'<div class="example">{head}{"".join(charts)}</div>')
     return f'<div class="rows">{"".join(columns)}</div>'
 
@@ -137,29 +130,29 @@ def unwrapped(analysis: Analysis, name: str, windows: Windows) -> Floats:
     """Return what a predictor says, (W, T, S), angles beside the continuous truth, not at ±π."""
     dataset = analysis.dataset
     angle = np.array([state in dataset.angles for state in dataset.states])
-    found = predict(analysis.predictors[name], windows)
-    return windows.truth + wrapped(found - windows.truth, angle)
+    predicted = predict(analysis.predictors[name], windows)
+    return windows.truth + wrapped(predicted - windows.truth, angle)
 
 
-def _place(dataset: PackedDataset, start: int, errors: Errors) -> str:
+def _position(dataset: PackedDataset, start: int, errors: Errors) -> str:
     episode = next(item for item in dataset.episodes if item.start <= start < item.stop)
     seconds = (start + errors.history - 1 - episode.start) * dataset.dt
     return f"{escape(episode.name)}, from {seconds:.2f} s"
 
 
-def _against_truth(
+def _rollout_chart(
     windows: Windows, predicted: dict[str, Floats], index: int, row: int, errors: Errors
 ) -> str:
-    past, ahead = _times(errors)
-    known, truth = windows.states[row, :, index], windows.truth[row, :, index]
-    now = known[-1:]
+    past, future = _times(errors)
+    history, truth = windows.states[row, :, index], windows.truth[row, :, index]
+    now = history[-1:]
     lines = [
-        Line(label(name), name, ahead, np.concatenate([now, values[row, :, index]]))
+        Line(label(name), name, future, np.concatenate([now, values[row, :, index]]))
         for name, values in predicted.items()
     ]
-    both = np.concatenate([known, truth])
-    lines.insert(1, Line("measured", "truth", np.concatenate([past, ahead[1:]]), both))
-    low, high = both.min(), both.max()
+    measured = np.concatenate([history, truth])
+    lines.insert(1, Line("measured", "truth", np.concatenate([past, future[1:]]), measured))
+    low, high = measured.min(), measured.max()
     model = lines[-1].y[np.isfinite(lines[-1].y)]
     low, high = min(low, model.min(initial=low)), max(high, model.max(initial=high))
     room = 0.08 * (high - low) or 0.1
@@ -167,11 +160,13 @@ def _against_truth(
 
 
 def _actions(windows: Windows, index: int, row: int, errors: Errors) -> str:
-    past, ahead = _times(errors)
+    past, future = _times(errors)
     values = np.concatenate([windows.past_actions[row, :, index], windows.actions[row, :, index]])
-    time = np.concatenate([past, ahead[1:-1]])
-    held = Line("action", "action", np.append(time, ahead[-1]), np.append(values, values[-1]), True)
-    return line_chart([held], size=(340, 110), now=True)
+    time = np.concatenate([past, future[1:-1]])
+    line = Line(
+        "action", "action", np.append(time, future[-1]), np.append(values, values[-1]), True
+    )
+    return line_chart([line], size=(340, 110), now=True)
 
 
 def _times(errors: Errors) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -180,21 +175,15 @@ def _times(errors: Errors) -> tuple[NDArray[Any], NDArray[Any]]:
     return past, np.arange(errors.horizon + 1) * errors.dt
 
 
-def figure(name: str, unit: str, chart: str) -> str:
-    """Return a chart with its name and unit above it."""
-    caption = f'<span class="name">{escape(name)}</span><span class="unit">{escape(unit)}</span>'
-    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
-
-
 def autocorrelations(analysis: Analysis) -> str:
     """Draw the autocorrelation of the model's one-step residuals, one chart a state."""
-    found, model = analysis.residuals, analysis.model
-    lags = np.arange(1, found.lags + 1, dtype=np.float64)
+    residuals, model = analysis.residuals, analysis.model
+    lags = np.arange(1, residuals.lags + 1, dtype=np.float64)
     charts = [
         figure(
             model.channels[index],
-            f"Ljung-Box p = {number(float(found.p[index]))}",
-            _stems(lags, found.auto[:, index], float(found.band)),
+            f"Ljung-Box p = {number(float(residuals.p[index]))}",
+            _stems(lags, residuals.auto[:, index], float(residuals.band)),
         )
         for index in pictured(model)
     ]
@@ -204,15 +193,18 @@ def autocorrelations(analysis: Analysis) -> str:
 
 def cross_correlations(analysis: Analysis) -> str:
     """Draw for each state the correlation of its residuals with the input that explains most."""
-    found, model, actions = analysis.residuals, analysis.model, analysis.dataset.actions
-    taus = np.arange(-found.lags, found.lags + 1, dtype=np.float64)
+    residuals, model, actions = analysis.residuals, analysis.model, analysis.dataset.actions
+    taus = np.arange(-residuals.lags, residuals.lags + 1, dtype=np.float64)
     charts = list[str]()
     for index in pictured(model):
-        size = np.abs(found.cross[found.lags :, index]).max(axis=0) / found.cross_band[index]
+        size = (
+            np.abs(residuals.cross[residuals.lags :, index]).max(axis=0)
+            / residuals.cross_band[index]
+        )
         column = int(np.argmax(np.nan_to_num(size)))
         name = f"{model.channels[index]} and {actions[column]}"
-        band = float(found.cross_band[index, column])
-        charts.append(figure(name, "", _stems(taus, found.cross[:, index, column], band)))
+        band = float(residuals.cross_band[index, column])
+        charts.append(figure(name, "", _stems(taus, residuals.cross[:, index, column], band)))
     even = " even" if len(charts) in (2, 4) else ""
     return f'<div class="grid{even}">{"".join(charts)}</div>'
 
@@ -240,10 +232,10 @@ def _stems(lags: Floats, values: Floats, band: float) -> str:
     ends = np.array([lags[0], lags[-1]])
     lines = [Line("99 % band", "limit", ends, np.full(2, end)) for end in (-band, band)]
     lines.append(Line("0", "truth", ends, np.zeros(2)))
-    known = np.nan_to_num(values)
+    finite = np.nan_to_num(values)
     stems = [
         Whisker(float(lag), min(0.0, float(value)), max(0.0, float(value)), "stem")
-        for lag, value in zip(lags, known, strict=True)
+        for lag, value in zip(lags, finite, strict=True)
     ]
-    most = 1.1 * max(float(np.abs(known).max()), 2.0 * band if band > 0.0 else 0.1)
+    most = 1.1 * max(float(np.abs(finite).max()), 2.0 * band if band > 0.0 else 0.1)
     return line_chart(lines, size=(340, 170), y=(-most, most), whiskers=stems)

@@ -26,7 +26,7 @@ from kinemill.verify.losses import (
     counts_between_peers,
     peers_of,
 )
-from kinemill.verify.phrases import interval_words, known, less_or_more
+from kinemill.verify.phrases import interval_words, less_or_more, to_float
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
@@ -53,12 +53,12 @@ class Cell:
     comparison: Comparison
     state: State
 
-    def where(self) -> str:
+    def location(self) -> str:
         """Return the place as a phrase: `on angle 1 step ahead`."""
         channel = "" if self.channel == NRMSE else f"on {self.channel} "
         return f"{channel}{horizon_words(self.horizon)}"
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         """Return the comparison as a phrase: `2.1 times the error of persistence, 95 % ...`."""
         one = self.comparison
         size = less_or_more(one.ratio) if math.isfinite(one.ratio) else "diverged, unlike"
@@ -96,7 +96,7 @@ def references_in(document: Json) -> list[str]:
 def best_reference(document: Json) -> str | None:
     """Return the reference with the smallest nRMSE at the horizon; None: none is finite."""
     nrmse = errors_of(document)[1]
-    return min(references_in(document), key=lambda name: known(nrmse[name]), default=None)
+    return min(references_in(document), key=lambda name: to_float(nrmse[name]), default=None)
 
 
 def facts_of(document: Json, reference: str) -> Json:
@@ -118,19 +118,19 @@ def compared_with(document: Json) -> dict[str, Comparisons]:
 def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
     """Return the comparison that matters most at each horizon and on each channel."""
     compared = compared_with(document)
-    horizons = list(dict.fromkeys(key for found in compared.values() for key in found))
+    horizons = list(dict.fromkeys(key for comparisons in compared.values() for key in comparisons))
     stated, last = document.get("counted"), document.get("windows", {}).get("horizon", 0)
     counted = Counted.from_json(stated) if stated else Counted(tuple(horizons), None, MARGIN)
     rules = _Rules(counted, own_reference(document), last)
     lost = _losses(compared, rules)
-    places = dict.fromkeys(
+    keys = dict.fromkeys(
         (horizon, channel)
         for horizon in horizons
-        for found in compared.values()
-        for channel in found.get(horizon, {})
+        for comparisons in compared.values()
+        for channel in comparisons.get(horizon, {})
     )
-    found = {place: _cell(place, compared, lost, rules) for place in places}
-    return {place: cell for place, cell in found.items() if cell is not None}
+    comparisons = {key: _cell(key, compared, lost, rules) for key in keys}
+    return {key: cell for key, cell in comparisons.items() if cell is not None}
 
 
 def worse_findings(document: Json) -> list[Cell]:
@@ -161,28 +161,28 @@ def _losses(
     compared: Mapping[str, Comparisons], rules: _Rules
 ) -> dict[tuple[str, str], list[Loss]]:
     """Return by horizon and channel what the gate counts as lost."""
-    found: dict[tuple[str, str], list[Loss]] = {}
+    losses: dict[tuple[str, str], list[Loss]] = {}
     lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
     for one in (loss for some in lines for loss in some):
         if one.comparison is not None:
-            found.setdefault((one.horizon, one.channel), []).append(one)
-    return found
+            losses.setdefault((one.horizon, one.channel), []).append(one)
+    return losses
 
 
 def _cell(
-    place: tuple[str, str],
+    key: tuple[str, str],
     compared: Mapping[str, Comparisons],
     lost: Mapping[tuple[str, str], list[Loss]],
     rules: _Rules,
 ) -> Cell | None:
-    horizon, channel = place
-    worst = max(lost.get(place, []), key=lambda loss: _ratio(loss.comparison), default=None)
+    horizon, channel = key
+    worst = max(lost.get(key, []), key=lambda loss: _ratio(loss.comparison), default=None)
     if worst is not None and worst.comparison is not None:
         return Cell(horizon, channel, worst.reference, worst.comparison, "worse")
     opponents = {
-        name: found[horizon][channel]
-        for name, found in compared.items()
-        if channel in found.get(horizon, {})
+        name: comparisons[horizon][channel]
+        for name, comparisons in compared.items()
+        if channel in comparisons.get(horizon, {})
     }
     finite = {name: one for name, one in opponents.items() if math.isfinite(one.reference)}
     if not finite:
@@ -194,13 +194,17 @@ def _cell(
     return Cell(horizon, channel, name, finite[name], state)
 
 
-def _state(found: Comparison, horizon: str) -> State:
-    if found.high < 1.0:
+def _state(comparison: Comparison, horizon: str) -> State:
+    if comparison.high < 1.0:
         return "better"
-    if horizon == FREE_RUN and found.reference > SKILL:
+    if horizon == FREE_RUN and comparison.reference > SKILL:
         return "uncounted"
-    return "behind" if found.low > 1.0 else "even"
+    return "behind" if comparison.low > 1.0 else "even"
 
 
-def _ratio(found: Comparison | None) -> float:
-    return found.ratio if found is not None and not math.isnan(found.ratio) else math.inf
+def _ratio(comparison: Comparison | None) -> float:
+    return (
+        comparison.ratio
+        if comparison is not None and not math.isnan(comparison.ratio)
+        else math.inf
+    )

@@ -18,7 +18,7 @@ from kinemill.verify.scale import Scale, training_scale
 from kinemill.verify.significance import compare_blocks, episode_blocks
 
 LONGEST = 50_000  # steps of an episode that are run
-TOGETHER = 500_000  # steps run in one batch, padding counted: bounds memory
+BATCH_STEPS = 500_000  # steps run in one batch, padding counted: bounds memory
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class FreeRun:
     scale: Scale
 
     @property
-    def spread(self) -> Floats:
+    def std(self) -> Floats:
         """Standard deviation of each state in training, (S,): what nrmse divides by."""
-        return self.scale.spread
+        return self.scale.std
 
     @property
     def rmse(self) -> Floats:
@@ -52,7 +52,7 @@ class FreeRun:
     @property
     def nrmse(self) -> float:
         """RMSE over spread, averaged over the channels that move."""
-        return float(normalized(self.rmse, self.spread))
+        return float(normalized(self.rmse, self.std))
 
     def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
         """Compare with a reference over the same whole episodes: `nrmse`, then each channel.
@@ -67,8 +67,8 @@ class FreeRun:
         self, reference: "FreeRun", channel: str | None = None, margin: float = MARGIN
     ) -> Comparison:
         """Compare with a reference over the same episodes, by nrmse or one channel's RMSE."""
-        found = self._compared(reference, margin)
-        return found[0 if channel is None else 1 + self.channels.index(channel)]
+        comparisons = self._compared(reference, margin)
+        return comparisons[0 if channel is None else 1 + self.channels.index(channel)]
 
     @QUIETLY
     def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
@@ -99,13 +99,13 @@ def free_run(
     for group in _groups(dataset.of(split), history):
         windows = _whole(dataset, group, history)
         deviation = wrapped(predict(predictor, windows) - windows.truth, angle)
-        for episode, found in zip(group, deviation, strict=True):
+        for episode, by_episode in zip(group, deviation, strict=True):
             steps = _steps(episode, history)
-            errors[episode] = np.sqrt((found[:steps] ** 2).mean(axis=0))
+            errors[episode] = np.sqrt((by_episode[:steps] ** 2).mean(axis=0))
     run = tuple(episode for episode in dataset.of(split) if episode in errors)
     steps = np.array([_steps(episode, history) for episode in run], dtype=np.float64)
-    found = np.stack([errors[episode] for episode in run])
-    return FreeRun(run, steps, found, tuple(dataset.states), scale or training_scale(dataset))
+    by_episode = np.stack([errors[episode] for episode in run])
+    return FreeRun(run, steps, by_episode, tuple(dataset.states), scale or training_scale(dataset))
 
 
 def _steps(episode: PackedEpisode, history: int) -> int:
@@ -119,7 +119,7 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
         steps = _steps(episode, history)
         if steps < 1:
             continue
-        if group and (len(group) + 1) * steps > TOGETHER:
+        if group and (len(group) + 1) * steps > BATCH_STEPS:
             yield group
             group = []
         group.append(episode)
@@ -130,8 +130,8 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
 def _whole(dataset: PackedDataset, episodes: list[PackedEpisode], history: int) -> Windows:
     """Lay whole episodes side by side; after its end an episode stands still."""
     longest = max(_steps(episode, history) for episode in episodes)
-    place = np.arange(history + longest)
-    rows = np.stack([np.minimum(one.start + place, one.stop - 1) for one in episodes])
+    offsets = np.arange(history + longest)
+    rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
     values = np.asarray(dataset.values)[rows].astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
     return Windows(

@@ -25,10 +25,10 @@ from kinemill.verify.phrases import (
     counted,
     evidence_words,
     interval_words,
-    known,
     less_or_more,
     listed,
     percent,
+    to_float,
 )
 
 Tone = Literal["good", "warning", "bad"]
@@ -75,7 +75,7 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class GateDecision:
     """What the registry decided about a version.
 
     Attributes:
@@ -97,14 +97,14 @@ class Ruling:
     override: bool = False
 
 
-def headline(document: Json, ruling: Ruling | None = None) -> Headline:
+def headline(document: Json, decision: GateDecision | None = None) -> Headline:
     """Return the first line about a model.
 
     Args:
         document: `verification.json` or `evaluation.json`.
-        ruling: what the registry decided; None before that, and for an evaluation.
+        decision: what the registry decided; None before that, and for an evaluation.
     """
-    return replace(verdict_of(document, ruling), performance=performance(document))
+    return replace(verdict_of(document, decision), performance=performance(document))
 
 
 def performance(document: Json) -> str:
@@ -114,26 +114,26 @@ def performance(document: Json) -> str:
     test, nrmse = errors_of(document)
     subject = f"This {kind_of(document.get('model'))}"
     windows = document.get("windows", {})
-    seconds = known(windows.get("seconds"))
-    ahead = f"{amount(seconds)} s ahead" if seconds > 0 else "at the horizon"
+    seconds = to_float(windows.get("seconds"))
+    horizon = f"{amount(seconds)} s ahead" if seconds > 0 else "at the horizon"
     if MODEL not in nrmse or not test:
         return ""
     if nrmse[MODEL] is None:
         return f"{subject} diverges: {_diverging(document)}."
-    return f"{subject} has an RMSE of {_errors(document, test)} {ahead}, {_compared(document)}."
+    return f"{subject} has an RMSE of {_errors(document, test)} {horizon}, {_compared(document)}."
 
 
-def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
+def verdict_of(document: Json, decision: GateDecision | None = None) -> Headline:
     """Return the sentence that says whether to trust a model, alone."""
-    if ruling is not None and ruling.decision is not None:
-        return ruling_words(ruling)
+    if decision is not None and decision.decision is not None:
+        return decision_text(decision)
     failed = [str(gate["name"]) for gate in document.get("gates", []) if not gate["passed"]]
     if failed:
         more = f" and {counted(len(failed) - 3, 'more checks')}" if len(failed) > 3 else ""
         return Headline("", f"Do not use it: {listed(failed[:3])}{more} failed.", "bad")
     diverged = errors_of(document)[1].get(MODEL, 0.0) is None
-    if found := worse_findings(document):
-        return Headline("", _worse(document, found), "bad")
+    if cells := worse_findings(document):
+        return Headline("", _worse(document, cells), "bad")
     if diverged:
         return Headline("", "Do not use it.", "bad")
     if document.get("passed") is None:
@@ -142,31 +142,33 @@ def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
     return Headline("", message, "warning")
 
 
-def ruling_words(ruling: Ruling) -> Headline:
+def decision_text(decision: GateDecision) -> Headline:
     """Return what the registry decided, and why, in one sentence, alone."""
-    name = ruling.address or "It"
-    if ruling.decision == "champion":
-        return _champion_words(ruling, name)
-    if ruling.decision == "waiting":
+    name = decision.address or "It"
+    if decision.decision == "champion":
+        return _champion_words(decision, name)
+    if decision.decision == "waiting":
         return Headline("", f"{name} waits for approval: kinemill model approve {name}.", "warning")
-    if ruling.decision is None:
+    if decision.decision is None:
         message = (
             "the gate has not decided; its registration was interrupted, kinemill run completes it"
         )
         return Headline("", f"{name}: {message}.", "warning")
-    if ruling.override:
+    if decision.override:
         message = f"{name} is champion by manual override; the gate refused it"
-        return Headline("", f"{message}: {causes(ruling.failed)}.", "bad")
-    return Headline("", f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
+        return Headline("", f"{message}: {causes(decision.failed)}.", "bad")
+    return Headline(
+        "", f"{name} is refused: {causes(decision.failed)}{_unchanged_champion(decision)}.", "bad"
+    )
 
 
-def _champion_words(ruling: Ruling, name: str) -> Headline:
-    if ruling.former:
+def _champion_words(decision: GateDecision, name: str) -> Headline:
+    if decision.former:
         return Headline("", f"{name} was champion; another version is now.", "warning")
-    if ruling.provisional:
-        message = f"{name} is provisional champion: {ruling.provisional.rstrip('.')}."
+    if decision.provisional:
+        message = f"{name} is provisional champion: {decision.provisional.rstrip('.')}."
         return Headline("", message, "warning")
-    instead = f" instead of version {ruling.champion}" if ruling.champion else ""
+    instead = f" instead of version {decision.champion}" if decision.champion else ""
     message = f"{name} is champion{instead}: it passed every rule of the gate."
     return Headline("", message, "good")
 
@@ -183,34 +185,34 @@ def _cause(failed: Mapping[str, Any]) -> str:
     if line == "verified":
         checks = str(failed["value"]).removeprefix("failed: ")
         return f"{_CAUSES[line]} ({checks})"
-    for rule, words in _CAUSES.items():
+    for rule, text in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
             if str(failed["value"]) == "was not measured" and about:
                 return f"it was not compared with {name}"
-            return words.format(name)
+            return text.format(name)
     return f"rule {line} failed"
 
 
-def _kept(ruling: Ruling) -> str:
-    return f"; version {ruling.champion} stays champion" if ruling.champion else ""
+def _unchanged_champion(decision: GateDecision) -> str:
+    return f"; version {decision.champion} stays champion" if decision.champion else ""
 
 
 def _errors(document: Json, test: Json) -> str:
     """Return RMSE and unit by channel: all of few channels, of many those that compare worst."""
-    shown = {name: line for name, line in test.items() if "note" not in line} or test
-    names = list(shown)
+    lines = {name: line for name, line in test.items() if "note" not in line} or test
+    names = list(lines)
     if len(names) > _CHANNELS:
         best = best_reference(document)
 
         def relative(name: str) -> float:
-            ratio = known(shown[name].get(MODEL)) / (known(shown[name].get(best)) or 1.0)
+            ratio = to_float(lines[name].get(MODEL)) / (to_float(lines[name].get(best)) or 1.0)
             return -ratio if math.isfinite(ratio) else 0.0
 
         names = sorted(names, key=relative)[: _CHANNELS - 1]
-    message = [f"{amount(known(shown[n].get(MODEL)))} {shown[n]['unit']} ({n})" for n in names]
-    more = len(shown) - len(names)
+    message = [f"{amount(to_float(lines[n].get(MODEL)))} {lines[n]['unit']} ({n})" for n in names]
+    more = len(lines) - len(names)
     return listed(message + ([counted(more, "more channels")] if more else []))
 
 
@@ -220,10 +222,10 @@ def _compared(document: Json) -> str:
         return "and no reference stays finite on these data"
     against = document.get("against", {}).get(best, {})
     nrmse = errors_of(document)[1]
-    ratio = known(against.get("ratio"))
+    ratio = to_float(against.get("ratio"))
     if math.isnan(ratio):
-        ratio = known(nrmse[MODEL]) / (known(nrmse[best]) or 1.0)
-    low, high = (known(end) for end in against.get("interval") or (None, None))
+        ratio = to_float(nrmse[MODEL]) / (to_float(nrmse[best]) or 1.0)
+    low, high = (to_float(end) for end in against.get("interval") or (None, None))
     name = f"the best reference, {spoken(best, facts_of(document, best))}"
     if low <= 1.0 <= high:
         inside = f"{interval_words(low, high)}; {evidence_words(against)}"
@@ -237,12 +239,12 @@ def _bare(ratio: float) -> str:
     return less_or_more(ratio).removesuffix(" than").removesuffix(" as").removesuffix(" of")
 
 
-def _worse(document: Json, found: Sequence[Cell]) -> str:
+def _worse(document: Json, cells: Sequence[Cell]) -> str:
     """Say in how many comparisons a reference is better, and name the worst."""
     every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
-    worst = found[0]
-    message = f"a reference is better in {len(found)} of {counted(every, 'comparisons')}"
-    return f"Do not rely on it: {message}, most {worst.where()} ({worst.words()})."
+    worst = cells[0]
+    message = f"a reference is better in {len(cells)} of {counted(every, 'comparisons')}"
+    return f"Do not rely on it: {message}, most {worst.location()} ({worst.phrase()})."
 
 
 def _diverging(document: Json) -> str:
@@ -277,7 +279,7 @@ def _returns(document: Json, returns: Mapping[str, Any]) -> str:
     episodes = document.get("windows", {}).get("episodes")
     over = f" over {counted(episodes, 'episodes')}" if episodes else ""
     others = [
-        f"{spoken(who)} {amount(known(returns[who]))}"
+        f"{spoken(who)} {amount(to_float(returns[who]))}"
         for who in ("random", "champion")
         if returns.get(who) is not None
     ]
@@ -285,12 +287,12 @@ def _returns(document: Json, returns: Mapping[str, Any]) -> str:
     if low is not None and high is not None:
         others.append(f"95 % interval of the gain over random {amount(low)} to {amount(high)}")
     inside = f" ({'; '.join(others)})" if others else ""
-    return f"This policy has a mean return of {amount(known(returns.get(MODEL)))}{over}{inside}"
+    return f"This policy has a mean return of {amount(to_float(returns.get(MODEL)))}{over}{inside}"
 
 
 def _successes(success: Mapping[str, Any]) -> str:
-    share, chance = known(success.get(MODEL)), known(success.get("random"))
+    share, random_share = to_float(success.get(MODEL)), to_float(success.get("random"))
     if math.isnan(share):
         return ""
-    other = f" (random actions {percent(chance)})" if math.isfinite(chance) else ""
+    other = f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""
     return f" and succeeds in {percent(share)} of them{other}"

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.reports.charts import Band, Line, line_chart, number
-from kinemill.reports.components import name_of, table
+from kinemill.reports.components import figure, legend, name_of, table
 from kinemill.store import SUMMARY, Json, read_json
 from kinemill.train.warm_start import CURVES
-from kinemill.verify.figures import figure, legend
 
 HEADING = "<h2>Training</h2>"
 MOST = 12  # small charts: of actions, and of events
@@ -53,10 +52,10 @@ def training_section(model: Path | None) -> str:
     """
     if model is None or not (model / CURVES).is_file():
         return ""
-    found: Json = read_json(model / CURVES)
+    document: Json = read_json(model / CURVES)
     curves: Curves = {
         name: [(step, value) for step, value in points if value is not None]
-        for name, points in found.items()
+        for name, points in document.items()
     }
     curves = {name: points for name, points in curves.items() if len(points) > 1}
     if not curves:
@@ -76,17 +75,19 @@ def training_section(model: Path | None) -> str:
 def _panels(curves: Curves, best: int) -> str:
     """Draw what there is of errors and of outcomes, one alone as wide as the page."""
     there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
-    several = len(there) > 1
-    charts = [_panel(what, curves, best, (520, 230) if several else (700, 220)) for what in there]
-    return f'<div class="{"grid even" if several else "stack"}">{"".join(charts)}</div>'
+    is_grid = len(there) > 1
+    charts = [_panel(what, curves, best, (520, 230) if is_grid else (700, 220)) for what in there]
+    return f'<div class="{"grid even" if is_grid else "stack"}">{"".join(charts)}</div>'
 
 
 def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
     """Draw the curves of one kind, errors by their logarithm where all are positive."""
-    shown = {name: curves[name] for name in PANELS[what] if name in curves}
-    positive = all(value > 0.0 for points in shown.values() for _, value in points)
+    panel_curves = {name: curves[name] for name in PANELS[what] if name in curves}
+    positive = all(value > 0.0 for points in panel_curves.values() for _, value in points)
     log = what == "error" and positive
-    lines = [_line(name, PANELS[what][name], points, log=log) for name, points in shown.items()]
+    lines = [
+        _line(name, PANELS[what][name], points, log=log) for name, points in panel_curves.items()
+    ]
     mark = Band(float(best), float(best), "best", f"step {best}")
     chart = line_chart(lines, size=size, bands=[mark])
     unit = _UNITS.get(what, "over steps")

@@ -80,10 +80,10 @@ class Counted:
         return {"horizons": list(self.horizons), "channels": channels, "margin": self.margin}
 
     @classmethod
-    def from_json(cls, found: Json) -> Self:
+    def from_json(cls, value: Json) -> Self:
         """Return what `to_json` wrote."""
-        channels = None if found["channels"] is None else tuple(found["channels"])
-        return cls(tuple(found["horizons"]), channels, found["margin"])
+        channels = None if value["channels"] is None else tuple(value["channels"])
+        return cls(tuple(value["horizons"]), channels, value["margin"])
 
 
 def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
@@ -109,12 +109,12 @@ def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
     multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
     """
     rejected = [False] * len(p_values)
-    known = [1.0 if math.isnan(value) else value for value in p_values]
-    order = sorted(range(len(known)), key=lambda place: known[place])
-    for rank, place in enumerate(order):
-        if known[place] > level / (len(order) - rank):
+    finite = [1.0 if math.isnan(value) else value for value in p_values]
+    order = sorted(range(len(finite)), key=lambda index: finite[index])
+    for rank, index in enumerate(order):
+        if finite[index] > level / (len(order) - rank):
             break
-        rejected[place] = True
+        rejected[index] = True
     return rejected
 
 
@@ -145,8 +145,8 @@ def all_losses(
         last: `verify.horizon`, T.
     """
     peers = peers_of(own)
-    others = {name: found for name, found in compared.items() if name not in peers}
-    equals = {name: found for name, found in compared.items() if name in peers}
+    others = {name: comparisons for name, comparisons in compared.items() if name not in peers}
+    equals = {name: comparisons for name, comparisons in compared.items() if name in peers}
     whole = (FREE_RUN,) if FREE_RUN in counted.horizons else ()
     return {
         **losses(others, counted.horizons, counted.channels),
@@ -170,21 +170,21 @@ def losses(
         horizons: those that count, see `counted_horizons`.
         channels: those that count; None for all of them and their mean.
     """
-    found: dict[str, list[Loss]] = {name: [] for name in compared}
+    lost: dict[str, list[Loss]] = {name: [] for name in compared}
     tested = list[Loss]()
-    for name, known in compared.items():
-        for line in _compared(name, known, horizons, channels):
+    for name, horizons_of_reference in compared.items():
+        for line in _compared(name, horizons_of_reference, horizons, channels):
             loss = _certain(line)
             if loss is not None:
-                found[name].append(loss)
+                lost[name].append(loss)
             elif line.comparison is not None and _is_testable(line):
                 tested.append(line)
     tested = _strongest(tested)
     p_values = [line.comparison.p_worse for line in tested if line.comparison]
     for line, rejected in zip(tested, holm(p_values), strict=True):
         if rejected:
-            found[line.reference].append(line)
-    return found
+            lost[line.reference].append(line)
+    return lost
 
 
 def _strongest(tested: Sequence[Loss]) -> list[Loss]:
@@ -194,12 +194,12 @@ def _strongest(tested: Sequence[Loss]) -> list[Loss]:
     the error on one channel would be found in 8 episodes in 39 % of the cases instead of 68 %. The
     champion has a margin of its own, and is tested apart.
     """
-    found: dict[tuple[str, str, bool], Loss] = {}
+    strongest: dict[tuple[str, str, bool], Loss] = {}
     for line in tested:
-        place = line.horizon, line.channel, line.reference == CHAMPION
-        if place not in found or _ratio(line) > _ratio(found[place]):
-            found[place] = line
-    return list(found.values())
+        key = line.horizon, line.channel, line.reference == CHAMPION
+        if key not in strongest or _ratio(line) > _ratio(strongest[key]):
+            strongest[key] = line
+    return list(strongest.values())
 
 
 def _ratio(line: Loss) -> float:
@@ -207,11 +207,11 @@ def _ratio(line: Loss) -> float:
 
 
 def _compared(
-    name: str, known: Horizons, horizons: Sequence[str], channels: Sequence[str] | None
+    name: str, comparisons: Horizons, horizons: Sequence[str], channels: Sequence[str] | None
 ) -> Iterator[Loss]:
     """Yield every comparison that counts, as the loss that it would be."""
     for horizon in horizons:
-        by_channel = known.get(horizon, {})
+        by_channel = comparisons.get(horizon, {})
         whole = by_channel.get(NRMSE)
         if whole is None or math.isnan(whole.reference):
             yield Loss(name, horizon, NRMSE, "not measured")
@@ -224,36 +224,38 @@ def _compared(
 
 def _certain(line: Loss) -> Loss | None:
     """Return a loss for which no test is needed."""
-    found = line.comparison
-    if found is None:
+    comparison = line.comparison
+    if comparison is None:
         return line
-    if not math.isfinite(found.reference):
+    if not math.isfinite(comparison.reference):
         return None
-    if found.error <= found.reference:
+    if comparison.error <= comparison.reference:
         return None
-    if not math.isfinite(found.error):
-        return Loss(line.reference, line.horizon, line.channel, "diverges", found)
+    if not math.isfinite(comparison.error):
+        return Loss(line.reference, line.horizon, line.channel, "diverges", comparison)
     return (
-        Loss(line.reference, line.horizon, line.channel, "gross", found) if _gross(line) else None
+        Loss(line.reference, line.horizon, line.channel, "gross", comparison)
+        if _gross(line)
+        else None
     )
 
 
 def _gross(line: Loss) -> bool:
-    found = line.comparison
-    if found is None:
+    comparison = line.comparison
+    if comparison is None:
         return False
     if not _has_skill(line):
-        return not found.error <= GROSS_WITHOUT_SKILL * found.reference
-    no_tie = not found.low <= 1.0 or found.effective_n < FEWEST
-    return not found.ratio <= GROSS and no_tie
+        return not comparison.error <= GROSS_WITHOUT_SKILL * comparison.reference
+    no_tie = not comparison.low <= 1.0 or comparison.effective_n < FEWEST
+    return not comparison.ratio <= GROSS and no_tie
 
 
 def _has_skill(line: Loss) -> bool:
     """Tell whether the reference is closer to the truth than guessing; always within windows."""
-    found = line.comparison
-    return line.horizon != FREE_RUN or (found is not None and found.reference <= SKILL)
+    comparison = line.comparison
+    return line.horizon != FREE_RUN or (comparison is not None and comparison.reference <= SKILL)
 
 
 def _is_testable(line: Loss) -> bool:
-    found = line.comparison
-    return found is not None and math.isfinite(found.p_worse) and _has_skill(line)
+    comparison = line.comparison
+    return comparison is not None and math.isfinite(comparison.p_worse) and _has_skill(line)

@@ -6,7 +6,7 @@ import onnx
 
 from kinemill.reports.network_graph import Block, network
 
-_LEARNED = ("Gemm", "MatMul", "Conv")
+_WEIGHTED = ("Gemm", "MatMul", "Conv")
 _BENDS = ("Tanh", "Sigmoid", "Relu", "Softmax", "Sin", "Cos", "Erf", "ArgMax", "Softplus", "Elu")
 
 
@@ -28,32 +28,32 @@ def blocks_of(model: onnx.ModelProto) -> list[Block]:
     sources = {item.name: {item.name: None} for item in graph.input}  # of a value: boxes, in order
     bends = {item.name: dict[str, None]() for item in graph.input}
     for node in graph.node:
-        before = _joined(sources, node.input)
+        sources_of_node = _joined(sources, node.input)
         passed = _joined(bends, node.input)
         matrix = next((weights[name] for name in node.input if len(weights.get(name, ())) > 1), ())
-        if node.op_type in _LEARNED and matrix and before:
+        if node.op_type in _WEIGHTED and matrix and sources_of_node:
             own = node.output[0]
             title, below = " x ".join(map(str, matrix)), ", ".join(passed)
-            blocks.append(Block(own, title, below, _nearest(blocks, before)))
-            before, passed = {own: None}, {}
+            blocks.append(Block(own, title, below, _nearest(blocks, sources_of_node)))
+            sources_of_node, passed = {own: None}, {}
         elif node.op_type in _BENDS:
             passed = {**passed, node.op_type.lower(): None}
         for name in node.output:
-            sources[name], bends[name] = before, passed
+            sources[name], bends[name] = sources_of_node, passed
     for item in graph.output:
-        words = ", ".join([*bends.get(item.name, {}), _shape(item)])
+        text = ", ".join([*bends.get(item.name, {}), _shape(item)])
         nearest = _nearest(blocks, sources[item.name])
-        blocks.append(Block(f"out {item.name}", item.name, words, nearest))
+        blocks.append(Block(f"out {item.name}", item.name, text, nearest))
     return blocks
 
 
-def _nearest(blocks: list[Block], before: dict[str, None]) -> tuple[str, ...]:
+def _nearest(blocks: list[Block], candidates: dict[str, None]) -> tuple[str, ...]:
     """Return those boxes that are not seen through another one of them anyway."""
     above: dict[str, set[str]] = {}
     for block in blocks:
         above[block.name] = {*block.after, *(one for name in block.after for one in above[name])}
-    through = {one for name in before for one in above[name]}
-    return tuple(name for name in before if name not in through)
+    through = {one for name in candidates for one in above[name]}
+    return tuple(name for name in candidates if name not in through)
 
 
 def _joined(of: dict[str, dict[str, None]], names: Any) -> dict[str, None]:

@@ -36,17 +36,17 @@ Points = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FitDiagnosis:
     """What the curves show.
 
     Attributes:
         verdict: `over-fitted` or `under-fitted`.
-        found: the numbers that say so.
+        text: the numbers that show it.
         fix: what to try.
     """
 
     verdict: str
-    found: str
+    text: str
     fix: str
 
 
@@ -58,14 +58,14 @@ class _Course:
     last_step: int
     best: float
     last: float
-    before: float
+    previous: float
     best_is_late: bool
     train_at_best: float
     train_last: float
     train_before: float
 
 
-def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> Fitting | None:
+def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> FitDiagnosis | None:
     """Say whether a training over- or under-fitted; None where its curves do not show either.
 
     Args:
@@ -82,20 +82,20 @@ def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> Fitting |
     return _over(course) or _early(course) or _unable(course, learn)
 
 
-def fitting_in(model: Path) -> Fitting | None:
+def fitting_in(model: Path) -> FitDiagnosis | None:
     """Say the same of a trained model in its folder; nothing if it was made without a training."""
     if not (model / CURVES).is_file():
         return None
     return fitting_of(read_json(model / CURVES), described(model)["learn"])
 
 
-def fitting_section(fitting: Fitting | None) -> str:
+def fitting_section(diagnosis: FitDiagnosis | None) -> str:
     """Return what the curves of the training show; nothing if they show neither."""
-    if fitting is None:
+    if diagnosis is None:
         return ""
     return (
-        f"<h2>The training {escape(fitting.verdict)}</h2><p>The curves say so: "
-        f"{escape(fitting.found)}. What may help: {escape(fitting.fix)}.</p>"
+        f"<h2>The training {escape(diagnosis.verdict)}</h2><p>The curves say so: "
+        f"{escape(diagnosis.text)}. What may help: {escape(diagnosis.fix)}.</p>"
     )
 
 
@@ -106,47 +106,47 @@ def _points(curves: Mapping[str, Any], name: str, since: int) -> Points:
 
 
 def _course(curves: Mapping[str, Any], since: int) -> _Course | None:
-    judged, trained = (_points(curves, name, since) for name in (VALIDATION, TRAINING))
-    count = len(judged)
+    validation, trained = (_points(curves, name, since) for name in (VALIDATION, TRAINING))
+    count = len(validation)
     size = max(TAIL, count // 5)
     if count < max(LEAST, 2 * size) or not trained:
         return None
-    place = min(range(count), key=lambda index: judged[index][1])
-    steps = [step for step, _ in judged]
+    best_index = min(range(count), key=lambda index: validation[index][1])
+    steps = [step for step, _ in validation]
     ends = (steps[-2 * size - 1] if count > 2 * size else since, steps[-size - 1], steps[-1])
-    around = (steps[max(0, place - size + 1)] - 1 if place else since, steps[place])
+    around = (steps[max(0, best_index - size + 1)] - 1 if best_index else since, steps[best_index])
     train = [_between(trained, *span) for span in ((ends[0], ends[1]), (ends[1], ends[2]), around)]
     if None in train:
         return None
-    before, last, at_best = (value for value in train if value is not None)
+    train_before, last, at_best = (value for value in train if value is not None)
     return _Course(
-        best_step=steps[place],
+        best_step=steps[best_index],
         last_step=steps[-1],
-        best=judged[place][1],
-        last=median(value for _, value in judged[-size:]),
-        before=median(value for _, value in judged[-2 * size : -size]),
-        best_is_late=place >= count - size,
+        best=validation[best_index][1],
+        last=median(value for _, value in validation[-size:]),
+        previous=median(value for _, value in validation[-2 * size : -size]),
+        best_is_late=best_index >= count - size,
         train_at_best=at_best,
         train_last=last,
-        train_before=before,
+        train_before=train_before,
     )
 
 
 def _between(points: Points, after: int, until: int) -> float | None:
-    found = [value for step, value in points if after < step <= until]
-    return median(found) if found else None
+    values = [value for step, value in points if after < step <= until]
+    return median(values) if values else None
 
 
-def _fell(before: float, after: float) -> bool:
+def _fell(earlier: float, later: float) -> bool:
     """Tell whether a loss fell by 5 % of its size; that of a likelihood may be negative."""
-    return after <= before - (1.0 - FALL) * abs(before)
+    return later <= earlier - (1.0 - FALL) * abs(earlier)
 
 
-def _over(course: _Course) -> Fitting | None:
+def _over(course: _Course) -> FitDiagnosis | None:
     rose = not course.best_is_late and course.last >= RISE * course.best
     if not rose or not _fell(course.train_at_best, course.train_last):
         return None
-    return Fitting(
+    return FitDiagnosis(
         "over-fitted",
         f"the validation error rose by {course.last / course.best - 1:.0%}, from "
         f"{number(course.best)} at step {course.best_step} to {number(course.last)} at step "
@@ -158,28 +158,28 @@ def _over(course: _Course) -> Fitting | None:
     )
 
 
-def _early(course: _Course) -> Fitting | None:
-    falls = course.best_is_late and course.last <= STEEP * course.before
+def _early(course: _Course) -> FitDiagnosis | None:
+    falls = course.best_is_late and course.last <= STEEP * course.previous
     if not falls or not _fell(course.train_before, course.train_last):
         return None
-    return Fitting(
+    return FitDiagnosis(
         "under-fitted",
         f"it still learned when it stopped at step {course.last_step}: over the last fifth the "
-        f"validation error fell by {1 - course.last / course.before:.0%}, to "
+        f"validation error fell by {1 - course.last / course.previous:.0%}, to "
         f"{number(course.last)}, and the training loss from {number(course.train_before)} to "
         f"{number(course.train_last)}",
         "more learn.steps, or a higher learn.optimizer.lr",
     )
 
 
-def _unable(course: _Course, learn: Mapping[str, Any]) -> Fitting | None:
+def _unable(course: _Course, learn: Mapping[str, Any]) -> FitDiagnosis | None:
     if learn.get("loss", "squared") != "squared" or course.train_last <= 0.0:
         return None
     error = math.sqrt(course.train_last)
     stuck = not _fell(course.train_before, course.train_last)
     if error < HIGH or not stuck or course.last > NEAR * error:
         return None
-    return Fitting(
+    return FitDiagnosis(
         "under-fitted",
         f"the error on the training windows themselves stays at {number(error)} of a channel's "
         f"spread, about that of validation, {number(course.last)}",

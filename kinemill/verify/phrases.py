@@ -8,7 +8,7 @@ _TWICE = 2.0  # from here on an error is so many times another, not so many perc
 _SAME = 0.005  # a smaller relative difference rounds to 0 %
 
 
-def known(value: object) -> float:
+def to_float(value: object) -> float:
     """Return a number of a document; null, which stands for one that is not finite, is NaN."""
     return float(value) if isinstance(value, int | float) else math.nan
 
@@ -26,8 +26,8 @@ def percent(share: float, *, bare: bool = False) -> str:
 
 def counted(number: float, unit: str) -> str:
     """Return a count with its unit, which loses its plural s for one; at most one decimal."""
-    shown = f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
-    return f"{shown} {unit.removesuffix('s') if shown == '1' else unit}"
+    text = f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+    return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
 
 
 def amount(value: float) -> str:
@@ -65,11 +65,11 @@ def interval_words(low: float, high: float) -> str:
 
 def evidence_words(comparison: Mapping[str, Any]) -> str:
     """Return how much data a comparison rests on, and which difference it would have found."""
-    size = known(comparison.get("effective_n"))
+    size = to_float(comparison.get("effective_n"))
     if not math.isfinite(size):
         return ""
     text = counted(size, f"independent {comparison.get('unit') or 'blocks'}")
-    found = known(comparison.get("detectable"))
-    if not math.isfinite(found):
+    detectable = to_float(comparison.get("detectable"))
+    if not math.isfinite(detectable):
         return f"{text}, too few for an interval"
-    return f"{text}; a difference under {percent(found)} would not be found"
+    return f"{text}; a difference under {percent(detectable)} would not be found"

@@ -29,10 +29,10 @@ _BETWEEN = 0.75  # inches between two rows of axes
 def plot_growth(analysis: Analysis, path: Path) -> None:
     """Draw RMSE over time ahead, one axis a state, all contestants."""
     model = analysis.model
-    shown = pictured(model)
-    figure, axes = panels(len(shown), min(3, len(shown)))
+    indexes = pictured(model)
+    figure, axes = panels(len(indexes), min(3, len(indexes)))
     time = np.arange(1, model.horizon + 1) * model.dt
-    for axis, index in zip(axes, shown, strict=False):
+    for axis, index in zip(axes, indexes, strict=False):
         for name, errors in reversed(analysis.errors.items()):
             wide = 2.4 if name == MODEL else 1.4
             axis.plot(
@@ -53,25 +53,29 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
     windows = gather(dataset, starts, model.history, model.horizon)
     predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
     past = np.arange(1 - model.history, 1) * model.dt
-    ahead = np.arange(model.horizon + 1) * model.dt
-    shown = pictured(model)
-    rows = len(shown) + len(dataset.actions)
+    future = np.arange(model.horizon + 1) * model.dt
+    indexes = pictured(model)
+    rows = len(indexes) + len(dataset.actions)
     figure, axes = panels(rows * len(examples), len(examples))
     for column, example in enumerate(examples):
         cells = axes[column :: len(examples)]
-        for axis, index in zip(cells, shown, strict=False):
-            known, truth = windows.states[column, :, index], windows.truth[column, :, index]
+        for axis, index in zip(cells, indexes, strict=False):
+            history, truth = windows.states[column, :, index], windows.truth[column, :, index]
             for name, values in predicted.items():
-                line = np.append(known[-1], values[column, :, index])
-                axis.plot(ahead, line, color=COLORS[name], label=label(name))
-            time = np.append(past, ahead[1:])
-            axis.plot(time, np.append(known, truth), color=COLORS["truth"], lw=1, label="measured")
+                line = np.append(history[-1], values[column, :, index])
+                axis.plot(future, line, color=COLORS[name], label=label(name))
+            time = np.append(past, future[1:])
+            axis.plot(
+                time, np.append(history, truth), color=COLORS["truth"], lw=1, label="measured"
+            )
             axis.set_ylabel(f"{model.channels[index]}, {model.units[index]}", fontsize=8)
         for axis, (index, name) in zip(
-            cells[len(shown) :], enumerate(dataset.actions), strict=True
+            cells[len(indexes) :], enumerate(dataset.actions), strict=True
         ):
-            held = np.concatenate([windows.past_actions[column], windows.actions[column]])[:, index]
-            axis.step(np.append(past, ahead[1:-1]), held, where="post", color=COLORS["action"])
+            values = np.concatenate([windows.past_actions[column], windows.actions[column]])[
+                :, index
+            ]
+            axis.step(np.append(past, future[1:-1]), values, where="post", color=COLORS["action"])
             axis.set_ylabel(f"{name}, {dataset.units[name]}", fontsize=8)
         for axis in cells:
             axis.axvline(0.0, color="0.6", lw=0.8, ls=":")
@@ -95,7 +99,7 @@ def panels(count: int, columns: int) -> tuple[Any, list[Any]]:
     # would draw everything twice.
     each = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows
     figure.subplots_adjust(0.16 / columns, bottom, 1 - 0.04 / columns, top, 0.25, _BETWEEN / each)
-    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     for axis in axes:
         axis.grid(color="0.92")
         axis.tick_params(labelsize=8)

@@ -3,13 +3,12 @@
 from html import escape
 from pathlib import Path
 
-from kinemill.reports.components import mark, name_of, table
+from kinemill.reports.components import html_page, mark, name_of, table
 from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import Json, publish_json
 from kinemill.verify.comparison_sections import DECISION, verified_head
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.report_sections import Parts
-from kinemill.verify.report_sections import document as html_document
 from kinemill.verify.verifier import Verdict
 
 
@@ -48,7 +47,7 @@ def page(verdict: Verdict, document: Json) -> str:
         "Made by kinemill from the exported ONNX files alone. "
         "The numbers are in verification.json beside this page."
     )
-    return html_document(f"{task}: verification", sections, footer)
+    return html_page(f"{task}: verification", sections, footer)
 
 
 def _checks(verdict: Verdict, parts: Parts) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, error_cells, name_of, style, table
+from kinemill.reports.components import card, error_cells, legend, name_of, table
 from kinemill.store import Json
 from kinemill.verify.analysis import Analysis, worst_episodes
 from kinemill.verify.comparison import FREE_RUN, NRMSE
@@ -17,7 +17,6 @@ from kinemill.verify.figures import (
     coverages,
     cross_correlations,
     error_growth,
-    legend,
     pictured,
     rollout_models,
     rollouts,
@@ -58,16 +57,6 @@ def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:
     return "{:g} to {:g}".format(*limits[name]) if name in limits else "–"
 
 
-def document(title: str, sections: Sequence[str], footer: str) -> str:
-    """Return an HTML page without external links; `footer` is HTML already."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style()}</style></head>"
-        f"<body><main>{''.join(sections)}<footer>{footer}</footer></main></body></html>\n"
-    )
-
-
 def analysis_sections(
     analysis: Analysis, document: Json, where: str, examples: Sequence[Example], text: str
 ) -> list[str]:
@@ -84,7 +73,7 @@ def analysis_sections(
     return [
         comparison_section(document),
         _errors(analysis, document, where),
-        _growth(analysis),
+        _growth_section(analysis),
         _rollouts(analysis, examples, text) if examples else "",
         _worst(analysis),
         _free_run(analysis, document),
@@ -170,7 +159,7 @@ def _worse(document: Json, horizon: str) -> set[str]:
     return {one.channel for one in cells if one.horizon == horizon and one.state == "worse"}
 
 
-def _growth(analysis: Analysis) -> str:
+def _growth_section(analysis: Analysis) -> str:
     """Return the charts of errors over time ahead."""
     labels = {name: label(name) for name in analysis.errors}
     return (

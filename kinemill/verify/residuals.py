@@ -66,7 +66,7 @@ class Residuals:
 
 def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> list[Series]:
     """Predict one step from every row of a split, whole episodes until 50,000 rows are reached."""
-    found, rows = list[Series](), 0
+    series, rows = list[Series](), 0
     history, states, angle = predictor.history, len(dataset.states), is_angle(dataset)
     for episode in dataset.of(split):
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
@@ -74,10 +74,10 @@ def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> li
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
-        acting = np.asarray(dataset.values)[starts + history - 1, states:]
-        found.append(Series(np.concatenate(errors), acting.astype(np.float64)))
+        actions = np.asarray(dataset.values)[starts + history - 1, states:]
+        series.append(Series(np.concatenate(errors), actions.astype(np.float64)))
         rows += len(starts)
-    return found
+    return series
 
 
 @QUIETLY
@@ -135,15 +135,17 @@ def _centered(parts: list[Floats]) -> list[Floats]:
     return [part - mean for part in parts]
 
 
-def _correlation(left: list[Floats], right: list[Floats], tau: int) -> Floats:
+def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
     """Return the correlations (P, Q) of left (n, P) at row t with right (n, Q) at row t - tau."""
-    shape = left[0].shape[1], right[0].shape[1]
+    shape = first[0].shape[1], second[0].shape[1]
     product = np.zeros(shape)
-    for one, other in zip(left, right, strict=True):
+    for one, other in zip(first, second, strict=True):
         a, b = (one[tau:], other[: len(other) - tau]) if tau >= 0 else (one[:tau], other[-tau:])
         if len(a):
             product += a.T @ b
-    powers = [np.sum([(part**2).sum(axis=0) for part in parts], axis=0) for parts in (left, right)]
+    powers = [
+        np.sum([(part**2).sum(axis=0) for part in parts], axis=0) for parts in (first, second)
+    ]
     size: NDArray[np.float64] = np.sqrt(np.outer(powers[0], powers[1]))
     # What never moves is correlated with nothing.
     return np.divide(product, size, out=np.zeros(shape), where=size != 0)

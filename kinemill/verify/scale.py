@@ -36,12 +36,12 @@ class Scale:
     """What errors of states count in.
 
     Attributes:
-        spread: standard deviation in training, at least `resolution`, (S,), in units; 0 for a
+        std: standard deviation in training, at least `resolution`, (S,), in units; 0 for a
             state that never moves there.
         resolution: smallest step that the recorded values can make, (S,), in units.
     """
 
-    spread: Floats
+    std: Floats
     resolution: Floats
 
     @property
@@ -50,33 +50,35 @@ class Scale:
         return self.resolution / np.sqrt(12.0)
 
 
-_KNOWN: WeakKeyDictionary[PackedDataset, Scale] = WeakKeyDictionary()
+_SCALES: WeakKeyDictionary[PackedDataset, Scale] = WeakKeyDictionary()
 
 
 def training_scale(dataset: PackedDataset) -> Scale:
     """Return the scale of errors by the training rows; without training rows, by all rows."""
-    known = _KNOWN.get(dataset)
-    if known is None:
+    scale = _SCALES.get(dataset)
+    if scale is None:
         angle = np.array([name in dataset.angles for name in dataset.states])
-        known = _KNOWN[dataset] = scale_of(dataset, np.arange(len(dataset.states)), angle)
-    return known
+        scale = _SCALES[dataset] = scale_of(dataset, np.arange(len(dataset.states)), angle)
+    return scale
 
 
 def stated_scale(verification: Json, states: Sequence[str]) -> Scale | None:
     """Return the scale that verification.json of a model states; None if it does not."""
-    known = verification.get("accuracy", {}).get("model", {}).get("channels", {})
-    found = [[known.get(name, {}).get(key) for name in states] for key in ("spread", "resolution")]
-    if any(value is None for values in found for value in values):
+    channels = verification.get("accuracy", {}).get("model", {}).get("channels", {})
+    values_by_key = [
+        [channels.get(name, {}).get(key) for name in states] for key in ("spread", "resolution")
+    ]
+    if any(value is None for values in values_by_key for value in values):
         return None
-    return Scale(*(np.array(values, dtype=np.float64) for values in found))
+    return Scale(*(np.array(values, dtype=np.float64) for values in values_by_key))
 
 
-def training_spread(dataset: PackedDataset) -> Floats:
+def training_std(dataset: PackedDataset) -> Floats:
     """Return the standard deviation of each state in training, (S,), in units.
 
     It is at least the sensor resolution, and 0 where a state never moves in training.
     """
-    return training_scale(dataset).spread
+    return training_scale(dataset).std
 
 
 def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:
@@ -87,14 +89,14 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
     """
     episodes = dataset.of("train") or dataset.episodes
     values = np.asarray(dataset.values)
-    spread = _spread([values[one.start : one.stop, columns] for one in episodes], angle)
-    few = np.concatenate([values[rows][:, columns] for rows in _sample(episodes)])
-    resolution = np.array([_resolution(column) for column in few.T])
-    spread = np.where(spread > 0.0, np.maximum(spread, resolution), 0.0)
-    return Scale(spread, resolution)
+    std = _std([values[one.start : one.stop, columns] for one in episodes], angle)
+    sample = np.concatenate([values[rows][:, columns] for rows in _sample(episodes)])
+    resolution = np.array([_resolution(column) for column in sample.T])
+    std = np.where(std > 0.0, np.maximum(std, resolution), 0.0)
+    return Scale(std, resolution)
 
 
-def _spread(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
+def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
     """Return the standard deviation of each column over all rows, (S,); 0 where all are equal."""
     rows = sum(len(part) for part in parts)
     turns = sum(np.exp(1j * part[:, angle].astype(np.float64)).sum(axis=0) for part in parts)

@@ -89,13 +89,13 @@ def block_lengths(
     """
     starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
     size = np.diff(starts, append=len(episode))
-    place = np.arange(len(episode)) - np.repeat(starts, size)
+    position = np.arange(len(episode)) - np.repeat(starts, size)
     stacked = np.stack(squares)
-    found, length = list[Blocks](), max(shortest, 1)
+    blocks, length = list[Blocks](), max(shortest, 1)
     while length < size.max():
-        found.append(_blocks(stacked, np.flatnonzero(place % length == 0), "blocks"))
+        blocks.append(_blocks(stacked, np.flatnonzero(position % length == 0), "blocks"))
         length *= 2
-    return [*found, _blocks(stacked, starts, "episodes")]
+    return [*blocks, _blocks(stacked, starts, "episodes")]
 
 
 def episode_blocks(squares: Sequence[Floats], counts: Floats) -> list[Blocks]:
@@ -142,10 +142,10 @@ def compare_blocks(
     lengths: Sequence[Blocks], scale: Scale, margin: float = MARGIN
 ) -> list[Comparison]:
     """Compare a model with a reference; see `compare_squares`."""
-    moving = np.flatnonzero(scale.spread > 0.0)
-    chosen = [moving, *(np.array([place]) for place in range(len(scale.spread)))]
+    moves = np.flatnonzero(scale.std > 0.0)
+    selections = [moves, *(np.array([index]) for index in range(len(scale.std)))]
     left_out = leave_out(lengths, scale)
-    return [_compare(left_out, places, margin) for places in chosen]
+    return [_compare(left_out, indexes, margin) for indexes in selections]
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,16 @@ class LeftOut:
 
     Attributes:
         whole: RMS error over all blocks, (M, S).
-        left: RMS error without each block, (M, B, S).
+        remaining: RMS error without each block, (M, B, S).
         share: of the squared error that lies in each block, (M, B, S).
-        spread: in training, (S,); NaN of a channel that never moves.
+        std: in training, (S,); NaN of a channel that never moves.
         blocks: that were left out.
     """
 
     whole: Floats
-    left: Floats
+    remaining: Floats
     share: Floats
-    spread: Floats
+    std: Floats
     blocks: Blocks
 
 
@@ -173,30 +173,30 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
 
     An error below what the sensor resolves counts as its floor.
     """
-    spread = np.where(scale.spread > 0.0, scale.spread, np.nan)
-    least, found = scale.floor**2, list[LeftOut]()
+    std = np.where(scale.std > 0.0, scale.std, np.nan)
+    least, results = scale.floor**2, list[LeftOut]()
     for blocks in lengths:
         total, windows = blocks.sums.sum(axis=1, keepdims=True), blocks.counts.sum()
-        left = (total - blocks.sums) / (windows - blocks.counts)[:, None]
-        whole, left = (
-            np.sqrt(np.maximum(squares, least)) / spread for squares in (total / windows, left)
+        remaining = (total - blocks.sums) / (windows - blocks.counts)[:, None]
+        whole, remaining = (
+            np.sqrt(np.maximum(squares, least)) / std for squares in (total / windows, remaining)
         )
         share = np.nan_to_num(blocks.sums / total)
-        found.append(LeftOut(whole[:, 0], left, share, spread, blocks))
-    return found
+        results.append(LeftOut(whole[:, 0], remaining, share, std, blocks))
+    return results
 
 
-def _compare(left_out: Sequence[LeftOut], places: NDArray[np.int64], margin: float) -> Comparison:
+def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: float) -> Comparison:
     """Compare by the mean over the channels at `places`."""
-    whole = left_out[-1].whole[:, places]
-    if not len(places) or np.isnan(left_out[-1].spread[places]).any():
+    whole = left_out[-1].whole[:, indexes]
+    if not len(indexes) or np.isnan(left_out[-1].std[indexes]).any():
         return _without_interval(math.nan, math.nan)
     error, reference = (
         value if math.isfinite(value) else math.inf for value in whole.mean(axis=1).tolist()
     )
     if math.isinf(error) or math.isinf(reference):
         return _without_interval(error, reference)
-    interval = widest(left_out, places)
+    interval = widest(left_out, indexes)
     middle, half = math.log(error / reference), interval.half
     beyond = middle - math.log1p(margin)
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
@@ -224,26 +224,26 @@ def _without_interval(error: float, reference: float) -> Comparison:
 
 
 @np.errstate(all="ignore")
-def widest(left_out: Sequence[LeftOut], places: NDArray[np.int64]) -> Interval:
+def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
     """Return the widest interval of all block lengths with enough independent blocks.
 
     Of log(error) of one model, of log(error of the first / error of the second) of two; errors are
     averaged over the channels at `places`.
     """
-    found = [_jackknife(one, places) for one in left_out]
-    usable = [one for one in found if math.isfinite(one.half)]
+    intervals = [_jackknife(one, indexes) for one in left_out]
+    usable = [one for one in intervals if math.isfinite(one.half)]
     if usable:
         return max(usable, key=lambda one: one.half)
-    return max(found, key=lambda one: one.effective_n)
+    return max(intervals, key=lambda one: one.effective_n)
 
 
-def _jackknife(left_out: LeftOut, places: NDArray[np.int64]) -> Interval:
+def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
     """Return the interval by leaving out one block after the other (Efron 1982, eq. 3.3)."""
     blocks, count = left_out.blocks, len(left_out.blocks.counts)
-    effective = _effective(left_out, places)
+    effective = _effective(left_out, indexes)
     if count < 2 or effective < blocks.fewest:
         return Interval(math.nan, math.nan, effective, blocks.unit)
-    logs = np.log(left_out.left[:, :, places].mean(axis=2))
+    logs = np.log(left_out.remaining[:, :, indexes].mean(axis=2))
     statistic = logs[0] - logs[1] if len(logs) > 1 else logs[0]
     apart = statistic - statistic.mean()
     error = math.sqrt((count - 1) / count * float(apart @ apart))
@@ -251,15 +251,15 @@ def _jackknife(left_out: LeftOut, places: NDArray[np.int64]) -> Interval:
     return Interval(quantile * error, error, effective, blocks.unit)
 
 
-def _effective(left_out: LeftOut, places: NDArray[np.int64]) -> float:
+def _effective(left_out: LeftOut, indexes: NDArray[np.int64]) -> float:
     """Return how many independent blocks there are, (sum m)² / sum m².
 
     The share m of a block is that of the squared error in it, of each channel as much as it weighs
     in the average, and of each model alike: what a model did there at all can change the ratio.
     """
-    weight = left_out.whole[:, places]
+    weight = left_out.whole[:, indexes]
     weight = weight / weight.sum(axis=1, keepdims=True)
-    share = (weight[:, None] * left_out.share[:, :, places]).sum(axis=(0, 2))
+    share = (weight[:, None] * left_out.share[:, :, indexes]).sum(axis=(0, 2))
     if not share.sum() > 0.0:
         share = left_out.blocks.counts
     return round(float(share.sum() ** 2 / (share @ share)), _DIGITS)

@@ -11,12 +11,10 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.reports.charts import Line, line_chart
-from kinemill.reports.components import name_of, table
+from kinemill.reports.components import figure, html_page, legend, name_of, table
 from kinemill.runtime import Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.verify.figures import figure, legend
 from kinemill.verify.plots import COLORS, DPI, panels
-from kinemill.verify.report_sections import document
 
 TABLES = (".csv", ".parquet")
 PLOTS = (".png", ".html")
@@ -74,12 +72,12 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
             if first <= last
             else f"at least {history + 1} rows",
         )
-    known, acted = np.split(rows, [states], axis=1)
+    states_rows, action_rows = np.split(rows, [states], axis=1)
     return Start(
-        states=known[at - history + 1 : at + 1],
-        past_actions=acted[at - history + 1 : at],
-        actions=acted[at:-1],
-        measured=known[at + 1 :],
+        states=states_rows[at - history + 1 : at + 1],
+        past_actions=action_rows[at - history + 1 : at],
+        actions=action_rows[at:-1],
+        measured=states_rows[at + 1 :],
         text=f"{text}, from row {at}",
     )
 
@@ -94,13 +92,13 @@ def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> p
         BadInput: a name or value in `initial`, or in `start`, that cannot be used.
     """
     interface = simulator.interface
-    known = simulator.move(start.states[None], initial) if initial else start.states[None]
-    found = simulator.rollout(known, start.past_actions[None], start.actions[None])[0]
-    states = np.concatenate([np.asarray(known)[0, -1:], found]).astype(np.float64)
+    start_states = simulator.move(start.states[None], initial) if initial else start.states[None]
+    predicted = simulator.rollout(start_states, start.past_actions[None], start.actions[None])[0]
+    states = np.concatenate([np.asarray(start_states)[0, -1:], predicted]).astype(np.float64)
     columns = {"time_s": np.arange(len(states)) * interface.dt}
     columns |= {name: states[:, index] for index, name in enumerate(interface.states)}
-    acting = np.concatenate([start.actions, np.full((1, len(interface.actions)), np.nan)])
-    columns |= {name: acting[:, index] for index, name in enumerate(interface.actions)}
+    actions = np.concatenate([start.actions, np.full((1, len(interface.actions)), np.nan)])
+    columns |= {name: actions[:, index] for index, name in enumerate(interface.actions)}
     if start.measured is not None:
         truth = np.concatenate([start.states[-1:], start.measured])
         angle = np.array([name in interface.angles for name in interface.states])
@@ -111,14 +109,14 @@ def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> p
     return pl.DataFrame(columns).with_columns(pl.col(interface.actions).fill_nan(None))
 
 
-def write_table(found: pl.DataFrame, path: Path) -> None:
+def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a simulation as CSV or Parquet, by the ending of `path`."""
     check_ending(path, TABLES)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
-        found.write_parquet(path)
+        frame.write_parquet(path)
     else:
-        found.write_csv(path)
+        frame.write_csv(path)
 
 
 def check_ending(path: Path, endings: tuple[str, ...]) -> None:
@@ -131,23 +129,23 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
 
 
-def plot(found: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
+def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
     """Draw every state, beside what was measured if that is known, and every action."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
-        path.write_text(_page(found, simulator.interface, text), encoding="utf-8")
+        path.write_text(_page(frame, simulator.interface, text), encoding="utf-8")
         return
-    interface, time = simulator.interface, found["time_s"].to_numpy()
+    interface, time = simulator.interface, frame["time_s"].to_numpy()
     names = [*interface.states, *interface.actions]
     drawn, axes = panels(len(names), 1)
     for axis, name in zip(axes, names, strict=True):
         if name in interface.actions:
-            axis.step(time, found[name], where="post", color=COLORS["action"])
+            axis.step(time, frame[name], where="post", color=COLORS["action"])
         else:
-            axis.plot(time, found[name], color=COLORS["model"], label="simulated")
-        if f"{name}_measured" in found.columns:
-            measured = found[f"{name}_measured"]
+            axis.plot(time, frame[name], color=COLORS["model"], label="simulated")
+        if f"{name}_measured" in frame.columns:
+            measured = frame[f"{name}_measured"]
             axis.plot(time, measured, color=COLORS["truth"], lw=1, label="measured")
         axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
     axes[0].legend(fontsize=8, frameon=False)
@@ -158,19 +156,19 @@ def plot(found: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> No
     drawn.savefig(path, dpi=DPI)
 
 
-def _page(found: pl.DataFrame, interface: Interface, text: str) -> str:
-    time = found["time_s"].to_numpy()
+def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
+    time = frame["time_s"].to_numpy()
     charts = list[str]()
     for name in (*interface.states, *interface.actions):
-        acting = name in interface.actions
-        values = found[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        lines = [Line(name, "action" if acting else "model", time, values, acting)]
-        if f"{name}_measured" in found.columns:
-            measured = found[f"{name}_measured"].to_numpy()
+        is_action = name in interface.actions
+        values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        lines = [Line(name, "action" if is_action else "model", time, values, is_action)]
+        if f"{name}_measured" in frame.columns:
+            measured = frame[f"{name}_measured"].to_numpy()
             lines.append(Line("measured", "truth", time, measured))
         chart = line_chart(lines, size=(1080, 220))
         charts.append(figure(name, interface.units[name], chart))
-    measured = any(name.endswith("_measured") for name in found.columns)
+    measured = any(name.endswith("_measured") for name in frame.columns)
     styles = {"model": "simulated"} | ({"truth": "measured"} if measured else {})
     facts = [[name_of("Steps"), f"{len(time) - 1} of {interface.dt:g} s"], [name_of("From"), text]]
     sections = [
@@ -180,4 +178,4 @@ def _page(found: pl.DataFrame, interface: Interface, text: str) -> str:
         f'<div class="stack">{"".join(charts)}</div><h2>What was simulated</h2>',
         table(["What", ""], facts),
     ]
-    return document(f"{interface.task}: simulation", sections, "Made by kinemill.")
+    return html_page(f"{interface.task}: simulation", sections)

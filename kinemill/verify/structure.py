@@ -88,7 +88,7 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
         ),
         gate(
             f"{name} operators",
-            _foreign(model),
+            _unsupported_operators(model),
             "ONNX's own operators, which do not draw numbers",
             f"{sum(own.operators.values())} of {len(own.operators)} kinds",
         ),
@@ -108,8 +108,8 @@ def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
         interface = read_interface(path, model)
     except BadInput as error:
         return [*gates, Gate(f"{name} metadata", False, str(error), "kinemill metadata")]
-    wanted = f"{interface.dtype}, shapes as in the metadata, batch and horizon free"
-    return [*gates, gate(f"{name} interface", _unlike_metadata(model.graph, interface), wanted)]
+    expected = f"{interface.dtype}, shapes as in the metadata, batch and horizon free"
+    return [*gates, gate(f"{name} interface", _unlike_metadata(model.graph, interface), expected)]
 
 
 def read_interface(path: Path, model: onnx.ModelProto) -> Interface:
@@ -150,78 +150,78 @@ def _count(tensor: TensorProto) -> int:
 
 
 def _outside(path: Path, model: onnx.ModelProto) -> list[str]:
-    found = [
+    faults = [
         f"{tensor.name or 'a constant'} lies in another file"
         for tensor in _tensors(model)
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data
     ]
     size = path.stat().st_size
-    return [*found, *([f"{size / 1e9:.1f} GB"] if size > MOST_BYTES else [])]
+    return [*faults, *([f"{size / 1e9:.1f} GB"] if size > MOST_BYTES else [])]
 
 
 def _kind(node: onnx.NodeProto) -> str:
     return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
 
 
-def _foreign(model: onnx.ModelProto) -> list[str]:
+def _unsupported_operators(model: onnx.ModelProto) -> list[str]:
     nodes = [node for part in graphs(model.graph) for node in part.node]
     nodes += [node for function in model.functions for node in function.node]
     kinds = {_kind(node) for node in nodes if node.domain not in OWN_DOMAINS}
-    found = [f"{kind} is not ONNX's own" for kind in sorted(kinds)]
-    found += [f"function {one.domain}.{one.name}" for one in model.functions]
+    faults = [f"{kind} is not ONNX's own" for kind in sorted(kinds)]
+    faults += [f"function {one.domain}.{one.name}" for one in model.functions]
     drawn = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
-    return [*found, *(f"{kind} draws numbers" for kind in drawn), *_training(nodes)]
+    return [*faults, *(f"{kind} draws numbers" for kind in drawn), *_training(nodes)]
 
 
 def _training(nodes: list[onnx.NodeProto]) -> list[str]:
     """Name what behaves as in training: dropout that drops, normalization over the batch."""
-    found: set[str] = set()
+    faults: set[str] = set()
     for node in nodes:
         mode = any(item.name == "training_mode" and item.i for item in node.attribute)
         drops = node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])
         if mode or drops:
-            found.add(f"{node.op_type} is in training mode")
-    return sorted(found)
+            faults.add(f"{node.op_type} is in training mode")
+    return sorted(faults)
 
 
 def _versions(model: onnx.ModelProto) -> list[str]:
-    found = [
+    faults = [
         f"opset {one.version} of {one.domain or 'ONNX'}"
         for one in model.opset_import
         if one.domain in OWN_DOMAINS and not 1 <= one.version <= NEWEST_OPSET
     ]
     if not any(one.domain in OWN_DOMAINS for one in model.opset_import):
-        found.append("no opset")
-    return [*found, *([] if model.ir_version <= NEWEST_IR else [f"IR {model.ir_version}"])]
+        faults.append("no opset")
+    return [*faults, *([] if model.ir_version <= NEWEST_IR else [f"IR {model.ir_version}"])]
 
 
 def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
     """Say which inputs and outputs are not those that the metadata promises."""
     step = "state" in {item.name for item in graph.input}
     inputs, outputs = (_step if step else _rollout)(interface)
-    found: list[str] = []
+    faults: list[str] = []
     if [item.name for item in graph.input] != list(inputs):
         names = ", ".join(item.name for item in graph.input)
-        found.append(f"inputs are {names}, not {', '.join(inputs)}")
+        faults.append(f"inputs are {names}, not {', '.join(inputs)}")
     declared = {item.name: item for item in (*graph.input, *graph.output)}
-    for name, wanted in {**inputs, **outputs}.items():
+    for name, expected in {**inputs, **outputs}.items():
         if name not in declared:
-            found.append(f"no {name}")
+            faults.append(f"no {name}")
             continue
         kind = declared[name].type.tensor_type
         if kind.elem_type != _KINDS[interface.dtype]:
-            found.append(f"{name} holds {TensorProto.DataType.Name(kind.elem_type).lower()}")
+            faults.append(f"{name} holds {TensorProto.DataType.Name(kind.elem_type).lower()}")
         shape: Shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
-        if not _fits(shape, wanted):
-            found.append(f"{name} is {shape}, not {wanted}")
-    return found
+        if not _fits(shape, expected):
+            faults.append(f"{name} is {shape}, not {expected}")
+    return faults
 
 
-def _fits(shape: Shape, wanted: Shape) -> bool:
+def _fits(shape: Shape, expected: Shape) -> bool:
     """Tell whether sizes are those wanted, and whatever has a name in `wanted` is free."""
-    return len(shape) == len(wanted) and all(
+    return len(shape) == len(expected) and all(
         isinstance(mine, str) if isinstance(other, str) else mine == other
-        for mine, other in zip(shape, wanted, strict=True)
+        for mine, other in zip(shape, expected, strict=True)
     )
 
 
@@ -235,10 +235,10 @@ def _step(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
 
 def _rollout(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
     states, actions = len(interface.states), len(interface.actions)
-    known = interface.history
+    history = interface.history
     inputs: dict[str, Shape] = {
-        "states": ["batch", known, states],
-        "past_actions": ["batch", known - 1, actions],
+        "states": ["batch", history, states],
+        "past_actions": ["batch", history - 1, actions],
         "actions": ["batch", "horizon", actions],
     }
     after: dict[str, Shape] = {

@@ -130,9 +130,9 @@ def check_batches(exported: Exported, probe: Probe, rows: int = 7) -> list[Gate]
     batch = probe.first(rows)
 
     def alone() -> list[Gate]:
-        together = exported.outputs(probe)[:rows]
+        in_batch = exported.outputs(probe)[:rows]
         single = [exported.outputs(batch.take(np.array([row]))) for row in range(rows)]
-        return [exported.agreement("any batch", batch, np.concatenate(single), together)]
+        return [exported.agreement("any batch", batch, np.concatenate(single), in_batch)]
 
     def threaded() -> list[Gate]:
         one, two = (exported.outputs(probe, threads) for threads in (1, 2))

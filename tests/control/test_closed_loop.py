@@ -18,7 +18,7 @@ from kinemill.control.recorded_runs import run_and_log
 from kinemill.control.report import page
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
-from kinemill.reports.animation import moving
+from kinemill.reports.animation import animated_links
 from kinemill.task import load_task
 
 TASKS = ("pendulum", "cart_pole_swing_up", "double_cart_pole")
@@ -114,7 +114,7 @@ def test_a_moving_picture_ends_where_a_run_is_lost_and_lasts_as_long_as_it():
     run = np.zeros((101, 2, 2))
     run[:, 1, 0] = 0.5
     run[61:] = np.nan
-    text = moving([run], 0.02, "one")
+    text = animated_links([run], 0.02, "one")
     (positions,) = re.findall(r'attributeName="points" values="([^"]*)" dur="([^"]*)"', text)
     # 61 rows of 20 ms, every second one, as 25 a second are drawn; 0.5 m of 0.55 are 109.1 px.
     assert positions == (";".join(["0,0 109.1,0"] * 31), "1.2s")

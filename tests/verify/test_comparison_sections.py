@@ -6,7 +6,7 @@ from kinemill.cli.summary import comparison_table, errors_table
 from kinemill.verify.comparison_sections import (
     best_card,
     comparison_section,
-    free_run_words,
+    free_run_text,
     horizons_card,
     verified_head,
 )
@@ -36,7 +36,7 @@ def test_each_cell_is_colored_by_what_the_gate_makes_of_it():
     states = dict.fromkeys(state for state, _ in STATE.findall(comparison_section(found)))
     assert set(states) == {"worse", "behind", "better", "even", "uncounted"}
     assert "4.25 ×" in comparison_section(found)
-    assert "On angle, velocity no reference predicts whole episodes" in free_run_words(found)
+    assert "On angle, velocity no reference predicts whole episodes" in free_run_text(found)
 
 
 def test_a_model_that_beats_all_has_no_red_and_a_green_badge():

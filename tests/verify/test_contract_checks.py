@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kinemill.verify.contract_checks import bounded
+from kinemill.verify.contract_checks import mask_diverged
 
 SIMULATOR = SimpleNamespace(
     states=("angle", "velocity"),
@@ -15,10 +15,10 @@ SIMULATOR = SimpleNamespace(
 def test_a_row_counts_until_another_state_is_far_beyond_its_limits():
     velocity = np.array([[1.0, 2.9e4, 3.1e4, 5.0], [1.0, 1.0, 1.0, 1.0]], dtype=np.float32)
     angle = np.array([[1.0, 2.0, 1e12, 1e12], [1.0, 7.0, 1.0, 1.0]], dtype=np.float32)
-    found = bounded(np.stack([angle, velocity], axis=2), SIMULATOR)
-    assert np.isnan(found[0, 2:]).all()  # 1,000 times 30 rad/s is left behind there
-    assert found[0, :2, 0].tolist() == [1.0, 2.0]
-    assert found[1, :, 0].tolist() == [1.0, 7.0, 1.0, 1.0]  # an angle that is not wrapped stays
+    states = mask_diverged(np.stack([angle, velocity], axis=2), SIMULATOR)
+    assert np.isnan(states[0, 2:]).all()  # 1,000 times 30 rad/s is left behind there
+    assert states[0, :2, 0].tolist() == [1.0, 2.0]
+    assert states[1, :, 0].tolist() == [1.0, 7.0, 1.0, 1.0]  # an angle that is not wrapped stays
 
 
 def test_without_other_limits_every_row_counts():
@@ -27,4 +27,4 @@ def test_without_other_limits_every_row_counts():
         interface=SimpleNamespace(limits={"angle": (-4.0, 4.0)}, angles=("angle",)),
     )
     states = np.full((2, 3, 1), 1e12, dtype=np.float32)
-    assert np.array_equal(bounded(states, alone), states)
+    assert np.array_equal(mask_diverged(states, alone), states)

@@ -15,7 +15,7 @@ from kinemill.task.promote import REFERENCES
 from kinemill.task.verify import Verify
 from kinemill.verify.analysis import plain
 from kinemill.verify.dynamics import DynamicsSubject
-from kinemill.verify.overfitting import Fitting
+from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import Pair
 from kinemill.verify.references import fit_references
 from kinemill.verify.report import page, write
@@ -217,9 +217,11 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
 
 def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
     assert "The training" not in page(verdict, verdict_document(verdict))
-    fitting = Fitting("over-fitted", "it rose <by> 30%", "more logs")
+    fitting = FitDiagnosis("over-fitted", "it rose <by> 30%", "more logs")
     told = page(
-        dataclasses.replace(verdict, subject=dataclasses.replace(verdict.subject, fitting=fitting)),
+        dataclasses.replace(
+            verdict, subject=dataclasses.replace(verdict.subject, fit_diagnosis=fitting)
+        ),
         verdict_document(verdict),
     )
     assert "<h2>The training over-fitted</h2><p>The curves say so: it rose &lt;by&gt; 30%" in told

@@ -3,7 +3,7 @@
 import pytest
 
 from kinemill.verify.findings import best_reference, cells_of, worse_findings
-from kinemill.verify.headline import Ruling, causes, headline, ruling_words
+from kinemill.verify.headline import GateDecision, causes, decision_text, headline
 
 UNITS = {"angle": "rad", "velocity": "rad/s"}
 
@@ -45,7 +45,7 @@ def line(rule, found="2", passed=False):
 
 
 def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
-    told = headline(document(), Ruling("champion", address="arm:3", champion=2))
+    told = headline(document(), GateDecision("champion", address="arm:3", champion=2))
     assert told.tone == "good"
     assert told.text == (
         "This MLP has an RMSE of 0.01 rad (angle) and 0.01 rad/s (velocity) 0.5 s ahead, 50 % less "
@@ -130,7 +130,7 @@ def test_a_reference_that_is_the_model_is_not_its_own_rival():
         model={"kind": "arx", "reference": "linear", "history": 40},
         against={"persistence": against(0.2, 0.15, 0.25), "linear": against(1.0, 1.0, 1.0)},
     )
-    text = headline(found, Ruling("champion", address="arm:1")).text
+    text = headline(found, GateDecision("champion", address="arm:1")).text
     assert text.startswith("This linear model with 40 rows of history has an RMSE of")
     assert "80 % less error than the best reference, persistence" in text
 
@@ -169,25 +169,31 @@ def test_too_few_episodes_give_no_interval():
     ("ruling", "tone", "words"),
     [
         (
-            Ruling("champion", [line("evidence")], "1 test episode of 5; record more", "arm:1"),
+            GateDecision(
+                "champion", [line("evidence")], "1 test episode of 5; record more", "arm:1"
+            ),
             "warning",
             "arm:1 is provisional champion: 1 test episode of 5; record more.",
         ),
-        (Ruling("waiting", address="arm:2"), "warning", "kinemill model approve arm:2."),
+        (GateDecision("waiting", address="arm:2"), "warning", "kinemill model approve arm:2."),
         (
-            Ruling("refused", [line("parity"), line("precision")], "", "arm:2", 1),
+            GateDecision("refused", [line("parity"), line("precision")], "", "arm:2", 1),
             "bad",
             "arm:2 is refused: the exported files do not compute what was trained and float32 is "
             "not precise enough for it; version 1 stays champion.",
         ),
         (
-            Ruling("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
+            GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
             "bad",
             "is refused: it is significantly worse than the linear model with sin/cos features.",
         ),
-        (Ruling("champion", address="arm:2", former=True), "warning", "was champion; another"),
         (
-            Ruling("refused", [line("latency")], address="arm:2", override=True),
+            GateDecision("champion", address="arm:2", former=True),
+            "warning",
+            "was champion; another",
+        ),
+        (
+            GateDecision("refused", [line("latency")], address="arm:2", override=True),
             "bad",
             "arm:2 is champion by manual override; the gate refused it: it is too slow.",
         ),
@@ -243,7 +249,7 @@ def test_a_policy_is_told_by_its_return_and_success():
         "windows": {"episodes": 100},
         "passed": True,
     }
-    assert headline(found, Ruling("champion", address="walker:1")).text == (
+    assert headline(found, GateDecision("champion", address="walker:1")).text == (
         "This policy has a mean return of 487 over 100 episodes (random actions 22; the champion "
         "480; 95 % interval of the gain over random 450 to 480) and succeeds in 95 % of them "
         "(random actions 0 %). walker:1 is champion: it passed every rule of the gate."
@@ -263,5 +269,5 @@ def test_a_document_without_numbers_has_no_first_line(partial):
 
 
 def test_a_version_whose_registration_was_interrupted_is_not_called_refused():
-    told = ruling_words(Ruling(None, address="arm:2"))
+    told = decision_text(GateDecision(None, address="arm:2"))
     assert (told.tone, told.verdict[:34]) == ("warning", "arm:2: the gate has not decided; i")

@@ -8,7 +8,7 @@ import pytest
 from kinemill.verify import evaluate
 from kinemill.verify.analysis import accuracy
 from kinemill.verify.references import Persistence
-from kinemill.verify.scale import stated_scale, training_scale, training_spread
+from kinemill.verify.scale import stated_scale, training_scale, training_std
 from tests.verify.conftest import pack, swing
 
 
@@ -17,15 +17,15 @@ def test_the_spread_is_that_of_the_training_rows_whatever_the_test_rows_do():
     still = np.zeros((50, 3))
     dataset = pack({"train": training, "test": [still]})
     wanted = np.concatenate(training)[:, :2].std(axis=0)
-    np.testing.assert_allclose(training_spread(dataset), wanted, rtol=1e-5)
+    np.testing.assert_allclose(training_std(dataset), wanted, rtol=1e-5)
 
 
 def test_a_joint_that_turns_for_ever_has_the_spread_of_a_circle():
     rows = np.zeros((1000, 3))
     rows[:, 0] = np.arange(1000) * 0.1
     # Uniform over a turn: pi over the root of 3.
-    assert training_spread(pack({"train": [rows]}))[0] == pytest.approx(np.pi / 3**0.5, rel=0.01)
-    plain = training_spread(pack({"train": [rows]}, angles=()))[0]
+    assert training_std(pack({"train": [rows]}))[0] == pytest.approx(np.pi / 3**0.5, rel=0.01)
+    plain = training_std(pack({"train": [rows]}, angles=()))[0]
     assert plain == pytest.approx(100 / 12**0.5, rel=0.01)
 
 
@@ -52,8 +52,8 @@ def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
     rows[100:103, 1] = [0.5, 1.0, 1.5]
     scale = training_scale(pack({"train": [rows]}))
     assert scale.resolution[1] == 0.5
-    assert scale.spread[1] == 0.5  # its standard deviation is 0.08
-    assert scale.spread[0] == 0.0  # never moves
+    assert scale.std[1] == 0.5  # its standard deviation is 0.08
+    assert scale.std[0] == 0.0  # never moves
 
 
 def test_the_scale_of_a_model_is_read_from_its_verification():
@@ -62,7 +62,7 @@ def test_the_scale_of_a_model_is_read_from_its_verification():
     document = json.loads(json.dumps({"accuracy": {"model": accuracy(errors)}}))
     found = stated_scale(document, dataset.states)
     assert found is not None
-    np.testing.assert_array_equal(found.spread, errors.spread)
+    np.testing.assert_array_equal(found.std, errors.std)
     np.testing.assert_array_equal(found.resolution, errors.scale.resolution)
     assert stated_scale(document, ["angle", "height"]) is None
     assert stated_scale({}, ["angle"]) is None
@@ -71,4 +71,4 @@ def test_the_scale_of_a_model_is_read_from_its_verification():
 def test_two_levels_are_a_mode_and_no_resolution():
     rows = np.zeros((500, 3))
     rows[::2, 1] = 1.0
-    assert training_spread(pack({"train": [rows]}))[1] == pytest.approx(0.5)
+    assert training_std(pack({"train": [rows]}))[1] == pytest.approx(0.5)

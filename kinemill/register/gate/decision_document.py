@@ -13,7 +13,7 @@ from kinemill.store import Artifact, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
-from kinemill.verify.headline import Headline, Ruling, ruling_words
+from kinemill.verify.headline import GateDecision, Headline, decision_text
 
 VERSION = 3
 
@@ -121,14 +121,14 @@ def _passed_cell(item: Verdict) -> str:
 
 def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
     """Return the headline: performance of the model and decision."""
-    decision = Ruling(
+    decision = GateDecision(
         facts["decision"],
         failed_causes(verdicts),
         provisional=str(facts.get("provisional") or ""),
         address=f"{facts['task']}:{facts['version']}",
         champion=facts["previous_champion"],
     )
-    return replace(ruling_words(decision), performance=performance)
+    return replace(decision_text(decision), performance=performance)
 
 
 def line(verdict: Verdict) -> str:

@@ -8,14 +8,14 @@ from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, Version
 from kinemill.store import Json
-from kinemill.verify.headline import Headline, Ruling, ruling_words
+from kinemill.verify.headline import GateDecision, Headline, decision_text
 
 _DIVERGES: Json = {"rule": "finite", "passed": False, "value": "diverges", "expected": "finite"}
 
 
-def ruling_of(version: Version) -> Ruling:
+def gate_decision_of(version: Version) -> GateDecision:
     """Return the decision about a version, and whether it is still in effect."""
-    return Ruling(
+    return GateDecision(
         version.decision,
         failed_causes(version.gate),
         provisional=version.provisional,
@@ -35,4 +35,4 @@ def failed_causes(gate: Sequence[Verdict]) -> list[Json]:
 def headline_of(version: Version) -> Headline:
     """Return the headline of a version."""
     text = version.tags.get(tags.PERFORMANCE, "")
-    return replace(ruling_words(ruling_of(version)), performance=text)
+    return replace(decision_text(gate_decision_of(version)), performance=text)

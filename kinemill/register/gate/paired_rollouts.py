@@ -86,7 +86,7 @@ def pair(own: RolledOut, other: RolledOut, channel: str | None, margin: float) -
 
 def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
     """Return the comparison over whole episodes with a reference that diverges there."""
-    relative = [float(value) for value in run.rmse / np.where(run.spread > 0, run.spread, np.nan)]
+    relative = [float(value) for value in run.rmse / np.where(run.std > 0, run.std, np.nan)]
     errors = dict(zip(run.channels, relative, strict=True)) | {NRMSE: run.nrmse}
     return {
         name: replace(_NOTHING, error=error, reference=math.inf)
@@ -110,5 +110,5 @@ def is_same_model(own: RolledOut, other: RolledOut) -> bool:
 
 def _rms(values: Floats, own: RolledOut) -> float:
     """Return the root mean square of (W, S) in training std, over channels that move there."""
-    moves = own.errors.spread > 0.0
-    return float(np.sqrt(((values[:, moves] / own.errors.spread[moves]) ** 2).mean()))
+    moves = own.errors.std > 0.0
+    return float(np.sqrt(((values[:, moves] / own.errors.std[moves]) ** 2).mean()))

@@ -89,8 +89,8 @@ def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]
             seeds = [[step_seed(row, step)] for row in range(len(episodes))]
             inputs[SEED] = np.array(seeds, np.int64)
         action, carry = policy.step(inputs, carry)
-        running = np.array([step < one.rows for one in episodes])
-        actions[rows[running]] = action[running]
+        is_running = np.array([step < one.rows for one in episodes])
+        actions[rows[is_running]] = action[is_running]
     return actions
 
 

@@ -30,8 +30,8 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
     """Return synthetic probes, random observations first."""
     rows, steps = PICTURED if interface.layout.images else (ROWS, STEPS)
     plain = random_inputs(interface, rows, steps, seed=1)
-    kept = (MASK, SEED)
-    zeros = {k: v if k in kept else np.zeros_like(v) for k, v in plain.items()}
+    unchanged = (MASK, SEED)
+    zeros = {k: v if k in unchanged else np.zeros_like(v) for k, v in plain.items()}
     probes = [Probe("drawn", plain), Probe("zeros", zeros)]
     if interface.layout.observation:
         probes += [

@@ -115,8 +115,8 @@ class ExportedPolicy:
         tensors |= dict(zip(names, carry, strict=True))
 
         def run(changed: Mapping[str, Array]) -> list[Array]:
-            given = {name: changed.get(name, part) for name, part in inputs.items()}
-            action, following = policy.step(given, tuple(changed[name] for name in names))
+            observation = {name: changed.get(name, part) for name, part in inputs.items()}
+            action, following = policy.step(observation, tuple(changed[name] for name in names))
             return [action, *following]
 
         return [Call("policy", tensors, run)]

@@ -9,12 +9,11 @@ import numpy as np
 
 from kinemill.environments.evaluation import Trials
 from kinemill.reports.charts import Line, line_chart, number
-from kinemill.reports.components import card, name_of, table
-from kinemill.reports.gif import film, inline
+from kinemill.reports.components import card, figure, legend, name_of, table
+from kinemill.reports.gif import animated_image, inline
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.store import Json
-from kinemill.verify.figures import figure, legend
 from kinemill.verify.files import read_model
 from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import training_section
@@ -138,7 +137,9 @@ def _episode(subject: PolicySubject) -> str:
     frames = record_frames(task, subject.policy, seed)
     if frames is None:
         return ""
-    picture = inline(film(frames, task.dt), f"{escape(task.name)}, the episode of seed {seed}")
+    picture = inline(
+        animated_image(frames, task.dt), f"{escape(task.name)}, the episode of seed {seed}"
+    )
     return (
         f'<h2>One episode</h2><div class="panel">{picture}<p>Seed {seed}, in real time.</p></div>'
     )

@@ -47,12 +47,15 @@ class ConstantVelocity:
     def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
         """Extrapolate: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         del past_actions
-        known = np.asarray(states, dtype=np.float64)
-        change = known[:, -1] @ self.rates
+        history_states = np.asarray(states, dtype=np.float64)
+        change = history_states[:, -1] @ self.rates
         if self.history > 1:
-            change = change + wrapped(known[:, -1] - known[:, -2], self.angle) * self.moved
+            change = (
+                change
+                + wrapped(history_states[:, -1] - history_states[:, -2], self.angle) * self.moved
+            )
         steps = np.arange(1, np.shape(actions)[1] + 1)[:, None]
-        return known[:, -1:] + change[:, None] * steps
+        return history_states[:, -1:] + change[:, None] * steps
 
 
 def constant_velocities(task: Task, angle: Any) -> list[ConstantVelocity]:

@@ -31,7 +31,7 @@ from kinemill.verify.references.ridge import (
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.step_predictor import StepPredictor
-from kinemill.verify.scale import training_spread
+from kinemill.verify.scale import training_std
 
 NOT_FINITE = "none of its members stays finite on validation rows"
 
@@ -65,22 +65,20 @@ def fit_references(
             expected="episodes of at least verify.horizon + 1 rows",
             fix="lower verify.horizon, or give longer logs",
         )
-    ground = ground_of(
-        dataset, histories[-1], verify.horizon, verify.stride, training_spread(dataset)
-    )
+    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, training_std(dataset))
     specs, left_out = specs_of(task)
-    angle, place = is_angle(dataset), Place(dataset, ground, folder, digest)
+    angle, scope = is_angle(dataset), Scope(dataset, ground, folder, digest)
     items = {"persistence": _simple("persistence", [Persistence()], ground)}
     velocity = _simple("constant_velocity", constant_velocities(task, angle), ground)
     items["constant_velocity"] = velocity
     every = {spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs}
-    left_out |= {name: NOT_FINITE for name, found in every.items() if not found}
-    first = {name: strongest(found) for name, found in every.items() if found}
+    left_out |= {name: NOT_FINITE for name, candidates in every.items() if not candidates}
+    first = {name: strongest(candidates) for name, candidates in every.items() if candidates}
     for spec in specs:
         if spec.name in first:
             rest = [one.errors for name, one in first.items() if name != spec.name]
-            chosen = first[spec.name], is_stable(every[spec.name], rest, ground)
-            items[spec.name] = _reference(spec, place, chosen)
+            selected = first[spec.name], is_stable(every[spec.name], rest, ground)
+            items[spec.name] = _reference(spec, scope, selected)
     return References(items, left_out, ground.split)
 
 
@@ -100,7 +98,7 @@ def _simple(name: str, predictors: list[Any], ground: Ground) -> Reference:
 
 
 @dataclass(frozen=True)
-class Place:
+class Scope:
     """Where members are fitted, chosen and written.
 
     Attributes:
@@ -116,36 +114,36 @@ class Place:
     digest: str
 
 
-def _reference(spec: Spec, place: Place, chosen: tuple[Candidate, Candidate | None]) -> Reference:
-    best, stable = chosen
-    made = _made(spec, place, (best.nrmse, best.fitted), lasts=best is stable)
+def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | None]) -> Reference:
+    best, stable = selected
+    made = _made(spec, scope, (best.nrmse, best.fitted), lasts=best is stable)
     if stable is None or stable is best:
         return Reference(spec.name, made, made if stable is best else None)
-    member = _made(spec, place, (stable.nrmse, stable.fitted), lasts=True)
+    member = _made(spec, scope, (stable.nrmse, stable.fitted), lasts=True)
     return Reference(spec.name, made, member)
 
 
-def _made(spec: Spec, place: Place, chosen: tuple[float, Fitted], *, lasts: bool) -> Member:
+def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:
     """Make a member on its own, and write it as a trained model."""
     from kinemill.verify.references.batch_predictor import single
 
-    error, fitted = chosen
-    step, own = single(make_step(spec, place.dataset, fitted), fitted.solution), None
-    if place.folder is not None:
-        own = place.folder / (spec.name if lasts else f"{spec.name}-strongest")
-        _write(own, spec, fitted, place, step)
+    error, fitted = selected
+    step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None
+    if scope.folder is not None:
+        own = scope.folder / (spec.name if lasts else f"{spec.name}-strongest")
+        _write(own, spec, fitted, scope, step)
     settings = {"history": fitted.history, "ridge": fitted.ridge}
     return Member(StepPredictor(step), settings, error, lasts, own)
 
 
-def _write(folder: Path, spec: Spec, fitted: Fitted, place: Place, step: Any) -> None:
+def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Any) -> None:
     from safetensors.torch import save_file
 
     from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
     folder.mkdir()
     task = spec.task_of(fitted.variant, fitted.history, fitted.ridge)
-    about = description_of(task, (place.dataset, place.dataset), place.digest)
+    about = description_of(task, (scope.dataset, scope.dataset), scope.digest)
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
     weights = {name: value.contiguous() for name, value in step.state_dict().items()}
     save_file(weights, folder / WEIGHTS)

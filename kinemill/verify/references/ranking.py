@@ -78,15 +78,15 @@ def candidates_of(
 ) -> list[Candidate]:
     """Return all members of a family that stay finite over the windows."""
     groups = [_group(spec, dataset, ground, one) for one in fit_groups(spec, dataset, histories)]
-    found = _finite(groups)
-    if not found:
+    candidates = _finite(groups)
+    if not candidates:
         return []
-    near = [NEAR * min(key(one) for one in found) for key in (_at_end, _over_all)]
-    close = [one for one in found if _at_end(one) <= near[0] or _over_all(one) <= near[1]]
-    kept = list({id(one.group): one.group for one in close}.values())
-    for group in kept:
+    near = [NEAR * min(key(one) for one in candidates) for key in (_at_end, _over_all)]
+    close = [one for one in candidates if _at_end(one) <= near[0] or _over_all(one) <= near[1]]
+    close_groups = list({id(one.group): one.group for one in close}.values())
+    for group in close_groups:
         group.errors = ground.errors(group.stacked, len(group.fitted))
-    return _finite(kept)  # others were measured on fewer windows, which compares with nothing
+    return _finite(close_groups)  # the others were measured on fewer windows
 
 
 def strongest(candidates: Sequence[Candidate]) -> Candidate:

@@ -44,23 +44,23 @@ class Fitted:
 
 def histories_of(dataset: PackedDataset, horizon: int) -> list[int]:
     """Return the lengths of history that leave enough windows of each split."""
-    ahead = {"train": 1, "validation": horizon, "test": horizon}
+    horizons = {"train": 1, "validation": horizon, "test": horizon}
     return [
         rows
         for rows in HISTORIES
-        if all(_leaves(dataset, split, rows, steps) for split, steps in ahead.items())
+        if all(_leaves(dataset, split, rows, steps) for split, steps in horizons.items())
     ]
 
 
 def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> bool:
     lengths = np.array([item.rows - horizon for item in dataset.of(split)], dtype=np.int64)
     lengths = lengths[lengths > 0]  # windows by episode, of a history of one row
-    left = np.maximum(lengths - history + 1, 0)
+    remaining = np.maximum(lengths - history + 1, 0)
     if history <= SHORT:
-        return bool((left > 0).all())
-    if history > SHORT and (split == "test" and not (left > 0).all()):
+        return bool((remaining > 0).all())
+    if history > SHORT and (split == "test" and not (remaining > 0).all()):
         return False
-    return bool(left.sum() >= SHARES[split] * lengths.sum())
+    return bool(remaining.sum() >= SHARES[split] * lengths.sum())
 
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Any:
@@ -91,11 +91,11 @@ def _fit(
     from kinemill.models.networks.regression import Triangle
 
     longest = variant.longest or max(histories)
-    wanted = [rows for rows in histories if rows <= longest]
-    step = make_step(spec, dataset, Fitted(variant, wanted[-1], 0.0, None))
+    lengths = [rows for rows in histories if rows <= longest]
+    step = make_step(spec, dataset, Fitted(variant, lengths[-1], 0.0, None))
     counts = step.network.terms.counts
-    usable = [rows for rows in wanted if counts[rows - 1] <= MOST_TERMS] or wanted[:1]
-    if usable[-1] != wanted[-1]:
+    usable = [rows for rows in lengths if counts[rows - 1] <= MOST_TERMS] or lengths[:1]
+    if usable[-1] != lengths[-1]:
         step = make_step(spec, dataset, Fitted(variant, usable[-1], 0.0, None))
     triangle = Triangle()
     with torch.inference_mode():
@@ -121,8 +121,8 @@ def _examples(step: Any, dataset: PackedDataset) -> Iterator[tuple[Any, Any]]:
         starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
     for first in range(0, len(starts), ROWS):
         windows = gather(dataset, starts[first : first + ROWS], history, 1)
-        acting = np.concatenate([windows.past_actions, windows.actions], axis=1)
-        rows = torch.from_numpy(np.concatenate([windows.states, acting], axis=2))
+        actions = np.concatenate([windows.past_actions, windows.actions], axis=1)
+        rows = torch.from_numpy(np.concatenate([windows.states, actions], axis=2))
         after = torch.from_numpy(windows.truth[:, 0])
         state = rows[:, -1, : len(step.layout.states)]
         yield terms(rows.flip(1)), step.target_outputs(state, after)

@@ -12,7 +12,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import gather, is_angle, window_starts
-from kinemill.verify.errors import horizons_of, moving, normalized
+from kinemill.verify.errors import horizons_of, is_moving, normalized
 from kinemill.verify.references.baselines import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
@@ -33,7 +33,7 @@ class Ground:
         whole: whole episodes of it.
         steps: to be measured of each whole episode, (E,).
         angle: which states are angles, (S,).
-        spread: of the states in training, (S,).
+        std: of the states in training, (S,).
         bound: error over whole episodes that is bounded, in spreads, (S,).
         split: they are of.
     """
@@ -42,7 +42,7 @@ class Ground:
     whole: Windows
     steps: Any
     angle: Any
-    spread: Floats
+    std: Floats
     bound: Floats
     split: str
 
@@ -55,12 +55,12 @@ class Ground:
             copies: M.
             every: look at each so-manieth window alone.
         """
-        windows = _repeated(self.windows, copies, every)
+        windows = _repeat(self.windows, copies, every)
         steps = np.array(horizons_of(windows.truth.shape[1])) - 1
         truth = windows.truth[:, steps]
-        found = predict(predictor, windows)[:, steps]
-        off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
-        return np.asarray(normalized(np.sqrt((off**2).mean(axis=1)), self.spread))
+        predicted = predict(predictor, windows)[:, steps]
+        off = wrapped(predicted.reshape(copies, *truth.shape) - truth, self.angle)
+        return np.asarray(normalized(np.sqrt((off**2).mean(axis=1)), self.std))
 
     @QUIETLY
     def lasts(self, predictor: Predictor, copies: int = 1) -> Any:
@@ -70,16 +70,18 @@ class Ground:
 
     def far(self, predictor: Predictor, copies: int = 1) -> Floats:
         """Return the RMSE over whole episodes, in spreads, (M, S)."""
-        found = predict(predictor, _repeated(self.whole, copies))
-        off = wrapped(found.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle)
+        predicted = predict(predictor, _repeat(self.whole, copies))
+        off = wrapped(
+            predicted.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle
+        )
         inside = np.arange(off.shape[2]) < self.steps[:, None]  # (E, T); the rest is padding
         square = np.where(inside[None, :, :, None], off, 0.0) ** 2
         rmse = np.sqrt(square.sum(axis=(1, 2)) / inside.sum())
-        return np.where(moving(self.spread), rmse / np.maximum(self.spread, 1e-12), 0.0)
+        return np.where(is_moving(self.std), rmse / np.maximum(self.std, 1e-12), 0.0)
 
 
 def ground_of(
-    dataset: PackedDataset, history: int, horizon: int, stride: int, spread: Floats
+    dataset: PackedDataset, history: int, horizon: int, stride: int, std: Floats
 ) -> Ground:
     """Return validation rows; of a dataset without, training rows.
 
@@ -92,18 +94,18 @@ def ground_of(
     long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
     long = [one for one in long if one.rows > history]
     whole, steps = _whole(dataset, long, history)
-    angle, none = is_angle(dataset), np.zeros(len(spread))
+    angle, none = is_angle(dataset), np.zeros(len(std))
 
     def ground(windows: Windows, bound: Floats, split: str) -> Ground:
-        return Ground(windows, whole, steps, angle, spread, bound, split)
+        return Ground(windows, whole, steps, angle, std, bound, split)
 
     first = ground(windows, none, split)
     bound = np.maximum(BOUNDED, WORSE * first.far(Persistence())[0])
     if split == "validation":
-        learned = _windows(dataset, "train", (history, horizon, stride))
-        moved = ground(learned, none, "train").errors(Persistence())[0, -1]
+        training = _windows(dataset, "train", (history, horizon, stride))
+        moved = ground(training, none, "train").errors(Persistence())[0, -1]
         if first.errors(Persistence())[0, -1] < RESTING * moved:
-            return ground(_joined(windows, learned), bound, "validation and train")
+            return ground(_joined(windows, training), bound, "validation and train")
     return ground(windows, bound, split)
 
 
@@ -134,15 +136,15 @@ def _whole(
 ) -> tuple[Windows, Any]:
     """Lay episodes side by side; after its end an episode stands still."""
     steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
-    place = np.arange(history + steps.max())
-    rows = np.stack([np.minimum(one.start + place, one.stop - 1) for one in episodes])
+    offsets = np.arange(history + steps.max())
+    rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
     values = np.asarray(dataset.values)[rows].astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
-    past, acting = actions[:, : history - 1], actions[:, history - 1 : -1]
-    return Windows(states[:, :history], past, acting, states[:, history:]), steps
+    past, future_actions = actions[:, : history - 1], actions[:, history - 1 : -1]
+    return Windows(states[:, :history], past, future_actions, states[:, history:]), steps
 
 
-def _repeated(windows: Windows, copies: int, every: int = 1) -> Windows:
+def _repeat(windows: Windows, copies: int, every: int = 1) -> Windows:
     return Windows(
         np.concatenate([windows.states[::every]] * copies),
         np.concatenate([windows.past_actions[::every]] * copies),

@@ -61,18 +61,18 @@ def specs_of(task: Task) -> tuple[list[Spec], dict[str, str]]:
     relative = [name for name in task.columns if channels[name].kind == "coordinate"]
     deltas = {f"{name}_delta": {"relation": "delta", "of": name} for name in states}
     lags = {"type": "arx", "relative": relative}
-    found = [Spec("linear", task, (Variant({**lags, "angles": "wrapped"}, deltas),))]
+    specs = [Spec("linear", task, (Variant({**lags, "angles": "wrapped"}, deltas),))]
     left_out: dict[str, str] = {}
     if any(channels[name].kind == "angle" for name in states):
         turned = Variant({**lags, "angles": "sin_cos"}, deltas)
-        found.append(Spec("linear_sincos", task, (turned,)))
+        specs.append(Spec("linear_sincos", task, (turned,)))
     else:
         left_out["linear_sincos"] = NO_ANGLE
     if pairs := pairs_of(task):
-        found.append(Spec("physics", task, _physics(task, pairs, relative, deltas)))
+        specs.append(Spec("physics", task, _physics(task, pairs, relative, deltas)))
     else:
         left_out["physics"] = NO_PAIR
-    return found, left_out
+    return specs, left_out
 
 
 def _physics(

@@ -56,8 +56,8 @@ def build_references(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
 
 def find_references(task: Task, home: Home, dataset: ArtifactRef) -> References | None:
     """Return the references of a dataset if they are published, or None; nothing is built."""
-    found = find(home, STAGE, task.name, digest(_inputs(task, dataset)))
-    return load_references(home, found.ref) if found is not None else None
+    artifact = find(home, STAGE, task.name, digest(_inputs(task, dataset)))
+    return load_references(home, artifact.ref) if artifact is not None else None
 
 
 def _inputs(task: Task, dataset: ArtifactRef) -> Json:
@@ -112,15 +112,15 @@ def _member(folder: Path, name: str, kind: str, facts: Json, simple: dict[str, J
 
 def _simple_json(references: References) -> dict[str, Json]:
     """Return what the references without weights are made of."""
-    found: dict[str, Json] = {}
+    simple: dict[str, Json] = {}
     for name, item in references.items.items():
         for kind, member in (("strongest", item.best), ("stable", item.stable_member)):
             if member is not None and member.folder is None:
                 values = vars(member.predictor)
-                found[f"{name}-{kind}"] = {
+                simple[f"{name}-{kind}"] = {
                     key: np.asarray(value).tolist() for key, value in values.items()
                 }
-    return found
+    return simple
 
 
 def _simple_of(values: Json) -> Any:

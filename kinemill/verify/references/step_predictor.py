@@ -23,9 +23,9 @@ class StepPredictor:
         """Feed back predictions: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         import torch
 
-        given = (
+        tensors = (
             torch.from_numpy(np.array(part, dtype=np.float64))
             for part in (states, past_actions, actions)
         )
         with torch.inference_mode():
-            return self.step.rollout(*given).numpy()
+            return self.step.rollout(*tensors).numpy()
