@@ -1,4 +1,4 @@
-"""References: simple models fitted on the dataset, which a trained model has to beat.
+"""References: simple models fitted on the dataset, which a trained model must beat.
 
 Input: dataset. Persistence, constant velocity, linear models with several lengths of history, and
 simple physics where the channels allow it: fitted on the training split, selected on the validation
@@ -19,10 +19,11 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "references", __doc__, after=["dataset"], kinds={"numpy"})
     def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
-        from kinemill.verify.references import build_references, load_references
+        from kinemill.verify.references import load_references
+        from kinemill.verify.references import stage as references_stage
 
         resource = get_task_resource(context)
-        artifact = build_references(resource.task, resource.home, dataset)
+        artifact = references_stage.run(resource.task, resource.home, dataset)
         loaded = load_references(resource.home, artifact.ref)
         yield from emit(
             context,
@@ -36,8 +37,8 @@ def make(task: Task) -> dg.AssetsDefinition:
 def _rows(references: Json) -> list[Json]:
     """Return a row per family: its strongest member, whether it is stable, or why it has none.
 
-    Errors are nRMSE at the horizon on the validation split; `lasting` is that of the best member
-    whose whole-episode rollouts stay bounded.
+    Errors are nRMSE at the horizon on the validation split; `stable_error` is that of the best
+    member whose whole-episode rollouts stay bounded.
     """
     families = [
         {
@@ -45,7 +46,7 @@ def _rows(references: Json) -> list[Json]:
             "history": family["strongest"].get("history"),
             "ridge": family["strongest"].get("ridge"),
             "error": family["strongest"]["validation_nrmse"],
-            "lasting": (family["stable"] or {}).get("validation_nrmse"),
+            "stable_error": (family["stable"] or {}).get("validation_nrmse"),
             "left_out": None,
         }
         for name, family in references["families"].items()

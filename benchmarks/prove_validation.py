@@ -22,7 +22,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import evaluate
-from kinemill.verify.references import build_references, load_references
+from kinemill.verify.references import load_references, stage
 
 DATA = ROOT.parent / "shared" / "data" / "double_pendulum_sysid"
 RECORDINGS = ("00", "01", "02", "03", "04", "12")
@@ -40,7 +40,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings, QUIET).ref).ref
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
-    known = load_references(home, build_references(task, home, dataset).ref)
+    known = load_references(home, stage.run(task, home, dataset).ref)
     trained = runtime.load(open_ref(home, export.run(task, home, model, dataset).ref))
     reference, rows = known.items[REFERENCE].strongest, load_dataset(home, dataset)
     history = max(trained.history, reference.history)

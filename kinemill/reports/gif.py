@@ -1,4 +1,4 @@
-"""Pictures one after the other as an animated picture, which every browser shows by itself."""
+"""Animated images (GIF, WebP) from frames."""
 
 import io
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""A network as a graph: what goes in, the matrices it goes through, what comes out; inline SVG."""
+"""Graph of a network as inline SVG: inputs, matrices, outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

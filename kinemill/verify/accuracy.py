@@ -1,4 +1,4 @@
-"""How far a predictor is off, per channel, in units, over the horizon; with intervals.
+"""Errors of a predictor per channel, in units, over the horizon.
 
 Symbols: W windows, H history, T horizon, S states, A actions.
 """
@@ -72,8 +72,8 @@ def evaluate(
         horizon: steps of its own predictions, T; or the steps after which errors are kept, T among
             them. Default those of `horizons_of`.
         stride: rows between the starts of windows.
-        history: rows known in each window, default the predictor's own; give the longest of several
-            predictors to measure all on the same windows.
+        history: rows of history in each window, default the predictor's own; pass the longest of
+            several predictors to measure all on the same windows.
 
     Raises:
         BadInput: other channels than the dataset's, or no window.

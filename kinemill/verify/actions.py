@@ -54,7 +54,7 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
-    """Return a column as numbers, or say which row is none."""
+    """Return a column as numbers; raise `BadInput` with the first row that is none."""
     column = frame[name]
     if column.dtype == pl.String:  # as soon as one row is no number
         parsed = column.str.strip_chars().cast(pl.Float64, strict=False)

@@ -1,6 +1,6 @@
-"""All that is measured about a model on one split, beside what it has to beat.
+"""Analysis of a model and its references on one split.
 
-Verification does it with the test split of a dataset, `kinemill model evaluate` with any logs.
+Verification uses the test split of a dataset, `kinemill model evaluate` any logs.
 """
 
 import math
@@ -27,17 +27,17 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was measured.
+    """Results of an analysis.
 
     Attributes:
-        dataset: what it was measured on.
-        split: which episodes of it.
-        predictors: who was measured, by name; `model` first.
+        dataset: with the episodes.
+        split: of the episodes.
+        predictors: by name; `model` first.
         errors: over the horizon, by name.
         free_runs: over whole episodes, by name.
         comparisons: of the model with each reference, by name, at every horizon and in free run.
         residuals: of the model, one step ahead.
-        calibration: how often the truth lies where the model says, if it says so.
+        calibration: of the uncertainty that the model states, if it does.
     """
 
     dataset: PackedDataset
@@ -57,14 +57,14 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How models are measured and compared.
+    """Settings of an analysis.
 
     Attributes:
         horizon: steps of own predictions.
         stride: rows between the starts of windows.
         margin: of `Comparison.p_worse`.
-        steps: more horizons to compare at, beside those of `horizons_of`; at most `horizon`.
-        scale: what errors count in; None: that of the dataset's own training rows.
+        steps: horizons in addition to those of `horizons_of`; at most `horizon`.
+        scale: of errors; None: that of the dataset's own training rows.
     """
 
     horizon: int
@@ -87,9 +87,9 @@ def analyze(
         predictors: by name, `model` first.
         dataset: channels in their order.
         split: which episodes.
-        measurement: over which horizon, in what.
-        whole: who is run over whole episodes, by name, `model` first; default `predictors`. A
-            reference that is unstable there is left out, or another one of its family stands in.
+        measurement: horizon and scale.
+        whole: models over whole episodes, by name, `model` first; default `predictors`. An
+            unstable reference is left out or replaced by a stable one of its family.
 
     Raises:
         BadInput: other channels than the dataset's, or no episode is long enough.
@@ -210,7 +210,7 @@ def analysis_document(analysis: Analysis) -> Json:
 
 
 def accuracy(errors: Errors) -> Json:
-    """Return what a document says about one contestant."""
+    """Return the errors of one model for a document."""
     by_channel, whole = errors.intervals()
     return {
         "nrmse": errors.nrmse,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Windows
+from kinemill.store import Json
 
 LEVELS = (0.5, 0.9)
 CHUNK = 1024  # windows predicted at once, bounds memory
@@ -21,7 +22,7 @@ CHUNK = 1024  # windows predicted at once, bounds memory
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often errors lay inside of the intervals that a model gave for them.
+    """Share of errors inside the intervals that a model states.
 
     Attributes:
         channels: names of the S states.
@@ -39,7 +40,7 @@ class Calibration:
     rmse: Floats
     windows: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return coverage by level and channel, after each step, and both sizes of the error."""
         return {
             "windows": self.windows,
@@ -100,7 +101,7 @@ def calibration_of(
 def calibrate(
     simulator: Simulator, windows: Windows, levels: Sequence[float] = LEVELS
 ) -> Calibration | None:
-    """Return how well a model knows its own errors on windows; None if it does not say."""
+    """Return the calibration of a model on windows; None without a stated uncertainty."""
     if simulator.interface.belief is None:
         return None
     skip = windows.states.shape[1] - simulator.history

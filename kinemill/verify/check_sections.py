@@ -1,10 +1,9 @@
-"""The sections of the report about what was tried: long rollouts, noise, speed, closed loop, files.
+"""Sections of the report about long rollouts, noise, speed, closed loop and files.
 
-Everything is taken from verification.json; what an older one lacks is left out.
+All values come from verification.json.
 """
 
 from html import escape
-from typing import Any
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import mark, name_of, table
@@ -12,7 +11,7 @@ from kinemill.store import Json
 
 
 def trial_sections(document: Json, motion: str = "") -> list[str]:
-    """Return the sections, empty where nothing is known; `motion` shows the closed loop, HTML."""
+    """Return the sections, empty for missing parts; `motion` shows the closed loop, HTML."""
     return [
         _stability(document),
         _speed(document),
@@ -24,9 +23,7 @@ def trial_sections(document: Json, motion: str = "") -> list[str]:
 
 
 def _stability(document: Json) -> str:
-    runs, noise = document.get("stability"), document.get("sensitivity")
-    if not runs or not noise:
-        return ""
+    runs, noise = document["stability"], document["sensitivity"]
     lost = runs["first_diverged_step"]
     text = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
     text += f"diverge, the first at step {lost}" if lost else "diverge"
@@ -40,9 +37,9 @@ def _stability(document: Json) -> str:
         for name, line in noise["channels"].items()
     ]
     return (
-        f"<h2>Far ahead, and under noise</h2><p>{text}. Noise of {noise['noise']:.0%} of a "
-        f"channel's spread in all that is known moves the prediction {noise['steps']} steps ahead "
-        "as the table says; a gain of 1 hands it on as it is.</p>"
+        f"<h2>Long rollouts and noise</h2><p>{text}. The table shows the change of the prediction "
+        f"{noise['steps']} steps ahead by noise of {noise['noise']:.0%} of a channel's standard "
+        "deviation in all known rows; a gain of 1 keeps the noise as it is.</p>"
         + table(
             ["Channel", "Leave their limits", "Change by noise", "Gain"],
             rows,
@@ -53,9 +50,7 @@ def _stability(document: Json) -> str:
 
 
 def _speed(document: Json) -> str:
-    times, cold_start = document.get("latency_ms"), document.get("cold_start")
-    if not times or not cold_start:
-        return ""
+    times, cold_start = document["latency_ms"], document["cold_start"]
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
     kinds = ("p50", "p90", "p99", "p99_9", "jitter")
     calls = [
@@ -116,9 +111,7 @@ def _closed_loop(document: Json, motion: str) -> str:
 
 
 def _files(document: Json) -> str:
-    files = document.get("files")
-    if not files:
-        return ""
+    files = document["files"]
     rows = [
         [
             name_of(one["file"]),
@@ -130,7 +123,7 @@ def _files(document: Json) -> str:
         for one in files
     ]
     heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
-    return "<h2>What the files are made of</h2>" + table(heads, rows)
+    return "<h2>Contents of the files</h2>" + table(heads, rows)
 
 
 def _variants(document: Json) -> str:
@@ -145,7 +138,9 @@ def _variants(document: Json) -> str:
             *(_number(one[key]) for key in ("nrmse", "nrmse_fp32", "allowed")),
             *("–" if one[key] is None else _number(one[key]) for key in ("test", "test_fp32")),
             f"{sum(one['bytes'].values()) / 1000:,.1f}\u00a0kB" if one["bytes"] else "–",
-            "published" if one["passed"] else f"left out: {escape(one['why'] or 'errs too much')}",
+            "published"
+            if one["passed"]
+            else f"left out: {escape(one['why'] or 'too large an error')}",
         ]
         for name, one in variants.items()
     ]
@@ -174,11 +169,11 @@ def _c99(document: Json) -> str:
     ]
     return (
         "<h2>In C99</h2><p>step.c and step.h: no dependencies, no allocation, every loop bounded; "
-        "compiled here and run beside step.onnx. Latency is that of one step on the machine above, "
-        "so what lies over the median is the machine's doing.</p>"
+        "compiled here and compared with step.onnx. Latency is that of one step on the machine "
+        "above; times above the median come from other processes.</p>"
         + f'<div class="two">{table(["One step", ""], rows)}</div>'
     )
 
 
-def _number(value: Any) -> str:
+def _number(value: float | None) -> str:
     return "not finite" if value is None else number(float(value))

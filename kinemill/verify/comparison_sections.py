@@ -58,13 +58,13 @@ def head_section(text: Headline, title: str) -> str:
 
 
 def lead_section(text: Headline) -> str:
-    """Return the first line of a page; its color says whether it is good news."""
+    """Return the headline of a page, colored by its tone."""
     verdict = f" <b>{escape(text.verdict)}</b>" if text.verdict else ""
     return f'<p class="lead {text.tone}-lead">{escape(text.performance)}{verdict}</p>'
 
 
 def comparison_section(document: Json) -> str:
-    """Return the table of horizons and channels: the model beside the best reference in each."""
+    """Return the table of comparisons with the best reference, by horizon and channel."""
     cells = cells_of(document)
     if not cells:
         return ""
@@ -190,7 +190,7 @@ def _left_out(document: Json) -> str:
 
 
 def _every_reference(document: Json) -> str:
-    """Return how each reference was chosen, and the model beside each of them, folded away."""
+    """Return the selection of each reference and all comparisons with it, folded."""
     compared = compared_with(document)
     tables = "".join(_one_reference(name, comparisons) for name, comparisons in compared.items())
     selection = _selection(document)

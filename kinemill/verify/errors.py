@@ -33,13 +33,13 @@ class Errors:
         units: their units.
         dt: time step, s.
         starts: first row of each window in the dataset, (W,).
-        history: rows known in each window, H.
+        history: rows of history in each window, H.
         stride: rows between the starts of windows.
         by_horizon: prediction minus truth by the steps predicted, (W, S) each; angles wrapped to
             [-π, π]. The largest key is T, see `horizons_of`.
         by_step: root mean square over windows after each step, (T, S).
         mae_by_step: mean absolute error over windows after each step, (T, S).
-        scale: what errors count in, of the training rows.
+        scale: of errors, from the training rows.
         episode: number of the episode that each window lies in, (W,).
     """
 
@@ -67,7 +67,7 @@ class Errors:
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of each state in training, (S,): what nrmse divides by."""
+        """Standard deviation of each state in training, (S,), the divisor of nRMSE."""
         return self.scale.std
 
     @property
@@ -102,13 +102,13 @@ class Errors:
         return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
 
     def notes(self) -> dict[str, str]:
-        """Return what a reader has to know of a channel's error, by channel."""
+        """Return remarks on errors by channel."""
         return dict.fromkeys(self.constant, "constant in the training rows, left out of nrmse")
 
     @cached_property
     @QUIETLY
-    def sureness(self) -> tuple[list[Interval], Interval]:
-        """How sure the RMSE of each channel is (S), and how sure nrmse is, on a log scale."""
+    def log_intervals(self) -> tuple[list[Interval], Interval]:
+        """Intervals of log RMSE of each channel (S), and of log nRMSE."""
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
         left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(is_moving(self.std))
         apart = [widest(left_out, np.array([index])) for index in range(len(self.channels))]
@@ -116,16 +116,16 @@ class Errors:
 
     @property
     def effective_n(self) -> float:
-        """Independent episodes or blocks: what the interval of nrmse is worth."""
-        return self.sureness[1].effective_n
+        """Number of independent episodes or blocks behind the interval of nRMSE."""
+        return self.log_intervals[1].effective_n
 
     @property
     def unit(self) -> Unit:
         """Whether `effective_n` counts episodes or blocks of time."""
-        return self.sureness[1].unit
+        return self.log_intervals[1].unit
 
     def overlap(self, steps: int) -> int:
-        """Return how many windows in a row share rows that they predict over so many steps."""
+        """Return the number of consecutive windows that overlap at a horizon of `steps`."""
         return -(-steps // self.stride)
 
     def intervals(self) -> tuple[Floats, Floats]:
@@ -133,7 +133,7 @@ class Errors:
 
         NaN where there are too few independent blocks, or where the predictor diverges.
         """
-        apart, whole = self.sureness
+        apart, whole = self.log_intervals
         by_channel = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
         return np.array(by_channel), np.array(_about(self.nrmse, whole))
 
@@ -186,7 +186,7 @@ def named(
 
 
 def _about(value: float, sure: Interval) -> tuple[float, float]:
-    """Return the interval about an error whose logarithm is known so surely."""
+    """Return the interval of an error from that of its logarithm."""
     with np.errstate(all="ignore"):
         factor = float(np.exp(sure.half)) if np.isfinite(value) else np.nan
     return value / factor, value * factor

@@ -1,9 +1,8 @@
-"""The pictures of a report: how errors grow, rollouts beside the truth, what residuals know."""
+"""Figures of a report: error growth, rollouts, residuals and calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ def error_growth(analysis: Analysis) -> str:
         ]
         own = lines[-1].y[np.isfinite(lines[-1].y)].max(initial=0.0)
         every = np.concatenate([line.y for line in lines])
-        # A contestant that is off the chart must not flatten the others.
+        # Cut off the errors of a diverging model, which would flatten the others.
         top = min(every[np.isfinite(every)].max(initial=0.0), 8.0 * own or np.inf)
         low, high = intervals[index]
         bars = [Whisker(float(time[-1]), low, high, "model")] if np.isfinite(high) else []
@@ -62,7 +61,7 @@ def error_growth(analysis: Analysis) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """One window to look at, and what it stands for."""
+    """A window to draw, and its title."""
 
     title: str
     window: int
@@ -119,7 +118,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
 
 
 def rollout_models(analysis: Analysis) -> list[str]:
-    """Return who is drawn: the best reference, the champion, and on top of them the model."""
+    """Return the names of the best reference, the champion and the model, the top one last."""
     errors = {name: one.nrmse for name, one in analysis.errors.items()}
     finite = [name for name in errors if name not in _DRAWN and np.isfinite(errors[name])]
     best = min(finite, key=lambda name: errors[name], default=None)
@@ -127,7 +126,7 @@ def rollout_models(analysis: Analysis) -> list[str]:
 
 
 def unwrapped(analysis: Analysis, name: str, windows: Windows) -> Floats:
-    """Return what a predictor says, (W, T, S), angles beside the continuous truth, not at ±π."""
+    """Return predictions (W, T, S), angles without whole turns to the continuous truth."""
     dataset = analysis.dataset
     angle = np.array([state in dataset.angles for state in dataset.states])
     predicted = predict(analysis.predictors[name], windows)
@@ -169,7 +168,7 @@ def _actions(windows: Windows, index: int, row: int, errors: Errors) -> str:
     return line_chart([line], size=(340, 110), now=True)
 
 
-def _times(errors: Errors) -> tuple[NDArray[Any], NDArray[Any]]:
+def _times(errors: Errors) -> tuple[Floats, Floats]:
     """Return seconds of the known rows (H,), up to 0, and of the predicted ones (T+1,), from 0."""
     past = np.arange(1 - errors.history, 1) * errors.dt
     return past, np.arange(errors.horizon + 1) * errors.dt

@@ -1,4 +1,4 @@
-"""What a document says about the model beside each reference: which is best, which is better.
+"""Comparisons of the model with each reference, read from a document.
 
 Reads `verification.json` and `evaluation.json`; numbers that are not finite are null there.
 """
@@ -37,7 +37,7 @@ State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 @dataclass(frozen=True)
 class Cell:
-    """The model beside the strongest reference at one horizon and on one channel.
+    """The model compared with the strongest reference at one horizon and on one channel.
 
     Attributes:
         horizon: steps ahead as text, or `free_run`.

@@ -1,4 +1,4 @@
-"""Free run: from the first rows of an episode to its end, on nothing but the actions.
+"""Free run: simulate whole episodes from their first rows, on the actions alone.
 
 Symbols: E episodes, H history, T steps, S states, A actions.
 """
@@ -30,7 +30,7 @@ class FreeRun:
         steps: predicted in each, (E,).
         by_episode: root mean square over the steps of each, (E, S), in units.
         channels: names of the S states.
-        scale: what errors count in, of the training rows.
+        scale: of errors, from the training rows.
     """
 
     episodes: tuple[PackedEpisode, ...]
@@ -41,7 +41,7 @@ class FreeRun:
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of each state in training, (S,): what nrmse divides by."""
+        """Standard deviation of each state in training, (S,), the divisor of nRMSE."""
         return self.scale.std
 
     @property
@@ -72,7 +72,7 @@ class FreeRun:
 
     @QUIETLY
     def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
-        # An episode is one window of its own: what drifts in it does so to its end.
+        # An episode is one window: a drift lasts to its end.
         squares = [run.by_episode**2 for run in (self, reference)]
         return compare_blocks(episode_blocks(squares, self.steps), self.scale, margin)
 
@@ -88,11 +88,11 @@ def free_run(
     """Run every episode of a split from its first `history` rows on.
 
     Args:
-        predictor: what is run.
+        predictor: a model or reference.
         dataset: with the episodes.
         split: which of them.
-        history: rows that are given, at least as many as the predictor wants.
-        scale: what errors count in; default that of the dataset's own training rows.
+        history: rows at the start, at least the predictor's history.
+        scale: of errors; default that of the dataset's own training rows.
     """
     errors = dict[PackedEpisode, Floats]()
     angle = is_angle(dataset)
@@ -113,7 +113,7 @@ def _steps(episode: PackedEpisode, history: int) -> int:
 
 
 def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:
-    """Yield episodes that are run together: of like lengths, so that little is padded."""
+    """Yield batches of episodes with similar lengths, so that padding is small."""
     group = list[PackedEpisode]()
     for episode in sorted(episodes, key=lambda one: one.rows):
         steps = _steps(episode, history)
@@ -128,7 +128,7 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
 
 
 def _whole(dataset: PackedDataset, episodes: list[PackedEpisode], history: int) -> Windows:
-    """Lay whole episodes side by side; after its end an episode stands still."""
+    """Stack whole episodes; an ended episode repeats its last row."""
     longest = max(_steps(episode, history) for episode in episodes)
     offsets = np.arange(history + longest)
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])

@@ -1,4 +1,4 @@
-"""The first line about a model: what it is, its errors in units, the comparison, and the verdict.
+"""Headline of a model: its kind, errors in units, the comparison, and the verdict.
 
 A pure function of `verification.json` or `evaluation.json`, and of what the registry decided, so
 that the terminal, the report, MLflow and Dagster all begin with the same words.
@@ -56,7 +56,7 @@ _CAUSES = {  # rule of the gate: what a refusal means; {} is what the line is ab
 
 @dataclass(frozen=True)
 class Headline:
-    """One or two sentences, and whether they are good news.
+    """One or two sentences, and their tone.
 
     Attributes:
         performance: what the model is, its errors, the best reference; plain text.
@@ -76,7 +76,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the registry decided about a version.
+    """Decision of the registry about a version.
 
     Attributes:
         decision: `champion`, `refused` or `waiting` (for approval); None while undecided.

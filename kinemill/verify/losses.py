@@ -1,4 +1,4 @@
-"""Where a model is surely worse than a reference: every horizon and every channel that counts.
+"""Losses: horizons and channels at which a model is significantly worse than a reference.
 
 Each pair of horizon and channel is a hypothesis of its own, so some look bad by chance. The
 procedure of Holm (1979) bounds the chance of a single false one among all of them, however they
@@ -34,7 +34,7 @@ class Loss:
     """One comparison in which the model is worse.
 
     Attributes:
-        reference: with what it was compared.
+        reference: its name.
         horizon: `1`, `25`, ... steps, or `free_run`.
         channel: a state, or `nrmse`.
         why: significantly worse; grossly, which needs no interval; it diverges where the reference
@@ -51,7 +51,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Counted:
-    """What counts when a model is compared with references, as `promote` of a task says.
+    """Comparisons that count in the gate, from `promote` of a task.
 
     Attributes:
         horizons: steps ahead as text, `free_run` last; see `counted_horizons`.

@@ -1,6 +1,6 @@
-"""The graph of a network as its ONNX file has it: what its learned matrices lie between."""
+"""Graph of a network from its ONNX file: inputs, weight matrices, outputs."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import onnx
 
@@ -13,7 +13,7 @@ _BENDS = ("Tanh", "Sigmoid", "Relu", "Softmax", "Sin", "Cos", "Erf", "ArgMax", "
 def blocks_of(model: onnx.ModelProto) -> list[Block]:
     """Return inputs, learned matrices and outputs of a graph, and what takes from what.
 
-    All that lies between two of them (sums, scaling, functions) is said in words at the later one.
+    Functions between two of them are listed at the later one.
     """
     graph = model.graph
     weights = {item.name: tuple(item.dims) for item in graph.initializer}
@@ -56,11 +56,11 @@ def _nearest(blocks: list[Block], candidates: dict[str, None]) -> tuple[str, ...
     return tuple(name for name in candidates if name not in through)
 
 
-def _joined(of: dict[str, dict[str, None]], names: Any) -> dict[str, None]:
+def _joined(of: dict[str, dict[str, None]], names: Iterable[str]) -> dict[str, None]:
     return {one: None for name in names for one in of.get(name, {})}
 
 
-def _shape(item: Any) -> str:
+def _shape(item: onnx.ValueInfoProto) -> str:
     dims = item.type.tensor_type.shape.dim
     return " x ".join(str(one.dim_value) if one.dim_value else one.dim_param for one in dims)
 

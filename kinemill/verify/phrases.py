@@ -1,4 +1,4 @@
-"""Comparisons in words: ratios of errors with their intervals, and how much data they rest on."""
+"""Phrases for comparisons: ratios of errors, their intervals and their sample size."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def interval_words(low: float, high: float) -> str:
 
 
 def evidence_words(comparison: Mapping[str, Any]) -> str:
-    """Return how much data a comparison rests on, and which difference it would have found."""
+    """Return the sample size of a comparison and its detectable difference."""
     size = to_float(comparison.get("effective_n"))
     if not math.isfinite(size):
         return ""

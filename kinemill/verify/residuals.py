@@ -1,7 +1,7 @@
-"""Residuals one step ahead: are they white, and are they independent of the inputs?
+"""Residuals one step ahead: whiteness, and independence of the inputs.
 
-A model that has understood the robot errs like noise: its residuals say nothing about each other,
-nor about past inputs. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
+The residuals of a complete model are noise: they correlate neither with each other nor with past
+inputs. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviatio
 from kinemill.verify.accuracy import CHUNK, gather, is_angle
 
 LAGS = 25
-ROWS = 50_000  # looked at at most: bands are then narrower than any effect that matters
+ROWS = 50_000  # at most: the bands are then narrower than any relevant effect
 NORMAL_99 = 2.5758293035489004  # 99 % of a standard normal variable lie within ± this
 
 
@@ -36,15 +36,15 @@ class Residuals:
     """How far one-step residuals are from white noise.
 
     Attributes:
-        rows: residuals looked at, n.
+        rows: number of residuals, n.
         mean: of each state, (S,), in units.
         std: of each state, (S,), in units.
         auto: autocorrelation at lags 1 to L, (L, S).
         band: 99 % of the autocorrelations of white noise lie within ± this.
         ljung_box: statistic Q of each state, (S,).
         p: probability of a Q as large from white noise, (S,).
-        cross: correlation with what acted τ steps before, τ from -L to L, (2 L + 1, S, A); at
-            negative τ with what acts later, which tells of feedback in the logs.
+        cross: correlation with the action τ steps before, τ from -L to L, (2 L + 1, S, A); a
+            correlation at negative τ, with later actions, shows feedback in the logs.
         cross_band: 99 % band of each pair that is not correlated, (S, A).
     """
 
@@ -60,7 +60,7 @@ class Residuals:
 
     @property
     def lags(self) -> int:
-        """Lags looked at, L."""
+        """Number of lags, L."""
         return len(self.auto)
 
 

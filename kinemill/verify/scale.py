@@ -1,8 +1,8 @@
-"""How much each state moves in the training data: what errors are divided by.
+"""Scale of errors: the standard deviation of each state in the training data.
 
-An error counts in standard deviations of the TRAINING rows. A test split in which a joint rests
-would make every error of that joint look large. Neither the divisor nor an error counts below what
-the sensor resolves.
+Errors are divided by the standard deviation of the TRAINING rows. With that of a test split in
+which a joint rests, every error of that joint would look large. Neither the divisor nor an error
+counts below the sensor resolution.
 
 Symbols: N rows, S states, E episodes.
 """
@@ -33,7 +33,7 @@ ABOVE_ROUNDING = 16.0
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What errors of states count in.
+    """Scale of errors of states.
 
     Attributes:
         std: standard deviation in training, at least `resolution`, (S,), in units; 0 for a

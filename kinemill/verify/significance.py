@@ -40,7 +40,7 @@ _DIGITS = 9  # of effective numbers, which are sums of rounded shares
 
 @dataclass(frozen=True)
 class Interval:
-    """How sure an estimate on a log scale is.
+    """Confidence interval of an estimate on a log scale.
 
     Attributes:
         half: half width of its 95 % interval; NaN with too few independent blocks.
@@ -62,7 +62,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Squared errors summed over blocks of windows that follow one another.
+    """Squared errors summed over blocks of consecutive windows.
 
     Attributes:
         sums: of each model that is compared, (M, B, S), in squared units.

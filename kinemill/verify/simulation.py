@@ -1,4 +1,4 @@
-"""One simulation from known rows on: what `kinemill model simulate` does, and what it writes.
+"""Simulate from measured rows on, for `kinemill model simulate`, and write tables and plots.
 
 Symbols: H history, T steps, S states, A actions.
 """
@@ -22,7 +22,7 @@ PLOTS = (".png", ".html")
 
 @dataclass(frozen=True)
 class Start:
-    """Where a simulation starts, and what acts on it.
+    """Start of a simulation, and the actions.
 
     Attributes:
         states: the known rows, (H, S), the last is the present.
@@ -102,9 +102,8 @@ def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> p
     if start.measured is not None:
         truth = np.concatenate([start.states[-1:], start.measured])
         angle = np.array([name in interface.angles for name in interface.states])
-        truth = states - wrapped(
-            states - truth, angle
-        )  # beside the simulated angle, not a turn off
+        # Without whole turns between the measured and the simulated angle.
+        truth = states - wrapped(states - truth, angle)
         columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}
     return pl.DataFrame(columns).with_columns(pl.col(interface.actions).fill_nan(None))
 
@@ -120,7 +119,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 
 
 def check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a file whose ending names no known format, before anything is computed.
+    """Reject a file with an unsupported ending, before the simulation.
 
     Raises:
         BadInput: it is another one.
@@ -130,7 +129,7 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
 
 
 def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Draw every state, beside what was measured if that is known, and every action."""
+    """Draw every state, with the measured values if there are any, and every action."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":

@@ -115,9 +115,9 @@ def run(
     """
     references: ArtifactRef | None = None
     if task.learn.gives == "dynamics":
-        from kinemill.verify.references import build_references  # which imports polars
+        from kinemill.verify.references import stage  # which imports polars
 
-        references = build_references(task, home, dataset).ref
+        references = stage.run(task, home, dataset).ref
     refs = onnx_model, model, dataset, references
 
     def build(folder: Path) -> Json:

@@ -1,6 +1,6 @@
-"""What an ONNX file is made of, before anything runs it.
+"""Contents of an ONNX file, read without running it.
 
-Nothing outside the file is opened: tensors that lie elsewhere are found by what they declare.
+No other file is opened: tensors in external files are found by their declarations.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ Shape = list[int | str]
 
 @dataclass(frozen=True)
 class Structure:
-    """What one file is made of.
+    """Contents of one file.
 
     Attributes:
         file: its name.
@@ -61,7 +61,7 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def structure(path: Path, model: onnx.ModelProto) -> Structure:
-    """Return what the file `path`, read as `model`, is made of."""
+    """Return the contents of the file `path`, read as `model`."""
     every = list(graphs(model.graph))
     kinds = Counter(_kind(node) for part in every for node in part.node)
     return Structure(
@@ -76,7 +76,7 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 
 
 def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
-    """Ask one file: is it valid, whole, of plain operators, and old enough?"""
+    """Check that a file is valid, complete, of standard operators and of a supported version."""
     name, own = path.name, structure(path, model)
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
@@ -102,7 +102,7 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
 
 
 def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
-    """Ask one file: is it valid, whole, of plain operators, old enough, and any batch's?"""
+    """Check a file as `sound` does, and its tensors against its metadata."""
     name, gates = path.name, sound(path, model)
     try:
         interface = read_interface(path, model)
@@ -113,10 +113,10 @@ def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
 
 
 def read_interface(path: Path, model: onnx.ModelProto) -> Interface:
-    """Read what a file says about itself.
+    """Read the metadata of a file.
 
     Raises:
-        BadInput: it is not what kinemill writes.
+        BadInput: kinemill did not write it.
     """
     properties = {item.key: item.value for item in model.metadata_props}
     return Interface.from_metadata(path, properties)
@@ -131,7 +131,7 @@ def _invalid(model: onnx.ModelProto) -> list[str]:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    """Yield every tensor of a model, wherever it hides."""
+    """Yield every tensor of a model, with those of attributes and functions."""
     functions = [node for function in model.functions for node in function.node]
     for part in graphs(model.graph):
         yield from part.initializer
@@ -174,7 +174,7 @@ def _unsupported_operators(model: onnx.ModelProto) -> list[str]:
 
 
 def _training(nodes: list[onnx.NodeProto]) -> list[str]:
-    """Name what behaves as in training: dropout that drops, normalization over the batch."""
+    """Return operators in training mode: dropout, normalization over the batch."""
     faults: set[str] = set()
     for node in nodes:
         mode = any(item.name == "training_mode" and item.i for item in node.attribute)
@@ -196,7 +196,7 @@ def _versions(model: onnx.ModelProto) -> list[str]:
 
 
 def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
-    """Say which inputs and outputs are not those that the metadata promises."""
+    """Return the inputs and outputs that differ from the metadata."""
     step = "state" in {item.name for item in graph.input}
     inputs, outputs = (_step if step else _rollout)(interface)
     faults: list[str] = []
@@ -218,7 +218,7 @@ def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
 
 
 def _fits(shape: Shape, expected: Shape) -> bool:
-    """Tell whether sizes are those wanted, and whatever has a name in `wanted` is free."""
+    """Return whether sizes match, and every named dimension is free."""
     return len(shape) == len(expected) and all(
         isinstance(mine, str) if isinstance(other, str) else mine == other
         for mine, other in zip(shape, expected, strict=True)

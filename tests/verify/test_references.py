@@ -10,7 +10,7 @@ from kinemill.store import get_or_build
 from kinemill.train import load_model
 from kinemill.verify import evaluate
 from kinemill.verify.accuracy import gather
-from kinemill.verify.references import build_references, fit_references, load_references
+from kinemill.verify.references import fit_references, load_references, stage
 from tests.verify.conftest import pack, pendulum_task, swing
 
 
@@ -37,10 +37,10 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
         return {}
 
     ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
-    outcome = build_references(task, home, ref)
+    outcome = stage.run(task, home, ref)
     assert not outcome.cached
-    assert build_references(task, home, ref).cached
-    assert not build_references(pendulum_task(horizon=10), home, ref).cached
+    assert stage.run(task, home, ref).cached
+    assert not stage.run(pendulum_task(horizon=10), home, ref).cached
     loaded, made = load_references(home, outcome.ref), fit_references(task, pendulum)
     assert loaded.digest == outcome.ref.digest
     assert list(loaded.items) == list(made.items)

@@ -95,9 +95,9 @@ class DynamicsMeasurements:
 
     @cached_property
     def _references(self) -> Any:
-        from kinemill.verify.references import build_references, load_references  # import torch
+        from kinemill.verify.references import load_references, stage  # import torch
 
-        built = build_references(self.task, self.home, self.dataset)
+        built = stage.run(self.task, self.home, self.dataset)
         return load_references(self.home, built.ref)
 
     def _history(self, *models: Any) -> int:

@@ -4,23 +4,24 @@ Symbols: W windows, H history, T horizon, S states, A actions.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.task.document import Task
 from kinemill.task.units import factor
+from kinemill.verify.test_inputs import Array
 
 
 @dataclass(frozen=True)
 class Persistence:
-    """Everything stays as it is."""
+    """Every state stays constant."""
 
     history: int = 1
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
         """Repeat the last known state: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         del past_actions
         last = np.asarray(states, dtype=np.float64)[:, -1:]
@@ -29,22 +30,22 @@ class Persistence:
 
 @dataclass(frozen=True)
 class ConstantVelocity:
-    """Each state goes on as fast as it is now.
+    """Extrapolate each state with its present velocity.
 
     Attributes:
         rates: (S, S): what each state (row) adds to others (column) in one time step.
         moved: which states go on by their last change from row to row, (S,), 0 or 1.
         angle: which states are angles, (S,).
-        history: rows known, 2 where last changes count.
+        history: rows of history, 2 where the last change counts.
     """
 
     rates: Floats
     moved: Floats
-    angle: Any
+    angle: NDArray[np.bool_]
     history: int
 
     @QUIETLY
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
         """Extrapolate: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         del past_actions
         history_states = np.asarray(states, dtype=np.float64)
@@ -58,10 +59,10 @@ class ConstantVelocity:
         return history_states[:, -1:] + change[:, None] * steps
 
 
-def constant_velocities(task: Task, angle: Any) -> list[ConstantVelocity]:
+def constant_velocities(task: Task, angle: NDArray[np.bool_]) -> list[ConstantVelocity]:
     """Return the variants: velocities as measured where there are any, and by the last two rows.
 
-    A velocity stays as it is. A state that has none goes on by its last change, or stays.
+    A velocity stays constant. A state without one continues its last change, or stays constant.
     """
     states = task.states
     count = len(states)

@@ -4,10 +4,12 @@ Symbols: M members, W windows, F terms, O outputs.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from kinemill.models.networks.regression import Solution
+from kinemill.train.step import Step
 
 
 class Heads(nn.Module):
@@ -16,7 +18,7 @@ class Heads(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, solutions: Sequence[Any]) -> None:
+    def __init__(self, solutions: Sequence[Solution]) -> None:
         super().__init__()
         self.register_buffer("weight", torch.stack([one.weight.T for one in solutions]))
         self.register_buffer("bias", torch.stack([one.bias for one in solutions]).unsqueeze(1))
@@ -27,14 +29,14 @@ class Heads(nn.Module):
         return torch.baddbmm(self.bias, parts, self.weight).flatten(0, 1)
 
 
-def stacked(step: Any, solutions: Sequence[Any]) -> Any:
+def stacked(step: Step, solutions: Sequence[Solution]) -> Step:
     """Return the step with the weights of all members, rounded to float32 as if exported."""
     step.network.gain.copy_(solutions[0].gain)
     step.network.head = Heads(solutions)
     return step.float().double()
 
 
-def single(step: Any, solution: Any) -> Any:
+def single(step: Step, solution: Solution) -> Step:
     """Return the step with the weights of one member, in float32."""
     step.network.set(solution)
     return step.float()

@@ -1,15 +1,44 @@
-"""What was chosen of each family of references, and the facts it was chosen by."""
+"""References: families of simple models with their selected members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import Json
+from kinemill.store import Json, to_json_value
 
-TIE = 0.01  # relative difference of two errors that chooses nothing
-EXACT = 1e-6  # an nrmse that is as good as none: rows are kept in float32
+TIE = 0.01  # relative difference of equal errors
+EXACT = 1e-6  # nRMSE of a perfect model: rows are stored in float32
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """A member in documents: settings, nRMSE on validation windows, folder of its model."""
+
+    history: int
+    ridge: float | None
+    validation_nrmse: float
+    stable: bool
+    model: str | None
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """A family in documents: its strongest member, and its best stable one, if any."""
+
+    strongest: MemberFacts
+    stable: MemberFacts | None
+
+
+@dataclass(frozen=True)
+class ReferencesFacts:
+    """All families in documents; `best` and `left_out` as in `References`."""
+
+    best: str
+    chosen_on: str
+    digest: str
+    families: dict[str, FamilyFacts]
+    left_out: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -18,7 +47,8 @@ class Member:
 
     Attributes:
         predictor: that can be rolled out.
-        settings: what makes it this one: history, ridge.
+        history: rows of history.
+        ridge: of the regression; None for a reference without weights.
         nrmse: on validation windows, at the horizon.
         stable: whether whole validation episodes stay finite and bounded.
         folder: of the same as a trained model (`kinemill.train.load_model`), to be exported; None
@@ -26,16 +56,16 @@ class Member:
     """
 
     predictor: Predictor
-    settings: Mapping[str, float]
+    history: int
+    ridge: float | None
     nrmse: float
     stable: bool
     folder: Path | None = None
 
-    def to_json(self) -> Json:
-        """Return the facts."""
+    def facts(self) -> MemberFacts:
+        """Return the member without its weights."""
         model = self.folder.name if self.folder else None
-        facts = {"validation_nrmse": self.nrmse, "stable": self.stable, "model": model}
-        return {**self.settings, **facts}
+        return MemberFacts(self.history, self.ridge, self.nrmse, self.stable, model)
 
 
 @dataclass(frozen=True)
@@ -67,10 +97,10 @@ class Reference:
         """The stable member as a trained model, to be exported; None: there is none."""
         return self.stable_member.folder if self.stable_member else None
 
-    def to_json(self) -> Json:
-        """Return how it was chosen."""
-        stable_member = self.stable_member.to_json() if self.stable_member else None
-        return {"strongest": self.best.to_json(), "stable": stable_member}
+    def facts(self) -> FamilyFacts:
+        """Return both members without their weights."""
+        stable = self.stable_member.facts() if self.stable_member else None
+        return FamilyFacts(self.best.facts(), stable)
 
 
 @dataclass(frozen=True)
@@ -113,17 +143,13 @@ class References:
         """Return what models are compared with over whole episodes: where a family has one."""
         return {name: item.stable for name, item in self.items.items() if item.stable is not None}
 
+    def facts(self) -> ReferencesFacts:
+        """Return all families without their weights."""
+        families = {name: item.facts() for name, item in self.items.items()}
+        return ReferencesFacts(
+            self.best, self.chosen_on, self.digest, families, dict(self.left_out)
+        )
+
     def to_json(self) -> Json:
-        """Return how they were chosen."""
-        return {
-            "best": self.best,
-            "chosen_on": self.chosen_on,
-            "digest": self.digest,
-            "families": {name: item.to_json() for name, item in self.items.items()},
-            "left_out": dict(self.left_out),
-        }
-
-
-def smallest(members: list[Any]) -> Any:
-    """Return the member with the smallest error."""
-    return min(members, key=lambda member: member.nrmse)
+        """Return `facts` as JSON."""
+        return to_json_value(self.facts())

@@ -1,20 +1,24 @@
 """Fitting the families of a dataset and choosing their members."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
+from kinemill.train.step import Step
 from kinemill.verify.accuracy import is_angle
-from kinemill.verify.references.baselines import Persistence, constant_velocities
+from kinemill.verify.references.baselines import (
+    ConstantVelocity,
+    Persistence,
+    constant_velocities,
+)
 from kinemill.verify.references.family import (
     Member,
     Reference,
     References,
-    smallest,
 )
 from kinemill.verify.references.ranking import (
     Candidate,
@@ -82,19 +86,27 @@ def fit_references(
     return References(items, left_out, ground.split)
 
 
-def _simple(name: str, predictors: list[Any], ground: Ground) -> Reference:
-    """Choose among references without weights; persistence is what others are measured by."""
+def _simple(
+    name: str, predictors: Sequence[Persistence | ConstantVelocity], ground: Ground
+) -> Reference:
+    """Select among references without weights; persistence is always stable."""
     members = [
         Member(
             one,
-            {"history": one.history},
+            one.history,
+            None,
             float(ground.errors(one)[0, -1]),
             isinstance(one, Persistence) or bool(ground.lasts(one)[0]),
         )
         for one in predictors
     ]
     stable = [member for member in members if member.stable]
-    return Reference(name, smallest(members), smallest(stable) if stable else None)
+    best, best_stable = (
+        min(some, key=lambda member: member.nrmse, default=None) for some in (members, stable)
+    )
+    if best is None:
+        raise ValueError(name)
+    return Reference(name, best, best_stable)
 
 
 @dataclass(frozen=True)
@@ -132,11 +144,10 @@ def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bo
     if scope.folder is not None:
         own = scope.folder / (spec.name if lasts else f"{spec.name}-strongest")
         _write(own, spec, fitted, scope, step)
-    settings = {"history": fitted.history, "ridge": fitted.ridge}
-    return Member(StepPredictor(step), settings, error, lasts, own)
+    return Member(StepPredictor(step), fitted.history, fitted.ridge, error, lasts, own)
 
 
-def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Any) -> None:
+def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Step) -> None:
     from safetensors.torch import save_file
 
     from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of

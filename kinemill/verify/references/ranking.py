@@ -103,8 +103,8 @@ def is_stable(
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.
 
-    Members that no other family surpasses at any horizon come first: as a champion has to, a
-    reference that is to become one must not be worse than any other reference.
+    Members that no other family surpasses at any horizon come first: a reference that becomes
+    champion must not be worse than any other reference.
 
     Args:
         candidates: members of the family.

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.train.step import Step
 from kinemill.verify.accuracy import gather
 from kinemill.verify.references.specs import Spec, Variant
 
@@ -31,7 +33,7 @@ class Fitted:
 
     Attributes:
         variant: its structure.
-        history: rows it knows.
+        history: rows of history.
         ridge: its penalty.
         solution: its weights, `kinemill.models.networks.regression.Solution`.
     """
@@ -63,7 +65,7 @@ def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> b
     return bool(remaining.sum() >= SHARES[split] * lengths.sum())
 
 
-def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Any:
+def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     """Return the step of a member in float64, its weights not yet set."""
     import torch
 
@@ -110,7 +112,7 @@ def _fit(
         ]
 
 
-def _examples(step: Any, dataset: PackedDataset) -> Iterator[tuple[Any, Any]]:
+def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield terms (N, F) and outputs (N, O) of evenly spread training windows, float64."""
     import torch
 

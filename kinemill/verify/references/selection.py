@@ -1,12 +1,12 @@
-"""Choosing the members of a family on validation rows: the strongest, and the strongest that lasts.
+"""Data for selecting members of a family: validation windows and whole validation episodes.
 
 Symbols: W windows, H history, T horizon, S states, A actions, M members of one history.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
@@ -26,7 +26,7 @@ WORSE = 2.0  # or so many times the error of persistence
 
 @dataclass(frozen=True)
 class Ground:
-    """The rows that members are chosen by.
+    """The rows that select members.
 
     Attributes:
         windows: of the validation split, the same present rows for all.
@@ -40,8 +40,8 @@ class Ground:
 
     windows: Windows
     whole: Windows
-    steps: Any
-    angle: Any
+    steps: NDArray[np.int64]
+    angle: NDArray[np.bool_]
     std: Floats
     bound: Floats
     split: str
@@ -53,7 +53,7 @@ class Ground:
         Args:
             predictor: of M members; it takes and gives M times W rows.
             copies: M.
-            every: look at each so-manieth window alone.
+            every: use every n-th window.
         """
         windows = _repeat(self.windows, copies, every)
         steps = np.array(horizons_of(windows.truth.shape[1])) - 1
@@ -63,7 +63,7 @@ class Ground:
         return np.asarray(normalized(np.sqrt((off**2).mean(axis=1)), self.std))
 
     @QUIETLY
-    def lasts(self, predictor: Predictor, copies: int = 1) -> Any:
+    def lasts(self, predictor: Predictor, copies: int = 1) -> NDArray[np.bool_]:
         """Return whether whole episodes stay finite and bounded, (M,)."""
         far = self.far(predictor, copies)
         return (np.isfinite(far) & (far <= self.bound)).all(axis=1)
@@ -85,8 +85,8 @@ def ground_of(
 ) -> Ground:
     """Return validation rows; of a dataset without, training rows.
 
-    Where validation rows rest, as the tails of recordings often do, they rank nothing: then as many
-    training windows rank members, too.
+    Validation rows in which the robot rests, as at the end of many recordings, cannot rank members:
+    then as many training windows are added.
     """
     split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
     window_starts(dataset, split, history + horizon, stride)  # which raises where there is none
@@ -133,8 +133,8 @@ def _joined(one: Windows, other: Windows) -> Windows:
 
 def _whole(
     dataset: PackedDataset, episodes: list[PackedEpisode], history: int
-) -> tuple[Windows, Any]:
-    """Lay episodes side by side; after its end an episode stands still."""
+) -> tuple[Windows, NDArray[np.int64]]:
+    """Stack episodes; an ended episode repeats its last row."""
     steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
     offsets = np.arange(history + steps.max())
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])

@@ -1,4 +1,4 @@
-"""Which families a task has that are fitted to its rows, and each as a task that trains it."""
+"""Families that are fitted for a task, each as a task that trains its members."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Variant:
 
     Attributes:
         model: settings of the model plug-in, without its ridge.
-        outputs: what it predicts, as `learn.outputs`.
+        outputs: as `learn.outputs`.
         longest: rows of history at most; None: as many as the data allow.
     """
 

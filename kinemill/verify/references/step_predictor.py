@@ -1,10 +1,10 @@
 """A step in torch as something that can be measured: rolled out in float64."""
 
-from typing import Any
-
 import numpy as np
 
 from kinemill.runtime.window_metrics import Floats
+from kinemill.train.step import Step
+from kinemill.verify.test_inputs import Array
 
 
 class StepPredictor:
@@ -14,12 +14,12 @@ class StepPredictor:
         step: a `kinemill.train.step.Step`; it is turned to float64.
     """
 
-    def __init__(self, step: Any) -> None:
+    def __init__(self, step: Step) -> None:
         self.step = step.double().eval()
         self.history: int = step.history
         self.states, self.actions = step.layout.states, step.layout.actions
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
         """Feed back predictions: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         import torch
 
