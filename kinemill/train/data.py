@@ -118,8 +118,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
     for _, output in layout.outputs:
         column = layout.states.index(output.of)
         equal = output.relation == "equal"
-        std = std[column] if equal else delta[column]
-        output_std.append(std / layout.dt if output.relation == "derivative" else std)
+        scale = std[column] if equal else delta[column]
+        output_std.append(scale / layout.dt if output.relation == "derivative" else scale)
         output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
     feature_mean, feature_std = feature_scale(dataset, layout)
     return {

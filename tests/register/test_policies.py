@@ -420,7 +420,7 @@ def test_the_page_of_a_version_shows_its_training_once(reigned):
     version = find_version(reigned.home, "cart", ":1")
     (model,) = (reigned.home.store / "model" / "cart").glob("*/")
     (model / "history.json").write_text(json.dumps({"evaluation/return": [[1, 20.0], [2, 30.0]]}))
-    message = {"best_step": 2, "watched": "evaluation/return"}
+    message = {"best_step": 2, "monitor": "evaluation/return"}
     (model / "summary.json").write_text(json.dumps(message))
     assert version_page(reigned.home, version).count(HEADING) == 1
     report = reigned.home.root / version.tags["kinemill.bundle"] / "report.html"

@@ -17,7 +17,7 @@ from kinemill.verify.learning_curves import HEADING, training_section
 
 def trained(folder, curves, **summary):
     (folder / "history.json").write_text(json.dumps(curves))
-    summary = {"best_step": 20, "watched": "evaluation/return"} | summary
+    summary = {"best_step": 20, "monitor": "evaluation/return"} | summary
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
 

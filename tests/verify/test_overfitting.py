@@ -40,8 +40,8 @@ def test_validation_that_rises_while_training_falls_is_over_fitting():
     found = fitting_of(curves(valley(0.4), falling), {})
     assert found.verdict == "over-fitted"
     # Of 20 evaluations the last 4 are 1.28, 1.32, 1.36, 1.4 times the best, which is at half way.
-    assert "rose by 34%, from 0.100 at step 2000 to 0.134 at step 4000" in found.found
-    assert "those of step 2000" in found.found
+    assert "rose by 34%, from 0.100 at step 2000 to 0.134 at step 4000" in found.text
+    assert "those of step 2000" in found.text
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_training_that_still_falls_at_its_end_is_under_fitting():
     found = fitting_of(curves(falling, falling), {})
     assert found.verdict == "under-fitted"
     # Four evaluations later exp(-6 · 0.2) is left of it.
-    assert "still learned when it stopped at step 4000" in found.found
-    assert f"fell by {1 - math.exp(-1.2):.0%}" in found.found
+    assert "still learned when it stopped at step 4000" in found.text
+    assert f"fell by {1 - math.exp(-1.2):.0%}" in found.text
     assert "more learn.steps" in found.fix
     # Down by 0.94 over the last fifth is the end of a good training.
     slow = math.log(0.94) / 0.2
@@ -84,7 +84,7 @@ def test_an_error_that_stays_high_in_training_itself_is_under_fitting(
 ):
     found = fitting_of(curves(settled(validation), settled(loss)), learn)
     assert (found.verdict if found else None) == verdict
-    assert found is None or "stays at 0.600 of a channel's spread" in found.found
+    assert found is None or "stays at 0.600 of a channel's spread" in found.text
 
 
 def test_of_good_trainings_nothing_is_said_however_noisy():

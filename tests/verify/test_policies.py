@@ -81,7 +81,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert HEADING not in text
     curves = {"train/return": [[10, 20.0], [20, 60.0]], "episodes/event/falls": [[10, 1], [20, 0]]}
     (tmp_path / "history.json").write_text(json.dumps(curves))
-    told = {"best_step": 20, "watched": "train/return"}
+    told = {"best_step": 20, "monitor": "train/return"}
     (tmp_path / "summary.json").write_text(json.dumps(told))
     sourced = replace(verdict, subject=replace(verdict.subject, source=tmp_path))
     training = page(sourced, document).partition(HEADING)[2]
