@@ -48,7 +48,7 @@ def make(task: Task) -> dg.AssetsDefinition:
             folder = within(drop_folder(resource.task, resource.home), folder)
         resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context))
-        note(resource.home, context.run.run_id, task.name, "cached", report.known)
+        note(resource.home, context.run.run_id, task.name, "cached", report.cached)
         if not report.artifact.cached:
             resource.expect_training()
         summary = report.artifact.summary

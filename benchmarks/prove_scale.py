@@ -34,7 +34,7 @@ from kinemill.dataset import (
 )
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import news
+from kinemill.ingest.arrivals import find_new_logs
 from kinemill.process import tune_process
 from kinemill.store import ArtifactRef, atomic_write, index_path, read_json
 from kinemill.store.home import Home
@@ -170,7 +170,7 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
         "add a log that is named": lambda: take(place, alone),
         "add a log found in its folder": lambda: take(place, place.logs),
         "take a folder with nothing new": lambda: take(place, place.logs),
-        "tick of the sensor, nothing new": lambda: news(TASK, home, place.logs),
+        "tick of the sensor, nothing new": lambda: find_new_logs(TASK, home, place.logs),
         "dataset with two new episodes": lambda: dataset_stage.run(TASK, home, _last(place)),
         "training set of that": lambda: augment.run(TASK, home, find_version(home, name).ref),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),

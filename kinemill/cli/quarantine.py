@@ -103,12 +103,12 @@ def _decision(made: dict[str, Any] | None) -> str:
 
 
 def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
-    from kinemill.ingest.decisions import audit, decided
+    from kinemill.ingest.decisions import audit, current_decisions
     from kinemill.ingest.inspection import find_member
     from kinemill.validate.recording_status import standing_of
 
     member = find_member(task, home, which)
-    standing = standing_of(task, home, member, decided(home, task.name).get(member.hash))
+    standing = standing_of(task, home, member, current_decisions(home, task.name).get(member.hash))
     trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
     found = {"task": task.name, **standing.to_json(), "audit": trail}
     if as_json:

@@ -58,7 +58,7 @@ def view(
 
 def _recording(task: Any, home: Any, member: Any) -> Any:
     from kinemill.errors import BadInput
-    from kinemill.ingest.decisions import decided
+    from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.inspection import as_recording, read_before
 
     read = read_before(task, home, member)
@@ -68,7 +68,7 @@ def _recording(task: Any, home: Any, member: Any) -> Any:
             "was not read under the task's present rules",
             fix=f"kinemill data reprocess {task.name}",
         )
-    made = decided(home, task.name).get(member.hash)
+    made = current_decisions(home, task.name).get(member.hash)
     return as_recording(home, member, read, released=bool(made and made.decision == "release"))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.draft.column_relations import find_quaternions, letters, name_targets
+from kinemill.draft.column_relations import find_quaternions, letter_columns, name_targets
 from kinemill.draft.derivatives import SPEEDS, find_derivatives
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.draft.task_draft_writer import Column, Draft, name_channels, write_task
@@ -47,9 +47,9 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         BadLog: the only log cannot be read.
     """
     every, problems = _tables(source, rate)
-    kept, unused = _alike(list(zip(every, _choose_all(every), strict=True)))
-    tables = [table for table, _ in kept]
-    columns, left_out = _columns(kept)
+    used, unused = _with_common_columns(list(zip(every, _choose_all(every), strict=True)))
+    tables = [table for table, _ in used]
+    columns, left_out = _columns(used)
     if not any(column.guess.role == "state" for column in columns):
         named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         raise BadInput(
@@ -60,9 +60,9 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         )
     step = max(table.step for table in tables)
     units = _units(name_targets(_angles(find_quaternions(columns))))
-    known = [_limited(_offset(column)) for column in find_derivatives(units)]
-    known.sort(key=lambda column: column.guess.role == "action")
-    dt, channels = _dt(tables, step), name_channels(known)
+    described = [_limited(_offset(column)) for column in find_derivatives(units)]
+    described.sort(key=lambda column: column.guess.role == "action")
+    dt, channels = _dt(tables, step), name_channels(described)
     return write_task(Draft(name, tables, dt, step, channels, left_out, problems | unused))
 
 
@@ -72,13 +72,13 @@ def _tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, st
         return survey(source, rate)[:MOST_LOGS], {}
     if not is_folder(source):
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
-    found, problems = list[Table](), dict[str, str]()
+    tables, problems = list[Table](), dict[str, str]()
     for path in _logs(source):
         try:
-            found += survey(path, rate)[: MOST_LOGS - len(found)]
+            tables += survey(path, rate)[: MOST_LOGS - len(tables)]
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
-    if not found:
+    if not tables:
         if problems:
             name, why = next(iter(problems.items()))
             raise BadInput(source, f"none of {len(problems)} logs can be read; {name}: {why}")
@@ -87,17 +87,17 @@ def _tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, st
             "holds no log that a draft can be made from",
             expected=f"files that end in {', '.join(_endings())}",
         )
-    return found, problems
+    return tables, problems
 
 
 def _logs(folder: Path) -> list[Path]:
-    found = [
+    paths = [
         Path(root) / name
         for root, _, names in os.walk(folder)
         for name in names
         if name.lower().endswith(_endings()) and not name.startswith((".", "~"))
     ]
-    forms = ((path, form_of(path)) for path in sorted(found) if is_file(path))
+    forms = ((path, form_of(path)) for path in sorted(paths) if is_file(path))
     return [p for p, form in forms if form and not READERS[form].describes(p)][:MOST_LOGS]
 
 
@@ -121,14 +121,14 @@ def _even(seconds: Floats) -> bool:
 def nice(step: float) -> float:
     """Round a time step, s: to a usual one within 8 %, else to two digits."""
     power = 10.0 ** np.floor(np.log10(step))
-    usual = min((digit * power for digit in NICE), key=lambda known: abs(known - step))
+    usual = min((digit * power for digit in NICE), key=lambda candidate: abs(candidate - step))
     if abs(usual - step) <= 0.08 * step:
         return float(f"{usual:.4g}")
     return float(f"{step:.2g}")
 
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: the best readings, and the rest
-Chosen = tuple[Table, Choice]
+ChosenTable = tuple[Table, Choice]
 
 
 def _choose_all(tables: list[Table]) -> list[Choice]:
@@ -136,21 +136,23 @@ def _choose_all(tables: list[Table]) -> list[Choice]:
 
     Accelerations, which follow from velocities, are states only where there is no other.
     """
-    chosen = [_choose(table) for table in tables]
-    if any(found.role == "state" for taken, _ in chosen for found in taken.values()):
-        return chosen
+    choices = [_choose(table) for table in tables]
+    if any(
+        name_guess.role == "state" for selected, _ in choices for name_guess in selected.values()
+    ):
+        return choices
     return [_choose(table, accelerations=True) for table in tables]
 
 
-def _alike(every: list[Chosen]) -> tuple[list[Chosen], dict[str, str]]:
+def _with_common_columns(every: list[ChosenTable]) -> tuple[list[ChosenTable], dict[str, str]]:
     """Return the logs that have every column which more than half of them have, and the others.
 
     What a task names every log must have. Where that would leave out half of the logs or more, the
     columns of all of them are what counts.
     """
-    counted = Counter(family for _, (taken, _) in every for family in taken)
-    wanted = {family for family, count in counted.items() if 2 * count > len(every)}
-    lacking = [wanted - taken.keys() for _, (taken, _) in every]
+    counted = Counter(family for _, (selected, _) in every for family in selected)
+    common = {family for family, count in counted.items() if 2 * count > len(every)}
+    lacking = [common - selected.keys() for _, (selected, _) in every]
     if 2 * sum(map(bool, lacking)) >= len(every):
         return every, {}
     unused = {
@@ -161,66 +163,70 @@ def _alike(every: list[Chosen]) -> tuple[list[Chosen], dict[str, str]]:
     return [one for one, missing in zip(every, lacking, strict=True) if not missing], unused
 
 
-def _columns(kept: list[Chosen]) -> tuple[list[Column], dict[str, str]]:
+def _columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]:
     """Return the channels that all of these logs have, and why other columns are left out."""
-    chosen: dict[str, list[tuple[Table, Guess]]] = {}
+    families: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
-    for table, (taken, others) in kept:
+    for table, (selected, others) in used:
         left_out |= table.left_out | others
-        for family, found in taken.items():
-            chosen.setdefault(family, []).append((table, found))
+        for family, name_guess in selected.items():
+            families.setdefault(family, []).append((table, name_guess))
     columns: list[Column] = []
-    for family in sorted(chosen, key=list(chosen).index):
-        readings = chosen[family]
+    for family in sorted(families, key=list(families).index):
+        readings = families[family]
         column = _column(readings)
-        if len(readings) < len(kept):
-            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(kept)} logs")
+        if len(readings) < len(used):
+            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
         elif np.ptp(column.values) == 0.0 if len(column.values) else True:
             left_out |= dict.fromkeys(column.names, "never changes")
         else:
             columns.append(column)
-    taken = {name for column in columns for name in column.names}
-    return columns, {name: why for name, why in left_out.items() if name not in taken}
+    selected = {name for column in columns for name in column.names}
+    return columns, {name: why for name, why in left_out.items() if name not in selected}
 
 
 def _choose(table: Table, *, accelerations: bool = False) -> Choice:
     """Take the best reading of each quantity of a log; say what the others are."""
-    taken: dict[str, Guess] = {}
-    others = letters(table)
+    selected: dict[str, Guess] = {}
+    others = letter_columns(table)
     guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
-    twins = _twins(table)
-    for found in sorted(guesses, key=lambda item: item.preference):
+    duplicates = _find_duplicates(table)
+    for name_guess in sorted(guesses, key=lambda item: item.preference):
         # Plain unknown columns are quantities of their own, whatever words they share.
-        family = found.name if found.what == "unknown" else f"{found.what} {found.family}"
-        role = "state" if accelerations and found.what == "acceleration" else found.role
-        if found.name in others:
+        family = (
+            name_guess.name
+            if name_guess.what == "unknown"
+            else f"{name_guess.what} {name_guess.family}"
+        )
+        role = "state" if accelerations and name_guess.what == "acceleration" else name_guess.role
+        if name_guess.name in others:
             continue
-        if found.name in twins:
-            others[found.name] = f"the same numbers as {twins[found.name]}"
+        if name_guess.name in duplicates:
+            others[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
         elif role is None:
-            others[found.name] = ACCELERATED if found.what == "acceleration" else ASIDE
-        elif family in taken:
-            others[found.name] = f"another reading of {taken[family].name}"
+            others[name_guess.name] = ACCELERATED if name_guess.what == "acceleration" else ASIDE
+        elif family in selected:
+            others[name_guess.name] = f"another reading of {selected[family].name}"
         else:
-            taken[family] = replace(found, role=role)
+            selected[family] = replace(name_guess, role=role)
     order = list(table.values)
-    return dict(sorted(taken.items(), key=lambda item: order.index(item[1].name))), others
+    return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
 
 
-def _twins(table: Table) -> dict[str, str]:
+def _find_duplicates(table: Table) -> dict[str, str]:
     """Return columns that repeat another one number by number, and which; names go before places.
 
     A clip lists a joint by its place and by its name, and an array of one column with and without.
     """
     first: dict[bytes, str] = {}
-    twins: dict[str, str] = {}
+    duplicates: dict[str, str] = {}
     for name in sorted(table.values, key=lambda name: (name.endswith("]"), _placed(name))):
         values = table.values[name][1]
-        known = first.setdefault(values.tobytes(), name)
+        original = first.setdefault(values.tobytes(), name)
         finite = values[np.isfinite(values)]
-        if known != name and len(finite) and np.ptp(finite) > 0.0:
-            twins[name] = known
-    return twins
+        if original != name and len(finite) and np.ptp(finite) > 0.0:
+            duplicates[name] = original
+    return duplicates
 
 
 def _placed(name: str) -> bool:
@@ -228,10 +234,12 @@ def _placed(name: str) -> bool:
 
 
 def _column(readings: list[tuple[Table, Guess]]) -> Column:
-    usual = Counter(found.name for _, found in readings).most_common(1)[0][0]
-    first = next(found for _, found in readings if found.name == usual)
-    names = list(dict.fromkeys([usual, *(found.name for _, found in readings)]))
-    samples = {(table.path, table.part): table.values[found.name] for table, found in readings}
+    usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
+    first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
+    names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
+    samples = {
+        (table.path, table.part): table.values[name_guess.name] for table, name_guess in readings
+    }
     return Column(first, names, samples)
 
 
@@ -248,15 +256,15 @@ def _angles(columns: list[Column]) -> list[Column]:
 
 
 def _angle(column: Column, torques: set[str]) -> Column:
-    found, span = column.guess, float(np.ptp(column.values))
-    if found.what != "position" or found.unit not in {None, "rad", "deg"}:
+    name_guess, span = column.guess, float(np.ptp(column.values))
+    if name_guess.what != "position" or name_guess.unit not in {None, "rad", "deg"}:
         return column
-    if found.unit == "deg" or 340.0 < span < 361.0:
-        note = [] if found.unit else [f"guessed deg: the range is {span:.4g}"]
+    if name_guess.unit == "deg" or 340.0 < span < 361.0:
+        note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]
         return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=note)
-    if found.unit == "rad" or found.turning:
+    if name_guess.unit == "rad" or name_guess.turning:
         return replace(column, kind="angle", unit="rad", sure=True)
-    if found.index in torques:
+    if name_guess.index in torques:
         note = ["guessed an angle: a torque acts on it"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     if 0.9 * TURN < span < TURN + 0.1:

@@ -7,7 +7,7 @@ import numpy as np
 from kinemill.draft.task_draft_writer import Column
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import COMMAND, words
+from kinemill.ingest.name_heuristics import COMMAND, split_words
 from kinemill.ingest.raw import split_index
 
 ELEMENTS = 4  # of a quaternion
@@ -17,12 +17,12 @@ AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # what elements are cal
 NEAR = 0.3  # of the position's size: what a joint is off its target, root mean square
 
 
-def letters(table: Table) -> dict[str, str]:
+def letter_columns(table: Table) -> dict[str, str]:
     """Return the columns that are the codes of letters: elements of a vector that spells a text."""
     vectors: dict[str, list[str]] = {}
     for name in table.values:
-        base, place = split_index(name)
-        if place is not None:
+        base, index = split_index(name)
+        if index is not None:
             vectors.setdefault(base, []).append(name)
     return {
         name: "a letter of a text"
@@ -44,26 +44,26 @@ def _spell(codes: Floats) -> bool:
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
     """Recognize four channels, one after the other, of one vector whose length is always 1."""
-    found, start = list(columns), 0
-    while start + ELEMENTS <= len(found):
-        four = found[start : start + ELEMENTS]
+    result, start = list(columns), 0
+    while start + ELEMENTS <= len(result):
+        four = result[start : start + ELEMENTS]
         if _one_vector(four) and _is_unit(four):
-            found[start : start + ELEMENTS] = [
+            result[start : start + ELEMENTS] = [
                 replace(column, kind="quaternion", unit="1", sure=True) for column in four
             ]
             start += ELEMENTS
         else:
             start += 1
-    return found
+    return result
 
 
 def _one_vector(four: list[Column]) -> bool:
     """Tell whether names differ in their last word alone, which is a number or an axis."""
-    parts = [words(column.guess.label or column.guess.name) for column in four]
+    parts = [split_words(column.guess.label or column.guess.name) for column in four]
     if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
         return False
     last = [part[-1] for part in parts]
-    return last == [str(place) for place in range(ELEMENTS)] or set(last) in AXES
+    return last == [str(index) for index in range(ELEMENTS)] or set(last) in AXES
 
 
 def _is_unit(four: list[Column]) -> bool:
@@ -89,9 +89,9 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
 
 def _target(action: Column, columns: list[Column]) -> Column:
-    name = [word for word in words(_called(action)) if word not in COMMAND]
+    name = [token for token in split_words(_called(action)) if token not in COMMAND]
     for other in columns:
-        if other.kind == "angle" and words(_called(other)) == name and _near(action, other):
+        if other.kind == "angle" and split_words(_called(other)) == name and _near(action, other):
             note = f"guessed {other.unit}: a target of the position of that name"
             return replace(
                 action,
@@ -109,12 +109,13 @@ def _called(column: Column) -> str:
 
 def _near(action: Column, position: Column) -> bool:
     """Tell whether all logs that have both agree, row by row."""
-    both = [log for log in action.samples if log in position.samples]
-    pairs = [(action.samples[log][1], position.samples[log][1]) for log in both]
+    shared_logs = [log for log in action.samples if log in position.samples]
+    pairs = [(action.samples[log][1], position.samples[log][1]) for log in shared_logs]
     if not pairs or any(len(one) != len(other) for one, other in pairs):
         return False
-    told, reached = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    known = np.isfinite(told) & np.isfinite(reached)
+    commanded, reached = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    is_finite = np.isfinite(commanded) & np.isfinite(reached)
     return bool(
-        np.sum((told[known] - reached[known]) ** 2) <= NEAR**2 * np.sum(reached[known] ** 2)
+        np.sum((commanded[is_finite] - reached[is_finite]) ** 2)
+        <= NEAR**2 * np.sum(reached[is_finite] ** 2)
     )

@@ -13,7 +13,7 @@ from kinemill.draft.task_draft_writer import Column
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples
-from kinemill.ingest.name_heuristics import STRAIGHT, words
+from kinemill.ingest.name_heuristics import STRAIGHT, split_words
 
 WINDOW = 0.5  # s over which a velocity is integrated
 DEGREES = 180.0 / np.pi
@@ -33,20 +33,20 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
 
 
 def _derivative(column: Column, positions: list[Column]) -> Column:
-    fitting = [
+    candidates = [
         (parent.guess.index != column.guess.index, error, parent, unit)
         for parent in positions
         for error, unit in _follows(column, parent)
     ]
-    if not fitting:
-        straight = bool(STRAIGHT & set(words(column.guess.label or column.guess.name)))
+    if not candidates:
+        straight = bool(STRAIGHT & set(split_words(column.guess.label or column.guess.name)))
         turning = not straight and any(
             item.kind == "angle" and _same(item, column) for item in positions
         )
         note = ["follows no position in the data"]
         unit = "rad/s" if turning and not column.sure else column.unit
         return replace(column, unit=unit, sure=column.sure or turning, notes=note)
-    _, _, parent, log_unit = min(fitting, key=lambda item: item[:2])
+    _, _, parent, log_unit = min(candidates, key=lambda item: item[:2])
     unit = (
         "rad/s" if parent.kind == "angle" else "1/s" if parent.unit == "1" else f"{parent.unit}/s"
     )
@@ -67,18 +67,20 @@ def _same(one: Column, other: Column) -> bool:
 
 def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
     """Yield the error and the log's unit of the velocity if its integral follows the position."""
-    both = [log for log in velocity.samples if log in position.samples]
-    pairs = [_integrals(velocity.samples[log], position.samples[log], position) for log in both]
+    shared_logs = [log for log in velocity.samples if log in position.samples]
+    pairs = [
+        _integrals(velocity.samples[log], position.samples[log], position) for log in shared_logs
+    ]
     if not pairs:
         return
-    said = np.concatenate([pair[0] for pair in pairs])
+    integrals = np.concatenate([pair[0] for pair in pairs])
     moved = np.concatenate([pair[1] for pair in pairs])
-    moving = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
-    if not moving > 0.0:
+    rms_motion = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
+    if not rms_motion > 0.0:
         return
     scales = SPEEDS if position.kind == "angle" else {}
     for unit, scale in {None: 1.0, **scales}.items():
-        error = float(np.sqrt(np.mean((said / scale - moved) ** 2))) / moving
+        error = float(np.sqrt(np.mean((integrals / scale - moved) ** 2))) / rms_motion
         if error < 0.3:
             yield error, unit
 
@@ -86,10 +88,10 @@ def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | 
 def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
     """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
     seconds, speed = velocity
-    place = position[1] / (DEGREES if column.log_unit == "deg" else 1.0)
+    angle = position[1] / (DEGREES if column.log_unit == "deg" else 1.0)
     if len(speed) < 4 or not np.array_equal(seconds, position[0]):
         return np.empty(0), np.empty(0)
-    place = unwrap(place) if column.kind == "angle" else place
+    angle = unwrap(angle) if column.kind == "angle" else angle
     steps = np.diff(seconds)
     area = 0.5 * steps * (speed[1:] + speed[:-1])
     # A pause in the log is not integrated over: nobody knows what the robot did meanwhile. Nor is a
@@ -99,6 +101,6 @@ def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Fl
     path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
     holes = np.concatenate(([0], np.cumsum(unknown)))
     rows = max(1, min(round(WINDOW / usual) if usual else 1, len(speed) // 3))
-    said, moved = path[rows:] - path[:-rows], place[rows:] - place[:-rows]
-    known = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
-    return said[known], moved[known]
+    integral, moved = path[rows:] - path[:-rows], angle[rows:] - angle[:-rows]
+    is_valid = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
+    return integral[is_valid], moved[is_valid]

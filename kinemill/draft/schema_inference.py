@@ -16,7 +16,7 @@ from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, Table, read_text, stamped, table_of, usual_step
 from kinemill.ingest.file_stat import is_file
-from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, words
+from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
 from kinemill.task import READERS, Channel, Task
 
@@ -28,7 +28,7 @@ _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _ReadResult:
     """Parts of a log with all that could be read of them: names by their places, and the rest."""
 
     names: list[str]
@@ -65,36 +65,36 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     if form is None or form == "csv":
         return [read_text(path, rate)]
     reader: Reader = READERS[form]
-    reading = _everything(reader, path, rate)
+    result = _everything(reader, path, rate)
     about = reader.about(path)
-    tables = (_table(path, log, reading, rate) for log in reading.logs)
+    tables = (_table(path, log, result, rate) for log in result.logs)
     return [replace(one, labels=about.labels, text=about.text) for one in tables]
 
 
-def _everything(reader: Reader, path: Path, rate: float | None) -> _Reading:
+def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
     """Read all that can be a channel, and with it a clock: stamps, or the rate of the rows."""
     listed = _header(reader, path)
     stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
     aside |= {name: "a stamp, by its name" for name in listed if _is_stamp(name)}
-    wanted = [name for name in listed if name not in {*aside, *stamps}]
+    names = [name for name in listed if name not in {*aside, *stamps}]
     aside.pop(stamps[0] if stamps else "", None)
     if stamps or rate is not None:
-        found = _readable(reader, path, wanted, _Clock([] if rate else stamps[:1], rate))
-        return replace(found, refused=aside | found.refused)
+        result = _readable(reader, path, names, _Clock([] if rate else stamps[:1], rate))
+        return replace(result, refused=aside | result.refused)
     try:
-        found = _readable(reader, path, wanted, _Clock([], None))
+        result = _readable(reader, path, names, _Clock([], None))
     except Unreadable as error:
         if any(item["channel"] for item in error.reasons):
             raise
-        found = _readable(reader, path, listed, _Clock([], 1.0))
-        return replace(found, searched=True)
-    return replace(found, refused=aside | found.refused)
+        result = _readable(reader, path, listed, _Clock([], 1.0))
+        return replace(result, searched=True)
+    return replace(result, refused=aside | result.refused)
 
 
-def _is_aside(found: Guess) -> bool:
+def _is_aside(name_guess: Guess) -> bool:
     """Return whether a name says that a column is no state; the draft decides on accelerations."""
-    return found.role is None and found.what != "acceleration"
+    return name_guess.role is None and name_guess.what != "acceleration"
 
 
 def _header(reader: Reader, path: Path) -> list[str]:
@@ -107,7 +107,7 @@ def _header(reader: Reader, path: Path) -> list[str]:
 
 def _is_stamp(name: str) -> bool:
     """Tell whether a field of a message is a stamp, or part of one."""
-    return bool(set(words(name.rpartition(".")[2])) & _STAMPS)
+    return bool(set(split_words(name.rpartition(".")[2])) & _STAMPS)
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def _empty() -> Task:
 def _asking(names: list[str], clock: _Clock) -> Task:
     """Return a task that wants all `names`, as channels called after their places."""
     channels = {
-        str(place): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
-        for place, name in enumerate(names)
+        str(index): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
+        for index, name in enumerate(names)
     }
     time = clock.time or _empty().ingest.time
     ingest = _empty().ingest.model_copy(update={"time": time, "rate": clock.rate})
@@ -140,7 +140,7 @@ def _role(name: str) -> str:
     return "action" if guess(name).role == "action" else "state"
 
 
-def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _Reading:
+def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _ReadResult:
     """Read a log again and again, each time without the columns that the reader refused.
 
     Raises:
@@ -158,7 +158,7 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
             refused |= bad
             names = [name for name in names if name not in bad]
         else:
-            return _Reading(names, logs, refused, clock.time[0] if clock.time else None)
+            return _ReadResult(names, logs, refused, clock.time[0] if clock.time else None)
     raise BadLog(path, "its columns are refused one after another", fix="write the task by hand")
 
 
@@ -168,8 +168,8 @@ def _parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     Raises:
         Unreadable: there is none.
     """
-    found = reader.read(path, task)
-    logs = found if isinstance(found, list) else [found]
+    content = reader.read(path, task)
+    logs = content if isinstance(content, list) else [content]
     whole = [log for log in logs if log.signals or log.frame.width]
     if not whole:
         raise Unreadable(*logs[0].reasons)
@@ -184,45 +184,47 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
             rows[name] = _parts(reader, path, _asking([name], clock))[0].frame.height
         except Unreadable:
             rows[name] = 0
-    seeing = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
-    usual = max(Counter(seeing).items(), key=lambda item: (item[1], item[0]))[0]
+    state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
+    usual = max(Counter(state_rows).items(), key=lambda item: (item[1], item[0]))[0]
     fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
     return {n: f"has not a row for each of {usual}" for n in names if rows[n] not in fits[n]}
 
 
-def _table(path: Path, log: RawLog, reading: _Reading, rate: float | None) -> Table:
+def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:
     if log.signals:
-        return _of_messages(path, log, reading)
-    numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(reading.names)}
-    if reading.searched:
-        return replace(table_of(path, numbers, reading.refused), part=log.part)
+        return _of_messages(path, log, result)
+    numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(result.names)}
+    if result.searched:
+        return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
-    if reading.time and log.ticks == 1.0:  # plain numbers, of which nobody knows the unit yet
+    if result.time and log.ticks == 1.0:  # plain numbers, of which nobody knows the unit yet
         return replace(
-            stamped(path, reading.time, _floats(time), numbers, reading.refused), part=log.part
+            stamped(path, result.time, _floats(time), numbers, result.refused), part=log.part
         )
     seconds = _floats(time - time.drop_nulls()[0]) / log.ticks
     samples = {name: (seconds, values) for name, values in numbers.items()}
-    return Table(path, reading.time, "s", samples, reading.refused, log.part, rate)
+    return Table(path, result.time, "s", samples, result.refused, log.part, rate)
 
 
 def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
 
 
-def _of_messages(path: Path, log: RawLog, reading: _Reading) -> Table:
+def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
     """Keep the topics that are about as fast as the fastest, and last as long as the log."""
     stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
-    origin, found = min(stamps), dict[str, Samples]()
-    for place, name in enumerate(reading.names):
-        signal = log.signals[str(place)]
+    origin, samples = min(stamps), dict[str, Samples]()
+    for index, name in enumerate(result.names):
+        signal = log.signals[str(index)]
         if not len(signal.time):
             continue
-        found[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
-    steps = {name: usual_step(seconds) for name, (seconds, _) in found.items()}
-    spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in found.items()}
+        samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
+    steps = {name: usual_step(seconds) for name, (seconds, _) in samples.items()}
+    spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
     slowest, shortest = SLOW * min(steps.values()), COVERED * max(spans.values())
-    kept = {n: one for n, one in found.items() if steps[n] <= slowest and spans[n] >= shortest}
+    covering = {
+        n: one for n, one in samples.items() if steps[n] <= slowest and spans[n] >= shortest
+    }
     why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"
-    left_out = {f"{n.partition('.')[0]}.*": why for n in reading.names if n not in kept}
-    return Table(path, None, "s", kept, reading.refused | left_out, log.part, own_clocks=True)
+    left_out = {f"{n.partition('.')[0]}.*": why for n in result.names if n not in covering}
+    return Table(path, None, "s", covering, result.refused | left_out, log.part, own_clocks=True)

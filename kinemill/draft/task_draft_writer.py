@@ -13,7 +13,17 @@ from kinemill.ingest.columns import Samples, Table, usual_step
 from kinemill.ingest.name_heuristics import Guess
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
-_WORDS = {"true", "false", "null", "y", "n", "yes", "no", "on", "off"}  # to one YAML or another
+_YAML_WORDS = {
+    "true",
+    "false",
+    "null",
+    "y",
+    "n",
+    "yes",
+    "no",
+    "on",
+    "off",
+}  # to one YAML or another
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # of the only log
 MANY_LOGS = 20  # from here on a share by hash leaves no side of the split empty
@@ -44,7 +54,7 @@ class Column:
         return every[np.isfinite(every)]
 
     @property
-    def silence(self) -> float:
+    def longest_gap(self) -> float:
         """Longest time between two samples that is nothing unusual, s."""
         steps = np.concatenate([np.diff(seconds) for seconds, _ in self.samples.values()])
         steps = steps[steps > 0.0]
@@ -61,11 +71,11 @@ def name_channels(columns: list[Column]) -> list[Column]:
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
     plain = [_identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
-    often, told = Counter(plain), Counter[str]()
+    often, numbered = Counter(plain), Counter[str]()
     named: list[Column] = []
     for column, name in zip(columns, plain, strict=True):
-        told[name] += 1
-        own = f"{name}_{told[name]}" if often[name] > 1 else name
+        numbered[name] += 1
+        own = f"{name}_{numbered[name]}" if often[name] > 1 else name
         named.append(replace(column, channel=own))
     return named
 
@@ -73,7 +83,7 @@ def name_channels(columns: list[Column]) -> list[Column]:
 def _identifier(name: str) -> str:
     """Make what no identifier may hold `_`."""
     name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
-    return name if PLAIN.match(name) and name not in _WORDS else f"channel_{name}"
+    return name if PLAIN.match(name) and name not in _YAML_WORDS else f"channel_{name}"
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ def _resample(column: Column, draft: Draft) -> list[str]:
     """Let a signal with a clock of its own be as silent as it usually is."""
     if not all(table.own_clocks for table in draft.tables):
         return []
-    gap = max(column.silence, 5.0 * column.step)
+    gap = max(column.longest_gap, 5.0 * column.step)
     if gap <= 5.0 * draft.dt:
         return []
     method = "method: hold, " if column.guess.role == "action" else ""
@@ -164,7 +174,7 @@ def _resample(column: Column, draft: Draft) -> list[str]:
 
 def _text(name: str) -> str:
     """Spell a name so that YAML reads it as it is."""
-    if PLAIN.match(name) and name.lower() not in _WORDS:
+    if PLAIN.match(name) and name.lower() not in _YAML_WORDS:
         return name
     return _quoted(name)
 

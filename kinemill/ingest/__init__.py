@@ -1,13 +1,17 @@
-"""Ingest: raw logs in, recordings out.
+"""Ingest: read raw logs and publish recordings.
 
-From the files in a drop folder (tables, arrays, messages on topics: see `readers/`) to one outcome
-per recording: its tracks, continuous stretches at the task's time step with the task's names of
-channels and units (`time_s` in s since the first stamp of the recording, or of its part; angles
-in rad, unwrapped), or the reasons why it is quarantined, or both. A recording is known by the
-sha256 of its bytes, so renames, copies and reruns add nothing; the bytes are kept, and the files
-themselves are never touched.
+    from kinemill.ingest import stage
 
-Refreshed when files arrive. Rows are counted from 1, the first under the header.
+    report = stage.run(task, home, folder)
+
+A reader of `readers/` returns the columns of a log. They become tracks: continuous stretches at
+the time step of the task, with its channel names and units (`time_s` in s since the first
+timestamp of the recording or part; angles in rad, unwrapped). A recording with reasons and
+without tracks is quarantined.
+
+The sha256 of its bytes identifies a recording, so renames, copies and reruns add nothing. The raw
+bytes are kept, and the files in the folder stay untouched. Rows are counted from 1, the first
+under the header.
 """
 
 from kinemill.ingest.files import drop_folder
@@ -19,7 +23,7 @@ from kinemill.ingest.raw import (
     elements,
     match_columns,
     reason,
-    refused,
+    refused_part,
     row_numbers,
     split_index,
 )
@@ -38,7 +42,7 @@ __all__ = [
     "load_recordings",
     "match_columns",
     "reason",
-    "refused",
+    "refused_part",
     "row_numbers",
     "split_index",
 ]

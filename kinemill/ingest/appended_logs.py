@@ -24,7 +24,7 @@ def supersede(
     task: Task,
     home: Home,
     grown: tuple[Path, str],
-    before: str | None,
+    previous_hash: str | None,
     decisions: Mapping[str, Decision],
 ) -> Decision | None:
     """Leave out the recording that a file was before it grew.
@@ -35,33 +35,33 @@ def supersede(
         task: whose recordings they are.
         home: where memberships and decisions are kept.
         grown: the file as it is now, and its content hash.
-        before: content hash that was read under the same name before; None: none was.
+        previous_hash: content hash that was read under the same name before; None: none was.
         decisions: those that count; a person's decision about the old recording stands.
 
     Returns:
         the decision; None if there is nothing to leave out, or it is left out already.
     """
     path, hash_ = grown
-    if before is None or before == hash_ or before in decisions:
+    if previous_hash is None or previous_hash == hash_ or previous_hash in decisions:
         return None
-    member = find_member(home, task.name, before)
+    member = find_member(home, task.name, previous_hash)
     now = stat_of(path)
     if member is None or now is None or not 0 < member.bytes < now.st_size:
         return None
-    if not _begins_with(path, member.bytes, before):
+    if not _begins_with(path, member.bytes, previous_hash):
         return None
     because = f"goes on in {hash_[:16]}, which begins with its {member.bytes} bytes"
-    return decide(home, task.name, (before, member.name), "supersede", because)
+    return decide(home, task.name, (previous_hash, member.name), "supersede", because)
 
 
 def _begins_with(path: Path, count: int, hash_: str) -> bool:
     """Return whether the first `count` bytes of a file have this sha256; False if it is gone."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     try:
         with path.open("rb") as file:
             while count > 0 and (chunk := file.read(min(count, _CHUNK))):
-                found.update(chunk)
+                hasher.update(chunk)
                 count -= len(chunk)
     except OSError:
         return False
-    return found.hexdigest() == hash_
+    return hasher.hexdigest() == hash_

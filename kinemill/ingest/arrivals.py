@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.ingest.file_stat import Entry, FileStat, Kept, stat_of
-from kinemill.ingest.files import Found, nothing_found, scan
+from kinemill.ingest.file_stat import CachedFiles, Entry, FileStat, stat_of
+from kinemill.ingest.files import ScanResult, empty_scan, scan
 from kinemill.ingest.membership import is_member
-from kinemill.ingest.scan_cache import open_book
+from kinemill.ingest.scan_cache import open_scan_cache
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -21,24 +21,24 @@ from kinemill.task import Task
 WHOLE = 4 * 2**20  # bytes; a few ms of hashing
 _BLOCK, _BLOCKS = 2**14, 8  # bytes, and how many of them are looked at, the last among them
 _PER_TICK = 2**28  # bytes that are read before the rest waits for the next tick
-_KEPT = 200_000  # contents that are not read again as long as their files look the same
+_CACHE_SIZE = 200_000  # contents that are not read again as long as their files look the same
 
 
-class News(NamedTuple):
+class NewLogs(NamedTuple):
     """What a drop folder holds that no ingest has read.
 
     Attributes:
         ids: of contents, hex; no two logs share one.
         more: there were too many for one tick; the next one sees the rest.
-        known: whether any log of the folder was ever read.
+        any_read: whether any log of the folder was ever read.
     """
 
     ids: frozenset[str]
     more: bool
-    known: bool
+    any_read: bool
 
 
-def settled(task: Task, home: Home, folder: Path, now: float | None = None) -> list[Path]:
+def settled_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> list[Path]:
     """Return the logs under `folder` that have not changed for `ingest.settle` seconds at `now`.
 
     Args:
@@ -47,11 +47,13 @@ def settled(task: Task, home: Home, folder: Path, now: float | None = None) -> l
         folder: a drop folder; one that does not exist holds nothing.
         now: s since the epoch.
     """
-    found = _look(task, folder, open_book(task, home, folder).files)
-    return [sight.path for sight in sorted([*found.familiar, *_settled(task, found, now)])]
+    result = _scan_folder(task, folder, open_scan_cache(task, home, folder).files)
+    return [
+        file_stat.path for file_stat in sorted([*result.unchanged, *_settled(task, result, now)])
+    ]
 
 
-def news(task: Task, home: Home, folder: Path, now: float | None = None) -> News:
+def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
     """Tell which complete logs under `folder` no ingest has read.
 
     A rename or a copy is no news, nor is a touched file of up to `WHOLE` bytes. Each file is read
@@ -63,22 +65,24 @@ def news(task: Task, home: Home, folder: Path, now: float | None = None) -> News
         folder: a drop folder; one that does not exist holds nothing.
         now: s since the epoch.
     """
-    read = open_book(task, home, folder).files
-    waiting = _settled(task, _look(task, folder, read), now)
+    read = open_scan_cache(task, home, folder).files
+    waiting = _settled(task, _scan_folder(task, folder, read), now)
     if not waiting:
-        return News(frozenset(), more=False, known=bool(read))
-    before, found = _Before(task, home, folder, read), _contents(waiting)
+        return NewLogs(frozenset(), more=False, any_read=bool(read))
+    history, contents = _ReadHistory(task, home, folder, read), _contents(waiting)
     new = {
-        content for sight, content in found.items() if content and not before.has(sight, content)
+        content
+        for file_stat, content in contents.items()
+        if content and not history.has(file_stat, content)
     }
-    known = bool(read) or len(new) < sum(1 for content in found.values() if content)
-    return News(frozenset(new), more=len(found) < len(waiting), known=known)
+    any_read = bool(read) or len(new) < sum(1 for content in contents.values() if content)
+    return NewLogs(frozenset(new), more=len(contents) < len(waiting), any_read=any_read)
 
 
-class _Before:
+class _ReadHistory:
     """What was read of a folder before: contents, and by size what a large log may be a copy of."""
 
-    def __init__(self, task: Task, home: Home, folder: Path, read: Kept) -> None:
+    def __init__(self, task: Task, home: Home, folder: Path, read: CachedFiles) -> None:
         self._task, self._home, self._folder = task.name, home, str(folder)
         self._contents = {hash_.hex() for _, hash_ in read.values()}
         self._large: dict[int, list[tuple[str, Entry]]] = {}
@@ -86,39 +90,40 @@ class _Before:
             if entry[0][0] > WHOLE:
                 self._large.setdefault(entry[0][0], []).append((name, entry))
 
-    def has(self, sight: FileStat, content: str) -> bool:
+    def has(self, file_stat: FileStat, content: str) -> bool:
         """Return whether a log was read, under any name.
 
         The book leaves out files that were read within a second of their last change, as a run
         right after the logs were written does. Their recordings are members.
         """
-        if sight.size <= WHOLE:
+        if file_stat.size <= WHOLE:
             return content in self._contents or is_member(self._home, self._task, content)
         return any(
-            self._is(sight, content, name, entry) for name, entry in self._large.get(sight.size, [])
+            self._is(file_stat, content, name, entry)
+            for name, entry in self._large.get(file_stat.size, [])
         )
 
-    def _is(self, sight: FileStat, content: str, name: str, entry: Entry) -> bool:
+    def _is_same(self, file_stat: FileStat, content: str, name: str, entry: Entry) -> bool:
         size, mtime_ns, _, inode = entry[0]
-        if (sight.mtime_ns, sight.inode) == (mtime_ns, inode):
+        if (file_stat.mtime_ns, file_stat.inode) == (mtime_ns, inode):
             return True  # renamed
-        if known := _known.get(FileStat(self._folder, name, *entry[0])):
-            return known == content
-        if name == sight.name:
+        if cached := _content_cache.get(FileStat(self._folder, name, *entry[0])):
+            return cached == content
+        if name == file_stat.name:
             return False  # it was written to, or touched
         with suppress(OSError):
             return _sample(Path(self._folder, name), size) == content
         return False
 
 
-def _look(task: Task, folder: Path, read: Kept) -> Found:
-    return scan(task, folder, read) if stat_of(folder) else nothing_found()
+def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
+    return scan(task, folder, read) if stat_of(folder) else empty_scan()
 
 
-def _settled(task: Task, found: Found, now: float | None) -> list[FileStat]:
+def _settled(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
     """Return the files that are new, or look different, and are complete."""
     moment = time.time() if now is None else now
-    return [sight for sight in found.logs if sight.age(moment) >= task.ingest.settle]
+    return [file_stat for file_stat in result.logs if file_stat.age(moment) >= task.ingest.settle]
 
 
 def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
@@ -126,34 +131,36 @@ def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
 
     A file that is gone since it was seen, or not ours to read, has an empty one.
     """
-    left, found = _PER_TICK, dict[FileStat, str]()
-    for sight in waiting:
-        if left <= 0:
+    bytes_left, contents = _PER_TICK, dict[FileStat, str]()
+    for file_stat in waiting:
+        if bytes_left <= 0:
             break
-        if sight not in _known:
-            left -= min(sight.size, WHOLE) + _BLOCK  # opening one costs as much as a block
-            _known[sight] = _content(sight)
-        found[sight] = _known[sight]
-    for old in list(_known)[:-_KEPT]:
-        del _known[old]
-    return found
+        if file_stat not in _content_cache:
+            bytes_left -= (
+                min(file_stat.size, WHOLE) + _BLOCK
+            )  # opening one costs as much as a block
+            _content_cache[file_stat] = _content(file_stat)
+        contents[file_stat] = _content_cache[file_stat]
+    for old in list(_content_cache)[:-_CACHE_SIZE]:
+        del _content_cache[old]
+    return contents
 
 
-_known: dict[FileStat, str] = {}  # by this process
+_content_cache: dict[FileStat, str] = {}  # by this process
 
 
-def _content(sight: FileStat) -> str:
+def _content(file_stat: FileStat) -> str:
     with suppress(OSError):
-        whole = sight.size <= WHOLE
-        return file_digest(sight.path) if whole else _sample(sight.path, sight.size)
+        whole = file_stat.size <= WHOLE
+        return file_digest(file_stat.path) if whole else _sample(file_stat.path, file_stat.size)
     return ""
 
 
 def _sample(path: Path, size: int) -> str:
     """Return the sha256 of a file's size and of blocks spread evenly over it."""
-    found = hashlib.sha256(f"sample {size}".encode())
+    hasher = hashlib.sha256(f"sample {size}".encode())
     with path.open("rb") as file:
         for number in range(_BLOCKS):
             file.seek((size - _BLOCK) * number // (_BLOCKS - 1))
-            found.update(file.read(_BLOCK))
-    return found.hexdigest()
+            hasher.update(file.read(_BLOCK))
+    return hasher.hexdigest()

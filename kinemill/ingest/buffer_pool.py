@@ -12,26 +12,26 @@ import numpy as np
 LEAST = 1 << 17  # numbers; less is not worth it
 
 
-class _Kept(local):
+class _ThreadBuffer(local):
     """The largest array that the thread has asked for."""
 
     def __init__(self) -> None:
         self.array = np.empty(0)
 
 
-_kept = _Kept()
+_buffer = _ThreadBuffer()
 
 
-def spare(shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def borrow_array(shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return an array (k, n) of whatever numbers: the thread's last one, if nobody refers to it."""
     size = shape[0] * shape[1]
     if size < LEAST:
         return np.empty(shape)
     # Views refer to the array that they are of, so that none is left if this is all there are.
-    unused = sys.getrefcount(_kept.array) == _ALONE
-    if not unused or _kept.array.size < size:
-        _kept.array = np.empty(size)
-    return _kept.array[:size].reshape(shape)
+    unused = sys.getrefcount(_buffer.array) == _ALONE
+    if not unused or _buffer.array.size < size:
+        _buffer.array = np.empty(size)
+    return _buffer.array[:size].reshape(shape)
 
 
-_ALONE = sys.getrefcount(_kept.array)
+_ALONE = sys.getrefcount(_buffer.array)

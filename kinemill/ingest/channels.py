@@ -9,31 +9,31 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.buffer_pool import spare
+from kinemill.ingest.buffer_pool import borrow_array
 from kinemill.ingest.clock import EXACT, Floats, Rows
-from kinemill.ingest.column_chunks import Pieces
+from kinemill.ingest.column_chunks import ChunkedColumn
 from kinemill.ingest.header_units import contradicted_unit
 from kinemill.ingest.raw import Reason, reason, stretches
-from kinemill.ingest.run_pair import both
+from kinemill.ingest.run_pair import run_pair
 from kinemill.task import Source, Task
 from kinemill.task.channels import magnitude, rotations
 from kinemill.task.units import factor
 
 TURN = 2.0 * np.pi
-Channel = Floats | Pieces  # (n,)
+Channel = Floats | ChunkedColumn  # (n,)
 Values = dict[str, Floats]
 BLOCK = 32_768  # rows
 # An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
 WRAPPED_RANGE = TURN + 0.1
 
 
-def in_units(
+def convert_units(
     name: str, series: pl.Series, source: Source, task: Task
 ) -> tuple[Channel, list[Reason]]:
     """Return a channel (n,) in the task's unit, odd values as NaN, and what is odd about it."""
     reasons = contradicted_unit(name, source, task)
-    if (found := _as_it_is(name, series, source, task)) is not None:
-        return found, reasons
+    if (chunks := _unchanged_chunks(name, series, source, task)) is not None:
+        return chunks, reasons
     whole = series.fill_null(np.nan) if series.null_count() else series
     value = whole.to_numpy()
     channel = task.channels[name]
@@ -66,7 +66,7 @@ def _cut_off(
     value = np.where(sound, value, np.nan)
     if not len(rows):
         return value, []
-    found = reason(
+    out_of_range = reason(
         "range",
         stretches(rows + 1),
         f"{series[int(rows[0])]:.6g} in the log",
@@ -75,10 +75,12 @@ def _cut_off(
         fix="read as NaN, which validation cuts out; look for a field that was "
         "never set, or set `limits` of the channel if such values are real",
     )
-    return value, [found]
+    return value, [out_of_range]
 
 
-def _as_it_is(name: str, series: pl.Series, source: Source, task: Task) -> Pieces | None:
+def _unchanged_chunks(
+    name: str, series: pl.Series, source: Source, task: Task
+) -> ChunkedColumn | None:
     """Return a channel of which nothing is to be changed in the pieces it has; None for others."""
     same = source.unit in {None, task.channels[name].unit}
     if not same or (source.scale, source.offset) != (1.0, 0.0):
@@ -87,15 +89,15 @@ def _as_it_is(name: str, series: pl.Series, source: Source, task: Task) -> Piece
         return None
     parts = [chunk.to_numpy() for chunk in series.get_chunks()]
     most = magnitude(task.channels[name])
-    return Pieces(parts) if all(_within(part, most) for part in parts) else None
+    return ChunkedColumn(parts) if all(_within(part, most) for part in parts) else None
 
 
 def _missing(name: str, series: pl.Series) -> list[Reason]:
     rows = series.is_null().arg_true().to_numpy().astype(np.int64)
     if not len(rows):
         return []
-    found = f"no value in {len(rows)} of {len(series)} rows"
-    return [_odd(name, "missing", rows, found)]
+    text = f"no value in {len(rows)} of {len(series)} rows"
+    return [_not_finite_reason(name, "missing", rows, text)]
 
 
 def _infinite(name: str, series: pl.Series) -> list[Reason]:
@@ -103,15 +105,19 @@ def _infinite(name: str, series: pl.Series) -> list[Reason]:
     if not len(rows):
         return []
     return [
-        _odd(name, "finite", rows, f"{series[int(rows[0])]}, or a number beyond float64 (1e308)")
+        _not_finite_reason(
+            name, "finite", rows, f"{series[int(rows[0])]}, or a number beyond float64 (1e308)"
+        )
     ]
 
 
-def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found: str) -> Reason:
+def _not_finite_reason(
+    name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], text: str
+) -> Reason:
     return reason(
         check,
         stretches(rows + 1),
-        found,
+        text,
         channel=name,
         expected="a finite number in every row",
         fix="nothing to do: read as NaN, which validation cuts out",
@@ -129,17 +135,17 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
     values = {**values, **turned}
     out: Values = {}
     for method in {task.method(name) for name in values}:
-        chosen = {
+        channels = {
             name: unwrap(own) if task.channels[name].kind == "angle" else own
             for name, own in values.items()
             if task.method(name) == method
         }
         resample = {"linear": linear, "cubic": cubic, "hold": hold}[method]
-        out |= resample(seconds, chosen, grid, EXACT * task.dt)
+        out |= resample(seconds, channels, grid, EXACT * task.dt)
     if not signs:
         return out
-    held = hold(seconds, signs, grid, EXACT * task.dt)
-    return out | {name: out[name] * sign for name, sign in held.items()}
+    held_signs = hold(seconds, signs, grid, EXACT * task.dt)
+    return out | {name: out[name] * sign for name, sign in held_signs.items()}
 
 
 def _signs(values: Mapping[str, Channel], task: Task) -> Values:
@@ -147,18 +153,18 @@ def _signs(values: Mapping[str, Channel], task: Task) -> Values:
 
     Whether that is a fault is for validation to say, so it is put back after interpolation.
     """
-    found: Values = {}
+    signs: Values = {}
     for names in rotations(task.channels):
         if not set(names) <= set(values):
             continue
         elements = np.stack([values[name] for name in names])
-        known = np.flatnonzero(np.isfinite(elements).all(axis=0))
-        turned = np.sum(elements[:, known[1:]] * elements[:, known[:-1]], axis=0) < 0.0
+        finite_rows = np.flatnonzero(np.isfinite(elements).all(axis=0))
+        turned = np.sum(elements[:, finite_rows[1:]] * elements[:, finite_rows[:-1]], axis=0) < 0.0
         if turned.any():
             flips = np.zeros(elements.shape[1])
-            flips[known[1:][turned]] = 1.0
-            found |= dict.fromkeys(names, 1.0 - 2.0 * (np.cumsum(flips) % 2.0))
-    return found
+            flips[finite_rows[1:][turned]] = 1.0
+            signs |= dict.fromkeys(names, 1.0 - 2.0 * (np.cumsum(flips) % 2.0))
+    return signs
 
 
 def unwrap(angle: Channel) -> Channel:
@@ -170,18 +176,18 @@ def unwrap(angle: Channel) -> Channel:
     if not len(angle):
         return angle
     # NaN if a row is; no row jumps by more than the whole range.
-    reach = angle.reach() if isinstance(angle, Pieces) else float(np.ptp(angle))
+    reach = angle.value_range() if isinstance(angle, ChunkedColumn) else float(np.ptp(angle))
     if reach > WRAPPED_RANGE or reach < np.pi:
         return angle
     angle = np.asarray(angle)
     finite = np.isfinite(angle)
-    known = angle if finite.all() else angle[finite]
-    if not len(known) or np.ptp(known) > WRAPPED_RANGE:
+    finite_angle = angle if finite.all() else angle[finite]
+    if not len(finite_angle) or np.ptp(finite_angle) > WRAPPED_RANGE:
         return angle
-    if not (np.abs(np.diff(known)) >= np.pi).any():
+    if not (np.abs(np.diff(finite_angle)) >= np.pi).any():
         return angle
     out = angle.copy()
-    out[finite] = np.unwrap(known)
+    out[finite] = np.unwrap(finite_angle)
     return out
 
 
@@ -193,22 +199,22 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
     if _is_grid(seconds, grid, exact):
         return {name: np.asarray(own) for name, own in values.items()}
     # One array for all: numpy has large ones in large pages, which cost half as much to fill.
-    out = spare((len(values), len(grid)))
+    out = borrow_array((len(values), len(grid)))
 
     def fill(starts: range) -> None:
         # So few rows at a time that what is worked out on the way stays in the processor's cache.
         scratch = np.empty((2, min(BLOCK, len(grid))))
         for start in starts:
             block = slice(start, start + BLOCK)
-            left, right, share = _neighbors(seconds, grid[block], exact)
-            low, high = scratch[:, : len(left)]
-            first, last = int(left.min()), int(right.max())
-            left, right = left - first, right - first
+            lower, upper, share = _neighbors(seconds, grid[block], exact)
+            low, high = scratch[:, : len(lower)]
+            first, last = int(lower.min()), int(upper.max())
+            lower, upper = lower - first, upper - first
             for own, to in zip(values.values(), out, strict=True):
                 near = own[first : last + 1]
                 # All rows are there; to be told so, and not to look, is what `clip` is for.
-                near.take(left, out=low, mode="clip")
-                near.take(right, out=high, mode="clip")
+                near.take(lower, out=low, mode="clip")
+                near.take(upper, out=high, mode="clip")
                 high -= low
                 high *= share
                 np.add(high, low, out=to[block])
@@ -218,7 +224,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
         fill(starts)
     else:
         middle = len(starts) // 2
-        both(lambda: fill(starts[:middle]), lambda: fill(starts[middle:]))
+        run_pair(lambda: fill(starts[:middle]), lambda: fill(starts[middle:]))
     return dict(zip(values, out, strict=True))
 
 
@@ -232,14 +238,14 @@ def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
 
 def _neighbors(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
     """Return rows of (n,) s before and after rising (k,) s, and what share of the way these are."""
-    left = _rows_before(seconds, grid)
-    before = seconds[left]
-    width = seconds[left + 1] - before
-    share = (grid - before) / width
+    lower = _rows_before(seconds, grid)
+    lower_time = seconds[lower]
+    width = seconds[lower + 1] - lower_time
+    share = (grid - lower_time) / width
     on_left = np.abs(share * width) <= exact
     on_right = ~on_left & (np.abs((1.0 - share) * width) <= exact)
-    right = np.where(on_left, left, left + 1)
-    return np.where(on_right, right, left), right, share
+    upper = np.where(on_left, lower, lower + 1)
+    return np.where(on_right, upper, lower), upper, share
 
 
 def _rows_before(seconds: Floats, grid: Floats) -> Rows:
@@ -250,14 +256,14 @@ def _rows_before(seconds: Floats, grid: Floats) -> Rows:
     """
     first, last = np.searchsorted(seconds, grid[[0, -1]], side="right").tolist()
     first = max(first - 1, 0)
-    counted = _rows_beside(seconds, grid, max(first, 1))
+    counted = _counted_rows(seconds, grid, max(first, 1))
     if counted is not None:
         return counted
     rows = first - 1 + np.searchsorted(seconds[first:last], grid, side="right")
     return np.clip(rows, 0, len(seconds) - 2)
 
 
-def _rows_beside(seconds: Floats, grid: Floats, first: int) -> Rows | None:
+def _counted_rows(seconds: Floats, grid: Floats, first: int) -> Rows | None:
     """Return the last row at or before each of (k,) s, counted from `first`, or None.
 
     There is one unless a row lies farther from its count than the next, or the log ends.
@@ -265,8 +271,8 @@ def _rows_beside(seconds: Floats, grid: Floats, first: int) -> Rows | None:
     count = len(grid)
     if first + count + 2 > len(seconds):
         return None
-    before, own, after, far = (seconds[first + k : first + k + count] for k in (-1, 0, 1, 2))
-    if not (before <= grid).all() or not (grid < far).all():
+    previous, own, after, far = (seconds[first + k : first + k + count] for k in (-1, 0, 1, 2))
+    if not (previous <= grid).all() or not (grid < far).all():
         return None
     rows = np.arange(first - 1, first - 1 + count)
     rows += own <= grid
@@ -287,9 +293,9 @@ def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: f
         return out
     for name, channel in values.items():
         own = np.asarray(channel)
-        known = np.isfinite(own)
-        if np.count_nonzero(known) > 3:
-            curve = np.asarray(CubicSpline(seconds[known], own[known])(grid))
+        is_finite = np.isfinite(own)
+        if np.count_nonzero(is_finite) > 3:
+            curve = np.asarray(CubicSpline(seconds[is_finite], own[is_finite])(grid))
             out[name] = np.where(np.isfinite(out[name]), curve, np.nan)
     return out
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.raw import SHOWN, Reason, reason, stretches
+from kinemill.ingest.raw import MAX_LISTED, Reason, reason, stretches
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,28 +55,30 @@ def read_clock(
         breaks: a new segment starts after each of these times, s.
     """
     rows, seconds, lost = _finite(stamps, ticks, origin)
-    reasons = [_no_stamp(lost)] if len(lost) else []
+    reasons = [_no_stamp_reason(lost)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
     bridged = max_gap + EXACT * step
     if len(rows) > 1 and not breaks and _rises(seconds, bridged):
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
-    change, repeated = np.diff(seconds), 0
+    change, n_repeated = np.diff(seconds), 0
     if not change.all():
         fresh = np.concatenate(([True], change != 0.0))
-        repeated = int(np.count_nonzero(~fresh))
-        reasons.append(_repeated(rows[~fresh], repeated))
+        n_repeated = int(np.count_nonzero(~fresh))
+        reasons.append(_repeated_stamps_reason(rows[~fresh], n_repeated))
         rows, seconds = rows[fresh], seconds[fresh]
         change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > bridged)
-    reasons += [_goes_back(rows, seconds, int(at)) for at in back[:SHOWN]]
-    reasons += [_silent(seconds, int(at), max_gap) for at in silent[:SHOWN]]
-    reasons += _more("time_order", len(back) - SHOWN) + _more("gap", len(silent) - SHOWN)
+    reasons += [_time_order_reason(rows, seconds, int(at)) for at in back[:MAX_LISTED]]
+    reasons += [_gap_reason(seconds, int(at), max_gap) for at in silent[:MAX_LISTED]]
+    reasons += _more_reasons("time_order", len(back) - MAX_LISTED) + _more_reasons(
+        "gap", len(silent) - MAX_LISTED
+    )
     broken = [np.flatnonzero((seconds[:-1] <= at) & (seconds[1:] > at)) for at in breaks]
     cuts = np.unique(np.concatenate([back, silent, *broken])) + 1
     segments = [slice(*pair) for pair in pairwise([0, *cuts.tolist(), len(rows)])]
-    return Clock(rows, seconds, segments, len(lost) + repeated, reasons)
+    return Clock(rows, seconds, segments, len(lost) + n_repeated, reasons)
 
 
 def _rises(seconds: Floats, most: float) -> bool:
@@ -110,7 +112,7 @@ def usable(stamps: pl.Series) -> pl.Series:
     return (stamps.cast(pl.Float64).abs() <= LATEST).fill_null(value=False)
 
 
-def _no_stamp(lost: Rows) -> Reason:
+def _no_stamp_reason(lost: Rows) -> Reason:
     return reason(
         "time",
         stretches(lost + 1),
@@ -120,7 +122,7 @@ def _no_stamp(lost: Rows) -> Reason:
     )
 
 
-def _repeated(rows: Rows, count: int) -> Reason:
+def _repeated_stamps_reason(rows: Rows, count: int) -> Reason:
     return reason(
         "repeated_stamp",
         stretches(rows + 1),
@@ -130,7 +132,7 @@ def _repeated(rows: Rows, count: int) -> Reason:
     )
 
 
-def _goes_back(rows: Rows, seconds: Floats, at: int) -> Reason:
+def _time_order_reason(rows: Rows, seconds: Floats, at: int) -> Reason:
     return reason(
         "time_order",
         f"row {rows[at + 1] + 1}",
@@ -140,7 +142,7 @@ def _goes_back(rows: Rows, seconds: Floats, at: int) -> Reason:
     )
 
 
-def _silent(seconds: Floats, at: int, max_gap: float) -> Reason:
+def _gap_reason(seconds: Floats, at: int, max_gap: float) -> Reason:
     return reason(
         "gap",
         f"{seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
@@ -150,7 +152,7 @@ def _silent(seconds: Floats, at: int, max_gap: float) -> Reason:
     )
 
 
-def _more(check: str, count: int) -> list[Reason]:
+def _more_reasons(check: str, count: int) -> list[Reason]:
     if count <= 0:
         return []
     return [

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinemill.ingest.clock import Floats, Rows
 
-Laps = np.ndarray[Any, np.dtype[np.int64]]
+ResetCounts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Stamps:
     order: Rows | None
 
 
-def laps(topics: list[Stamps]) -> list[Laps]:
+def count_resets(topics: list[Stamps]) -> list[ResetCounts]:
     """Return the number, from 0, of the lap of each sample of each topic.
 
     A topic whose time goes back was reset somewhere between two of its samples; the fewest resets
@@ -33,28 +33,28 @@ def laps(topics: list[Stamps]) -> list[Laps]:
     """
     orders = [topic.order for topic in topics if topic.order is not None]
     if len(orders) < len(topics):
-        return [_own(topic.seconds) for topic in topics]
+        return [_count_own_resets(topic.seconds) for topic in topics]
     spans: list[tuple[int, int]] = []
     for topic, order in zip(topics, orders, strict=True):
-        back = _back(topic.seconds)
+        back = _reset_rows(topic.seconds)
         spans += [(int(order[at]), int(order[at + 1])) for at in back]
     resets: list[int] = []
-    for before, after in sorted(spans, key=lambda span: span[1]):
-        if not resets or resets[-1] <= before:
-            resets.append(after)
+    for earlier_at, later_at in sorted(spans, key=lambda span: span[1]):
+        if not resets or resets[-1] <= earlier_at:
+            resets.append(later_at)
     if not resets:
         return [np.zeros(len(order), np.int64) for order in orders]
     return [np.searchsorted(resets, order, side="right").astype(np.int64) for order in orders]
 
 
-def _own(seconds: Floats) -> Laps:
-    back, found = _back(seconds), np.zeros(len(seconds), np.int64)
-    if len(back):
-        found[back + 1] = 1
-        np.cumsum(found, out=found)
-    return found
+def _count_own_resets(seconds: Floats) -> ResetCounts:
+    resets, counts = _reset_rows(seconds), np.zeros(len(seconds), np.int64)
+    if len(resets):
+        counts[resets + 1] = 1
+        np.cumsum(counts, out=counts)
+    return counts
 
 
-def _back(seconds: Floats) -> Rows:
+def _reset_rows(seconds: Floats) -> Rows:
     """Return the rows of (n,) s after which time goes back."""
     return np.flatnonzero(seconds[1:] < seconds[:-1])

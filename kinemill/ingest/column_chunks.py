@@ -12,7 +12,7 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Pieces:
+class ChunkedColumn:
     """A channel (n,), n at least one; `np.asarray` puts it together."""
 
     def __init__(self, parts: Sequence[Floats]) -> None:
@@ -31,13 +31,13 @@ class Pieces:
         start, stop, _ = rows.indices(len(self))
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = max(int(np.searchsorted(self._starts, stop)), first + 1)
-        found = [
+        slices = [
             part[max(start - at, 0) : max(stop - at, 0)]
             for part, at in zip(self._parts[first:last], self._starts[first:last], strict=False)
         ]
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return slices[0] if len(slices) == 1 else np.concatenate(slices)
 
-    def reach(self) -> float:
+    def value_range(self) -> float:
         """Return the largest value less the smallest, NaN if a row is."""
         high, low = ([getattr(part, of)() for part in self._parts] for of in ("max", "min"))
         return float(np.max(high) - np.min(low))

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import is_stamp, words
+from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import unique_names
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
@@ -71,9 +71,9 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         BadLog: the file holds no table.
     """
     frame = _text(path)
-    found = {name: _numbers(frame[name]) for name in frame.columns}
-    numbers = {name: values for name, values in found.items() if values is not None}
-    left_out = {name: "holds no numbers" for name in found if name not in numbers}
+    columns = {name: _numbers(frame[name]) for name in frame.columns}
+    numbers = {name: values for name, values in columns.items() if values is not None}
+    left_out = {name: "holds no numbers" for name in columns if name not in numbers}
     return table_of(path, numbers, left_out, rate)
 
 
@@ -172,7 +172,7 @@ _EPOCH = [(1e18, "ns"), (1e15, "us"), (1e12, "ms"), (1e9, "s")]
 
 def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
     """Guess the unit of stamps: as the name says, as epoch times, or as robots are sampled."""
-    said = next((unit for unit in ("ms", "us", "ns") if unit in words(name)), None)
+    named = next((unit for unit in ("ms", "us", "ns") if unit in split_words(name)), None)
     largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
     epoch = next((unit for least, unit in _EPOCH if largest >= least), None)
     # Few robots log slower than every 10 s, and none by whole seconds of a fraction.
@@ -180,5 +180,5 @@ def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
     whole = bool(np.all(np.mod(stamps[np.isfinite(stamps)], 1.0) == 0.0))
     if relative == "s" and whole and epoch is None and step >= 2:
         relative = "ms"
-    unit = said or epoch or relative
+    unit = named or epoch or relative
     return unit, _TICKS[unit]

@@ -25,7 +25,7 @@ Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
 
 FORMAT = 1
 _BARRED = {"reject": "rejected", "forget": "forgotten", "supersede": "superseded"}
-STANDINGS = frozenset(_BARRED.values())
+BARRED_STATUSES = frozenset(_BARRED.values())
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Decision:
         return self.decision in _BARRED
 
     @property
-    def standing(self) -> str:
+    def status(self) -> str:
         """What a recording is by a decision that bars it: rejected, forgotten or superseded."""
         return _BARRED[self.decision]
 
@@ -59,9 +59,9 @@ class Decision:
         undo = "forget {} {} --undo" if self.decision == "forget" else "quarantine {} undo {}"
         said = f", because: {self.because}" if self.because else ""
         return reason(
-            self.standing,
+            self.status,
             "file",
-            f"{self.standing} by {self.who} on {self.when}{said}",
+            f"{self.status} by {self.who} on {self.when}{said}",
             expected="nothing: it was decided so",
             fix=f"kinemill {undo.format(task, self.recording[:16])} takes the decision back",
         )
@@ -87,15 +87,15 @@ def audit(home: Home, task: str) -> list[Decision]:
 
 
 def _read(path: Path) -> Decision:
-    found = read_json(path)
-    if found.pop("format", None) != FORMAT:
+    document = read_json(path)
+    if document.pop("format", None) != FORMAT:
         raise CorruptArtifact(
             path, "is of another format", expected=f"format {FORMAT}", fix="update kinemill"
         )
-    return Decision(**found)
+    return Decision(**document)
 
 
-def decided(home: Home, task: str) -> dict[str, Decision]:
+def current_decisions(home: Home, task: str) -> dict[str, Decision]:
     """Return the decision that counts, by content hash; recordings without one are left out."""
     last = {decision.recording: decision for decision in audit(home, task)}
     return {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}

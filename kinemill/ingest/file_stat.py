@@ -40,13 +40,13 @@ class FileStat(NamedTuple):
         return abs(now - self.mtime_ns / 1e9)
 
 
-Look = tuple[int, int, int, int]  # size, times of the last changes of content and status, inode
-Entry = tuple[Look, bytes]  # how a file looked, and its content hash
-Kept = Mapping[str, Entry]  # by name
+StatKey = tuple[int, int, int, int]  # size, times of the last changes of content and status, inode
+Entry = tuple[StatKey, bytes]  # how a file looked, and its content hash
+CachedFiles = Mapping[str, Entry]  # by name
 NOTHING = bytes(32)  # in place of a content hash: a side-car is looked at, not kept
 
 
-class Familiar(Mapping[FileStat, bytes]):
+class UnchangedFiles(Mapping[FileStat, bytes]):
     """Content hashes, 32 bytes, of files that look the same as before.
 
     Their sights are made when they are asked for: of a hundred thousand files none is, mostly.
@@ -56,44 +56,46 @@ class Familiar(Mapping[FileStat, bytes]):
         files: looks and hashes by name.
     """
 
-    def __init__(self, folder: str, files: Kept) -> None:
+    def __init__(self, folder: str, files: CachedFiles) -> None:
         self._folder, self.files = folder, files
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[FileStat]:
-        return (FileStat(self._folder, name, *look) for name, (look, _) in self.files.items())
+        return (FileStat(self._folder, name, *key) for name, (key, _) in self.files.items())
 
-    def __getitem__(self, sight: FileStat) -> bytes:
-        look, hash_ = self.files[sight.name]
-        if sight[2:] != look:
-            raise KeyError(sight)
+    def __getitem__(self, file_stat: FileStat) -> bytes:
+        key, hash_ = self.files[file_stat.name]
+        if file_stat[2:] != key:
+            raise KeyError(file_stat)
         return hash_
 
     def contents(self) -> set[bytes]:
         """Return the hashes alone."""
         return {hash_ for _, hash_ in self.files.values()}
 
-    def without(self, sights: Iterable[FileStat]) -> "Familiar":
+    def without(self, file_stats: Iterable[FileStat]) -> "UnchangedFiles":
         """Return all but some."""
-        names = {sight.name for sight in sights}
+        names = {file_stat.name for file_stat in file_stats}
         if not names:
             return self
-        rest = {name: kept for name, kept in self.files.items() if name not in names}
-        return Familiar(self._folder, rest)
+        rest = {name: entry for name, entry in self.files.items() if name not in names}
+        return UnchangedFiles(self._folder, rest)
 
 
-def look_of(found: os.stat_result) -> Look:
+def stat_key(status: os.stat_result) -> StatKey:
     """Return how a file looks."""
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def see(folder: str, name: str) -> FileStat | None:
+def read_file_stat(folder: str, name: str) -> FileStat | None:
     """Return the stat of a file; None if it is gone, out of reach or no regular file."""
-    found = stat_of(Path(folder, name))
+    status = stat_of(Path(folder, name))
     return (
-        FileStat(folder, name, *look_of(found)) if found and stat.S_ISREG(found.st_mode) else None
+        FileStat(folder, name, *stat_key(status))
+        if status and stat.S_ISREG(status.st_mode)
+        else None
     )
 
 
@@ -111,14 +113,14 @@ def stat_of(path: Path) -> os.stat_result | None:
 
 def is_file(path: Path) -> bool:
     """Return whether a path leads to a regular file that can be reached."""
-    found = stat_of(path)
-    return found is not None and stat.S_ISREG(found.st_mode)
+    status = stat_of(path)
+    return status is not None and stat.S_ISREG(status.st_mode)
 
 
 def is_folder(path: Path) -> bool:
     """Return whether a path leads to a folder that can be reached."""
-    found = stat_of(path)
-    return found is not None and stat.S_ISDIR(found.st_mode)
+    status = stat_of(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def real_path(path: Path) -> Path:

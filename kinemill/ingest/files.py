@@ -10,16 +10,16 @@ from typing import NamedTuple
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import (
     NOTHING,
+    CachedFiles,
     Entry,
-    Familiar,
     FileStat,
-    Kept,
-    Look,
+    StatKey,
+    UnchangedFiles,
     is_file,
     is_folder,
-    look_of,
+    read_file_stat,
     real_path,
-    see,
+    stat_key,
 )
 from kinemill.ingest.raw import Reader
 from kinemill.store.home import Home
@@ -30,7 +30,7 @@ HEAD = 4096  # bytes a reader sees to recognize its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
-class Found(NamedTuple):
+class ScanResult(NamedTuple):
     """What lies in a folder.
 
     Attributes:
@@ -42,21 +42,21 @@ class Found(NamedTuple):
     """
 
     logs: list[FileStat]
-    familiar: Familiar
+    unchanged: UnchangedFiles
     sidecars: list[FileStat]
     known_sidecars: list[FileStat]
     ignored: dict[str, str]
 
 
-def nothing_found() -> Found:
+def empty_scan() -> ScanResult:
     """Return what lies in an empty folder."""
-    return Found([], Familiar("", {}), [], [], {})
+    return ScanResult([], UnchangedFiles("", {}), [], [], {})
 
 
 def readers(task: Task) -> dict[str, Reader]:
     """Return the readers that the task admits, by format."""
-    wanted = task.ingest.format
-    return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
+    name_or_auto = task.ingest.format
+    return {name: READERS[name] for name in (READERS if name_or_auto == "auto" else [name_or_auto])}
 
 
 def drop_folder(task: Task, home: Home) -> Path:
@@ -80,7 +80,7 @@ def require_channels(task: Task) -> None:
         )
 
 
-def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
+def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanResult:
     """List the logs under `folder` that the task wants, and why every other file is left alone.
 
     Hidden files and folders are in none. Pipes, links that lead out of the folder or nowhere, names
@@ -90,64 +90,64 @@ def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     Args:
         task: says which files are logs.
         folder: searched recursively, each file looked at once.
-        known: how wanted logs and side-cars looked when they were read, and their content hashes,
+        cached: how wanted logs and side-cars looked when they were read, and their content hashes,
             by name; those that look the same are not asked about again.
 
     Raises:
         BadInput: there is no such folder or file.
     """
     if is_file(folder):
-        only = see(str(folder.parent), folder.name)
-        return nothing_found()._replace(logs=[only] if only else [])
+        only = read_file_stat(str(folder.parent), folder.name)
+        return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
-    found, same, admitted, top = nothing_found(), dict[str, Entry](), readers(task), str(folder)
-    for name, entry in _strangers(top, known or {}, same, found.ignored):
-        _sort(task, folder, name, entry, admitted, found)
-    known_sidecars = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
-    return found._replace(
-        logs=sorted(found.logs),
-        known_sidecars=[FileStat(top, name, *same.pop(name)[0]) for name in known_sidecars],
-        familiar=Familiar(top, same),
-        ignored=dict(sorted(found.ignored.items())),
+    result, unchanged, admitted, top = empty_scan(), dict[str, Entry](), readers(task), str(folder)
+    for name, entry in _changed_entries(top, cached or {}, unchanged, result.ignored):
+        _classify(task, folder, name, entry, admitted, result)
+    known_sidecars = [name for name, (_, hash_) in unchanged.items() if hash_ == NOTHING]
+    return result._replace(
+        logs=sorted(result.logs),
+        known_sidecars=[FileStat(top, name, *unchanged.pop(name)[0]) for name in known_sidecars],
+        unchanged=UnchangedFiles(top, unchanged),
+        ignored=dict(sorted(result.ignored.items())),
     )
 
 
-def _look(entry: os.DirEntry[str]) -> Look | None:
+def _entry_key(entry: os.DirEntry[str]) -> StatKey | None:
     """Return how a file looks: whatever looks as a regular file did is that file."""
     try:
-        return look_of(entry.stat())
+        return stat_key(entry.stat())
     except OSError:
         return None
 
 
-def _sort(
+def _classify(
     task: Task,
     folder: Path,
     name: str,
     entry: os.DirEntry[str],
     admitted: dict[str, Reader],
-    found: Found,
+    result: ScanResult,
 ) -> None:
     """Say what a file is that is new, or looks different."""
     if entry.name.startswith("."):
         return
     try:
-        sight = _seen(folder, name, entry)
+        file_stat = _stat_entry(folder, name, entry)
     except OSError as error:
-        found.ignored[valid_text(name)] = why_unread(error)
+        result.ignored[valid_text(name)] = why_unread(error)
         return
-    if isinstance(sight, str):
-        found.ignored[valid_text(name)] = sight
+    if isinstance(file_stat, str):
+        result.ignored[valid_text(name)] = file_stat
     elif task.ingest.meta.is_sidecar(name):
-        found.sidecars.append(sight)
+        result.sidecars.append(file_stat)
     elif _claimed(entry, admitted):
-        found.logs.extend([sight] if task.ingest.wants(sight.label) else [])
+        result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])
     else:
-        found.ignored[sight.label] = "no log: no reader claims it"
+        result.ignored[file_stat.label] = "no log: no reader claims it"
 
 
-def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
+def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
     """Return the stat of a file, or why it is left alone.
 
     Raises:
@@ -157,10 +157,10 @@ def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
         return "half-written, by its name"
     if entry.is_symlink() and _leads_out(entry, folder):
         return "a link out of the folder"
-    found = entry.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = entry.stat()
+    if not stat.S_ISREG(status.st_mode):
         return "no regular file"
-    return FileStat(str(folder), name, *look_of(found))
+    return FileStat(str(folder), name, *stat_key(status))
 
 
 def why_unread(error: OSError) -> str:
@@ -191,8 +191,8 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
     return any(reader.recognizes(head) for reader in ending)
 
 
-def _strangers(
-    top: str, known: Kept, same: dict[str, Entry], ignored: dict[str, str]
+def _changed_entries(
+    top: str, cached: CachedFiles, unchanged: dict[str, Entry], ignored: dict[str, str]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield the files below a folder that are new or look different, with their names.
 
@@ -200,8 +200,8 @@ def _strangers(
 
     Args:
         top: the folder, searched with all folders in it.
-        known: how files looked, by name.
-        same: gets those that look the same, of which there may be a hundred thousand.
+        cached: stats and hashes of files, by name.
+        unchanged: receives the files with an equal stat, of which there may be a hundred thousand.
         ignored: gets the folders that cannot be listed, and why.
     """
     waiting = [(top, "")]
@@ -209,9 +209,9 @@ def _strangers(
         folder, below = waiting.pop()
         for entry in _entries(folder, below, ignored):
             name = below + entry.name
-            before = known.get(name)
-            if before is not None and _look(entry) == before[0]:
-                same[name] = before
+            cached_entry = cached.get(name)
+            if cached_entry is not None and _entry_key(entry) == cached_entry[0]:
+                unchanged[name] = cached_entry
             elif not _is_folder(entry):
                 yield name, entry
             elif not entry.name.startswith("."):
@@ -233,7 +233,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
-        return False  # `_seen` meets the same error, and says so
+        return False  # `_stat_entry` meets the same error, and says so
 
 
 def _is_temporary(name: str) -> bool:
@@ -253,19 +253,19 @@ def recognize(task: Task, path: Path) -> str:
 
 
 def wait_for_settled(
-    sights: list[FileStat], settle: float
+    file_stats: list[FileStat], settle: float
 ) -> tuple[list[FileStat], list[FileStat]]:
     """Wait, at most `settle` s, for files that changed lately; return the still and the moving.
 
     A file that looks the same after the wait is still; one that is gone is in neither list.
     """
-    youngest = min((sight.age(time.time()) for sight in sights), default=settle)
+    youngest = min((file_stat.age(time.time()) for file_stat in file_stats), default=settle)
     if youngest >= settle:
-        return sights, []
+        return file_stats, []
     time.sleep(settle - youngest)
-    still, moving = list[FileStat](), list[FileStat]()
-    for sight in sights:
-        now = see(sight.folder, sight.name)
+    still, unstable = list[FileStat](), list[FileStat]()
+    for file_stat in file_stats:
+        now = read_file_stat(file_stat.folder, file_stat.name)
         if now is not None:
-            (still if now == sight else moving).append(now)
-    return still, moving
+            (still if now == file_stat else unstable).append(now)
+    return still, unstable

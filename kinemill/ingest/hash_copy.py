@@ -16,25 +16,25 @@ MOST = 1 << 29  # bytes that are written ahead at most, as some may turn out to 
 
 
 @contextmanager
-def copying_ahead(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
+def reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
     """Yield what says where a file may be written while it is hashed, None for nowhere.
 
     What nobody has taken from there in the end is removed.
     """
     folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
-    left, guard = MOST, Lock()
+    bytes_left, guard = MOST, Lock()
 
-    def place(sight: FileStat) -> Path | None:
-        nonlocal left
+    def reserve_path(file_stat: FileStat) -> Path | None:
+        nonlocal bytes_left
         with guard:
-            if not LEAST <= sight.size <= left:
+            if not LEAST <= file_stat.size <= bytes_left:
                 return None
-            left -= sight.size
+            bytes_left -= file_stat.size
         with telling(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid4().hex
 
     try:
-        yield place
+        yield reserve_path
     finally:
         shutil.rmtree(folder, ignore_errors=True)

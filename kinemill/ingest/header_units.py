@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from kinemill.errors import BadInput
-from kinemill.ingest.name_heuristics import UNITS, words
+from kinemill.ingest.name_heuristics import UNITS, split_words
 from kinemill.ingest.raw import Reason, reason
 from kinemill.task import Source, Task
 from kinemill.task.units import check_unit, factor, is_derivative
@@ -25,7 +25,7 @@ def stated_unit(column: str) -> str | None:
             return check_unit(text)
         except BadInput:
             return None  # a remark, such as "(filtered)"
-    last = (words(column) or [""])[-1]
+    last = (split_words(column) or [""])[-1]
     return UNITS[last] if last in _SUFFIXES else None
 
 

@@ -33,12 +33,12 @@ class Index:
 def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
     """Return the index of a task and its snapshot; None if either is missing or damaged."""
     try:
-        found = read_json(index_path(home, task, _INDEX))
-        if found["format"] != FORMAT:
+        document = read_json(index_path(home, task, _INDEX))
+        if document["format"] != FORMAT:
             return None
-        ref = ArtifactRef.from_json(found["snapshot"])
-        sets = (frozenset(found["barred"]), frozenset(found["released"]))
-        return Index(found["rules"], ref, *sets), Snapshot(home, ref)
+        ref = ArtifactRef.from_json(document["snapshot"])
+        sets = (frozenset(document["barred"]), frozenset(document["released"]))
+        return Index(document["rules"], ref, *sets), Snapshot(home, ref)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
         return None  # it is only a cache
 
@@ -48,7 +48,7 @@ def save_index(home: Home, task: str, index: Index) -> None:
     publish_json(index_path(home, task, _INDEX), _document(index))
 
 
-def index_aside(home: Home, task: str, index: Index) -> Move:
+def stage_index(home: Home, task: str, index: Index) -> Move:
     """Write the index aside, and return the move that keeps it."""
     path = index_path(home, task, _INDEX)
     aside = aside_of(path)
@@ -66,7 +66,7 @@ def _document(index: Index) -> Json:
     }
 
 
-def end_pending(home: Home, task: str) -> None:
+def clear_pending(home: Home, task: str) -> None:
     """Forget what was pending: an index tells of all of it."""
     _pending(home, task).unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ def _pending(home: Home, task: str) -> Path:
     return home.store / "pending" / f"{task}.json"
 
 
-def note_pending(home: Home, task: str, hashes: Iterable[str]) -> None:
+def add_pending(home: Home, task: str, hashes: Iterable[str]) -> None:
     """Note the recordings that are about to be taken, before any of them is."""
     publish_json(_pending(home, task), sorted({*hashes, *pending(home, task)}))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.ingest import membership
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.index import load_index
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
@@ -33,20 +33,20 @@ def find_member(task: Task, home: Home, which: str) -> Member:
     Raises:
         BadInput: none has this name, or several.
     """
-    found = _by_hash(task, home, which) or _by_name(task, home, which)
-    if len(found) == 1:
-        member = membership.find_member(home, task.name, found[0])
+    matches = _by_hash(task, home, which) or _by_name(task, home, which)
+    if len(matches) == 1:
+        member = membership.find_member(home, task.name, matches[0])
         if member:
             return member
-    if not found:
+    if not matches:
         names = [member.name for member in members(home, task.name).values()]
         fix = nearest(which, names) if names else f"kinemill data ingest {task.name} reads logs"
         raise BadInput(which, f"is no recording of {task.name}", fix=fix)
     raise BadInput(
         which,
-        f"names {len(found)} recordings",
+        f"names {len(matches)} recordings",
         expected="one",
-        fix=f"name it by its hash: {', '.join(hash_[:16] for hash_ in found[:8])}",
+        fix=f"name it by its hash: {', '.join(hash_[:16] for hash_ in matches[:8])}",
     )
 
 
@@ -64,8 +64,8 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
 
     What is in the last snapshot is found in it; only for what is not are all members looked at.
     """
-    found = load_index(home, task.name)
-    listed = ((entry["hash"], entry["name"]) for entry in found[1]) if found else ()
+    index = load_index(home, task.name)
+    listed = ((entry["hash"], entry["name"]) for entry in index[1]) if index else ()
     return _named(listed, which) or _named(
         ((member.hash, member.name) for member in members(home, task.name).values()), which
     )
@@ -88,10 +88,10 @@ def read_before(task: Task, home: Home, member: Member) -> Artifact | None:
     return peek(home, STAGE, task.name, digest(recording_inputs(task, member)))
 
 
-def as_recording(home: Home, member: Member, outcome: Artifact, *, released: bool) -> Recording:
+def as_recording(home: Home, member: Member, artifact: Artifact, *, released: bool) -> Recording:
     """Return a recording whose outcome is known, without checking its bytes."""
-    folder = home.root / outcome.ref.path
-    return Recording(member.hash, member.name, outcome.ref, folder, outcome.summary, released)
+    folder = home.root / artifact.ref.path
+    return Recording(member.hash, member.name, artifact.ref, folder, artifact.summary, released)
 
 
 def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
@@ -102,7 +102,7 @@ def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
     hash_ = file_digest(path)
     fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)
     member = membership.find_member(home, task.name, hash_) or fresh
-    decision = decided(home, task.name).get(hash_)
+    decision = current_decisions(home, task.name).get(hash_)
     released = decision is not None and decision.decision == "release"
     summary = read_into(task, member, path, folder)
     return Recording(hash_, member.name, ArtifactRef("", ""), folder, summary, released)

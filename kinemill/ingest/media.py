@@ -49,23 +49,23 @@ def store_media(parts: Parts, folder: Path) -> Parts:
     stored: Parts = []
     for part, tracks in parts:
         images = {n: its for n, its in tracks.media.items() if isinstance(its, Images)}
-        before = {name: one.count for name, one in pictures.items()}
+        counts = {name: one.count for name, one in pictures.items()}
         try:
             moved = {n: _append(pictures, n, its, tracks, folder) for n, its in images.items()}
         except BadLog as error:
             for name, one in pictures.items():
-                one.cut(before.get(name, 0))
-            stored.append((part, _unread(tracks, error)))
+                one.cut(counts.get(name, 0))
+            stored.append((part, _without_tracks(tracks, error)))
             continue
         moved |= {
-            name: _joined(texts.setdefault(name, []), its.texts)
+            name: _add_texts(texts.setdefault(name, []), its.texts)
             for name, its in tracks.media.items()
             if isinstance(its, Texts)
         }
         if not moved:
             stored.append((part, tracks))
             continue
-        frames = [frame.with_columns(_moved(frame, moved)) for frame in tracks.frames]
+        frames = [frame.with_columns(_renumbered(frame, moved)) for frame in tracks.frames]
         stored.append((part, replace(tracks, frames=frames)))
     for one in pictures.values():
         one.close()
@@ -143,21 +143,21 @@ def _append(
     return moved
 
 
-def _joined(known: list[str], texts: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _add_texts(all_texts: list[str], texts: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Add texts to those known; return the place of each."""
-    known += [text for text in dict.fromkeys(texts) if text not in known]
-    return np.array([known.index(text) for text in texts], np.int64)
+    all_texts += [text for text in dict.fromkeys(texts) if text not in all_texts]
+    return np.array([all_texts.index(text) for text in texts], np.int64)
 
 
-def _moved(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
+def _renumbered(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
     return [
         pl.Series(name, rows[frame[name].to_numpy()].astype(np.int32))
         for name, rows in moved.items()
     ]
 
 
-def _unread(tracks: Tracks, error: BadLog) -> Tracks:
-    found = reason(
+def _without_tracks(tracks: Tracks, error: BadLog) -> Tracks:
+    problem = reason(
         "media",
         error.where,
         error.problem,
@@ -165,4 +165,4 @@ def _unread(tracks: Tracks, error: BadLog) -> Tracks:
         fix=error.fix or "copy the log from the robot again",
     )
     lost = sum(frame.height for frame in tracks.frames)
-    return Tracks([], 0, tracks.dropped_rows + lost, [*tracks.reasons, found])
+    return Tracks([], 0, tracks.dropped_rows + lost, [*tracks.reasons, problem])

@@ -38,12 +38,14 @@ class Moved(BadLog):
     """A file that changed, or could no longer be read, while it was read."""
 
 
-def first_sights(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
+def name_new_members(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
     """Return a member and its path for each content, named after the first file that has it."""
-    found: dict[str, tuple[Member, Path]] = {}
-    for sight, hash_ in sorted(hashed, key=lambda item: item[0].name):
-        found.setdefault(hash_, (new_member(hash_, sight.label, sight.size), sight.path))
-    return found
+    named: dict[str, tuple[Member, Path]] = {}
+    for file_stat, hash_ in sorted(hashed, key=lambda item: item[0].name):
+        named.setdefault(
+            hash_, (new_member(hash_, file_stat.label, file_stat.size), file_stat.path)
+        )
+    return named
 
 
 def new_member(hash_: str, name: str, size: int) -> Member:
@@ -63,8 +65,8 @@ def _folder(home: Home, task: str) -> Path:
 def members(home: Home, task: str) -> dict[str, Member]:
     """Return the members of a task by content hash."""
     folder = _folder(home, task)
-    found = [_read(path) for path in sorted(folder.glob("*.json"))]
-    return {member.hash: member for member in found}
+    entries = [_read(path) for path in sorted(folder.glob("*.json"))]
+    return {member.hash: member for member in entries}
 
 
 def find_member(home: Home, task: str, hash_: str) -> Member | None:
@@ -87,7 +89,7 @@ def begin_with(home: Home, task: str, start: str) -> list[str]:
     return sorted(path.stem for path in _folder(home, task).glob(f"{start}*.json"))
 
 
-def entering(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
+def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
     """Write aside what makes a recording a member of a task; the name of its first entry stays.
 
     Args:
@@ -109,16 +111,16 @@ def entering(home: Home, task: str, member: Member, *, anew: bool = False) -> li
 
 def enter(home: Home, task: str, member: Member) -> None:
     """Make a recording a member of a task, unless it is one."""
-    moves = entering(home, task, member)
+    moves = stage_entry(home, task, member)
     send(home, moves)
     settle(moves)
 
 
-def members_elsewhere(home: Home, task: str, told: Callable[[list[str]], None]) -> None:
-    """Learn of the members that other machines entered; `told` hears of their hashes before."""
+def sync_members(home: Home, task: str, on_new: Callable[[list[str]], None]) -> None:
+    """Learn of the members that other machines entered; `on_new` hears of their hashes before."""
 
     def hashes(names: list[str]) -> None:
-        told([name.removesuffix(".json") for name in names])
+        on_new([name.removesuffix(".json") for name in names])
 
     bring_new(home, _folder(home, task), hashes)
 

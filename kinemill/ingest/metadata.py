@@ -28,19 +28,19 @@ ATTRIBUTES = "attributes_problem"  # what was wrong with these, in place of them
 PROBLEM = "sidecar_problem"  # what was wrong with the side-car, in place of what it says
 
 
-def metadata(task: Task, name: str, kept: Mapping[str, str]) -> dict[str, str]:
+def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
     """Return what is known of a recording.
 
     Args:
         task: whose `ingest.meta` holds the pattern.
         name: name at first sight.
-        kept: what its attributes and its side-car said.
+        stored: what its attributes and its side-car said.
     """
     pattern = task.ingest.meta.name
-    found = re.search(pattern, name) if pattern else None
-    groups = found.groupdict() if found else {}
-    own = {key[1:]: value for key, value in kept.items() if key.startswith(OWN)}
-    from_sidecar = {key: value for key, value in kept.items() if not key.startswith(OWN)}
+    match = re.search(pattern, name) if pattern else None
+    groups = match.groupdict() if match else {}
+    own = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
+    from_sidecar = {key: value for key, value in stored.items() if not key.startswith(OWN)}
     return own | {key: value for key, value in groups.items() if value is not None} | from_sidecar
 
 
@@ -50,11 +50,11 @@ def read_attributes(task: Task, log: Path) -> dict[str, str]:
     Attributes that cannot be read cost no recording: what is wrong stands in their place.
     """
     try:
-        found = readers(task)[recognize(task, log)].attributes(log)
+        attributes = readers(task)[recognize(task, log)].attributes(log)
     except Exception as error:  # noqa: BLE001  (each format's library has its own)
         first = (str(error).splitlines() or [""])[0]
-        found = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}
-    return _valid({f"{OWN}{key}": value for key, value in found.items()})
+        attributes = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}
+    return _valid({f"{OWN}{key}": value for key, value in attributes.items()})
 
 
 def read_sidecar(task: Task, log: Path) -> dict[str, str]:
@@ -72,15 +72,15 @@ def read_sidecar(task: Task, log: Path) -> dict[str, str]:
 
 def _read_safely(path: Path) -> dict[str, str]:
     try:
-        found = _read(path)
+        values = _read(path)
     except (BadInput, OSError, ValueError, RecursionError) as error:
-        found = {PROBLEM: f"{path.name}: {str(error).removeprefix(str(path))}"}
-    return _valid(found)
+        values = {PROBLEM: f"{path.name}: {str(error).removeprefix(str(path))}"}
+    return _valid(values)
 
 
-def _valid(found: Mapping[str, str]) -> dict[str, str]:
+def _valid(values: Mapping[str, str]) -> dict[str, str]:
     """Return metadata in valid Unicode: YAML and HDF5 can spell what no file can hold."""
-    return {valid_text(key): valid_text(value) for key, value in found.items()}
+    return {valid_text(key): valid_text(value) for key, value in values.items()}
 
 
 def describe(task: Task, member: Member, log: Path | None) -> Member:
@@ -116,12 +116,12 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _flat(path: Path, value: dict[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for key, item in value.items():
         inner = cast("dict[str, Any]", item) if isinstance(item, dict) else {"": item}
         for below, one in inner.items():
             name = f"{key}.{below}" if below else key
             if isinstance(one, dict | list):
                 raise BadInput(path, f"{name} is nested too deeply", expected="text or a number")
-            found[name] = "" if one is None else str(one)
-    return found
+            flat[name] = "" if one is None else str(one)
+    return flat

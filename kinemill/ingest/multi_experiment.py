@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, refused
+from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, refused_part
 from kinemill.task import Source, Task
 
 TIME = "time"  # the name under which a part says where its stamps are
@@ -24,26 +24,26 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
         BadLog: the file cannot be read at all.
     """
     if not task.ingest.parts:
-        return _listed(reader.read(path, task))
+        return _as_list(reader.read(path, task))
     logs, failed = list[RawLog](), list[Unreadable]()
     for part, sources in task.ingest.parts.items():
         try:
-            found = _listed(reader.read(path, _of(task, sources)))
+            part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))
         except Unreadable as error:
             failed.append(error)
-            logs.append(refused(part, [_named(item, part) for item in error.reasons]))
+            logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))
         else:
-            logs += [replace(log, part=f"{log.part}/{part}".lstrip("/")) for log in found]
+            logs += [replace(log, part=f"{log.part}/{part}".lstrip("/")) for log in part_logs]
     if len(failed) == len(logs) and all(one.reasons == failed[0].reasons for one in failed):
         raise failed[0]  # what is wrong is the file
     return logs
 
 
-def _listed(found: RawLog | list[RawLog]) -> list[RawLog]:
-    return found if isinstance(found, list) else [found]
+def _as_list(logs: RawLog | list[RawLog]) -> list[RawLog]:
+    return logs if isinstance(logs, list) else [logs]
 
 
-def _of(task: Task, sources: Mapping[str, list[Source]]) -> Task:
+def _task_of_part(task: Task, sources: Mapping[str, list[Source]]) -> Task:
     """Return the task as it would be for one part alone."""
     channels = {
         name: channel.model_copy(update={"source": sources.get(name, channel.source)})
@@ -54,7 +54,7 @@ def _of(task: Task, sources: Mapping[str, list[Source]]) -> Task:
     return task.model_copy(update={"channels": channels, "ingest": ingest})
 
 
-def _named(item: Reason, part: str) -> Reason:
+def _name_part(item: Reason, part: str) -> Reason:
     """Say where in the task file a part names its columns."""
     channel = item["channel"]
     usual = f"`channels.{channel}.source`" if channel else "`ingest.time`"

@@ -46,7 +46,7 @@ UNITS = {
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "effort": "N*m", "force": "N", "voltage": "V", "current": "A",
 }  # fmt: skip
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 @dataclass(frozen=True)
@@ -67,27 +67,27 @@ class Guess:
     label: str = ""
 
 
-def words(name: str) -> list[str]:
+def split_words(name: str) -> list[str]:
     """Cut a column's name into lower-case words and numbers."""
-    return [word.lower() for word in _WORD.findall(name)]
+    return [token.lower() for token in _TOKEN.findall(name)]
 
 
 def guess(name: str, label: str = "") -> Guess:
     """Say what a column probably is, from its name alone, or from its label."""
-    parts = words(label or name)
-    found = set(parts)
+    parts = split_words(label or name)
+    tokens = set(parts)
     # A hand has an index finger; in a plain column's name the word counts rows.
-    aside = bool(found & (_ASIDE - ({"index"} if label else set())))
-    what = "acceleration" if found & ACCELERATION and not aside else _what(found)
+    aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
+    what = "acceleration" if tokens & ACCELERATION and not aside else _what(tokens)
     role = None if aside or what == "acceleration" else "action" if what == "action" else "state"
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS[role or "state"]
-    told = set[str]().union(*readings)
+    reading_words = set[str]().union(*readings)
     preference = next(
-        (place for place, reading in enumerate(readings) if reading and reading & found),
+        (rank for rank, synonyms in enumerate(readings) if synonyms and synonyms & tokens),
         readings.index(set()),
     )
-    family = " ".join(part for part in parts if part not in told | set(UNITS) | _ASIDE)
+    family = " ".join(part for part in parts if part not in reading_words | set(UNITS) | _ASIDE)
     return Guess(
         name,
         role,
@@ -96,31 +96,31 @@ def guess(name: str, label: str = "") -> Guess:
         family or " ".join(parts),
         digits[-1] if digits else "",
         preference,
-        bool(found & TURNING),
+        bool(tokens & TURNING),
         label,
     )
 
 
-def _what(found: set[str]) -> str:
-    for what, known in _KINDS:
-        if found & known:
+def _what(tokens: set[str]) -> str:
+    for what, vocabulary in _KINDS:
+        if tokens & vocabulary:
             return what
     return "unknown"
 
 
 def _unit(parts: list[str], what: str) -> str | None:
-    found = set(parts)
+    tokens = set(parts)
     if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
         return "m/s^2"
-    stated = [unit for word, unit in UNITS.items() if word in found]
+    stated = [unit for token, unit in UNITS.items() if token in tokens]
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
     if what == "action":
-        return next((unit for word, unit in _FAMILIES.items() if word in found), None)
-    return "rad/s" if what == "velocity" and found & {"angular", "gyro"} else None
+        return next((unit for token, unit in _FAMILIES.items() if token in tokens), None)
+    return "rad/s" if what == "velocity" and tokens & {"angular", "gyro"} else None
 
 
 def is_stamp(name: str) -> bool:
     """Tell whether a column is probably the log's clock."""
-    parts = words(name)
+    parts = split_words(name)
     return bool(parts) and parts[0] in STAMP

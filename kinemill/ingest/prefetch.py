@@ -7,12 +7,12 @@ was read, or ended halfway, changes nothing but how long that takes.
 
 from pathlib import Path
 
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.files import scan, wait_for_settled
-from kinemill.ingest.membership import first_sights
+from kinemill.ingest.membership import name_new_members
 from kinemill.ingest.recording import Job, record
-from kinemill.ingest.scan_cache import open_book
+from kinemill.ingest.scan_cache import open_scan_cache
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -25,7 +25,7 @@ def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
     Raises:
         BadInput: there is no such folder.
     """
-    return scan(task, folder, open_book(task, home, folder).files).logs
+    return scan(task, folder, open_scan_cache(task, home, folder).files).logs
 
 
 def read_ahead(
@@ -50,20 +50,20 @@ def read_ahead(
     number, shares = share
     mine = new_logs(task, home, folder)[number::shares]
     still, _ = wait_for_settled(mine, task.ingest.settle)
-    hashed = [(sight, hash_) for sight in still if (hash_ := _hash(sight))]
-    decisions = decided(home, task.name)
+    hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(file_stat))]
+    decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}
     jobs: list[Job] = [
         (task, home, member, path)
-        for hash_, (member, path) in first_sights(hashed).items()
+        for hash_, (member, path) in name_new_members(hashed).items()
         if hash_ not in barred and task.ingest.wants(member.name)
     ]
     return sum(1 for _ in record(jobs, progress or NullReporter(), enter=False))
 
 
-def _hash(sight: FileStat) -> str | None:
+def _hash(file_stat: FileStat) -> str | None:
     """Return the sha256 of a file's bytes; None if it cannot be read: the ingest reports that."""
     try:
-        return digest_to_copy(sight.path)
+        return digest_to_copy(file_stat.path)
     except OSError:
         return None

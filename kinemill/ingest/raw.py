@@ -21,13 +21,13 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
 TIME = "time_s"
-SHOWN = 3  # stretches of rows named in one reason; the rest is counted
+MAX_LISTED = 3  # stretches of rows named in one reason; the rest is counted
 
 Reason = dict[str, str | None]
 
 
 def reason(
-    check: str, where: str, found: str, *, expected: str, fix: str, channel: str | None = None
+    check: str, where: str, actual: str, *, expected: str, fix: str, channel: str | None = None
 ) -> Reason:
     """Return one reason why a log, or a stretch of it, is not used as it stands.
 
@@ -37,7 +37,7 @@ def reason(
         "check": check,
         "channel": channel,
         "where": valid_text(where),
-        "found": valid_text(found),
+        "found": valid_text(actual),
         "expected": valid_text(expected),
         "fix": valid_text(fix),
     }
@@ -107,7 +107,8 @@ class RawLog:
     (`row_numbers`), and `ticks` is its rate in Hz.
 
     `part` names an episode with its own clock among those of one file, such as `data/demo_3`. A
-    part that cannot be read has no column and no signal, and its reasons: see `refused`. Nothing is
+    part that cannot be read has no column and no signal, and its reasons: see `refused_part`.
+    Nothing is
     interpolated across `breaks`, however short.
 
     Of images and texts, `media` says how to read them, and the column or signal of such a channel
@@ -146,7 +147,7 @@ class About:
     text: str = ""
 
 
-def refused(part: str, reasons: list[Reason]) -> RawLog:
+def refused_part(part: str, reasons: list[Reason]) -> RawLog:
     """Return a part of a log of which nothing can be used; the other parts go on."""
     return RawLog(pl.DataFrame(), {}, 1.0, 0, reasons, part)
 
@@ -202,8 +203,8 @@ _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)
 
 def split_index(name: str) -> tuple[str, int | None]:
     """Split the name of an element from its place: `x[3]` -> ("x", 3), `x` -> ("x", None)."""
-    found = _INDEX.match(name)
-    return (found[1], int(found[2])) if found else (name, None)
+    match = _INDEX.match(name)
+    return (match[1], int(match[2])) if match else (name, None)
 
 
 def elements(name: str, width: int) -> list[str]:
@@ -216,11 +217,11 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
     Empty names stay empty.
     """
-    counts, seen = Counter(names), Counter[str]()
+    counts, numbered = Counter(names), Counter[str]()
     unique = list[str]()
     for name in names:
-        unique.append(f"{name}[{seen[name]}]" if name and counts[name] > 1 else name)
-        seen[name] += 1
+        unique.append(f"{name}[{numbered[name]}]" if name and counts[name] > 1 else name)
+        numbered[name] += 1
     return unique
 
 
@@ -243,44 +244,46 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
     rate = task.ingest.rate or rate
     unstamped = rate is not None and not any(name in names for name in task.ingest.time)
     time = None if unstamped else _find(task.ingest.time, names, None, reasons)
-    sources, places = dict[str, Source](), dict[str, int]()
+    sources, indices = dict[str, Source](), dict[str, int]()
     for channel in task.numbers:
         spec = task.channels[channel]
-        wanted = spec.source or [Source(name=channel)]
-        place = _find([source.name for source in wanted], names, channel, reasons)
-        if place is not None:
-            places[channel] = place
-            source = next(source for source in wanted if source.name == names[place])
+        candidates = spec.source or [Source(name=channel)]
+        index = _find([source.name for source in candidates], names, channel, reasons)
+        if index is not None:
+            indices[channel] = index
+            source = next(source for source in candidates if source.name == names[index])
             sources[channel] = source.model_copy(update={"unit": source.unit or spec.unit})
     if reasons:
         raise Unreadable(*reasons)
-    return Columns(time, places, sources, rate if unstamped else None)
+    return Columns(time, indices, sources, rate if unstamped else None)
 
 
 def _find(
-    wanted: list[str], names: list[str], channel: str | None, reasons: list[Reason]
+    candidates: list[str], names: list[str], channel: str | None, reasons: list[Reason]
 ) -> int | None:
-    """Return the place of the first of `wanted` in `names`, or add the reason why there is none."""
-    named = next((name for name in wanted if name in names), None)
+    """Return the index of the first of `candidates` in `names`, or add the reason."""
+    named = next((name for name in candidates if name in names), None)
     if named is not None and names.count(named) == 1:
         return names.index(named)
     key = f"channels.{channel}.source" if channel else "ingest.time"
-    repeated = [name for name in names if split_index(name)[0] in wanted]
+    duplicates = [name for name in names if split_index(name)[0] in candidates]
     if named is not None:
-        found, fix = f"column {named!r} stands {names.count(named)} times", "correct the header"
-    elif repeated:
-        found = f"{len(repeated)} columns named {split_index(repeated[0])[0]!r}"
-        fix = f"name one of them at `{key}`: {_listed(repeated)}"
+        problem, fix = f"column {named!r} stands {names.count(named)} times", "correct the header"
+    elif duplicates:
+        problem = f"{len(duplicates)} columns named {split_index(duplicates[0])[0]!r}"
+        fix = f"name one of them at `{key}`: {_listed(duplicates)}"
     else:
-        found = f"no column {' or '.join(map(repr, wanted)) or 'with stamps'}"
-        close = next((hint for name in wanted if "did you" in (hint := nearest(name, names))), "")
+        problem = f"no column {' or '.join(map(repr, candidates)) or 'with stamps'}"
+        close = next(
+            (hint for name in candidates if "did you" in (hint := nearest(name, names))), ""
+        )
         unstamped = "" if channel else "; for a log without stamps, its `ingest.rate` in Hz"
         fix = f"{close} name the log's column at `{key}`{unstamped}".strip()
     reasons.append(
         reason(
             "columns",
             "header",
-            found,
+            problem,
             channel=channel,
             expected="one column of that name; the log has " + _listed(names),
             fix=fix,
@@ -290,14 +293,14 @@ def _find(
 
 
 def _listed(names: list[str], most: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    listed = ", ".join(repr(name) for name in names[:most])
+    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def stretches(rows: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     """Name rising row numbers: `row 7`, or `rows 3-5, 9 and 40 more`."""
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
-    spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN]]
-    more = sum(len(run) for run in runs[SHOWN:])
+    spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:MAX_LISTED]]
+    more = sum(len(run) for run in runs[MAX_LISTED:])
     text = ", ".join(spans) + (f" and {more} more" if more else "")
     return f"{'row' if len(rows) == 1 else 'rows'} {text}"

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.ingest.membership import Member, Moved, entering, keep_raw
+from kinemill.ingest.membership import Member, Moved, keep_raw, stage_entry
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
 from kinemill.parallel import in_groups
@@ -19,16 +19,16 @@ Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the record
 
 
 def read_again(
-    task: Task, home: Home, chosen: list[Member], progress: Progress
+    task: Task, home: Home, selected: list[Member], progress: Progress
 ) -> Iterator[tuple[Member, Artifact]]:
     """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
 
     Raises:
         CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
     """
-    for member, outcome in record([(task, home, member, None) for member in chosen], progress):
-        if not isinstance(outcome, str):  # a kept copy does not move
-            yield member, outcome
+    for member, artifact in record([(task, home, member, None) for member in selected], progress):
+        if not isinstance(artifact, str):  # a kept copy does not move
+            yield member, artifact
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _Read:
 
     member: Member
     why: str = ""
-    outcome: Artifact | Staged | None = None
+    artifact: Artifact | Staged | None = None
     raw: list[Move] = field(default_factory=list[Move])
     entry: list[Move] = field(default_factory=list[Move])
 
@@ -53,15 +53,15 @@ def _read_aside(job: Job) -> _Read:
         return read_into(task, member, raw, folder)
 
     try:
-        outcome = stage_artifact(home, STAGE, task.name, recording_inputs(task, member), build)
+        artifact = stage_artifact(home, STAGE, task.name, recording_inputs(task, member), build)
         described = describe(task, member, source)
-        entry = entering(home, task.name, described, anew=described is not member)
+        entry = stage_entry(home, task.name, described, anew=described is not member)
     except Moved as error:
         return _Read(member, error.problem)
     except BaseException:
         _discard(moves)
         raise
-    return _Read(member, "", outcome, moves, entry)
+    return _Read(member, "", artifact, moves, entry)
 
 
 def record(
@@ -81,8 +81,8 @@ def record(
         enter: False leaves them what they are, members or not.
         first: is done before any is published, beside the reading.
     """
-    with ThreadPoolExecutor(1) as beside:
-        done_first = beside.submit(first)
+    with ThreadPoolExecutor(1) as executor:
+        done_first = executor.submit(first)
         yield from _record(jobs, progress, enter, done_first)
         done_first.result()
 
@@ -91,27 +91,27 @@ def _record(
     jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
 ) -> Iterator[tuple[Member, Artifact | str]]:
     done = 0
-    for group, found in in_groups(_read_aside, jobs, _bytes_of):
+    for group, results in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()
         try:
-            for one in found:
+            for one in results:
                 read.append(one)
                 progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
             first.result()
-            staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
+            staged = [one.artifact for one in read if isinstance(one.artifact, Staged)]
             raw = [move for one in read for move in one.raw]
             entries = [move for one in read for move in one.entry if enter]
             published = iter(publish_staged(group[0][1], staged, raw, entries))
         finally:
             _discard(move for one in read for move in (*one.raw, *one.entry))
             for one in read:
-                if isinstance(one.outcome, Staged):
-                    one.outcome.discard()
+                if isinstance(one.artifact, Staged):
+                    one.artifact.discard()
         for one in read:
-            if isinstance(one.outcome, Staged):
+            if isinstance(one.artifact, Staged):
                 yield one.member, next(published)
             else:
-                yield one.member, one.outcome or one.why
+                yield one.member, one.artifact or one.why
 
 
 def _bytes_of(job: Job) -> int:

@@ -77,9 +77,9 @@ def recording_inputs(task: Task, member: Member) -> Json:
 def _own_part(task: Task) -> Json:
     """Return what recordings depend on: patterns and waiting times are not among it."""
     part = task.part("dt", "channels", "ingest")
-    elsewhere = {"include", "exclude", "settle", "watch", "meta"}
+    unrelated = {"include", "exclude", "settle", "watch", "meta"}
     # A task without parts keeps the keys it had before there were any.
-    elsewhere |= set[str]() if part["ingest"]["parts"] else {"parts"}
+    unrelated |= set[str]() if part["ingest"]["parts"] else {"parts"}
     return {
         "dt": part["dt"],
         "channels": {
@@ -89,7 +89,7 @@ def _own_part(task: Task) -> Json:
             | ({"texts": channel["texts"]} if channel.get("texts") else {})
             for name, channel in part["channels"].items()
         },
-        "ingest": {key: value for key, value in part["ingest"].items() if key not in elsewhere},
+        "ingest": {key: value for key, value in part["ingest"].items() if key not in unrelated},
     }
 
 

@@ -31,31 +31,31 @@ class Reporter:
         self._task, self._home, self._snapshot = task, home, snapshot
         self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
-    def tell(self, sight: FileStat, hash_: str) -> Json:
+    def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
         """Return the report's entry of one file: name, digest, outcome, episodes, rows and reasons.
 
         Args:
-            sight: the file.
+            file_stat: the file.
             hash_: sha256 of its bytes.
         """
         decision = self._decisions.get(hash_)
         if decision and decision.bars:
-            return _report(sight, hash_, "known", {}, [decision.reason(self._task.name)])
-        found = self._snapshot.find(hash_)
-        if found:
-            return self._read(sight, found)
+            return _report(file_stat, hash_, "known", {}, [decision.reason(self._task.name)])
+        entry = self._snapshot.find(hash_)
+        if entry:
+            return self._read(file_stat, entry)
         member = find_member(self._home, self._task.name, hash_)
         if member is None or self._task.ingest.wants(member.name):
-            return unstable(sight, self._unfinished.get(hash_, _CHANGED))
-        return _report(sight, hash_, "known", {}, [_excluded(member)])
+            return unstable(file_stat, self._unfinished.get(hash_, _CHANGED))
+        return _report(file_stat, hash_, "known", {}, [_excluded(member)])
 
-    def _read(self, sight: FileStat, found: Json) -> Json:
-        first = found["hash"] in self._entered and sight.label == found["name"]
-        verdict = "episodes" if found["tracks"] else "quarantined"
+    def _read(self, file_stat: FileStat, entry: Json) -> Json:
+        first = entry["hash"] in self._entered and file_stat.label == entry["name"]
+        verdict = "episodes" if entry["tracks"] else "quarantined"
         reasons: list[Reason] = []
-        if found["reasons"]:
-            reasons = summary_of(self._home, ArtifactRef.from_json(found["ref"]))["reasons"]
-        return _report(sight, found["hash"], verdict if first else "known", found, reasons)
+        if entry["reasons"]:
+            reasons = summary_of(self._home, ArtifactRef.from_json(entry["ref"]))["reasons"]
+        return _report(file_stat, entry["hash"], verdict if first else "known", entry, reasons)
 
 
 @dataclass(frozen=True)
@@ -65,34 +65,41 @@ class IngestReport:
     Attributes:
         artifact: the snapshot.
         ignored: why files are left alone, by name.
-        teller: says what became of a content.
+        reporter: says what became of a content.
         read: content hashes of the files that are new or look different than before.
         unread: why some of these have none.
-        familiar: content hashes of all others.
+        unchanged: content hashes of all others.
     """
 
     artifact: Artifact
     ignored: Mapping[str, str]
-    teller: Reporter
+    reporter: Reporter
     read: Mapping[FileStat, str]
     unread: Mapping[FileStat, str]
-    familiar: Mapping[FileStat, bytes]
+    unchanged: Mapping[FileStat, bytes]
 
     @cached_property
     def fresh(self) -> list[Json]:
         """The entries of the files that are new or look different than at the last ingest."""
-        listed = [self.teller.tell(sight, hash_) for sight, hash_ in self.read.items()]
-        return _sorted([*listed, *(unstable(sight, why) for sight, why in self.unread.items())])
+        listed = [
+            self.reporter.describe_file(file_stat, hash_) for file_stat, hash_ in self.read.items()
+        ]
+        return _sorted(
+            [*listed, *(unstable(file_stat, why) for file_stat, why in self.unread.items())]
+        )
 
     @property
-    def known(self) -> int:
+    def cached(self) -> int:
         """How many files brought nothing new."""
-        return len(self.familiar) + sum(entry["outcome"] == "known" for entry in self.fresh)
+        return len(self.unchanged) + sum(entry["outcome"] == "known" for entry in self.fresh)
 
     @cached_property
     def files(self) -> list[Json]:
         """The entries of all files; reads all of the snapshot."""
-        listed = [self.teller.tell(sight, hash_.hex()) for sight, hash_ in self.familiar.items()]
+        listed = [
+            self.reporter.describe_file(file_stat, hash_.hex())
+            for file_stat, hash_ in self.unchanged.items()
+        ]
         return _sorted([*listed, *self.fresh])
 
 
@@ -101,21 +108,21 @@ def _sorted(entries: list[Json]) -> list[Json]:
 
 
 def _report(
-    sight: FileStat, hash_: str | None, outcome: str, summary: Json, reasons: list[Reason]
+    file_stat: FileStat, hash_: str | None, status: str, summary: Json, reasons: list[Reason]
 ) -> Json:
     return {
-        "file": sight.label,
+        "file": file_stat.label,
         "hash": hash_,
-        "outcome": outcome,
+        "outcome": status,
         "episodes": summary.get("tracks", 0),
         "rows": summary.get("rows", 0),
         "reasons": reasons,
     }
 
 
-def unstable(sight: FileStat, why: str) -> Json:
+def unstable(file_stat: FileStat, why: str) -> Json:
     """Return the report's entry of a file that is not complete yet, or cannot be read."""
-    return _report(sight, None, "unstable", {}, [unread(why)])
+    return _report(file_stat, None, "unstable", {}, [unread(why)])
 
 
 def unread(why: str) -> Reason:

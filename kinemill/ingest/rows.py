@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.ingest.run_pair import both
+from kinemill.ingest.run_pair import run_pair
 from kinemill.store.atomic_write import LARGE
 from kinemill.store.digests import BLOCK, cache_digest
 
@@ -37,22 +37,22 @@ class _Hashed:
     """A new file, hashed while it is written; a large part of it at the same time."""
 
     def __init__(self, path: Path) -> None:
-        self._file, self._found = path.open("wb", buffering=0), hashlib.sha256()
+        self._file, self._hasher = path.open("wb", buffering=0), hashlib.sha256()
         self.closed = False  # is asked by Arrow
 
     @property
     def digest(self) -> str:
         """The sha256 of all that was written, in hex."""
-        return self._found.hexdigest()
+        return self._hasher.hexdigest()
 
     def write(self, part: Any) -> int:
         """Write a buffer of bytes, all of it."""
         whole = memoryview(part)
         if len(whole) < LARGE:
-            self._found.update(whole)
+            self._hasher.update(whole)
             self._write(whole)
         else:
-            both(lambda: self._write(whole), lambda: self._found.update(whole))
+            run_pair(lambda: self._write(whole), lambda: self._hasher.update(whole))
         return len(whole)
 
     def _write(self, whole: memoryview) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 
-def both(here: Callable[[], object], beside: Callable[[], object]) -> None:
+def run_pair(foreground: Callable[[], object], background: Callable[[], object]) -> None:
     """Do one thing in this thread and the other in one beside it, and wait for both."""
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(beside)
-        here()
+        other = pool.submit(background)
+        foreground()
         other.result()

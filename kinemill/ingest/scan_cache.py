@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from kinemill.ingest.file_stat import Entry, FileStat, Kept, real_path
+from kinemill.ingest.file_stat import CachedFiles, Entry, FileStat, real_path
 from kinemill.store import digest, index_path, publish_file
 from kinemill.store.home import Home
 from kinemill.task import Task
 
 _DIGEST = 32  # bytes of a sha256
 _FRESH = 1.0  # s; a file changed later than this before it was read may look the same afterwards
-_FEW = 32  # lines that are kept apart, whatever the number of all
+_MIN_CHANGES = 32  # lines that are kept apart, whatever the number of all
 _SCHEMA = {
     "name": pl.Binary,  # as the file system spells it, which need not be UTF-8
     "size": pl.Int64,
@@ -36,7 +36,7 @@ _SCHEMA = {
     "inode": pl.UInt64,
     "hash": pl.Binary,
 }
-_GONE: Entry = ((0, 0, 0, 0), b"")  # in the second file: the first knows it in vain
+_DELETED: Entry = ((0, 0, 0, 0), b"")  # in the second file: the first knows it in vain
 
 Files = dict[str, Entry]
 
@@ -56,14 +56,14 @@ class ScanCache:
     """Looks and content hashes (32 bytes) of the files of one folder, by name."""
 
     path: Path
-    files: Kept = field(default_factory=Files)
-    since: Kept = field(default_factory=Files)  # what of it is not as the first file says
+    files: CachedFiles = field(default_factory=Files)
+    since: CachedFiles = field(default_factory=Files)  # what of it is not as the first file says
     first: _Table = _NONE
 
-    def hash_before(self, sight: FileStat) -> str | None:
+    def hash_before(self, file_stat: FileStat) -> str | None:
         """Return the sha256 of what was last read under a file's name, whatever it is now."""
-        found = self.files.get(sight.name)
-        return found[1].hex() if found else None
+        entry = self.files.get(file_stat.name)
+        return entry[1].hex() if entry else None
 
     def write(
         self, hashes: Mapping[FileStat, bytes], same: Set[str], now: float | None = None
@@ -80,24 +80,26 @@ class ScanCache:
         """
         latest = (time.time() if now is None else now) - _FRESH
         changes = {
-            sight.name: (sight[2:], hash_)
-            for sight, hash_ in hashes.items()
-            if sight.ctime_ns / 1e9 < latest
+            file_stat.name: (file_stat[2:], hash_)
+            for file_stat, hash_ in hashes.items()
+            if file_stat.ctime_ns / 1e9 < latest
         }
-        gone = self.files.keys() - same - changes.keys()
-        if not changes and not gone:
+        deleted = self.files.keys() - same - changes.keys()
+        if not changes and not deleted:
             return
-        since = {**self.since, **dict.fromkeys(gone, _GONE), **changes}
+        since = {**self.since, **dict.fromkeys(deleted, _DELETED), **changes}
         # As many lines written each time as, all in all, when the first file is written anew.
-        if self.first is not _NONE and len(since) <= max(_FEW, len(self.first.files) ** 0.5):
-            publish_file(_beside(self.path), _written(since, self.first.digest))
+        if self.first is not _NONE and len(since) <= max(
+            _MIN_CHANGES, len(self.first.files) ** 0.5
+        ):
+            publish_file(_changes_path(self.path), _written(since, self.first.digest))
             return
-        kept = {name: its for name, its in self.files.items() if name not in gone}
-        publish_file(self.path, _written({**kept, **changes}))
-        _beside(self.path).unlink(missing_ok=True)
+        remaining = {name: its for name, its in self.files.items() if name not in deleted}
+        publish_file(self.path, _written({**remaining, **changes}))
+        _changes_path(self.path).unlink(missing_ok=True)
 
 
-def open_book(task: Task, home: Home, folder: Path) -> ScanCache:
+def open_scan_cache(task: Task, home: Home, folder: Path) -> ScanCache:
     """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
     # What is kept was wanted and claimed, which may be otherwise by other rules.
     of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
@@ -106,20 +108,20 @@ def open_book(task: Task, home: Home, folder: Path) -> ScanCache:
     first = _table(path)
     if first is _NONE:
         return ScanCache(path)
-    since = _table(_beside(path), first.digest).files
+    since = _table(_changes_path(path), first.digest).files
     if not since:
         return ScanCache(path, first.files, first=first)
     files = {**first.files, **since}
-    for gone in [name for name, entry in since.items() if entry == _GONE]:
-        del files[gone]
+    for deleted in [name for name, entry in since.items() if entry == _DELETED]:
+        del files[deleted]
     return ScanCache(path, files, since, first)
 
 
-def _beside(path: Path) -> Path:
+def _changes_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-since")
 
 
-def _written(files: Kept, of: bytes = b"") -> bytes:
+def _written(files: CachedFiles, of: bytes = b"") -> bytes:
     """Spell a file of a book; `of` is the digest of the first, where this is the second."""
     rows = [(os.fsencode(name), *look, hash_) for name, (look, hash_) in files.items()]
     buffer = io.BytesIO()
@@ -130,10 +132,10 @@ def _written(files: Kept, of: bytes = b"") -> bytes:
 
 def _table(path: Path, of: bytes = b"") -> _Table:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return _NONE
-    return _read(path, of, found.st_mtime_ns, found.st_ino)
+    return _read(path, of, status.st_mtime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=32)
@@ -141,11 +143,11 @@ def _read(path: Path, of: bytes, mtime_ns: int, inode: int) -> _Table:
     """Read a file of a book once as long as it is the same one."""
     del mtime_ns, inode
     content = path.read_bytes()
-    found = content[:_DIGEST]
-    if hashlib.sha256(of + content[_DIGEST:]).digest() != found:
+    stored_digest = content[:_DIGEST]
+    if hashlib.sha256(of + content[_DIGEST:]).digest() != stored_digest:
         return _NONE
     columns = pl.read_parquet(io.BytesIO(content[_DIGEST:])).to_dict(as_series=False)
-    spelled, *looks, hashes = (columns[name] for name in _SCHEMA)
+    spelled, *stat_columns, hashes = (columns[name] for name in _SCHEMA)
     names = map(os.fsdecode, spelled)
-    rows = zip(names, zip(*looks, strict=True), hashes, strict=True)
-    return _Table({name: (look, hash_) for name, look, hash_ in rows}, found)
+    rows = zip(names, zip(*stat_columns, strict=True), hashes, strict=True)
+    return _Table({name: (look, hash_) for name, look, hash_ in rows}, stored_digest)

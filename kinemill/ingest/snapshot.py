@@ -89,13 +89,13 @@ class Snapshot:
         return next((entry for entry in shard if entry["hash"] == hash_), None)
 
 
-def entry_of(hash_: str, name: str, outcome: Artifact, *, released: bool) -> Json:
+def entry_of(hash_: str, name: str, artifact: Artifact, *, released: bool) -> Json:
     """Return the entry of one recording."""
-    summary = outcome.summary
+    summary = artifact.summary
     entry = {
         "hash": hash_,
         "name": name,
-        "ref": outcome.ref.to_json(),
+        "ref": artifact.ref.to_json(),
         "tracks": len(summary["tracks"]),
         "rows": summary["rows"],
         "dropped_rows": summary["dropped_rows"],
@@ -119,7 +119,7 @@ def publish(
 def amend(
     home: Home,
     task: str,
-    before: Snapshot,
+    previous: Snapshot,
     changes: Mapping[str, Json | None],
     after: After = lambda _: (),
 ) -> Artifact | None:
@@ -128,27 +128,27 @@ def amend(
     Args:
         home: where snapshots are kept.
         task: name of the task.
-        before: the snapshot that changes.
+        previous: the snapshot that changes.
         changes: new entries by hash, None for recordings that are not in it, or leave it.
         after: what is to come after a snapshot that is new.
 
     Returns:
         the snapshot, the same one if nothing changes; None if nothing is left in it.
     """
-    changes = {hash_: entry for hash_, entry in changes.items() if before.find(hash_) != entry}
+    changes = {hash_: entry for hash_, entry in changes.items() if previous.find(hash_) != entry}
     if not changes:
-        return before.artifact
-    cuts = before.tree.cuts
+        return previous.artifact
+    cuts = previous.tree.cuts
     touched = sorted({name_of(hash_, cuts) for hash_ in changes})
-    shards = {name: _amended(before.shard(name), name, changes) for name in touched}
-    more = sum(len(shards[name]) - len(before.shard(name)) for name in touched)
-    if not len(before) + more:
+    shards = {name: _amended(previous.shard(name), name, changes) for name in touched}
+    more = sum(len(shards[name]) - len(previous.shard(name)) for name in touched)
+    if not len(previous) + more:
         return None
-    if cuts_for(len(before) + more) != cuts:
-        kept = (entry for entry in before if name_of(entry["hash"], cuts) not in shards)
-        every = [*kept, *(entry for each in shards.values() for entry in each)]
+    if cuts_for(len(previous) + more) != cuts:
+        unchanged = (entry for entry in previous if name_of(entry["hash"], cuts) not in shards)
+        every = [*unchanged, *(entry for each in shards.values() for entry in each)]
         return publish(home, task, every, after)
-    return _publish(home, task, before.tree, cuts, shards, after)
+    return _publish(home, task, previous.tree, cuts, shards, after)
 
 
 def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
@@ -161,7 +161,7 @@ def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -
 def _publish(
     home: Home,
     task: str,
-    before: Tree | None,
+    previous: Tree | None,
     cuts: int,
     shards: Mapping[str, list[Json]],
     after: After,
@@ -176,7 +176,7 @@ def _publish(
             name: _make_shard(get_or_build, task, each) if each else None
             for name, each in shards.items()
         }
-        root = amended(before, cuts, nodes, group)
+        root = amended(previous, cuts, nodes, group)
         return _make_nodes(get_or_build, STAGE, task, listed(cuts, root))
 
     return publish_all(home, make, after)
@@ -210,5 +210,5 @@ def _make_shard(get_or_build: GetOrBuild, task: str, entries: list[Json]) -> Jso
     return _node(get_or_build(SHARD, task, inputs, build))
 
 
-def _node(outcome: Artifact) -> Json:
-    return {"ref": outcome.ref.to_json(), **outcome.summary}
+def _node(artifact: Artifact) -> Json:
+    return {"ref": artifact.ref.to_json(), **artifact.summary}

@@ -12,40 +12,40 @@ from pathlib import Path
 from kinemill.errors import BadInput
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.appended_logs import supersede
-from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
-from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, see, stat_of
+from kinemill.ingest.decisions import Decision, current_decisions, decisions_elsewhere
+from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, read_file_stat, stat_of
 from kinemill.ingest.files import (
-    Found,
+    ScanResult,
     drop_folder,
-    nothing_found,
+    empty_scan,
     readers,
     require_channels,
     scan,
     wait_for_settled,
     why_unread,
 )
-from kinemill.ingest.hash_copy import copying_ahead
+from kinemill.ingest.hash_copy import reserve_copies
 from kinemill.ingest.index import (
     Index,
-    end_pending,
-    index_aside,
+    add_pending,
+    clear_pending,
     load_index,
-    note_pending,
     pending,
     save_index,
+    stage_index,
 )
 from kinemill.ingest.membership import (
     Member,
     find_member,
-    first_sights,
     members,
-    members_elsewhere,
+    name_new_members,
+    sync_members,
 )
-from kinemill.ingest.raw import SHOWN
+from kinemill.ingest.raw import MAX_LISTED
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.report import IngestReport, Reporter
-from kinemill.ingest.scan_cache import open_book
+from kinemill.ingest.scan_cache import open_scan_cache
 from kinemill.ingest.snapshot import Snapshot, entry_of
 from kinemill.parallel import on_threads
 from kinemill.store import (
@@ -65,14 +65,14 @@ from kinemill.task.protocols import NullReporter, Progress
 _FOLD = 4  # times a new log's bytes: as it came, as read, as judged, as packed
 
 Contents = Mapping[FileStat, str]
-Familiar = Mapping[FileStat, bytes]
+UnchangedFiles = Mapping[FileStat, bytes]
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _Result:
     """What an ingest came to: the snapshot, what it entered, and what it could not read and why."""
 
-    outcome: Artifact
+    artifact: Artifact
     entered: frozenset[str]
     unfinished: Mapping[str, str]
 
@@ -103,56 +103,64 @@ def run(
 def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
     source = folder or drop_folder(task, home)
     _learn_elsewhere(task, home)
-    book = open_book(task, home, source)
-    looked = scan(task, source, book.files) if folder or stat_of(source) else nothing_found()
-    described = _described_anew(task, looked)
-    again = [sight for sight in looked.familiar if sight in described] if described else []
-    familiar = looked.familiar.without(again)
-    warn(home.root, progress.say, _FOLD * sum(sight.size for sight in looked.logs))
+    cache = open_scan_cache(task, home, source)
+    scanned = scan(task, source, cache.files) if folder or stat_of(source) else empty_scan()
+    described = _described_anew(task, scanned)
+    again = (
+        [file_stat for file_stat in scanned.unchanged if file_stat in described]
+        if described
+        else []
+    )
+    unchanged = scanned.unchanged.without(again)
+    warn(home.root, progress.say, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
     fault_point("ingest.scanned")
-    still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
-    with copying_ahead(home) as ahead:
-        found = on_threads(lambda sight: _hash(sight, ahead(sight)), still)
-        read, unread = _split(dict(zip(still, found, strict=True)))
+    still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.settle)
+    with reserve_copies(home) as copy_path:
+        hashes = on_threads(lambda file_stat: _hash(file_stat, copy_path(file_stat)), still)
+        read, unread = _split(dict(zip(still, hashes, strict=True)))
         fault_point("ingest.hashed")
-        earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
-        decisions = decided(home, task.name)
-        taking = _Taking(task, home, decisions, described)
-        taken = taking.take(read, familiar, earlier, progress)
-    unread |= dict.fromkeys(moving, "changed while it was looked at")
-    if taken is None:
+        earlier = {
+            file_stat: previous_hash
+            for file_stat in read
+            if (previous_hash := cache.hash_before(file_stat))
+        }
+        decisions = current_decisions(home, task.name)
+        taking = _Ingest(task, home, decisions, described)
+        result = taking.take(read, unchanged, earlier, progress)
+    unread |= dict.fromkeys(unstable, "changed while it was looked at")
+    if result is None:
         raise _nothing(task, source, unread)
     if not is_file(source):
-        finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in taken.unfinished}
-        sidecar_entries = dict.fromkeys(looked.sidecars, NOTHING)
-        known_sidecars = [sight.name for sight in looked.known_sidecars]
-        book.write({**finished, **sidecar_entries}, {*familiar.files, *known_sidecars})
-    snapshot = Snapshot(home, taken.outcome.ref)
-    teller = Reporter(task, home, snapshot, decisions, taken.entered, taken.unfinished)
-    return IngestReport(taken.outcome, looked.ignored, teller, read, unread, familiar)
+        finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in result.unfinished}
+        sidecar_entries = dict.fromkeys(scanned.sidecars, NOTHING)
+        known_sidecars = [file_stat.name for file_stat in scanned.known_sidecars]
+        cache.write({**finished, **sidecar_entries}, {*unchanged.files, *known_sidecars})
+    snapshot = Snapshot(home, result.artifact.ref)
+    reporter = Reporter(task, home, snapshot, decisions, result.entered, result.unfinished)
+    return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
 
 
 def _learn_elsewhere(task: Task, home: Home) -> None:
     """Learn of recordings that other machines took, and of what was decided there."""
     decisions_elsewhere(home, task.name)
-    members_elsewhere(home, task.name, lambda new: note_pending(home, task.name, new))
+    sync_members(home, task.name, lambda new: add_pending(home, task.name, new))
 
 
-def _described_anew(task: Task, looked: Found) -> set[FileStat]:
+def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
     """Return the logs beside which there is a new or changed side-car."""
     bases = {
-        sight.name[: -len(ending)]
-        for sight in looked.sidecars
+        file_stat.name[: -len(ending)]
+        for file_stat in looked.sidecars
         for ending in task.ingest.meta.sidecar
-        if sight.name.lower().endswith(ending)
+        if file_stat.name.lower().endswith(ending)
     }
     if not bases:
         return set()
-    every = (*looked.logs, *looked.familiar)
+    every = (*looked.logs, *looked.unchanged)
     return {s for s in every if s.name in bases or s.name.rpartition(".")[0] in bases}
 
 
-class _Taking:
+class _Ingest:
     """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
 
     def __init__(
@@ -166,60 +174,60 @@ class _Taking:
         )
         self._rules = digest(reading_rules(task))
         self._pending = pending(home, task.name)
-        found = load_index(home, task.name)
-        self._before = found if found and found[0].rules == self._rules else None
+        index = load_index(home, task.name)
+        self._previous = index if index and index[0].rules == self._rules else None
 
     def take(
-        self, read: Contents, familiar: Familiar, earlier: Contents, progress: Progress
-    ) -> _Taken | None:
+        self, read: Contents, unchanged: UnchangedFiles, earlier: Contents, progress: Progress
+    ) -> _Result | None:
         """Read what is to be looked into and publish the snapshot; None if there is nothing.
 
         Args:
             read: content hashes of the files that look different than before.
-            familiar: content hashes of all others.
+            unchanged: content hashes of all others.
             earlier: what was read under the names of the first before.
             progress: hears of each recording.
         """
-        requested = self._requested(read, familiar)
+        requested = self._requested(read, unchanged)
         contents = list(read.items())
         if requested - set(read.values()):
-            contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in requested]
-        jobs, entered = self._jobs(requested - self._barred, first_sights(contents))
+            contents += [(s, h.hex()) for s, h in unchanged.items() if h.hex() in requested]
+        jobs, entered = self._jobs(requested - self._barred, name_new_members(contents))
         changes: dict[str, Json | None] = dict.fromkeys(requested)
         unfinished = dict[str, str]()
-        for member, outcome in record(jobs, progress, first=lambda: self._note(entered)):
-            if isinstance(outcome, str):
-                unfinished[member.hash] = outcome
+        for member, artifact in record(jobs, progress, first=lambda: self._note(entered)):
+            if isinstance(artifact, str):
+                unfinished[member.hash] = artifact
                 continue
             released = member.hash in self._released
-            changes[member.hash] = entry_of(member.hash, member.name, outcome, released=released)
+            changes[member.hash] = entry_of(member.hash, member.name, artifact, released=released)
         fault_point("ingest.recorded")
         changes |= self._superseded(read, earlier, changes)
         snapshot = self._publish(changes)
         fault_point("ingest.published")
         if snapshot is None:
             return None
-        return _Taken(snapshot, frozenset(entered - unfinished.keys()), unfinished)
+        return _Result(snapshot, frozenset(entered - unfinished.keys()), unfinished)
 
     def _note(self, entered: set[str]) -> None:
         """Note what is about to be entered, before any of it is."""
         if entered:
-            note_pending(self._home, self._task.name, entered)
+            add_pending(self._home, self._task.name, entered)
             fault_point("ingest.noted")
 
     def _superseded(
         self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
     ) -> dict[str, Json | None]:
         """Leave out the recordings of which a file that has grown holds all, and more."""
-        gone: dict[str, Json | None] = {}
-        for sight, hash_ in read.items():
+        superseded: dict[str, Json | None] = {}
+        for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
             if entry and entry["tracks"]:
-                grown, before = (sight.path, hash_), earlier.get(sight)
-                if made := supersede(self._task, self._home, grown, before, self._decisions):
-                    gone[made.recording] = None
-        self._barred |= set(gone)
-        return gone
+                grown, previous_hash = (file_stat.path, hash_), earlier.get(file_stat)
+                if made := supersede(self._task, self._home, grown, previous_hash, self._decisions):
+                    superseded[made.recording] = None
+        self._barred |= set(superseded)
+        return superseded
 
     def _jobs(
         self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
@@ -227,20 +235,20 @@ class _Taking:
         """Return what is to be read, known members and new ones, and the hashes of the new."""
         jobs, entered = list[Job](), set[str]()
         for hash_ in sorted(requested):
-            known = find_member(self._home, self._task.name, hash_)
+            existing = find_member(self._home, self._task.name, hash_)
             fresh, path = sources.get(hash_, (None, None))
-            member = known or fresh
+            member = existing or fresh
             if member and self._task.ingest.wants(member.name):
                 jobs.append((self._task, self._home, member, path))
-                entered |= set[str]() if known else {hash_}
+                entered |= set[str]() if existing else {hash_}
         return jobs, entered
 
-    def _requested(self, read: Contents, familiar: Familiar) -> set[str]:
+    def _requested(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
         """Return the hashes of all recordings that are to be looked into."""
-        if self._before is None:
-            known = members(self._home, self._task.name)
-            return {*read.values(), *(hash_.hex() for hash_ in familiar.values()), *known}
-        index, snapshot = self._before
+        if self._previous is None:
+            existing = members(self._home, self._task.name)
+            return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
+        index, snapshot = self._previous
         decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
         # Of a file that looks different and is not, only what stands beside it can be new.
         new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
@@ -250,30 +258,30 @@ class _Taking:
         """Publish the snapshot with these changes, and the index of it."""
         home, task = self._home, self._task.name
 
-        def index_of(outcome: Artifact) -> Index:
-            return Index(self._rules, outcome.ref, self._barred, self._released)
+        def index_of(artifact: Artifact) -> Index:
+            return Index(self._rules, artifact.ref, self._barred, self._released)
 
-        def after(outcome: Artifact) -> list[Move]:
-            return [index_aside(home, task, index_of(outcome))]
+        def after(artifact: Artifact) -> list[Move]:
+            return [stage_index(home, task, index_of(artifact))]
 
-        if self._before is None:
+        if self._previous is None:
             entries = [entry for entry in changes.values() if entry]
-            outcome = snapshots.publish(home, task, entries, after) if entries else None
+            artifact = snapshots.publish(home, task, entries, after) if entries else None
         else:
-            index, snapshot = self._before
-            outcome = snapshots.amend(home, task, snapshot, changes, after)
-            if outcome and outcome is snapshot.artifact and index_of(outcome) != index:
-                save_index(home, task, index_of(outcome))
-        if outcome:
-            end_pending(home, task)
-        return outcome
+            index, snapshot = self._previous
+            artifact = snapshots.amend(home, task, snapshot, changes, after)
+            if artifact and artifact is snapshot.artifact and index_of(artifact) != index:
+                save_index(home, task, index_of(artifact))
+        if artifact:
+            clear_pending(home, task)
+        return artifact
 
 
 def _nothing(task: Task, source: Path, unread: Mapping[FileStat, str]) -> BadInput:
     endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
-    named = [f"{sight.label} {why}" for sight, why in sorted(unread.items())]
-    listing = f": {'; '.join(named[:SHOWN])}" if named else ""
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    named = [f"{file_stat.label} {why}" for file_stat, why in sorted(unread.items())]
+    listing = f": {'; '.join(named[:MAX_LISTED])}" if named else ""
+    more = f" and {len(named) - MAX_LISTED} more" if len(named) > MAX_LISTED else ""
     return BadInput(
         source,
         f"holds no complete log of the task {task.name!r}{listing}{more}",
@@ -285,22 +293,22 @@ def _nothing(task: Task, source: Path, unread: Mapping[FileStat, str]) -> BadInp
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
 
 
-def _hash(sight: FileStat, ahead: Path | None) -> _Hashed:
+def _hash(file_stat: FileStat, copy_path: Path | None) -> _Hashed:
     """Return the sha256 of a file's bytes, or why there is none.
 
-    Where it may be written `ahead`, it is copied on the way.
+    Where it may be written `copy_path`, it is copied on the way.
     """
     try:
-        found = digest_to_copy(sight.path, ahead)
-        if ahead and ahead.exists():
-            start_writeback(ahead)
+        hash_ = digest_to_copy(file_stat.path, copy_path)
+        if copy_path and copy_path.exists():
+            start_writeback(copy_path)
     except OSError as error:
         return None, why_unread(error)
-    same = see(sight.folder, sight.name) == sight
-    return (found, "") if same else (None, "changed while it was looked at")
+    same = read_file_stat(file_stat.folder, file_stat.name) == file_stat
+    return (hash_, "") if same else (None, "changed while it was looked at")
 
 
 def _split(hashed: Mapping[FileStat, _Hashed]) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
     """Return the content hashes of the files that were read, and why the others were not."""
-    read = {sight: hash_ for sight, (hash_, _) in hashed.items() if hash_}
-    return read, {sight: why for sight, (hash_, why) in hashed.items() if not hash_}
+    read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
+    return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}

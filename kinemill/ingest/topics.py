@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.channels import Channel, in_units
+from kinemill.ingest.channels import Channel, convert_units
 from kinemill.ingest.clock import Clock, Rows, read_clock, usable
-from kinemill.ingest.clock_resets import Laps, Stamps, laps
+from kinemill.ingest.clock_resets import ResetCounts, Stamps, count_resets
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
@@ -21,7 +21,7 @@ _STRETCHES, _STRETCH = 20, 1000  # of a long log that tell how far stamps are ap
 class Span:
     """A stretch of time between two resets of the clock, from `start` to `stop` s inclusive."""
 
-    lap: int
+    n_resets: int
     start: float
     stop: float
 
@@ -31,23 +31,23 @@ Piece = tuple[Span, slice]  # what a stretch spans, and which of a topic's n sam
 
 @dataclass(frozen=True)
 class Topic:
-    """Channels that share a clock: values (n,) by name in the task's units, laps (n,)."""
+    """Channels that share a clock: values (n,) by name in the task's units, n_resets (n,)."""
 
     values: dict[str, Channel]
     clock: Clock
-    laps: Laps
+    n_resets: ResetCounts
 
     def pieces(self) -> list[Piece]:
         """Return the stretches without a gap or a reset."""
-        if not len(self.laps):
+        if not len(self.n_resets):
             return []
-        cuts = (np.flatnonzero(np.diff(self.laps)) + 1).tolist()
+        cuts = (np.flatnonzero(np.diff(self.n_resets)) + 1).tolist()
         starts = sorted({*(segment.start for segment in self.clock.segments), *cuts})
-        ends = [*starts[1:], len(self.laps)]
+        ends = [*starts[1:], len(self.n_resets)]
         seconds = self.clock.seconds
         return [
             (
-                Span(int(self.laps[start]), float(seconds[start]), float(seconds[end - 1])),
+                Span(int(self.n_resets[start]), float(seconds[start]), float(seconds[end - 1])),
                 slice(start, end),
             )
             for start, end in zip(starts, ends, strict=True)
@@ -89,11 +89,11 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         for one, clock in zip(shared, clocks, strict=True)
     ]
     topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
-    for one, clock, lap in zip(shared, clocks, laps(stamps), strict=True):
-        values, found = _in_units(one, clock.rows, log, task)
-        topics.append(Topic(values, clock, lap))
+    for one, clock, n_resets in zip(shared, clocks, count_resets(stamps), strict=True):
+        values, issues = _in_units(one, clock.rows, log, task)
+        topics.append(Topic(values, clock, n_resets))
         reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
-        odd += found
+        odd += issues
     return topics, reasons + odd
 
 
@@ -150,9 +150,9 @@ def _in_units(
     usable, reasons = dict[str, Channel](), list[Reason]()
     for name, series in one.channels.items():
         source = log.sources.get(name) or Source(name=name)  # references have none
-        values, found = in_units(name, series, source, task)
+        values, issues = convert_units(name, series, source, task)
         usable[name] = values if len(rows) == len(values) else np.asarray(values)[rows]
-        reasons += found
+        reasons += issues
     return usable, reasons
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
-from kinemill.ingest.raw import SHOWN, TIME, Images, RawLog, Reason, Texts, reason
+from kinemill.ingest.raw import MAX_LISTED, TIME, Images, RawLog, Reason, Texts, reason
 from kinemill.ingest.time_units import doubtful_unit, likely_unit
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.task import Task
@@ -99,7 +99,7 @@ def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
     common: list[tuple[Span, list[slice]]] = [(span, [own]) for span, own in topics[0].pieces()]
     for topic in topics[1:]:
         common = _overlaps(common, topic.pieces())
-    found: list[_Stretch] = []
+    stretches: list[_Stretch] = []
     for span, pieces in common:
         inside = [
             _inside(topic.clock.seconds, own, span, exact)
@@ -109,23 +109,23 @@ def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
             slice(max(there.start - 1, own.start), min(there.stop + 1, own.stop))
             for there, own in zip(inside, pieces, strict=True)
         ]
-        found.append(_Stretch(span, near, sum(there.stop - there.start for there in inside)))
-    return found
+        stretches.append(_Stretch(span, near, sum(there.stop - there.start for there in inside)))
+    return stretches
 
 
 def _overlaps(
     common: list[tuple[Span, list[slice]]], pieces: list[Piece]
 ) -> list[tuple[Span, list[slice]]]:
-    found: list[tuple[Span, list[slice]]] = []
-    left = right = 0
-    while left < len(common) and right < len(pieces):
-        (ours, owns), (theirs, own) = common[left], pieces[right]
+    overlaps: list[tuple[Span, list[slice]]] = []
+    i = j = 0
+    while i < len(common) and j < len(pieces):
+        (ours, owns), (theirs, own) = common[i], pieces[j]
         start, stop = max(ours.start, theirs.start), min(ours.stop, theirs.stop)
-        if ours.lap == theirs.lap and start <= stop:
-            found.append((Span(ours.lap, start, stop), [*owns, own]))
-        first = (ours.lap, ours.stop) <= (theirs.lap, theirs.stop)
-        left, right = (left + 1, right) if first else (left, right + 1)
-    return found
+        if ours.n_resets == theirs.n_resets and start <= stop:
+            overlaps.append((Span(ours.n_resets, start, stop), [*owns, own]))
+        first = (ours.n_resets, ours.stop) <= (theirs.n_resets, theirs.stop)
+        i, j = (i + 1, j) if first else (i, j + 1)
+    return overlaps
 
 
 def _inside(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
@@ -152,9 +152,9 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
         values = topic.values if whole else {n: own[near] for n, own in topic.values.items()}
         columns |= on_grid(values, topic.clock.seconds[near], grid, task)
     frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.recorded}})
-    leads = {name: task.channels[name].resample.lead for name in task.recorded}
-    if last := max(leads.values()):
-        later = [pl.col(name).shift(-rows) for name, rows in leads.items() if rows]
+    lead_rows = {name: task.channels[name].resample.lead for name in task.recorded}
+    if last := max(lead_rows.values()):
+        later = [pl.col(name).shift(-rows) for name, rows in lead_rows.items() if rows]
         frame = frame.with_columns(later).head(-last)
     return frame.with_columns(pl.col(task.media).cast(pl.Int32)) if task.media else frame
 
@@ -169,7 +169,7 @@ def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> li
         for topic in topics
         for piece, _ in topic.pieces()
         for span in _rest(piece, used)
-        for name in _silent(span, topics)[:1]
+        for name in _silent_channels(span, topics)[:1]
     }
     longest = sorted(_merged(lost), key=lambda item: item[1].start - item[1].stop)
     return [
@@ -181,14 +181,14 @@ def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> li
             expected="samples of every channel, or `channels.*.resample.max_gap` to bridge",
             fix="nothing to do: this time is left out",
         )
-        for channel, span in longest[:SHOWN]
+        for channel, span in longest[:MAX_LISTED]
         if span.stop - span.start > task.max_gap
     ]
 
 
 def _rest(piece: Span, used: list[Span]) -> list[Span]:
     """Return what is left of a piece when the stretches in use are taken out."""
-    within = [span for span in used if span.lap == piece.lap and span.stop >= piece.start]
+    within = [span for span in used if span.n_resets == piece.n_resets and span.stop >= piece.start]
     within = sorted((span for span in within if span.start <= piece.stop), key=lambda s: s.start)
     edges = [
         piece.start,
@@ -196,7 +196,7 @@ def _rest(piece: Span, used: list[Span]) -> list[Span]:
         piece.stop,
     ]
     return [
-        Span(piece.lap, start, stop)
+        Span(piece.n_resets, start, stop)
         for start, stop in zip(edges[::2], edges[1::2], strict=True)
         if stop > start
     ]
@@ -204,28 +204,28 @@ def _rest(piece: Span, used: list[Span]) -> list[Span]:
 
 def _merged(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
     """Join the times that overlap: every topic that has samples there tells of the same silence."""
-    found: list[tuple[str, Span]] = []
-    for name, span in sorted(lost, key=lambda item: (item[0], item[1].lap, item[1].start)):
-        last = found[-1] if found else ("", span)
-        if last[0] == name and last[1].lap == span.lap and span.start <= last[1].stop:
-            found[-1] = (name, Span(span.lap, last[1].start, max(span.stop, last[1].stop)))
+    merged: list[tuple[str, Span]] = []
+    for name, span in sorted(lost, key=lambda item: (item[0], item[1].n_resets, item[1].start)):
+        last = merged[-1] if merged else ("", span)
+        if last[0] == name and last[1].n_resets == span.n_resets and span.start <= last[1].stop:
+            merged[-1] = (name, Span(span.n_resets, last[1].start, max(span.stop, last[1].stop)))
         else:
-            found.append((name, span))
-    return found
+            merged.append((name, span))
+    return merged
 
 
-def _silent(span: Span, topics: list[Topic]) -> list[str]:
+def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
     """Return the first channel of each topic that has not begun in the middle of a span, or ended.
 
     A silence between two of its pieces is a gap, and was said with its clock.
     """
-    middle, found = 0.5 * (span.start + span.stop), list[str]()
+    middle, names = 0.5 * (span.start + span.stop), list[str]()
     for topic in topics:
-        own = [piece for piece, _ in topic.pieces() if piece.lap == span.lap]
+        own = [piece for piece, _ in topic.pieces() if piece.n_resets == span.n_resets]
         begun = any(piece.start <= middle for piece in own)
         if not (begun and any(piece.stop >= middle for piece in own)):
-            found.append(next(iter(topic.values)))
-    return found
+            names.append(next(iter(topic.values)))
+    return names
 
 
 def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: Task) -> Reason:

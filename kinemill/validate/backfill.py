@@ -11,7 +11,7 @@ from functools import partial
 
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.inspection import as_recording
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recording import read_again
@@ -57,7 +57,7 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
     Raises:
         BadInput: no recording is in the range.
     """
-    barred = {hash_ for hash_, made in decided(home, task.name).items() if made.bars}
+    barred = {hash_ for hash_, made in current_decisions(home, task.name).items() if made.bars}
     chosen = [
         member
         for hash_, member in sorted(members(home, task.name).items())
@@ -78,7 +78,7 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
 
 def _evaluate(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
     """Read and judge some recordings; return how many were not read, and not judged, before."""
-    decisions, recordings = decided(home, task.name), list[Recording]()
+    decisions, recordings = current_decisions(home, task.name), list[Recording]()
     found = list(read_again(task, home, chosen, progress))
     for member, outcome in found:
         made = decisions.get(member.hash)

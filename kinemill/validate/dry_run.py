@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
-from kinemill.ingest.decisions import STANDINGS, decided
+from kinemill.ingest.decisions import BARRED_STATUSES, current_decisions
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.files import require_channels, scan, why_unread
 from kinemill.ingest.inspection import read_aside
@@ -81,7 +81,7 @@ def foretell(
 
 def gives_nothing(entry: Json) -> bool:
     """Return whether a log gives no episode, unless a person decided to leave it out."""
-    decided_so = any(item["check"] in STANDINGS for item in entry["reasons"])
+    decided_so = any(item["check"] in BARRED_STATUSES for item in entry["reasons"])
     return not entry["episodes"] and not decided_so
 
 
@@ -94,7 +94,7 @@ def _foretell(
     except OSError as error:
         return _entry(path, None, "unstable", [unread(why_unread(error))])
     member = find_member(home, task.name, hash_)
-    decision = decided(home, task.name).get(hash_)
+    decision = current_decisions(home, task.name).get(hash_)
     if decision and decision.bars:
         return _entry(path, hash_, "known", [decision.reason(task.name)])
     name = member.name if member else name

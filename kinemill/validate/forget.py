@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.ingest.decisions import Decision, decide, decided
+from kinemill.ingest.decisions import Decision, current_decisions, decide
 from kinemill.ingest.membership import Member, forget_member, raw_path
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.store import SUMMARY, read_json
@@ -66,7 +66,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
     The note is written first: after a crash the rest is removed by asking again.
     """
     with lock(home, f"ingest-{task.name}"):
-        before = decided(home, task.name).get(member.hash)
+        before = current_decisions(home, task.name).get(member.hash)
         made = before if before and before.decision == "forget" else None
         made = made or decide(home, task.name, (member.hash, member.name), "forget", because)
         found = remains(task, home, member)
@@ -95,7 +95,9 @@ def remember(task: Task, home: Home, which: str, because: str = "") -> Decision:
     Raises:
         BadInput: no recording of this name or hash is forgotten.
     """
-    forgotten = [item for item in decided(home, task.name).values() if item.decision == "forget"]
+    forgotten = [
+        item for item in current_decisions(home, task.name).values() if item.decision == "forget"
+    ]
     found = [item for item in forgotten if which == item.name or item.recording.startswith(which)]
     if len(found) != 1:
         names = ", ".join(f"{item.name} ({item.recording[:16]})" for item in forgotten[:8])

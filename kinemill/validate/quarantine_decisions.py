@@ -1,7 +1,7 @@
 """Quarantine decisions: release, reject and withdraw recordings, with their reasons."""
 
 from kinemill.errors import BadInput
-from kinemill.ingest.decisions import Decision, Kind, decide, decided
+from kinemill.ingest.decisions import Decision, Kind, current_decisions, decide
 from kinemill.ingest.inspection import find_member
 from kinemill.ingest.membership import Member
 from kinemill.store.home import Home
@@ -45,13 +45,13 @@ def withdraw(task: Task, home: Home, which: str, because: str = "") -> Decision:
         BadInput: no such recording, or nothing was decided about it.
     """
     member = find_member(task, home, which)
-    if member.hash not in decided(home, task.name):
+    if member.hash not in current_decisions(home, task.name):
         raise BadInput(member.name, "nothing was decided about it", fix="there is nothing to undo")
     return decide(home, task.name, (member.hash, member.name), "withdraw", because)
 
 
 def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str) -> Decision:
-    before = decided(home, task.name).get(member.hash)
+    before = current_decisions(home, task.name).get(member.hash)
     if before and before.decision == decision:
         raise BadInput(
             member.name, f"{decision} was decided by {before.who} on {before.when} already"

@@ -6,7 +6,7 @@ Read-only: recordings that were not processed under the current rules are report
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kinemill.ingest.decisions import Decision, decided
+from kinemill.ingest.decisions import Decision, current_decisions
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.store import ArtifactRef, Json, digest, peek
@@ -33,7 +33,7 @@ class Standing:
     def word(self) -> str:
         """The standing in one word."""
         if self.decision and self.decision.bars:
-            return self.decision.standing
+            return self.decision.status
         if self.read is None or (self.read["tracks"] and self.evaluated is None):
             return NOT_VALIDATED
         if self.decision:
@@ -70,7 +70,7 @@ class Standing:
 
 def standings(task: Task, home: Home) -> Iterator[Standing]:
     """Yield where each recording of a task stands, by name, forgotten ones last."""
-    decisions, known = decided(home, task.name), members(home, task.name)
+    decisions, known = current_decisions(home, task.name), members(home, task.name)
     for member in sorted(known.values(), key=lambda item: (item.name, item.hash)):
         yield standing_of(task, home, member, decisions.get(member.hash))
     for hash_, decision in decisions.items():
@@ -110,7 +110,7 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         every = [item for item in standings(task, home) if item.word != "accepted"]
         held = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
         return Held(len(held), _by_name(held[offset:][:limit]), len(every) - len(held))
-    decisions = decided(home, task.name)
+    decisions = current_decisions(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
     total, shown = len(special), special[offset:][:limit]
     left = [*shards.nodes().items()]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from kinemill.errors import BadInput
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE as READ
@@ -38,7 +38,7 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
     Raises:
         BadInput: the task has no recording.
     """
-    barred = {hash_ for hash_, made in decided(home, task.name).items() if made.bars}
+    barred = {hash_ for hash_, made in current_decisions(home, task.name).items() if made.bars}
     wanted = [
         member
         for member in members(home, task.name).values()

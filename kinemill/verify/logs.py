@@ -11,7 +11,7 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.files import require_channels, scan
 from kinemill.ingest.inspection import find_member, read_aside
 from kinemill.ingest.membership import keep_raw
@@ -121,7 +121,7 @@ class _Episode:
 def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode], str]:
     """Return the accepted episodes of one log, and its content hash."""
     hash_ = file_digest(path)
-    decision = decided(home, task.name).get(hash_)
+    decision = current_decisions(home, task.name).get(hash_)
     if (decision and decision.bars) or not task.ingest.wants(name):
         return [], hash_
     with TemporaryDirectory(prefix="kinemill-logs-") as scratch:

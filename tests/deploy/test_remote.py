@@ -146,14 +146,14 @@ def test_recordings_of_one_machine_are_recordings_of_the_other(
 
 
 def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes, task, logs):
-    from kinemill.ingest.decisions import audit, decide, decided
+    from kinemill.ingest.decisions import audit, current_decisions, decide
 
     one, other = homes
     first = ingest.run(task, one, logs)
     entry = next(iter(read_json(path) for path in one.store.glob(f"members/{task.name}/*.json")))
     decide(one, task.name, (entry["hash"], entry["name"]), "reject", "a test")
     second = ingest.run(task, other, logs)
-    assert entry["hash"] in decided(other, task.name)
+    assert entry["hash"] in current_decisions(other, task.name)
     assert second.artifact.summary["recordings"] == first.artifact.summary["recordings"] - 1
     decide(other, task.name, (entry["hash"], entry["name"]), "withdraw", "")
     ingest.run(task, one, logs)

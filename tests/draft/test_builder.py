@@ -265,8 +265,8 @@ def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
     ],
 )
 def test_names_tell_roles_and_units(name, role, what, unit):
-    found = guess(name)
-    assert (found.role, found.what, found.unit) == (role, what, unit)
+    result = guess(name)
+    assert (result.role, result.what, result.unit) == (role, what, unit)
 
 
 def accepted(tmp_path, home, folder, name="drafted"):
@@ -279,9 +279,9 @@ def accepted(tmp_path, home, folder, name="drafted"):
 def test_two_logs_share_the_channels_that_both_have(tmp_path, home, time):
     folder = tmp_path / "two"
     folder.mkdir()
-    both = {"time": time, "pos": np.sin(time), "vel": np.cos(time), "u": np.cos(3 * time)}
-    table(folder / "a.csv", **both, left=np.sin(2 * time))
-    table(folder / "b.csv", **both, right=np.sin(5 * time))
+    columns = {"time": time, "pos": np.sin(time), "vel": np.cos(time), "u": np.cos(3 * time)}
+    table(folder / "a.csv", **columns, left=np.sin(2 * time))
+    table(folder / "b.csv", **columns, right=np.sin(5 * time))
     task, text, lost = accepted(tmp_path, home, folder)
     assert (task.states, task.actions, lost) == (["pos", "vel"], ["u"], [])
     assert "left out, in 1 of 2 logs: left, right" in text
@@ -313,8 +313,8 @@ def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time)
 
 
 def test_letters_of_a_text_are_no_states(tmp_path, time):
-    words = np.array([b"auto" if k % 40 < 20 else b"hand" for k in range(len(time))])
-    codes = np.frombuffer(words.tobytes(), np.uint8).reshape(len(time), 4)
+    texts = np.array([b"auto" if k % 40 < 20 else b"hand" for k in range(len(time))])
+    codes = np.frombuffer(texts.tobytes(), np.uint8).reshape(len(time), 4)
     counts = np.stack([np.arange(800) % 90 + 33, np.arange(800) % 7], axis=1)
     np.savez(
         tmp_path / "a.npz", time=time, pos=np.sin(time), u=np.cos(time), mode=codes, count=counts
@@ -328,10 +328,10 @@ def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, t
     alone = table(tmp_path / "alone.csv", time=time, acc=-np.sin(time), u=np.cos(3 * time))
     task, _ = load(tmp_path, "alone", alone)
     assert (task.states, task.actions) == (["acc"], ["u"])
-    beside = table(
+    with_velocity = table(
         tmp_path / "beside.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
     )
-    task, text = load(tmp_path, "beside", beside)
+    task, text = load(tmp_path, "beside", with_velocity)
     assert task.states == ["pos"]
     assert "an acceleration, which follows from velocities; a state only if you make it" in text
 
@@ -387,5 +387,5 @@ def test_the_draft_of_any_set_loads_and_takes_the_logs_it_was_made_from(
         task = load_task(tmp_path / "drafted.yaml")
         for entry in foretell(task, home, folder):
             name = entry["file"].rpartition("/")[2]
-            found = {reason["check"] for reason in entry["reasons"]}
-            assert entry["episodes"] or found & DEFECTS or f"log not used: {name}" in text, entry
+            result = {reason["check"] for reason in entry["reasons"]}
+            assert entry["episodes"] or result & DEFECTS or f"log not used: {name}" in text, entry

@@ -29,13 +29,13 @@ SETS = [
 ]
 
 
-def drafted(tmp_path, source, rate=None):
+def draft_task(tmp_path, source, rate=None):
     path = tmp_path / "drafted.yaml"
     path.write_text(draft("drafted", source, rate), encoding="utf-8")
     return load_task(path, {"ingest.settle": 0.0})
 
 
-def taken(task, home, source):
+def ingest_and_pack(task, home, source):
     """Run a draft to its dataset; return it and the rows that ingest read."""
     report = ingest.run(task, home, source)
     episodes = validate.run(task, home, report.artifact.ref)
@@ -49,17 +49,17 @@ def taken(task, home, source):
 def test_a_real_log_gives_a_task_that_takes_it_in(
     shared_data, tmp_path, home, log, dt, states, actions, rows
 ):
-    task = drafted(tmp_path, shared_data / log)
+    task = draft_task(tmp_path, shared_data / log)
     assert task.dt == pytest.approx(dt, rel=1e-9)
     assert (task.states, task.actions) == (states, actions)
-    dataset, summary = taken(task, home, shared_data / log)
+    dataset, summary = ingest_and_pack(task, home, shared_data / log)
     assert (summary["quarantined"], summary["rows"]) == (0, rows)
     assert {episode.split for episode in dataset.episodes} == {"train", "validation", "test"}
 
 
 def test_a_flight_log_gives_its_fast_topics(shared_data, tmp_path, home):
     log = shared_data / "px4_ulog" / "sample_log_small.ulg"
-    task = drafted(tmp_path, log)
+    task = draft_task(tmp_path, log)
     assert task.channels["vehicle_attitude_q_0"].source[0].name == "vehicle_attitude.q[0]"
     assert {task.channels[f"vehicle_attitude_q_{at}"].kind for at in range(4)} == {"quaternion"}
     assert task.channels["sensor_combined_accelerometer_m_s2_2"].unit == "m/s^2"
@@ -70,12 +70,12 @@ def test_a_flight_log_gives_its_fast_topics(shared_data, tmp_path, home):
     assert (control.role, control.resample.method) == ("action", "hold")
     assert not any("padding" in name or "timestamp" in name for name in task.columns)
     assert "battery_status" not in " ".join(task.columns)  # at 2 Hz
-    _, summary = taken(task, home, log)
+    _, summary = ingest_and_pack(task, home, log)
     assert (summary["quarantined"], summary["tracks"] > 0) == (0, True)
 
 
 def test_motion_clips_give_joints_by_name_once(shared_data, tmp_path):
-    task = drafted(tmp_path, shared_data / "awd_motion")
+    task = draft_task(tmp_path, shared_data / "awd_motion")
     sources = {channel.source[0].name for channel in task.channels.values() if channel.source}
     knee = task.channels["joints_vel_left_knee"]
     assert (knee.derivative_of, knee.unit) == ("joints_pos_left_knee", "rad/s")
@@ -93,10 +93,10 @@ def test_logs_of_messages_are_drafted_from_their_fields(tmp_path, home, form):
         log.write_bytes(ulog_bytes(ulog_samples(seconds=8.0)))
     else:
         log = write_bag(tmp_path / ("a.bag" if form == "ros1" else "bag"), messages)
-    task = drafted(tmp_path, log)
+    task = draft_task(tmp_path, log)
     assert task.columns
     assert not any("stamp" in name for name in task.columns)
-    _, summary = taken(task, home, log)
+    _, summary = ingest_and_pack(task, home, log)
     assert (summary["quarantined"], summary["rows"] > 100) == (0, True)
 
 
@@ -119,7 +119,7 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
     assert "images" in left_out["obs/image"]
     assert "text" in left_out["note"]
     assert left_out["calibration"] == "has not a row for each of 300"
-    task = drafted(tmp_path, tmp_path / "a.h5")
+    task = draft_task(tmp_path, tmp_path / "a.h5")
     assert (task.states, len(task.actions)) == (["obs_joint_pos_0", "obs_joint_pos_1"], 1)
     assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/data/demo_2"])
 
@@ -136,11 +136,11 @@ def test_arrays_and_tables_are_drafted_alike(tmp_path, home, name, save):
     time = 0.02 * np.arange(600)
     columns = {"t": time, "theta": np.sin(time), "omega": np.cos(time), "tau": np.sin(5 * time)}
     save(tmp_path / name, columns)
-    task = drafted(tmp_path, tmp_path / name)
+    task = draft_task(tmp_path, tmp_path / name)
     assert (task.dt, task.states, task.actions) == (0.02, ["theta", "omega"], ["tau"])
     assert task.channels["omega"].derivative_of == "theta"
     assert task.ingest.time == ["t"]
-    _, summary = taken(task, home, tmp_path / name)
+    _, summary = ingest_and_pack(task, home, tmp_path / name)
     assert summary["rows"] == 600
 
 
@@ -153,7 +153,7 @@ def test_a_format_is_known_by_content_before_its_ending(tmp_path, shared_data):
 
 
 def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):
-    task = drafted(tmp_path, shared_data / "rlc_sim")
+    task = draft_task(tmp_path, shared_data / "rlc_sim")
     sources = [source.name for one in task.channels.values() for source in one.source or []]
     assert "V_C[0]" in sources
     assert "V_C[1]" not in sources  # the same numbers

@@ -69,31 +69,33 @@ class Site:
         return False
 
 
-def mill(site: Site) -> dict[str, object]:
+def run_pipeline(site: Site) -> dict[str, object]:
     """Take what has been delivered; then, delivery by delivery, what is still to come."""
     home, task = Home(site.home), load_task(site.task)
-    result = _once(task, home, site.logs) if site.logs.is_dir() else {}
+    result = _run_once(task, home, site.logs) if site.logs.is_dir() else {}
     while site.deliver():
-        result = _once(task, home, site.logs)
+        result = _run_once(task, home, site.logs)
     return result
 
 
-def _once(task, home, logs) -> dict[str, object]:
+def _run_once(task, home, logs) -> dict[str, object]:
     recordings = ingest.run(task, home, logs).artifact
     episodes = validate.run(task, home, recordings.ref)
     return {"recordings": recordings.ref.to_json(), "episodes": episodes.ref.to_json()}
 
 
-def _work(site: Site, fault: str, told: Path) -> None:
+def _work(site: Site, fault: str, result_file: Path) -> None:
     # Nothing here outlives the machine; a killed process loses none of what it wrote.
     os.fsync = lambda handle: None
     os.environ[fault_injection.VARIABLE] = fault
     if site.in_processes:
         parallel.MANY = 1
-    told.write_text(json.dumps({"result": mill(site), "passings": fault_injection.passings()}))
+    result_file.write_text(
+        json.dumps({"result": run_pipeline(site), "passings": fault_injection.passings()})
+    )
 
 
-class Mills:
+class Pipelines:
     """Starts mills, each in a process forked from one that has imported everything."""
 
     def __init__(self) -> None:
@@ -102,18 +104,20 @@ class Mills:
 
     def start(self, site: Site, fault: str = "count", name: str = "told"):
         """Start a mill; `fault` as in `kinemill.store.fault_injection`."""
-        told = site.home.parent / f"{name}.json"
-        told.parent.mkdir(parents=True, exist_ok=True)
-        process = self._context.Process(target=_work, args=(site, fault, told))
+        result_file = site.home.parent / f"{name}.json"
+        result_file.parent.mkdir(parents=True, exist_ok=True)
+        process = self._context.Process(target=_work, args=(site, fault, result_file))
         process.start()
-        return process, told
+        return process, result_file
 
     def run(self, site: Site, fault: str = "count") -> tuple[int, dict[str, dict[str, object]]]:
         """Run a mill to its end; return its exit code, and what it told if it came so far."""
-        process, told = self.start(site, fault)
+        process, result_file = self.start(site, fault)
         process.join(120)
         assert process.exitcode is not None, f"hangs at {fault}"
-        return process.exitcode, json.loads(told.read_text()) if process.exitcode == 0 else {}
+        return process.exitcode, json.loads(
+            result_file.read_text()
+        ) if process.exitcode == 0 else {}
 
 
 def visible(site: Site) -> Iterator[Path]:
@@ -136,13 +140,13 @@ def contents(site: Site) -> dict[str, str]:
 
 def assert_whole(site: Site) -> None:
     """Check that every visible file is of an outcome, raw bytes or a note, and whole."""
-    home, found = Home(site.home), contents(site)
+    home, actual = Home(site.home), contents(site)
     published = {
         open_ref(home, ArtifactRef(path.removesuffix("/MANIFEST.json"), digest))
-        for path, digest in found.items()
+        for path, digest in actual.items()
         if path.endswith("/MANIFEST.json")
     }
-    for name, digest in found.items():
+    for name, digest in actual.items():
         path = home.root / name
         if name.startswith("store/raw/"):
             assert digest == path.stem
@@ -158,8 +162,10 @@ def assert_each_once(site: Site, result: dict[str, dict[str, str]]) -> None:
         for delivery in site.deliveries
         for content in delivery.values()
     }
-    found = [one.hash for one in load_recordings(home, ArtifactRef.from_json(result["recordings"]))]
-    assert sorted(found) == sorted(delivered)
+    hashes = [
+        one.hash for one in load_recordings(home, ArtifactRef.from_json(result["recordings"]))
+    ]
+    assert sorted(hashes) == sorted(delivered)
     raw = [path.stem for path in visible(site) if path.parts[-3] == "raw"]
     assert sorted(raw) == sorted(delivered)
     episodes = load_episodes(home, ArtifactRef.from_json(result["episodes"]))

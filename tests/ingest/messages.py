@@ -31,10 +31,12 @@ def joints(seconds: float) -> dict:
 
 def run(start: int = START, seconds: float = SECONDS) -> list[Message]:
     """Messages in the order of time: joints at k/100 s, commands at k/20 + 0.003 s."""
-    found = [("/joints", k / 100, joints(k / 100)) for k in range(round(100 * seconds))]
-    found += [("/command", k / 20 + 0.003, {"data": float(k)}) for k in range(round(20 * seconds))]
-    found.sort(key=lambda item: item[1])
-    return [(topic, start + round(at * 1e9), message) for topic, at, message in found]
+    messages = [("/joints", k / 100, joints(k / 100)) for k in range(round(100 * seconds))]
+    messages += [
+        ("/command", k / 20 + 0.003, {"data": float(k)}) for k in range(round(20 * seconds))
+    ]
+    messages.sort(key=lambda item: item[1])
+    return [(topic, start + round(at * 1e9), message) for topic, at, message in messages]
 
 
 def write_mcap(
@@ -134,8 +136,8 @@ def ulog_bytes(
     out += b"".join(ulog_record("F", text.encode()) for text in types)
     for number, name in enumerate((b"joint", b"command")):
         out += ulog_record("A", bytes([0]) + number.to_bytes(2, "little") + name)
-    for place, (topic, stamp, value) in enumerate(samples):
-        out += (extra or {}).get(place, b"")
+    for index, (topic, stamp, value) in enumerate(samples):
+        out += (extra or {}).get(index, b"")
         packed = struct.pack("<dd?", 0.0, value, True) if topic == 0 else struct.pack("<f", value)
         head = topic.to_bytes(2, "little") + stamp.to_bytes(8, "little")
         out += ulog_record("D", head + packed)
@@ -144,6 +146,6 @@ def ulog_bytes(
 
 def ulog_samples(start: int = 1_000_000, seconds: float = 2.0) -> list[tuple[int, int, float]]:
     """The joint at 100 Hz, sin of the time, and the command at 20 Hz, counting up."""
-    found = [(0, start + 10_000 * k, float(np.sin(k / 100))) for k in range(round(100 * seconds))]
-    found += [(1, start + 50_000 * k + 3_000, float(k)) for k in range(round(20 * seconds))]
-    return sorted(found, key=lambda item: item[1])
+    samples = [(0, start + 10_000 * k, float(np.sin(k / 100))) for k in range(round(100 * seconds))]
+    samples += [(1, start + 50_000 * k + 3_000, float(k)) for k in range(round(20 * seconds))]
+    return sorted(samples, key=lambda item: item[1])

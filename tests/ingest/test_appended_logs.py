@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from kinemill.ingest.appended_logs import supersede
-from kinemill.ingest.decisions import decide, decided
+from kinemill.ingest.decisions import current_decisions, decide
 from kinemill.ingest.membership import Member, enter
 from tests.dataset.conftest import make_task
 
@@ -27,15 +27,17 @@ def log(home, tmp_path):
 
 
 def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, log):
-    before, write = log
+    previous, write = log
     grown = write(BEGIN + b"2,0.3\n")
-    made = supersede(make_task(), home, grown, before, {})
+    made = supersede(make_task(), home, grown, previous, {})
     assert made.bars
     assert made.because == f"goes on in {grown[1][:16]}, which begins with its {len(BEGIN)} bytes"
     assert "superseded by" in made.reason("arm")["found"]
-    assert supersede(make_task(), home, grown, before, decided(home, "arm")) is None  # only once
-    decide(home, "arm", (before, "run.csv"), "withdraw", "")
-    assert before not in decided(home, "arm")
+    assert (
+        supersede(make_task(), home, grown, previous, current_decisions(home, "arm")) is None
+    )  # only once
+    decide(home, "arm", (previous, "run.csv"), "withdraw", "")
+    assert previous not in current_decisions(home, "arm")
 
 
 @pytest.mark.parametrize(
@@ -48,15 +50,15 @@ def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, l
     ],
 )
 def test_other_contents_of_the_same_name_supersede_nothing(home, log, content):
-    before, write = log
-    assert supersede(make_task(), home, write(content), before, {}) is None
-    assert decided(home, "arm") == {}
+    previous, write = log
+    assert supersede(make_task(), home, write(content), previous, {}) is None
+    assert current_decisions(home, "arm") == {}
 
 
 def test_unknown_contents_and_persons_decisions_are_left_alone(home, log):
-    before, write = log
+    previous, write = log
     grown = write(BEGIN + b"2,0.3\n")
     assert supersede(make_task(), home, grown, None, {}) is None
     assert supersede(make_task(), home, grown, "0" * 64, {}) is None
-    decide(home, "arm", (before, "run.csv"), "release", "good run")
-    assert supersede(make_task(), home, grown, before, decided(home, "arm")) is None
+    decide(home, "arm", (previous, "run.csv"), "release", "good run")
+    assert supersede(make_task(), home, grown, previous, current_decisions(home, "arm")) is None

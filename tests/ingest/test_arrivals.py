@@ -8,7 +8,7 @@ import pytest
 
 from kinemill.ingest import load_recordings, scan_cache
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import news, settled
+from kinemill.ingest.arrivals import find_new_logs, settled_logs
 
 LONG_AGO = 1e9  # s: 2001, before any other file
 
@@ -20,11 +20,11 @@ def read(monkeypatch):
     monkeypatch.setattr(scan_cache, "_FRESH", 0.01)
     names, digest = [], ingest.digest_to_copy
 
-    def noted(path, ahead):
+    def record(path, copy_path):
         names.append(path.name)
-        return digest(path, ahead)
+        return digest(path, copy_path)
 
-    monkeypatch.setattr(ingest, "digest_to_copy", noted)
+    monkeypatch.setattr(ingest, "digest_to_copy", record)
     return names
 
 
@@ -68,8 +68,8 @@ def test_other_bytes_of_the_same_size_and_time_are_found(take, write, swing):
     log.write_bytes(content.replace(b"0.01,0.1,", b"0.01,0.2,"))
     os.utime(log, (LONG_AGO, LONG_AGO))
     assert log.stat().st_size == len(content)
-    outcomes, names, read = take()
-    assert (outcomes, read) == ({"a.csv": "episodes"}, ["a.csv"])
+    statuses, names, read = take()
+    assert (statuses, read) == ({"a.csv": "episodes"}, ["a.csv"])
     assert names == ["a.csv", "a.csv"]  # what was taken before stays
 
 
@@ -89,9 +89,9 @@ def test_known_bytes_add_nothing_however_they_come(task, home, logs, take, write
     take()
     ref = ingest.run(task, home, logs).artifact.ref
     CHANGES[change](log)
-    assert news(task, home, logs) == (frozenset(), False, True)
-    outcomes, names, _ = take()
-    assert set(outcomes.values()) == {"known"}
+    assert find_new_logs(task, home, logs) == (frozenset(), False, True)
+    statuses, names, _ = take()
+    assert set(statuses.values()) == {"known"}
     assert names == ["a.csv", "keep.csv"]
     assert ingest.run(task, home, logs).artifact.ref == ref
 
@@ -104,7 +104,7 @@ def test_a_copy_under_way_is_left_alone_and_taken_once_when_it_has_its_name(
     for name in ("b.csv.part", "b.csv.tmp", ".b.csv.Xy12", "~b.csv", "b.csv.crdownload"):
         write(name, whole[: len(whole) // 2])
     assert take() == ({"a.csv": "known"}, ["a.csv"], [])
-    assert settled(task, home, logs) == [logs / "a.csv"]
+    assert settled_logs(task, home, logs) == [logs / "a.csv"]
     (logs / "b.csv.part").write_bytes(whole + b"1.0,10.0,10.0,100.0\n")
     (logs / "b.csv.part").rename(logs / "b.csv")
     assert take() == ({"a.csv": "known", "b.csv": "episodes"}, ["a.csv", "b.csv"], ["b.csv"])
@@ -114,13 +114,13 @@ def test_a_lost_or_damaged_memory_of_looks_costs_one_reading(home, take, write, 
     write("a.csv", swing)
     write("b.csv", swing[:50])
     _, names, _ = take()
-    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
-    content = book.read_bytes()
+    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
+    content = cache_file.read_bytes()
     for damage in (content[:-1], content[:40] + b"\0" + content[41:], b""):
-        book.write_bytes(damage)
+        cache_file.write_bytes(damage)
         assert take() == ({"a.csv": "known", "b.csv": "known"}, names, ["a.csv", "b.csv"])
         assert take()[2] == []
-    book.unlink()
+    cache_file.unlink()
     assert take()[2] == ["a.csv", "b.csv"]
 
 
@@ -130,37 +130,37 @@ def test_what_is_new_since_is_kept_beside_and_losing_that_costs_the_reading_of_i
     for name in ("a.csv", "b.csv"):
         write(name, swing[len(name) :])
     take()
-    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
-    content = book.read_bytes()
+    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
+    content = cache_file.read_bytes()
     write("c.csv", swing[:50])
     write("a.csv", swing[9:])
     (logs / "b.csv").unlink()
     assert take()[2] == ["a.csv", "c.csv"]
-    since = book.with_name(f"{book.name}-since")
-    assert book.read_bytes() == content
+    since = cache_file.with_name(f"{cache_file.name}-since")
+    assert cache_file.read_bytes() == content
     assert take()[2] == []
     for damage in (since.read_bytes()[:-1], b""):
         since.write_bytes(damage)
         assert take()[2] == ["a.csv", "c.csv"]
         assert take()[2] == []
     # Another first file, such as one from a backup, goes with no second one.
-    (book.parent / "other").write_bytes(since.read_bytes())
-    book.unlink()
+    (cache_file.parent / "other").write_bytes(since.read_bytes())
+    cache_file.unlink()
     assert take()[2] == ["a.csv", "c.csv"]
-    (book.parent / "other").rename(since)
+    (cache_file.parent / "other").rename(since)
     assert take()[2] == []
 
 
 def test_many_changes_are_brought_into_the_first_file(home, logs, take, write, swing, monkeypatch):
-    monkeypatch.setattr(scan_cache, "_FEW", 2)
+    monkeypatch.setattr(scan_cache, "_MIN_CHANGES", 2)
     write("a.csv", swing)
     take()
-    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
+    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
     for number in range(5):
         write(f"b{number}.csv", swing[10 + number :])
         assert take()[2] == [f"b{number}.csv"]
-        kept = len(list(book.parent.glob("sights-*-since")))
-        assert kept == (number not in {2})
+        remaining = len(list(cache_file.parent.glob("sights-*-since")))
+        assert remaining == (number not in {2})
     (logs / "b0.csv").unlink()
     assert take()[2] == []
     assert take()[0].keys() == {"a.csv", *(f"b{number}.csv" for number in range(1, 5))}

@@ -40,8 +40,8 @@ def hollow_hdf5() -> bytes:
 def bomb() -> bytes:
     """An archive of some kilobytes whose arrays say that they hold 8 TB each."""
     buffer, array = io.BytesIO(), io.BytesIO()
-    told = {"shape": (10**12,), "fortran_order": False, "descr": "<f8"}
-    np.lib.format.write_array_header_1_0(array, told)
+    header = {"shape": (10**12,), "fortran_order": False, "descr": "<f8"}
+    np.lib.format.write_array_header_1_0(array, header)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("time", "position", "velocity", "torque"):
             archive.writestr(f"{name}.npy", array.getvalue() + bytes(1 << 20))
@@ -113,25 +113,25 @@ def folder(logs, tmp_path):
 
 def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home, folder):
     report = ingest.run(task, home, folder)
-    told = {entry["file"]: entry for entry in report.files}
-    for name, (_, check, found) in REFUSED.items():
-        entry = told.pop(name)
+    entries = {entry["file"]: entry for entry in report.files}
+    for name, (_, check, problem) in REFUSED.items():
+        entry = entries.pop(name)
         assert (entry["outcome"], entry["episodes"]) == ("quarantined", 0), name
-        assert any(check == r["check"] and found in r["found"] for r in entry["reasons"]), (
+        assert any(check == r["check"] and problem in r["found"] for r in entry["reasons"]), (
             name,
             entry["reasons"],
         )
     for name, (_, check) in NAMED.items():
-        entry = told.pop(name)
+        entry = entries.pop(name)
         assert entry["outcome"] == "episodes", name
         assert entry["reasons"][0]["check"] == check, (name, entry["reasons"])
     for name in ("external_link.h5", "external_storage.h5"):
-        entry = told.pop(name)
+        entry = entries.pop(name)
         assert entry["outcome"] == "quarantined"
         assert "file" in entry["reasons"][0]["found"]
     # What is left is good: odd names are names, and nothing behind a link or a pipe was read.
-    assert set(told) == {"good.csv", "new\nline.csv", "$(touch owned) ; `id`.csv"}
-    assert all(entry["outcome"] == "episodes" for entry in told.values())
+    assert set(entries) == {"good.csv", "new\nline.csv", "$(touch owned) ; `id`.csv"}
+    assert all(entry["outcome"] == "episodes" for entry in entries.values())
     assert "link.csv" in report.ignored
     assert not (folder / "owned").exists()
     assert not list(folder.parent.glob("**/owned"))
@@ -139,13 +139,13 @@ def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home
     assert len(names) == len(report.files)
 
 
-@pytest.mark.parametrize("word", ["nan", "", "NA"])
-def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, logs, write, word):
-    write("nan.csv", text(*(f"{k / 100},{word},10.0,1.0" for k in range(100))))
+@pytest.mark.parametrize("cell", ["nan", "", "NA"])
+def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, logs, write, cell):
+    write("nan.csv", text(*(f"{k / 100},{cell},10.0,1.0" for k in range(100))))
     write("good.csv", GOOD)
-    outcome = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
-    assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
-    assert outcome.summary["dropped"]["nonfinite"] == 100
+    accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+    assert (accepted.summary["accepted"], accepted.summary["quarantined"]) == (1, 1)
+    assert accepted.summary["dropped"]["nonfinite"] == 100
 
 
 def test_an_alias_bomb_in_a_task_file_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.channels import BLOCK
-from kinemill.ingest.column_chunks import Pieces
+from kinemill.ingest.column_chunks import ChunkedColumn
 from kinemill.ingest.raw import RawLog
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import Source
@@ -22,9 +22,9 @@ def values():
 
 
 def test_any_rows_of_pieces_are_those_of_the_whole(values):
-    pieces = Pieces(np.split(values, CUTS))
+    pieces = ChunkedColumn(np.split(values, CUTS))
     assert len(pieces) == len(values)
-    assert pieces.reach() == np.ptp(values)
+    assert pieces.value_range() == np.ptp(values)
     np.testing.assert_array_equal(np.asarray(pieces), values)
     edges = sorted({0, 3, *CUTS, *(cut + 1 for cut in CUTS), 39_999, 40_000})
     for start in edges:
@@ -34,7 +34,7 @@ def test_any_rows_of_pieces_are_those_of_the_whole(values):
 
 def test_the_reach_of_pieces_with_nan_is_nan(values):
     values[5000] = np.nan
-    assert np.isnan(Pieces(np.split(values, CUTS)).reach())
+    assert np.isnan(ChunkedColumn(np.split(values, CUTS)).value_range())
 
 
 @pytest.mark.parametrize("spoilt", [None, np.nan, np.inf])

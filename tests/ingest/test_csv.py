@@ -27,8 +27,8 @@ def test_columns_are_matched_by_name_whatever_their_order(write, task):
 def test_the_first_source_the_log_has_is_taken_with_its_unit(write, task):
     log = read(write("a.csv", "time,q_deg,velocity,torque\n0,90,0,0\n0.01,90,0,0\n"), task)
     assert (log.sources["angle"].name, log.sources["angle"].unit) == ("q_deg", "deg")
-    both = "time,q_deg,position,velocity,torque\n0,90,1.5,0,0\n0.01,90,1.5,0,0\n"
-    assert read(write("b.csv", both), task).sources["angle"].name == "position"
+    content = "time,q_deg,position,velocity,torque\n0,90,1.5,0,0\n0.01,90,1.5,0,0\n"
+    assert read(write("b.csv", content), task).sources["angle"].name == "position"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_missing_time_column_names_the_nearest(write, task):
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "problem"),
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
@@ -203,9 +203,9 @@ def test_a_missing_time_column_names_the_nearest(write, task):
         (b"time,position,velocity,torque\r0,1,2,3\r", "has lines that end in CR alone"),
     ],
 )
-def test_files_without_rows_are_refused(write, task, content, found):
+def test_files_without_rows_are_refused(write, task, content, problem):
     (reason,) = refusal(write("a.csv", content), task)
-    assert reason["found"] == found
+    assert reason["found"] == problem
 
 
 def test_epoch_nanoseconds_keep_every_nanosecond(write, make_task):
@@ -232,5 +232,5 @@ def test_a_column_of_texts_is_a_channel_and_counts_until_the_next_one(write, mak
 
 def test_a_picture_is_no_column_of_csv(write, make_task):
     task = make_task(channels__camera={"role": "image", "source": "note"})
-    (found,) = refusal(write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
-    assert (found["channel"], found["found"]) == ("camera", "holds String")
+    (item,) = refusal(write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
+    assert (item["channel"], item["found"]) == ("camera", "holds String")

@@ -116,7 +116,7 @@ def test_a_wrong_time_unit_is_guessed_from_the_stamps(write, task, unit, ticks):
     assert fix == f"if the stamps are in {unit}, say so at `ingest.time_unit`"
 
 
-@pytest.mark.parametrize("before", ["", "# robot, a\n"])
-def test_a_carriage_return_inside_a_row_is_refused(write, task, before):
+@pytest.mark.parametrize("prefix", ["", "# robot, a\n"])
+def test_a_carriage_return_inside_a_row_is_refused(write, task, prefix):
     with pytest.raises(Unreadable):
-        read(write("a.csv", f"{before}{HEADER}0,1\r2,3,4\n0.01,4\r5,6,7\n"), task)
+        read(write("a.csv", f"{prefix}{HEADER}0,1\r2,3,4\n0.01,4\r5,6,7\n"), task)

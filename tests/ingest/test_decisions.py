@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest.decisions import audit, decide, decided
+from kinemill.ingest.decisions import audit, current_decisions, decide
 
 ONE, OTHER = ("a" * 64, "a.csv"), ("b" * 64, "b.csv")
 
@@ -17,7 +17,7 @@ def test_the_last_decision_counts_and_all_are_kept(home):
     decide(home, "arm", ONE, "release", "looked at it")
     decide(home, "arm", OTHER, "reject", "")
     decide(home, "arm", ONE, "withdraw", "")
-    assert {name[:1]: made.decision for name, made in decided(home, "arm").items()} == {
+    assert {name[:1]: made.decision for name, made in current_decisions(home, "arm").items()} == {
         "b": "reject"
     }
     trail = audit(home, "arm")
@@ -35,7 +35,7 @@ def test_decisions_made_at_once_are_all_kept(home):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: decide(home, "arm", (str(n) * 64, "x"), "reject", ""), range(8)))
     assert [made.number for made in audit(home, "arm")] == list(range(1, 9))
-    assert len(decided(home, "arm")) == 8
+    assert len(current_decisions(home, "arm")) == 8
 
 
 @pytest.mark.parametrize("content", ["{", json.dumps({"format": 2})])
@@ -43,4 +43,4 @@ def test_a_decision_that_cannot_be_read_stops_everything(home, content):
     decide(home, "arm", ONE, "reject", "")
     (home.store / "decisions" / "arm" / "000001.json").write_text(content)
     with pytest.raises(CorruptArtifact):
-        decided(home, "arm")
+        current_decisions(home, "arm")

@@ -41,9 +41,9 @@ COUNTS = [  # files, parts or episodes, rows, dropped rows: of each set in `SETS
 ]
 
 
-@pytest.mark.parametrize(("chosen", "counts"), list(zip(SETS, COUNTS, strict=True)))
-def test_a_set_is_read_whole_by_its_task(home, shared_data, chosen, counts):
-    folder, task, changed = chosen
+@pytest.mark.parametrize(("example", "counts"), list(zip(SETS, COUNTS, strict=True)))
+def test_a_set_is_read_whole_by_its_task(home, shared_data, example, counts):
+    folder, task, changed = example
     summary = ingest.run(task_of(task, changed), home, shared_data / folder).artifact.summary
     names = ("recordings", "tracks", "rows", "dropped_rows")
     assert tuple(summary[name] for name in names) == counts

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import news, settled
+from kinemill.ingest.arrivals import find_new_logs, settled_logs
 from kinemill.ingest.files import recognize, scan
 from kinemill.task import READERS
 
@@ -29,29 +29,29 @@ def test_a_file_is_settled_once_it_did_not_change_for_long_enough(
 ):
     task = make_task(ingest__settle=2.0)
     old, young = aged("old.csv", swing), aged("young.csv", swing, age=1.5)
-    assert settled(task, home, logs, NOW) == [old]
-    assert settled(task, home, logs, NOW + 1.0) == [old, young]
+    assert settled_logs(task, home, logs, NOW) == [old]
+    assert settled_logs(task, home, logs, NOW + 1.0) == [old, young]
 
 
 def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(
     make_task, home, logs, aged, swing
 ):
     late = aged("late.csv", swing, age=-3600.0)
-    assert settled(make_task(ingest__settle=2.0), home, logs, NOW) == [late]
+    assert settled_logs(make_task(ingest__settle=2.0), home, logs, NOW) == [late]
 
 
 def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
-    assert settled(task, home, logs / "absent", NOW) == []
-    assert news(task, home, logs / "absent") == (frozenset(), False, False)
+    assert settled_logs(task, home, logs / "absent", NOW) == []
+    assert find_new_logs(task, home, logs / "absent") == (frozenset(), False, False)
 
 
 def test_news_change_exactly_with_the_set_of_contents(make_task, home, logs, aged, swing):
     task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
-    seen = [news(task, home, logs, NOW).ids]
+    ids = [find_new_logs(task, home, logs, NOW).ids]
 
     def now(change) -> bool:
-        seen.append(news(task, home, logs, NOW).ids)
-        return seen[-1] != seen[-2]
+        ids.append(find_new_logs(task, home, logs, NOW).ids)
+        return ids[-1] != ids[-2]
 
     first = aged("a.csv", swing)
     assert now("a file arrives")
@@ -76,10 +76,10 @@ def test_news_change_exactly_with_the_set_of_contents(make_task, home, logs, age
 
 def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, home, logs, aged):
     aged("a.csv", "time,x\n0,1\n")
-    one = news(task, home, logs, NOW).ids
+    one = find_new_logs(task, home, logs, NOW).ids
     (logs / "a.csv").unlink()
     aged("a2.csv", "time,x\n0,2\n")
-    assert news(task, home, logs, NOW).ids != one
+    assert find_new_logs(task, home, logs, NOW).ids != one
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -124,9 +124,9 @@ def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing,
     (logs / "gone.csv").symlink_to(tmp_path / "gone.csv")
     (logs / "folder").symlink_to(tmp_path)
     os.mkfifo(logs / "pipe.csv")
-    found = scan(task, logs)
-    assert [sight.name for sight in found.logs] == ["in.csv", "real.csv"]
-    assert list(found.ignored) == ["folder", "gone.csv", "out.csv", "pipe.csv"]
+    result = scan(task, logs)
+    assert [file_stat.name for file_stat in result.logs] == ["in.csv", "real.csv"]
+    assert list(result.ignored) == ["folder", "gone.csv", "out.csv", "pipe.csv"]
 
 
 def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):

@@ -87,10 +87,10 @@ def test_one_damaged_episode_does_not_spoil_the_others(logs, arm, home):
     (entry,) = report.files
     (recording,) = load_recordings(home, report.artifact.ref)
     assert [track["rows"] for track in recording.summary["tracks"]] == [8, 8]
-    (found,) = entry["reasons"]
-    assert found["check"] == "rows"
-    assert "episode_1" in found["where"]
-    assert "angle 8, velocity 8, torque 3" in found["found"]
+    (item,) = entry["reasons"]
+    assert item["check"] == "rows"
+    assert "episode_1" in item["where"]
+    assert "angle 8, velocity 8, torque 3" in item["found"]
 
 
 def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task):
@@ -101,9 +101,9 @@ def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task
     task = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["runs/*"]})})
     assert [log.part for log in read(logs / "a.h5", task)] == ["runs/left", "runs/right"]
     none = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["run_*"]})})
-    (found,) = reasons(logs / "a.h5", none)
-    assert (found["check"], found["found"]) == ("groups", "no group matches 'run_*'")
-    assert "runs/left" in found["expected"]
+    (item,) = reasons(logs / "a.h5", none)
+    assert (item["check"], item["found"]) == ("groups", "no group matches 'run_*'")
+    assert "runs/left" in item["expected"]
 
 
 def test_a_leading_slash_names_a_data_set_outside_the_episode(logs, make_task):
@@ -140,8 +140,8 @@ def test_the_rate_is_what_the_file_states(logs, task, name, value, rate, as_attr
 def test_without_stamps_or_rate_the_reason_says_how_to_give_one(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         file["position"], file["velocity"], file["torque"] = FRAME.T
-    (found,) = reasons(logs / "a.h5", task)
-    assert "`ingest.rate` in Hz" in found["fix"]
+    (item,) = reasons(logs / "a.h5", task)
+    assert "`ingest.rate` in Hz" in item["fix"]
 
 
 def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
@@ -166,16 +166,16 @@ def test_an_8_tb_data_set_in_a_kilobyte_is_refused_unread(logs, task):
         for name in ("position", "velocity", "torque", "time"):
             file.create_dataset(name, shape=(10**12,), dtype="f8", chunks=(1 << 16,))
     assert (logs / "a.h5").stat().st_size < 8000
-    (found, *_) = reasons(logs / "a.h5", task)
-    assert (found["check"], found["found"]) == ("size", "declares 8e+12 bytes")
+    (item, *_) = reasons(logs / "a.h5", task)
+    assert (item["check"], item["found"]) == ("size", "declares 8e+12 bytes")
 
 
 def test_rows_that_were_declared_and_never_written_are_refused(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         for name in ("position", "velocity", "torque", "time"):
             file.create_dataset(name, shape=(10**7,), dtype="f8", chunks=(1 << 16,))
-    (found, *_) = reasons(logs / "a.h5", task)
-    assert found["found"] == "declares 8e+07 bytes, of which 0 are stored"
+    (item, *_) = reasons(logs / "a.h5", task)
+    assert item["found"] == "declares 8e+07 bytes, of which 0 are stored"
 
 
 def test_a_data_set_of_one_enormous_chunk_is_refused(logs, task):
@@ -189,8 +189,8 @@ def test_a_data_set_of_one_enormous_chunk_is_refused(logs, task):
             chunks=(1 << 28,),
             compression="gzip",
         )
-    (found,) = reasons(logs / "a.h5", task)
-    assert "chunks of 1.07e+09 bytes" in found["found"]
+    (item,) = reasons(logs / "a.h5", task)
+    assert "chunks of 1.07e+09 bytes" in item["found"]
 
 
 def test_nothing_outside_the_file_is_read(logs, tmp_path, task):
@@ -215,8 +215,8 @@ def test_groups_that_hold_each_other_end_as_a_refusal(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         file.create_group("a/b")
         file["a/b/back"] = file["a"]
-    (found,) = reasons(logs / "a.h5", task)
-    assert found["check"] == "format"
+    (item,) = reasons(logs / "a.h5", task)
+    assert item["check"] == "format"
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, 2000])
@@ -226,8 +226,8 @@ def test_a_cut_file_is_refused(logs, task, keep):
         file["torque"] = np.zeros(8)
     whole = (logs / "a.h5").read_bytes()
     (logs / "a.h5").write_bytes(whole[:keep])
-    (found,) = reasons(logs / "a.h5", task)
-    assert (found["check"], found["where"]) == ("format", "file")
+    (item,) = reasons(logs / "a.h5", task)
+    assert (item["check"], item["where"]) == ("format", "file")
 
 
 def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, request):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import news
+from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.files import scan
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
@@ -33,12 +33,15 @@ def text(torque: float) -> bytes:
     return (HEADER + "\n".join(rows) + "\n").encode()
 
 
-def place(folder: Path, name: bytes) -> Path:
+def write_file(folder: Path, name: bytes) -> Path:
     return folder / os.fsdecode(name)
 
 
 def loop(folder: Path, name: bytes) -> None:
-    one, other = place(folder, b"a" + name[1:] + b".csv"), place(folder, b"b" + name[1:] + b".csv")
+    one, other = (
+        write_file(folder, b"a" + name[1:] + b".csv"),
+        write_file(folder, b"b" + name[1:] + b".csv"),
+    )
     one.symlink_to(other)
     other.symlink_to(one)
 
@@ -47,7 +50,7 @@ def linked(ending: bytes, target: str | None = None):
     """A link to a path, or to itself."""
 
     def link(folder: Path, name: bytes) -> None:
-        path = place(folder, name + ending)
+        path = write_file(folder, name + ending)
         path.symlink_to(path if target is None else target)
 
     return link
@@ -57,22 +60,22 @@ def written(ending: bytes, content: bytes):
     """A new file; never written through a pipe or a link of the same name."""
 
     def write_new(folder: Path, name: bytes) -> None:
-        with place(folder, name + ending).open("xb") as file:
+        with write_file(folder, name + ending).open("xb") as file:
             file.write(content)
 
     return write_new
 
 
 # What may lie beside good logs: (folder, name without ending) -> None; none of it is a good log.
-POISON = {
+BAD_NAMES = {
     "self link": linked(b".csv"),
     "loop": loop,
     "dangling": linked(b".csv", "not there"),
     "out": linked(b".csv", "../outside.csv"),
     "device": linked(b".csv", "/dev/zero"),
-    "pipe": lambda folder, name: os.mkfifo(place(folder, name + b".csv")),
-    "folder": lambda folder, name: place(folder, name + b".csv").mkdir(),
-    "side-car pipe": lambda folder, name: os.mkfifo(place(folder, name + b".meta.json")),
+    "pipe": lambda folder, name: os.mkfifo(write_file(folder, name + b".csv")),
+    "folder": lambda folder, name: write_file(folder, name + b".csv").mkdir(),
+    "side-car pipe": lambda folder, name: os.mkfifo(write_file(folder, name + b".meta.json")),
     "side-car link": linked(b".meta.json"),
     "side-car text": written(b".meta.yaml", b'a: "\\ud800"\nb: 2001-99-99\n'),
     "empty": written(b".csv", b""),
@@ -89,7 +92,7 @@ NAMES = st.binary(min_size=1, max_size=LONGEST - len(b".meta.yaml")).map(
 )
 @given(
     good=st.lists(NAMES.map(lambda name: name[: LONGEST - 4]), min_size=1, max_size=4, unique=True),
-    bad=st.lists(st.tuples(st.sampled_from(sorted(POISON)), NAMES), max_size=4),
+    bad=st.lists(st.tuples(st.sampled_from(sorted(BAD_NAMES)), NAMES), max_size=4),
 )
 def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, good, bad):
     task, folder, home = make_task(), tmp_path / "any", Home(tmp_path / "any home")
@@ -97,17 +100,17 @@ def test_all_good_logs_are_read_whatever_lies_beside_them(make_task, tmp_path, g
     (tmp_path / "outside.csv").write_bytes(text(-1.0))
     try:
         for number, name in enumerate(good):
-            place(folder, name + b".csv").write_bytes(text(number))
+            write_file(folder, name + b".csv").write_bytes(text(number))
         for kind, name in bad:
             with suppress(FileExistsError, IsADirectoryError):  # it took a good log's name
-                POISON[kind](folder, name)
+                BAD_NAMES[kind](folder, name)
         report = ingest.run(task, home, folder)
         read = {entry["file"] for entry in report.files if entry["outcome"] == "episodes"}
-        wanted = {valid_text(os.fsdecode(name + b".csv")) for name in good}
-        assert wanted <= read
+        expected = {valid_text(os.fsdecode(name + b".csv")) for name in good}
+        assert expected <= read
         json.dumps(report.files, ensure_ascii=False).encode()  # no name that cannot be written
-        found = validate.run(task, home, report.artifact.ref)
-        assert found.summary["accepted"] == len(good)
+        accepted = validate.run(task, home, report.artifact.ref)
+        assert accepted.summary["accepted"] == len(good)
         assert ingest.run(task, home, folder).artifact.cached
     finally:
         shutil.rmtree(folder)
@@ -129,13 +132,13 @@ def test_the_ending_of_a_lone_file_may_be_as_long_as_a_name(task, home, write, s
 
 
 def test_a_name_that_is_no_utf_8_is_kept_shown_and_found_again(task, home, logs):
-    place(logs, b"bad\xff\xfe.csv").write_bytes(text(0.0))
+    write_file(logs, b"bad\xff\xfe.csv").write_bytes(text(0.0))
     (entry,) = ingest.run(task, home, logs).files
     assert (entry["file"], entry["outcome"]) == ("bad\\xff\\xfe.csv", "episodes")
     time.sleep(1.1)  # what has only just changed is not kept as read
     ingest.run(task, home, logs)
     again = ingest.run(task, home, logs)
-    assert (again.artifact.cached, list(again.read), again.known) == (True, [], 1)
+    assert (again.artifact.cached, list(again.read), again.cached) == (True, [], 1)
 
 
 def test_a_tree_deeper_than_the_stack_is_walked(task, home, logs, write, swing):
@@ -166,7 +169,7 @@ def test_what_cannot_be_reached_is_named_with_the_reason(
     (logs / "self.csv").symlink_to("self.csv")
     scandir, opened = os.scandir, Path.open
 
-    def refusing(path):
+    def refuse(path):
         if str(path).endswith("locked"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
@@ -176,18 +179,18 @@ def test_what_cannot_be_reached_is_named_with_the_reason(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return opened(path, *arguments, **more)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(Path, "open", refusing_open)
     report = ingest.run(task, home, logs)
-    told = {entry["file"]: entry for entry in report.files}
-    assert told["good.csv"]["outcome"] == "episodes"
-    assert told["denied.csv"]["outcome"] == "unstable"
-    assert told["denied.csv"]["reasons"][0]["found"] == "cannot be read: Permission denied"
+    entries = {entry["file"]: entry for entry in report.files}
+    assert entries["good.csv"]["outcome"] == "episodes"
+    assert entries["denied.csv"]["outcome"] == "unstable"
+    assert entries["denied.csv"]["reasons"][0]["found"] == "cannot be read: Permission denied"
     assert report.ignored == {
         "locked/": "cannot be read: Permission denied",
         "self.csv": "cannot be read: Too many levels of symbolic links",
     }
-    assert news(task, home, logs).ids <= {told["good.csv"]["hash"]}
+    assert find_new_logs(task, home, logs).ids <= {entries["good.csv"]["hash"]}
 
 
 def test_a_file_that_vanishes_while_it_is_read_costs_no_other(
@@ -195,15 +198,15 @@ def test_a_file_that_vanishes_while_it_is_read_costs_no_other(
 ):
 
     write("good.csv", swing)
-    gone, digest = write("gone.csv", swing[:-1]), ingest.digest_to_copy
+    vanished, digest = write("gone.csv", swing[:-1]), ingest.digest_to_copy
 
-    def vanishing(path, ahead=None):
-        gone.unlink(missing_ok=True)
-        return digest(path, ahead)
+    def vanishing(path, copy_path=None):
+        vanished.unlink(missing_ok=True)
+        return digest(path, copy_path)
 
     monkeypatch.setattr(ingest, "digest_to_copy", vanishing)
-    told = {entry["file"]: entry["outcome"] for entry in ingest.run(task, home, logs).files}
-    assert told == {"good.csv": "episodes", "gone.csv": "unstable"}
+    entries = {entry["file"]: entry["outcome"] for entry in ingest.run(task, home, logs).files}
+    assert entries == {"good.csv": "episodes", "gone.csv": "unstable"}
 
 
 @pytest.mark.parametrize("error", [ValueError("odd bytes\nmore"), RecursionError(), KeyError("x")])
@@ -221,10 +224,10 @@ def test_a_reader_that_trips_over_one_log_reads_the_others(
         return original(path, task)
 
     monkeypatch.setitem(READERS._loaded, "csv", type(reader)(**{**vars(reader), "read": read}))
-    told = {entry["file"]: entry for entry in ingest.run(task, home, logs).files}
-    assert told["good.csv"]["outcome"] == "episodes"
-    assert told["odd.csv"]["outcome"] == "quarantined"
-    assert type(error).__name__ in told["odd.csv"]["reasons"][0]["found"]
+    entries = {entry["file"]: entry for entry in ingest.run(task, home, logs).files}
+    assert entries["good.csv"]["outcome"] == "episodes"
+    assert entries["odd.csv"]["outcome"] == "quarantined"
+    assert type(error).__name__ in entries["odd.csv"]["reasons"][0]["found"]
 
 
 def test_a_full_home_is_not_blamed_on_a_log(task, home, logs, write, swing, monkeypatch):
@@ -258,9 +261,9 @@ def test_a_check_that_trips_over_one_recording_judges_the_others(
     task = task.model_copy(
         update={"validation": task.validation.model_copy(update={"max_quarantined_share": 0.9})}
     )
-    found = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
-    assert (found.summary["accepted"], found.summary["quarantined"]) == (1, 1)
-    assert all(check.passed for check in load_checks(home, found.ref) if check.blocking)
+    accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+    assert (accepted.summary["accepted"], accepted.summary["quarantined"]) == (1, 1)
+    assert all(check.passed for check in load_checks(home, accepted.ref) if check.blocking)
 
 
 def test_a_scan_of_a_path_that_cannot_be_followed_says_so(task, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.store.home import Home
@@ -22,7 +22,7 @@ from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
 
 
-def outcomes(report) -> dict[str, str]:
+def statuses(report) -> dict[str, str]:
     return {entry["file"]: entry["outcome"] for entry in report.files}
 
 
@@ -65,13 +65,13 @@ def test_a_second_run_knows_everything_and_changes_no_byte(task, home, logs, wri
     write("a.csv", swing)
     write("bad.csv", "time,position\n0,1\n")
     first = ingest.run(task, home, logs)
-    before = bytes_under(home.root)
+    original = bytes_under(home.root)
     second = ingest.run(task, home, logs)
-    assert outcomes(first) == {"a.csv": "episodes", "bad.csv": "quarantined"}
-    assert outcomes(second) == {"a.csv": "known", "bad.csv": "known"}
+    assert statuses(first) == {"a.csv": "episodes", "bad.csv": "quarantined"}
+    assert statuses(second) == {"a.csv": "known", "bad.csv": "known"}
     assert second.artifact.cached
     assert second.artifact.ref == first.artifact.ref
-    assert bytes_under(home.root) == before
+    assert bytes_under(home.root) == original
 
 
 def test_the_same_logs_in_another_home_publish_the_same_bytes(task, tmp_path, logs, write, swing):
@@ -87,7 +87,7 @@ def test_one_more_log_brings_one_more_recording(task, home, logs, write, swing):
     first = ingest.run(task, home, logs)
     write("b.csv", swing[:60])
     second = ingest.run(task, home, logs)
-    assert outcomes(second) == {"a.csv": "known", "b.csv": "episodes"}
+    assert statuses(second) == {"a.csv": "known", "b.csv": "episodes"}
     assert second.artifact.summary["recordings"] == 2
     assert second.artifact.ref != first.artifact.ref
 
@@ -98,7 +98,7 @@ def test_a_copy_or_rename_is_known_and_keeps_its_first_name(task, home, logs, wr
     shutil.copy(original, logs / "0_copy.csv")
     original.rename(logs / "renamed.csv")
     second = ingest.run(task, home, logs)
-    assert outcomes(second) == {"0_copy.csv": "known", "renamed.csv": "known"}
+    assert statuses(second) == {"0_copy.csv": "known", "renamed.csv": "known"}
     assert second.artifact.ref == first.artifact.ref
     assert load_recordings(home, second.artifact.ref)[0].name == "a.csv"
 
@@ -107,7 +107,7 @@ def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, log
     write("b_copy.csv", swing)
     write("a.csv", swing)
     report = ingest.run(task, home, logs)
-    assert outcomes(report) == {"a.csv": "episodes", "b_copy.csv": "known"}
+    assert statuses(report) == {"a.csv": "episodes", "b_copy.csv": "known"}
     assert report.artifact.summary["recordings"] == 1
 
 
@@ -123,12 +123,12 @@ def test_recordings_stay_when_their_files_are_gone(task, home, logs, write, swin
 def test_raw_files_are_not_touched_and_their_bytes_are_kept(task, home, logs, write, swing):
     log = write("sub/A.CSV", swing)
     os.utime(log, (1e9, 1e9))
-    before, content = log.stat(), log.read_bytes()
+    original, content = log.stat(), log.read_bytes()
     report = ingest.run(task, home, logs)
     after = log.stat()
     assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (
-        before.st_mtime_ns,
-        before.st_mode,
+        original.st_mtime_ns,
+        original.st_mode,
         1,
     )
     assert log.read_bytes() == content
@@ -143,7 +143,7 @@ def test_names_decide_what_is_wanted(make_task, home, logs, write, swing):
     write("run/noise.csv", swing[:50])
     write("desired/good.csv", swing[:60])
     task = make_task(ingest__include=["run/*"], ingest__exclude=["*noise*"])
-    assert outcomes(ingest.run(task, home, logs)) == {"run/good.csv": "episodes"}
+    assert statuses(ingest.run(task, home, logs)) == {"run/good.csv": "episodes"}
 
 
 def test_names_at_first_sight_decide_for_ever(make_task, home, logs, write, swing):
@@ -167,12 +167,12 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
     write(".git/e.csv", swing)
     report = ingest.run(task, home, logs)
     assert list(report.ignored) == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
-    assert outcomes(report) == {"a.csv": "episodes"}
+    assert statuses(report) == {"a.csv": "episodes"}
 
 
 def test_a_single_file_is_one_log_whatever_its_ending(task, home, write, swing):
     report = ingest.run(task, home, write("a.log", swing))
-    assert outcomes(report) == {"a.log": "episodes"}
+    assert statuses(report) == {"a.log": "episodes"}
 
 
 def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
@@ -182,7 +182,7 @@ def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
     report = ingest.run(task, home, logs)
     formats = {r.name: r.summary["format"] for r in load_recordings(home, report.artifact.ref)}
     assert formats == {"a.csv": "parquet", "b.parquet": "csv"}
-    assert outcomes(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
+    assert statuses(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
 
 
 def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, swing):
@@ -220,7 +220,7 @@ def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
         frame.write_parquet(logs / name)
     home = Home(tmp_path / "run[1]*?")
     report = ingest.run(task, home, logs)
-    assert outcomes(report) == {name: "episodes"}
+    assert statuses(report) == {name: "episodes"}
     (episode,) = load_episodes(home, validate.run(task, home, report.artifact.ref).ref)
     assert episode.read().height == 100
 
@@ -269,19 +269,19 @@ def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write
 
 
 def test_progress_hears_of_every_recording(task, home, logs, write, swing):
-    heard = []
+    messages = []
 
     class Ear:
         def say(self, message):
-            heard.append(message)
+            messages.append(message)
 
         def advance(self, stage, done, total, note=""):
-            heard.append((stage, done, total))
+            messages.append((stage, done, total))
 
     for count in (30, 40, 50):
         write(f"{count}.csv", swing[:count])
     ingest.run(task, home, logs, Ear())
-    assert heard == [("ingest", 1, 3), ("ingest", 2, 3), ("ingest", 3, 3)]
+    assert messages == [("ingest", 1, 3), ("ingest", 2, 3), ("ingest", 3, 3)]
 
 
 def _ingest_elsewhere(job) -> str:
@@ -347,11 +347,11 @@ def test_a_log_that_went_on_takes_the_place_of_what_it_was(task, home, logs, wri
     log.write_bytes(content + b"".join(b"%g,%g,%g,%g\n" % row for row in swing[60:]))
     assert log.read_bytes().startswith(content)
     second = ingest.run(task, home, logs)
-    assert outcomes(second) == {"a.csv": "episodes", "b.csv": "known"}
+    assert statuses(second) == {"a.csv": "episodes", "b.csv": "known"}
     recordings = {item.hash: item for item in load_recordings(home, second.artifact.ref)}
     assert len(recordings) == 2
     assert shorter not in recordings
-    (made,) = decided(home, task.name).values()
+    (made,) = current_decisions(home, task.name).values()
     assert (made.recording, made.decision, made.name) == (shorter, "supersede", "a.csv")
     assert (home.store / "raw" / shorter[:2] / f"{shorter}.csv").read_bytes() == content
     assert ingest.run(task, home, logs).artifact.ref == second.artifact.ref
@@ -364,4 +364,4 @@ def test_another_run_under_the_same_name_takes_nobodys_place(task, home, logs, w
     write("latest.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
     report = ingest.run(task, home, logs)
     assert report.artifact.summary["recordings"] == 2
-    assert decided(home, task.name) == {}
+    assert current_decisions(home, task.name) == {}

@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 
 from tests.ingest._faults import (
-    Mills,
+    Pipelines,
     Site,
     assert_each_once,
     assert_whole,
@@ -44,12 +44,12 @@ def log(rows: int, shift: float) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def mills() -> Mills:
-    return Mills()
+def pipelines() -> Pipelines:
+    return Pipelines()
 
 
 @pytest.fixture(scope="module")
-def told(mills, tmp_path_factory):
+def reference(pipelines, tmp_path_factory):
     """A site whose deliveries were taken without interruption, and what its mill told."""
     folder = tmp_path_factory.mktemp("kills")
     (folder / "drive.yaml").write_text(TASK)
@@ -62,9 +62,9 @@ def told(mills, tmp_path_factory):
     }
     site = Site(folder / "drive.yaml", folder / "whole" / "home", folder / "whole" / "logs")
     site.deliveries.extend([first, second])
-    code, answer = mills.run(site)
+    code, result = pipelines.run(site)
     assert code == 0
-    return site, answer
+    return site, result
 
 
 def drawn(passings: dict[str, int], seed: int) -> list[str]:
@@ -75,36 +75,36 @@ def drawn(passings: dict[str, int], seed: int) -> list[str]:
     ]
 
 
-def test_an_uninterrupted_run_passes_every_fault_point(told):
-    site, answer = told
-    assert set(answer["passings"]) == set(fault_points())
+def test_an_uninterrupted_run_passes_every_fault_point(reference):
+    site, result = reference
+    assert set(result["passings"]) == set(fault_points())
     assert_whole(site)
-    assert_each_once(site, answer["result"])
+    assert_each_once(site, result["result"])
     assert any(name.startswith("store/twins/") for name in contents(site))
 
 
-def is_as_if_never_interrupted(mills, told, broken: Site) -> None:
-    whole, answer = told
+def is_as_if_never_interrupted(pipelines, reference, broken: Site) -> None:
+    whole, result = reference
     assert_whole(broken)
-    code, again = mills.run(broken)
+    code, again = pipelines.run(broken)
     assert code == 0
-    assert again["result"] == answer["result"]
+    assert again["result"] == result["result"]
     assert_whole(broken)
     assert_each_once(broken, again["result"])
     assert contents(broken) == contents(whole)
 
 
-def kill(mills, told, fault: str, where: str = "killed") -> None:
-    site = told[0].to(f"{where} at {fault}")
-    code, _ = mills.run(site, fault)
+def kill(pipelines, reference, fault: str, where: str = "killed") -> None:
+    site = reference[0].to(f"{where} at {fault}")
+    code, _ = pipelines.run(site, fault)
     assert code == -signal.SIGKILL
-    is_as_if_never_interrupted(mills, told, site)
+    is_as_if_never_interrupted(pipelines, reference, site)
 
 
-def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(mills, told):
-    faults = drawn(told[1]["passings"], seed=0)
+def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(pipelines, reference):
+    faults = drawn(reference[1]["passings"], seed=0)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda fault: kill(mills, told, fault), faults))
+        list(pool.map(lambda fault: kill(pipelines, reference, fault), faults))
 
 
 @pytest.mark.parametrize(
@@ -118,55 +118,55 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(mills, told):
         ("ingest.recorded:2", -signal.SIGKILL),
     ],
 )
-def test_many_logs_are_read_in_processes_which_may_be_killed_too(mills, told, fault, ends):
-    site = replace(told[0].to(f"apart at {fault}"), in_processes=True)
-    code, _ = mills.run(site, fault)
+def test_many_logs_are_read_in_processes_which_may_be_killed_too(pipelines, reference, fault, ends):
+    site = replace(reference[0].to(f"apart at {fault}"), in_processes=True)
+    code, _ = pipelines.run(site, fault)
     assert code == ends
-    is_as_if_never_interrupted(mills, told, replace(site, in_processes=False))
+    is_as_if_never_interrupted(pipelines, reference, replace(site, in_processes=False))
 
 
-def test_what_was_entered_is_not_lost_with_its_file(mills, told):
-    site = told[0].to("file gone")
-    code, _ = mills.run(site, "ingest.recorded:2")
+def test_what_was_entered_is_not_lost_with_its_file(pipelines, reference):
+    site = reference[0].to("file gone")
+    code, _ = pipelines.run(site, "ingest.recorded:2")
     assert code == -signal.SIGKILL
     (site.logs / "c.csv").unlink()
-    code, answer = mills.run(replace(site, deliveries=[]))
+    code, result = pipelines.run(replace(site, deliveries=[]))
     assert code == 0
-    assert answer["result"] == told[1]["result"]
+    assert result["result"] == reference[1]["result"]
 
 
-def test_a_full_disk_is_an_error_and_costs_nothing_that_was_there(mills, told):
+def test_a_full_disk_is_an_error_and_costs_nothing_that_was_there(pipelines, reference):
     for fault in ("raw.copied:2", "outcome.built:3", "file.written:2"):
-        site = told[0].to(f"full at {fault}")
-        code, _ = mills.run(site, f"error:{fault}")
+        site = reference[0].to(f"full at {fault}")
+        code, _ = pipelines.run(site, f"error:{fault}")
         assert code == 1
-        is_as_if_never_interrupted(mills, told, site)
+        is_as_if_never_interrupted(pipelines, reference, site)
 
 
-def test_of_two_that_mill_at_once_one_may_die(mills, told):
-    site = told[0].to("two at once")
+def test_of_two_that_mill_at_once_one_may_die(pipelines, reference):
+    site = reference[0].to("two at once")
     while site.deliver():
         pass
-    doomed, _ = mills.start(site, "outcome.sealed:4", "doomed")
-    held = site.home / ".locks" / "ingest-drive"
-    while doomed.is_alive() and not (held.is_file() and held.read_text()):
+    doomed, _ = pipelines.start(site, "outcome.sealed:4", "doomed")
+    lock_file = site.home / ".locks" / "ingest-drive"
+    while doomed.is_alive() and not (lock_file.is_file() and lock_file.read_text()):
         time.sleep(0.001)  # else the other may come first and leave it nothing to die of
-    code, answer = mills.run(site)
+    code, result = pipelines.run(site)
     doomed.join(60)
     assert (code, doomed.exitcode) == (0, -signal.SIGKILL)
-    assert answer["result"] == told[1]["result"]
+    assert result["result"] == reference[1]["result"]
     assert_whole(site)
-    assert_each_once(site, answer["result"])
+    assert_each_once(site, result["result"])
 
 
 @pytest.mark.slow
-def test_killed_at_any_passing_or_out_of_disk(mills, told):
-    seed, passings = int(os.environ.get("KINEMILL_SEED", "0")), told[1]["passings"]
+def test_killed_at_any_passing_or_out_of_disk(pipelines, reference):
+    seed, passings = int(os.environ.get("KINEMILL_SEED", "0")), reference[1]["passings"]
     draw = random.Random(seed)
     every = [f"{name}:{n}" for name, count in passings.items() for n in range(1, count + 1)]
     for fault in draw.sample(every, min(SLOW_TRIALS, len(every))):
-        kill(mills, told, fault, "killed too")
-        site = told[0].to(f"full too at {fault}")
-        code, _ = mills.run(site, f"error:{fault}")
+        kill(pipelines, reference, fault, "killed too")
+        site = reference[0].to(f"full too at {fault}")
+        code, _ = pipelines.run(site, f"error:{fault}")
         assert code == 1
-        is_as_if_never_interrupted(mills, told, site)
+        is_as_if_never_interrupted(pipelines, reference, site)

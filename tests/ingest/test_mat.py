@@ -58,8 +58,8 @@ def test_vectors_and_columns_of_matrices_are_channels(logs, drive, form):
 def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):
     odd = {"position": {"a": 1.0}, "torque": np.array(["a"], object), "x": "text"}
     savemat(logs / "a.mat", VARIABLES | odd)
-    found = {item["channel"]: item for item in reasons(logs / "a.mat", drive)}
-    assert "velocity" in found
+    items = {item["channel"]: item for item in reasons(logs / "a.mat", drive)}
+    assert "velocity" in items
     whole = drive.model_copy(
         update={"channels": {k: v for k, v in drive.channels.items() if k != "velocity"}}
     )
@@ -70,8 +70,8 @@ def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):
 
 def test_complex_numbers_are_refused(logs, drive):
     savemat(logs / "a.mat", VARIABLES | {"torque": np.ones((5, 1)) * 1j})
-    (found,) = reasons(logs / "a.mat", drive)
-    assert "complex" in found["found"]
+    (item,) = reasons(logs / "a.mat", drive)
+    assert "complex" in item["found"]
 
 
 def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
@@ -99,8 +99,8 @@ def test_an_array_that_declares_more_than_it_holds_is_refused(logs, drive):
     at = whole.rindex(struct.pack("<ii", 1, 9))
     whole[at : at + 8] = struct.pack("<ii", 2**30, 2**30)
     (logs / "a.mat").write_bytes(whole)
-    (found,) = reasons(logs / "a.mat", drive)
-    assert found["found"] == "declares the shape (1073741824, 1073741824) for 72 bytes of type 9"
+    (item,) = reasons(logs / "a.mat", drive)
+    assert item["found"] == "declares the shape (1073741824, 1073741824) for 72 bytes of type 9"
 
 
 @pytest.mark.parametrize("keep", [0, 50, 130, 200, 500])

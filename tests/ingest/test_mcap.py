@@ -222,7 +222,7 @@ def test_a_topic_in_another_encoding_is_refused_by_name(tmp_path, arm):
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "problem"),
     [
         (b"", "does not begin like an MCAP file"),
         (b"\x89MCAP0\r\n", "the file ends at byte 8 without a footer; 0 messages came before"),
@@ -232,9 +232,9 @@ def test_a_topic_in_another_encoding_is_refused_by_name(tmp_path, arm):
         ),
     ],
 )
-def test_a_file_without_messages_is_refused(tmp_path, arm, content, found):
+def test_a_file_without_messages_is_refused(tmp_path, arm, content, problem):
     path = tmp_path / "a.mcap"
     path.write_bytes(content)
     with pytest.raises(Unreadable) as error:
         read(path, arm)
-    assert error.value.reasons[0]["found"] == found
+    assert error.value.reasons[0]["found"] == problem

@@ -23,7 +23,7 @@ def pictures(rows: int = N, first: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def seeing(make_task):
+def camera_task(make_task):
     """An arm with a camera and an instruction, at 100 Hz."""
 
     def make(**overrides):
@@ -56,11 +56,11 @@ def stored(home, report):
     return recording, tracks
 
 
-def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, home, seeing):
+def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, home, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file.create_group("episode_0"), compression="gzip")
         episode(file.create_group("episode_1"), rows=5, more=1, first=100)
-    recording, tracks = stored(home, ingest.run(seeing(), home, logs))
+    recording, tracks = stored(home, ingest.run(camera_task(), home, logs))
     images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert (images.shape, images.dtype) == ((13, 4, 6, 3), np.uint8)
     assert images[:, 0, 0, 0].tolist() == [*range(8), *range(100, 105)]
@@ -74,20 +74,20 @@ def test_pictures_of_all_parts_are_stored_once_and_steps_name_their_rows(logs, h
     assert [set(track["instruction"]) for track in tracks] == [{0}, {1}]
 
 
-def test_a_slower_camera_is_held_and_a_faster_one_thinned_out(logs, home, seeing):
+def test_a_slower_camera_is_held_and_a_faster_one_thinned_out(logs, home, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
-    _, (fast,) = stored(home, ingest.run(seeing(dt=0.005), home, logs))
+    _, (fast,) = stored(home, ingest.run(camera_task(dt=0.005), home, logs))
     assert fast["camera"].to_list() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
     assert fast["angle"][1] == pytest.approx(0.05)  # numbers are interpolated, pictures are not
-    recording, (slow,) = stored(home, ingest.run(seeing(dt=0.02), home, logs))
+    recording, (slow,) = stored(home, ingest.run(camera_task(dt=0.02), home, logs))
     assert slow["camera"].to_list() == [0, 1, 2, 3]
     images = np.load(recording.folder / "image-camera.npy")
     assert images[:, 0, 0, 0].tolist() == [0, 2, 4, 6]  # those that no step names are not kept
 
 
-def test_demonstrations_of_robomimic_with_two_cameras_and_one_text_for_all(logs, home, seeing):
-    task = seeing(
+def test_demonstrations_of_robomimic_with_two_cameras_and_one_text_for_all(logs, home, camera_task):
+    task = camera_task(
         channels__angle__source="obs/q",
         channels__velocity__source="obs/qd",
         channels__camera={"role": "image", "source": "obs/agentview_image", "shape": [4, 6, 3]},
@@ -109,7 +109,7 @@ def test_demonstrations_of_robomimic_with_two_cameras_and_one_text_for_all(logs,
 
 
 @pytest.mark.parametrize("kind", ["variable", "fixed", "one"])
-def test_texts_may_be_an_array_with_one_for_each_row(logs, home, seeing, kind):
+def test_texts_may_be_an_array_with_one_for_each_row(logs, home, camera_task, kind):
     said = ["reach", "grasp", "grasp", "lift", "lift", "lift", "lift", "put"]
     said = said if kind != "one" else ["reach"]
     with h5py.File(logs / "a.h5", "w") as file:
@@ -120,17 +120,17 @@ def test_texts_may_be_an_array_with_one_for_each_row(logs, home, seeing, kind):
             file["said"] = np.array(said, "S8")
         else:
             file["said"] = said[0]
-    task = seeing(channels__instruction={"role": "text", "source": "said"})
+    task = camera_task(channels__instruction={"role": "text", "source": "said"})
     _, (track,) = stored(home, ingest.run(task, home, logs))
-    places = [0, 1, 1, 2, 2, 2, 2, 3] if kind != "one" else [0] * 8
-    assert track["instruction"].to_list() == places
+    indices = [0, 1, 1, 2, 2, 2, 2, 3] if kind != "one" else [0] * 8
+    assert track["instruction"].to_list() == indices
 
 
-def test_pictures_and_texts_of_numpy_archives(logs, seeing):
+def test_pictures_and_texts_of_numpy_archives(logs, camera_task):
     rows = {"q": np.arange(N) * 0.1, "qd": np.full(N, 10.0), "u": np.zeros(N), "r": np.zeros(N)}
     np.savez(logs / "a.npz", **rows, image=pictures(), said=np.array(["lift the cube"]))
     sources = {"angle": "q", "velocity": "qd", "torque": "u", "reward": "r"}
-    task = seeing(
+    task = camera_task(
         **{f"channels__{name}__source": source for name, source in sources.items()},
         channels__camera={"role": "image", "source": "image"},
         channels__instruction={"role": "text", "source": "said"},
@@ -145,7 +145,7 @@ def test_pictures_and_texts_of_numpy_archives(logs, seeing):
 
 
 @pytest.mark.parametrize(
-    ("image", "found"),
+    ("image", "problem"),
     [
         (pictures().astype(np.float32), "holds float32 of shape [8, 4, 6, 3]"),
         (pictures()[..., 0], "holds uint8 of shape [8, 4, 6]"),
@@ -153,33 +153,35 @@ def test_pictures_and_texts_of_numpy_archives(logs, seeing):
         (pictures()[:, :2], "holds uint8 of shape [8, 2, 6, 3]"),
     ],
 )
-def test_what_is_no_picture_of_the_stated_shape_is_refused(logs, seeing, image, found):
+def test_what_is_no_picture_of_the_stated_shape_is_refused(logs, camera_task, image, problem):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
         del file["observations/image"]
         file["observations/image"] = image
     shape = {"role": "image", "source": "observations/image", "shape": [4, 6, 3]}
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing(channels__camera=shape))
+        read(logs / "a.h5", camera_task(channels__camera=shape))
     (reason,) = error.value.reasons
-    assert (reason["channel"], reason["found"]) == ("camera", found)
+    assert (reason["channel"], reason["found"]) == ("camera", problem)
     assert reason["expected"] == "uint8 of shape [rows, 4, 6, 3]"
 
 
-def test_missing_pictures_and_texts_are_named_with_what_there_is(logs, seeing):
+def test_missing_pictures_and_texts_are_named_with_what_there_is(logs, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
         file.move("observations/image", "observations/images")
         del file.attrs["language"]
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing())
+        read(logs / "a.h5", camera_task())
     camera, instruction = error.value.reasons
     assert "did you mean 'observations/images'?" in camera["fix"]
     assert instruction["found"] == "no text '@language'"
 
 
-def test_a_format_without_pictures_goes_to_quarantine_and_says_so(home, seeing, write, swing, logs):
-    task = seeing(
+def test_a_format_without_pictures_goes_to_quarantine_and_says_so(
+    home, camera_task, write, swing, logs
+):
+    task = camera_task(
         channels__angle__source="position",
         channels__velocity__source="velocity",
         channels__torque__source="torque",
@@ -195,7 +197,7 @@ def test_a_format_without_pictures_goes_to_quarantine_and_says_so(home, seeing, 
     ]
 
 
-def test_8_tb_of_pictures_in_some_kilobytes_are_refused_unread(logs, seeing):
+def test_8_tb_of_pictures_in_some_kilobytes_are_refused_unread(logs, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
         del file["observations/image"]
@@ -204,27 +206,27 @@ def test_8_tb_of_pictures_in_some_kilobytes_are_refused_unread(logs, seeing):
         )
     assert (logs / "a.h5").stat().st_size < 20_000
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing())
+        read(logs / "a.h5", camera_task())
     (reason,) = error.value.reasons
     assert (reason["check"], reason["found"]) == ("size", "declares 8e+12 bytes")
     with h5py.File(logs / "a.h5", "a") as file:
         del file["observations/image"]
         file.create_dataset("observations/image", (8, 4096, 4096, 3), "u1", chunks=(1, 64, 64, 3))
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing())
+        read(logs / "a.h5", camera_task())
     assert "of which 0 are stored" in error.value.reasons[0]["found"]
 
 
-def test_a_long_text_repeated_for_every_row_does_not_fill_the_memory(logs, seeing):
+def test_a_long_text_repeated_for_every_row_does_not_fill_the_memory(logs, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
         file.create_dataset("said", data=np.array(["x" * (2 << 20)] * N, object))
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing(channels__instruction={"role": "text", "source": "said"}))
+        read(logs / "a.h5", camera_task(channels__instruction={"role": "text", "source": "said"}))
     assert "2097152 characters" in error.value.reasons[0]["found"]
 
 
-def test_pictures_in_another_file_are_refused(logs, tmp_path, seeing):
+def test_pictures_in_another_file_are_refused(logs, tmp_path, camera_task):
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["x"] = pictures()
     with h5py.File(logs / "a.h5", "w") as file:
@@ -232,22 +234,22 @@ def test_pictures_in_another_file_are_refused(logs, tmp_path, seeing):
         del file["observations/image"]
         file["observations/image"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", seeing())
+        read(logs / "a.h5", camera_task())
     assert "is a link into another file" in error.value.reasons[0]["found"]
 
 
-def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home, seeing):
+def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home, camera_task):
     noise = np.random.default_rng(0).integers(0, 256, (N, 4, 6, 3), np.uint8)
     with h5py.File(logs / "a.h5", "w") as file:
         for number in range(3):
             group = file.create_group(f"episode_{number}")
             episode(group, chunks=(4, 4, 6, 3), compression="gzip", fletcher32=True)
             group["observations/image"][...] = noise + np.uint8(number)
-        place = file["episode_1/observations/image"].id.get_chunk_info(1).byte_offset
+        offset = file["episode_1/observations/image"].id.get_chunk_info(1).byte_offset
     whole = bytearray((logs / "a.h5").read_bytes())
-    whole[place + 20] ^= 0xFF
+    whole[offset + 20] ^= 0xFF
     (logs / "a.h5").write_bytes(whole)
-    report = ingest.run(seeing(), home, logs)
+    report = ingest.run(camera_task(), home, logs)
     recording, tracks = stored(home, report)
     images = np.load(recording.folder / "image-camera.npy")
     assert [track["camera"].to_list() for track in tracks] == [[*range(8)], [*range(8, 16)]]
@@ -256,13 +258,13 @@ def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home,
     assert (reason["check"], reason["where"]) == ("media", "episode_1, file")
 
 
-def test_a_pictures_shape_that_differs_between_parts_is_named(logs, home, seeing):
+def test_a_pictures_shape_that_differs_between_parts_is_named(logs, home, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         for number in range(2):
             episode(file.create_group(f"episode_{number}"))
         del file["episode_1/observations/image"]
         file["episode_1/observations/image"] = pictures()[:, :3]
-    recording, tracks = stored(home, ingest.run(seeing(), home, logs))
+    recording, tracks = stored(home, ingest.run(camera_task(), home, logs))
     assert len(tracks) == 1
     (reason,) = recording.summary["reasons"]
     assert (reason["found"], reason["where"]) == (
@@ -271,7 +273,7 @@ def test_a_pictures_shape_that_differs_between_parts_is_named(logs, home, seeing
     )
 
 
-def test_more_pictures_than_fit_into_memory_are_copied_block_by_block(logs, home, seeing):
+def test_more_pictures_than_fit_into_memory_are_copied_block_by_block(logs, home, camera_task):
     from kinemill.ingest.readers import _media
 
     rows = 3 * _media.BLOCK // (64 * 64 * 3)
@@ -280,14 +282,14 @@ def test_more_pictures_than_fit_into_memory_are_copied_block_by_block(logs, home
         episode(file, rows=rows)
         del file["observations/image"]
         file["observations/image"] = image
-    log = read(logs / "a.h5", seeing())
+    log = read(logs / "a.h5", camera_task())
     blocks = [len(block) for block in log.media["camera"].read(np.arange(0, rows, 2))]
     assert len(blocks) >= 3
-    recording, _ = stored(home, ingest.run(seeing(dt=0.02), home, logs))
+    recording, _ = stored(home, ingest.run(camera_task(dt=0.02), home, logs))
     np.testing.assert_array_equal(np.load(recording.folder / "image-camera.npy"), image[::2])
 
 
-def test_a_heap_of_texts_that_would_keep_the_library_for_ever_is_refused(logs, seeing):
+def test_a_heap_of_texts_that_would_keep_the_library_for_ever_is_refused(logs, camera_task):
     with h5py.File(logs / "a.h5", "w") as file:
         episode(file)
     assert damaged_heap(logs / "a.h5") is None
@@ -300,4 +302,4 @@ def test_a_heap_of_texts_that_would_keep_the_library_for_ever_is_refused(logs, s
     (logs / "a.h5").write_bytes(whole)
     assert damaged_heap(logs / "a.h5") == f"the heap of texts at byte {heap} is damaged"
     with pytest.raises(Unreadable, match="the heap of texts"):
-        read(logs / "a.h5", seeing())
+        read(logs / "a.h5", camera_task())

@@ -11,7 +11,7 @@ from kinemill.errors import BadLog
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
-from kinemill.ingest.readers._pictures import Plain, decoded
+from kinemill.ingest.readers._pictures import Plain, decode_picture
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
@@ -29,11 +29,11 @@ def png(level: int) -> bytes:
 
 def filmed() -> list:
     """The run of an arm, a camera at 10 Hz, an instruction said before and one after 1 s."""
-    told = [
+    texts = [
         ("/task", START - 5_000_000, {"data": "lift"}),
         ("/task", START + 995_000_000, {"data": "lower"}),
     ]
-    seen = [
+    images = [
         (
             "/camera",
             START + k * 100_000_000,
@@ -41,20 +41,20 @@ def filmed() -> list:
         )
         for k in range(21)
     ]
-    return sorted([*run(), *told, *seen], key=lambda message: message[1])
+    return sorted([*run(), *texts, *images], key=lambda message: message[1])
 
 
 @pytest.fixture
-def seeing(tmp_path):
+def camera_task(tmp_path):
     path = tmp_path / "arm.yaml"
     channels = f"  camera: {CAMERA}\n  instruction: {INSTRUCTION}\n"
     path.write_text(TASK.replace("ingest:", f"{channels}ingest:"))
     return load_task(path)
 
 
-def test_pictures_and_texts_of_topics_go_with_the_steps(seeing, logs, home):
+def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home):
     write_mcap(logs / "a.mcap", filmed())
-    (recording,) = load_recordings(home, ingest.run(seeing, home, logs).artifact.ref)
+    (recording,) = load_recordings(home, ingest.run(camera_task, home, logs).artifact.ref)
     assert recording.summary["reasons"] == []
     (track,) = recording.summary["tracks"]
     frame = read_rows(recording.folder / track["file"])
@@ -62,31 +62,31 @@ def test_pictures_and_texts_of_topics_go_with_the_steps(seeing, logs, home):
     assert images.shape == (20, 4, 6, 3)
     # A picture counts from its stamp until the next one, 0.1 s later; steps start at 0.003 s.
     start = frame["time_s"][0]
-    wanted = np.floor((frame["time_s"].to_numpy() - start + 0.003) / 0.1 + 1e-9)
-    assert images[frame["camera"].to_numpy(), 0, 0, 0].tolist() == wanted.tolist()
+    expected = np.floor((frame["time_s"].to_numpy() - start + 0.003) / 0.1 + 1e-9)
+    assert images[frame["camera"].to_numpy(), 0, 0, 0].tolist() == expected.tolist()
     assert (recording.folder / "text-instruction.json").read_text().split('"')[1::2] == [
         "lift",
         "lower",
     ]
-    assert frame["instruction"].to_list() == [int(k >= 10) for k in wanted]
+    assert frame["instruction"].to_list() == [int(k >= 10) for k in expected]
 
 
-def test_what_is_not_there_names_the_nearest_topic(seeing, logs):
+def test_what_is_not_there_names_the_nearest_topic(camera_task, logs):
     write_mcap(logs / "a.mcap", [message for message in filmed() if message[0] != "/task"])
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.mcap", seeing)
+        read(logs / "a.mcap", camera_task)
     (reason,) = error.value.reasons
     assert (reason["channel"], reason["found"]) == ("instruction", "no text at '/task.data'")
 
 
-def test_a_topic_of_something_else_is_no_camera(seeing, logs):
+def test_a_topic_of_something_else_is_no_camera(camera_task, logs):
     messages = [
         (topic, stamp, {"data": base64.b64encode(b"noise").decode()} if topic == "/camera" else m)
         for topic, stamp, m in filmed()
     ]
     write_mcap(logs / "a.mcap", messages)
     with pytest.raises(Unreadable) as error:
-        read(logs / "a.mcap", seeing)
+        read(logs / "a.mcap", camera_task)
     (reason,) = error.value.reasons
     assert reason["found"] == "holds 5 bytes that are no whole PNG or JPEG"
 
@@ -102,7 +102,7 @@ def test_a_topic_of_something_else_is_no_camera(seeing, logs):
 )
 def test_plain_pixels_are_read_by_their_encoding_and_step(encoding, pixel, color):
     row = bytes(pixel * 3) + b"pad"
-    picture = decoded(row * 2, Plain(2, 3, len(row), encoding))
+    picture = decode_picture(row * 2, Plain(2, 3, len(row), encoding))
     assert picture.shape == (2, 3, 3)
     assert picture.reshape(-1, 3).tolist() == [color] * 6
 
@@ -119,7 +119,7 @@ def test_plain_pixels_are_read_by_their_encoding_and_step(encoding, pixel, color
 )
 def test_pixels_that_do_not_fit_are_refused(plain):
     with pytest.raises(BadLog):
-        decoded(bytes(18), plain)
+        decode_picture(bytes(18), plain)
 
 
 def test_a_picture_that_declares_too_much_is_refused_before_it_is_decoded():
@@ -127,4 +127,4 @@ def test_a_picture_that_declares_too_much_is_refused_before_it_is_decoded():
     width = content.index(b"IHDR") + 4
     bomb = content[:width] + (60_000).to_bytes(4, "big") * 2 + content[width + 8 :]
     with pytest.raises(BadLog):
-        decoded(bomb)
+        decode_picture(bomb)

@@ -13,8 +13,8 @@ from kinemill.ingest.metadata import PROBLEM, metadata, read_attributes, read_si
 
 def test_the_groups_of_the_name_and_the_side_car_join_and_the_side_car_wins(make_task):
     task = make_task(ingest__meta__name=r"(?P<session>[^/]+)/(?P<robot>\w+)-\d+(?P<x>_\w+)?\.csv")
-    found = metadata(task, "monday/r2-7.csv", {"robot": "r3", "operator": "kim"})
-    assert found == {"session": "monday", "robot": "r3", "operator": "kim"}
+    values = metadata(task, "monday/r2-7.csv", {"robot": "r3", "operator": "kim"})
+    assert values == {"session": "monday", "robot": "r3", "operator": "kim"}
     assert metadata(task, "elsewhere.csv", {}) == {}
 
 
@@ -65,7 +65,7 @@ def test_a_side_car_is_no_log_and_is_kept_when_both_files_are_gone(task, home, l
 def test_a_side_car_may_come_later_and_what_it_said_once_stays(task, home, logs, write, swing):
     write("run.csv", swing)
     ref = ingest.run(task, home, logs).artifact.ref
-    for content, kept in (
+    for content, expected in (
         ("a: [1]\na: 2", None), ("session: mon", "mon"), ("session: tue", "mon")
     ):  # fmt: skip
         write("run.meta.yaml", content)
@@ -73,7 +73,7 @@ def test_a_side_car_may_come_later_and_what_it_said_once_stays(task, home, logs,
             ingest.run(task, home, logs).artifact.ref == ref
         )  # metadata is no part of a recording
         (member,) = members(home, "pendulum").values()
-        assert member.meta.get("session") == kept
+        assert member.meta.get("session") == expected
 
 
 def test_another_pattern_reads_no_recording_again(make_task, home, logs, write, swing):
@@ -127,8 +127,8 @@ def test_attributes_of_the_file_are_metadata_and_names_and_side_cars_go_before_t
     ingest.run(task, home, logs)
     (member,) = members(home, "pendulum").values()
     assert metadata(task, "?", {k: v for k, v in member.meta.items() if k != "robot"}) == said
-    known = metadata(task, member.name, member.meta)
-    assert (known["robot"], known["gain"]) == ("r3", "a")
+    values = metadata(task, member.name, member.meta)
+    assert (values["robot"], values["gain"]) == ("r3", "a")
 
 
 def test_a_side_car_may_come_later_than_the_attributes(task, home, logs, write):
@@ -156,9 +156,9 @@ def test_metadata_records_of_mcap_and_information_of_a_flight_are_attributes(
     from pyulog import ULog
 
     log = shared_data / "px4_ulog" / "sample_log_small.ulg"
-    found, theirs = read_attributes(task, log), ULog(str(log)).msg_info_dict
-    assert found["@sys_name"] == "PX4"
-    assert {key[1:]: value for key, value in found.items()} == {
+    attributes, theirs = read_attributes(task, log), ULog(str(log)).msg_info_dict
+    assert attributes["@sys_name"] == "PX4"
+    assert {key[1:]: value for key, value in attributes.items()} == {
         key: str(value) for key, value in theirs.items() if len(str(value)) <= 1000
     }
 

@@ -38,12 +38,12 @@ def minari(logs):
             for number in range(count):
                 group = file.create_group(f"episode_{number}")
                 group.attrs.update({"id": number, "seed": number, "total_steps": steps})
-                seen = np.cumsum(np.ones((steps + 1, 3)), axis=0) + 1000 * number
+                observations = np.cumsum(np.ones((steps + 1, 3)), axis=0) + 1000 * number
                 if nested:
-                    group["observations/achieved_goal"] = seen
-                    group["observations/observation"] = -seen
+                    group["observations/achieved_goal"] = observations
+                    group["observations/observation"] = -observations
                 else:
-                    group["observations"] = seen
+                    group["observations"] = observations
                 group["actions"] = np.full((steps, 2), 0.5) * np.arange(steps)[:, None]
                 group["rewards"] = np.zeros(steps)
                 group["terminations"] = np.zeros(steps, dtype=bool)

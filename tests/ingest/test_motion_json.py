@@ -58,7 +58,7 @@ def test_the_frame_duration_counts_when_no_rate_is_given(logs, knee, clip):
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "problem"),
     [
         ({"Frames": []}, "frames of [] numbers"),
         ({"Frames": [[1, 2], [1]]}, "frames of [1, 2] numbers"),
@@ -71,9 +71,9 @@ def test_the_frame_duration_counts_when_no_rate_is_given(logs, knee, clip):
         ({"Frame_size": [{"height": 10**12}]}, "'height' from column 0, 1000000000000 wide"),
     ],
 )
-def test_a_layout_that_does_not_fit_the_frames_is_refused(logs, knee, clip, change, found):
+def test_a_layout_that_does_not_fit_the_frames_is_refused(logs, knee, clip, change, problem):
     (reason,) = reasons(logs / "a.json", knee, clip | change)
-    assert found in reason["found"]
+    assert problem in reason["found"]
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
     """A circle of 2 m, once round in 10 s: end to end it did not move, and did not turn."""
     turned = 2.0 * np.pi * np.arange(501) / 500
     zero = np.zeros(501)
-    place = np.stack([2.0 * np.sin(turned), 2.0 * (1.0 - np.cos(turned)), zero], axis=1)
+    position = np.stack([2.0 * np.sin(turned), 2.0 * (1.0 - np.cos(turned)), zero], axis=1)
     quaternion = np.stack([zero, zero, np.sin(turned / 2), np.cos(turned / 2)], axis=1)
     content = {
         "FPS": 50,
         "Vel_x": 0.0,
         "Frame_offset": [{"root_pos": 0, "root_quat": 3}],
         "Frame_size": [{"root_pos": 3, "root_quat": 4}],
-        "Frames": np.concatenate([place, quaternion], axis=1).tolist(),
+        "Frames": np.concatenate([position, quaternion], axis=1).tolist(),
     }
     (logs / "round.json").write_text(json.dumps(content))
     task = make_task(
@@ -155,7 +155,7 @@ def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
         channels__velocity__source=["walked_yaw"],
         channels__torque__source=["walked_x", "Vel_x"],
     )
-    _, across, turning, along = read(logs / "round.json", task).frame.row(0)
+    _, lateral, turning, along = read(logs / "round.json", task).frame.row(0)
     assert along == pytest.approx(2.0 * 2.0 * np.pi / 10.0, rel=1e-4)  # m/s
-    assert across == pytest.approx(0.0, abs=1e-6)
+    assert lateral == pytest.approx(0.0, abs=1e-6)
     assert turning == pytest.approx(2.0 * np.pi / 10.0, rel=1e-6)  # rad/s

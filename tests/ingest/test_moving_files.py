@@ -13,7 +13,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.store import digests
 
 
-def outcomes(report) -> dict[str, str]:
+def statuses(report) -> dict[str, str]:
     return {entry["file"]: entry["outcome"] for entry in report.files}
 
 
@@ -24,18 +24,18 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
     growing = write("b.csv", swing[:50])
     digest = ingest.digest_to_copy
 
-    def grow_meanwhile(path, ahead):
-        found = digest(path, ahead)
+    def grow_meanwhile(path, copy_path):
+        hash_ = digest(path, copy_path)
         if path == growing:
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
-        return found
+        return hash_
 
     monkeypatch.setattr(ingest, "digest_to_copy", grow_meanwhile)
     report = ingest.run(task, home, logs)
-    assert outcomes(report) == {"a.csv": "episodes", "b.csv": "unstable"}
+    assert statuses(report) == {"a.csv": "episodes", "b.csv": "unstable"}
     assert report.artifact.summary["recordings"] == 1
     monkeypatch.undo()
-    assert outcomes(ingest.run(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
+    assert statuses(ingest.run(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
 
 
 def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_that_is_known(
@@ -47,20 +47,20 @@ def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_tha
     log = write("a.csv", rows)
     assert log.stat().st_size > hash_copy.LEAST
     time.sleep(3 * digests.CALM / 1e9)
-    monkeypatch.setattr(digests, "_blocks", _once(digests._blocks))
+    monkeypatch.setattr(digests, "_blocks", _yield_once(digests._blocks))
     report = ingest.run(task, home, logs)
-    assert outcomes(report) == {"a.csv": "episodes"}
+    assert statuses(report) == {"a.csv": "episodes"}
     assert len(read) == 1  # and it found the copy: blocks are read once
-    (kept,) = (home.store / "raw").rglob("*.csv")
-    assert kept.read_bytes() == log.read_bytes()
+    (copied,) = (home.store / "raw").rglob("*.csv")
+    assert copied.read_bytes() == log.read_bytes()
     monkeypatch.undo()
     (logs / "again.csv").write_bytes(log.read_bytes())
     time.sleep(3 * digests.CALM / 1e9)
-    assert outcomes(ingest.run(task, home, logs))["again.csv"] == "known"
+    assert statuses(ingest.run(task, home, logs))["again.csv"] == "known"
     assert not list((home.store / ".staging").iterdir())
 
 
-def _once(blocks):
+def _yield_once(blocks):
     """Return what yields the blocks of one file, and of no second one."""
     calls = []
 
@@ -85,9 +85,9 @@ def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, wri
     time.sleep(0.2)
     report = ingest.run(make_task(ingest__settle=settle), home, logs)
     writer.wait()
-    assert outcomes(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
+    assert statuses(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
     last = ingest.run(make_task(ingest__settle=settle), home, logs)
-    assert outcomes(last) == {"growing.csv": "episodes", "old.csv": "known"}
+    assert statuses(last) == {"growing.csv": "episodes", "old.csv": "known"}
 
 
 def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
@@ -96,7 +96,7 @@ def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
     write("a.csv", swing)
     begin = time.monotonic()
     report = ingest.run(make_task(ingest__settle=0.3), home, logs)
-    assert outcomes(report) == {"a.csv": "episodes"}
+    assert statuses(report) == {"a.csv": "episodes"}
     assert time.monotonic() - begin >= 0.2
 
 
@@ -104,4 +104,4 @@ def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
 def test_a_file_that_may_not_be_read_does_not_stop_the_others(task, home, logs, write, swing):
     write("a.csv", swing)
     write("b.csv", swing[:50]).chmod(0)
-    assert outcomes(ingest.run(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}
+    assert statuses(ingest.run(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}

@@ -33,12 +33,12 @@ def frames(home, report) -> dict[str, pl.DataFrame]:
 def test_each_part_has_its_own_columns_and_clock(make_task, write, home, logs):
     write("a.csv", rows(30))
     report = ingest.run(make_task(ingest__parts=TWO), home, logs)
-    found = frames(home, report)
-    assert (list(found), report.files[0]["episodes"]) == (["first", "second"], 2)
-    np.testing.assert_allclose(found["first"]["velocity"], 10.0 * np.arange(30))
-    np.testing.assert_allclose(found["second"]["velocity"], -10.0 * np.arange(30))
-    assert found["second"]["time_s"][0] == 0.0  # its stamps begin at 5 s
-    assert found["second"]["torque"].to_list() == [7.0] * 30  # as the channel's own source says
+    parts = frames(home, report)
+    assert (list(parts), report.files[0]["episodes"]) == (["first", "second"], 2)
+    np.testing.assert_allclose(parts["first"]["velocity"], 10.0 * np.arange(30))
+    np.testing.assert_allclose(parts["second"]["velocity"], -10.0 * np.arange(30))
+    assert parts["second"]["time_s"][0] == 0.0  # its stamps begin at 5 s
+    assert parts["second"]["torque"].to_list() == [7.0] * 30  # as the channel's own source says
 
 
 def test_a_part_that_lacks_a_column_does_not_spoil_the_other(make_task, write, home, logs):
@@ -85,7 +85,7 @@ def test_the_two_tank_experiments_are_split_as_their_authors_ask(request, home, 
         assert tracks[part]["pump"].to_list() == raw[f"u{suffix}"].to_list()
         assert tracks[part]["time_s"][-1] == 4.0 * 1023
         assert (tracks[part]["level"] > 9.99).sum() > 1  # the sensor saturates at 10 V
-    outcome = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
-    assert outcome.summary["rows"] == {"train": 850, "validation": 174, "test": 1024, "unused": 0}
-    (test,) = (dataset := load_dataset(home, outcome.ref)).of("test")
+    packed = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
+    assert packed.summary["rows"] == {"train": 850, "validation": 174, "test": 1024, "unused": 0}
+    (test,) = (dataset := load_dataset(home, packed.ref)).of("test")
     np.testing.assert_allclose(dataset.rows(test)[:, 0], raw["yVal"], rtol=1e-6)

@@ -78,7 +78,7 @@ def mat73(path) -> None:
 
 
 def motion(path) -> None:
-    layout = {name: place for place, name in enumerate(COLUMNS)}
+    layout = {name: index for index, name in enumerate(COLUMNS)}
     frames = np.stack(list(COLUMNS.values()), axis=1).tolist()
     sizes = dict.fromkeys(COLUMNS, 1)
     clip = {"FPS": 100, "Frame_offset": [layout], "Frame_size": [sizes], "Frames": frames}

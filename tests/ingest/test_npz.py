@@ -82,8 +82,8 @@ def test_pickled_objects_are_refused_and_never_run(logs, task, tmp_path):
             return (open, (str(tmp_path / "ran"), "w"))
 
     np.savez(logs / "a.npz", **(COLUMNS | {"torque": np.array([Trap()], dtype=object)}))
-    (found,) = reasons(logs / "a.npz", task)
-    assert "pickled objects" in found["found"]
+    (item,) = reasons(logs / "a.npz", task)
+    assert "pickled objects" in item["found"]
     assert not (tmp_path / "ran").exists()
 
 
@@ -95,14 +95,15 @@ def test_a_npy_that_declares_more_than_the_file_holds_is_refused(logs, make_task
         channels__torque__source="arr_0[2]",
     )
     (logs / "a.npy").write_bytes(header("<f8", (10**12, 3)) + bytes(240))
-    (found, *_) = reasons(logs / "a.npy", task)
-    assert "columns" in found["check"] or "declares" in found["found"]
+    (item, *_) = reasons(logs / "a.npy", task)
+    assert "columns" in item["check"] or "declares" in item["found"]
 
 
 @pytest.mark.parametrize(
-    ("told", "found"), [(3 << 30, "declares 3.22e+09 bytes"), (8 << 20, "the file holds 8388608")]
+    ("shape", "problem"),
+    [(3 << 30, "declares 3.22e+09 bytes"), (8 << 20, "the file holds 8388608")],
 )
-def test_a_zip_bomb_is_refused_by_what_it_declares(logs, task, told, found):
+def test_a_zip_bomb_is_refused_by_what_it_declares(logs, task, shape, problem):
     with zipfile.ZipFile(logs / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("time", "position", "velocity"):
             file = io.BytesIO()
@@ -110,10 +111,10 @@ def test_a_zip_bomb_is_refused_by_what_it_declares(logs, task, told, found):
             archive.writestr(f"{name}.npy", file.getvalue())
         top = header("<f8", ((3 << 27) - 16,))  # 3 GiB with the header
         archive.writestr("torque.npy", top + bytes((8 << 20) - len(top)))
-        archive.infolist()[-1].file_size = told
+        archive.infolist()[-1].file_size = shape
     assert (logs / "a.npz").stat().st_size < 20_000
     (reason,) = reasons(logs / "a.npz", task)
-    assert found in reason["found"]
+    assert problem in reason["found"]
 
 
 def test_rows_of_which_a_thousandth_part_is_stored_are_refused(logs, task):
@@ -143,5 +144,5 @@ def test_a_cut_archive_is_refused(logs, task, keep):
     np.savez(logs / "a.npz", **COLUMNS)
     whole = (logs / "a.npz").read_bytes()
     (logs / "a.npz").write_bytes(whole[:keep])
-    (found,) = reasons(logs / "a.npz", task)
-    assert (found["check"], found["where"]) == ("format", "file")
+    (item,) = reasons(logs / "a.npz", task)
+    assert (item["check"], item["where"]) == ("format", "file")

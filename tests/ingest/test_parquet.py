@@ -85,8 +85,8 @@ def test_damage_in_the_footer_is_refused_or_harmless_but_never_a_crash(logs, tas
     path = logs / "a.parquet"
     frame.write_parquet(path)
     whole, refused = path.read_bytes(), 0
-    for place in range(len(whole) - 300, len(whole), 3):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :])
+    for offset in range(len(whole) - 300, len(whole), 3):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x81]) + whole[offset + 1 :])
         try:
             read(path, task)
         except Unreadable:

@@ -34,26 +34,26 @@ def folder(tmp_path):
 
 def read(home, task):
     """Return the outcomes that are published, and when each was written."""
-    outcomes = (home.store / STAGE / task.name).iterdir()
-    return {one.name: (one / MANIFEST).stat().st_mtime_ns for one in outcomes}
+    folders = (home.store / STAGE / task.name).iterdir()
+    return {one.name: (one / MANIFEST).stat().st_mtime_ns for one in folders}
 
 
 def test_shares_are_all_there_is_and_the_ingest_finds_them_read(task, home, folder):
     counts = [prefetch.read_ahead(task, home, folder, (number, 2)) for number in range(2)]
     assert counts == [3, 2]
-    before = read(home, task)
-    assert len(before) == 5
+    earlier = read(home, task)
+    assert len(earlier) == 5
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 5
-    assert read(home, task) == before
+    assert read(home, task) == earlier
 
 
 def test_one_share_alone_leaves_the_others_to_the_ingest(task, home, folder):
     prefetch.read_ahead(task, home, folder, (0, 2))
-    before = read(home, task)
+    earlier = read(home, task)
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 5
-    assert read(home, task).items() > before.items()
+    assert read(home, task).items() > earlier.items()
 
 
 def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, folder):

@@ -24,10 +24,10 @@ def test_rows_come_back_as_they_were_in_one_piece_in_this_form_and_the_one_befor
         frame.write_parquet(path)
     else:
         write_rows(frame, path)
-    found = read_rows(path)
-    assert found.equals(frame)
-    assert found.schema == frame.schema
-    assert found.n_chunks() == 1
+    rows = read_rows(path)
+    assert rows.equals(frame)
+    assert rows.schema == frame.schema
+    assert rows.n_chunks() == 1
     assert read_rows(path, ["x2", "time_s"]).equals(frame.select("x2", "time_s"))
 
 

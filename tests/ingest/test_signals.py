@@ -7,7 +7,7 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import recordings as stage
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.clock_resets import Stamps, laps
+from kinemill.ingest.clock_resets import Stamps, count_resets
 from kinemill.ingest.raw import (
     RawLog,
     Reader,
@@ -15,7 +15,7 @@ from kinemill.ingest.raw import (
     elements,
     match_columns,
     reason,
-    refused,
+    refused_part,
     row_numbers,
     split_index,
 )
@@ -57,8 +57,8 @@ def test_each_channel_comes_to_the_grid_by_its_own_method(make_task):
     tracks = make_tracks(two_topics(every(0.004, 0.1), every(0.025, 0.1)), task)
     (frame,) = tracks.frames
     np.testing.assert_allclose(frame["angle"], every(0.01, 0.1), atol=1e-12)  # linear
-    held = np.floor(every(0.01, 0.1) / 0.025 + 1e-9) * 0.025
-    np.testing.assert_allclose(frame["torque"], held, atol=1e-12)
+    expected = np.floor(every(0.01, 0.1) / 0.025 + 1e-9) * 0.025
+    np.testing.assert_allclose(frame["torque"], expected, atol=1e-12)
     assert (tracks.rows, tracks.dropped_rows, tracks.reasons) == (26 + 5, 0, [])
 
 
@@ -99,8 +99,8 @@ def test_time_in_which_one_signal_has_not_begun_is_said(task):
 def test_repeated_stamps_of_a_signal_are_dropped_and_counted(task):
     fast = [0.0, 0.0, *every(0.01, 0.5, start=0.01)]
     tracks = make_tracks(two_topics(fast, every(0.01, 0.5)), task)
-    (repeated,) = tracks.reasons
-    assert (repeated["check"], repeated["where"]) == ("repeated_stamp", "sample 2")
+    (item,) = tracks.reasons
+    assert (item["check"], item["where"]) == ("repeated_stamp", "sample 2")
     assert (tracks.rows, tracks.dropped_rows) == (102, 1)
 
 
@@ -122,7 +122,7 @@ def test_resets_are_where_the_fewest_explain_all_topics():
     fast = Stamps(np.array([0.0, 1.0, 2.0, 0.0, 1.0, 0.0]), np.array([1, 3, 5, 7, 8, 11]))
     slow = Stamps(np.array([0.5, 1.5, 0.5]), np.array([2, 4, 12]))
     late = Stamps(np.array([0.2, 0.1, 0.6]), np.array([6, 9, 10]))
-    assert [found.tolist() for found in laps([fast, slow, late])] == [
+    assert [counts.tolist() for counts in count_resets([fast, slow, late])] == [
         [0, 0, 0, 1, 1, 2],
         [0, 0, 2],
         [0, 1, 1],
@@ -132,7 +132,7 @@ def test_resets_are_where_the_fewest_explain_all_topics():
 def test_without_places_in_the_file_resets_are_counted():
     one = Stamps(np.array([0.0, 1.0, 0.0, 1.0]), None)
     other = Stamps(np.array([0.5, 0.4]), np.array([1, 2]))
-    assert [found.tolist() for found in laps([one, other])] == [[0, 0, 1, 1], [0, 1]]
+    assert [counts.tolist() for counts in count_resets([one, other])] == [[0, 0, 1, 1], [0, 1]]
 
 
 def test_empty_cells_of_a_slow_column_are_bridged_if_its_channel_says_how_far(make_task):
@@ -166,8 +166,8 @@ def test_scale_and_offset_turn_encoder_ticks_into_the_sources_unit(task):
 
 def test_a_log_without_stamps_counts_its_rows_at_the_tasks_rate(make_task):
     header = ["position", "velocity", "torque"]
-    found = match_columns(header, make_task(ingest__rate=250.0), rate=100.0)
-    assert (found.time, found.rate) == (None, 250.0)
+    columns = match_columns(header, make_task(ingest__rate=250.0), rate=100.0)
+    assert (columns.time, columns.rate) == (None, 250.0)
     assert match_columns(header, make_task(), rate=100.0).rate == 100.0
     stamped = match_columns([*header, "time"], make_task(ingest__rate=250.0))
     assert (stamped.time, stamped.rate) == (3, None)
@@ -204,7 +204,7 @@ def test_parts_of_a_log_are_numbered_through_and_a_bad_one_spoils_none(
         return [
             RawLog(one.frame, one.sources, 1.0, part=part, signals=one.signals)
             for part, one in (("demo_0", good), ("demo_1", gappy))
-        ] + [refused("demo_2", [broken])]
+        ] + [refused_part("demo_2", [broken])]
 
     monkeypatch.setattr(
         stage, "readers", lambda task: {"csv": Reader((".csv",), lambda head: True, read)}
@@ -214,6 +214,6 @@ def test_parts_of_a_log_are_numbered_through_and_a_bad_one_spoils_none(
     (recording,) = load_recordings(home, report.artifact.ref)
     listed = [(one["index"], one["rows"], one["part"]) for one in recording.summary["tracks"]]
     assert listed == [(0, 31, "demo_0"), (1, 31, "demo_1"), (2, 41, "demo_1")]
-    places = [item["where"] for item in recording.summary["reasons"]]
-    assert places == ["demo_1, 0.3-0.5 s", "demo_2, dataset"]
+    locations = [item["where"] for item in recording.summary["reasons"]]
+    assert locations == ["demo_1, 0.3-0.5 s", "demo_2, dataset"]
     assert recording.summary["tracks"][2]["start_s"] == pytest.approx(0.5)

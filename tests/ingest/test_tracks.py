@@ -143,8 +143,8 @@ def test_missing_and_infinite_values_become_nan_and_are_named(task):
     velocity = [1.0] * 20
     velocity[4], velocity[5], velocity[12] = None, None, float("inf")
     tracks = make_tracks(raw(on_grid(20), velocity=velocity), task)
-    found = np.flatnonzero(np.isnan(tracks.frames[0]["velocity"].to_numpy()))
-    assert found.tolist() == [4, 5, 12]
+    rows = np.flatnonzero(np.isnan(tracks.frames[0]["velocity"].to_numpy()))
+    assert rows.tolist() == [4, 5, 12]
     assert tracks.frames[0]["angle"].is_nan().sum() == 0
     assert tracks.frames[0].null_count().sum_horizontal()[0] == 0
     named = [(item["check"], item["channel"], item["where"]) for item in tracks.reasons]
@@ -174,9 +174,9 @@ def test_hold_takes_the_last_row_at_or_before_the_step():
 def test_the_method_of_the_task_is_used(make_task):
     log = raw([0.0, 0.008, 0.016, 0.024, 0.032], torque=[0.0, 8.0, 16.0, 24.0, 32.0])
     (smooth,) = make_tracks(log, make_task()).frames
-    (held,) = make_tracks(log, make_task(ingest__resample__method="hold")).frames
+    (frame,) = make_tracks(log, make_task(ingest__resample__method="hold")).frames
     np.testing.assert_allclose(smooth["torque"], [0.0, 10.0, 20.0, 30.0], atol=1e-9)
-    assert held["torque"].to_list() == [0.0, 8.0, 16.0, 24.0]
+    assert frame["torque"].to_list() == [0.0, 8.0, 16.0, 24.0]
 
 
 def test_a_wrapped_angle_is_unwrapped_before_it_is_interpolated(task):
@@ -216,27 +216,27 @@ def test_rows_are_named_in_stretches(rows, text):
 
 
 @pytest.mark.parametrize(
-    ("told", "true", "ticks"), [("ms", "s", 1.0), ("us", "ms", 1e3), ("ns", "s", 1.0)]
+    ("unit", "true", "ticks"), [("ms", "s", 1.0), ("us", "ms", 1e3), ("ns", "s", 1.0)]
 )
-def test_stamps_a_thousand_times_too_close_are_named_with_their_unit(make_task, told, true, ticks):
+def test_stamps_a_thousand_times_too_close_are_named_with_their_unit(make_task, unit, true, ticks):
     """100 Hz, in a unit larger than the one they are read as: too few for two steps."""
-    task = make_task(ingest__time_unit=told)
+    task = make_task(ingest__time_unit=unit)
     tracks = make_tracks(raw([k * ticks / 100 for k in range(50)], ticks=task.ingest.ticks), task)
     assert tracks.frames == []
     assert checks(tracks) == ["too_short"]
     assert tracks.reasons[0]["fix"] == f"if the stamps are in {true}, say so at `ingest.time_unit`"
 
 
-@pytest.mark.parametrize(("step", "told", "true"), [(0.01, "ms", "s"), (10.0, "s", "ms")])
-def test_a_long_log_in_another_unit_is_read_and_told(make_task, step, told, true):
+@pytest.mark.parametrize(("step", "unit", "true"), [(0.01, "ms", "s"), (10.0, "s", "ms")])
+def test_a_long_log_in_another_unit_is_read_and_told(make_task, step, unit, true):
     """40 s of 100 Hz in s read as ms are 4 rows; in ms read as s, each row becomes a thousand."""
-    task = make_task(ingest__time_unit=told, ingest__resample__max_gap=20.0)
-    times = [k * step for k in range(4000 if told == "ms" else 20)]
+    task = make_task(ingest__time_unit=unit, ingest__resample__max_gap=20.0)
+    times = [k * step for k in range(4000 if unit == "ms" else 20)]
     tracks = make_tracks(raw(times, ticks=task.ingest.ticks), task)
     assert len(tracks.frames) == 1
     assert checks(tracks) == ["time_unit"]
     (told_reason,) = tracks.reasons
-    assert told_reason["found"].endswith(f"apart, as if in {true} and read as {told}")
+    assert told_reason["found"].endswith(f"apart, as if in {true} and read as {unit}")
     assert told_reason["fix"] == f"if they are in {true}, say so at `ingest.time_unit`"
 
 
@@ -253,10 +253,10 @@ def test_half_way_to_the_same_rotation_with_its_sign_changed_is_that_rotation(ma
     flipped = {name: np.where(seconds < 0.1, own, -own) for name, own in truth.items()}
     grid = 0.01 * np.arange(39)
     plain = resample(truth, seconds, grid, task)
-    found = resample(flipped, seconds, grid, task)
+    rows = resample(flipped, seconds, grid, task)
     for name in names:
         sign = np.where(grid < 0.1 - 1e-9, 1.0, -1.0)
-        np.testing.assert_allclose(found[name], sign * plain[name], atol=1e-12)
+        np.testing.assert_allclose(rows[name], sign * plain[name], atol=1e-12)
 
 
 def test_a_channel_that_leads_holds_its_later_rows(make_task):

@@ -57,31 +57,31 @@ def test_every_value_of_a_flight_is_what_pyulog_reads(flight):
         topic, _, field = log.sources[channel].name.partition(".")
         name, _, instance = topic.rstrip("]").partition("[")
         data = theirs.get_dataset(name, int(instance or 0)).data
-        kept = data["timestamp"] >= theirs.start_timestamp
-        assert signal.time.to_list() == data["timestamp"][kept].tolist()
-        assert signal.values.to_list() == data[field][kept].astype(float).tolist()
+        is_current = data["timestamp"] >= theirs.start_timestamp
+        assert signal.time.to_list() == data["timestamp"][is_current].tolist()
+        assert signal.values.to_list() == data[field][is_current].astype(float).tolist()
 
 
 def test_a_flight_is_one_track_behind_the_gap_that_its_drop_out_left(flight, home):
     task, path = flight
     (entry,) = ingest.run(task, home, path).files
     assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 1, 4738)
-    found = {item["check"]: item for item in entry["reasons"]}
-    assert found["dropout"]["found"] == "the logger lost what came in 0.03 s"
+    items = {item["check"]: item for item in entry["reasons"]}
+    assert items["dropout"]["found"] == "the logger lost what came in 0.03 s"
     gaps = {item["channel"]: item["found"] for item in entry["reasons"] if item["check"] == "gap"}
     assert gaps["attitude_w"] == "0.161 s without a stamp"
-    assert found["stale_stamp"]["where"] == "topic actuator_outputs"
-    assert found["cut_file"]["where"] == "end of file"  # nothing that is written at a landing
+    assert items["stale_stamp"]["where"] == "topic actuator_outputs"
+    assert items["cut_file"]["where"] == "end of file"  # nothing that is written at a landing
 
 
 def test_a_flight_cut_anywhere_is_said_to_be(flight, tmp_path):
     task, path = flight
-    whole, chance, seen = path.read_bytes(), random.Random(7), 0
-    for at in sorted(chance.randrange(90_000, len(whole)) for _ in range(12)):
+    whole, rng, n_reads = path.read_bytes(), random.Random(7), 0
+    for at in sorted(rng.randrange(90_000, len(whole)) for _ in range(12)):
         log = read(written(tmp_path, whole[:at]), task)
         cut = next(item for item in log.reasons if item["check"] == "cut_file")
-        seen += cut["found"] == f"the file ends at byte {at} inside a record"
-    assert seen >= 11  # a cut between two records shows in the missing end alone
+        n_reads += cut["found"] == f"the file ends at byte {at} inside a record"
+    assert n_reads >= 11  # a cut between two records shows in the missing end alone
 
 
 def test_topics_of_other_rates_come_to_one_grid(joint, tmp_path):
@@ -135,7 +135,7 @@ def test_a_record_smaller_than_its_type_is_left_out_and_counted(joint, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "problem"),
     [
         (b"", "does not begin like a ULog file"),
         (b"ULog\x01\x12\x35\x01" + bytes(8), "holds no data"),
@@ -147,10 +147,10 @@ def test_a_record_smaller_than_its_type_is_left_out_and_counted(joint, tmp_path)
         ),
     ],
 )
-def test_a_file_without_a_flight_is_refused(joint, tmp_path, content, found):
+def test_a_file_without_a_flight_is_refused(joint, tmp_path, content, problem):
     with pytest.raises(Unreadable) as error:
         read(written(tmp_path, content), joint)
-    assert error.value.reasons[0]["found"] == found
+    assert error.value.reasons[0]["found"] == problem
 
 
 def test_a_type_that_contains_itself_is_refused(joint, tmp_path):
@@ -171,6 +171,6 @@ def test_padding_which_the_last_record_lacks_is_no_field(joint, tmp_path):
     path = written(tmp_path, ulog_bytes(ending))
     source = joint.channels["ok"].source[0].model_copy(update={"name": "joint._padding0[6]"})
     channel = joint.channels["ok"].model_copy(update={"source": [source]})
-    wanted = joint.model_copy(update={"channels": {**joint.channels, "ok": channel}})
+    task = joint.model_copy(update={"channels": {**joint.channels, "ok": channel}})
     with pytest.raises(Unreadable, match=r"no column 'joint\._padding0"):
-        read(path, wanted)
+        read(path, task)

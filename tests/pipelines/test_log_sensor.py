@@ -216,17 +216,17 @@ def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(workspace, drop
     task, folder = load_task(TASK, {"ingest.settle": 0}), workspace.home.logs(TASK)
     path = folder / "a.csv"
     path.write_text("timestamp,x\n" + "".join(f"{n},{n}\n" for n in range(200)))
-    assert len(arrived_logs.news(task, workspace.home, folder).ids) == 1
+    assert len(arrived_logs.find_new_logs(task, workspace.home, folder).ids) == 1
     time.sleep(1.1)  # what has only just changed is not kept as read
     ingest.run(task, workspace.home, folder)
-    assert arrived_logs.news(task, workspace.home, folder) == (frozenset(), False, True)
+    assert arrived_logs.find_new_logs(task, workspace.home, folder) == (frozenset(), False, True)
     (folder / "copy.csv").write_bytes(path.read_bytes())
-    assert arrived_logs.news(task, workspace.home, folder).ids == frozenset()
+    assert arrived_logs.find_new_logs(task, workspace.home, folder).ids == frozenset()
     path.rename(folder / "renamed.csv")
-    assert arrived_logs.news(task, workspace.home, folder).ids == frozenset()
+    assert arrived_logs.find_new_logs(task, workspace.home, folder).ids == frozenset()
     other = (folder / "renamed.csv").read_text()
     (folder / "other.csv").write_text("T" + other[1:])  # of the same size
-    assert len(arrived_logs.news(task, workspace.home, folder).ids) == 1
+    assert len(arrived_logs.find_new_logs(task, workspace.home, folder).ids) == 1
 
 
 def test_what_one_tick_has_no_time_for_waits_for_the_next(workspace, drop, monkeypatch):

@@ -55,13 +55,13 @@ class Column:
 
     name: str
     array: Array
-    place: int | str | None = None
+    index: int | str | None = None
     trouble: str = ""
 
     def take(self, values: Values) -> Values:
-        if self.place is None:
+        if self.index is None:
             return values.reshape(-1)
-        return values[self.place] if isinstance(self.place, str) else values[:, self.place]
+        return values[self.index] if isinstance(self.index, str) else values[:, self.index]
 
 
 def columns_of(name: str, array: Array) -> list[Column]:
@@ -85,7 +85,7 @@ def columns_of(name: str, array: Array) -> list[Column]:
     inner = elements(name, min(width, WIDEST))
     return [
         Column(name, array, trouble=trouble),
-        *(Column(element, array, place) for place, element in enumerate(inner)),
+        *(Column(element, array, index) for index, element in enumerate(inner)),
     ]
 
 
@@ -106,7 +106,7 @@ def _no_column(array: Array) -> str:
     return ""
 
 
-def judge(chosen: dict[str, Column]) -> None:
+def check_columns(columns: dict[str, Column]) -> None:
     """Refuse columns that are none, and declared sizes that no honest file has.
 
     Raises:
@@ -121,12 +121,14 @@ def judge(chosen: dict[str, Column]) -> None:
             expected="one number for each row",
             fix="name another array at `source`, or write the log with one",
         )
-        for name, column in chosen.items()
+        for name, column in columns.items()
         if column.trouble
     ]
-    arrays = {id(column.array): column for column in chosen.values() if not column.trouble}
+    arrays = {id(column.array): column for column in columns.values() if not column.trouble}
     reasons += [
-        found for column in arrays.values() if (found := size_problem(column.name, column.array))
+        problem
+        for column in arrays.values()
+        if (problem := size_problem(column.name, column.array))
     ]
     total = sum(column.array.size for column in arrays.values())
     if total > LARGEST and not reasons:
@@ -161,7 +163,7 @@ def _too_large(where: str, size: int, largest: int = LARGEST) -> Reason:
     )
 
 
-def damaged(what: str, error: BaseException) -> Unreadable:
+def damaged_file(what: str, error: BaseException) -> Unreadable:
     """Return the refusal of a file that is not what it says it is.
 
     Raises:
@@ -182,12 +184,12 @@ def damaged(what: str, error: BaseException) -> Unreadable:
     )
 
 
-def unusable(trouble: str) -> Array:
+def unusable_array(trouble: str) -> Array:
     """Return an array that cannot be read, and why."""
     return Array((0,), np.dtype(np.float64), lambda: np.empty(0), trouble=trouble)
 
 
-def spelled(array: Array) -> list[str] | None:
+def read_texts(array: Array) -> list[str] | None:
     """Return the texts of an array (N,) or of one element; None if it holds something else.
 
     Raises:

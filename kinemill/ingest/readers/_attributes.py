@@ -16,13 +16,13 @@ MOST, LONGEST = 64, 1000  # attributes that are kept, and characters of each
 
 def texts(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """Return attributes as text: numbers and text alone, objects of JSON by `name.key`."""
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for name, value in pairs:
         for key, one in _flat(name, value):
             text = _text(one)
-            if text is not None and len(text) <= LONGEST and len(found) < MOST:
-                found[key] = text
-    return found
+            if text is not None and len(text) <= LONGEST and len(attributes) < MOST:
+                attributes[key] = text
+    return attributes
 
 
 def _flat(name: str, value: Any) -> Iterable[tuple[str, Any]]:

@@ -41,9 +41,9 @@ def records(path: Path) -> Iterator[Record]:
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            found = "does not begin like an MCAP file"
+            problem = "does not begin like an MCAP file"
             raise Unreadable(
-                reason("format", "file", found, expected="an MCAP file", fix="copy it again")
+                reason("format", "file", problem, expected="an MCAP file", fix="copy it again")
             )
         while True:
             offset = file.tell()

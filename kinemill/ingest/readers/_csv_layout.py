@@ -28,7 +28,7 @@ class Layout:
     Args:
         names: of the header, spaces and quotes taken off; a repeated one is numbered.
         separator: of fields.
-        before: lines before the header.
+        header_line: lines before the header.
         start: bytes before the first line under the header.
         first_row: without its newline.
         last_row: without its newline.
@@ -40,7 +40,7 @@ class Layout:
 
     names: list[str]
     separator: str
-    before: int
+    header_line: int
     start: int
     first_row: bytes
     last_row: bytes
@@ -53,10 +53,10 @@ class Layout:
         """Split one line."""
         return split(line.decode(errors="replace"), self.separator)
 
-    def first(self, place: int) -> str:
+    def first(self, index: int) -> str:
         """Return a field of the first row; nothing if the row is shorter."""
         fields = self.fields(self.first_row)
-        return fields[place].strip() if place < len(fields) else ""
+        return fields[index].strip() if index < len(fields) else ""
 
     @property
     def drop_last(self) -> bool:
@@ -67,9 +67,9 @@ class Layout:
         return self.cut or len(self.fields(self.last_row)) < named
 
 
-def whole_file(found: str, expected: str, fix: str) -> Reason:
+def whole_file(problem: str, expected: str, fix: str) -> Reason:
     """Return a reason about the file as a whole."""
-    return reason("format", "file", found, expected=expected, fix=fix)
+    return reason("format", "file", problem, expected=expected, fix=fix)
 
 
 def split(line: str, separator: str) -> list[str]:
@@ -81,8 +81,8 @@ def split(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
     except csv.Error as error:
-        found = f"has a line that is none ({error})"
-        raise Unreadable(whole_file(found, "rows of separated fields", "repair it")) from error
+        problem = f"has a line that is none ({error})"
+        raise Unreadable(whole_file(problem, "rows of separated fields", "repair it")) from error
 
 
 def is_date(text: str) -> bool:
@@ -109,22 +109,22 @@ def inspect(path: Path) -> Layout:
     if head.startswith(UTF16):
         raise Unreadable(whole_file("is text in UTF-16", "UTF-8", "save it as UTF-8"))
     lines = head.split(b"\n")
-    header, place = _header(lines)
-    start = sum(len(line) + 1 for line in lines[: place + 1])
+    header, header_line = _header(lines)
+    start = sum(len(line) + 1 for line in lines[: header_line + 1])
     separator = _separator(header)
     names = [name.strip() for name in split(header.decode(errors="replace"), separator)]
     names[0] = names[0].lstrip(COMMENT).strip()  # numpy.savetxt writes `# time,...`
-    content = (line.strip(b"\r") for line in lines[place + 1 :] if _is_content(line))
+    content = (line.strip(b"\r") for line in lines[header_line + 1 :] if _is_content(line))
     rows = list(islice(content, 20))
     if not rows:
-        found = "holds a header and no rows"
-        raise Unreadable(whole_file(found, "rows under it", NO_ROWS))
+        problem = "holds a header and no rows"
+        raise Unreadable(whole_file(problem, "rows under it", NO_ROWS))
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
         unique_names(names),
         separator,
-        place,
+        header_line,
         start,
         rows[0],
         end.rsplit(b"\n", 1)[-1],
@@ -157,8 +157,8 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     if not text:
         raise Unreadable(whole_file("is empty", "a header line and rows", NO_ROWS))
     if b"\r" in text:
-        found = "has lines that end in CR alone"
-        raise Unreadable(whole_file(found, "LF or CRLF", "convert it"))
+        problem = "has lines that end in CR alone"
+        raise Unreadable(whole_file(problem, "LF or CRLF", "convert it"))
     return text, content
 
 

@@ -36,11 +36,11 @@ def _starts(content: mmap.mmap) -> Iterator[int]:
 
 def _is_whole(content: mmap.mmap, start: int, stop: int) -> bool:
     """Tell whether the objects of a heap follow each other up to its end."""
-    place = start + HEADER.size
-    while place + OBJECT.size <= stop:
-        index, _, _, size = OBJECT.unpack_from(content, place)
-        taken = size if index == 0 else OBJECT.size + (size + 7) // 8 * 8
-        if taken < OBJECT.size or place + taken > stop:
+    offset = start + HEADER.size
+    while offset + OBJECT.size <= stop:
+        index, _, _, size = OBJECT.unpack_from(content, offset)
+        used = size if index == 0 else OBJECT.size + (size + 7) // 8 * 8
+        if used < OBJECT.size or offset + used > stop:
             return False
-        place += taken
+        offset += used
     return True

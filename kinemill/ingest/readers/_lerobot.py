@@ -26,11 +26,11 @@ def episodes(log: RawLog, counters: pl.DataFrame) -> RawLog | list[RawLog]:
         counters: the columns `COUNTERS` of the same rows.
     """
     numbered = counters.select(EPISODE).with_row_index("row")
-    found = numbered.group_by(EPISODE).agg("row").sort(EPISODE)
-    if found.height < 2:
+    groups = numbered.group_by(EPISODE).agg("row").sort(EPISODE)
+    if groups.height < 2:
         return _episode(log, counters, log.part)
     logs: list[RawLog] = []
-    for number, rows in zip(found[EPISODE], found["row"], strict=True):
+    for number, rows in zip(groups[EPISODE], groups["row"], strict=True):
         own = replace(log, frame=log.frame[rows.sort()])
         logs.append(_episode(own, counters[rows.sort()], f"episode {number}"))
     return logs

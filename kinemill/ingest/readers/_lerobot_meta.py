@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from kinemill.ingest.file_stat import is_file, stat_of
-from kinemill.ingest.name_heuristics import words
+from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import About, elements
 
 LARGEST = 16 << 20  # bytes of a file that is looked at
 HIGHEST = 5  # folders above a file in which `meta/` is looked for
-SHOWN = 3  # tasks that are told
+MAX_TASKS = 3  # tasks that are told
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ def about(path: Path) -> About:
     features = _object(_read(folder / "meta" / "info.json").get("features"))
     for feature, described in features.items():
         labels |= _labels(feature, _object(described))
-    return About(labels, " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:SHOWN]))
+    return About(labels, " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:MAX_TASKS]))
 
 
 def _labels(feature: str, described: Json) -> dict[str, str]:
@@ -49,21 +49,21 @@ def _labels(feature: str, described: Json) -> dict[str, str]:
     if shape != [len(names)] or len(set(names)) < len(names):
         return {}
     last = feature.rpartition(".")[2]
-    front = [] if last == "state" else words(last)
-    labels = ["_".join([*front, *words(name)]) for name in names]
-    places = elements(feature, len(names)) if len(names) > 1 else [feature]
-    return dict(zip(places, labels, strict=True))
+    front = [] if last == "state" else split_words(last)
+    labels = ["_".join([*front, *split_words(name)]) for name in names]
+    element_names = elements(feature, len(names)) if len(names) > 1 else [feature]
+    return dict(zip(element_names, labels, strict=True))
 
 
-def _names(given: Any) -> Iterator[str]:
+def _names(names: Any) -> Iterator[str]:
     """Yield names, which stand in a list, in a list in a list, or in lists under keys."""
-    if isinstance(given, str):
-        yield given
-    elif isinstance(given, list):
-        for inner in cast(list[Any], given):
+    if isinstance(names, str):
+        yield names
+    elif isinstance(names, list):
+        for inner in cast(list[Any], names):
             yield from _names(inner)
-    elif isinstance(given, dict):
-        for inner in cast(Json, given).values():
+    elif isinstance(names, dict):
+        for inner in cast(Json, names).values():
             yield from _names(inner)
 
 
@@ -91,8 +91,8 @@ def _text(value: Any) -> Iterator[str]:
 
 
 def _small(path: Path) -> bool:
-    found = stat_of(path)
-    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST
+    status = stat_of(path)
+    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
 
 
 def _read(path: Path) -> Json:

@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from kinemill.ingest.readers._arrays import Array, Values, unusable
+from kinemill.ingest.readers._arrays import Array, Values, unusable_array
 
 HEADER = 128
 HEAD = 4096  # bytes at the start of an array that hold all but its values
@@ -29,7 +29,7 @@ COMPLEX = 0x0800
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where an array's values lie: `skip` bytes into the content of an element of the file."""
 
     path: Path
@@ -81,12 +81,12 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
             head = zlib.decompressobj().decompress(head, HEAD + 8)
             if _unpack(f"{order}I", head, 0) != (MATRIX,):
                 continue
-        yield _array(head, order, _Place(path, at - stored, stored, kind == PACKED, 0, 0))
+        yield _array(head, order, _Location(path, at - stored, stored, kind == PACKED, 0, 0))
 
 
-def _array(head: bytes, order: str, place: _Place) -> tuple[str, Array]:
+def _array(head: bytes, order: str, location: _Location) -> tuple[str, Array]:
     """Read flags, dimensions and name, and where the values are."""
-    at = 8 if place.packed else 0
+    at = 8 if location.packed else 0
     _, first, size = _tag(head, at, order)
     flags, _ = _unpack(f"{order}II", head, first)
     at = _next(first, size)
@@ -97,18 +97,18 @@ def _array(head: bytes, order: str, place: _Place) -> tuple[str, Array]:
     name = head[first : first + size].decode("ascii")
     number = flags & 0xFF
     if not FIRST_NUMERIC <= number <= LAST_NUMERIC:
-        return name, unusable(f"is a MATLAB {CLASSES.get(number, 'object')}, not an array")
+        return name, unusable_array(f"is a MATLAB {CLASSES.get(number, 'object')}, not an array")
     if flags & COMPLEX:
-        return name, unusable("holds complex numbers")
+        return name, unusable_array("holds complex numbers")
     kind, first, size = _tag(head, _next(first, size), order)
     dtype = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None
     if dtype is None or min(shape, default=-1) < 0 or prod(shape) * dtype.itemsize != size:
-        return name, unusable(f"declares the shape {shape} for {size} bytes of type {kind}")
-    where = _Place(place.path, place.start, place.stored, place.packed, first, size)
+        return name, unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
+    where = _Location(location.path, location.start, location.stored, location.packed, first, size)
     return name, _numbers(shape, dtype, where)
 
 
-def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Place) -> Array:
+def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Location) -> Array:
     flat = len(shape) == 2 and 1 in shape
     form = (prod(shape),) if flat else shape
 

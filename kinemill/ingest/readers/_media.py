@@ -25,25 +25,25 @@ LONGEST_TEXT = 1 << 20  # characters of all different texts of a part: instructi
 
 
 @dataclass(frozen=True)
-class Found:
+class MediaColumn:
     """The images or texts of one channel in a part.
 
     Args:
         channel: its name in the task.
         media: what there is.
         rows: one for each of so many rows; 0 for a text that is the same in all.
-        places: of the text of each row among the texts (N,).
+        text_indices: of the text of each row among the texts (N,).
     """
 
     channel: str
     media: Images | Texts
     rows: int
-    places: NDArray[np.int64] | None = None
+    text_indices: NDArray[np.int64] | None = None
 
     def references(self, rows: int) -> NDArray[np.float64]:
         """Return what the column of the channel holds in the first rows (rows,)."""
-        if self.places is not None:
-            return self.places[:rows].astype(np.float64)
+        if self.text_indices is not None:
+            return self.text_indices[:rows].astype(np.float64)
         return np.arange(rows, dtype=np.float64) if self.rows else np.zeros(rows)
 
 
@@ -55,7 +55,9 @@ class HasTexts(Protocol):
         ...
 
 
-def read_media(tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Task) -> list[Found]:
+def read_media(
+    tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Task
+) -> list[MediaColumn]:
     """Find the images and texts of a part.
 
     Args:
@@ -67,7 +69,7 @@ def read_media(tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Tas
     Raises:
         Unreadable: with a reason for each channel that is missing or something else.
     """
-    found, reasons = list[Found](), list[Reason]()
+    columns, reasons = list[MediaColumn](), list[Reason]()
     for name in task.media:
         channel = task.channels[name]
         sources = [source.name for source in channel.source] or [name]
@@ -76,23 +78,23 @@ def read_media(tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Tas
             if channel.role == "image"
             else _text(name, sources, tree, part)
         )
-        if isinstance(one, Found):
-            found.append(one)
+        if isinstance(one, MediaColumn):
+            columns.append(one)
         else:
             reasons.append(one or _nothing(name, sources, channel, list(arrays)))
     if reasons:
         raise Unreadable(*reasons)
-    return found
+    return columns
 
 
 def _image(
     name: str, sources: list[str], arrays: Mapping[str, Array], channel: Channel
-) -> Found | Reason | None:
+) -> MediaColumn | Reason | None:
     source = next((source for source in sources if source in arrays), None)
     if source is None:
         return None
     array = arrays[source]
-    wanted = list(channel.shape) if channel.shape else ["H", "W", 3]
+    shape = list(channel.shape) if channel.shape else ["H", "W", 3]
     fits = len(array.shape) == 4 and array.shape[3] == 3 and array.dtype == np.uint8
     if array.trouble or not fits or (channel.shape and array.shape[1:] != channel.shape):
         what = array.trouble or f"holds {array.dtype} of shape {list(array.shape)}"
@@ -101,13 +103,13 @@ def _image(
             f"array {source!r}",
             what,
             channel=name,
-            expected=f"uint8 of shape [rows, {', '.join(map(str, wanted))}]",
+            expected=f"uint8 of shape [rows, {', '.join(map(str, shape))}]",
             fix=f"correct `channels.{name}`, or write colors last and as bytes",
         )
     if wrong := size_problem(source, array, LARGEST_IMAGES if array.rows else LARGEST):
         return {**wrong, "channel": name}
     read = array.rows or _sliced(array.load())
-    return Found(name, Images(array.shape[1:], _blocks(read, array)), array.shape[0])
+    return MediaColumn(name, Images(array.shape[1:], _blocks(read, array)), array.shape[0])
 
 
 def _sliced(values: Any) -> Callable[[int, int], Any]:
@@ -132,13 +134,13 @@ def _blocks(
     return blocks
 
 
-def _text(name: str, sources: list[str], tree: HasTexts, part: str) -> Found | Reason | None:
+def _text(name: str, sources: list[str], tree: HasTexts, part: str) -> MediaColumn | Reason | None:
     for source in sources:
         texts = _look_up(tree, part, source)
         if texts is None:
             continue
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        length = sum(map(len, places))
+        indices = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+        length = sum(map(len, indices))
         if length > LONGEST_TEXT or not texts:
             return reason(
                 "media",
@@ -149,9 +151,9 @@ def _text(name: str, sources: list[str], tree: HasTexts, part: str) -> Found | R
                 fix=f"name another array at `channels.{name}.source`",
             )
         if len(texts) == 1:
-            return Found(name, Texts(texts), 0)
-        rows = np.array([places[text] for text in texts], np.int64)
-        return Found(name, Texts(list(places)), len(texts), rows)
+            return MediaColumn(name, Texts(texts), 0)
+        rows = np.array([indices[text] for text in texts], np.int64)
+        return MediaColumn(name, Texts(list(indices)), len(texts), rows)
     return None
 
 
@@ -160,19 +162,19 @@ def _look_up(tree: HasTexts, part: str, source: str) -> list[str] | None:
     if source.startswith("/"):
         return tree.texts("", source.lstrip("/"))
     group = part
-    while (found := tree.texts(group, source)) is None and source.startswith("@") and group:
+    while (values := tree.texts(group, source)) is None and source.startswith("@") and group:
         group = group.rpartition("/")[0]
-    return found
+    return values
 
 
-def _nothing(name: str, sources: list[str], channel: Channel, known: list[str]) -> Reason:
+def _nothing(name: str, sources: list[str], channel: Channel, available: list[str]) -> Reason:
     what = "array of pictures" if channel.role == "image" else "text"
-    close = next((hint for one in sources if "did you" in (hint := nearest(one, known))), "")
+    close = next((hint for one in sources if "did you" in (hint := nearest(one, available))), "")
     return reason(
         "media",
         "header",
         f"no {what} {' or '.join(map(repr, sources))}",
         channel=name,
-        expected=f"one of that name; the part has {', '.join(sorted(known)[:12]) or 'nothing'}",
+        expected=f"one of that name; the part has {', '.join(sorted(available)[:12]) or 'nothing'}",
         fix=f"{close} name it at `channels.{name}.source`; `@name` is an attribute".strip(),
     )

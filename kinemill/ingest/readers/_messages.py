@@ -24,7 +24,7 @@ from kinemill.ingest.raw import (
     reason,
     stretches,
 )
-from kinemill.ingest.readers._message_media import MessageMedia, held
+from kinemill.ingest.readers._message_media import MessageMedia, hold_texts
 from kinemill.task import Ingest, Source, Task
 
 LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
@@ -51,13 +51,13 @@ class _Topic:
     broken: list[int] = field(default_factory=list[int])  # places of messages that do not decode
 
 
-class Gathering:
+class MessageCollector:
     """The fields that a task wants, gathered message by message in the order of the file."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._topics: dict[str, _Topic] = {}
-        self._seen: dict[str, list[str]] = {}
+        self._field_names: dict[str, list[str]] = {}
         self._count = 0
         self._media = MessageMedia(task)
         self._names = [
@@ -78,11 +78,11 @@ class Gathering:
 
     def is_new(self, topic: str) -> bool:
         """Tell whether no message of a topic was shown yet."""
-        return topic not in self._seen
+        return topic not in self._field_names
 
     def show(self, topic: str, message: object) -> None:
         """Remember what the first message of a topic holds, for who asks for what is not there."""
-        self._seen.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
+        self._field_names.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
 
     def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
         """Take the wanted fields of one message.
@@ -136,19 +136,19 @@ class Gathering:
         mute = [name for name, topic in self._topics.items() if topic.broken and not topic.order]
         if mute:
             raise Unreadable(*map(_no_message, mute))
-        found = {
+        by_name = {
             name: topic
             for topic in self._topics.values()
             for name, values in topic.values.items()
             if any(value is not None for value in values)
         }
-        shown = [name for names in self._seen.values() for name in names]
-        columns = match_columns([*dict.fromkeys([*found, *shown])], self._task, rate=1.0)
+        listed = [name for names in self._field_names.values() for name in names]
+        columns = match_columns([*dict.fromkeys([*by_name, *listed])], self._task, rate=1.0)
         reasons = list(reasons or [])
         signals: dict[str, Signal] = {}
         clocks: dict[int, pl.Series] = {}
         for channel, source in columns.sources.items():
-            topic = found.get(source.name)
+            topic = by_name.get(source.name)
             if topic is None:
                 raise Unreadable(_no_number(channel, source.name))
             if id(topic) not in clocks:
@@ -156,14 +156,14 @@ class Gathering:
                 reasons += _undecoded(topic, channel)
                 dropped += len(topic.broken)
             signals[channel] = _signal(topic, source.name, clocks[id(topic)])
-        contents = self._media.media(shown)
+        contents = self._media.media(listed)
         for channel, (source, content) in contents.items():
-            topic = found[source]
+            topic = by_name[source]
             if isinstance(content, Images):
                 signals[channel] = _signal(topic, source, self._clock(topic, channel))
             else:
                 base = next(iter(signals.values()))
-                signals[channel] = held(pl.Series(topic.values[source]), topic.order, base)
+                signals[channel] = hold_texts(pl.Series(topic.values[source]), topic.order, base)
         media = {channel: content for channel, (_, content) in contents.items()}
         return RawLog(
             pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals, media=media
@@ -171,13 +171,13 @@ class Gathering:
 
     def _clock(self, topic: _Topic, channel: str) -> pl.Series:
         """Return the stamps of a topic, Int64 ns: the first that `ingest.time` names and it has."""
-        wanted = self._task.ingest.time
-        for name in wanted:
+        names = self._task.ingest.time
+        for name in names:
             stamps = topic.stamps.get(name, [])
             if any(stamp is not None for stamp in stamps):
                 return pl.Series(stamps, dtype=pl.Int64)
-        if wanted != Ingest().time:
-            raise Unreadable(_no_stamp(channel, wanted))
+        if names != Ingest().time:
+            raise Unreadable(_no_stamp(channel, names))
         return pl.Series(topic.stamps[LOGGED], dtype=pl.Int64)
 
 
@@ -189,7 +189,7 @@ def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
 
 def _path(name: str) -> Path:
     """Split `field.sub[2]` into ("field", "sub", 2)."""
-    return tuple(word or int(place) for word, place in _TOKEN.findall(name))
+    return tuple(key or int(index) for key, index in _TOKEN.findall(name))
 
 
 def _follow(message: Any, path: Path) -> Any:
@@ -237,20 +237,20 @@ def _within(stamp: int) -> int | None:
 
 def _fields(message: Any) -> list[str]:
     """Return the names of the numbers in a message, the first few of each array."""
-    found: list[str] = []
+    names: list[str] = []
     for name in _names(message, ""):
-        found.append(name)
-        if len(found) == SHOWN_FIELDS:
+        names.append(name)
+        if len(names) == SHOWN_FIELDS:
             break
-    return found
+    return names
 
 
 def _names(value: Any, name: str) -> Iterator[str]:
     if _number(value) is not None:
         yield name
     elif isinstance(value, list | tuple | np.ndarray):
-        for place, inner in zip(elements(name, SHOWN_ELEMENTS), value, strict=False):
-            yield from _names(inner, place)
+        for element, inner in zip(elements(name, SHOWN_ELEMENTS), value, strict=False):
+            yield from _names(inner, element)
     else:
         own = getattr(value, "__dataclass_fields__", ())
         inside = value if isinstance(value, Mapping) else {key: getattr(value, key) for key in own}
@@ -296,11 +296,11 @@ def _no_number(channel: str, name: str) -> Reason:
     )
 
 
-def _no_stamp(channel: str, wanted: list[str]) -> Reason:
+def _no_stamp(channel: str, names: list[str]) -> Reason:
     return reason(
         "columns",
         "every message",
-        f"its topic has no stamp {' or '.join(map(repr, wanted))}",
+        f"its topic has no stamp {' or '.join(map(repr, names))}",
         channel=channel,
         expected=f"a field of its messages, {LOGGED} or {PUBLISHED}",
         fix=f"name one at `ingest.time`, or add {LOGGED} to the list",

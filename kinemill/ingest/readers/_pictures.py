@@ -45,32 +45,32 @@ class Plain(NamedTuple):
 
 
 @dataclass
-class Film:
+class PictureFile:
     """The pictures of one channel in the order of the log, kept on disk until they are stored."""
 
     channel: str
     _file: Any = field(default_factory=tempfile.TemporaryFile)
-    _places: list[tuple[int, int, Plain | None]] = field(
+    _locations: list[tuple[int, int, Plain | None]] = field(
         default_factory=list[tuple[int, int, Plain | None]]
     )
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def add(self, picture: bytes, plain: Plain | None = None) -> int:
         """Keep one more; return its number."""
-        self._places.append((self._file.tell(), len(picture), plain))
+        self._locations.append((self._file.tell(), len(picture), plain))
         self._file.write(picture)
-        return len(self._places) - 1
+        return len(self._locations) - 1
 
     def images(self, spec: Channel) -> Images:
         """Return what reads them; see `as_images`."""
         return as_images(self.channel, self._decoded, spec)
 
     def _decoded(self, number: int) -> Pictures:
-        start, length, plain = self._places[number]
+        start, length, plain = self._locations[number]
         self._file.seek(start)
-        return decoded(self._file.read(length), plain)
+        return decode_picture(self._file.read(length), plain)
 
 
 def as_images(
@@ -99,23 +99,25 @@ def as_images(
             block = [picture(int(row)) for row in some]
             for row, one in zip(some, block, strict=True):
                 if one.shape != shape:
-                    found = f"picture {row + 1} is {list(one.shape)}"
-                    raise BadLog(f"image {channel!r}", found, expected=f"{list(shape)}, as before")
+                    problem = f"picture {row + 1} is {list(one.shape)}"
+                    raise BadLog(
+                        f"image {channel!r}", problem, expected=f"{list(shape)}, as before"
+                    )
             yield np.stack(block)
 
     return Images(shape, read)
 
 
-def decoded(picture: bytes, plain: Plain | None = None) -> Pictures:
+def decode_picture(picture: bytes, plain: Plain | None = None) -> Pictures:
     """Return a picture as (H, W, 3) uint8.
 
     Raises:
         BadLog: it is none, too large, or holds more than eight bits a color.
     """
-    return _unpacked(picture) if plain is None else _pixels(picture, plain)
+    return _decode_file(picture) if plain is None else _pixels(picture, plain)
 
 
-def _unpacked(picture: bytes) -> Pictures:
+def _decode_file(picture: bytes) -> Pictures:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -132,7 +134,7 @@ def _unpacked(picture: bytes) -> Pictures:
 def _pixels(picture: bytes, plain: Plain) -> Pictures:
     if plain.encoding not in _COLORS:
         raise _bad(f"pixels in {plain.encoding!r}")
-    width, places = _COLORS[plain.encoding]
+    width, order = _COLORS[plain.encoding]
     row = plain.width * width
     too_large = plain.height * plain.width > LARGEST_PICTURE
     if min(plain.height, plain.width) < 1 or too_large or plain.step < row:
@@ -140,7 +142,7 @@ def _pixels(picture: bytes, plain: Plain) -> Pictures:
     if len(picture) != plain.height * plain.step:
         raise _bad(f"{len(picture)} bytes for {plain.height} rows of {plain.step}")
     rows = np.frombuffer(picture, np.uint8).reshape(plain.height, plain.step)[:, :row]
-    return rows.reshape(plain.height, plain.width, width)[..., list(places)]
+    return rows.reshape(plain.height, plain.width, width)[..., list(order)]
 
 
 def of_message(message: Any, get: Callable[[Any, str], Any]) -> tuple[bytes, Plain | None] | None:
@@ -177,15 +179,15 @@ def _bytes(content: Any) -> bytes | None:
         return None
 
 
-def _bad(found: str) -> BadLog:
-    return BadLog("picture", found, expected="PNG, JPEG, or 8-bit pixels")
+def _bad(problem: str) -> BadLog:
+    return BadLog("picture", problem, expected="PNG, JPEG, or 8-bit pixels")
 
 
-def _no_picture(channel: str, found: str) -> Reason:
+def _no_picture(channel: str, problem: str) -> Reason:
     return reason(
         "media",
         "first picture",
-        f"holds {found}",
+        f"holds {problem}",
         channel=channel,
         expected="PNG, JPEG, or 8-bit pixels",
         fix=f"name another source at `channels.{channel}.source`",

@@ -48,10 +48,10 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
     if not encoding:
-        known = get_typestore(Stores.LATEST)
-        if kind not in known.fielddefs:
+        common = get_typestore(Stores.LATEST)
+        if kind not in common.fielddefs:
             raise Undecodable("is defined neither in the log nor by ROS 2")
-        return known
+        return common
     store, types = get_typestore(Stores.EMPTY), dict[str, Any]()
     if encoding == "ros2idl":
         for part in re.split(r"^=+\n(?:IDL: .*\n)?", definition, flags=re.MULTILINE):

@@ -7,7 +7,7 @@ import polars as pl
 
 from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
-from kinemill.ingest.readers._pictures import as_images, decoded
+from kinemill.ingest.readers._pictures import as_images, decode_picture
 from kinemill.registry import nearest
 from kinemill.task import Channel, Task
 
@@ -25,20 +25,20 @@ def media_columns(schema: Mapping[str, pl.DataType], task: Task) -> dict[str, st
     Raises:
         Unreadable: with a reason for each channel that is missing or something else.
     """
-    found, reasons = dict[str, str](), list[Reason]()
+    columns, reasons = dict[str, str](), list[Reason]()
     for channel in task.media:
         spec = task.channels[channel]
-        wanted = [source.name for source in spec.source] or [channel]
-        name = next((name for name in wanted if name in schema), None)
+        names = [source.name for source in spec.source] or [channel]
+        name = next((name for name in names if name in schema), None)
         if name is None:
-            reasons.append(_missing(channel, wanted, list(schema)))
+            reasons.append(_missing(channel, names, list(schema)))
         elif not _fits(schema[name], spec):
             reasons.append(_other(channel, name, schema[name], spec))
         else:
-            found[channel] = name
+            columns[channel] = name
     if reasons:
         raise Unreadable(*reasons)
-    return found
+    return columns
 
 
 def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Texts, pl.Series]:
@@ -51,11 +51,13 @@ def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Te
     """
     spec = task.channels[channel]
     if spec.texts or _is_text(column.dtype):
-        texts = _meant(column, channel, spec) if spec.texts else column.cast(pl.String)
-        known = texts.drop_nulls().unique(maintain_order=True)
-        places = texts.replace_strict(known, pl.Series(range(len(known))), default=None)
-        content = Texts(known.to_list())
-        references = places.cast(pl.Float64)
+        texts = _decode_texts(column, channel, spec) if spec.texts else column.cast(pl.String)
+        unique_texts = texts.drop_nulls().unique(maintain_order=True)
+        indices = texts.replace_strict(
+            unique_texts, pl.Series(range(len(unique_texts))), default=None
+        )
+        content = Texts(unique_texts.to_list())
+        references = indices.cast(pl.Float64)
     else:
         pictures = column.struct.field("bytes") if column.dtype == pl.Struct else column
         rows = np.flatnonzero(pictures.is_not_null().to_numpy())
@@ -64,8 +66,8 @@ def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Te
         references = pl.select(pl.when(pictures.is_not_null()).then(references)).to_series()
     if content is None or references.null_count() == len(references):
         raise Unreadable(_empty(channel, column.name))
-    held = references.fill_null(strategy="forward").fill_null(strategy="backward")
-    return content, held.alias(channel)
+    filled = references.fill_null(strategy="forward").fill_null(strategy="backward")
+    return content, filled.alias(channel)
 
 
 def _images(pictures: pl.Series, first: int, channel: str, task: Task) -> Images:
@@ -73,7 +75,7 @@ def _images(pictures: pl.Series, first: int, channel: str, task: Task) -> Images
         content = pictures[row]
         if content is None:
             raise BadLog(f"row {row + 1}", "no picture")
-        return decoded(content)
+        return decode_picture(content)
 
     return as_images(channel, picture, task.channels[channel], first)
 
@@ -84,7 +86,7 @@ def _fits(kind: pl.DataType, spec: Channel) -> bool:
     return kind.is_integer() if spec.texts else _is_text(kind)
 
 
-def _meant(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
+def _decode_texts(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
     """Return the texts that a column of numbers stands for, as the task says.
 
     Raises:
@@ -109,14 +111,14 @@ def _is_text(kind: pl.DataType) -> bool:
     return isinstance(kind, pl.String | pl.Categorical)
 
 
-def _missing(channel: str, wanted: list[str], known: list[str]) -> Reason:
-    close = next((hint for one in wanted if "did you" in (hint := nearest(one, known))), "")
+def _missing(channel: str, names: list[str], available: list[str]) -> Reason:
+    close = next((hint for one in names if "did you" in (hint := nearest(one, available))), "")
     return reason(
         "media",
         "header",
-        f"no column {' or '.join(map(repr, wanted))}",
+        f"no column {' or '.join(map(repr, names))}",
         channel=channel,
-        expected=f"one of that name; the log has {', '.join(known[:12])}",
+        expected=f"one of that name; the log has {', '.join(available[:12])}",
         fix=f"{close} name it at `channels.{channel}.source`".strip(),
     )
 

@@ -23,11 +23,11 @@ from kinemill.ingest.raw import (
     Unreadable,
     match_columns,
     reason,
-    refused,
+    refused_part,
     row_numbers,
 )
-from kinemill.ingest.readers._arrays import Array, Column, Values, columns_of, judge
-from kinemill.ingest.readers._media import Found, read_media
+from kinemill.ingest.readers._arrays import Array, Column, Values, check_columns, columns_of
+from kinemill.ingest.readers._media import MediaColumn, read_media
 from kinemill.task import Task
 
 EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
@@ -38,7 +38,7 @@ STEP = ("Ts", "dt")  # s
 class Tree(Protocol):
     """The arrays of one file."""
 
-    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         """Yield the names of all groups, without a leading `/`, but none below a wanted one."""
         ...
 
@@ -73,13 +73,13 @@ def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
         try:
             logs.append(_read_part(tree, part, outside, task))
         except Unreadable as error:
-            logs.append(refused(part, error.reasons))
+            logs.append(refused_part(part, error.reasons))
     return logs
 
 
 def _absolute(tree: Tree, task: Task) -> dict[str, Array]:
     """Return all arrays of the file by names with a leading `/`, if the task names one so."""
-    if not any(name.startswith("/") for name in _wanted(task)):
+    if not any(name.startswith("/") for name in _source_names(task)):
         return {}
     return {f"/{name}": array for name, array in tree.arrays("").items()}
 
@@ -88,13 +88,13 @@ def _parts(tree: Tree, task: Task) -> list[str]:
     """Return the groups that are parts, `episode_2` before `episode_10`; [""] is the whole file."""
     patterns = task.ingest.groups or EPISODES
 
-    def wanted(group: str) -> bool:
+    def is_part(group: str) -> bool:
         return any(fnmatchcase(group, pattern) for pattern in patterns)
 
-    groups = list(tree.groups(wanted))
-    found = sorted(filter(wanted, groups), key=_natural)
-    if found or not task.ingest.groups:
-        return found or [""]
+    groups = list(tree.groups(is_part))
+    parts = sorted(filter(is_part, groups), key=_natural)
+    if parts or not task.ingest.groups:
+        return parts or [""]
     raise Unreadable(
         reason(
             "groups",
@@ -116,23 +116,23 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
     arrays = tree.arrays(part) | outside
     listed = [column for name, array in arrays.items() for column in columns_of(name, array)]
     rate = _rate(tree, part, [column.name for column in listed], task)
-    found = match_columns([column.name for column in listed], task, rate)
-    places = {} if found.time is None else {TIME: found.time}
-    chosen = {name: listed[place] for name, place in (places | found.channels).items()}
-    judge(chosen)
+    columns = match_columns([column.name for column in listed], task, rate)
+    indices = {} if columns.time is None else {TIME: columns.time}
+    selected = {name: listed[index] for name, index in (indices | columns.channels).items()}
+    check_columns(selected)
     media = read_media(tree, part, arrays, task)
-    return _log(_load(chosen), found, media, task, part)
+    return _log(_load(selected), columns, media, task, part)
 
 
-def _wanted(task: Task) -> list[str]:
+def _source_names(task: Task) -> list[str]:
     names = [source.name for channel in task.channels.values() for source in channel.source]
     return [*names, *task.ingest.time]
 
 
 def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
     """Return the rows per second, Hz, that a file states beside the channels or further out."""
-    known = set(names)
-    first = next((name for name in [*_wanted(task), *task.channels] if name in known), "")
+    available = set(names)
+    first = next((name for name in [*_source_names(task), *task.channels] if name in available), "")
     near = first if first.startswith("/") else f"{part}/{first}"
     group = near.rpartition("/")[0].strip("/")
     while True:
@@ -145,16 +145,16 @@ def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
         group = group.rpartition("/")[0]
 
 
-def _load(chosen: dict[str, Column]) -> dict[str, Values]:
+def _load(columns: dict[str, Column]) -> dict[str, Values]:
     loaded: dict[int, Values] = {}
-    for column in chosen.values():
+    for column in columns.values():
         if id(column.array) not in loaded:
             loaded[id(column.array)] = column.array.load()
-    return {name: column.take(loaded[id(column.array)]) for name, column in chosen.items()}
+    return {name: column.take(loaded[id(column.array)]) for name, column in columns.items()}
 
 
 def _log(
-    values: dict[str, Values], found: Columns, media: list[Found], task: Task, part: str
+    values: dict[str, Values], matched: Columns, media: list[MediaColumn], task: Task, part: str
 ) -> RawLog:
     counts = {name: len(column) for name, column in values.items()}
     counts |= {one.channel: one.rows for one in media if one.rows}
@@ -164,9 +164,9 @@ def _log(
     columns = {name: np.ascontiguousarray(v[:rows], np.float64) for name, v in values.items()}
     columns |= {one.channel: one.references(rows) for one in media}
     frame = pl.DataFrame([time, *(pl.Series(name, column) for name, column in columns.items())])
-    ticks = found.rate if stamps is None and found.rate else task.ingest.ticks
+    ticks = matched.rate if stamps is None and matched.rate else task.ingest.ticks
     contents = {one.channel: one.media for one in media}
-    return RawLog(frame, found.sources, ticks, len(reasons), reasons, part, media=contents)
+    return RawLog(frame, matched.sources, ticks, len(reasons), reasons, part, media=contents)
 
 
 def _stamps(values: Values) -> pl.Series:
@@ -185,16 +185,18 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
         return fewest, []
     # Who acts is rewarded for it, and may have been told what to do in every step.
     role = {name: task.channels[name].role for name in counts if name != TIME}
-    acting = {counts[name] for name in role if role[name] in {"action", "reward"}}
-    seeing = {counts[name] for name in role if role[name] in {"state", "observation", "image"}}
-    if acting == {fewest} and seeing == {most} and most == fewest + 1 and fewest > 0:
+    action_rows = {counts[name] for name in role if role[name] in {"action", "reward"}}
+    observation_rows = {
+        counts[name] for name in role if role[name] in {"state", "observation", "image"}
+    }
+    if action_rows == {fewest} and observation_rows == {most} and most == fewest + 1 and fewest > 0:
         return fewest, [_last_observation(most)]
-    shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+    row_counts = ", ".join(f"{name} {count}" for name, count in counts.items())
     raise Unreadable(
         reason(
             "rows",
             "whole log",
-            f"columns of different or no length: {shown}",
+            f"columns of different or no length: {row_counts}",
             expected="as many rows in each (observations may have one more than actions)",
             fix="name arrays that belong together at `source`",
         )

@@ -19,7 +19,7 @@ MAGIC = b"ULog\x01\x12\x35"
 SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"
 TICKS = 1e6  # stamps are µs since the flight controller started
 LARGEST_RECORD = 1 << 16
-_KNOWN = b"BFIMPQARDLCSO"
+_RECORD_TYPES = b"BFIMPQARDLCSO"
 _TYPES = {
     "int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "uint16_t": "<u2", "int32_t": "<i4",
     "uint32_t": "<u4", "int64_t": "<i8", "uint64_t": "<u8", "float": "<f4", "double": "<f8",
@@ -57,78 +57,80 @@ class Contents:
     said: dict[str, str | int] = field(default_factory=dict[str, str | int])  # of the controller
 
 
-def walk(data: bytes) -> Contents:
+def read_records(data: bytes) -> Contents:
     """Go through all records of a file.
 
     Raises:
         Unreadable: it is no ULog file, or needs what is not known here.
     """
     if not data.startswith(MAGIC) or len(data) < 16:
-        raise Unreadable(whole("does not begin like a ULog file"))
-    found, ids, at = Contents(), dict[int, Topic](), 16
-    before = after = False
+        raise Unreadable(whole_file("does not begin like a ULog file"))
+    contents, ids, at = Contents(), dict[int, Topic](), 16
+    has_preflight = has_postflight = False
     while at < len(data):
         size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, 68)
         stop = at + 3 + size
-        if found.appended and stop > found.appended[0]:
-            at = max(at, found.appended.pop(0))
-        elif size == 0 or kind not in _KNOWN:
+        if contents.appended and stop > contents.appended[0]:
+            at = max(at, contents.appended.pop(0))
+        elif size == 0 or kind not in _RECORD_TYPES:
             following = data.find(SYNC, at)
             following = len(data) if following < 0 else following + len(SYNC)
-            found.damaged.append((at, following))
+            contents.damaged.append((at, following))
             at = following
         elif stop > len(data):
-            found.cut = at
+            contents.cut = at
             break
         else:
-            found.records += 1
-            _note(chr(kind), at + 3, data[at + 3 : stop], found, ids)
+            contents.records += 1
+            _read_record(chr(kind), at + 3, data[at + 3 : stop], contents, ids)
             if kind == ord("M"):
-                before |= b"_preflight" in data[at + 3 : at + 63]
-                after |= b"_postflight" in data[at + 3 : at + 63]
+                has_preflight |= b"_preflight" in data[at + 3 : at + 63]
+                has_postflight |= b"_postflight" in data[at + 3 : at + 63]
             at = stop
-    found.unclosed = before and not after
-    return found
+    contents.unclosed = has_preflight and not has_postflight
+    return contents
 
 
-def _note(kind: str, at: int, payload: bytes, found: Contents, ids: dict[int, Topic]) -> None:
+def _read_record(
+    kind: str, at: int, payload: bytes, contents: Contents, ids: dict[int, Topic]
+) -> None:
     if kind == "D" and len(payload) > 2:
         topic = ids.get(int.from_bytes(payload[:2], "little"))
         if topic is not None:
             topic.at.append(at + 2)
             topic.sizes.append(len(payload) - 2)
-            topic.order.append(found.records)
+            topic.order.append(contents.records)
     elif kind == "F":
         name, _, fields = payload.decode(errors="replace").partition(":")
-        found.formats[name] = fields
+        contents.formats[name] = fields
     elif kind == "A" and len(payload) > 3:
         name = payload[3:].decode(errors="replace")
         name = f"{name}[{payload[0]}]" if payload[0] else name
-        topic = found.topics.setdefault(name, Topic(payload[3:].decode(errors="replace")))
+        topic = contents.topics.setdefault(name, Topic(payload[3:].decode(errors="replace")))
         ids[int.from_bytes(payload[1:3], "little")] = topic
     elif kind == "I" and payload:
-        _note_information(payload, found)
+        _read_information(payload, contents)
     elif kind == "O" and len(payload) == 2:
-        found.dropouts.append((found.records, int.from_bytes(payload, "little") / 1e3))
+        contents.dropouts.append((contents.records, int.from_bytes(payload, "little") / 1e3))
     elif kind == "B" and len(payload) >= 40:
-        _note_flags(payload, found)
+        _read_flags(payload, contents)
 
 
-def _note_information(payload: bytes, found: Contents) -> None:
+def _read_information(payload: bytes, contents: Contents) -> None:
     """Keep texts and whole numbers, such as `char[3] sys_name` and `uint32_t ver_sw_release`."""
     key, value = payload[1 : 1 + payload[0]].decode(errors="replace"), payload[1 + payload[0] :]
     kind, _, name = key.partition(" ")
     if kind.startswith("char["):
-        found.said[name] = value.decode("utf-8", "replace").rstrip("\0")
+        contents.said[name] = value.decode("utf-8", "replace").rstrip("\0")
     elif kind in {"int32_t", "uint32_t"} and len(value) == 4:
-        found.said[name] = int.from_bytes(value, "little", signed=kind == "int32_t")
+        contents.said[name] = int.from_bytes(value, "little", signed=kind == "int32_t")
 
 
-def _note_flags(payload: bytes, found: Contents) -> None:
+def _read_flags(payload: bytes, contents: Contents) -> None:
     if payload[8] & ~1 or any(payload[9:16]):
-        raise Unreadable(whole("sets flags of a newer version of the format"))
+        raise Unreadable(whole_file("sets flags of a newer version of the format"))
     if payload[8] & 1:
-        found.appended = sorted(at for at in struct.unpack_from("<3Q", payload, 16) if at)
+        contents.appended = sorted(at for at in struct.unpack_from("<3Q", payload, 16) if at)
 
 
 def fields_of(name: str, formats: dict[str, str]) -> tuple[Fields, int]:
@@ -137,41 +139,41 @@ def fields_of(name: str, formats: dict[str, str]) -> tuple[Fields, int]:
     Raises:
         Unreadable: the file does not define the type, or defines it without end.
     """
-    found = dict[str, tuple[str, int]]()
-    size = _lay_out(name, "", 0, formats, found)
-    return found, size
+    fields = dict[str, tuple[str, int]]()
+    size = _lay_out(name, "", 0, formats, fields)
+    return fields, size
 
 
 def _lay_out(
-    name: str, prefix: str, at: int, formats: dict[str, str], found: Fields, depth: int = 0
+    name: str, prefix: str, at: int, formats: dict[str, str], layout: Fields, depth: int = 0
 ) -> int:
-    if name not in formats or depth > _DEEPEST or len(found) > _MOST_FIELDS:
-        raise Unreadable(whole(f"does not define the type {name!r} of a wanted topic"))
+    if name not in formats or depth > _DEEPEST or len(layout) > _MOST_FIELDS:
+        raise Unreadable(whole_file(f"does not define the type {name!r} of a wanted topic"))
     end = at
     for kind, count, own in _FIELD.findall(formats[name]):
         for index in range(int(count or 1)):
             label = f"{prefix}{own}[{index}]" if count else f"{prefix}{own}"
             if kind in _TYPES:
                 if not own.startswith(PADDING):
-                    found[label] = (_TYPES[kind], at)
+                    layout[label] = (_TYPES[kind], at)
                 at += np.dtype(_TYPES[kind]).itemsize
             else:
-                at = _lay_out(kind, f"{label}.", at, formats, found, depth + 1)
-            if at > LARGEST_RECORD or len(found) > _MOST_FIELDS:
-                raise Unreadable(whole(f"defines a type {name!r} that no record can hold"))
+                at = _lay_out(kind, f"{label}.", at, formats, layout, depth + 1)
+            if at > LARGEST_RECORD or len(layout) > _MOST_FIELDS:
+                raise Unreadable(whole_file(f"defines a type {name!r} that no record can hold"))
         # Padding at the end of a record is defined, and not written.
         end = end if own.startswith(PADDING) else at
     return end if depth == 0 else at
 
 
-def column(data: bytes, at: np.ndarray[Any, np.dtype[np.int64]], kind: str) -> Any:
+def read_column(data: bytes, at: np.ndarray[Any, np.dtype[np.int64]], kind: str) -> Any:
     """Return the values of a field, (n,) of its type, from their places in the file."""
     raw = np.frombuffer(data, dtype=np.uint8)
     width = np.dtype(kind).itemsize
     return np.ascontiguousarray(raw[at[:, None] + np.arange(width)]).view(kind)[:, 0]
 
 
-def whole(found: str) -> Any:
+def whole_file(problem: str) -> Any:
     """Return a reason about the file as a whole."""
     fix = "copy it from the flight controller again"
-    return reason("format", "file", found, expected="a whole ULog file", fix=fix)
+    return reason("format", "file", problem, expected="a whole ULog file", fix=fix)

@@ -65,8 +65,8 @@ def read(path: Path, task: Task) -> RawLog:
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
     frame, contents = _numbers(path, layout, columns), dict[str, Images | Texts]()
     if media:
-        places = {channel: layout.names.index(name) for channel, name in media.items()}
-        for texts in _as_text(_read_rows(path, layout), layout, places):
+        indices = {channel: layout.names.index(name) for channel, name in media.items()}
+        for texts in _as_text(_read_rows(path, layout), layout, indices):
             contents[texts.name], references = read_media(texts, texts.name, task)
             frame = frame.with_columns(references)
     frame = frame.head(max(frame.height - layout.blank_end, 0)) if layout.blank_end else frame
@@ -100,14 +100,16 @@ def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
     try:
         for kind in [] if layout.comments else _time_kinds(layout, columns):
             try:
-                frame = _at_full_speed(source, layout, columns, kind)
+                frame = _read_fast(source, layout, columns, kind)
             except pl.exceptions.ComputeError:
                 continue
-            if _fills(frame, layout, columns) or _has_every_field(source, layout, frame.height):
+            if _is_complete(frame, layout, columns) or _has_every_field(
+                source, layout, frame.height
+            ):
                 return frame
         data = source.read_bytes() if isinstance(source, Path) else source
         _refuse_long_rows(data, layout)
-        return _with_care(data, layout, columns)
+        return _read_leniently(data, layout, columns)
     except (pl.exceptions.PolarsError, csv.Error) as error:
         message = f"cannot be read as CSV ({(str(error).splitlines() or ['?'])[0]})"
         raise Unreadable(whole_file(message, "rows of separated fields", "repair it")) from error
@@ -130,49 +132,49 @@ def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
     return [pl.Int64, pl.Float64] if is_long_integer(first) else [pl.Float64]
 
 
-def _wanted(columns: Columns) -> dict[str, int]:
+def _selected_columns(columns: Columns) -> dict[str, int]:
     return ({} if columns.time is None else {TIME: columns.time}) | columns.channels
 
 
-def _at_full_speed(
+def _read_fast(
     source: Path | bytes, layout: Layout, columns: Columns, time: type[pl.DataType]
 ) -> pl.DataFrame:
     names = pl.read_csv(
         source,
         n_rows=0,
-        skip_lines=layout.before,
+        skip_lines=layout.header_line,
         separator=layout.separator,
         infer_schema=False,
         glob=False,
     ).columns
     if len(names) != len(layout.names):
-        found = f"has a header of {len(names)} or of {len(layout.names)} columns"
-        raise Unreadable(whole_file(found, "one header line without line breaks", "repair it"))
-    places = _wanted(columns)
+        problem = f"has a header of {len(names)} or of {len(layout.names)} columns"
+        raise Unreadable(whole_file(problem, "one header line without line breaks", "repair it"))
+    indices = _selected_columns(columns)
     rows = pl.scan_csv(
         source,
-        skip_lines=layout.before,
+        skip_lines=layout.header_line,
         separator=layout.separator,
         infer_schema=False,
         schema_overrides={
-            names[at]: time if name == TIME else pl.Float64 for name, at in places.items()
+            names[at]: time if name == TIME else pl.Float64 for name, at in indices.items()
         },
         decimal_comma=layout.decimal_comma,
         glob=False,  # a home may be called `runs[2]`
         encoding="utf8-lossy",  # an odd byte in a comment column does not spoil the numbers
     )
     # A column may be the source of two channels.
-    wanted = rows.select(pl.col(names[at]).alias(name) for name, at in places.items())
+    query = rows.select(pl.col(names[at]).alias(name) for name, at in indices.items())
     with _TURN if isinstance(source, Path) and source.stat().st_size >= LARGE else nullcontext():
-        return wanted.collect()
+        return query.collect()
 
 
-def _fills(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:
+def _is_complete(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:
     """Tell whether a frame has a number for every field of the file.
 
     Then no row was short. A long one polars has refused, as it was to read the last column.
     """
-    read = set(_wanted(columns).values())
+    read = set(_selected_columns(columns).values())
     return len(read) == len(layout.names) and not any(series.null_count() for series in frame)
 
 
@@ -182,37 +184,39 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
     polars looks at the wanted columns alone: two lines that ran into one, or a comment, are rows
     to it.
     """
-    found, sign = 0, ord(layout.separator)
+    n_separators, sign = 0, ord(layout.separator)
     block = bytearray(1 << 18)  # stays in the processor's cache
-    seen = np.frombuffer(block, dtype=np.uint8)
+    window = np.frombuffer(block, dtype=np.uint8)
     with source.open("rb", buffering=0) if isinstance(source, Path) else io.BytesIO(source) as file:
         file.seek(layout.start)
         while size := file.readinto(block):
-            found += int(np.count_nonzero(seen[:size] == sign))
-    return found == (rows - layout.blank_end) * (len(layout.names) - 1)
+            n_separators += int(np.count_nonzero(window[:size] == sign))
+    return n_separators == (rows - layout.blank_end) * (len(layout.names) - 1)
 
 
-def _with_care(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
+def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
     """Read text and turn it into numbers, forgiving spaces, comments and signs for "no value".
 
     Raises:
         Unreadable: a value is text, with row, channel and text of the first in each channel.
     """
-    places = _wanted(columns)
-    text = _as_text(data, layout, places)
+    indices = _selected_columns(columns)
+    text = _as_text(data, layout, indices)
     plain = text.with_columns(pl.all().str.replace(",", ".")) if layout.decimal_comma else text
     numbers = plain.cast(pl.Float64, strict=False)
     if columns.time is not None:
         numbers = numbers.with_columns(_stamps(text[TIME], layout.first(columns.time)))
-    reasons = [found for name in places if (found := _text_in(name, text[name], numbers[name]))]
+    reasons = [
+        problem for name in indices if (problem := _text_reason(name, text[name], numbers[name]))
+    ]
     if reasons:
         raise Unreadable(*reasons)
     return numbers
 
 
-def _as_text(data: bytes, layout: Layout, places: Mapping[str, int]) -> pl.DataFrame:
+def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.DataFrame:
     """Read columns as they are written, null where there is nothing."""
-    header = layout.separator.join(str(place) for place in range(len(layout.names)))
+    header = layout.separator.join(str(index) for index in range(len(layout.names)))
     return (
         pl.scan_csv(
             header.encode() + b"\n" + data[layout.start :],
@@ -224,7 +228,7 @@ def _as_text(data: bytes, layout: Layout, places: Mapping[str, int]) -> pl.DataF
             encoding="utf8-lossy",
             truncate_ragged_lines=True,  # what is cut off was seen to be empty
         )
-        .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in places.items())
+        .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in indices.items())
         .select(pl.all().replace([*MISSING, ""], None))
         .collect()
     )
@@ -245,7 +249,7 @@ def _stamps(text: pl.Series, first: str) -> pl.Series:
     return text.str.replace(",", ".").cast(pl.Float64, strict=False)
 
 
-def _text_in(name: str, text: pl.Series, numbers: pl.Series) -> Reason | None:
+def _text_reason(name: str, text: pl.Series, numbers: pl.Series) -> Reason | None:
     bad = (text.is_not_null() & numbers.is_null()).arg_true()
     if not len(bad):
         return None

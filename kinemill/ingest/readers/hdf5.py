@@ -17,10 +17,10 @@ from kinemill.ingest.raw import RawLog, Reader, Unreadable
 from kinemill.ingest.readers._arrays import (
     Array,
     Values,
-    damaged,
+    damaged_file,
     only_number,
     size_problem,
-    unusable,
+    unusable_array,
 )
 from kinemill.ingest.readers._attributes import of_hdf5
 from kinemill.ingest.readers._heaps import LENGTHS, damaged_heap
@@ -63,7 +63,7 @@ def read_file(path: Path, task: Task, what: str, *, columns_first: bool = False)
         with h5py.File(path, "r", locking=False) as file:
             return read_tree(_Hdf5(file, columns_first), task)
     except _DAMAGE as error:
-        raise damaged(what, error) from error
+        raise damaged_file(what, error) from error
 
 
 class _Hdf5:
@@ -75,8 +75,8 @@ class _Hdf5:
         self._size = self._path.stat().st_size
         self._heaps_are_whole = False
 
-    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
-        for name, item in self._walk(self._file, wanted):
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        for name, item in self._walk(self._file, stop_at):
             if _is_group(item):
                 yield name
 
@@ -106,7 +106,7 @@ class _Hdf5:
             self._refuse_damaged_heaps(kind.dtype)
             return _strings(here.attrs[own])
         item: Any = _reach(here, name) if name in here else None
-        if _elsewhere(item) or not _is_text(item.dtype, item.shape):
+        if _is_external(item) or not _is_text(item.dtype, item.shape):
             return None
         return self._texts(item)
 
@@ -116,17 +116,17 @@ class _Hdf5:
         if wrong := size_problem(item.name, array):
             raise Unreadable(wrong)
         self._refuse_damaged_heaps(item.dtype)
-        step, known = max(1, TEXTS // max(1, self._size)), dict[str, str]()
+        step, unique = max(1, TEXTS // max(1, self._size)), dict[str, str]()
         if item.shape == ():
             return _strings(item[()])
-        found: list[str] = []
+        texts: list[str] = []
         for start in range(0, item.shape[0], step):
             # Equal texts are kept once.
-            found += [known.setdefault(one, one) for one in _strings(item[start : start + step])]
-            if sum(map(len, known)) > TEXTS:
+            texts += [unique.setdefault(one, one) for one in _strings(item[start : start + step])]
+            if sum(map(len, unique)) > TEXTS:
                 message = f"more than {TEXTS} characters of text in {item.name}"
                 raise ValueError(message)
-        return found
+        return texts
 
     def _refuse_damaged_heaps(self, dtype: Any) -> None:
         """Look at where strings of any length lie; a damaged heap keeps the library for ever."""
@@ -138,26 +138,26 @@ class _Hdf5:
                 raise ValueError(trouble)
             self._heaps_are_whole = True
 
-    def _walk(self, start: Any, closed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-        """Yield what is below `start`, by relative name, and nothing below `closed` groups.
+    def _walk(self, start: Any, stop_at: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+        """Yield what is below `start`, by relative name, and nothing below `stop_at` groups.
 
         A link that leaves the file, or might, is the text that says so.
         """
-        open_groups, seen = [("", start)], 0
+        open_groups, n_objects = [("", start)], 0
         while open_groups:
             above, group = open_groups.pop()
             for name in group:
                 path, item = f"{above}{name}", _reach(group, name)
-                if (seen := seen + 1) > MOST or path.count("/") > DEEPEST:
+                if (n_objects := n_objects + 1) > MOST or path.count("/") > DEEPEST:
                     message = f"more than {MOST} objects, or {DEEPEST} groups inside each other"
                     raise ValueError(message)
                 yield path, item
-                if _is_group(item) and not closed(path):
+                if _is_group(item) and not stop_at(path):
                     open_groups.append((f"{path}/", item))
 
     def _array(self, item: Any) -> Array:
         if trouble := _trouble(item):
-            return unusable(trouble)
+            return unusable_array(trouble)
         shape = tuple(int(n) for n in item.shape)
         vector = self._columns_first and len(shape) == 2 and 1 in shape
         if vector:
@@ -189,7 +189,7 @@ def _rows(path: Path, name: str, start: int, stop: int) -> Values:
             item: Any = file[name]
             return cast(Values, item[start:stop])
     except _DAMAGE as error:
-        raise damaged("HDF5", error) from error
+        raise damaged_file("HDF5", error) from error
 
 
 def _is_text(dtype: Any, shape: tuple[int, ...] | None) -> bool:
@@ -230,7 +230,7 @@ def _trouble(item: Any) -> str:
         return item
     if not isinstance(item, h5py.Dataset) or item.shape is None:
         return "is no data set with a shape"
-    if _elsewhere(item):
+    if _is_external(item):
         return "keeps its data in another file"
     if item.dtype.hasobject:
         return "holds text, references or arrays of various lengths, not numbers"
@@ -238,7 +238,7 @@ def _trouble(item: Any) -> str:
     return f"is stored in chunks of {chunk:.3g} bytes" if chunk > CHUNK else ""
 
 
-def _elsewhere(item: Any) -> bool:
+def _is_external(item: Any) -> bool:
     import h5py
 
     return not isinstance(item, h5py.Dataset) or item.is_virtual or bool(item.external)

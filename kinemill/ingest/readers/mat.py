@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kinemill.ingest.raw import RawLog, Reader
-from kinemill.ingest.readers._arrays import Array, damaged, only_number
+from kinemill.ingest.readers._arrays import Array, damaged_file, only_number
 from kinemill.ingest.readers._mat5 import arrays
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.ingest.readers.hdf5 import read_file
@@ -33,7 +33,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     try:
         return read_tree(_Mat(path), task)
     except (OSError, ValueError, MemoryError, zlib.error) as error:
-        raise damaged("MATLAB", error) from error
+        raise damaged_file("MATLAB", error) from error
 
 
 class _Mat:
@@ -42,8 +42,8 @@ class _Mat:
     def __init__(self, path: Path) -> None:
         self._arrays = arrays(path)
 
-    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
-        del wanted
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        del stop_at
         yield from ()
 
     def arrays(self, group: str) -> dict[str, Array]:

@@ -30,7 +30,7 @@ from kinemill.ingest.readers._chunks import (
     records,
     unpack,
 )
-from kinemill.ingest.readers._messages import Gathering
+from kinemill.ingest.readers._messages import MessageCollector
 from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -40,16 +40,16 @@ _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish tim
 
 
 @dataclass
-class _Reading:
+class _State:
     """What is known of a file after some of its records."""
 
-    gathering: Gathering
+    gathering: MessageCollector
     schemas: dict[int, Any] = field(default_factory=dict[int, Any])
     topics: dict[int, str] = field(default_factory=dict[int, str])
     decoders: dict[int, Decoder] = field(default_factory=dict[int, Decoder])
     refused: dict[str, Reason] = field(default_factory=dict[str, Reason])  # by topic
     reasons: list[Reason] = field(default_factory=list[Reason])
-    seen: Counter[int] = field(default_factory=Counter[int])  # messages by channel
+    n_messages: Counter[int] = field(default_factory=Counter[int])  # messages by channel
     lost: Counter[int] = field(default_factory=Counter[int])
     damaged: bool = False  # the last chunk was; the index after it tells what is lost
 
@@ -64,57 +64,57 @@ def read(path: Path, task: Task) -> RawLog:
         Unreadable: the file is no MCAP file, holds no message, or lacks a wanted field; or a wanted
             topic is in an encoding other than JSON and ROS.
     """
-    reading = _Reading(Gathering(task))
+    state = _State(MessageCollector(task))
     with suppress(Damaged):  # what matters in a damaged summary stands in the chunks too
         for record in definitions(path):
-            _take(record, reading)
+            _take(record, state)
     try:
         for record in records(path):
-            _take(record, reading)
+            _take(record, state)
     except Damaged as error:
-        reading.reasons.append(_cut(str(error), sum(reading.seen.values())))
-    if reading.refused:
-        raise Unreadable(*reading.refused.values())
-    if not reading.seen:
-        found = reading.reasons[0]["found"] if reading.reasons else "holds no message"
-        raise Unreadable(_whole(str(found)))
-    lost = sum(count for channel, count in reading.lost.items() if channel in reading.decoders)
-    return reading.gathering.log(lost, reading.reasons)
+        state.reasons.append(_cut(str(error), sum(state.n_messages.values())))
+    if state.refused:
+        raise Unreadable(*state.refused.values())
+    if not state.n_messages:
+        problem = state.reasons[0]["found"] if state.reasons else "holds no message"
+        raise Unreadable(_whole(str(problem)))
+    lost = sum(count for channel, count in state.lost.items() if channel in state.decoders)
+    return state.gathering.log(lost, state.reasons)
 
 
-def _take(record: Record, reading: _Reading) -> None:
+def _take(record: Record, state: _State) -> None:
     try:
         if record.opcode == CHUNK:
-            _take_chunk(record, reading)
-        elif record.opcode == INDEX and reading.damaged:
+            _take_chunk(record, state)
+        elif record.opcode == INDEX and state.damaged:
             channel, length = struct.unpack_from("<HI", record.payload)
-            reading.lost[channel] += length // 16
+            state.lost[channel] += length // 16
         elif record.opcode == MESSAGE:
-            _take_message(record.payload, reading)
+            _take_message(record.payload, state)
         elif record.opcode == SCHEMA:
-            _take_schema(record.payload, reading)
+            _take_schema(record.payload, state)
         elif record.opcode == CHANNEL:
-            _take_channel(record.payload, reading)
+            _take_channel(record.payload, state)
         elif record.opcode == STATISTICS and not record.cut:
-            _compare(record.payload, reading)
+            _compare(record.payload, state)
     except (struct.error, ValueError) as error:
         raise Damaged(f"holds a damaged record at byte {record.offset} ({error})") from error
 
 
-def _take_chunk(record: Record, reading: _Reading) -> None:
+def _take_chunk(record: Record, state: _State) -> None:
     try:
         data = unpack(record)
     except Damaged as error:
-        reading.damaged = True
-        reading.reasons.append(_damaged_chunk(record, str(error)))
+        state.damaged = True
+        state.reasons.append(_damaged_chunk(record, str(error)))
         return
-    reading.damaged = False
+    state.damaged = False
     for own in inner(data, record.offset):
         if own.opcode in {SCHEMA, CHANNEL, MESSAGE}:  # a chunk in a chunk would go on for ever
-            _take(own, reading)
+            _take(own, state)
 
 
-def _take_schema(payload: bytes, reading: _Reading) -> None:
+def _take_schema(payload: bytes, state: _State) -> None:
     from mcap.data_stream import ReadDataStream
     from mcap.exceptions import McapError
     from mcap.records import Schema
@@ -123,10 +123,10 @@ def _take_schema(payload: bytes, reading: _Reading) -> None:
         schema = Schema.read(ReadDataStream(io.BytesIO(payload)))
     except McapError as error:
         raise ValueError(str(error)) from error
-    reading.schemas[schema.id] = schema
+    state.schemas[schema.id] = schema
 
 
-def _take_channel(payload: bytes, reading: _Reading) -> None:
+def _take_channel(payload: bytes, state: _State) -> None:
     """Note a channel's topic, and how its messages are decoded if one of its fields is wanted."""
     from mcap.data_stream import ReadDataStream
     from mcap.exceptions import McapError
@@ -136,25 +136,25 @@ def _take_channel(payload: bytes, reading: _Reading) -> None:
         channel = Channel.read(ReadDataStream(io.BytesIO(payload)))
     except McapError as error:
         raise ValueError(str(error)) from error
-    reading.topics[channel.id] = channel.topic
-    if channel.id in reading.decoders or channel.topic in reading.refused:
+    state.topics[channel.id] = channel.topic
+    if channel.id in state.decoders or channel.topic in state.refused:
         return
-    wanted = reading.gathering.wants(channel.topic)
-    asked = wanted or reading.gathering.lists_all
-    schema = reading.schemas.get(channel.schema_id)
+    is_selected = state.gathering.wants(channel.topic)
+    needs_decoder = is_selected or state.gathering.lists_all
+    schema = state.schemas.get(channel.schema_id)
     try:
         if channel.message_encoding == "json":
-            reading.decoders[channel.id] = _from_json
-        elif asked and schema and schema.encoding in FORMATS:
+            state.decoders[channel.id] = _from_json
+        elif needs_decoder and schema and schema.encoding in FORMATS:
             definition = schema.data.decode(errors="replace")
-            reading.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
-        elif wanted:
+            state.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
+        elif is_selected:
             form = f"{channel.message_encoding!r} messages"
-            reading.refused[channel.topic] = _other_encoding(channel.topic, f"holds {form}")
+            state.refused[channel.topic] = _other_encoding(channel.topic, f"holds {form}")
     except Undecodable as error:
-        if wanted:
-            found = f"is of no known {error}"
-            reading.refused[channel.topic] = _other_encoding(channel.topic, found)
+        if is_selected:
+            problem = f"is of no known {error}"
+            state.refused[channel.topic] = _other_encoding(channel.topic, problem)
 
 
 def _from_json(data: bytes) -> object:
@@ -164,15 +164,15 @@ def _from_json(data: bytes) -> object:
         raise Undecodable(str(error)) from error
 
 
-def _take_message(payload: bytes, reading: _Reading) -> None:
+def _take_message(payload: bytes, state: _State) -> None:
     channel, _, logged, published = _MESSAGE.unpack_from(payload)
-    reading.seen[channel] += 1
-    gathering, topic = reading.gathering, reading.topics.get(channel, "")
-    decode = reading.decoders.get(channel)
+    state.n_messages[channel] += 1
+    gathering, topic = state.gathering, state.topics.get(channel, "")
+    decode = state.decoders.get(channel)
     if decode is None:
         return
-    wanted = gathering.wants(topic)
-    if not (wanted or gathering.is_new(topic)):
+    is_selected = gathering.wants(topic)
+    if not (is_selected or gathering.is_new(topic)):
         return
     try:
         message = decode(payload[_MESSAGE.size :])
@@ -180,48 +180,48 @@ def _take_message(payload: bytes, reading: _Reading) -> None:
         message = None
     if gathering.is_new(topic) and message is not None:
         gathering.show(topic, message)
-    if wanted:
+    if is_selected:
         gathering.add(topic, message, logged, published)
 
 
-def _compare(payload: bytes, reading: _Reading) -> None:
+def _compare(payload: bytes, state: _State) -> None:
     """Compare the numbers of messages with those that the file states for itself."""
     (length,) = struct.unpack_from("<I", payload, 42)
     for channel, count in struct.iter_unpack("<HQ", payload[46 : 46 + length - length % 10]):
-        reading.lost[channel] = max(count - reading.seen[channel], 0)
+        state.lost[channel] = max(count - state.n_messages[channel], 0)
 
 
-def _cut(found: str, messages: int) -> Reason:
+def _cut(problem: str, messages: int) -> Reason:
     return reason(
         "cut_file",
         "end of file",
-        f"the file {found}; {messages} messages came before",
+        f"the file {problem}; {messages} messages came before",
         expected="an MCAP file with a footer",
         fix="nothing to do: what came before is used; copy the file again if it was longer",
     )
 
 
-def _damaged_chunk(record: Record, found: str) -> Reason:
+def _damaged_chunk(record: Record, problem: str) -> Reason:
     first, last = struct.unpack_from("<QQ", record.payload.ljust(16, b"\0"))
     return reason(
         "damaged",
         f"messages from {first / 1e9:.6g} to {last / 1e9:.6g} s",
-        f"the chunk at byte {record.offset} {found}",
+        f"the chunk at byte {record.offset} {problem}",
         expected="a whole chunk",
         fix="nothing to do: these messages are left out; copy the file again if it was whole",
     )
 
 
-def _whole(found: str) -> Reason:
+def _whole(problem: str) -> Reason:
     fix = "copy it from the robot again"
-    return reason("format", "file", found, expected="an MCAP file with messages", fix=fix)
+    return reason("format", "file", problem, expected="an MCAP file with messages", fix=fix)
 
 
-def _other_encoding(topic: str, found: str) -> Reason:
+def _other_encoding(topic: str, problem: str) -> Reason:
     return reason(
         "encoding",
         f"topic {topic}",
-        found,
+        problem,
         expected="JSON, or ROS 1 or 2 messages with their definition",
         fix="convert the log, or name fields of another topic",
     )
@@ -235,8 +235,8 @@ def _attributes(path: Path) -> dict[str, str]:
     pairs: list[tuple[str, str]] = []
     for record in records(path):
         if record.opcode == METADATA and not record.cut:
-            found = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
-            pairs += [(f"{found.name}.{key}", value) for key, value in found.metadata.items()]
+            metadata = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+            pairs += [(f"{metadata.name}.{key}", value) for key, value in metadata.metadata.items()]
     return texts(pairs)
 
 

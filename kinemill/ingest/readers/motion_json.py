@@ -25,7 +25,7 @@ from kinemill.ingest.raw import (
     reason,
     row_numbers,
 )
-from kinemill.ingest.readers._arrays import damaged
+from kinemill.ingest.readers._arrays import damaged_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -55,19 +55,19 @@ def read(path: Path, task: Task) -> RawLog:
     """
     clip = _clip(_parse(path))
     header = [*clip.columns, *clip.constants]
-    found = match_columns(header, task, clip.rate)
+    matched = match_columns(header, task, clip.rate)
     rows = len(clip.values)
 
-    def take(place: int) -> pl.Series:
-        name = header[place]
+    def take(index: int) -> pl.Series:
+        name = header[index]
         if name in clip.columns:
             return pl.Series(clip.values[:, clip.columns[name]])
         return pl.Series(np.full(rows, clip.constants[name]))
 
-    time = row_numbers(rows) if found.time is None else take(found.time)
-    columns = [take(place).alias(channel) for channel, place in found.channels.items()]
-    ticks = found.rate if found.time is None and found.rate else task.ingest.ticks
-    return RawLog(pl.DataFrame([time.alias(TIME), *columns]), found.sources, ticks)
+    time = row_numbers(rows) if matched.time is None else take(matched.time)
+    columns = [take(index).alias(channel) for channel, index in matched.channels.items()]
+    ticks = matched.rate if matched.time is None and matched.rate else task.ingest.ticks
+    return RawLog(pl.DataFrame([time.alias(TIME), *columns]), matched.sources, ticks)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise damaged("JSON", error) from error
+        raise damaged_file("JSON", error) from error
     if not isinstance(content, dict) or "Frames" not in content:
         raise _unfit("format", "JSON without `Frames`", "a reference motion")
     return cast(dict[str, Any], content)
@@ -91,8 +91,8 @@ def _clip(content: dict[str, Any]) -> _Clip:
     for name, first in offsets.items():
         width = sizes.get(name, 0)
         if width < 1 or first < 0 or first + width > values.shape[1]:
-            found = f"{name!r} from column {first}, {width} wide"
-            raise _unfit("layout", found, f"columns among the {values.shape[1]} of each frame")
+            problem = f"{name!r} from column {first}, {width} wide"
+            raise _unfit("layout", problem, f"columns among the {values.shape[1]} of each frame")
         columns |= {name: first} if width == 1 else {}
         columns |= dict(zip(elements(name, width), range(first, first + width), strict=True))
         if width == len(joints):
@@ -109,22 +109,22 @@ def _clip(content: dict[str, Any]) -> _Clip:
     return _Clip(values, columns, constants, rate)
 
 
-def _walked(place: Values, quaternion: Values, rate: float) -> dict[str, float]:
+def _walked(position: Values, quaternion: Values, rate: float) -> dict[str, float]:
     """Return the mean velocity of a trunk along and across its heading, m/s, and turning, rad/s.
 
     Args:
-        place: (n, 2) m.
+        position: (n, 2) m.
         quaternion: (n, 4) x, y, z, w.
         rate: rows per second, Hz.
     """
     x, y, z, w = quaternion.T
     heading = np.unwrap(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
-    middle, moved = 0.5 * (heading[1:] + heading[:-1]), np.diff(place, axis=0) * rate
+    middle, moved = 0.5 * (heading[1:] + heading[:-1]), np.diff(position, axis=0) * rate
     forward = np.cos(middle) * moved[:, 0] + np.sin(middle) * moved[:, 1]
-    across = np.cos(middle) * moved[:, 1] - np.sin(middle) * moved[:, 0]
+    lateral = np.cos(middle) * moved[:, 1] - np.sin(middle) * moved[:, 0]
     turning = (heading[-1] - heading[0]) * rate / len(middle)
-    found = {"walked_x": forward.mean(), "walked_y": across.mean(), "walked_yaw": turning}
-    return {name: float(value) for name, value in found.items()}
+    means = {"walked_x": forward.mean(), "walked_y": lateral.mean(), "walked_yaw": turning}
+    return {name: float(value) for name, value in means.items()}
 
 
 def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -134,17 +134,17 @@ def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise _unfit("layout", f"frames of {sorted(widths)[:5]} numbers", "frames of one width")
     kinds = {type(value) for row in rows for value in row}
     if not kinds <= {int, float}:
-        found = ", ".join(sorted(kind.__name__ for kind in kinds - {int, float}))
-        raise _unfit("number", f"{found} among the numbers of `Frames`", "numbers")
+        problem = ", ".join(sorted(kind.__name__ for kind in kinds - {int, float}))
+        raise _unfit("number", f"{problem} among the numbers of `Frames`", "numbers")
     try:
         return np.array(rows, np.float64)
     except OverflowError as error:
-        raise damaged("JSON", error) from error
+        raise damaged_file("JSON", error) from error
 
 
 def _layout(content: dict[str, Any], key: str) -> dict[str, int]:
-    given = content.get(key)
-    first = _list(given)[0] if isinstance(given, list) and given else given
+    layout = content.get(key)
+    first = _list(layout)[0] if isinstance(layout, list) and layout else layout
     if not isinstance(first, dict):
         raise _unfit("layout", f"no `{key}`", "the first column and the width of each name")
     named = cast(dict[str, Any], first)
@@ -166,9 +166,9 @@ def _rate(content: dict[str, Any]) -> float | None:
     return None
 
 
-def _unfit(check: str, found: str, expected: str) -> Unreadable:
+def _unfit(check: str, problem: str, expected: str) -> Unreadable:
     fix = "correct the clip, or take it out of `ingest.include`"
-    return Unreadable(reason(check, "file", found, expected=expected, fix=fix))
+    return Unreadable(reason(check, "file", problem, expected=expected, fix=fix))
 
 
 def _recognizes(head: bytes) -> bool:

@@ -16,10 +16,10 @@ from kinemill.ingest.raw import RawLog, Reader
 from kinemill.ingest.readers._arrays import (
     Array,
     Values,
-    damaged,
+    damaged_file,
     only_number,
-    spelled,
-    unusable,
+    read_texts,
+    unusable_array,
 )
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.task import Task
@@ -56,7 +56,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         with zipfile.ZipFile(path) as archive:
             return read_tree(_Npz(archive), task)
     except _DAMAGE as error:
-        raise damaged("NumPy", error) from error
+        raise damaged_file("NumPy", error) from error
 
 
 class _Npy:
@@ -66,8 +66,8 @@ class _Npy:
         with path.open("rb") as file:
             self._array = _declared(file, path.stat().st_size, lambda: path.open("rb"))
 
-    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
-        del wanted
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        del stop_at
         yield from ()
 
     def arrays(self, group: str) -> dict[str, Array]:
@@ -80,7 +80,7 @@ class _Npy:
 
     def texts(self, group: str, name: str) -> list[str] | None:
         del group
-        return spelled(self._array) if name == ALONE else None
+        return read_texts(self._array) if name == ALONE else None
 
 
 class _Npz:
@@ -94,8 +94,8 @@ class _Npz:
             if member.filename.endswith(".npy")
         }
 
-    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
-        del wanted
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        del stop_at
         names = (name.split("/")[:-1] for name in self._members)
         paths = ("/".join(path[: depth + 1]) for path in names for depth in range(len(path)))
         yield from dict.fromkeys(paths)
@@ -114,12 +114,12 @@ class _Npz:
 
     def texts(self, group: str, name: str) -> list[str] | None:
         member = self._members.get(f"{group}/{name}" if group else name)
-        return spelled(self._array(member)) if member else None
+        return read_texts(self._array(member)) if member else None
 
     def _array(self, member: zipfile.ZipInfo) -> Array:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             trouble = f"is compressed by method {member.compress_type}, not by deflate"
-            return unusable(trouble)
+            return unusable_array(trouble)
         with self._archive.open(member) as file:
             return _declared(
                 file, member.file_size, lambda: self._archive.open(member), member.compress_size
@@ -134,10 +134,10 @@ def _declared(file: IO[bytes], size: int, reopen: Any, stored: int | None = None
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in headers:
-        return unusable(f"is written in version {version} of the format, not 1.0 or 2.0")
+        return unusable_array(f"is written in version {version} of the format, not 1.0 or 2.0")
     shape, _, dtype = headers[version](file)
     if dtype.hasobject:
-        return unusable("holds pickled objects, which could run code; they are not read")
+        return unusable_array("holds pickled objects, which could run code; they are not read")
 
     def load() -> Values:
         with reopen() as again:
@@ -145,7 +145,7 @@ def _declared(file: IO[bytes], size: int, reopen: Any, stored: int | None = None
 
     array = Array(tuple(shape), dtype, load, stored)
     if min(shape, default=0) < 0 or file.tell() + array.size > size:
-        return unusable(f"declares the shape {shape}, and the file holds {size} bytes")
+        return unusable_array(f"declares the shape {shape}, and the file holds {size} bytes")
     return array
 
 

@@ -25,7 +25,7 @@ from kinemill.ingest.raw import (
     reason,
     row_numbers,
 )
-from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged
+from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged_file
 from kinemill.ingest.readers._attributes import of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about, dataset_of
@@ -75,7 +75,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
             counters = COUNTERS if set(schema) >= set(COUNTERS) else []
             log, counts = _read(file, schema, counters, task)
     except _DAMAGE as error:
-        raise damaged("Parquet", error) from error
+        raise damaged_file("Parquet", error) from error
     return episodes(log, counts) if counters else log
 
 
@@ -84,47 +84,47 @@ def _frame(table: Any) -> pl.DataFrame:
 
 
 def _read(
-    file: Any, schema: Mapping[str, pl.DataType], beside: list[str], task: Task
+    file: Any, schema: Mapping[str, pl.DataType], extra: list[str], task: Task
 ) -> tuple[RawLog, pl.DataFrame]:
-    """Read what the task wants, and the columns `beside` it."""
+    """Read what the task wants, and the columns `extra` it."""
     header = _header(file, schema, task)
-    found = match_columns([column.name for column in header], task)
-    chosen = {channel: header[place] for channel, place in found.channels.items()}
+    matched = match_columns([column.name for column in header], task)
+    selected = {channel: header[index] for channel, index in matched.channels.items()}
     rows = int(file.metadata.num_rows)
-    _refuse_text({channel: column.kind for channel, column in chosen.items()})
-    _refuse_size(rows, sum(column.width for column in chosen.values()))
-    wanted = [c.expression.cast(pl.Float64).alias(channel) for channel, c in chosen.items()]
-    stored, ticks = {*beside, *(c.stored for c in chosen.values())}, found.rate or 1.0
-    if found.time is not None:
-        stamps = header[found.time].name
+    _refuse_text({channel: column.kind for channel, column in selected.items()})
+    _refuse_size(rows, sum(column.width for column in selected.values()))
+    expressions = [c.expression.cast(pl.Float64).alias(channel) for channel, c in selected.items()]
+    stored, ticks = {*extra, *(c.stored for c in selected.values())}, matched.rate or 1.0
+    if matched.time is not None:
+        stamps = header[matched.time].name
         time, ticks = _time(stamps, schema, task)
-        wanted, stored = [time.alias(TIME), *wanted], {*stored, stamps}
+        expressions, stored = [time.alias(TIME), *expressions], {*stored, stamps}
     media = media_columns(schema, task)
     whole = _frame(file.read(columns=sorted({*stored, *media.values()})))
-    frame, contents = whole.select(wanted), dict[str, Images | Texts]()
-    if found.time is None:
+    frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+    if matched.time is None:
         frame = frame.insert_column(0, row_numbers(rows))
     for channel, name in media.items():
         contents[channel], references = read_media(whole[name], channel, task)
         frame = frame.with_columns(references)
-    return RawLog(frame, found.sources, ticks, media=contents), whole.select(beside)
+    return RawLog(frame, matched.sources, ticks, media=contents), whole.select(extra)
 
 
 def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
     """List all columns, and the elements of those that are vectors."""
     sources = [source.name for channel in task.channels.values() for source in channel.source]
-    wanted = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
+    vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
     header: list[_Column] = []
     for name, kind in schema.items():
         header.append(_Column(name, kind, pl.col(name), name))
         vector = isinstance(kind, pl.Array | pl.List)
-        if not vector or (name not in wanted and task.channels):
+        if not vector or (name not in vectors and task.channels):
             continue
         width, inner = _width(file, name, kind), cast(pl.DataType, kind.inner)
-        for place, element in enumerate(elements(name, min(width, WIDEST))):
+        for index, element in enumerate(elements(name, min(width, WIDEST))):
             column = pl.col(name)
             get = column.arr.get if isinstance(kind, pl.Array) else column.list.get
-            one = get(place, null_on_oob=True)
+            one = get(index, null_on_oob=True)
             header.append(_Column(element, inner, one, name, width))
     return header
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
-from kinemill.ingest.readers._messages import Gathering
+from kinemill.ingest.readers._messages import MessageCollector
 from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -27,7 +27,7 @@ def read(path: Path, task: Task) -> RawLog:
     Raises:
         Unreadable: the file is no bag or damaged, its types are not known, or a field is missing.
     """
-    gathering, reasons = Gathering(task), list[Reason]()
+    gathering, reasons = MessageCollector(task), list[Reason]()
     count = 0
     try:
         for topic, message, stamp in _messages(path, gathering):
@@ -47,15 +47,15 @@ class _Broken(Exception):
     """A bag that cannot be opened, or cannot be read on."""
 
 
-def _messages(path: Path, gathering: Gathering) -> Iterator[tuple[str, object, int]]:
+def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, object, int]]:
     """Yield topic, message (None if it cannot be decoded) and stamp, ns, of each wanted message."""
     with path.open("rb") as file:
         ros1 = file.read(len(BAG)) == BAG
     try:
         with _open(path, ros1) as bag:
             decoders = _decoders(bag.connections, gathering, ros1)
-            wanted = [one for one in bag.connections if one.id in decoders]
-            for connection, stamp, data in bag.messages(wanted) if wanted else []:
+            connections = [one for one in bag.connections if one.id in decoders]
+            for connection, stamp, data in bag.messages(connections) if connections else []:
                 yield connection.topic, _decoded(decoders[connection.id], data), stamp
     except Unreadable:
         raise
@@ -74,23 +74,23 @@ def _open(path: Path, ros1: bool) -> Any:
     return Ros2(path)
 
 
-def _decoders(connections: Any, gathering: Gathering, ros1: bool) -> dict[int, Decoder]:
+def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict[int, Decoder]:
     """Return what decodes the messages of each topic of which a field is wanted, or any of all.
 
     A topic that nobody wants is decoded too, as long as none is wanted: its fields are shown.
     """
-    wanted = [one for one in connections if gathering.wants(one.topic)] or list(connections)
-    found: dict[int, Decoder] = {}
+    selected = [one for one in connections if gathering.wants(one.topic)] or list(connections)
+    decoders: dict[int, Decoder] = {}
     reasons: list[Reason] = []
-    for one in wanted:
+    for one in selected:
         encoding = "ros1msg" if ros1 else _ENCODINGS[one.msgdef.format.name]
         try:
-            found[one.id] = decoder(one.msgtype, encoding, one.msgdef.data)
+            decoders[one.id] = decoder(one.msgtype, encoding, one.msgdef.data)
         except Undecodable as error:
             reasons.append(_unknown(one.topic, str(error)))
-    if reasons and (not found or gathering.wants(wanted[0].topic)):
+    if reasons and (not decoders or gathering.wants(selected[0].topic)):
         raise Unreadable(*reasons)
-    return found
+    return decoders
 
 
 def _decoded(decode: Decoder, data: bytes) -> object:
@@ -100,26 +100,26 @@ def _decoded(decode: Decoder, data: bytes) -> object:
         return None
 
 
-def _whole(found: str) -> Reason:
+def _whole(problem: str) -> Reason:
     fix = "copy it from the robot again; `rosbag reindex` repairs a ROS 1 bag that was not closed"
-    return reason("format", "file", found, expected="a ROS bag that was closed", fix=fix)
+    return reason("format", "file", problem, expected="a ROS bag that was closed", fix=fix)
 
 
-def _cut(found: str, count: int) -> Reason:
+def _cut(problem: str, count: int) -> Reason:
     return reason(
         "cut_file",
         f"message {count + 1}",
-        f"the bag {found}; {count} messages came before",
+        f"the bag {problem}; {count} messages came before",
         expected="a whole bag",
         fix="nothing to do: what came before is used; copy the file again if it was longer",
     )
 
 
-def _unknown(topic: str, found: str) -> Reason:
+def _unknown(topic: str, problem: str) -> Reason:
     return reason(
         "encoding",
         f"topic {topic}",
-        found,
+        problem,
         expected="a type that the bag defines, or that every ROS 2 knows",
         fix="record with ROS 2 Iron or later, which stores definitions, or convert to MCAP",
     )

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinemill.ingest.clock import Rows
 from kinemill.ingest.raw import (
-    SHOWN,
+    MAX_LISTED,
     RawLog,
     Reader,
     Reason,
@@ -29,10 +29,10 @@ from kinemill.ingest.readers._ulog import (
     Contents,
     Fields,
     Topic,
-    column,
     fields_of,
-    walk,
-    whole,
+    read_column,
+    read_records,
+    whole_file,
 )
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -58,8 +58,8 @@ class _Records:
     stale: int
 
     def values(self, name: str, data: bytes) -> pl.Series:
-        kind, place = self.fields[name]
-        return pl.Series(column(data, self.at + place, kind).astype(np.float64))
+        kind, offset = self.fields[name]
+        return pl.Series(read_column(data, self.at + offset, kind).astype(np.float64))
 
 
 def read(path: Path, task: Task) -> RawLog:
@@ -69,24 +69,24 @@ def read(path: Path, task: Task) -> RawLog:
         Unreadable: the file is no ULog file, holds no data, or lacks a wanted field.
     """
     data = path.read_bytes()
-    contents = walk(data)
+    contents = read_records(data)
     layouts = {
         name: fields_of(topic.name, contents.formats)
         for name, topic in contents.topics.items()
         if topic.at
     }
     if not layouts:
-        raise Unreadable(whole("holds no data"))
+        raise Unreadable(whole_file("holds no data"))
     header = {f"{name}.{own}": (name, own) for name, (own_, _) in layouts.items() for own in own_}
     columns = match_columns(list(header), task, rate=TICKS)
-    places = {channel: header[source.name] for channel, source in columns.sources.items()}
+    fields = {channel: header[source.name] for channel, source in columns.sources.items()}
     topics = {
         name: _records(contents.topics[name], layouts[name], data, task)
-        for name, _ in places.values()
+        for name, _ in fields.values()
     }
     signals = {
         channel: Signal(topics[name].time, topics[name].values(own, data), topics[name].order)
-        for channel, (name, own) in places.items()
+        for channel, (name, own) in fields.items()
     }
     breaks, reasons = _dropouts(contents, list(topics.values()))
     short = sum(records.short for records in topics.values())
@@ -97,7 +97,7 @@ def read(path: Path, task: Task) -> RawLog:
         columns.sources,
         TICKS,
         short + stale,
-        [*_said(contents, len(data), short), *reasons],
+        [*_file_reasons(contents, len(data), short), *reasons],
         signals=signals,
         breaks=breaks,
     )
@@ -107,11 +107,11 @@ def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) 
     fields, size = layout
     full = np.array(topic.sizes) >= size
     at = np.array(topic.at, dtype=np.int64)[full]
-    wanted = [*(name for name in task.ingest.time if name in fields), STAMP]
-    if wanted[0] not in fields:
-        raise Unreadable(whole(f"has no stamps in the topic {topic.name!r}"))
-    kind, place = fields[wanted[0]]
-    stamps = column(data, at + place, kind)
+    names = [*(name for name in task.ingest.time if name in fields), STAMP]
+    if names[0] not in fields:
+        raise Unreadable(whole_file(f"has no stamps in the topic {topic.name!r}"))
+    kind, offset = fields[names[0]]
+    stamps = read_column(data, at + offset, kind)
     start = int.from_bytes(data[8:16], "little")
     stale = (stamps < start) | (stamps >= NEVER)
     time = pl.Series(stamps[~stale].astype(np.int64))
@@ -127,11 +127,11 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
     read: the latest stamp of a log may be one that was stale when it was logged.
     """
     breaks, reasons = list[int](), list[Reason]()
-    for place, seconds in contents.dropouts:
+    for position, seconds in contents.dropouts:
         last = [
             stamp
             for one in topics
-            for stamp in one.time.head(int(np.searchsorted(one.order, place))).tail(1).to_list()
+            for stamp in one.time.head(int(np.searchsorted(one.order, position))).tail(1).to_list()
             if stamp is not None
         ]
         if last:
@@ -148,18 +148,22 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
     return breaks, reasons
 
 
-def _said(contents: Contents, size: int, short: int) -> list[Reason]:
+def _file_reasons(contents: Contents, size: int, short: int) -> list[Reason]:
     """Return what a person should know about the file as it was found."""
-    found: list[Reason] = []
+    reasons: list[Reason] = []
     if contents.cut is not None:
-        found.append(_cut(f"byte {contents.cut}", f"the file ends at byte {size} inside a record"))
+        reasons.append(
+            _cut(f"byte {contents.cut}", f"the file ends at byte {size} inside a record")
+        )
     elif contents.unclosed:
-        found.append(_cut("end of file", "the logger did not write what it writes when it stops"))
-    for start, stop in contents.damaged[:SHOWN]:
-        found.append(_damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are no records"))
+        reasons.append(_cut("end of file", "the logger did not write what it writes when it stops"))
+    for start, stop in contents.damaged[:MAX_LISTED]:
+        reasons.append(
+            _damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are no records")
+        )
     if short:
-        found.append(_damage("data", f"{short} records that are smaller than their type"))
-    return found
+        reasons.append(_damage("data", f"{short} records that are smaller than their type"))
+    return reasons
 
 
 def _stale(records: _Records) -> Reason:
@@ -172,21 +176,21 @@ def _stale(records: _Records) -> Reason:
     )
 
 
-def _cut(where: str, found: str) -> Reason:
+def _cut(where: str, problem: str) -> Reason:
     return reason(
         "cut_file",
         where,
-        found,
+        problem,
         expected="a log that was stopped before it was copied",
         fix="nothing to do: what is there is used; copy the file again if the flight was longer",
     )
 
 
-def _damage(where: str, found: str) -> Reason:
+def _damage(where: str, problem: str) -> Reason:
     return reason(
         "damaged",
         where,
-        found,
+        problem,
         expected="whole records from start to end",
         fix="nothing to do: they are left out; copy the file again if it was whole",
     )
@@ -194,7 +198,7 @@ def _damage(where: str, found: str) -> Reason:
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return what the flight controller says of itself: hardware, software, serial number."""
-    return texts(walk(path.read_bytes()).said.items())
+    return texts(read_records(path.read_bytes()).said.items())
 
 
 READERS.register("ulog")(
