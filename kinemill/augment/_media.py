@@ -8,7 +8,7 @@ Symbols: n pictures, H height, W width.
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class MediaAugmentation(Augmentation):
     role: ClassVar[str]
     channels: list[str] = Field(default=[], description="default: all of their role")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the role, and a task without any."""
         names = _of_role(channels, self.role)
         problems: Problems = [

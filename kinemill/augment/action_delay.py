@@ -5,7 +5,7 @@ move up against the states, and the last rows, whose commands nobody knows, go.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeFloat, field_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, not_actions
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("action_delay")
@@ -36,7 +37,7 @@ class ActionDelay(Augmentation):
             raise ValueError(message)
         return value
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no action of the task."""
         return not_actions(self.channels, channels, "delayed")
 

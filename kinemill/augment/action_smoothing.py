@@ -5,7 +5,7 @@ smooth course is as likely as the stepped one. Centered, so that nothing is dela
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -19,6 +19,7 @@ from kinemill.augment._augmentation import (
     same_again,
 )
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("action_smoothing")
@@ -29,7 +30,7 @@ class ActionSmoothing(Augmentation):
     window: PositiveFloat = Field(description="width of the mean, s; at least three rows are used")
     channels: list[str] = Field(default=[], description="actions; default: all")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no action of the task."""
         return same_again(self.copies) + not_actions(self.channels, channels, "smoothed")
 

@@ -4,13 +4,14 @@ A model that is given raw angles learns that 2π rad more change nothing.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("angle_turn")
@@ -23,7 +24,7 @@ class AngleTurn(Augmentation):
     )
     turns: PositiveInt = Field(default=1, description="most turns, either way")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the channels that are unknown, no angle, or limited and so not free to turn."""
         problems = unknown_channels(self.channels, channels, "channels")
         for name in self.channels:

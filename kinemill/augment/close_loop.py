@@ -11,7 +11,7 @@ position and slope both close.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.task import AUGMENTATIONS, rotations, unknown_channels
+from kinemill.task.channels import Channel
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class CloseLoop(Augmentation):
     )
     seconds: PositiveFloat = Field(default=0.5, description="at the end that are changed, s")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel, derivatives, or some of a quaternion's four."""
         problems = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
         for name in self.channels:

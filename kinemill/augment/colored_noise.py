@@ -5,7 +5,7 @@ Made in the frequency domain (Timmer and König 1995), of the standard deviation
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("colored_noise")
@@ -25,7 +26,7 @@ class ColoredNoise(Augmentation):
     )
     exponent: float = Field(default=1.0, ge=0.0, le=2.0, description="0 white, 1 pink, 2 brown")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the task."""
         return unknown_channels(self.std, channels, "std")
 

@@ -5,13 +5,14 @@ together: position, set-point, obstacle. Derivatives stay as they are.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("coordinate_shift")
@@ -24,7 +25,7 @@ class CoordinateShift(Augmentation):
     )
     max_shift: PositiveFloat = Field(description="largest shift, in the channels' unit")
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the channels that are unknown, no coordinate, or in another unit."""
         problems = unknown_channels(self.channels, channels, "channels")
         shifted_channels = [(name, channels[name]) for name in self.channels if name in channels]

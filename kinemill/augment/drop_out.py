@@ -1,7 +1,7 @@
 """Drop-out: copies in which messages are lost, and their last values stand in, or a line does."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("drop_out")
@@ -30,7 +31,7 @@ class DropOut(Augmentation):
         default="hold", description="hold: the last value; linear: a line to the next one"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the task."""
         return unknown_channels(self.channels, channels, "channels")
 

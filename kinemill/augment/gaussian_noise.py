@@ -1,13 +1,14 @@
 """Gaussian noise: copies of an episode as another, equally noisy sensor would have logged it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("gaussian_noise")
@@ -19,7 +20,7 @@ class GaussianNoise(Augmentation):
         description="standard deviation by channel, in the channel's unit"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the task."""
         return unknown_channels(self.std, channels, "std")
 

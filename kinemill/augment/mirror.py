@@ -6,7 +6,7 @@ in the plane is reflected with them.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -39,7 +39,7 @@ class Mirror(Augmentation):
             raise ValueError(message)
         return self
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return what no mirror could show: unknown, one-sided limits, broken derivatives."""
         problems = same_again(self.copies)
         images = [name for name, channel in channels.items() if channel.role == "image"]

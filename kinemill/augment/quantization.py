@@ -1,13 +1,14 @@
 """Quantization: copies as a coarser encoder or converter would have logged the episode."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("quantization")
@@ -19,7 +20,7 @@ class Quantization(Augmentation):
         description="size of a step by channel, in the channel's unit"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the task."""
         return unknown_channels(self.step, channels, "step")
 

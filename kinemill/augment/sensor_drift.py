@@ -5,13 +5,14 @@ zero: after t s its standard deviation is std sqrt(t), whatever the time step.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("sensor_drift")
@@ -23,7 +24,7 @@ class SensorDrift(Augmentation):
         description="standard deviation after 1 s by channel, in the channel's unit"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are no channel of the task."""
         return unknown_channels(self.std, channels, "std")
 

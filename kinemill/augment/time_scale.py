@@ -10,7 +10,7 @@ in the velocity of a brisk motion.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from pydantic import Field, PositiveFloat, field_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("time_scale")
@@ -44,7 +45,7 @@ class TimeScale(Augmentation):
             raise ValueError(message)
         return value
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return powers of unknown channels, and of derivatives, whose power is their order."""
         problems = unknown_channels(self.powers, channels, "powers")
         for name in self.powers:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kinemill.models._layout import ModelLayout
+from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
@@ -34,7 +35,7 @@ class Arx(Model):
         "matter; default: those that `learn.encoding` encodes as `relative`",
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return the names of unknown channels."""
         return unknown_channels(list(self.relative or []), channels, "relative")
 

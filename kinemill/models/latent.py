@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from kinemill.errors import BadInput
 from kinemill.models._layers import Activation
 from kinemill.models._layout import ModelLayout, feature_columns
+from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
@@ -29,7 +30,7 @@ class Latent(Model):
         default={}, description="where a sensor saturates, by state, in its unit"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return limits of unknown states, and empty intervals."""
         states = {name: one for name, one in channels.items() if one.role == "state"}
         problems = unknown_channels(list(self.limits), states, "limits")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kinemill.models._layout import ModelLayout
+from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
@@ -39,7 +40,7 @@ class Physics(Model):
         "`learn.encoding` encodes as `relative`",
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return the names of unknown channels."""
         pairs = [*(self.pairs or {}), *(self.pairs or {}).values()]
         relative = unknown_channels(list(self.relative or []), channels, "relative")

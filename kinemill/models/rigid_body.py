@@ -18,6 +18,7 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
+from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
 from kinemill.task.web_overrides import LOCAL
 
@@ -55,7 +56,7 @@ class RigidBody(Model):
         SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
     ] = Field(default=None, description="another model, of the residual accelerations")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return drives and joints of unknown channels, and a missing MuJoCo model."""
         problems = unknown_channels(list(self.drives), channels, "drives")
         problems += unknown_channels(list(self.joints), channels, "joints")

@@ -1,7 +1,6 @@
 """Windows of packed episodes as tensors, gathered batch by batch."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +94,7 @@ def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tens
     return torch.from_numpy(weights / weights.mean())
 
 
-def on_device(windows: Windows, device: Any) -> Windows:
+def on_device(windows: Windows, device: torch.device) -> Windows:
     """Return the same windows with their tensors on `device`."""
     return Windows(
         windows.values.to(device),

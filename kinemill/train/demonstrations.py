@@ -6,7 +6,6 @@ Symbols: N rows of all episodes, D numbers observed, A actions, U different text
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +132,7 @@ class Feed:
         self,
         data: Demonstrations,
         layout: PolicyLayout,
-        device: Any,
+        device: torch.device,
         used: NDArray[np.int64] | None = None,
     ) -> None:
         self._data, self._layout, self._device = data, layout, device

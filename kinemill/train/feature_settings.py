@@ -1,10 +1,11 @@
 """Settings of `learn.encoding`: the features of each channel."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
+from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick, unknown_channels
 
@@ -27,7 +28,7 @@ class Encodings(Settings):
     )
 
     def problems(
-        self, channels: Mapping[str, Any], window: str = "carried"
+        self, channels: Mapping[str, Channel], window: str = "carried"
     ) -> list[tuple[tuple[str | int, ...], str]]:
         """Return unknown channels, and origins that a carried window does not have."""
         problems = unknown_channels(list(self.channels), channels, "channels")

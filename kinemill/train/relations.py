@@ -5,13 +5,14 @@ x[k+1] = x[k] + x[k] D + y Q, with D (S, S) and Q (O, S) made here once from the
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import Settings
 from kinemill.task.units import factor, is_derivative
@@ -55,7 +56,7 @@ def outputs_of(
 
 
 def relations_of(
-    channels: Mapping[str, Any], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
+    channels: Mapping[str, Channel], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> dict[str, Follows]:
     """Return how states follow from others: as `given`, else from channels' `derivative_of`."""
     states = [name for name, channel in channels.items() if channel.role == "state"]
@@ -113,7 +114,7 @@ def _times(item: Follows, task: Task, name: str) -> float:
 
 
 def problems_of(
-    channels: Mapping[str, Any],
+    channels: Mapping[str, Channel],
     outputs: Mapping[str, Output],
     relations: Mapping[str, Follows],
     integrator: str,
@@ -152,7 +153,7 @@ def _of_outputs(states: list[str], outputs: Mapping[str, Output]) -> Problems:
 
 
 def _of_relations(
-    channels: Mapping[str, Any], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
+    channels: Mapping[str, Channel], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> Problems:
     problems: Problems = []
     states = [name for name, channel in channels.items() if channel.role == "state"]

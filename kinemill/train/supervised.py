@@ -3,21 +3,30 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
+from kinemill.store import ArtifactRef
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 from kinemill.task.learn import Learn
+from kinemill.task.protocols import WarmStart
 from kinemill.train.context import Trained, TrainingContext
 
 
 class Supervised(Learn):
     """Learn from a packed dataset and its training set, batch by batch."""
 
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:
         """Return the packed dataset and its training set."""
         from kinemill.dataset import load_dataset
 
         return load_dataset(home, dataset), load_dataset(home, training_set)
 
     def prepare(
-        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
+        self,
+        task: Task,
+        dataset: Any,
+        training_set: Any,
+        device: Any,
+        start: WarmStart | None = None,
     ) -> Any:
         """Return the module to train and its `kinemill.train.loop.Objective`.
 
@@ -38,7 +47,7 @@ class Supervised(Learn):
     def setup_function(self) -> Any:
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
-    def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:
+    def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
         """Train the module of `prepare`; call `eval_callback` at each evaluation."""
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
@@ -74,7 +83,7 @@ class Demonstrated(Supervised):
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
     version: ClassVar[int] = 4
 
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:
         """Return the demonstrations of the dataset, and those of its training set."""
         from kinemill.train.demonstrations import Demonstrations
 

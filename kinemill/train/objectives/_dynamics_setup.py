@@ -55,7 +55,9 @@ def prepare(
     )
 
 
-def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Windows, Windows]:
+def _windows(
+    data: Data, layout: Layout, horizon: int, device: torch.device
+) -> tuple[Windows, Windows]:
     """Return the windows of training and of validation."""
     train = make_windows(data[1], "train", layout, horizon)
     watch = make_windows(data[0], "validation", layout, horizon, most=VALIDATION_WINDOWS)

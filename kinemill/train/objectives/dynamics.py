@@ -16,6 +16,8 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
+from kinemill.task.channels import Channel
+from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
 from kinemill.train.feature_settings import Encodings
 from kinemill.train.gauss_newton_config import GaussNewton
@@ -73,7 +75,7 @@ class Dynamics(Supervised):
     embedding_size: PositiveInt = Field(default=4, description="length of that vector")
     checkpoint: Literal["single_step", "multi_step", "likelihood"] = "multi_step"
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems of outputs, relations and encodings."""
         problems = problems_of(channels, self.outputs, self.relations, self.integrator)
         problems += [
@@ -96,7 +98,7 @@ class Dynamics(Supervised):
             self.horizon_schedule.at(step, self.horizon) if self.horizon_schedule else self.horizon
         )
 
-    def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
+    def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training, and of verification in the test split."""
         history = {"learn.history": self.history}
         window = history | {"learn.horizon": self.horizon}
@@ -109,7 +111,7 @@ class Dynamics(Supervised):
 
         return prepare
 
-    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+    def describe(self, task: Task, data: Any) -> dict[str, Any]:
         """Return units, limits, standard deviations and layout of the channels, and the robots."""
         from kinemill.train.layout import layout_of
 

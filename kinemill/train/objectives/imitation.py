@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
 from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
 from kinemill.models.heads import HEADS, Head
 from kinemill.registry import nearest
+from kinemill.task.channels import Channel
+from kinemill.task.document import Task
 from kinemill.task.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
 from kinemill.train.chunks import Chunk
 from kinemill.train.supervised import Demonstrated
@@ -56,7 +58,7 @@ class Imitation(Demonstrated):
         "the next action, or success when it is tried",
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems of the observed channels."""
         problems: list[tuple[tuple[str | int, ...], str]] = []
         observed = [name for name, one in channels.items() if one.role != "reward"]
@@ -73,7 +75,7 @@ class Imitation(Demonstrated):
             problems.append((("observations",), "there is no action channel to learn"))
         return problems
 
-    def observed(self, channels: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    def observed(self, channels: Mapping[str, Channel]) -> tuple[list[str], list[str], list[str]]:
         """Return the observed numbers, images and texts, each in order."""
         usual_order = [
             name
@@ -93,7 +95,7 @@ class Imitation(Demonstrated):
 
         return prepare
 
-    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+    def describe(self, task: Task, data: Any) -> dict[str, Any]:
         """Return the policy's layout, units, limits, standard deviations and words."""
         from kinemill.train.objectives._bc_setup import layout_of, words_in
 
@@ -116,5 +118,5 @@ class Imitation(Demonstrated):
         return assemble(self, description, scale_in(weights))
 
 
-def _turns(task: Any, name: str) -> bool:
+def _turns(task: Task, name: str) -> bool:
     return task.channels[name].kind == "angle"
