@@ -1,4 +1,4 @@
-"""What every augmentation is given, and what every one of them can be told in a task file.
+"""Base class and inputs of augmentations.
 
 Symbols: n rows of an episode, C channels (states, then actions, then observations and rewards), dt
 time step in s.
@@ -21,7 +21,7 @@ Problems = list[tuple[tuple[str | int, ...], str]]
 
 @dataclass(frozen=True)
 class Signals:
-    """What the columns of an episode are.
+    """Columns of an episode.
 
     Attributes:
         columns: names of the C columns: states, actions, observations and rewards.
@@ -47,14 +47,14 @@ class Signals:
         return np.array([by_channel.get(name, 0.0) for name in self.columns], np.float64)
 
     def order(self, name: str) -> int:
-        """Return how many time derivatives lie between a channel and what it derives from."""
+        """Return the order of the derivative that a channel is."""
         parent, order = self.channels[name].derivative_of, 0
         while parent is not None:
             parent, order = self.channels[parent].derivative_of, order + 1
         return order
 
     def with_unit_rotations(self, values: Rows, names: Sequence[str]) -> Rows:
-        """Return (n, C) with the quaternions among the channels named at length 1 again."""
+        """Return (n, C) with the quaternions among the channels named normalized."""
         for group in rotations(self.channels):
             if set(group) <= set(names):
                 columns = self.where(group)
@@ -63,7 +63,7 @@ class Signals:
         return values
 
     def saturate(self, values: NDArray[np.floating]) -> Rows:
-        """Return (n, C) as float32 within the channels' limits, as a sensor at its end reads."""
+        """Return (n, C) as float32, clipped to the channels' limits as a sensor saturates."""
         rows = values.astype(np.float32)
         for column, name in enumerate(self.columns):
             if limits := self.channels[name].limits:
@@ -80,7 +80,7 @@ def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
 
 
 class Augmentation(Plugin):
-    """A way to make more of the training episodes; copies are added, originals stay."""
+    """Settings of an augmentation, which adds copies of training episodes."""
 
     copies: PositiveInt = 1
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
@@ -101,7 +101,7 @@ class Augmentation(Plugin):
     def source_rows(
         self, rows: int, signals: Signals, random: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return from which row of the original each row of the copy has its pictures, (m,).
+        """Return the row of the original that provides the images of each row of the copy, (m,).
 
         Args:
             rows: of the original.
@@ -112,20 +112,20 @@ class Augmentation(Plugin):
         return np.arange(rows)
 
     def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
-        """Return the image and text channels that the copy shows or says in another way."""
+        """Return the image and text channels that change in the copy."""
         del channels
         return []
 
 
 def same_again(copies: int) -> Problems:
-    """Return a problem for more than one copy of what has nothing random in it."""
+    """Return a problem for several copies of a deterministic augmentation."""
     if copies == 1:
         return []
     return [(("copies",), f"{copies} copies would all be the same; leave it at 1")]
 
 
 def not_actions(names: list[str], channels: Mapping[str, Channel], done: str) -> Problems:
-    """Return a problem for each of `names` that is no action, and for a task without any.
+    """Return problems of names that are not actions, and of tasks without actions.
 
     Args:
         names: channels that the augmentation was told to change.

@@ -1,4 +1,4 @@
-"""The copies that one augmentation makes of one episode, each from a seed of its own."""
+"""Copies of one episode by one augmentation, each with its own seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ def _split(
     signals: Signals,
     seed: int,
 ) -> Content:
-    """Return a copy with its numbers, (rows, C), and the images and texts that go with them."""
+    """Return a copy with its numbers, (rows, C), and its images and texts."""
     if content.aux is None:
         return Content(copy, numbers)
     columns = content.values.shape[1]

@@ -1,7 +1,7 @@
 """Augmentations of images and of texts: copies of episodes with the same numbers.
 
-What the copy holds is which change, and the seed that decides how. Pictures are changed when a
-batch is loaded, uint8 in and uint8 out, and anew in every epoch: see `kinemill.dataset.media`.
+A copy holds the change and its seed. Images are changed when a batch is loaded, uint8 in and uint8
+out, and differently in every epoch: see `kinemill.dataset.media`.
 
 Symbols: n pictures, H height, W width.
 """
@@ -22,13 +22,13 @@ Pictures = NDArray[np.uint8]
 
 
 class MediaAugmentation(Augmentation):
-    """Show or say the same in another way."""
+    """Change images or texts, but no numbers."""
 
     role: ClassVar[str]
     channels: list[str] = Field(default=[], description="default: all of their role")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the role, and a task without any."""
+        """Return problems of names without that role, and of tasks without such channels."""
         names = _of_role(channels, self.role)
         problems: Problems = [
             (("channels", name), f"is no {self.role} channel; {nearest(name, names)}")
@@ -38,7 +38,7 @@ class MediaAugmentation(Augmentation):
         return problems or ([] if names else [(("type",), f"the task has no {self.role} channel")])
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` as they are: what is seen or said changes, not what happens."""
+        """Return (n, C) `values` unchanged; only images or texts change."""
         del signals, random
         return values.copy()
 
@@ -48,7 +48,7 @@ class MediaAugmentation(Augmentation):
 
 
 class ImageAugmentation(MediaAugmentation):
-    """Show the same in other pictures of the same size."""
+    """Change images without changing their size."""
 
     role: ClassVar[str] = "image"
     each: Literal["episode", "frame"] = Field(
@@ -65,13 +65,13 @@ class ImageAugmentation(MediaAugmentation):
 
 
 class TextAugmentation(MediaAugmentation):
-    """Say the same in other words."""
+    """Change the wording of texts."""
 
     role: ClassVar[str] = "text"
 
     @abstractmethod
     def rephrase(self, text: str, random: np.random.Generator) -> str:
-        """Return a text that says the same as `text`."""
+        """Return a text with the meaning of `text`."""
 
 
 def to_bytes(frames: NDArray[np.float32]) -> Pictures:

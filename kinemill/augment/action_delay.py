@@ -1,7 +1,7 @@
-"""Action delay: copies of a robot whose drives answer later, or not always equally late.
+"""Action delay: copies with later or jittering actuators.
 
-A drive that answers d steps later moves alike if its commands come d steps earlier. So the actions
-move up against the states, and the last rows, whose commands nobody knows, go.
+An actuator with d steps more delay moves the same if its commands come d steps earlier. The actions
+are therefore shifted against the states, and the last rows, which have no action, are dropped.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("action_delay")
 class ActionDelay(Augmentation):
-    """Log actions earlier than they take effect, by a random delay and, in each row, jitter."""
+    """Shift actions against states by a random delay and, in each row, jitter."""
 
     type: Literal["action_delay"] = "action_delay"
     delay: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
@@ -38,7 +38,7 @@ class ActionDelay(Augmentation):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no action of the task."""
+        """Return the names that are not actions of the task."""
         return not_actions(self.channels, channels, "delayed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
@@ -55,7 +55,7 @@ class ActionDelay(Augmentation):
     def source_rows(
         self, rows: int, signals: Signals, random: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return the first m rows: states and pictures stay, the actions move."""
+        """Return the first m rows, because only the actions move."""
         return np.arange(max(rows - sum(self._late(signals, random)), 0))
 
     def _late(self, signals: Signals, random: np.random.Generator) -> tuple[int, int]:

@@ -1,7 +1,6 @@
-"""Action smoothing: copies whose actions are averaged over a window, as a slow drive does.
+"""Action smoothing: copies whose actions are averaged over a window, as by a slow actuator.
 
-A motor follows no command at once; where commands were logged and not what became of them, the
-smooth course is as likely as the stepped one. Centered, so that nothing is delayed.
+A motor does not follow a command immediately. The mean is centered, so that nothing is delayed.
 """
 
 from collections.abc import Mapping
@@ -24,14 +23,14 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("action_smoothing")
 class ActionSmoothing(Augmentation):
-    """Replace actions by their mean over `window`, at the ends over what there is of it."""
+    """Replace actions by their mean over `window`, which is truncated at the ends."""
 
     type: Literal["action_smoothing"] = "action_smoothing"
     window: PositiveFloat = Field(description="width of the mean, s; at least three rows are used")
     channels: list[str] = Field(default=[], description="actions; default: all")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no action of the task."""
+        """Return the names that are not actions of the task."""
         return same_again(self.copies) + not_actions(self.channels, channels, "smoothed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -1,4 +1,4 @@
-"""Angle turn: the same motion some whole turns further on, of joints that may turn for ever.
+"""Angle turn: the same motion shifted by whole turns, for joints without limits.
 
 A model that is given raw angles learns that 2π rad more change nothing.
 """
@@ -16,7 +16,7 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("angle_turn")
 class AngleTurn(Augmentation):
-    """Add the same number of turns, not 0, to all channels named and to all rows."""
+    """Add the same nonzero number of turns to all channels named and all rows."""
 
     type: Literal["angle_turn"] = "angle_turn"
     channels: Annotated[list[str], Field(min_length=1)] = Field(

@@ -1,4 +1,4 @@
-"""Loop closing: the end of a cyclic motion is led back to where the motion began.
+"""Loop closing: the end of a cyclic motion is blended into its beginning.
 
 Over the last `seconds` a correction c grows from nothing to what is missing: the gap e between the
 first row and where the motion would be one row after its last, and the difference d of their
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @AUGMENTATIONS.register("close_loop")
 class CloseLoop(Augmentation):
-    """Make whole cycles, such as clips of a gait, end where they begin; nothing in it is random."""
+    """Make whole cycles, such as clips of a gait, end where they begin; it is deterministic."""
 
     type: Literal["close_loop"] = "close_loop"
     channels: Annotated[list[str], Field(min_length=1)] = Field(
@@ -36,7 +36,7 @@ class CloseLoop(Augmentation):
     seconds: PositiveFloat = Field(default=0.5, description="at the end that are changed, s")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel, derivatives, or some of a quaternion's four."""
+        """Return problems of unknown names, derivatives, and incomplete quaternions."""
         problems = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
         for name in self.channels:
             where = ("channels", name)
@@ -53,7 +53,7 @@ class CloseLoop(Augmentation):
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` with another end; fewer than 4 rows are no cycle and stay."""
+        """Return (n, C) `values` with a closed end; fewer than 4 rows stay unchanged."""
         del random
         closed, rows = values.astype(np.float64), len(values)
         if rows < 4:
@@ -73,7 +73,7 @@ class CloseLoop(Augmentation):
         return signals.with_unit_rotations(closed.astype(np.float32), self.channels)
 
     def _signs(self, values: Rows, signals: Signals) -> dict[str, float]:
-        """Return -1 for the elements of a quaternion that ends near minus what it began with."""
+        """Return -1 for the elements of a quaternion that ends near its negative start."""
         groups = (group for group in rotations(signals.channels) if set(group) <= {*self.channels})
         return {
             name: float(values[0, columns] @ values[-1, columns] >= 0.0) * 2.0 - 1.0
@@ -83,7 +83,7 @@ class CloseLoop(Augmentation):
         }
 
     def _family(self, name: str, signals: Signals) -> list[tuple[str, int]]:
-        """Return a channel and what derives from it, with the order of the derivative."""
+        """Return a channel and its derivatives, with their orders."""
         family = {name: 0}
         for _ in signals.columns:
             family |= {

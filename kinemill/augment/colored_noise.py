@@ -1,4 +1,4 @@
-"""Colored noise: copies with noise that is correlated in time, as most real noise is.
+"""Colored noise: copies with noise that is correlated in time.
 
 Its power falls as 1 / frequency^exponent: 0 is white, 1 pink (amplifiers, friction), 2 brown.
 Made in the frequency domain (Timmer and König 1995), of the standard deviation asked for.
@@ -27,7 +27,7 @@ class ColoredNoise(Augmentation):
     exponent: float = Field(default=1.0, ge=0.0, le=2.0, description="0 white, 1 pink, 2 brown")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.std, channels, "std")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

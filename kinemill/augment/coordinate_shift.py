@@ -1,4 +1,4 @@
-"""Coordinate shift: the same motion from another place, where physics does not care which.
+"""Coordinate shift: the same motion at another position, for translation-invariant systems.
 
 A cart on a level track, or a vehicle on a floor. All that is measured from the same origin moves
 together: position, set-point, obstacle. Derivatives stay as they are.
@@ -26,7 +26,7 @@ class CoordinateShift(Augmentation):
     max_shift: PositiveFloat = Field(description="largest shift, in the channels' unit")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the channels that are unknown, no coordinate, or in another unit."""
+        """Return problems of channels that are unknown, not coordinates, or in another unit."""
         problems = unknown_channels(self.channels, channels, "channels")
         shifted_channels = [(name, channels[name]) for name in self.channels if name in channels]
         for name, channel in shifted_channels:
@@ -46,7 +46,7 @@ class CoordinateShift(Augmentation):
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` from another place."""
+        """Return (n, C) `values` at another position."""
         columns = signals.where(self.channels)
         low, high = -self.max_shift, self.max_shift
         for column, name in zip(columns, self.channels, strict=True):

@@ -1,4 +1,4 @@
-"""Drop-out: copies in which messages are lost, and their last values stand in, or a line does."""
+"""Drop-out: copies with lost messages, filled by the last value or linearly."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("drop_out")
 class DropOut(Augmentation):
-    """Lose rows of the channels named at random, all of them at once, as one message carries them.
+    """Drop random rows of the channels named, all channels of a row together.
 
     Keep `longest` below what the check `stuck` takes for a frozen sensor.
     """
@@ -32,7 +32,7 @@ class DropOut(Augmentation):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.channels, channels, "channels")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -1,4 +1,4 @@
-"""Gaussian noise: copies of an episode as another, equally noisy sensor would have logged it."""
+"""Gaussian noise: copies with additional independent sensor noise."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ class GaussianNoise(Augmentation):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.std, channels, "std")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

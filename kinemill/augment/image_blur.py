@@ -1,4 +1,4 @@
-"""Image blur: a lens out of focus, as a Gaussian of random width."""
+"""Image blur: a Gaussian of random width, as of an unfocused lens."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from kinemill.task import AUGMENTATIONS
 
 @AUGMENTATIONS.register("image_blur")
 class ImageBlur(ImageAugmentation):
-    """Convolve height and width with a Gaussian; the edge is repeated beyond the picture."""
+    """Convolve height and width with a Gaussian, with edge padding."""
 
     type: Literal["image_blur"] = "image_blur"
     sigma: tuple[NonNegativeFloat, PositiveFloat] = Field(
@@ -27,7 +27,7 @@ class ImageBlur(ImageAugmentation):
         return value
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) `frames` less sharp."""
+        """Return (n, H, W, 3) `frames` blurred."""
         from scipy.ndimage import gaussian_filter
 
         sigma = random.uniform(*self.sigma)

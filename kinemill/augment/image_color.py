@@ -1,4 +1,4 @@
-"""Image color: other light and another camera: brightness, contrast, saturation and hue.
+"""Image color: random brightness, contrast, saturation and hue.
 
 All four are linear in the colors, so that together they are one matrix and one offset. Contrast is
 about mid-gray, and hue turns in the plane of I and Q of the YIQ colors (NTSC 1953), so that
@@ -23,7 +23,7 @@ Part = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 @AUGMENTATIONS.register("image_color")
 class ImageColor(ImageAugmentation):
-    """Multiply by random factors of 1 - x to 1 + x, and turn the colors."""
+    """Multiply by random factors of 1 - x to 1 + x, and rotate the hue."""
 
     type: Literal["image_color"] = "image_color"
     brightness: Part = 0.2

@@ -1,4 +1,4 @@
-"""Image crop: the picture a few pixels off, cut back to its size, its edge repeated where it ends.
+"""Image crop: images shifted by a few pixels, with edge padding.
 
 Random shifts are what helps most when policies learn from pixels (Kostrikov, Yarats and Fergus
 2021, DrQ, there 4 of 84 pixels; Laskin et al. 2020, RAD).
@@ -15,13 +15,13 @@ from kinemill.task import AUGMENTATIONS
 
 @AUGMENTATIONS.register("image_crop")
 class ImageCrop(ImageAugmentation):
-    """Pad by `pixels` on each side, then crop at a random place to the size before."""
+    """Pad by `pixels` on each side, then crop to the original size at a random position."""
 
     type: Literal["image_crop"] = "image_crop"
     pixels: PositiveInt = 4
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) `frames` moved by whole pixels, up to `pixels` down and right."""
+        """Return (n, H, W, 3) `frames` shifted by up to `pixels` whole pixels."""
         down, right = random.integers(-self.pixels, self.pixels + 1, 2).tolist()
         height, width = frames.shape[1:3]
         rows = np.clip(np.arange(height) + down, 0, height - 1)

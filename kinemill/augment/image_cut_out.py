@@ -1,4 +1,4 @@
-"""Image cut-out: squares of the picture are hidden, as by something in front of the camera.
+"""Image cut-out: squares of the image are hidden, as by an obstacle.
 
 DeVries and Taylor 2017: the center is anywhere in the picture, so a square may lie partly outside.
 """
@@ -14,7 +14,7 @@ from kinemill.task import AUGMENTATIONS
 
 @AUGMENTATIONS.register("image_cut_out")
 class ImageCutOut(ImageAugmentation):
-    """Fill squares at random places with one gray."""
+    """Fill squares at random positions with one gray."""
 
     type: Literal["image_cut_out"] = "image_cut_out"
     pixels: PositiveInt = Field(default=16, description="side of a square")

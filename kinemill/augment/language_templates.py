@@ -1,4 +1,4 @@
-"""Language templates: the same instruction in other words, from phrases that the task gives."""
+"""Language templates: instructions rephrased with the templates of the task."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ TEXT = "{text}"
 
 @AUGMENTATIONS.register("language_templates")
 class LanguageTemplates(TextAugmentation):
-    """Put the instruction into a random one of the templates, some of its words exchanged."""
+    """Insert the instruction into a random template, with random synonyms."""
 
     type: Literal["language_templates"] = "language_templates"
     templates: Annotated[list[str], Field(min_length=1)] = Field(
@@ -39,7 +39,7 @@ class LanguageTemplates(TextAugmentation):
         return self
 
     def rephrase(self, text: str, random: np.random.Generator) -> str:
-        """Return `text` in other words; each choice is as likely as the others."""
+        """Return `text` rephrased; all choices are equally likely."""
         for word, others in self.words.items():
             choice = [word, *others][int(random.integers(0, len(others) + 1))]
             text = text.replace(word, choice)

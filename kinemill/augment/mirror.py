@@ -1,8 +1,7 @@
-"""Mirror: the episode as its reflection would have run, of robots symmetric about a plane.
+"""Mirror: the reflected episode, for robots that are symmetric about a plane.
 
-What lies in the plane keeps its channel and may change its sign; what lies beside it, as the joints
-of a left and a right leg, exchanges it with its partner on the other side. The picture of a camera
-in the plane is reflected with them.
+Channels in the plane may change their sign. Channels on one side, such as the joints of a leg, are
+swapped with their partners on the other side. Images of a camera in the plane are reflected.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
 
 @AUGMENTATIONS.register("mirror")
 class Mirror(Augmentation):
-    """Exchange the channels of each pair, then change signs; twice gives the original."""
+    """Swap the channels of each pair, then flip signs; applied twice it is the identity."""
 
     type: Literal["mirror"] = "mirror"
     flip: list[str] = Field(
@@ -40,7 +39,7 @@ class Mirror(Augmentation):
         return self
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return what no mirror could show: unknown, one-sided limits, broken derivatives."""
+        """Return problems: unknown channels, asymmetric limits, inconsistent derivatives."""
         problems = same_again(self.copies)
         images = [name for name, channel in channels.items() if channel.role == "image"]
         for index, name in enumerate(self.flip):
@@ -66,7 +65,7 @@ class Mirror(Augmentation):
         return problems or [problem for name in channels for problem in self._wrong(name, channels)]
 
     def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
-        """Say what about the mirror image of one channel is not what its partner holds."""
+        """Return how the mirror image of one channel differs from its partner."""
         own, partner = channels[name], self._partner(name)
         other, problems = channels[partner], list[str]()
         if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):

@@ -1,4 +1,4 @@
-"""Quantization: copies as a coarser encoder or converter would have logged the episode."""
+"""Quantization: copies with the resolution of a coarser encoder or converter."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("quantization")
 class Quantization(Augmentation):
-    """Round the channels named to steps; where the steps lie is random, as an encoder's zero is."""
+    """Round the channels named to steps with a random offset."""
 
     type: Literal["quantization"] = "quantization"
     step: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
@@ -21,7 +21,7 @@ class Quantization(Augmentation):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.step, channels, "step")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -1,4 +1,4 @@
-"""Sensor bias: copies as a sensor with another zero would have logged the episode.
+"""Sensor bias: copies with a random constant offset.
 
 A velocity's bias must stay below what its check allows (0.04 rad/s by default); a robot's zero is
 seldom known to better than its encoder's step.
@@ -25,10 +25,10 @@ class SensorBias(Augmentation):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.std, channels, "std")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` with another zero, within the channels' limits."""
+        """Return (n, C) `values` with a constant offset, within the channels' limits."""
         bias = signals.per_column(self.std) * random.standard_normal(values.shape[1])
         return signals.saturate(values + bias)

@@ -1,4 +1,4 @@
-"""Sensor drift: copies as a sensor whose zero wanders would have logged the episode.
+"""Sensor drift: copies with a random-walk offset.
 
 A random walk, b[k+1] = b[k] + std sqrt(dt) w[k] with w normal, as temperature moves a gyroscope's
 zero: after t s its standard deviation is std sqrt(t), whatever the time step.
@@ -25,11 +25,11 @@ class SensorDrift(Augmentation):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names that are no channel of the task."""
+        """Return the names of unknown channels."""
         return unknown_channels(self.std, channels, "std")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` with a wandering zero, within the channels' limits."""
+        """Return (n, C) `values` with a drifting offset, within the channels' limits."""
         steps = random.standard_normal(values.shape) * (
             signals.per_column(self.std) * signals.dt**0.5
         )

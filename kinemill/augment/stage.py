@@ -1,7 +1,7 @@
-"""The stage: training episodes of a dataset, and what the task's augmentations add to them.
+"""The augmentation stage: training episodes of a dataset and their copies.
 
-Every original is worked on by itself, and its copies come from nothing else; so originals can go
-to any number of workers, a few at a time, and the rows to disk as they come.
+Copies depend on their original alone, so threads process a few originals at a time and the rows are
+written as they come.
 """
 
 import os
@@ -38,7 +38,7 @@ WORKERS = 4  # episodes in memory at a time, with their copies
 
 @dataclass
 class _CopyCounts:
-    """What one augmentation came to: copies kept, originals touched, copies left out and why."""
+    """Counts of one augmentation: copies added, originals touched, copies dropped and why."""
 
     added: int = 0
     touched: int = 0
@@ -55,7 +55,7 @@ class _CopyCounts:
 
 @dataclass
 class _WithCopies:
-    """An original with its copies, sorted by id, and what each augmentation came to."""
+    """An original with its copies, sorted by id, and the counts of each augmentation."""
 
     contents: list[Content]
     counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
@@ -98,7 +98,7 @@ def run(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None
 
 @dataclass(frozen=True)
 class _Source:
-    """The dataset that is added to, and what lies beside its rows."""
+    """The dataset and its images, texts and observations."""
 
     dataset: PackedDataset
     folder: Path
@@ -200,7 +200,7 @@ def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
 
 
 def _new_failure(task: Task, content: Content, copy: Content) -> str | None:
-    """Say what the physical checks find in a copy and not in what it was made of, or None."""
+    """Return the first physical check that a copy fails and its original passes, or None."""
     findings = _failed_checks(task, copy.values)
     if not findings:
         return None

@@ -46,7 +46,7 @@ class TimeScale(Augmentation):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return powers of unknown channels, and of derivatives, whose power is their order."""
+        """Return problems: powers of unknown channels, and of derivatives, whose power is fixed."""
         problems = unknown_channels(self.powers, channels, "powers")
         for name in self.powers:
             if name in channels and channels[name].derivative_of:
@@ -72,12 +72,12 @@ class TimeScale(Augmentation):
     def source_rows(
         self, rows: int, signals: Signals, random: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return the last row at or before each row of the copy, (m,): pictures are held."""
+        """Return the last row at or before each row of the copy, (m,); images are held."""
         del signals
         return _previous_rows(self._spots(rows, random)[1])
 
     def _at(self, spots: NDArray[np.float64], signal: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return a signal (n,) at spots (m,), in rows."""
+        """Return a signal (n,) at fractional rows (m,)."""
         from scipy.interpolate import CubicSpline
 
         rows = np.arange(len(signal))
@@ -86,7 +86,7 @@ class TimeScale(Augmentation):
         return np.asarray(CubicSpline(rows, signal.astype(np.float64))(spots))
 
     def _spots(self, rows: int, random: np.random.Generator) -> tuple[float, NDArray[np.float64]]:
-        """Return the speed, and where in the original each row of the copy is, in rows (m,)."""
+        """Return the speed, and the fractional row of the original by row of the copy, (m,)."""
         factor = random.uniform(*self.factor)
         count = int((rows - 1) / factor) + 1
         return factor, np.minimum(np.arange(count) * factor, rows - 1)
