@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.sql import get_alembic_config
 
-from kinemill.maintenance.liveness import Nobody, OldRun, Orchestrator
+from kinemill.maintenance.liveness import NoOrchestrator, OldRun, Orchestrator
 from kinemill.maintenance.upgrade import Part
 from kinemill.store.home import Home
 from pipelines.instance import open_instance
@@ -46,9 +46,9 @@ class Runs:
         )
         return records[0].create_timestamp.timestamp() if records else None
 
-    def old_runs(self, until_: float) -> Iterator[OldRun]:
+    def old_runs(self, cutoff: float) -> Iterator[OldRun]:
         """Yield runs that ended before a time, except the latest of any asset."""
-        latest, until = self._latest(), datetime.fromtimestamp(until_, UTC)
+        latest, until = self._latest(), datetime.fromtimestamp(cutoff, UTC)
         cursor: str | None = None
         while True:
             filters = dg.RunsFilter(statuses=_ENDED, updated_before=until)
@@ -136,7 +136,7 @@ def _there(files: list[Path]) -> list[Path]:
 def orchestrator(home: Home) -> Generator[Orchestrator]:
     """Open Dagster's storage of a home, if it exists."""
     if not (home.dagster / "dagster.yaml").is_file():
-        yield Nobody()
+        yield NoOrchestrator()
         return
     with open_instance(home) as instance:
         yield Runs(home, instance)

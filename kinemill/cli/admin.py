@@ -1,6 +1,6 @@
 """`kinemill admin rebuild-registry`: rebuild the MLflow registry from the store."""
 
-from kinemill.cli.output import Json, document, news, table
+from kinemill.cli.output import Json, document, notify, table
 
 
 def rebuild_registry(as_json: Json = False) -> None:
@@ -11,11 +11,11 @@ def rebuild_registry(as_json: Json = False) -> None:
     from kinemill.register.rebuild import rebuild_registry as rebuild
     from kinemill.store.home import Home
 
-    found = rebuild(Home.resolve())
+    summary = rebuild(Home.resolve())
     if as_json:
-        document(found)
+        document(summary)
         return
-    rows = [[task, line["versions"], line["champion"]] for task, line in found["tasks"].items()]
-    table(f"registry of {found['home']}", ["task", "versions", "champion"], rows)
-    if found["backup"]:
-        news(f"the database as it was is in {found['backup']}")
+    rows = [[task, line["versions"], line["champion"]] for task, line in summary["tasks"].items()]
+    table(f"registry of {summary['home']}", ["task", "versions", "champion"], rows)
+    if summary["backup"]:
+        notify(f"the database as it was is in {summary['backup']}")

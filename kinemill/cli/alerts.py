@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Json, document, news, table
+from kinemill.cli.output import Json, document, notify, table
 
 _FAILED = 1
 _HOW = "no alert is sent: write alerts.yaml into the home, see docs/operations.md"
@@ -36,11 +36,11 @@ def _report(lines_of: Callable[..., list[dict[str, Any]]], *, as_json: bool) -> 
     from kinemill.store.home import Home
 
     home = Home.resolve()
-    found = project("resources.alerts").settings(home)
-    if found is None:
-        news(_HOW)
+    settings = project("resources.alerts").settings(home)
+    if settings is None:
+        notify(_HOW)
         raise typer.Exit(_FAILED)
-    lines = lines_of(home, found)
+    lines = lines_of(home, settings)
     if as_json:
         document({"home": str(home.root), "receivers": lines})
     else:
@@ -50,7 +50,7 @@ def _report(lines_of: Callable[..., list[dict[str, Any]]], *, as_json: bool) -> 
         raise typer.Exit(_FAILED)
 
 
-def _test(home: Any, found: Any) -> list[dict[str, Any]]:
+def _test(home: Any, settings: Any) -> list[dict[str, Any]]:
     """Send one alert to every receiver, one after the other."""
     from kinemill.cli.project import project
 
@@ -61,20 +61,20 @@ def _test(home: Any, found: Any) -> list[dict[str, Any]]:
         "link": "",
     }
     lines: list[dict[str, Any]] = []
-    for name, url in found.named():
+    for name, url in settings.named():
         why = project("resources.alert_delivery").send(url, note)
         lines.append({"receiver": name, "sent": why is None, "why": why or ""})
     return lines
 
 
-def _waiting(home: Any, found: Any) -> list[dict[str, Any]]:
+def _waiting(home: Any, settings: Any) -> list[dict[str, Any]]:
     """Return how many alerts each receiver is still to hear, has heard, and will never hear."""
     from kinemill.cli.project import project
     from kinemill.store import read_json
 
-    place = project("resources.alerts")
-    waiting = [read_json(path) for path in place.waiting(home).glob("*.json")]
-    every = [*waiting, *(read_json(path) for path in place.sent(home).glob("*.json"))]
+    queue = project("resources.alerts")
+    waiting = [read_json(path) for path in queue.waiting(home).glob("*.json")]
+    every = [*waiting, *(read_json(path) for path in queue.sent(home).glob("*.json"))]
     return [
         {
             "receiver": name,
@@ -82,5 +82,5 @@ def _waiting(home: Any, found: Any) -> list[dict[str, Any]]:
             "sent": sum(name in note["sent"] for note in every),
             "dropped": sum(name in note["dropped"] for note in every),
         }
-        for name, _ in found.named()
+        for name, _ in settings.named()
     ]

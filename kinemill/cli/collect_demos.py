@@ -32,18 +32,18 @@ def demonstrate(
     from kinemill.cli.progress import Spoken, counted
     from kinemill.environments import demonstrations
 
-    shown = demonstrations.demonstrations(
+    episodes = demonstrations.demonstrations(
         task, to, seeds, expert=expert, workers=workers, failures=failures
     )
-    found = list(counted(shown, len(seeds), "rollout", Spoken()))
-    told = demonstrations.document(task, found)
+    runs = list(counted(episodes, len(seeds), "rollout", Spoken()))
+    summary = demonstrations.document(task, runs)
     if as_json:
-        document(told)
+        document(summary)
         return
-    rows = [[one["seed"], one["success"], one["returned"], one["rows"]] for one in told["runs"]]
+    rows = [[one["seed"], one["success"], one["returned"], one["rows"]] for one in summary["runs"]]
     table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
-    said = "" if told["success"] is None else f", {told['success']:.1%} succeeded"
-    typer.echo(f"{told['written']} of {told['episodes']} episodes are in {to}{said}")
+    said = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"
+    typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")
 
 
 def shown_by(task: Any, planner: Any, model: str | None) -> Any:

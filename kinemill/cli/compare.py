@@ -52,77 +52,79 @@ def compare(
         other, second = address_of(b)
         if other.name != task.name:
             raise BadInput(b, f"is of task {other.name}", expected=f"a version of {task.name}")
-    found = comparison_document(measure(task, Home.resolve(), first, second))
+    comparison = comparison_document(measure(task, Home.resolve(), first, second))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        publish_json(out / "comparison.json", found)
-        publish_file(out / "report.html", comparison_page(found).encode())
-        found["folder"] = str(out.resolve())
+        publish_json(out / "comparison.json", comparison)
+        publish_file(out / "report.html", comparison_page(comparison).encode())
+        comparison["folder"] = str(out.resolve())
     if as_json:
-        document(found)
-    elif found.get("form") == "policy":
-        _tell_tried(found)
+        document(comparison)
+    elif comparison.get("form") == "policy":
+        _print_policy(comparison)
     else:
-        _tell(found)
+        _print_dynamics(comparison)
 
 
-def _tell_tried(found: dict[str, Any]) -> None:
-    names = {side: f"version {found[side]['version']}" for side in "ab"}
+def _print_policy(comparison: dict[str, Any]) -> None:
+    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
     rows = [
-        [what, found[what]["a"], found[what]["b"], found[what]["difference"]]
+        [what, comparison[what]["a"], comparison[what]["b"], comparison[what]["difference"]]
         for what in ("return", "success")
-        if what in found
+        if what in comparison
     ]
-    title = f"{found['task']}, {found['windows']['episodes']} starts"
+    title = f"{comparison['task']}, {comparison['windows']['episodes']} starts"
     table(title, ["on average", *names.values(), "difference"], rows)
-    ends = interval(found["return"]["interval"])
-    better = names.get(found["better"], "neither, surely")
+    ends = interval(comparison["return"]["interval"])
+    better = names.get(comparison["better"], "neither, surely")
     typer.echo(f"better: {better} (return, start by start: {ends})")
-    if "folder" in found:
-        typer.echo(f"report  {found['folder']}/report.html")
+    if "folder" in comparison:
+        typer.echo(f"report  {comparison['folder']}/report.html")
 
 
-def _tell(found: dict[str, Any]) -> None:
-    names = [f"version {found[side]['version']}" for side in "ab"]
+def _print_dynamics(comparison: dict[str, Any]) -> None:
+    names = [f"version {comparison[side]['version']}" for side in "ab"]
     rows: list[list[Any]] = [
         [channel, line["unit"], line["a"]["rmse"], line["b"]["rmse"], line["ratio"]]
-        for channel, line in found["channels"].items()
+        for channel, line in comparison["channels"].items()
     ]
-    nrmse = found["nrmse"]
+    nrmse = comparison["nrmse"]
     rows.append(["nrmse", "", nrmse["a"], nrmse["b"], nrmse["ratio"]])
-    title = f"{found['task']}, RMSE {found['windows']['seconds']:.4g} s ahead"
+    title = f"{comparison['task']}, RMSE {comparison['windows']['seconds']:.4g} s ahead"
     table(title, ["channel", "unit", *names, "ratio"], rows)
-    _tell_growth(found, names)
-    _tell_horizons(found, names)
-    better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
+    _print_steps(comparison, names)
+    _print_horizons(comparison, names)
+    better = {"a": names[0], "b": names[1], None: "neither, surely"}[comparison["better"]]
     ends = interval(nrmse["interval"])
-    amount = f"{found['windows']['effective_n']:.2g} independent {found['windows']['unit']}"
+    amount = (
+        f"{comparison['windows']['effective_n']:.2g} independent {comparison['windows']['unit']}"
+    )
     typer.echo(f"better: {better} (ratio on the same rows: {ends}, {amount})")
-    for line in found["differs"]:
+    for line in comparison["differs"]:
         typer.echo(f"differs: {line}")
-    if "folder" in found:
-        typer.echo(f"report  {found['folder']}/report.html")
+    if "folder" in comparison:
+        typer.echo(f"report  {comparison['folder']}/report.html")
 
 
-def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
-    last = found["windows"]["horizon"]
+def _print_steps(comparison: dict[str, Any], names: list[str]) -> None:
+    last = comparison["windows"]["horizon"]
     steps = sorted({1, (last + 1) // 2, last})
     rows = [
-        [channel, line["unit"], *(_beside(line, step) for step in steps)]
-        for channel, line in found["channels"].items()
+        [channel, line["unit"], *(_pair_text(line, step) for step in steps)]
+        for channel, line in comparison["channels"].items()
     ]
     heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
     table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
 
 
-def _tell_horizons(found: dict[str, Any], names: list[str]) -> None:
+def _print_horizons(comparison: dict[str, Any], names: list[str]) -> None:
     from kinemill.register.gate.rules.no_worse import at_horizon
 
     rows = [
         [at_horizon(key), _ratio(by["nrmse"]), *map(_ratio, by["channels"].values())]
-        for key, by in found["horizons"].items()
+        for key, by in comparison["horizons"].items()
     ]
-    heads = ["", "nrmse", *next(iter(found["horizons"].values()))["channels"]]
+    heads = ["", "nrmse", *next(iter(comparison["horizons"].values()))["channels"]]
     table(f"error of {names[1]} / {names[0]}", heads, rows)
 
 
@@ -131,11 +133,11 @@ def _ratio(one: dict[str, Any]) -> str:
     if one["ratio"] is None:
         return "diverges"
     low, high = one["interval"]
-    told = quantity(one["ratio"], 3)
+    text = quantity(one["ratio"], 3)
     if low is None:
-        return told
-    return f"{told} worse" if low > 1.0 else f"{told} better" if high < 1.0 else told
+        return text
+    return f"{text} worse" if low > 1.0 else f"{text} better" if high < 1.0 else text
 
 
-def _beside(line: dict[str, Any], step: int) -> str:
+def _pair_text(line: dict[str, Any], step: int) -> str:
     return " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")

@@ -46,28 +46,28 @@ class Server:
             NoServer: no server answers there.
             KinemillError: somebody does, but not to this.
         """
-        found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
-        if found.get("errors") or not isinstance(found.get("data"), dict):
-            said: Any = (found.get("errors") or ["no data"])[0]
-            told = str(said.get("message") if isinstance(said, dict) else said)
-            raise self.failure(told, "does not answer as Dagster does: ")
-        return found["data"]
+        response = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
+        if response.get("errors") or not isinstance(response.get("data"), dict):
+            said: Any = (response.get("errors") or ["no data"])[0]
+            message = str(said.get("message") if isinstance(said, dict) else said)
+            raise self.failure(message, "does not answer as Dagster does: ")
+        return response["data"]
 
-    def failure(self, message: str, before: str = "") -> KinemillError:
+    def failure(self, message: str, prefix: str = "") -> KinemillError:
         """Return the error for one that Dagster caught: its first line, or the damaged database.
 
         Args:
             message: of Dagster, on many lines where a library is quoted.
-            before: words for an answer that is of no Dagster.
+            prefix: text for an answer that is of no Dagster.
         """
-        if any(words in message for words in _DAMAGED):
+        if any(text in message for text in _DAMAGED):
             for damage in damaged_databases(Home.find()) if self.url == _own_url() else ():
                 return damage
             fix = "docs/runs.md says which file of its home to restore or to move"
             return KinemillError(self.url, "a database of this server is damaged", fix=fix)
         line = next(iter(message.strip().splitlines()), "")
-        fix = "KINEMILL_URL is the address of Dagster's pages" if before else None
-        return KinemillError(self.url, f"{before}{line}", fix=fix)
+        fix = "KINEMILL_URL is the address of Dagster's pages" if prefix else None
+        return KinemillError(self.url, f"{prefix}{line}", fix=fix)
 
     def page(self, run: str) -> str:
         """Return the address of a run's page."""
@@ -132,12 +132,12 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         # To this server alone, wherever it sends us on to.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        with _opener(url).open(request, timeout=_SECONDS) as answer:
-            return json.load(answer)
+        with _opener(url).open(request, timeout=_SECONDS) as reply:
+            return json.load(reply)
     except urllib.error.HTTPError as error:
         said = error.read()
-        if error.code == _CAUGHT and (told := _graphql(said)):
-            return told
+        if error.code == _CAUGHT and (message := _graphql(said)):
+            return message
         raise _refusal(url, error.code, said.decode(errors="replace")) from error
     except (urllib.error.URLError, OSError) as error:
         why = getattr(error, "reason", error)
@@ -148,9 +148,9 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 def _own_token(url: str) -> str | None:
     """Return the token of the home, for a server that it wrote down itself."""
-    home, asked = Home.find(), urllib.parse.urlsplit(url)
+    home, address = Home.find(), urllib.parse.urlsplit(url)
     if not any(
-        asked.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
+        address.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
     ):
         return None
     try:
@@ -168,19 +168,19 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 def _graphql(said: bytes) -> dict[str, Any] | None:
     """Return the answer to a GraphQL question, if that is what was said."""
     try:
-        found = json.loads(said)
+        document = json.loads(said)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and found.get("data") else None
+    return document if isinstance(document, dict) and document.get("data") else None
 
 
 def _refusal(url: str, code: int, said: str) -> KinemillError:
     try:
-        told = json.loads(said)["errors"][0]["message"]
+        message = json.loads(said)["errors"][0]["message"]
     except (ValueError, LookupError, TypeError):
-        told, said = "", (said.strip().splitlines() or [""])[0]
+        message, said = "", (said.strip().splitlines() or [""])[0]
     if code in _REFUSED:
-        why = f"refuses ({code})" + (f": {told}" if told else "")
+        why = f"refuses ({code})" + (f": {message}" if message else "")
         fix = "set KINEMILL_TOKEN to a token it takes: kinemill admin users token NAME makes one"
         return BadInput(url, why, fix=fix)
-    return KinemillError(url, f"answers {code} {told or said}".strip())
+    return KinemillError(url, f"answers {code} {message or said}".strip())

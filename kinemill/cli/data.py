@@ -8,7 +8,7 @@ import typer
 
 from kinemill.cli.completion import complete_task
 from kinemill.cli.log_results import show_files, spell_name
-from kinemill.cli.output import Json, Limit, Offset, TaskName, document, logs_path, news, table
+from kinemill.cli.output import Json, Limit, Offset, TaskName, document, logs_path, notify, table
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -40,7 +40,7 @@ def ingest(
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
     reports = [stage.run(loaded, home, folder, Spoken()) for folder in folders]
-    _tell_ignored({name: why for report in reports for name, why in report.ignored.items()})
+    _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
     _show(f"logs of {loaded.name}", files, as_json=as_json)
 
@@ -68,16 +68,16 @@ def check(
 
     loaded, home = load_task(task), Home.resolve()
     accepted: list[AcceptedEpisode] = []
-    found = [entry for path in files for entry in foretell(loaded, home, path, accepted)]
+    entries = [entry for path in files for entry in foretell(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
     if as_json:
-        document({"files": found, "dataset": problem or None})
+        document({"files": entries, "dataset": problem or None})
     else:
-        show_files(f"logs, as {loaded.name} would take them", found)
+        show_files(f"logs, as {loaded.name} would take them", entries)
     if problem:
-        news(f"no model can be trained on these logs: {spell_name(problem)}")
-    if problem or any(gives_nothing(entry) for entry in found):
+        notify(f"no model can be trained on these logs: {spell_name(problem)}")
+    if problem or any(gives_nothing(entry) for entry in entries):
         raise typer.Exit(1)
 
 
@@ -133,14 +133,14 @@ def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) ->
     table(f"recordings of {task.name}, {len(lines)} of {len(matches)}", columns, rows)
 
 
-def _tell_ignored(ignored: dict[str, str]) -> None:
+def _print_ignored(ignored: dict[str, str]) -> None:
     """Report which files were not read, and why."""
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
         names.setdefault(why, []).append(spell_name(name))
     for why, each in names.items():
         more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
-        news(f"left alone ({why}): {', '.join(each[:_NAMED])}{more}")
+        notify(f"left alone ({why}): {', '.join(each[:_NAMED])}{more}")
 
 
 def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -186,29 +186,31 @@ def reprocess(
                 f"{part['read']} were read and {part['judged']} judged anew"
             )
         return
-    found = redo(loaded, Home.resolve(), Spoken())
+    summary = redo(loaded, Home.resolve(), Spoken())
     if as_json:
-        document(found)
+        document(summary)
     else:
-        _print_reprocessed(found)
-    if found["failed"]:
-        news(f"blocked by: {', '.join(found['failed'])}")
+        _print_reprocessed(summary)
+    if summary["failed"]:
+        notify(f"blocked by: {', '.join(summary['failed'])}")
         raise typer.Exit(1)
 
 
-def _print_reprocessed(found: dict[str, Any]) -> None:
-    if found["changed"]:
+def _print_reprocessed(summary: dict[str, Any]) -> None:
+    if summary["changed"]:
         columns = ["stage", "rule", "before", "now"]
         table(
-            "rules that changed", columns, [[c[key] for key in columns] for c in found["changed"]]
+            "rules that changed", columns, [[c[key] for key in columns] for c in summary["changed"]]
         )
-    rows = [[key, found[key]["known"], found[key]["redone"]] for key in ("recordings", "episodes")]
+    rows = [
+        [key, summary[key]["known"], summary[key]["redone"]] for key in ("recordings", "episodes")
+    ]
     rows = [["read", *rows[0][1:]], ["judged", *rows[1][1:]]]
-    table(f"recordings of {found['task']}", ["", "known", "redone"], rows)
+    table(f"recordings of {summary['task']}", ["", "known", "redone"], rows)
     typer.echo(
-        f"{found['accepted']} episodes accepted, {found['quarantined']} recordings in quarantine; "
-        f"{found['datasets']} dataset versions stay readable\n"
-        f"kinemill run {found['task']} makes a new one where episodes changed"
+        f"{summary['accepted']} episodes accepted, {summary['quarantined']} recordings in "
+        f"quarantine; {summary['datasets']} dataset versions stay readable\n"
+        f"kinemill run {summary['task']} makes a new one where episodes changed"
     )
 
 
@@ -251,9 +253,13 @@ def _forget(
 
     member = find_member(task, home, recording)
     used = uses_of(home, task.name, member.hash)["recordings"][0]["datasets"]
-    found = remains(task, home, member)
-    _agree(task.name, member, used, agreed=agreed)
-    removed = {"raw": found.raw is not None, "outcomes": len(found.outcomes), "bytes": found.bytes}
+    stored = remains(task, home, member)
+    _confirm(task.name, member, used, agreed=agreed)
+    removed = {
+        "raw": stored.raw is not None,
+        "outcomes": len(stored.outcomes),
+        "bytes": stored.bytes,
+    }
     decision = remove(task, home, member, because)
     if as_json:
         document({**decision.to_json(), "removed": removed, "datasets": used})
@@ -261,7 +267,7 @@ def _forget(
     typer.echo(f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}")
 
 
-def _agree(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) -> None:
+def _confirm(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) -> None:
     """Ask before what cannot be undone.
 
     Raises:
@@ -271,12 +277,12 @@ def _agree(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) 
 
     if agreed:
         return
-    told = f"{member.bytes} bytes of {task} will be removed; {_spell_use(used)}"
+    consequence = f"{member.bytes} bytes of {task} will be removed; {_spell_use(used)}"
     if not sys.stdin.isatty():
         raise BadInput(
-            member.name, told, fix="--yes removes it; the log file itself is not touched"
+            member.name, consequence, fix="--yes removes it; the log file itself is not touched"
         )
-    news(f"{member.name}: {told}")
+    notify(f"{member.name}: {consequence}")
     typer.confirm("Remove it?", abort=True, err=True)
 
 

@@ -25,8 +25,8 @@ def list_versions(
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    found = list_datasets(Home.resolve(), task_name(task), offset, limit)
-    document(found) if as_json else _tell_list(found)
+    summary = list_datasets(Home.resolve(), task_name(task), offset, limit)
+    document(summary) if as_json else _print_list(summary)
 
 
 def show_version(
@@ -44,14 +44,14 @@ def show_version(
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    found = show_dataset(Home.resolve(), task_name(task), version, offset, limit)
-    document(found) if as_json else _tell_one(found)
+    summary = show_dataset(Home.resolve(), task_name(task), version, offset, limit)
+    document(summary) if as_json else _print_version(summary)
 
 
 def diff_versions(
     task: TaskName,
-    before: DatasetVersion,
-    after: DatasetVersion,
+    first: DatasetVersion,
+    second: DatasetVersion,
     limit: Limit = 20,
     offset: Offset = 0,
     as_json: Json = False,
@@ -64,11 +64,11 @@ def diff_versions(
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    found = diff_datasets(Home.resolve(), task_name(task), before, after, offset, limit)
-    document(found) if as_json else _tell_diff(found)
+    summary = diff_datasets(Home.resolve(), task_name(task), first, second, offset, limit)
+    document(summary) if as_json else _print_diff(summary)
 
 
-def _tell_list(found: dict[str, Any]) -> None:
+def _print_list(summary: dict[str, Any]) -> None:
     rows = [
         [
             line["version"],
@@ -77,46 +77,49 @@ def _tell_list(found: dict[str, Any]) -> None:
             line["created"][:16].replace("T", " "),
             *(line["episodes"].get(split) for split in _SPLITS),
         ]
-        for line in found["datasets"]
+        for line in summary["datasets"]
     ]
     columns = ["v", "digest", "status", "created, UTC", *_SPLITS]
-    table(f"datasets of {found['task']}, {len(rows)} of {found['total']}", columns, rows)
+    table(f"datasets of {summary['task']}, {len(rows)} of {summary['total']}", columns, rows)
 
 
 def _counts(episodes: dict[str, int]) -> str:
     return ", ".join(f"{number} {split}" for split, number in episodes.items() if number)
 
 
-def _tell_one(found: dict[str, Any]) -> None:
+def _print_version(summary: dict[str, Any]) -> None:
     typer.echo(
-        f"{found['name']}  {found['digest'][:_SHORT]}  {found['status']}  {found['created']}  "
-        f"{found['owner']}\n{found['states']} states, {found['actions']} actions, "
-        f"dt {found['dt']} s, {found['recordings']} recordings, {_counts(found['episodes'])}"
+        f"{summary['name']}  {summary['digest'][:_SHORT]}  {summary['status']}  "
+        f"{summary['created']}  {summary['owner']}\n"
+        f"{summary['states']} states, {summary['actions']} actions, "
+        f"dt {summary['dt']} s, {summary['recordings']} recordings, {_counts(summary['episodes'])}"
     )
-    for warning in found["warnings"]:
+    for warning in summary["warnings"]:
         typer.echo(f"warning: {warning}")
     columns = ["name", "role", "unit", "kind", "mean", "std", "delta_std"]
-    table("features", columns, [[line[key] for key in columns] for line in found["features"]])
-    shown, total = found["list"]["episodes"], found["list"]["total"]
+    table("features", columns, [[line[key] for key in columns] for line in summary["features"]])
+    episodes, total = summary["list"]["episodes"], summary["list"]["total"]
     columns = ["id", "split", "name", "group", "rows"]
-    rows = [[line[key] for key in columns] for line in shown]
+    rows = [[line[key] for key in columns] for line in episodes]
     table(f"episodes, {len(rows)} of {total} (--offset, --limit)", columns, rows)
 
 
-def _tell_diff(found: dict[str, Any]) -> None:
+def _print_diff(summary: dict[str, Any]) -> None:
     kinds = ("added", "removed", "moved", "changed")
-    counts = ", ".join(f"{found[kind]} {kind}" for kind in kinds)
-    typer.echo(f"{found['task']}/v{found['a']['version']} -> v{found['b']['version']}: {counts}")
-    rows = [[line["key"], str(line["a"]), str(line["b"])] for line in found["rules"]]
+    counts = ", ".join(f"{summary[kind]} {kind}" for kind in kinds)
+    typer.echo(
+        f"{summary['task']}/v{summary['a']['version']} -> v{summary['b']['version']}: {counts}"
+    )
+    rows = [[line["key"], str(line["a"]), str(line["b"])] for line in summary["rules"]]
     table("rules", ["key", "before", "after"], rows or [["none changed", "", ""]])
     for kind in kinds:
-        if shown := found["episodes"][kind]:
+        if episodes := summary["episodes"][kind]:
             rows = [
                 [line["id"], line["name"], line["split"], line["split_b"], line["rows"]]
-                for line in shown
+                for line in episodes
             ]
             columns = ["id", "name", "before", "after", "rows before"]
-            table(f"{kind}, {len(rows)} of {found[kind]}", columns, rows)
+            table(f"{kind}, {len(rows)} of {summary[kind]}", columns, rows)
 
 
 def lineage(
@@ -150,37 +153,40 @@ def lineage(
         raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
     name, home = load_task(address["task"]).name, Home.resolve()
     if recording:
-        found, tell = uses_of(home, name, recording), _tell_uses
+        summary, print_summary = uses_of(home, name, recording), _print_uses
     else:
-        found, tell = recordings_of(home, name, address["which"] or "", offset, limit), _tell_made
+        summary, print_summary = (
+            recordings_of(home, name, address["which"] or "", offset, limit),
+            _print_recordings,
+        )
     if as_json:
-        document(found)
+        document(summary)
     else:
-        tell(found)
+        print_summary(summary)
 
 
 def _spell(model: dict[str, Any]) -> str:
     return "".join([f":{model['version']}", *(f" @{alias}" for alias in model["aliases"])])
 
 
-def _tell_made(found: dict[str, Any]) -> None:
-    dataset = found["dataset"]
+def _print_recordings(summary: dict[str, Any]) -> None:
+    dataset = summary["dataset"]
     typer.echo(
-        f"{found['task']}{_spell(found['model'])} learned from dataset v{dataset['version']} "
+        f"{summary['task']}{_spell(summary['model'])} learned from dataset v{dataset['version']} "
         f"({dataset['digest'][:_SHORT]})"
     )
-    for what, which in found["environment"].items():
+    for what, which in summary["environment"].items():
         typer.echo(f"its environment's {what}: {which}")
     columns = ["name", "group", *_SPLITS, "rows"]
     rows = [
         [line["recording"][:_SHORT], *(line[key] for key in columns)]
-        for line in found["recordings"]
+        for line in summary["recordings"]
     ]
-    table(f"recordings, {len(rows)} of {found['total']}", ["recording", *columns], rows)
+    table(f"recordings, {len(rows)} of {summary['total']}", ["recording", *columns], rows)
 
 
-def _tell_uses(found: dict[str, Any]) -> None:
-    for one in found["recordings"]:
+def _print_uses(summary: dict[str, Any]) -> None:
+    for one in summary["recordings"]:
         rows = [
             [
                 f"v{use['version']}",

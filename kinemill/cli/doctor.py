@@ -27,7 +27,7 @@ class Finding:
 
     name: str
     ok: bool | None
-    found: str
+    value: str
     fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -41,14 +41,14 @@ def examine() -> list[Finding]:
 
 
 def _python() -> Finding:
-    found = f"{platform.python_version()}, {os.cpu_count()} cores, {platform.system()}"
-    return Finding("python", sys.version_info >= (3, 11), found, "needs 3.11 or newer")
+    value = f"{platform.python_version()}, {os.cpu_count()} cores, {platform.system()}"
+    return Finding("python", sys.version_info >= (3, 11), value, "needs 3.11 or newer")
 
 
 def _packages() -> Iterator[Finding]:
     for name in _NEEDED:
         if (number := installed(name)) is not None:
-            yield Finding(name, ok=True, found=number)
+            yield Finding(name, ok=True, value=number)
         else:
             yield Finding(name, False, "not installed", "make setup, or pip install kinemill[mill]")
 
@@ -59,16 +59,16 @@ def _gpu() -> Finding:
     except ImportError:
         return Finding("gpu", None, "unknown without torch")
     if torch.cuda.is_available():
-        return Finding("gpu", ok=True, found=torch.cuda.get_device_name(0))
+        return Finding("gpu", ok=True, value=torch.cuda.get_device_name(0))
     if torch.backends.mps.is_available():
-        return Finding("gpu", ok=True, found="Apple MPS")
+        return Finding("gpu", ok=True, value="Apple MPS")
     return Finding("gpu", None, "none; training uses the CPU")
 
 
 def _compiler() -> Finding:
     names = [name for name in ("g++", "clang++", "c++") if shutil.which(name)]
     if names:
-        return Finding("compiler", ok=True, found=f"{names[0]}, for learn.compile")
+        return Finding("compiler", ok=True, value=f"{names[0]}, for learn.compile")
     return Finding("compiler", None, "no C++ compiler; long trainings of small models are slower")
 
 
@@ -88,7 +88,7 @@ def _home() -> Iterator[Finding]:
     except (KinemillError, OSError) as error:
         yield Finding("home", False, str(error), "set KINEMILL_HOME to a folder you may write to")
         return
-    yield Finding("home", ok=True, found=str(home.root))
+    yield Finding("home", ok=True, value=str(home.root))
     yield _disk(home)
     yield _alerts(home)
     yield _registry(home)
@@ -98,21 +98,21 @@ def _disk(home: Home) -> Finding:
     from kinemill.store.disk_space import shortage
 
     if short := shortage(home.root):
-        found, _, fix = short.partition("; ")
-        return Finding("disk", False, found, fix)
-    return Finding("disk", ok=True, found=f"{shutil.disk_usage(home.root).free / 1e9:.0f} GB free")
+        value, _, fix = short.partition("; ")
+        return Finding("disk", False, value, fix)
+    return Finding("disk", ok=True, value=f"{shutil.disk_usage(home.root).free / 1e9:.0f} GB free")
 
 
 def _alerts(home: Home) -> Finding:
     from kinemill.cli.project import project
 
     try:
-        found = project("resources.alerts").settings(home)
+        settings = project("resources.alerts").settings(home)
     except KinemillError as error:
         return Finding("alerts", False, str(error), "docs/operations.md says how to write it")
-    if found is None:
+    if settings is None:
         return Finding("alerts", None, "none: failures are not reported", "write alerts.yaml")
-    return Finding("alerts", ok=True, found=f"{len(list(found.named()))} receivers")
+    return Finding("alerts", ok=True, value=f"{len(list(settings.named()))} receivers")
 
 
 def _registry(home: Home) -> Finding:
@@ -127,24 +127,24 @@ def _registry(home: Home) -> Finding:
         models = open_tracking(home).client.search_registered_models()
     except KinemillError as error:
         return Finding("registry", False, error.problem, error.fix or "")
-    return Finding("registry", ok=True, found=f"{home.mlflow_db.name}, {len(models)} models")
+    return Finding("registry", ok=True, value=f"{home.mlflow_db.name}, {len(models)} models")
 
 
 def _tasks() -> Iterator[Finding]:
     from kinemill.task import list_tasks, load_task
 
     try:
-        known = list_tasks()
+        files = list_tasks()
     except KinemillError as error:
         yield Finding("tasks", False, str(error))
         return
-    for name, path in known.items():
+    for name, path in files.items():
         try:
             load_task(path)
         except KinemillError as error:
             yield Finding(f"task {name}", False, str(error), f"fix {path}")
         else:
-            yield Finding(f"task {name}", ok=True, found=str(path))
+            yield Finding(f"task {name}", ok=True, value=str(path))
 
 
 def doctor(as_json: Json = False) -> None:
@@ -154,16 +154,16 @@ def doctor(as_json: Json = False) -> None:
 
     Example: kinemill doctor
     """
-    found = examine()
+    findings = examine()
     if as_json:
-        document({"checks": [finding.to_json() for finding in found]})
+        document({"checks": [finding.to_json() for finding in findings]})
     else:
         table(
             "doctor",
             ["", "what", "found", "what to do"],
-            [[_mark(item.ok), item.name, item.found, item.fix] for item in found],
+            [[_mark(item.ok), item.name, item.value, item.fix] for item in findings],
         )
-    if any(item.ok is False for item in found):
+    if any(item.ok is False for item in findings):
         raise typer.Exit(1)
 
 

@@ -40,11 +40,11 @@ def new(
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
     text = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{draft(name, log, rate)}"
-    found = _read_back(name, text)
+    summary = _read_back(name, text)
     publish_json(target.with_name(SCHEMA_FILE), task_schema())
     publish_file(target, text.encode())
     if as_json:
-        document({"task": name, "file": str(target), **found})
+        document({"task": name, "file": str(target), **summary})
         return
     typer.echo(f"{text}\nwritten to {target}; next: kinemill data check {log} --task {to or name}")
 
@@ -72,5 +72,5 @@ def _read_back(name: str, text: str) -> dict[str, Any]:
         "dt": task.dt,
         "states": task.states,
         "actions": task.actions,
-        "guesses": {found[1]: found[2] for found in guessed},
+        "guesses": {match[1]: match[2] for match in guessed},
     }

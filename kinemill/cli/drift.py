@@ -27,30 +27,32 @@ def drift(
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
-    found = (
-        _known(loaded, home) if logs is None else _aside(loaded, home, logs_path(logs, "--logs"))
+    report = (
+        _measure_home(loaded, home)
+        if logs is None
+        else _measure_logs(loaded, home, logs_path(logs, "--logs"))
     )
     if as_json:
-        document(found)
+        document(report)
     else:
-        _tell(found)
+        _print(report)
 
 
-def _known(task: Any, home: Any) -> dict[str, Any]:
+def _measure_home(task: Any, home: Any) -> dict[str, Any]:
     """Judge the recordings of a task, read and validated under its present rules."""
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
-        return _find(task, home, Path(empty), home)
+        return _measure(task, home, Path(empty), home)
 
 
-def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
+def _measure_logs(task: Any, home: Any, logs: Path) -> dict[str, Any]:
     """Judge logs by the champion of `home`, in a home of their own that goes away."""
     from kinemill.store.home import Home
 
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
-        return _find(task, Home(Path(scratch)), logs, home)
+        return _measure(task, Home(Path(scratch)), logs, home)
 
 
-def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
+def _measure(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
@@ -62,11 +64,11 @@ def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     return find_drift(task, home, episodes, lambda: load_champion(registry, task.name), Spoken())
 
 
-def _tell(found: dict[str, Any]) -> None:
-    if found["status"] != "judged":
-        typer.echo(f"{found['task']}: nothing was judged, {found['status']}: {found['why']}")
+def _print(report: dict[str, Any]) -> None:
+    if report["status"] != "judged":
+        typer.echo(f"{report['task']}: nothing was judged, {report['status']}: {report['why']}")
         return
-    champion, counts, rule = found["champion"], found["counts"], found["rule"]
+    champion, counts, rule = report["champion"], report["counts"], report["rule"]
     usual, units = champion["held_out"]["rmse"], champion["units"]
     columns = ["episode", "name", "verdict", "worst", "ratio"]
     rows = [
@@ -74,10 +76,10 @@ def _tell(found: dict[str, Any]) -> None:
             *(line[key] for key in columns),
             *(max(each[test] for each in line["coverage"].values()) for test in ("psi", "ks")),
         ]
-        for line in found["episodes"]
+        for line in report["episodes"]
     ]
     columns += ["PSI", "KS"]
-    table(f"new episodes of {found['task']}", columns, rows)
+    table(f"new episodes of {report['task']}", columns, rows)
     typer.echo(
         f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
         f"{champion['version']}: an error over {rule['factor']:g} times the usual, "
@@ -85,5 +87,5 @@ def _tell(found: dict[str, Any]) -> None:
         "held-out error: "
         + ", ".join(f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in units.items())
     )
-    for item in found["drifting"]:
+    for item in report["drifting"]:
         typer.echo(f"{item['name']}: {item['told']}")

@@ -27,13 +27,13 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
 
     dummy, home = _read(settings), Home(Home.resolve().root / "dummy")
     if dummy.states is not None:
-        task = _made(task, dummy, home)
+        task = _write_task(task, dummy, home)
     loaded = load_task(task)
     _refuse_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
     # Other settings, or another task, make other logs, and those from before are not of this run.
-    made_from = loaded.part("dt", "channels", "validate", "learn", "verify")
-    below = f"{digest([dummy.model_dump(mode='json'), made_from])[:12]}/"
+    inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
+    below = f"{digest([dummy.model_dump(mode='json'), inputs])[:12]}/"
     folder = home.logs(loaded.name)
     write_dummy_logs(loaded, folder / below, dummy)
     overrides = dummy_overrides(loaded, dummy, below)
@@ -70,18 +70,18 @@ def _read(settings: list[str]) -> Any:
     from kinemill.sim import Dummy
     from kinemill.task import parse_overrides
 
-    found, known = parse_overrides(settings), list(Dummy.model_fields)
-    if unknown := [key for key in found if key not in known]:
-        raise BadInput(f"--dummy-set {unknown[0]}", "unknown", fix=nearest(unknown[0], known))
+    values, fields = parse_overrides(settings), list(Dummy.model_fields)
+    if unknown := [key for key in values if key not in fields]:
+        raise BadInput(f"--dummy-set {unknown[0]}", "unknown", fix=nearest(unknown[0], fields))
     try:
-        return Dummy.model_validate(found)
+        return Dummy.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = f"--dummy-set {first['loc'][0]}"
         raise BadInput(where, f"{first['msg']}; found {first['input']!r}") from error
 
 
-def _made(name: str, dummy: Any, home: Home) -> str:
+def _write_task(name: str, dummy: Any, home: Home) -> str:
     """Write the task file of a robot of some dimensions; return its path."""
     from kinemill.sim import dummy_task
 

@@ -6,8 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.model_ref import Chosen, ModelFolder, ModelName, address_of, choose, choose_policy
-from kinemill.cli.output import Json, Overrides, document, logs_path, news, quantity, table, wrapped
+from kinemill.cli.model_ref import (
+    LoadedModel,
+    ModelFolder,
+    ModelName,
+    address_of,
+    load_model,
+    load_policy_model,
+)
+from kinemill.cli.output import (
+    Json,
+    Overrides,
+    document,
+    logs_path,
+    notify,
+    quantity,
+    table,
+    wrapped,
+)
 
 
 def evaluate(
@@ -56,12 +72,12 @@ def evaluate(
     elif logs is None or out is None:
         raise BadInput("evaluate", "says too little", expected="--logs and --out, or --shadow")
     else:
-        asked = _Asked(logs, out, examples, horizon, stride)
-        _evaluate(model, folder, asked, overrides or [], as_json=as_json)
+        options = _Options(logs, out, examples, horizon, stride)
+        _evaluate(model, folder, options, overrides or [], as_json=as_json)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Options:
     """Options of `evaluate`; None stands for the task's own."""
 
     logs: Path
@@ -72,7 +88,7 @@ class _Asked:
 
 
 def _evaluate(
-    model: str, folder: Path | None, asked: _Asked, overrides: list[str], *, as_json: bool
+    model: str, folder: Path | None, options: _Options, overrides: list[str], *, as_json: bool
 ) -> None:
     from kinemill.task import parse_overrides
     from kinemill.verify.analysis import Measurement
@@ -85,32 +101,32 @@ def _evaluate(
     from kinemill.verify.figures import ranked_examples
     from kinemill.verify.logs import read_logs
 
-    chosen = choose(model, folder, parse_overrides(overrides))
-    read = read_logs(chosen.task, chosen.home, logs_path(asked.logs, "--logs"))
-    verify = chosen.task.verify
-    horizon = asked.horizon or verify.horizon
-    (rivals, whole), notes, scale = _rivals(chosen, read, horizon)
+    loaded = load_model(model, folder, parse_overrides(overrides))
+    read = read_logs(loaded.task, loaded.home, logs_path(options.logs, "--logs"))
+    verify = loaded.task.verify
+    horizon = options.horizon or verify.horizon
+    (predictors, whole), notes, scale = _predictors(loaded, read, horizon)
     measurement = Measurement(
         horizon,
-        asked.stride or verify.stride,
-        chosen.task.promote.margin,
+        options.stride or verify.stride,
+        loaded.task.promote.margin,
         scale,
     )
-    analysis = evaluate_logs(chosen.simulator, rivals, read, measurement, whole)
-    picked = ranked_examples(analysis.model, asked.examples) if asked.examples else []
+    analysis = evaluate_logs(loaded.simulator, predictors, read, measurement, whole)
+    picked = ranked_examples(analysis.model, options.examples) if options.examples else []
     notes += refusal_note(read)
-    found = Evaluation(read, analysis, picked, chosen.to_json(), notes)
-    written = write_evaluation(found, asked.out.resolve())
+    evaluation = Evaluation(read, analysis, picked, loaded.to_json(), notes)
+    written = write_evaluation(evaluation, options.out.resolve())
     if as_json:
         document(written)
     else:
-        _tell(written)
+        _print_summary(written)
 
 
 def _evaluate_policy(
     model: str,
     folder: Path | None,
-    places: tuple[Path | None, Path | None],
+    paths: tuple[Path | None, Path | None],
     overrides: list[str],
     *,
     as_json: bool,
@@ -123,27 +139,27 @@ def _evaluate_policy(
     from kinemill.verify.policies.action_errors import PolicyEvaluation, action_errors
     from kinemill.verify.policies.trials import trial_seeds
 
-    (logs, out), chosen = places, choose_policy(model, folder, parse_overrides(overrides))
-    task, policy = chosen.task, chosen.simulator
+    (logs, out), loaded = paths, load_policy_model(model, folder, parse_overrides(overrides))
+    task, policy = loaded.task, loaded.simulator
     if logs is None and task.environment is None:
         raise BadInput("evaluate", "says too little", expected="--logs: no environment to act in")
-    read = read_logs(task, chosen.home, logs.resolve()) if logs else None
+    read = read_logs(task, loaded.home, logs.resolve()) if logs else None
     errors = action_errors(policy, read) if read else None
-    tried = try_policy(task, policy, trial_seeds(task)) if task.environment else None
-    found = PolicyEvaluation(task.name, chosen.to_json(), read, errors, tried).document()
+    trials = try_policy(task, policy, trial_seeds(task)) if task.environment else None
+    summary = PolicyEvaluation(task.name, loaded.to_json(), read, errors, trials).document()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        publish_json(out / "evaluation.json", found)
+        publish_json(out / "evaluation.json", summary)
     if as_json:
-        document(found)
+        document(summary)
     else:
-        _tell_policy(found)
+        _print_policy(summary)
 
 
-def _tell_policy(found: dict[str, Any]) -> None:
-    title = f"{found['task']}{found['model']['name']}"
-    if "actions" in found:
-        own, repeat = found["actions"]["model"], found["actions"]["repeat"]
+def _print_policy(summary: dict[str, Any]) -> None:
+    title = f"{summary['task']}{summary['model']['name']}"
+    if "actions" in summary:
+        own, repeat = summary["actions"]["model"], summary["actions"]["repeat"]
         rows = [
             [name, line["unit"], line["rmse"], line["mae"], repeat["channels"][name]["rmse"]]
             for name, line in own["channels"].items()
@@ -151,19 +167,19 @@ def _tell_policy(found: dict[str, Any]) -> None:
         rows.append(["nrmse", "", own["nrmse"], "", repeat["nrmse"]])
         columns = ["action", "unit", "RMSE", "MAE", "repeat the last, RMSE"]
         table(f"{title}, actions that differ from the logged ones", columns, rows)
-        typer.echo(f"{found['logs']['episodes']} episodes, {found['logs']['rows']} rows")
-    if "environment" in found:
-        tried = found["environment"]
-        rows = [[name, tried[name]] for name in ("return", "success", "steps")]
-        table(f"{title}, {tried['episodes']} episodes in its environment", ["mean", ""], rows)
+        typer.echo(f"{summary['logs']['episodes']} episodes, {summary['logs']['rows']} rows")
+    if "environment" in summary:
+        trials = summary["environment"]
+        rows = [[name, trials[name]] for name in ("return", "success", "steps")]
+        table(f"{title}, {trials['episodes']} episodes in its environment", ["mean", ""], rows)
 
 
-Rivals = dict[str, Any]
+Predictors = dict[str, Any]
 
 
-def _rivals(
-    chosen: Chosen, logs: Any, horizon: int
-) -> tuple[tuple[Rivals, Rivals], list[str], Any]:
+def _predictors(
+    loaded: LoadedModel, logs: Any, horizon: int
+) -> tuple[tuple[Predictors, Predictors], list[str], Any]:
     """Return what the model is compared with, what has to be said about it, and the scale.
 
     What it is compared with is by name: over windows, then over whole episodes. The scale of errors
@@ -174,53 +190,53 @@ def _rivals(
     from kinemill.verify.scale import training_scale
 
     notes = list[str]()
-    training, why = _training_rows(chosen)
+    training, why = _training_rows(loaded)
     if training is None:
-        rivals: Rivals = {"persistence": Persistence()}
-        whole = dict(rivals)
+        predictors: Predictors = {"persistence": Persistence()}
+        whole = dict(predictors)
         notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
     else:
-        found = references_for(chosen.task, chosen.home, training[0], logs, horizon)
-        rivals, whole = found.predictors(), found.free_run()
-    champion, why = _champion(chosen)
+        references = references_for(loaded.task, loaded.home, training[0], logs, horizon)
+        predictors, whole = references.predictors(), references.free_run()
+    champion, why = _champion(loaded)
     if champion is not None:
-        rivals["champion"] = whole["champion"] = champion
+        predictors["champion"] = whole["champion"] = champion
     elif why:
         notes.append(f"no champion beside it: {why}")
-    scale = training_scale(training[1]) if training is not None else _stated_scale(chosen)
+    scale = training_scale(training[1]) if training is not None else _stated_scale(loaded)
     if scale is None:
         notes.append("errors are normalized by the spread of these logs, not of the training rows")
-    return (rivals, whole), notes, scale
+    return (predictors, whole), notes, scale
 
 
-def _stated_scale(chosen: Chosen) -> Any:
+def _stated_scale(loaded: LoadedModel) -> Any:
     """Return the scale of errors that the bundle of a model states, or None."""
     from kinemill.store import read_json
     from kinemill.verify.scale import stated_scale
 
-    document = chosen.folder / "verification.json"
-    states = chosen.simulator.interface.states
+    document = loaded.folder / "verification.json"
+    states = loaded.simulator.interface.states
     return stated_scale(read_json(document), states) if document.is_file() else None
 
 
-def _training_rows(chosen: Chosen) -> tuple[Any, str]:
+def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
     """Return the dataset that the model learned from: ref and rows; or None and why it is not."""
     from kinemill.dataset import find_version, load_dataset
     from kinemill.errors import BadInput, CorruptArtifact
     from kinemill.verify.files import unlike
 
-    interface = chosen.simulator.interface
+    interface = loaded.simulator.interface
     try:
-        found = find_version(chosen.home, chosen.task.name, interface.dataset)
-        rows = load_dataset(chosen.home, found.ref)
+        version = find_version(loaded.home, loaded.task.name, interface.dataset)
+        rows = load_dataset(loaded.home, version.ref)
     except (BadInput, CorruptArtifact) as error:
         return None, str(error)
     if differing := unlike(interface, rows):
         return None, f"the dataset has other {'; '.join(differing)}"
-    return (found.ref, rows), ""
+    return (version.ref, rows), ""
 
 
-def _champion(chosen: Chosen) -> tuple[Any, str]:
+def _champion(loaded: LoadedModel) -> tuple[Any, str]:
     """Return the champion, if there is another one than the model itself."""
     from kinemill.errors import CorruptArtifact
     from kinemill.register.bundle import model_digest
@@ -228,52 +244,52 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
     from kinemill.runtime import load
 
     try:
-        found = load_champion(chosen.home, chosen.task.name)
+        champion = load_champion(loaded.home, loaded.task.name)
     except CorruptArtifact as error:
         return None, str(error)
-    if found is None or found.version == chosen.version:
+    if champion is None or champion.version == loaded.version:
         return None, ""
-    if chosen.version is None and found.model == model_digest(chosen.folder):
+    if loaded.version is None and champion.model == model_digest(loaded.folder):
         return None, ""
-    simulator = load(found.folder, non_finite="pass")
-    own, other = chosen.simulator.interface, simulator.interface
+    simulator = load(champion.folder, non_finite="pass")
+    own, other = loaded.simulator.interface, simulator.interface
     if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
-        return None, f"version {found.version} has other channels or another time step"
+        return None, f"version {champion.version} has other channels or another time step"
     return simulator, ""
 
 
-def _tell(found: dict[str, Any]) -> None:
+def _print_summary(summary: dict[str, Any]) -> None:
     """Print the errors at the horizon, how they grow, and where all the rest is."""
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
     from kinemill.verify.findings import best_reference
     from kinemill.verify.headline import headline
     from kinemill.verify.phrases import counted
 
-    windows, logs = found["windows"], found["logs"]
-    typer.echo(wrapped(headline(found).text))
-    title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
-    errors_table({"test": found["metrics"], "nrmse": found["nrmse"]}, title=title)
-    comparison_table(found)
-    growth_table(found["accuracy"], best_reference(found))
-    _tell_model(found)
-    for note in found["notes"]:
-        news(note)
+    windows, logs = summary["windows"], summary["logs"]
+    typer.echo(wrapped(headline(summary).text))
+    title = f"{summary['task']}{summary['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
+    errors_table({"test": summary["metrics"], "nrmse": summary["nrmse"]}, title=title)
+    comparison_table(summary)
+    growth_table(summary["accuracy"], best_reference(summary))
+    _print_model(summary)
+    for note in summary["notes"]:
+        notify(note)
     worth = counted(windows["effective_n"], f"independent {windows['unit']}")
     typer.echo(
         f"{windows['count']} windows of {logs['episodes']} episodes, {logs['rows']} rows; "
         f"worth {worth}\n"
-        f"report  {found['folder']}/report.html"
+        f"report  {summary['folder']}/report.html"
     )
 
 
-def _tell_model(found: dict[str, Any]) -> None:
+def _print_model(summary: dict[str, Any]) -> None:
     """Print what else is known of the model: MAE, free run, whiteness."""
-    own, free = found["accuracy"]["model"]["channels"], found["free_run"]["model"]["rmse"]
-    left = found["residuals"]["channels"]
+    own, free = summary["accuracy"]["model"]["channels"], summary["free_run"]["model"]["rmse"]
+    residuals = summary["residuals"]["channels"]
     rows = [
         [
             *(name, line["unit"], _interval(line), quantity(line["mae"]), quantity(free[name])),
-            left[name]["ljung_box"]["p"],
+            residuals[name]["ljung_box"]["p"],
         ]
         for name, line in own.items()
     ]

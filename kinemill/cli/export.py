@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.model_ref import ModelName, address_of
-from kinemill.cli.output import Json, TaskName, document, news
+from kinemill.cli.output import Json, TaskName, document, notify
 
 
 def export(
@@ -32,19 +32,19 @@ def export(
     home = Home.resolve()
     require_registry(home, task.name)
     version = find_version(home, task.name, which)
-    found = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
-    found |= {"task": task.name, "version": version.number}
+    summary = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
+    summary |= {"task": task.name, "version": version.number}
     if as_json:
-        document(found)
+        document(summary)
         return
-    typer.echo(f"{task.name} version {found['version']}: {len(found['files'])} files in {to}")
-    if made := found["c99"]:
+    typer.echo(f"{task.name} version {summary['version']}: {len(summary['files'])} files in {to}")
+    if made := summary["c99"]:
         typer.echo(
             f"step.c: {made['weights']} bytes of constants, {made['scratch']} of stack, "
             f"{made['latency_us']['p50']:.3g} us a step here, {made['latency_us']['worst']:.3g} us "
             f"at worst; within {made['difference']:.1g} of step.onnx"
         )
-    news(f"try it where it is to run: python -m kinemill.runtime verify {to}")
+    notify(f"try it where it is to run: python -m kinemill.runtime verify {to}")
 
 
 def export_data(
@@ -80,4 +80,4 @@ def export_data(
         f"{report.rows} rows, {report.files} files in {report.folder}"
     )
     if report.left_out:
-        news(f"left out, as {to} cannot hold them here: {', '.join(report.left_out)}; hdf5 can")
+        notify(f"left out, as {to} cannot hold them here: {', '.join(report.left_out)}; hdf5 can")

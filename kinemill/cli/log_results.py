@@ -10,19 +10,19 @@ import typer
 
 MOST_REASONS = 4  # of one log that are spelled out; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
-_OUTCOME = 12  # columns
+_WIDTH = 12  # columns
 
 
 def show_files(title: str, files: Sequence[dict[str, Any]]) -> None:
     """Print what became of each log, its first reasons, and how often which outcome was."""
     typer.echo(title)
     for file in files:
-        typer.echo(f"{file['outcome']:<{_OUTCOME}} {spell_name(file['file'])}{_size(file)}")
+        typer.echo(f"{file['outcome']:<{_WIDTH}} {spell_name(file['file'])}{_size(file)}")
         show_reasons(file["reasons"], MOST_REASONS)
     counted = Counter(file["outcome"] for file in files)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counted.items()))
+    text = ", ".join(f"{count} {result}" for result, count in sorted(counted.items()))
     logs = "1 log" if len(files) == 1 else f"{len(files)} logs"
-    typer.echo(f"{logs}{': ' if told else ''}{told}")
+    typer.echo(f"{logs}{': ' if text else ''}{text}")
 
 
 def _size(file: dict[str, Any]) -> str:
@@ -34,17 +34,17 @@ def _size(file: dict[str, Any]) -> str:
 
 def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> None:
     """Print reasons as indented paragraphs, and which checks the ones beyond `most` are of."""
-    shown = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
+    listed = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
     columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     wrap = textwrap.TextWrapper(
         columns, initial_indent="    - ", subsequent_indent="      ", break_on_hyphens=False
     )
-    for reason in shown:
+    for reason in listed:
         typer.echo(wrap.fill(spell_reason(reason)))
-    if len(shown) < len(reasons):
-        rest = Counter(reason["check"] for reason in reasons[len(shown) :])
+    if len(listed) < len(reasons):
+        rest = Counter(reason["check"] for reason in reasons[len(listed) :])
         kinds = ", ".join(f"{check} {count}" for check, count in sorted(rest.items()))
-        typer.echo(f"    - and {len(reasons) - len(shown)} more: {kinds}")
+        typer.echo(f"    - and {len(reasons) - len(listed)} more: {kinds}")
 
 
 def spell_reason(reason: dict[str, Any]) -> str:

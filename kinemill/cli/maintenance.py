@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_task
-from kinemill.cli.output import Json, document, news, table
+from kinemill.cli.output import Json, document, notify, table
 
 _POWERS = ["", "k", "m", "g", "t"]
 _OVER = 1  # exit code: not enough may go for the budget, or something is damaged
@@ -44,24 +44,24 @@ def gc(
 
     Example: kinemill admin gc --budget 20GB --dry-run
     """
-    from kinemill.maintenance.gc import Wanted, collect
+    from kinemill.maintenance.gc import Limits, collect
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
 
     home = Home.resolve()
     name = load_task(task).name if task else None
-    wanted = Wanted(name, parse_size(budget) if budget else None, unused, logs, dry)
+    limits = Limits(name, parse_size(budget) if budget else None, unused, logs, dry)
     with _orchestrator(home) as orchestrator:
-        found = collect(home, wanted, orchestrator, NullReporter())
+        report = collect(home, limits, orchestrator, NullReporter())
     if not why:
-        found["kept"] = {"things": len(found["kept"]), "bytes": _sum(found["kept"])}
+        report["kept"] = {"things": len(report["kept"]), "bytes": _sum(report["kept"])}
     if as_json:
-        document(found)
+        document(report)
     else:
-        _show(found, why=why)
-    if not found["within_budget"]:
-        news("deleting more is not allowed; kinemill admin gc --why lists what is kept and why")
+        _show(report, why=why)
+    if not report["within_budget"]:
+        notify("deleting more is not allowed; kinemill admin gc --why lists what is kept and why")
         raise typer.Exit(_OVER)
 
 
@@ -83,19 +83,19 @@ def backup(
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
 
-    found = back_up(Home.resolve(), to, NullReporter(), link=link)
+    report = back_up(Home.resolve(), to, NullReporter(), link=link)
     if as_json:
-        document(found)
+        document(report)
     else:
-        added = found["added"]
+        added = report["added"]
         typer.echo(
-            f"{found['backup']}: backup {found['made']}, {found['files']} files, "
-            f"{spell_size(found['bytes'])}; new are {added['files']}, {spell_size(added['bytes'])}"
+            f"{report['backup']}: backup {report['made']}, {report['files']} files, "
+            f"{spell_size(report['bytes'])}; new are {added['files']}, {spell_size(added['bytes'])}"
         )
-        news(f"not in it: {'; '.join(found['left_out'])}")
-    for line in found["damaged"]:
-        news(f"damaged, and left out: {line}")
-    if found["damaged"]:
+        notify(f"not in it: {'; '.join(report['left_out'])}")
+    for line in report["damaged"]:
+        notify(f"damaged, and left out: {line}")
+    if report["damaged"]:
         raise typer.Exit(_OVER)
 
 
@@ -120,14 +120,14 @@ def restore(
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
 
-    found = bring_back(Home.find(), source, NullReporter(), at=at, replace=replace)
+    report = bring_back(Home.find(), source, NullReporter(), at=at, replace=replace)
     if as_json:
-        document(found)
+        document(report)
         return
-    size = spell_size(found["bytes"])
-    typer.echo(f"{found['home']}: as of {found['made']}, {found['files']} files, {size}")
-    if found["replaced"]:
-        news(f"what was there before is kept in {found['replaced']}")
+    size = spell_size(report["bytes"])
+    typer.echo(f"{report['home']}: as of {report['made']}, {report['files']} files, {size}")
+    if report["replaced"]:
+        notify(f"what was there before is kept in {report['replaced']}")
 
 
 def upgrade(
@@ -150,14 +150,14 @@ def upgrade(
 
     home = Home.resolve()
     with project("pipelines.housekeeping").storage(home) as storage:
-        found = bring_up(home, storage, NullReporter(), saved=saved)
+        report = bring_up(home, storage, NullReporter(), saved=saved)
     if as_json:
-        document(found)
+        document(report)
         return
-    rows = [[line["part"], line["before"], line["after"]] for line in found["parts"]]
-    table(f"{found['home']}: {found['status']}", ["part", "was at", "is at"], rows)
-    if found["backup"]:
-        news(f"the databases as they were are in {found['backup']}")
+    rows = [[line["part"], line["before"], line["after"]] for line in report["parts"]]
+    table(f"{report['home']}: {report['status']}", ["part", "was at", "is at"], rows)
+    if report["backup"]:
+        notify(f"the databases as they were are in {report['backup']}")
 
 
 def parse_size(text: str) -> int:
@@ -168,11 +168,11 @@ def parse_size(text: str) -> int:
     """
     from kinemill.errors import BadInput
 
-    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
-    if found is None:
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if match is None:
         raise BadInput(f"--budget {text}", "is no size", expected="as 20GB or 500M")
-    base = 1024 if found[3] else 1000
-    return round(float(found[1]) * base ** _POWERS.index(found[2]))
+    base = 1024 if match[3] else 1000
+    return round(float(match[1]) * base ** _POWERS.index(match[2]))
 
 
 def spell_size(size: float) -> str:
@@ -194,15 +194,19 @@ def _sum(things: list[dict[str, Any]]) -> int:
     return sum(thing["bytes"] for thing in things)
 
 
-def _show(found: dict[str, Any], *, why: bool) -> None:
-    would = "would go" if found["dry_run"] else "went"
+def _show(report: dict[str, Any], *, why: bool) -> None:
+    would = "would go" if report["dry_run"] else "went"
     rows = [
-        [kind, line["things"], spell_size(line["bytes"])] for kind, line in found["freed"].items()
+        [kind, line["things"], spell_size(line["bytes"])] for kind, line in report["freed"].items()
     ]
     if rows:
         table(f"what {would}", ["kind", "things", "size"], rows)
     if why:
-        kept = [[item["name"], spell_size(item["bytes"]), item["why"]] for item in found["kept"]]
-        table("what stays", ["outcome", "size", "why"], kept)
-    before, after = found["bytes"]["before"], found["bytes"]["after"]
-    typer.echo(f"{found['home']}: {spell_size(before)}, {spell_size(before - after)} {would}")
+        rows_kept = [
+            [item["name"], spell_size(item["bytes"]), item["why"]] for item in report["kept"]
+        ]
+        table("what stays", ["outcome", "size", "why"], rows_kept)
+    old_size, new_size = report["bytes"]["before"], report["bytes"]["after"]
+    typer.echo(
+        f"{report['home']}: {spell_size(old_size)}, {spell_size(old_size - new_size)} {would}"
+    )

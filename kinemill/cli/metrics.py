@@ -32,7 +32,7 @@ class Numbers:
     run: str
     task: str
     points: list[Point] = field(default_factory=list[Point])
-    _noted: TrainingLink | None = None
+    _link: TrainingLink | None = None
     _reader: Reader | None = None
 
     @classmethod
@@ -44,10 +44,10 @@ class Numbers:
 
     def new(self) -> Iterator[Point]:
         """Yield the points that came since the last call; the same step may come in several."""
-        if self._noted is None:
-            self._noted = noted_training(Home.resolve(), self.run)
-        found = self._from_folder() if self._noted else None
-        for point in self._from_mlflow() if found is None else found:
+        if self._link is None:
+            self._link = noted_training(Home.resolve(), self.run)
+        points = self._from_folder() if self._link else None
+        for point in self._from_mlflow() if points is None else points:
             self.points.append(point)
             yield point
 
@@ -59,7 +59,7 @@ class Numbers:
     @property
     def total(self) -> int | None:
         """Steps that the training is to make."""
-        return self._noted.steps if self._noted else None
+        return self._link.steps if self._link else None
 
     @property
     def loss(self) -> float | None:
@@ -72,9 +72,9 @@ class Numbers:
 
     def _from_folder(self) -> list[Point] | None:
         """Return what is new in the training's folder; None if that has no numbers."""
-        if self._noted is None:
+        if self._link is None:
             return None
-        path = Home.resolve().root / self._noted.folder / FILE
+        path = Home.resolve().root / self._link.folder / FILE
         if self._reader is None:
             self._reader = Reader(path)
         return list(self._reader.new()) if path.is_file() else None
@@ -96,20 +96,20 @@ def _points(url: str, task: str, run: str) -> list[Point]:
     """Return the points of the MLflow run that a run of Dagster made."""
     api = f"{url}/api/2.0/mlflow"
     name = urllib.parse.quote(task)
-    found = fetch(f"{api}/experiments/get-by-name?experiment_name={name}")
-    wanted = {
-        "experiment_ids": [found["experiment"]["experiment_id"]],
+    experiment = fetch(f"{api}/experiments/get-by-name?experiment_name={name}")
+    query = {
+        "experiment_ids": [experiment["experiment"]["experiment_id"]],
         "filter": f"tags.`{DAGSTER_RUN}` = '{run}'",
         "max_results": 1,
     }
-    runs = fetch(f"{api}/runs/search", wanted).get("runs", [])
+    runs = fetch(f"{api}/runs/search", query).get("runs", [])
     if not runs:
         return []
-    told, by_step = runs[0], dict[int, Point]()
-    for metric in told["data"].get("metrics", []):
+    mlflow_run, by_step = runs[0], dict[int, Point]()
+    for metric in mlflow_run["data"].get("metrics", []):
         if metric["key"].startswith(_OF_REGISTRATION):
             continue
-        for value in _history(api, told["info"]["run_id"], metric["key"]):
+        for value in _history(api, mlflow_run["info"]["run_id"], metric["key"]):
             step, time = int(value.get("step", 0)), value["timestamp"] / 1000
             point = by_step.setdefault(step, {"step": step, "time": time})
             point[metric["key"]] = value["value"]
@@ -120,9 +120,9 @@ def _history(api: str, run: str, metric: str) -> Iterator[dict[str, Any]]:
     page = ""
     while True:
         query = {"run_id": run, "metric_key": metric, "max_results": _MOST, "page_token": page}
-        kept = {name: value for name, value in query.items() if value != ""}
-        found = fetch(f"{api}/metrics/get-history?{urllib.parse.urlencode(kept)}")
-        yield from found.get("metrics", [])
-        page = found.get("next_page_token", "")
+        parameters = {name: value for name, value in query.items() if value != ""}
+        values = fetch(f"{api}/metrics/get-history?{urllib.parse.urlencode(parameters)}")
+        yield from values.get("metrics", [])
+        page = values.get("next_page_token", "")
         if not page:
             return

@@ -27,7 +27,7 @@ ModelFolder = Annotated[
 
 
 @dataclass(frozen=True)
-class Chosen:
+class LoadedModel:
     """A model.
 
     Attributes:
@@ -68,7 +68,7 @@ def address_of(model: str) -> tuple[Any, str]:
     return load_task(task), which
 
 
-def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
+def load_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
     """Find and load the model that a command line names.
 
     Raises:
@@ -77,10 +77,10 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     """
     from kinemill.runtime import load_simulator
 
-    return _choose(model, folder, changed, load_simulator)
+    return _load(model, folder, changed, load_simulator)
 
 
-def choose_policy(model: str, folder: Path | None, changed: Any = None) -> Chosen:
+def load_policy_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
     """Find and load the policy that a command line names; `Chosen.simulator` is the policy.
 
     Raises:
@@ -89,10 +89,10 @@ def choose_policy(model: str, folder: Path | None, changed: Any = None) -> Chose
     """
     from kinemill.runtime import load_policy
 
-    return _choose(model, folder, changed, load_policy)
+    return _load(model, folder, changed, load_policy)
 
 
-def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> Chosen:
+def _load(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> LoadedModel:
     from kinemill.errors import BadInput
     from kinemill.register.saved_task import reading_task, task_of
     from kinemill.store.home import Home
@@ -102,16 +102,16 @@ def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., A
     home = Home.resolve()
     task = load_task(task_name, None if folder is None else changed)
     if folder is None:
-        found, where = _registered(task.name, home, which)
-        task = reading_task(task_of(home, task, found, changed), task)
-        name, version = f":{found.number}", found.number
-        name += "".join(f" @{alias}" for alias in found.aliases)
+        version, where = _registered(task.name, home, which)
+        task = reading_task(task_of(home, task, version, changed), task)
+        name, number = f":{version.number}", version.number
+        name += "".join(f" @{alias}" for alias in version.aliases)
     elif which:
         raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
     else:
-        where, name, version = folder, str(folder), None
+        where, name, number = folder, str(folder), None
     simulator = load(where, non_finite="pass")
-    return Chosen(task, home, simulator, Path(where), name, version)
+    return LoadedModel(task, home, simulator, Path(where), name, number)
 
 
 def _parts(model: str) -> tuple[str, str]:
@@ -131,5 +131,5 @@ def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
     from kinemill.register.versions import bundle_folder, find_version
 
     require_registry(home, task)
-    found = find_version(home, task, which)
-    return found, bundle_folder(home, found)
+    version = find_version(home, task, which)
+    return version, bundle_folder(home, version)

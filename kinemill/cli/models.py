@@ -23,30 +23,30 @@ def list_models(task: TaskName, as_json: Json = False) -> None:
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    found = list_versions(task_name(task), Home.resolve())
+    summary = list_versions(task_name(task), Home.resolve())
     if as_json:
-        document(found)
+        document(summary)
         return
-    tried = any("return" in line["metrics"] for line in found["versions"])
-    what = "return" if tried else "nrmse"
+    is_policy = any("return" in line["metrics"] for line in summary["versions"])
+    what = "return" if is_policy else "nrmse"
     table(
-        f"models of {found['task']}",
+        f"models of {summary['task']}",
         ["version", "aliases", "created", "dataset", what, "gate"],
         [
             [
                 line["version"],
-                _standing(line),
+                _alias_text(line),
                 line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
                 _error(line["metrics"].get(what, {})),
                 _verdict(line),
             ]
-            for line in found["versions"]
+            for line in summary["versions"]
         ],
     )
 
 
-def _standing(line: dict[str, Any]) -> str:
+def _alias_text(line: dict[str, Any]) -> str:
     """Spell the aliases; a champion with too little test data is a provisional one."""
     kind = "provisional " if line["provisional"] else ""
     return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line["aliases"])
@@ -87,24 +87,26 @@ def show_model(
     if address is None:
         raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
     name = task_name(address["task"])
-    found = look_up(name, Home.resolve(), address["which"] or "")
+    summary = look_up(name, Home.resolve(), address["which"] or "")
     if as_json:
-        document(found)
+        document(summary)
         return
-    _print(found)
+    _print(summary)
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(summary: dict[str, Any]) -> None:
     from kinemill.cli.summary import errors_table, gate_table, tried_table
 
-    aliases = "".join(f"@{alias}" for alias in found["aliases"])
-    typer.echo(wrapped(found["headline"]))
-    typer.echo(f"{found['address']} {aliases}  {found['created']}  {found['decision'] or ''}")
-    errors_table(found["metrics"], found["tags"].get("kinemill.reference"))
-    tried_table(found["metrics"])
-    gate_table(found["gate"])
+    aliases = "".join(f"@{alias}" for alias in summary["aliases"])
+    typer.echo(wrapped(summary["headline"]))
+    typer.echo(f"{summary['address']} {aliases}  {summary['created']}  {summary['decision'] or ''}")
+    errors_table(summary["metrics"], summary["tags"].get("kinemill.reference"))
+    tried_table(summary["metrics"])
+    gate_table(summary["gate"])
     table(
-        "lineage", ["what", "which"], [[k, (v or "")[:_SHORT]] for k, v in found["lineage"].items()]
+        "lineage",
+        ["what", "which"],
+        [[k, (v or "")[:_SHORT]] for k, v in summary["lineage"].items()],
     )
-    table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in found["files"].items()])
-    typer.echo(f"folder  {found['folder']}\nreport  {found['report'] or 'none'}")
+    table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in summary["files"].items()])
+    typer.echo(f"folder  {summary['folder']}\nreport  {summary['report'] or 'none'}")

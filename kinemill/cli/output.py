@@ -77,7 +77,7 @@ def document(value: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def news(message: str) -> None:
+def notify(message: str) -> None:
     """Write a message to stderr."""
     typer.echo(message, err=True)
 

@@ -15,7 +15,7 @@ FILMS = "films"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """What is wanted of a rollout.
 
     Attributes:
@@ -33,40 +33,40 @@ class Asked:
     as_json: bool
 
 
-def act(task: Any, to: Path, seeds: range, asked: Asked) -> None:
+def act(task: Any, to: Path, seeds: range, options: Options) -> None:
     """Let a registered policy act in its task's environment.
 
     Args:
         task: with an `environment` part.
         to: folder for the logs.
         seeds: of the starts.
-        asked: how.
+        options: of the command line.
     """
     from kinemill.cli.progress import Spoken, counted
     from kinemill.environments.rollout_logs import averages, film_policy, roll_out
     from kinemill.runtime import load_policy
 
-    where = address_of(task.name, asked.model)
+    where = address_of(task.name, options.model)
     policy = load_policy(where)
-    found = {"task": task.name, "model": where, "variant": asked.variant, "films": []}
-    rolled = roll_out(task, policy, seeds, to, variant=asked.variant, workers=asked.workers)
-    found |= averages(list(counted(rolled, len(seeds), "rollout", Spoken())))
-    if asked.video:
+    summary = {"task": task.name, "model": where, "variant": options.variant, "films": []}
+    rolled = roll_out(task, policy, seeds, to, variant=options.variant, workers=options.workers)
+    summary |= averages(list(counted(rolled, len(seeds), "rollout", Spoken())))
+    if options.video:
         films = Home.resolve().root / FILMS / task.name
-        found["films"] = film_policy(task, policy, seeds, films, variant=asked.variant)
-    if asked.as_json:
-        document(found)
+        summary["films"] = film_policy(task, policy, seeds, films, variant=options.variant)
+    if options.as_json:
+        document(summary)
     else:
-        _print(found, to)
+        _print(summary, to)
 
 
-def refuse(given: Mapping[str, Any]) -> None:
+def refuse(values: Mapping[str, Any]) -> None:
     """Refuse options that mean nothing to a policy.
 
     Raises:
         BadInput: one of them was given.
     """
-    for name in (name for name, value in given.items() if value):
+    for name in (name for name, value in values.items() if value):
         raise BadInput(f"--{name}", "is of controllers", expected="none of it: a policy acts")
 
 
@@ -79,19 +79,19 @@ def address_of(task: str, model: str) -> str:
     return f"models:/{task}/{model[1:]}" if model.startswith(":") else model
 
 
-def _print(found: dict[str, Any], to: Path) -> None:
+def _print(summary: dict[str, Any], to: Path) -> None:
     table(
-        f"{found['model']} in the environment of {found['task']}",
+        f"{summary['model']} in the environment of {summary['task']}",
         ["seed", "return", "success", "steps"],
         [
             [one[name] for name in ("seed", "return", "success", "steps")]
-            for one in found["episodes"]
+            for one in summary["episodes"]
         ],
     )
-    ends = interval(found["return_interval"])
-    told = f"return {quantity(found['return'])} on average ({ends})"
-    if found["success"] is not None:
-        told += f", {found['success']:.1%} succeeded"
-    typer.echo(f"{told}; {len(found['episodes'])} logs in {to}")
-    for path in found["films"]:
+    ends = interval(summary["return_interval"])
+    text = f"return {quantity(summary['return'])} on average ({ends})"
+    if summary["success"] is not None:
+        text += f", {summary['success']:.1%} succeeded"
+    typer.echo(f"{text}; {len(summary['episodes'])} logs in {to}")
+    for path in summary["films"]:
         typer.echo(f"film  {path}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from kinemill.cli.output import news
+from kinemill.cli.output import notify
 from kinemill.task.protocols import Progress
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
@@ -18,19 +18,21 @@ class Spoken:
 
     def say(self, message: str) -> None:
         """Print a message, such as who holds the lock that is waited for."""
-        news(message)
+        notify(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Print how far the stage is, with pace and time left, where a line is due."""
         self._pace.note(done)
         if self._throttle.is_due(stage, done, total):
-            news(f"{stage} {done}/{total}  {', '.join(filter(None, (self._left(total), note)))}")
+            notify(
+                f"{stage} {done}/{total}  {', '.join(filter(None, (self._remaining(total), note)))}"
+            )
 
-    def _left(self, total: int) -> str:
-        rate, left = self._pace.rate, self._pace.time_left(total)
-        if rate is None or left is None:
+    def _remaining(self, total: int) -> str:
+        rate, remaining = self._pace.rate, self._pace.time_left(total)
+        if rate is None or remaining is None:
             return ""
-        return f"{rate:.3g}/s" + (f", {clock(left)} left" if left else "")
+        return f"{rate:.3g}/s" + (f", {clock(remaining)} left" if remaining else "")
 
 
 def counted(items: Iterable[T], total: int, stage: str, progress: Progress) -> Iterator[T]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, TaskName, document, news, table, wrapped
+from kinemill.cli.output import Json, TaskName, document, notify, table, wrapped
 
 _REFUSED = 1
 
@@ -46,16 +46,16 @@ def why(
     from kinemill.store.home import Home
 
     task, which = address_of(model)
-    found = look(Home.resolve(), task.name, which)
+    report = look(Home.resolve(), task.name, which)
     if as_json:
-        document(found)
+        document(report)
         return
-    typer.echo(wrapped(found["headline"]))
-    typer.echo(f"{found['task']}:{found['version']}  {found['explanation']}")
-    _tell_causes(found["causes"])
-    _tell_gate(found["gate"])
-    if found["report"]:
-        typer.echo(f"report  {found['report']}")
+    typer.echo(wrapped(report["headline"]))
+    typer.echo(f"{report['task']}:{report['version']}  {report['explanation']}")
+    _print_causes(report["causes"])
+    _print_gate(report["gate"])
+    if report["report"]:
+        typer.echo(f"report  {report['report']}")
 
 
 def approve(
@@ -78,9 +78,9 @@ def approve(
     from kinemill.store.home import Home
 
     task, which = address_of(model)
-    found = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
-    _tell(found, as_json=as_json)
-    if "champion" not in found["aliases"]:
+    change = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
+    _print_change(change, as_json=as_json)
+    if "champion" not in change["aliases"]:
         raise typer.Exit(_REFUSED)
 
 
@@ -105,7 +105,9 @@ def promote(
 
     task, which = address_of(model)
     expected = {} if expect is None else {"expected": expect or None}
-    _tell(move(task, Home.resolve(), which, force=force, why=reason, **expected), as_json=as_json)
+    _print_change(
+        move(task, Home.resolve(), which, force=force, why=reason, **expected), as_json=as_json
+    )
 
 
 def rollback(
@@ -127,8 +129,8 @@ def rollback(
 
     expected = {} if expect is None else {"expected": expect or None}
     which = f":{to}" if to is not None else ""
-    found = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
-    _tell(found, as_json=as_json)
+    change = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
+    _print_change(change, as_json=as_json)
 
 
 def audit(task: TaskName, as_json: Json = False) -> None:
@@ -142,39 +144,39 @@ def audit(task: TaskName, as_json: Json = False) -> None:
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    found = look(Home.resolve(), task_name(task))
+    history = look(Home.resolve(), task_name(task))
     if as_json:
-        document(found)
+        document(history)
     else:
         columns = ["at", "who", "what", "version", "previous", "why"]
-        rows = [[event[name] for name in columns] for event in found["events"]]
-        table(f"{found['task']}, champion: {found['champion'] or 'none'}", columns, rows)
-        for gap in found["gaps"]:
-            news(gap)
-    if found["gaps"]:
+        rows = [[event[name] for name in columns] for event in history["events"]]
+        table(f"{history['task']}, champion: {history['champion'] or 'none'}", columns, rows)
+        for gap in history["gaps"]:
+            notify(gap)
+    if history["gaps"]:
         raise typer.Exit(1)
 
 
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+def _print_change(change: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        document(found)
+        document(change)
         return
-    held = "".join(f" @{alias}" for alias in found["aliases"])
-    before = found["champion_before"]
-    replaced = f", in place of version {before}" if before and "@champion" in held else ""
-    typer.echo(f"{found['task']}:{found['version']}{held}{replaced}")
-    if found["provisional"]:
-        news(f"provisional champion: {found['provisional']}")
-    for line in found.get("differs", []):
-        news(f"programs that ran version {before}: {line}")
-    _tell_gate([line for line in found["gate"] if not line["passed"]])
+    aliases = "".join(f" @{alias}" for alias in change["aliases"])
+    previous = change["champion_before"]
+    replaced = f", in place of version {previous}" if previous and "@champion" in aliases else ""
+    typer.echo(f"{change['task']}:{change['version']}{aliases}{replaced}")
+    if change["provisional"]:
+        notify(f"provisional champion: {change['provisional']}")
+    for line in change.get("differs", []):
+        notify(f"programs that ran version {previous}: {line}")
+    _print_gate([line for line in change["gate"] if not line["passed"]])
 
 
-def _tell_causes(causes: list[dict[str, Any]]) -> None:
+def _print_causes(causes: list[dict[str, Any]]) -> None:
     """Print the causes of a refusal by rank, and then the lines that only follow from one."""
     own = [line for line in causes if line["follows"] is None]
-    for place, line in enumerate(own, 1):
-        typer.echo(f"{place}. {line['rule']}: {line['fix']}")
+    for rank, line in enumerate(own, 1):
+        typer.echo(f"{rank}. {line['rule']}: {line['fix']}")
     by_root: dict[str, list[str]] = {}
     for line in causes:
         if line["follows"]:
@@ -183,7 +185,7 @@ def _tell_causes(causes: list[dict[str, Any]]) -> None:
         typer.echo(f"   because of {root} also: {', '.join(rules)}")
 
 
-def _tell_gate(gate: list[dict[str, Any]]) -> None:
+def _print_gate(gate: list[dict[str, Any]]) -> None:
     from kinemill.cli.summary import gate_table
 
     gate_table(gate)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, document, news
+from kinemill.cli.output import Json, document, notify
 
 
 def pull(
@@ -50,7 +50,7 @@ def pull(
     if watch:
         _watch(source, to, every, as_json=as_json)
     else:
-        _tell(bring(source, to), as_json=as_json)
+        _print(bring(source, to), as_json=as_json)
 
 
 def _source(model: str, server: str | None, robot: str) -> Any:
@@ -71,18 +71,18 @@ def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
     from kinemill.runtime.download import watch
 
     with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
-        watch(source, to, lambda found: _tell(found, as_json=as_json), threading.Event(), every)
+        watch(source, to, lambda result: _print(result, as_json=as_json), threading.Event(), every)
 
 
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+def _print(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        document(found)
+        document(result)
         return
-    typer.echo(f"{found['folder']}: version {found['version'] or 'none'}, {found['status']}")
-    if found.get("provisional"):
-        news(f"provisional champion: {found['provisional']}")
-    if "why" in found:
-        news(found["why"])
+    typer.echo(f"{result['folder']}: version {result['version'] or 'none'}, {result['status']}")
+    if result.get("provisional"):
+        notify(f"provisional champion: {result['provisional']}")
+    if "why" in result:
+        notify(result["why"])
 
 
 def canary(
@@ -117,18 +117,18 @@ def canary(
 
     (task, which), home = address_of(model), Home.resolve()
     if stop:
-        found = birds.end_canary(task.name, home, why=reason)
+        result = birds.end_canary(task.name, home, why=reason)
     elif share is not None:
-        chosen = which or "@challenger"
-        found = birds.start_canary(task.name, home, chosen, share, force=force, why=reason)
+        name = which or "@challenger"
+        result = birds.start_canary(task.name, home, name, share, force=force, why=reason)
     else:
-        found = birds.show_canary(task.name, home)
+        result = birds.show_canary(task.name, home)
     if as_json:
-        document(found)
-    elif found["version"] is None:
-        typer.echo(f"{found['task']}: no canary; every robot gets version {found['champion']}")
+        document(result)
+    elif result["version"] is None:
+        typer.echo(f"{result['task']}: no canary; every robot gets version {result['champion']}")
     else:
         typer.echo(
-            f"{found['task']}: {found['share']:.0%} of the robots that pull @canary get version "
-            f"{found['version']}, the others version {found['champion']}"
+            f"{result['task']}: {result['share']:.0%} of the robots that pull @canary get version "
+            f"{result['version']}, the others version {result['champion']}"
         )

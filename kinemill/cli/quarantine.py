@@ -77,22 +77,24 @@ def undo(
 def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> None:
     from kinemill.validate.recording_status import held_back
 
-    found = held_back(task, home, offset, limit)
-    held = [item.to_json() for item in found.shown]
+    page = held_back(task, home, offset, limit)
+    recordings = [item.to_json() for item in page.shown]
     if as_json:
-        counts = {"total": found.total, "not_validated": found.pending}
-        document({"task": task.name, **counts, "recordings": held})
+        counts = {"total": page.total, "not_validated": page.pending}
+        document({"task": task.name, **counts, "recordings": recordings})
         return
-    for item in held:
+    for item in recordings:
         typer.echo(f"{item['standing']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
         if item["decision"]:
             typer.echo(f"    - {_decision(item['decision'])}")
         else:
             show_reasons(item["reasons"], MOST_REASONS)
-    shown = f"{len(held)} of {found.total}" if len(held) < found.total else str(found.total)
-    typer.echo(f"{shown} held back of {task.name}")
-    if found.pending:
-        typer.echo(f"{found.pending} not validated yet: kinemill run {task.name}")
+    count = (
+        f"{len(recordings)} of {page.total}" if len(recordings) < page.total else str(page.total)
+    )
+    typer.echo(f"{count} held back of {task.name}")
+    if page.pending:
+        typer.echo(f"{page.pending} not validated yet: kinemill run {task.name}")
 
 
 def _decision(made: dict[str, Any] | None) -> str:
@@ -108,14 +110,14 @@ def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
     from kinemill.validate.recording_status import standing_of
 
     member = find_member(task, home, which)
-    standing = standing_of(task, home, member, current_decisions(home, task.name).get(member.hash))
+    status = standing_of(task, home, member, current_decisions(home, task.name).get(member.hash))
     trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
-    found = {"task": task.name, **standing.to_json(), "audit": trail}
+    summary = {"task": task.name, **status.to_json(), "audit": trail}
     if as_json:
-        document(found)
+        document(summary)
         return
-    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {standing.word}")
-    show_reasons(standing.reasons)
+    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {status.word}")
+    show_reasons(status.reasons)
     if not trail:
         return
     columns = ["decision", "who", "when", "because"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, TaskName, document, news, quantity, table
+from kinemill.cli.output import Json, Overrides, TaskName, document, notify, quantity, table
 
 _PLAIN = ("zero", "random")  # policies that plan nothing, to compare with
 
@@ -116,17 +116,17 @@ def rollout(
     """
     loaded = _loaded(task, controller, overrides)
     seeds = range(seed, seed + episodes)
-    wanted = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)
+    options = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)
     if expert:
-        _demonstrate(wanted, workers, failures=failures)
+        _demonstrate(options, workers, failures=failures)
         return
     if loaded.learn.gives == "policy":
-        from kinemill.cli.policy_rollout import Asked, act, refuse
+        from kinemill.cli.policy_rollout import Options, act, refuse
 
         refuse({"controller": controller, "seconds": seconds, "explore": explore, "report": report})
-        act(loaded, wanted.to, seeds, Asked(model, variant, workers, video, as_json))
+        act(loaded, options.to, seeds, Options(model, variant, workers, video, as_json))
         return
-    _control(wanted, seconds, explore, report)
+    _control(options, seconds, explore, report)
 
 
 def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> Any:
@@ -138,83 +138,84 @@ def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> A
         changed = {"control.controller.type": controller, **changed}
     loaded = load_task(task, changed)
     for note in loaded.notes:
-        news(note)
+        notify(note)
     return loaded
 
 
-def _demonstrate(wanted: _Rollout, workers: int, *, failures: bool) -> None:
+def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
     """Let an expert show how it is done: a planner, a trained policy, or the environment's own."""
     from kinemill.cli.collect_demos import demonstrate, shown_by
 
-    task, model = wanted.task, None if wanted.model == "champion" else wanted.model
-    planner = _policy(wanted)[1] if wanted.controller else None
+    task, model = options.task, None if options.model == "champion" else options.model
+    planner = _policy(options)[1] if options.controller else None
     demonstrate(
         task,
-        wanted.to,
-        wanted.seeds,
+        options.to,
+        options.seeds,
         expert=shown_by(task, planner, model),
         workers=workers,
         failures=failures,
-        as_json=wanted.as_json,
+        as_json=options.as_json,
     )
 
 
-def _control(wanted: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
+def _control(options: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
     """Let a controller run the task's plant."""
     from kinemill.cli.progress import Spoken, counted
     from kinemill.control.recorded_runs import run_and_log
     from kinemill.control.report import page
     from kinemill.store import publish_file
 
-    task, model = wanted.task, wanted.model
-    name, policy = _policy(wanted)
-    seeds = counted(wanted.seeds, len(wanted.seeds), "rollout", Spoken())
-    runs = run_and_log(task, (name, policy), seeds, wanted.to, seconds=seconds, explore=explore)
-    found = {"task": task.name, "controller": name, "model": model, **runs.document}
+    task, model = options.task, options.model
+    name, policy = _policy(options)
+    seeds = counted(options.seeds, len(options.seeds), "rollout", Spoken())
+    runs = run_and_log(task, (name, policy), seeds, options.to, seconds=seconds, explore=explore)
+    summary = {"task": task.name, "controller": name, "model": model, **runs.document}
     if report:
-        title = name if wanted.controller in _PLAIN else f"{name}, plans tried on {model}"
-        publish_file(report, page(task, title, runs.episodes, wanted.seeds).encode())
-    found["report"] = str(report) if report else None
-    if wanted.as_json:
-        document(found)
+        title = name if options.controller in _PLAIN else f"{name}, plans tried on {model}"
+        publish_file(report, page(task, title, runs.episodes, options.seeds).encode())
+    summary["report"] = str(report) if report else None
+    if options.as_json:
+        document(summary)
     else:
-        _print(found)
+        _print(summary)
 
 
 def _folder(task: Any, to: Path | None) -> Path:
     """Return where logs go: the folder that is watched, unless another is named."""
     from kinemill.store.home import Home
 
-    watched = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
-    return to or watched
+    drop_folder = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
+    return to or drop_folder
 
 
-def _policy(wanted: _Rollout) -> tuple[str, Any]:
+def _policy(options: _Rollout) -> tuple[str, Any]:
     """Return the name of what chooses actions, and itself: a planner, or one without a plan."""
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
     from kinemill.control.cost import control_of
 
-    task, model = wanted.task, wanted.model
+    task, model = options.task, options.model
     settings = control_of(task).controller
-    if wanted.controller in _PLAIN:
-        return wanted.controller or "", plain_policy(task, wanted.controller or "")
+    if options.controller in _PLAIN:
+        return options.controller or "", plain_policy(task, options.controller or "")
     if model == "true":
-        return settings.type, make_planner(task, uncertain_physics(task, wanted.threads))
+        return settings.type, make_planner(task, uncertain_physics(task, options.threads))
     where = f"models:/{task.name}@champion" if model == "champion" else model
-    return settings.type, make_planner(task, [learned_model(task, where, wanted.threads)])
+    return settings.type, make_planner(task, [learned_model(task, where, options.threads)])
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(summary: dict[str, Any]) -> None:
     table(
-        f"{found['controller']} on {found['task']}, model {found['model']}",
+        f"{summary['controller']} on {summary['task']}, model {summary['model']}",
         ["seed", "success", "cost", "ms an action", "log"],
         [
             [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
-            for run in found["runs"]
+            for run in summary["runs"]
         ],
     )
     typer.echo(
-        f"{found['successes']} of {len(found['runs'])} succeeded, cost {quantity(found['cost'])}"
+        f"{summary['successes']} of {len(summary['runs'])} succeeded, "
+        f"cost {quantity(summary['cost'])}"
     )
-    if found["report"]:
-        typer.echo(f"report  {found['report']}")
+    if summary["report"]:
+        typer.echo(f"report  {summary['report']}")

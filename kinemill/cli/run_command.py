@@ -15,7 +15,7 @@ from kinemill.cli.output import (
     changes,
     document,
     logs_path,
-    news,
+    notify,
 )
 
 _REFUSED = 1
@@ -57,7 +57,7 @@ def run(
 def _try(
     task: str,
     settings: list[str],
-    wanted: tuple[list[str] | None, list[str] | None],
+    extra: tuple[list[str] | None, list[str] | None],
     *,
     as_json: bool,
 ) -> None:
@@ -66,12 +66,14 @@ def _try(
 
     task, logs, spelled = prepare(task, settings)
     try:
-        changed = changes(wanted[0], [*spelled, *(wanted[1] or [])])
+        changed = changes(extra[0], [*spelled, *(extra[1] or [])])
         _run(task, logs, changed, as_json=as_json)
     except typer.Exit as refused:
         if refused.exit_code != _REFUSED:
             raise
-        news("the gate refused the model of the synthetic logs; every stage of the pipeline works")
+        notify(
+            "the gate refused the model of the synthetic logs; every stage of the pipeline works"
+        )
 
 
 def _run(
@@ -92,13 +94,13 @@ def _run(
     folder = logs_path(logs, "--logs") if logs else None
     effective = load_task(task, changed)
     for note in effective.notes:
-        news(note)
+        notify(note)
     if logs is not None and not effective.learn.from_logs:
         why = f"{effective.name} learns in its environment, without logs"
         raise BadInput(f"--logs {logs}", why, fix="leave it out")
-    warn(Home.resolve().root, news)
+    warn(Home.resolve().root, notify)
     try:
-        found = project("pipelines.run").run_chain(
+        summary = project("pipelines.run").run_chain(
             task, changed, logs=folder, resume=resume, show_progress=True
         )
     except KinemillError as error:
@@ -106,10 +108,10 @@ def _run(
             document(error.document)
         raise
     if as_json:
-        document(found)
+        document(summary)
     else:
-        run_summary(found, project("pipelines.run").verification_of(task, found["version"]))
-    if found["status"] == "refused":
+        run_summary(summary, project("pipelines.run").verification_of(task, summary["version"]))
+    if summary["status"] == "refused":
         raise typer.Exit(_REFUSED)
 
 
@@ -132,5 +134,5 @@ def demo(
     if fresh:
         forget(home, name)
     if write(task, home):
-        news(f"logs of a simulated cart-pole are in {home.logs(name)}")
+        notify(f"logs of a simulated cart-pole are in {home.logs(name)}")
     _run(name, None, {}, as_json=as_json)

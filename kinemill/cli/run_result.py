@@ -58,13 +58,15 @@ class Run(dict[str, Any]):
 
         `final` is that of the best policy on fresh seeds; of others their watched error.
         """
-        told = self._summary
-        final = told.get("final", {told["monitor"]: told["best"]} if "monitor" in told else None)
+        summary = self._summary
+        final = summary.get(
+            "final", {summary["monitor"]: summary["best"]} if "monitor" in summary else None
+        )
         return {
             **self.get("metrics", {}),
             "final": final,
-            "global_step": told.get("steps"),
-            "best_step": told.get("best_step"),
+            "global_step": summary.get("steps"),
+            "best_step": summary.get("best_step"),
         }
 
     def rollout(
@@ -90,10 +92,10 @@ class Run(dict[str, Any]):
         from kinemill.environments.logs import write_episode
 
         seeds = range(seed, seed + episodes)
-        found = try_policy(self.task, self.policy, seeds, variant=variant, record=episodes)
-        for episode in found.episodes if to is not None else ():
+        trials = try_policy(self.task, self.policy, seeds, variant=variant, record=episodes)
+        for episode in trials.episodes if to is not None else ():
             write_episode(self.task, episode, Path(str(to)))
-        return found
+        return trials
 
 
 def of_chain(document: Mapping[str, Any], task: Any) -> Run:
@@ -164,12 +166,12 @@ def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -
 
     own: Any = task.environment
     if environment is not None:
-        kept = {
+        settings = {
             name: getattr(own, name)
             for name in ("steps", "wrappers", "randomize", "variants", "trials")
             if own is not None
         }
-        own = HandedEnvironment(maker=environment, name=name_of(environment), **kept)
+        own = HandedEnvironment(maker=environment, name=name_of(environment), **settings)
     if wrappers:
         around = [HandedWrapper(around=one, name=name_of(one)) for one in wrappers]
         own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})

@@ -39,7 +39,7 @@ _ONE = f"""{_FACTS}
 query($id: ID!) {{ runOrError(runId: $id) {{
   __typename ... on Run {{ ...Facts }} ... on PythonError {{ message }} }} }}
 """
-_SEVERAL = f"""{_FACTS}
+_RUNS = f"""{_FACTS}
 query($limit: Int!) {{ runsOrError(limit: $limit) {{
   __typename ... on Runs {{ results {{ ...Facts }} }} ... on PythonError {{ message }} }} }}
 """
@@ -59,8 +59,8 @@ fragment Told on PythonError { message className errorChain { error { message cl
 
 def latest(server: Server, count: int = LATEST) -> list[dict[str, Any]]:
     """Return how the latest runs stand, the newest first."""
-    found = _right(server, server.ask(_SEVERAL, limit=count)["runsOrError"], "Runs")
-    return [document_of(server, run) for run in found["results"]]
+    response = _right(server, server.ask(_RUNS, limit=count)["runsOrError"], "Runs")
+    return [document_of(server, run) for run in response["results"]]
 
 
 def one(server: Server, run: str) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def one(server: Server, run: str) -> dict[str, Any]:
 def look_up(server: Server, run: str) -> dict[str, Any]:
     """Return what Dagster knows of a run, by its id or how that begins."""
     whole = run if len(run) == _LENGTH else _completed(server, run)
-    found = server.ask(_ONE, id=whole)["runOrError"]
-    if found["__typename"] == "RunNotFoundError":
+    response = server.ask(_ONE, id=whole)["runOrError"]
+    if response["__typename"] == "RunNotFoundError":
         raise _unknown(server, run)
-    return _right(server, found, "Run")
+    return _right(server, response, "Run")
 
 
 def status_of(run: Mapping[str, Any]) -> str:
@@ -92,8 +92,8 @@ def status_of(run: Mapping[str, Any]) -> str:
 
 def task_of(run: Mapping[str, Any]) -> str:
     """Return the task of a run, also of one that makes a few assets alone."""
-    chosen = run.get("assetSelection") or []
-    named = chosen[0]["path"][0] if chosen else run["jobName"]
+    assets = run.get("assetSelection") or []
+    named = assets[0]["path"][0] if assets else run["jobName"]
     return _tags(run).get(TASK) or named
 
 
@@ -124,37 +124,37 @@ def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _completed(server: Server, start: str) -> str:
     """Return the one id that starts like this, looking through all of them, newest first."""
-    found = [run for run in _ids(server) if start and run.startswith(start)]
-    if len(found) > 1:
-        several = ", ".join(run[: len(start) + 4] for run in found[:3])
-        raise BadInput(f"run {start}", f"is the beginning of {several}", fix="give more of it")
-    if not found:
+    matches = [run for run in _ids(server) if start and run.startswith(start)]
+    if len(matches) > 1:
+        examples = ", ".join(run[: len(start) + 4] for run in matches[:3])
+        raise BadInput(f"run {start}", f"is the beginning of {examples}", fix="give more of it")
+    if not matches:
         raise _unknown(server, start)
-    return found[0]
+    return matches[0]
 
 
 def _ids(server: Server) -> Iterator[str]:
     cursor: str | None = None
     while True:
-        answer = server.ask(_IDS, cursor=cursor, limit=_PAGE)["runIdsOrError"]
-        found: list[str] = _right(server, answer, "RunIds")["results"]
-        yield from found
-        if len(found) < _PAGE:
+        reply = server.ask(_IDS, cursor=cursor, limit=_PAGE)["runIdsOrError"]
+        ids: list[str] = _right(server, reply, "RunIds")["results"]
+        yield from ids
+        if len(ids) < _PAGE:
             return
-        cursor = found[-1]
+        cursor = ids[-1]
 
 
 def _unknown(server: Server, run: str) -> BadInput:
-    known = ", ".join(
+    listing = ", ".join(
         f"{line['id'][:8]} ({line['task']}, {line['status']})" for line in latest(server, 5)
     )
-    return BadInput(f"run {run}", "unknown", fix=f"the latest: {known or 'there is none yet'}")
+    return BadInput(f"run {run}", "unknown", fix=f"the latest: {listing or 'there is none yet'}")
 
 
-def _right(server: Server, answer: dict[str, Any], wanted: str) -> dict[str, Any]:
-    if answer["__typename"] != wanted:
-        raise server.failure(answer.get("message") or answer["__typename"])
-    return answer
+def _right(server: Server, reply: dict[str, Any], typename: str) -> dict[str, Any]:
+    if reply["__typename"] != typename:
+        raise server.failure(reply.get("message") or reply["__typename"])
+    return reply
 
 
 def _tags(run: Mapping[str, Any]) -> dict[str, str]:
@@ -187,17 +187,17 @@ def _model(run: Mapping[str, Any], task: str) -> str | None:
 
 def _error(server: Server, run: str) -> str | None:
     """Return what a failed run said: that of its step, if one failed, else of the run."""
-    told, after = None, None
+    message, after = None, None
     while True:
-        found = server.ask(_SAID, id=run, after=after, limit=_EVENTS)["logsForRun"]
-        for event in _right(server, found, "EventConnection")["events"]:
+        response = server.ask(_SAID, id=run, after=after, limit=_EVENTS)["logsForRun"]
+        for event in _right(server, response, "EventConnection")["events"]:
             if event.get("error") and event["__typename"] == "ExecutionStepFailureEvent":
                 return _reason(event["error"])
             if event["__typename"] == "RunFailureEvent":
-                told = _reason(event["error"]) if event["error"] else event["message"]
-        if not found["hasMore"]:
-            return told
-        after = found["cursor"]
+                message = _reason(event["error"]) if event["error"] else event["message"]
+        if not response["hasMore"]:
+            return message
+        after = response["cursor"]
 
 
 def _reason(error: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.model_ref import ModelName, address_of
-from kinemill.cli.output import Json, document, news, table
+from kinemill.cli.output import Json, document, notify, table
 
 
 def ui(
@@ -51,10 +51,10 @@ def ui(
     from kinemill.store.home import Home
 
     check_all(Home.resolve())
-    door = project("pipelines.auth.login").Entrance(
+    access = project("pipelines.auth.login").Entrance(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
-    code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=door)
+    code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=access)
     raise typer.Exit(code)
 
 
@@ -100,7 +100,7 @@ def renew_token(name: UserName) -> None:
     Example: kinemill admin users token ada
     """
     typer.echo(_users().renew_token(name))
-    news(f"the token is stored nowhere: set it as KINEMILL_TOKEN where {name} works")
+    notify(f"the token is stored nowhere: set it as KINEMILL_TOKEN where {name} works")
 
 
 def remove_user(name: UserName) -> None:
@@ -123,11 +123,11 @@ def _names(tasks: str | None) -> list[str] | None:
     return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
 
 
-def _add(known: Any, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
+def _add(users: Any, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
     if proxied:
-        known.put_proxied(who, role, tasks)
+        users.put_proxied(who, role, tasks)
     else:
-        known.put(who, role, _password(), tasks)
+        users.put(who, role, _password(), tasks)
 
 
 def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: bool) -> None:
@@ -144,7 +144,7 @@ def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: boo
         ]
         table("users", ["name", "role", "tasks"], rows)
     else:
-        news("there are no users; kinemill admin users add NAME --role admin makes one")
+        notify("there are no users; kinemill admin users add NAME --role admin makes one")
 
 
 def _password() -> str:
@@ -173,9 +173,9 @@ def report(
 
     (task, which), home = address_of(model), Home.resolve()
     require_registry(home, task.name)
-    found = find_version(home, task.name, which)
-    publish_file(to, version_page(home, found).encode())
+    version = find_version(home, task.name, which)
+    publish_file(to, version_page(home, version).encode())
     if as_json:
-        document({"task": task.name, "version": found.number, "report": str(to)})
+        document({"task": task.name, "version": version.number, "report": str(to)})
     else:
-        typer.echo(f"{found.name} is told on {to}")
+        typer.echo(f"{version.name} is told on {to}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import document, news, quantity, table
+from kinemill.cli.output import document, notify, quantity, table
 from kinemill.interrupts import Interrupted, resume
 
 _EVERY = 5.0  # s between looks for new logs
@@ -23,46 +23,46 @@ def run_shadow(
     from kinemill.task import parse_overrides
 
     (named, which), home = address_of(model), Home.resolve()
-    found = shadow(named, home, which or "@challenger", parse_overrides(overrides))
-    task = found.task
+    evaluation = shadow(named, home, which or "@challenger", parse_overrides(overrides))
+    task = evaluation.task
     folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
     if not folder.is_dir():
         raise BadInput(folder, "is not there", expected="a folder that logs arrive in")
     stopped: KeyboardInterrupt | None = None
     try:
         while True:
-            for line in found.look(folder):
-                _tell(line)
+            for line in evaluation.look(folder):
+                _print_line(line)
             if not watch:
                 break
             time.sleep(_EVERY)
     except KeyboardInterrupt as error:
         stopped = error
-    summary = found.summary()
+    summary = evaluation.summary()
     if as_json:
-        document(summary | {"lines": found.lines()})
+        document(summary | {"lines": evaluation.lines()})
     else:
         _summarize(summary)
     if stopped is not None:
         raise Interrupted(f"the record is kept; {resume()}") from stopped
 
 
-def _tell(line: dict[str, Any]) -> None:
+def _print_line(line: dict[str, Any]) -> None:
     if line["right"] is None:
-        news(f"{line['name']}: left out, {line['why']}")
+        notify(f"{line['name']}: left out, {line['why']}")
         return
     ratio = quantity(line["ratio"], 3)
-    news(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
+    notify(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
 
 
-def _summarize(found: dict[str, Any]) -> None:
-    right = found["right"]
+def _summarize(summary: dict[str, Any]) -> None:
+    right = summary["right"]
     title = (
-        f"{found['task']}: champion version {found['champion']}, challenger version "
-        f"{found['challenger']}, {found['logs']} logs that neither had seen"
+        f"{summary['task']}: champion version {summary['champion']}, challenger version "
+        f"{summary['challenger']}, {summary['logs']} logs that neither had seen"
     )
     rows = [[who, count] for who, count in right.items()]
     table(title, ["would have been right", "logs"], rows)
-    ratio = found["ratio"]
+    ratio = summary["ratio"]
     typer.echo(f"median of challenger / champion: {'none' if ratio is None else f'{ratio:.4g}'}")
-    typer.echo(f"left out: {found['left_out']}\nrecord  {found['record']}")
+    typer.echo(f"left out: {summary['left_out']}\nrecord  {summary['record']}")

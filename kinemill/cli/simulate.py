@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.model_ref import Chosen, ModelFolder, ModelName, choose
-from kinemill.cli.output import Json, document, news, table
+from kinemill.cli.model_ref import LoadedModel, ModelFolder, ModelName, load_model
+from kinemill.cli.output import Json, document, notify, table
 
-_SHOWN = 8  # rows of a long simulation that are printed
+_PRINTED_ROWS = 8  # rows of a long simulation that are printed
 
 
 def simulate(
@@ -60,28 +60,28 @@ def simulate(
     for path, endings in ((to, TABLES), (plot, PLOTS)):
         if path is not None:
             check_ending(path, endings)
-    chosen = choose(model, folder)
-    given = _states(state or [])
-    start, moved = _start(chosen, source, row, actions, given, steps)
-    found = run(_strict(chosen), start, moved)
+    loaded = load_model(model, folder)
+    initial = _states(state or [])
+    start, moved = _start(loaded, source, row, actions, initial, steps)
+    trajectory = run(_strict(loaded), start, moved)
     if to:
-        write_table(found, to)
+        write_table(trajectory, to)
     if plot:
-        draw(found, chosen.simulator, start.text, plot)
-    summary = _summary(chosen, start, found)
+        draw(trajectory, loaded.simulator, start.text, plot)
+    summary = _summary(loaded, start, trajectory)
     summary |= {"to": str(to) if to else None, "plot": str(plot) if plot else None}
     if as_json:
-        rows = {} if to else {"rows": found.to_dicts()}
+        rows = {} if to else {"rows": trajectory.to_dicts()}
         document({**summary, **rows})
     else:
-        _tell(summary, found)
+        _print(summary, trajectory)
 
 
-def _strict(chosen: Chosen) -> Any:
+def _strict(loaded: LoadedModel) -> Any:
     """Return the model such that a NaN in its inputs is an error."""
     from kinemill.runtime import load
 
-    return load(chosen.folder)
+    return load(loaded.folder)
 
 
 def _states(spelled: list[str]) -> dict[str, float]:
@@ -92,23 +92,23 @@ def _states(spelled: list[str]) -> dict[str, float]:
     """
     from kinemill.errors import BadInput
 
-    found = dict[str, float]()
+    values = dict[str, float]()
     for text in spelled:
         name, equals, value = text.partition("=")
         try:
-            found[name.strip()] = float(value)
+            values[name.strip()] = float(value)
         except ValueError as error:
             what = f"{value!r} is no number" if equals else "holds no '='"
             raise BadInput(f"--state {text}", what, expected="NAME=VALUE") from error
-    return found
+    return values
 
 
 def _start(
-    chosen: Chosen,
+    loaded: LoadedModel,
     source: str | None,
     row: int | None,
     actions: Path | None,
-    given: dict[str, float],
+    initial: dict[str, float],
     steps: int | None,
 ) -> tuple[Any, dict[str, float]]:
     """Return where to start, and the states that are moved from there."""
@@ -118,41 +118,41 @@ def _start(
         what = "both are given" if source else "neither is given"
         raise BadInput("--from and --actions", what, expected="one of them")
     if source is not None:
-        return _measured(chosen, source, row).first(steps), given
+        return _start_in_log(loaded, source, row).first(steps), initial
     if row is not None:
         raise BadInput("--row", "belongs to --from", fix="leave it out")
-    return _held(chosen, actions, given).first(steps), {}
+    return _start_at_rest(loaded, actions, initial).first(steps), {}
 
 
-def _held(chosen: Chosen, actions: Path | None, given: dict[str, float]) -> Any:
+def _start_at_rest(loaded: LoadedModel, actions: Path | None, initial: dict[str, float]) -> Any:
     """Start from a state that stood still under the first action."""
     from kinemill.verify.actions import read_actions
     from kinemill.verify.simulation import Start
 
-    simulator = chosen.simulator
+    simulator = loaded.simulator
     read = read_actions(actions or Path(), simulator.actions, simulator.dt)
     first = dict(zip(simulator.actions, read[0].tolist(), strict=True))
-    states, past = simulator.hold(given, first)
-    zeros = [name for name in simulator.states if name not in given]
+    states, past = simulator.hold(initial, first)
+    zeros = [name for name in simulator.states if name not in initial]
     if zeros:
-        news(f"not given, so they start at 0: {', '.join(zeros)}")
+        notify(f"not given, so they start at 0: {', '.join(zeros)}")
     if simulator.history > 1:
-        news(
+        notify(
             f"the model knows {simulator.history} rows before it predicts: the state stands still "
             "there, under the first action"
         )
     return Start(states[0], past[0], read, None, f"actions of {actions}")
 
 
-def _measured(chosen: Chosen, source: str, row: int | None) -> Any:
+def _start_in_log(loaded: LoadedModel, source: str, row: int | None) -> Any:
     from kinemill.verify.simulation import start_of_rows
 
-    rows, told = _rows(chosen, source)
-    at = chosen.simulator.history - 1 if row is None else row
-    return start_of_rows(rows, chosen.simulator.interface, at, told)
+    rows, text = _rows(loaded, source)
+    at = loaded.simulator.history - 1 if row is None else row
+    return start_of_rows(rows, loaded.simulator.interface, at, text)
 
 
-def _rows(chosen: Chosen, source: str) -> tuple[Any, str]:
+def _rows(loaded: LoadedModel, source: str) -> tuple[Any, str]:
     """Return the rows (N, C) of an episode of the home, or of the longest episode of a log."""
     from kinemill.errors import BadInput
     from kinemill.verify.files import unlike
@@ -160,47 +160,47 @@ def _rows(chosen: Chosen, source: str) -> tuple[Any, str]:
 
     path = Path(source)
     if path.is_file():
-        logs = read_logs(chosen.task, chosen.home, path.resolve())
+        logs = read_logs(loaded.task, loaded.home, path.resolve())
     else:
-        logs = read_episode(chosen.task, chosen.home, source)
-    if differing := unlike(chosen.simulator.interface, logs.rows):
+        logs = read_episode(loaded.task, loaded.home, source)
+    if differing := unlike(loaded.simulator.interface, logs.rows):
         raise BadInput("the model", f"is not of this task now: {'; '.join(differing)}")
     longest = max(logs.rows.episodes, key=lambda one: one.rows)
     if len(logs.rows.episodes) > 1:
-        news(f"{source} holds {len(logs.rows.episodes)} episodes; the longest is {longest.id}")
+        notify(f"{source} holds {len(logs.rows.episodes)} episodes; the longest is {longest.id}")
     return logs.rows.rows(longest).astype("float64"), f"{longest.name}, episode {longest.id}"
 
 
-def _summary(chosen: Chosen, start: Any, found: Any) -> dict[str, Any]:
+def _summary(loaded: LoadedModel, start: Any, trajectory: Any) -> dict[str, Any]:
     """Say what was simulated, and how far off it ended where that is known."""
-    simulator = chosen.simulator
-    last = found.row(-1, named=True)
+    simulator = loaded.simulator
+    last = trajectory.row(-1, named=True)
     ends = {name: {"unit": simulator.units[name], "value": last[name]} for name in simulator.states}
     if start.measured is not None:
         for name, end in ends.items():
-            off = found[name] - found[f"{name}_measured"]
+            off = trajectory[name] - trajectory[f"{name}_measured"]
             end |= {
                 "measured": last[f"{name}_measured"],
                 "rmse": float((off[1:] ** 2).mean() ** 0.5),
             }
     return {
-        "task": chosen.task.name,
-        "model": chosen.to_json(),
+        "task": loaded.task.name,
+        "model": loaded.to_json(),
         "from": start.text,
         "dt": simulator.dt,
-        "steps": found.height - 1,
-        "seconds": (found.height - 1) * simulator.dt,
+        "steps": trajectory.height - 1,
+        "seconds": (trajectory.height - 1) * simulator.dt,
         "end": ends,
     }
 
 
-def _tell(summary: dict[str, Any], found: Any) -> None:
+def _print(summary: dict[str, Any], trajectory: Any) -> None:
     title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
     if not summary["to"]:
-        every = max(1, found.height // _SHOWN)
-        columns = [name for name in found.columns if not name.endswith("_measured")]
-        shown = found.select(columns).gather_every(every)
-        table(title, columns, [list(line) for line in shown.iter_rows()])
+        every = max(1, trajectory.height // _PRINTED_ROWS)
+        columns = [name for name in trajectory.columns if not name.endswith("_measured")]
+        printed = trajectory.select(columns).gather_every(every)
+        table(title, columns, [list(line) for line in printed.iter_rows()])
     columns = ["value", "measured", "rmse"]
     rows = [
         [name, end["unit"], *(end.get(column) for column in columns)]

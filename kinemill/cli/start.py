@@ -18,7 +18,7 @@ from kinemill.cli.output import (
     changes,
     document,
     logs_path,
-    news,
+    notify,
 )
 
 RunName = Annotated[
@@ -83,7 +83,7 @@ def start(
     if logs is not None and "KINEMILL_URL" not in os.environ:  # a server of this home
         within(drop_folder(loaded, Home.resolve()), logs.resolve())
     for note in loaded.notes:
-        news(note)
+        notify(note)
     tags = {run_status.OWNER: owner or current_user()}
     if priority:
         tags[run_status.PRIORITY] = str(priority)
@@ -117,43 +117,43 @@ def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str
 
     listed = [{"key": key, "value": value} for key, value in tags.items()]
     params = {
-        "selector": {**_place(server, task), "jobName": task},
+        "selector": {**_job_selector(server, task), "jobName": task},
         "runConfigData": config,
         "executionMetadata": {"tags": listed},
     }
-    found = server.ask(_LAUNCH, params=params)["launchRun"]
-    if found["__typename"] == "LaunchRunSuccess":
-        return found["run"]["runId"]
-    errors = [line["message"] for line in found.get("errors", [])] or [found.get("message")]
-    told = "; ".join(str(error).partition("\n\nStack Trace")[0] for error in errors)
-    raise BadInput(server.url, f"does not start {task}: {told or found['__typename']}")
+    response = server.ask(_LAUNCH, params=params)["launchRun"]
+    if response["__typename"] == "LaunchRunSuccess":
+        return response["run"]["runId"]
+    errors = [line["message"] for line in response.get("errors", [])] or [response.get("message")]
+    text = "; ".join(str(error).partition("\n\nStack Trace")[0] for error in errors)
+    raise BadInput(server.url, f"does not start {task}: {text or response['__typename']}")
 
 
-def _place(server: Any, task: str) -> dict[str, str]:
+def _job_selector(server: Any, task: str) -> dict[str, str]:
     """Return where the job of a task is; a file newer than the server's view makes it look anew."""
     from kinemill.errors import BadInput
     from kinemill.registry import nearest
 
-    found = _repositories(server)
-    if not any(task in jobs for *_, jobs in found):
-        for location in {location for location, *_ in found}:
+    response = _repositories(server)
+    if not any(task in jobs for *_, jobs in response):
+        for location in {location for location, *_ in response}:
             server.ask(_RELOAD, location=location)
-        found = _repositories(server)
-    for location, name, jobs in found:
+        response = _repositories(server)
+    for location, name, jobs in response:
         if task in jobs:
             return {"repositoryLocationName": location, "repositoryName": name}
-    known = sorted({job for *_, jobs in found for job in jobs if not job.startswith("__")})
-    raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, known))
+    jobs_known = sorted({job for *_, jobs in response for job in jobs if not job.startswith("__")})
+    raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, jobs_known))
 
 
 def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
     """Return (location, repository, jobs) of all that the server has loaded."""
-    found = server.ask(_REPOSITORIES)["repositoriesOrError"]
-    if found["__typename"] != "RepositoryConnection":
-        raise server.failure(found.get("message", found["__typename"]))
+    response = server.ask(_REPOSITORIES)["repositoriesOrError"]
+    if response["__typename"] != "RepositoryConnection":
+        raise server.failure(response.get("message", response["__typename"]))
     return [
         (node["location"]["name"], node["name"], [job["name"] for job in node["jobs"]])
-        for node in found["nodes"]
+        for node in response["nodes"]
     ]
 
 
@@ -169,25 +169,25 @@ def cancel(run: RunName, as_json: Json = False) -> None:
     from kinemill.errors import BadInput
 
     server = find_server()
-    known = run_status.look_up(server, run)
-    found = run_status.status_of(known)
-    if found == "canceled":
-        news(f"run {known['runId'][:8]} was canceled before")
-    elif found in run_status.ENDED:
-        raise BadInput(f"run {known['runId'][:8]}", f"is {found}; there is nothing to cancel")
+    record = run_status.look_up(server, run)
+    status = run_status.status_of(record)
+    if status == "canceled":
+        notify(f"run {record['runId'][:8]} was canceled before")
+    elif status in run_status.ENDED:
+        raise BadInput(f"run {record['runId'][:8]}", f"is {status}; there is nothing to cancel")
     else:
-        _end(server, known)
-        known = _ended(server, known)
+        _end(server, record)
+        record = _ended(server, record)
     if as_json:
-        document(run_status.document_of(server, known))
+        document(run_status.document_of(server, record))
     else:
         typer.echo(
-            f"run {known['runId'][:8]} of {run_status.task_of(known)} is "
-            f"{run_status.status_of(known)}"
+            f"run {record['runId'][:8]} of {run_status.task_of(record)} is "
+            f"{run_status.status_of(record)}"
         )
 
 
-def _end(server: Any, known: Mapping[str, Any]) -> None:
+def _end(server: Any, record: Mapping[str, Any]) -> None:
     """Ask Dagster to end a run; one that is starting has no process yet, and is marked instead.
 
     Raises:
@@ -196,28 +196,30 @@ def _end(server: Any, known: Mapping[str, Any]) -> None:
     from kinemill.cli import run_status
     from kinemill.errors import KinemillError
 
-    found, answer = run_status.status_of(known), dict[str, Any]()
+    response, reply = run_status.status_of(record), dict[str, Any]()
     for _ in range(_TRIES):  # what the run is may change between question and answer
-        policy = _SAFE if found != "starting" else _FORCED
-        answer = server.ask(_TERMINATE, id=known["runId"], policy=policy)["terminateRun"]
-        if answer["__typename"] == "TerminateRunSuccess":
+        policy = _SAFE if response != "starting" else _FORCED
+        reply = server.ask(_TERMINATE, id=record["runId"], policy=policy)["terminateRun"]
+        if reply["__typename"] == "TerminateRunSuccess":
             return
         time.sleep(_LOOK_EVERY)
-        found = run_status.status_of(run_status.look_up(server, known["runId"]))
-        if found in run_status.ENDED:
+        response = run_status.status_of(run_status.look_up(server, record["runId"]))
+        if response in run_status.ENDED:
             return
-    said = answer.get("message") or answer["__typename"]
-    raise KinemillError(f"run {known['runId'][:8]}", f"cannot be ended: {said}")
+    said = reply.get("message") or reply["__typename"]
+    raise KinemillError(f"run {record['runId'][:8]}", f"cannot be ended: {said}")
 
 
-def _ended(server: Any, known: dict[str, Any]) -> dict[str, Any]:
+def _ended(server: Any, record: dict[str, Any]) -> dict[str, Any]:
     """Wait until a run that was told to end has done so; return how it stands."""
     from kinemill.cli import run_status
 
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and run_status.status_of(known) not in run_status.ENDED:
+    while time.monotonic() < deadline and run_status.status_of(record) not in run_status.ENDED:
         time.sleep(_LOOK_EVERY)
-        known = run_status.look_up(server, known["runId"])
-    if run_status.status_of(known) not in run_status.ENDED:
-        news(f"still running {_PATIENCE:g} s after the cancel request; kinemill runs list shows it")
-    return known
+        record = run_status.look_up(server, record["runId"])
+    if run_status.status_of(record) not in run_status.ENDED:
+        notify(
+            f"still running {_PATIENCE:g} s after the cancel request; kinemill runs list shows it"
+        )
+    return record

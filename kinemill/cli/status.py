@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, document, news, quantity, table
+from kinemill.cli.output import Json, document, notify, quantity, table
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
 
@@ -61,24 +61,28 @@ def show_run(run: RunName, as_json: Json = False) -> None:
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
 
-    found = run_status.one(find_server(), run)
-    document(found) if as_json else _print_one(found)
+    summary = run_status.one(find_server(), run)
+    document(summary) if as_json else _print_one(summary)
 
 
-def _print_one(found: Mapping[str, Any]) -> None:
+def _print_one(summary: Mapping[str, Any]) -> None:
     rows = [
         [name, value]
-        for name, value in {**found, "step": _steps(found)}.items()
+        for name, value in {**summary, "step": _steps(summary)}.items()
         if name not in {"total_steps", "parameters"} and value not in (None, "")
     ]
-    rows += [[key, json.dumps(value)] for key, value in found["parameters"].items()]
+    rows += [[key, json.dumps(value)] for key, value in summary["parameters"].items()]
     table("", ["", ""], rows)
 
 
-def _steps(found: Mapping[str, Any]) -> str:
-    if found["step"] is None:
+def _steps(summary: Mapping[str, Any]) -> str:
+    if summary["step"] is None:
         return ""
-    return f"{found['step']}/{found['total_steps']}" if found["total_steps"] else f"{found['step']}"
+    return (
+        f"{summary['step']}/{summary['total_steps']}"
+        if summary["total_steps"]
+        else f"{summary['step']}"
+    )
 
 
 def metrics(
@@ -99,14 +103,14 @@ def metrics(
     from kinemill.cli.metrics import Numbers
 
     server = find_server()
-    known = run_status.look_up(server, run)
-    numbers = Numbers(known["runId"], run_status.task_of(known))
+    record = run_status.look_up(server, run)
+    numbers = Numbers(record["runId"], run_status.task_of(record))
     if follow:
-        short = known["runId"][:_SHORT]
+        short = record["runId"][:_SHORT]
         with message_on_interrupt(
             lambda: f"run {short} continues; to end it, run: kinemill runs cancel {short}"
         ):
-            _follow(server, known, numbers, as_json=as_json)
+            _follow(server, record, numbers, as_json=as_json)
         return
     points = list(numbers.new())
     if as_json:
@@ -115,39 +119,41 @@ def metrics(
     for point in _merged(points):
         typer.echo(_line(point, numbers.total))
     if not points:
-        news(f"run {known['runId'][:_SHORT]} is {run_status.status_of(known)} and has no metrics")
+        notify(
+            f"run {record['runId'][:_SHORT]} is {run_status.status_of(record)} and has no metrics"
+        )
 
 
-def _follow(server: Any, known: dict[str, Any], numbers: Any, *, as_json: bool) -> None:
+def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool) -> None:
     """Print points as they come, and on stderr how the run stands, until it has ended."""
     from kinemill.cli import run_status
 
-    told = ""
-    with _bar(numbers, wanted=not as_json) as shown:
+    last_status = ""
+    with _bar(numbers, enabled=not as_json) as show_point:
         while True:
-            stands = run_status.status_of(known)
-            if stands != told and stands not in run_status.ENDED:
-                told = stands
-                news(f"run {known['runId'][:_SHORT]} of {numbers.task} is {stands}")
+            stands = run_status.status_of(record)
+            if stands != last_status and stands not in run_status.ENDED:
+                last_status = stands
+                notify(f"run {record['runId'][:_SHORT]} of {numbers.task} is {stands}")
             new = list(numbers.new())
             for point in new if as_json else _merged(new):
                 typer.echo(json.dumps(point) if as_json else _line(point, numbers.total))
-                shown(point)
+                show_point(point)
             if stands in run_status.ENDED:
                 break
             time.sleep(_LOOK_EVERY)
-            known = run_status.look_up(server, known["runId"])
-    ended = run_status.document_of(server, known)
-    if again := run_status.retry_of(known):
-        news(f"another attempt resumed it: kinemill runs metrics {again[:_SHORT]} --follow")
+            record = run_status.look_up(server, record["runId"])
+    ended = run_status.document_of(server, record)
+    if again := run_status.retry_of(record):
+        notify(f"another attempt resumed it: kinemill runs metrics {again[:_SHORT]} --follow")
     more = ended["error"] or ended["model"]
-    news(f"run {known['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
+    notify(f"run {record['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
 
 
 @contextmanager
-def _bar(numbers: Any, *, wanted: bool) -> Generator[Any]:
+def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
     """Show a bar with pace and time left below the lines, on a terminal."""
-    if not (wanted and sys.stdout.isatty()):
+    if not (enabled and sys.stdout.isatty()):
         yield lambda _point: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

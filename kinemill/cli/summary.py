@@ -5,48 +5,48 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Bad, news, quantity, spell, table, wrapped
+from kinemill.cli.output import Bad, notify, quantity, spell, table, wrapped
 
-_ACTING = ("model", "champion", "random")
+_POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
-_BESIDE = ("champion", "persistence")  # of dynamics, beside the model and the best reference
+_COMPARED = ("champion", "persistence")  # of dynamics, beside the model and the best reference
 
 
-def run_summary(found: dict[str, Any], verified: dict[str, Any]) -> None:
+def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
     """Print the document of `run` as tables, with the results of the verification.
 
     Args:
-        found: the document.
+        summary: the document.
         verified: `verification.json` of the same run; empty if it did not come to that.
     """
     from kinemill.verify.findings import best_reference, own_reference
 
-    if found.get("headline"):
-        typer.echo(wrapped(found["headline"]))
-    _facts_table(found)
-    errors_table(found["metrics"], own_reference(verified))
-    tried_table(found["metrics"])
+    if summary.get("headline"):
+        typer.echo(wrapped(summary["headline"]))
+    _facts_table(summary)
+    errors_table(summary["metrics"], own_reference(verified))
+    tried_table(summary["metrics"])
     accuracy = verified.get("accuracy", {})
-    if found["metrics"]["test"]:
+    if summary["metrics"]["test"]:
         comparison_table(verified)
-        growth_table(accuracy, best_reference(verified | {"metrics": found["metrics"]}))
-    failed_table(found["gate"])
+        growth_table(accuracy, best_reference(verified | {"metrics": summary["metrics"]}))
+    failed_table(summary["gate"])
     if diverged := first_not_finite(accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
-    for warning in found["warnings"]:
-        news(f"warning: {warning}")
-    if found["report"]:
-        typer.echo(f"report      {found['report']}")
+    for warning in summary["warnings"]:
+        notify(f"warning: {warning}")
+    if summary["report"]:
+        typer.echo(f"report      {summary['report']}")
     typer.echo("web pages   make ui  (or: kinemill ui)")
 
 
-def _facts_table(found: dict[str, Any]) -> None:
-    episodes, verification = found["episodes"], found["verification"]
-    rows = [["dataset", str(found["dataset"])[:12]]]
+def _facts_table(summary: dict[str, Any]) -> None:
+    episodes, verification = summary["episodes"], summary["verification"]
+    rows = [["dataset", str(summary["dataset"])[:12]]]
     if any(episodes.values()):  # a policy may learn without any
-        told = f"{episodes['quarantined']} quarantined, {episodes['cached']} cached"
-        rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", told], *rows]
-    if selection := found.get("selection"):
+        text = f"{episodes['quarantined']} quarantined, {episodes['cached']} cached"
+        rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", text], *rows]
+    if selection := summary.get("selection"):
         rows.append(["model", f"{selection['selected']}: {selection['why']}"])
     if verification:
         latency = verification["latency_ms"]
@@ -55,14 +55,14 @@ def _facts_table(found: dict[str, Any]) -> None:
             ["parity", _flat(verification["parity"])],
             ["latency", f"p50 {spell(latency['p50'])} ms, p99 {spell(latency['p99'])} ms"],
         ]
-    kind = "provisional " if found.get("provisional") else ""
-    alias = f" {kind}@{found['alias']}" if found["alias"] else ""
-    rows.append(["version", f"{found['version']}{alias}" if found["version"] else "none"])
-    if found["gate"]:
-        told = "passed, on too few test data" if kind else spell_gate(found["gate"])
-        rows.append(["gate", told])
-    rows.append(["took", f"{sum(found['seconds'].values()):.1f} s"])
-    table(f"{found['task']}: {found['status']}", ["", ""], rows)
+    kind = "provisional " if summary.get("provisional") else ""
+    alias = f" {kind}@{summary['alias']}" if summary["alias"] else ""
+    rows.append(["version", f"{summary['version']}{alias}" if summary["version"] else "none"])
+    if summary["gate"]:
+        text = "passed, on too few test data" if kind else spell_gate(summary["gate"])
+        rows.append(["gate", text])
+    rows.append(["took", f"{sum(summary['seconds'].values()):.1f} s"])
+    table(f"{summary['task']}: {summary['status']}", ["", ""], rows)
 
 
 def errors_table(
@@ -84,7 +84,7 @@ def errors_table(
 
     policy = "repeat" in metrics["nrmse"]
     best = best_reference({"metrics": metrics, "model": {"reference": own}})
-    names = _ACTIONS if policy else [*filter(None, ("model", best, *_BESIDE))]
+    names = _ACTIONS if policy else [*filter(None, ("model", best, *_COMPARED))]
     names = [name for name in dict.fromkeys(names) if name in metrics["nrmse"]]
     rows: list[list[Any]] = [
         [channel, line["unit"], *_errors(line, names)] for channel, line in metrics["test"].items()
@@ -110,12 +110,12 @@ def _errors(line: dict[str, Any], names: Sequence[str]) -> list[str]:
 def tried_table(metrics: dict[str, Any]) -> None:
     """Print what a policy brings in its environment, beside the champion and chance."""
     rows = [
-        [name, *_errors({k: v for k, v in metrics[name].items() if v is not None}, _ACTING)]
+        [name, *_errors({k: v for k, v in metrics[name].items() if v is not None}, _POLICIES)]
         for name in ("return", "success")
         if metrics.get(name)
     ]
     if rows:
-        table("in the environment, on average", ["", *_ACTING], rows)
+        table("in the environment, on average", ["", *_POLICIES], rows)
 
 
 def comparison_table(verified: dict[str, Any]) -> None:
@@ -141,8 +141,8 @@ def _ratio(cell: Any) -> Any:
     if cell is None:
         return ""
     ratio = quantity(cell.comparison.ratio, 3)
-    told = {"worse": "worse", "behind": "n.s.", "even": "n.s.", "uncounted": "not counted"}
-    spelled = f"{ratio} {told.get(cell.state, '')}".rstrip()
+    text = {"worse": "worse", "behind": "n.s.", "even": "n.s.", "uncounted": "not counted"}
+    spelled = f"{ratio} {text.get(cell.state, '')}".rstrip()
     return Bad(spelled) if cell.state == "worse" else spelled
 
 
@@ -153,12 +153,12 @@ def growth_table(accuracy: dict[str, Any], reference: str | None = "linear") -> 
     steps = sorted({1, (last + 1) // 2, last})  # three fit beside each other in 80 columns
     other = accuracy.get(reference or "", {}).get("channels", {})
     rows = [
-        [name, line["unit"], *(_beside(line, other.get(name), step) for step in steps)]
+        [name, line["unit"], *(_pair_text(line, other.get(name), step) for step in steps)]
         for name, line in channels.items()
     ]
     if rows and last > 1:
-        beside = f" / {reference}" if other else ""
-        title = f"error by steps ahead, model{beside}"
+        suffix = f" / {reference}" if other else ""
+        title = f"error by steps ahead, model{suffix}"
         table(title, ["channel", "unit", *(_steps(step) for step in steps)], rows)
 
 
@@ -168,20 +168,20 @@ def _steps(count: int) -> str:
 
 def first_not_finite(accuracy: dict[str, Any]) -> str | None:
     """Say from which step ahead the model's predictions on test data are not finite, if any are."""
-    found = [
+    failures = [
         (step, name)
         for name, line in accuracy.get("model", {}).get("channels", {}).items()
         for step, error in enumerate(line["by_step"], 1)
         if error is None
     ]
-    if not found:
+    if not failures:
         return None
-    step, name = min(found)
+    step, name = min(failures)
     return f"predictions of {name} are not finite from {step} steps ahead on"
 
 
-def _beside(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> str:
-    values = [quantity(found["by_step"][step - 1], 2) for found in (line, other) if found]
+def _pair_text(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> str:
+    values = [quantity(one["by_step"][step - 1], 2) for one in (line, other) if one]
     return " / ".join(values)
 
 
@@ -190,8 +190,8 @@ def failed_table(gate: list[dict[str, Any]]) -> None:
     failed = [line for line in gate if not line["passed"]]
     gate_table(failed)
     if gate:
-        told = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
-        typer.echo(f"gate        {told}; kinemill model why lists them")
+        text = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
+        typer.echo(f"gate        {text}; kinemill model why lists them")
 
 
 def gate_table(gate: list[dict[str, Any]]) -> None:

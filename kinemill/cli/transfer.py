@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, TaskName, document, news, quantity, table
+from kinemill.cli.output import Json, Overrides, TaskName, document, notify, quantity, table
 
 USUAL = "usual"
 
@@ -39,18 +39,19 @@ def transfer(
     loaded = load_task(task, parse_overrides(overrides or []))
     names = variants or [USUAL, *_environment(loaded).variants]
     folder = to or Home.resolve().root / "transfer" / loaded.name
-    models = {name: _learned(loaded, name, folder / name, episodes, workers) for name in names}
-    found = matrix(loaded, models, names, workers)
+    models = {name: _train_policy(loaded, name, folder / name, episodes, workers) for name in names}
+    results = matrix(loaded, models, names, workers)
     if as_json:
-        document({"task": loaded.name, "episodes": episodes, "trained": found})
+        document({"task": loaded.name, "episodes": episodes, "trained": results})
         return
     rows = [
-        [trained, *(_outcome(one) for one in under.values())] for trained, under in found.items()
+        [trained, *(_spell_success(one) for one in under.values())]
+        for trained, under in results.items()
     ]
     table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
 
 
-def _outcome(one: Mapping[str, Any]) -> str:
+def _spell_success(one: Mapping[str, Any]) -> str:
     """Spell the success of a policy, or its return where the environment reports no success."""
     return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
 
@@ -70,20 +71,20 @@ def matrix(
 
     trials = _environment(task).trials
     seeds = range(trials.seed, trials.seed + trials.episodes)
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for trained, policy in models.items():
-        found[trained] = {}
+        results[trained] = {}
         for variant in variants:
             named = None if variant == USUAL else variant
-            tried = try_policy(task, policy, seeds, variant=named, workers=workers)
-            ends = tried.interval()
-            found[trained][variant] = {
-                "success": tried.success,
-                "success_interval": list(ends["success"]) if tried.successes else None,
-                "return": tried.mean_return,
+            trials = try_policy(task, policy, seeds, variant=named, workers=workers)
+            ends = trials.interval()
+            results[trained][variant] = {
+                "success": trials.success,
+                "success_interval": list(ends["success"]) if trials.successes else None,
+                "return": trials.mean_return,
                 "return_interval": list(ends["return"]),
             }
-    return found
+    return results
 
 
 def task_under(task: Any, variant: str) -> Any:
@@ -108,7 +109,7 @@ def _environment(task: Any) -> Any:
     return environment_of(task)
 
 
-def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
+def _train_policy(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
     """Return the policy learned from an expert under a variant, in a home of its own."""
     from kinemill.augment import stage as augment
     from kinemill.dataset import stage as dataset_stage
@@ -122,11 +123,11 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     from kinemill.validate import stage as validate
 
     own, home = task_under(task, variant), Home(folder / "home")
-    news(f"{variant}: {episodes} demonstrations")
+    notify(f"{variant}: {episodes} demonstrations")
     demonstrate(own, folder / "logs", range(episodes), workers=workers)
     recordings = ingest.run(own, home, folder / "logs").artifact.ref
     dataset = dataset_stage.run(own, home, validate.run(own, home, recordings).ref).ref
     training_set = augment.run(own, home, dataset).ref
-    news(f"{variant}: training")
-    outcome = train.run(own, home, dataset, training_set, (NullReporter(), NullReporter()))
-    return as_policy(load_model(home.root / outcome.ref.path), task.name)
+    notify(f"{variant}: training")
+    artifact = train.run(own, home, dataset, training_set, (NullReporter(), NullReporter()))
+    return as_policy(load_model(home.root / artifact.ref.path), task.name)

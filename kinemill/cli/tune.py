@@ -14,7 +14,7 @@ from kinemill.cli.output import (
     changes,
     document,
     logs_path,
-    news,
+    notify,
     quantity,
     table,
 )
@@ -65,18 +65,18 @@ def tune(
     changed = changes(presets, overrides)
     loaded = load_task(task, changed)
     for note in loaded.notes:
-        news(note)
+        notify(note)
     if space:
         _print_space(loaded, as_json=as_json)
         return
-    tuning = project("pipelines.tune")
-    wanted = tuning.TuneRequest(trials, workers, timeout, register, logs)
-    found = tuning.tune_task(task, changed, wanted, Spoken(), show_progress=True)
+    pipeline = project("pipelines.tune")
+    options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
+    summary = pipeline.tune_task(task, changed, options, Spoken(), show_progress=True)
     if as_json:
-        document(found)
+        document(summary)
     else:
-        _print(found)
-    if found.get("status") == "refused":
+        _print(summary)
+    if summary.get("status") == "refused":
         raise typer.Exit(_REFUSED)
 
 
@@ -85,27 +85,27 @@ def _print_space(task: Any, *, as_json: bool) -> None:
 
     from kinemill.tune.defaults import default_space
 
-    found = task.tune.space or default_space(task)
+    summary = task.tune.space or default_space(task)
     if as_json:
-        document({"task": task.name, "space": found})
+        document({"task": task.name, "space": summary})
         return
-    whole = {"tune": {**task.part("tune")["tune"], "space": found}}
+    whole = {"tune": {**task.part("tune")["tune"], "space": summary}}
     typer.echo(yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=100), nl=False)
 
 
-def _print(found: dict[str, Any]) -> None:
-    best, own = found["best"], found["own"]
+def _print(summary: dict[str, Any]) -> None:
+    best, own = summary["best"], summary["own"]
     typer.echo(
-        f"{found['study']}: {found['trials']} trials, {found['pruned']} pruned, "
-        f"{found['failed']} failed"
+        f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "
+        f"{summary['failed']} failed"
     )
     against = f"; {quantity(own)} with the task's own settings" if own is not None else ""
-    value = f"{found['judged_by']} {quantity(best['value'])} {found['unit']}".rstrip()
+    value = f"{summary['judged_by']} {quantity(best['value'])} {summary['unit']}".rstrip()
     typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:
         rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]
         table("settings of the best trial", ["key", "value"], rows)
-        typer.echo(f"kinemill run {found['task']} --set @{found['settings']}")
-    if found.get("version") is not None:
-        typer.echo(f"version {found['version']}  {found['alias'] or ''}  {found['status']}")
-    typer.echo(f"report  {found['report']}")
+        typer.echo(f"kinemill run {summary['task']} --set @{summary['settings']}")
+    if summary.get("version") is not None:
+        typer.echo(f"version {summary['version']}  {summary['alias'] or ''}  {summary['status']}")
+    typer.echo(f"report  {summary['report']}")

@@ -21,35 +21,36 @@ def verify(
     """
     from kinemill.verify.bundle import verify_folder
 
-    found = verify_folder(folder.expanduser())
+    summary = verify_folder(folder.expanduser())
     if as_json:
-        document(found)
+        document(summary)
     else:
-        _tell(found)
-    if not found["passed"]:
+        _print(summary)
+    if not summary["passed"]:
         raise typer.Exit(Blocked.exit_code)
 
 
-def _tell(found: dict[str, Any]) -> None:
-    word = "verified" if found["passed"] else "NOT verified"
+def _print(summary: dict[str, Any]) -> None:
+    verdict = "verified" if summary["passed"] else "NOT verified"
     table(
-        f"{found['folder']}: {word}" + (f", a model of {found['task']}" if found["task"] else ""),
+        f"{summary['folder']}: {verdict}"
+        + (f", a model of {summary['task']}" if summary["task"] else ""),
         ["passed", "check", "result", "expected"],
         [
             [line["passed"], line["name"], line["value"], line["expected"]]
-            for line in found["gates"]
+            for line in summary["gates"]
         ],
     )
-    if "latency_ms" not in found:
+    if "latency_ms" not in summary:
         typer.echo("a file has changed, so nothing was run")
         return
     rows = [
         [what, *(times[kind] for kind in ("p50", "p90", "p99", "p99_9", "jitter"))]
-        for what, times in found["latency_ms"].items()
+        for what, times in summary["latency_ms"].items()
     ]
     table("one call, ms", ["call", "p50", "p90", "p99", "p99.9", "jitter"], rows)
-    cold = found["cold_start"]
+    cold_start = summary["cold_start"]
     typer.echo(
-        f"{found['machine']['processor']}: loaded in {cold['load_ms']:.3g} ms, first call "
-        f"{cold['first_call_ms']:.3g} ms, {cold['model_mb']:.3g} MB"
+        f"{summary['machine']['processor']}: loaded in {cold_start['load_ms']:.3g} ms, first call "
+        f"{cold_start['first_call_ms']:.3g} ms, {cold_start['model_mb']:.3g} MB"
     )

@@ -19,7 +19,7 @@ from kinemill.store import MANIFEST, SUMMARY, canonical
 from kinemill.store.home import Home
 
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
-_PLACE = re.compile(rb'"(store/[a-z_]+/[a-z0-9_]+/[0-9a-f]{32})"')
+_PATH = re.compile(rb'"(store/[a-z_]+/[a-z0-9_]+/[0-9a-f]{32})"')
 _EPISODES = "episodes"
 
 
@@ -57,7 +57,7 @@ class _Read:
     bytes: int
     used: float
     inputs: frozenset[str]
-    places: frozenset[str]
+    paths: frozenset[str]
     of_set: str | None  # digest of the set of episodes it publishes
 
 
@@ -75,11 +75,11 @@ class Graph:
 
     def needed_by(self) -> dict[str, set[str]]:
         """Return, for each outcome that another needs, the paths of those others."""
-        found: dict[str, set[str]] = {}
+        users: dict[str, set[str]] = {}
         for node in self.nodes.values():
             for path in node.needs:
-                found.setdefault(path, set()).add(node.path)
-        return found
+                users.setdefault(path, set()).add(node.path)
+        return users
 
 
 def survey(home: Home) -> Graph:
@@ -96,7 +96,7 @@ def survey(home: Home) -> Graph:
 
 def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> Node:
     needs = {path for digest in one.inputs if (path := by_digest.get(digest))}
-    needs |= {path for digest in one.inputs if (path := sets.get(digest))} | one.places
+    needs |= {path for digest in one.inputs if (path := sets.get(digest))} | one.paths
     needs.discard(one.path)
     return Node(one.path, one.stage, one.task, one.digest, one.bytes, one.used, frozenset(needs))
 
@@ -111,7 +111,7 @@ def _read_all(home: Home) -> Iterator[_Read]:
 def _read_one(home: Home, manifest: Path) -> _Read:
     folder, text = manifest.parent, manifest.read_bytes()
     documents = [path for path in folder.glob("*.json") if path.name not in (MANIFEST, SUMMARY)]
-    places = {found.decode() for path in documents for found in _PLACE.findall(path.read_bytes())}
+    paths = {match.decode() for path in documents for match in _PATH.findall(path.read_bytes())}
     stage, task = folder.parts[-3:-1]
     return _Read(
         path=folder.relative_to(home.root).as_posix(),
@@ -121,7 +121,7 @@ def _read_one(home: Home, manifest: Path) -> _Read:
         bytes=size_of(folder),
         used=folder.stat().st_mtime,
         inputs=frozenset(_DIGEST.findall(canonical(_parsed(text).get("inputs", {})))),
-        places=frozenset(places),
+        paths=frozenset(paths),
         of_set=_of_set(folder) if stage == _EPISODES else None,
     )
 
@@ -134,8 +134,8 @@ def _of_set(folder: Path) -> str | None:
 def _parsed(text: bytes) -> dict[str, Any]:
     """Parse a document; of a damaged one, which the next run sets aside, nothing is known."""
     with suppress(ValueError):
-        found = json.loads(text)
-        return found if isinstance(found, dict) else {}
+        value = json.loads(text)
+        return value if isinstance(value, dict) else {}
     return {}
 
 
@@ -151,5 +151,5 @@ def size_of(path: Path) -> int:
     return total
 
 
-def _share(found: os.stat_result) -> int:
-    return found.st_size // max(found.st_nlink, 1)
+def _share(stat: os.stat_result) -> int:
+    return stat.st_size // max(stat.st_nlink, 1)

@@ -49,19 +49,19 @@ class Pool:
         with (objects / ".lock").open("a") as file:
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for left in [*objects.glob(_ASIDES), *(self.folder / BACKUPS).glob(_ASIDES)]:
-                    left.unlink()
+                for leftover in [*objects.glob(_ASIDES), *(self.folder / BACKUPS).glob(_ASIDES)]:
+                    leftover.unlink()
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
-    def place(self, sha256: str) -> Path:
+    def object_path(self, sha256: str) -> Path:
         """Return where the bytes of this sha256 are."""
         return self.folder / OBJECTS / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int) -> bool:
         """Tell whether they are there, as far as their number tells."""
-        place = self.place(sha256)
-        return place.is_file() and place.stat().st_size == size
+        path = self.object_path(sha256)
+        return path.is_file() and path.stat().st_size == size
 
     def aside(self) -> Path:
         """Return where to write what is to be taken in."""
@@ -76,10 +76,10 @@ class Pool:
             aside.unlink()
             return None
         self.added[sha256] = size
-        place = self.place(sha256)
-        place.unlink(missing_ok=True)  # of another size: damaged
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return Move(aside, place)
+        path = self.object_path(sha256)
+        path.unlink(missing_ok=True)  # of another size: damaged
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Move(aside, path)
 
     def verify(self, files: Iterable[Entry]) -> None:
         """Read what this backup has added once more; of what was there before, look at the size.
@@ -90,10 +90,10 @@ class Pool:
         for entry in files:
             whole = self.has(entry.sha256, entry.bytes)
             if whole and entry.sha256 in self.added:
-                whole = file_digest(self.place(entry.sha256)) == entry.sha256
+                whole = file_digest(self.object_path(entry.sha256)) == entry.sha256
                 del self.added[entry.sha256]
             if not whole:
-                raise damaged(self.place(entry.sha256), entry.path)
+                raise damaged(self.object_path(entry.sha256), entry.path)
 
 
 def is_pool(folder: Path) -> bool:
@@ -101,10 +101,10 @@ def is_pool(folder: Path) -> bool:
     return (folder / BACKUPS).is_dir() or (folder / OBJECTS).is_dir()
 
 
-def damaged(place: Path, path: str) -> CorruptArtifact:
+def damaged(stored: Path, path: str) -> CorruptArtifact:
     """Return the error about a file of a backup whose bytes are not those that were taken in."""
     return CorruptArtifact(
-        place,
+        stored,
         f"is missing, or its bytes have changed; it holds {path}",
         fix="take an earlier backup: kinemill admin restore FOLDER --at WHEN",
     )
@@ -122,10 +122,12 @@ def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
         CorruptArtifact: its document is damaged, or of another format.
     """
     made = sorted(path.stem for path in (folder / BACKUPS).glob("*.json"))
-    found = [stamp for stamp in made if stamp.startswith(at or "")]
-    if not found or (at and len(found) > 1):
+    matches = [stamp for stamp in made if stamp.startswith(at or "")]
+    if not matches or (at and len(matches) > 1):
         there = ", ".join(made[-5:]) or "none"
-        raise BadInput(folder, f"has {len(found)} backups of {at or 'any time'}; there are {there}")
-    path = folder / BACKUPS / f"{found[-1]}.json"
+        raise BadInput(
+            folder, f"has {len(matches)} backups of {at or 'any time'}; there are {there}"
+        )
+    path = folder / BACKUPS / f"{matches[-1]}.json"
     document = FORMAT.open(path, read_json(path))
     return document["made"], [Entry(*line) for line in document["files"]]

@@ -33,7 +33,7 @@ from kinemill.task.protocols import Progress
 # Made again by whoever needs it, or of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml"}
 _LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
-_TOGETHER = 200  # files brought to the disk at once
+_BATCH = 200  # files brought to the disk at once
 
 
 def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> Json:
@@ -122,17 +122,17 @@ def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -
 @contextmanager
 def _ledgers_held(home: Home) -> Generator[None]:
     """Hold the locks under which records are written, so that no commit is half in a backup."""
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for task in ledger_tasks(home):
-            held.enter_context(lock(home, f"ledger-{task}"))
+            locks.enter_context(lock(home, f"ledger-{task}"))
         yield
 
 
 def _ledgers(home: Home, copied: set[Path]) -> list[Path]:
     """Return the files of the ledgers, and note them as copied; later ones are for the next one."""
-    found = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
-    copied.update(found)
-    return found
+    ledgers = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
+    copied.update(ledgers)
+    return ledgers
 
 
 def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
@@ -155,26 +155,26 @@ def _entry(home: Home, path: Path, sha256: str, size: int, looked: os.stat_resul
 
 
 _One = tuple[Entry, Move | None]
-_Taken = Iterator[_One]
+_Files = Iterator[_One]
 
 
-def _batched(taken: _Taken) -> Iterator[Entry]:
+def _batched(files: _Files) -> Iterator[Entry]:
     """Yield entries as they come, and bring their files to the disk some at a time."""
-    moves, seen = list[Move](), set[Path]()
-    for entry, move in taken:
-        if move and move.target in seen:  # twice in this batch
+    moves, targets = list[Move](), set[Path]()
+    for entry, move in files:
+        if move and move.target in targets:  # twice in this batch
             move.aside.unlink()
         elif move:
             moves.append(move)
-            seen.add(move.target)
+            targets.add(move.target)
         yield entry
-        if len(moves) >= _TOGETHER:
+        if len(moves) >= _BATCH:
             settle(moves)
-            moves, seen = [], set()
+            moves, targets = [], set()
     settle(moves)
 
 
-def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Taken:
+def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
     """Take every file that may change while it is read: what is read is what is kept."""
     for path in _walk(home):
         if (
@@ -188,19 +188,21 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Taken:
             yield _copied(home, pool, path)
 
 
-def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Taken:
+def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
     """Take the outcomes, and the raw bytes, whose names say what is in them."""
     for manifest in sorted(home.store.glob(f"*/*/*/{MANIFEST}")):
-        yield from _whole(home, damage, lambda manifest=manifest: _outcome(home, pool, manifest))
+        yield from _whole(
+            home, damage, lambda manifest=manifest: _artifact_files(home, pool, manifest)
+        )
     for path in sorted((home.store / "raw").glob("*/*")):
         if not path.name.startswith("."):
             digest = path.name.partition(".")[0]
             yield from _whole(
-                home, damage, lambda path=path, digest=digest: [_known(home, pool, path, digest)]
+                home, damage, lambda path=path, digest=digest: [_pooled(home, pool, path, digest)]
             )
 
 
-def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Taken:
+def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Files:
     """Yield all of an outcome or nothing of it; a damaged one is noted and left out."""
     try:
         yield from take()
@@ -208,14 +210,14 @@ def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Ta
         damage.append(f"{Path(error.where).relative_to(home.root)} {error.problem}")
 
 
-def _outcome(home: Home, pool: Pool, manifest: Path) -> list[_One]:
-    folder, found = manifest.parent, read_json(manifest)
+def _artifact_files(home: Home, pool: Pool, manifest: Path) -> list[_One]:
+    folder, content = manifest.parent, read_json(manifest)
     try:
-        listed = {name: about["sha256"] for name, about in found["files"].items()}
+        listed = {name: about["sha256"] for name, about in content["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _damage(manifest) from error
-    taken = [_known(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())]
-    return [*taken, _copied(home, pool, manifest)]
+    files = [_pooled(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())]
+    return [*files, _copied(home, pool, manifest)]
 
 
 def _is_frozen(home: Home, path: Path) -> bool:
@@ -225,7 +227,7 @@ def _is_frozen(home: Home, path: Path) -> bool:
     return parts[1] == "raw" or (home.root.joinpath(*parts[:4]) / MANIFEST).is_file()
 
 
-def _known(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
+def _pooled(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
     """Take a file whose digest was noted when it was made, reading it only if it is new."""
     try:
         looked = path.stat()

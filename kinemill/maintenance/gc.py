@@ -24,14 +24,14 @@ from kinemill.store.locks import lock
 from kinemill.task.protocols import Progress
 
 DAY = 86400.0  # s
-_BEFORE = (
+_MARGIN = (
     60.0  # s before somebody began to work: what they use they may have found a little earlier
 )
 _AGAIN = ("training_set",)  # stages whose outcomes a run makes again, the same
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Limits:
     """What a call is to do.
 
     Attributes:
@@ -54,18 +54,18 @@ class _Look:
     """The store as it was found: its outcomes, what must stay, and what is taken to be in use."""
 
     graph: Graph
-    kept: dict[str, str]  # why, by path
+    required: dict[str, str]  # why, by path
     weak: set[str]  # kept for versions alone that are neither newest nor under an alias
     used_since: float  # s since the epoch
     began: float  # when whoever is at work began; now, if there is nobody
 
 
-def collect(home: Home, wanted: Wanted, orchestrator: Orchestrator, progress: Progress) -> Json:
+def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Progress) -> Json:
     """Make room in a home, or say what would go.
 
     Args:
         home: where.
-        wanted: how much, and of what.
+        limits: of size and age, and the task.
         orchestrator: who runs chains: what its runs use stays, and its old ones go.
         progress: hears what goes.
 
@@ -76,119 +76,119 @@ def collect(home: Home, wanted: Wanted, orchestrator: Orchestrator, progress: Pr
         KinemillError: the registry cannot be read, so nobody knows what must stay.
     """
     with lock(home, "maintenance", progress.say):
-        before = size_of(home.root)
-        look = _look(home, wanted, orchestrator)
-        need = None if wanted.budget is None else before - wanted.budget
-        gone: list[Item] = []
-        for item in _candidates(home, wanted, look, orchestrator, short=need is not None):
-            if need is not None and sum(one.bytes for one in gone) >= need:
+        old_size = size_of(home.root)
+        look = _look(home, limits, orchestrator)
+        excess = None if limits.budget is None else old_size - limits.budget
+        deleted: list[Item] = []
+        for item in _candidates(home, limits, look, orchestrator, short=excess is not None):
+            if excess is not None and sum(one.bytes for one in deleted) >= excess:
                 break
-            if wanted.dry or item.remove():
-                gone.append(item)
-                progress.advance("gc", len(gone), len(gone), item.name)
-        return _document(home, wanted, look, gone, before)
+            if limits.dry or item.remove():
+                deleted.append(item)
+                progress.advance("gc", len(deleted), len(deleted), item.name)
+        return _document(home, limits, look, deleted, old_size)
 
 
-def _look(home: Home, wanted: Wanted, orchestrator: Orchestrator) -> _Look:
+def _look(home: Home, limits: Limits, orchestrator: Orchestrator) -> _Look:
     now, working = time.time(), oldest(home, orchestrator)
-    began = now if working is None else working - _BEFORE
-    used_since = min(now - wanted.unused * DAY, began)
+    began = now if working is None else working - _MARGIN
+    used_since = min(now - limits.unused * DAY, began)
     graph = survey(home)
-    found = list(roots(home, graph, used_since))
-    strong = _kept(graph, [root for root in found if not root.weak])
-    kept = _kept(graph, [root for root in found if root.weak]) | strong
-    return _Look(graph, kept, set(kept) - set(strong), used_since, began)
+    gc_roots = list(roots(home, graph, used_since))
+    strong = _required_by(graph, [root for root in gc_roots if not root.weak])
+    required = _required_by(graph, [root for root in gc_roots if root.weak]) | strong
+    return _Look(graph, required, set(required) - set(strong), used_since, began)
 
 
-def _kept(graph: Graph, found: list[Root]) -> dict[str, str]:
+def _required_by(graph: Graph, gc_roots: list[Root]) -> dict[str, str]:
     """Return why each outcome stays, by path: its own reason, or that of what was made from it."""
-    kept: dict[str, str] = {}
-    for root in sorted(found, key=lambda root: "champion" not in root.why):  # which says most
+    required: dict[str, str] = {}
+    for root in sorted(gc_roots, key=lambda root: "champion" not in root.why):  # which says most
         waiting = [root.path]
         while waiting:
             path = waiting.pop()
-            if path not in kept:
-                kept[path] = root.why
+            if path not in required:
+                required[path] = root.why
                 waiting += graph.nodes[path].needs if path in graph.nodes else ()
-    return kept
+    return required
 
 
 def _candidates(
-    home: Home, wanted: Wanted, look: _Look, orchestrator: Orchestrator, *, short: bool
+    home: Home, limits: Limits, look: _Look, orchestrator: Orchestrator, *, short: bool
 ) -> Iterator[Item]:
     """Yield what may go, in the order in which it goes."""
-    old = time.time() - wanted.logs * DAY
+    old = time.time() - limits.logs * DAY
     lists = (
         leftovers.pieces(home, min(look.began, time.time() - DAY)),
         leftovers.damaged(home, old),
         leftovers.deleted_in_mlflow(home),
-        leftovers.training_logs(home, old, look.kept.keys() - look.weak),
+        leftovers.training_logs(home, old, look.required.keys() - look.weak),
         leftovers.run_logs(home, orchestrator, old),
     )
     every = (item for items in lists for item in sorted(items, key=lambda item: item.used))
     for item in every:
-        if wanted.task in (None, item.task):
+        if limits.task in (None, item.task):
             yield item
-    yield from _outcomes(home, wanted, look)
+    yield from _unused_artifacts(home, limits, look)
     if short:
-        yield from _made_again(home, wanted, look)
+        yield from _made_again(home, limits, look)
 
 
-def _outcomes(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
+def _unused_artifacts(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
     """Yield the outcomes that nothing kept goes back to, oldest first, users before the used."""
     nodes, needed_by, text = look.graph.nodes, look.graph.needed_by(), set[str]()
-    free = [node for path, node in nodes.items() if path not in look.kept]
+    free = [node for path, node in nodes.items() if path not in look.required]
     for node in sorted(free, key=lambda node: (node.used, node.path)):
-        if wanted.task not in (None, node.task):
+        if limits.task not in (None, node.task):
             continue
         waiting = [node.path]
         while waiting:
             path = waiting[-1]
-            users = [u for u in needed_by.get(path, ()) if u not in text and u not in look.kept]
+            users = [u for u in needed_by.get(path, ()) if u not in text and u not in look.required]
             if users:
                 waiting += users
                 continue
             waiting.pop()
             if path not in text:
                 text.add(path)
-                yield _outcome(home, look, path, "nothing that is kept was made from it")
+                yield _artifact_item(home, look, path, "nothing that is kept was made from it")
 
 
-def _made_again(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
+def _made_again(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
     weak = [look.graph.nodes[path] for path in look.weak if path in look.graph.nodes]
     for node in sorted(weak, key=lambda node: (node.used, node.path)):
-        if node.stage in _AGAIN and wanted.task in (None, node.task):
-            yield _outcome(
-                home, look, node.path, f"made again when needed ({look.kept[node.path]})"
+        if node.stage in _AGAIN and limits.task in (None, node.task):
+            yield _artifact_item(
+                home, look, node.path, f"made again when needed ({look.required[node.path]})"
             )
 
 
-def _outcome(home: Home, look: _Look, path: str, why: str) -> Item:
+def _artifact_item(home: Home, look: _Look, path: str, why: str) -> Item:
     node = look.graph.nodes[path]
     remove = partial(drop, home, home.root / path, look.used_since)
     return Item(node.stage, path, node.task, node.bytes, node.used, why, remove)
 
 
-def _document(home: Home, wanted: Wanted, look: _Look, gone: list[Item], before: int) -> Json:
+def _document(home: Home, limits: Limits, look: _Look, deleted: list[Item], old_size: int) -> Json:
     counts, sizes = Counter[str](), Counter[str]()
-    for item in gone:
+    for item in deleted:
         counts[item.kind] += 1
         sizes[item.kind] += item.bytes
-    after = before - sum(sizes.values())
+    new_size = old_size - sum(sizes.values())
     nodes = look.graph.nodes
     return {
         "home": str(home.root),
-        "dry_run": wanted.dry,
-        "bytes": {"before": before, "after": after, "budget": wanted.budget},
-        "within_budget": wanted.budget is None or after <= wanted.budget,
+        "dry_run": limits.dry,
+        "bytes": {"before": old_size, "after": new_size, "budget": limits.budget},
+        "within_budget": limits.budget is None or new_size <= limits.budget,
         "freed": {kind: {"things": counts[kind], "bytes": sizes[kind]} for kind in sorted(counts)},
         "gone": [
             {"kind": item.kind, "name": item.name, "bytes": item.bytes, "why": item.why}
-            for item in gone
+            for item in deleted
         ],
         "kept": [
             {"kind": nodes[path].stage, "name": path, "bytes": nodes[path].bytes, "why": why}
-            for path, why in sorted(look.kept.items())
-            if path in nodes and path not in {item.name for item in gone}
+            for path, why in sorted(look.required.items())
+            if path in nodes and path not in {item.name for item in deleted}
         ],
     }

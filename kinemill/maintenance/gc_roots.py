@@ -25,7 +25,7 @@ from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 
 _SNAPSHOTS = {"recordings", "episodes"}  # what is in quarantine, and why, is below them
-_PLACE = re.compile(rb'"path":\s*"(store/[^"]+)"')
+_PATH = re.compile(rb'"path":\s*"(store/[^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def _used(folder: Path) -> float:
 
 
 def _named_in(document: Path, why: str) -> Iterator[Root]:
-    for found in _PLACE.findall(document.read_bytes()):
-        yield Root(found.decode(), why)
+    for path in _PATH.findall(document.read_bytes()):
+        yield Root(path.decode(), why)
 
 
 def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
@@ -107,9 +107,9 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
     check_all(home)
     tracking = open_tracking(home)
     for task in _registered(tracking.client):
-        found = versions_of(tracking.home, task)
-        for version in found:
-            weak = not version.aliases and version is not found[0]
+        versions = versions_of(tracking.home, task)
+        for version in versions:
+            weak = not version.aliases and version is not versions[0]
             yield from _of_version(home, graph, version, weak=weak)
 
 

@@ -13,55 +13,55 @@ from kinemill.store.home import Home
 from kinemill.tracking.maintenance import deleted_runs
 
 # Where files are written aside: drop folders and other people's files are never looked at.
-_PLACES = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
-_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _PLACES))
+_FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
+_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
 
 
-def pieces(home: Home, before: float) -> Iterator[Item]:
+def pieces(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield what processes wrote aside and never moved to its place, last touched before a time.
 
     Args:
         home: where.
-        before: s since the epoch; before whoever is at work began.
+        cutoff: s since the epoch; before whoever is at work began.
     """
     staged = (home.store / ".staging").glob("*")
     for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
-        gone = path.name.startswith(("gone-", "forgotten-"))
-        if gone or _touched(path) < before:
-            why = "was about to be deleted" if gone else "of a process that died"
+        is_deleted = path.name.startswith(("gone-", "forgotten-"))
+        if is_deleted or _touched(path) < cutoff:
+            why = "was about to be deleted" if is_deleted else "of a process that died"
             yield _item(home, "piece", path, why)
 
 
-def damaged(home: Home, before: float) -> Iterator[Item]:
+def damaged(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield outcomes that were found damaged, and set aside, before a time."""
     for path in (home.store / ".corrupt").glob("*"):
-        if _touched(path) < before:
+        if _touched(path) < cutoff:
             yield _item(home, "damaged outcome", path, "was damaged, and made again if needed")
 
 
-def training_logs(home: Home, before: float, kept: Collection[str]) -> Iterator[Item]:
+def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[Item]:
     """Yield logs and checkpoints of trainings that ended, untouched since a time.
 
     Args:
         home: where.
-        before: s since the epoch.
-        kept: paths of models whose logs stay.
+        cutoff: s since the epoch.
+        required: paths of models whose logs stay.
     """
-    held = {one.lock for one in at_work(home)}
+    locked = {one.lock for one in at_work(home)}
     for folder in sorted(home.runs.glob("*/*")):
         task = folder.parent.name
         model = f"store/model/{task}/{folder.name}"
-        ended = model not in kept and (home.root / model / MANIFEST).is_file()
-        if folder.is_dir() and ended and f"train/{task}/{folder.name}" not in held:
+        ended = model not in required and (home.root / model / MANIFEST).is_file()
+        if folder.is_dir() and ended and f"train/{task}/{folder.name}" not in locked:
             used = _touched(folder)
-            if used < before:
+            if used < cutoff:
                 why = "of a training that has ended"
                 yield _item(home, "training log", folder, why, task)
 
 
-def run_logs(home: Home, orchestrator: Orchestrator, before: float) -> Iterator[Item]:
+def run_logs(home: Home, orchestrator: Orchestrator, cutoff: float) -> Iterator[Item]:
     """Yield old runs of the orchestrator with their events, output and references."""
-    for run in orchestrator.old_runs(before):
+    for run in orchestrator.old_runs(cutoff):
         size = sum(size_of(path) for path in run.files)
         forget = partial(_forget, home, orchestrator, run)
         yield Item("run", run.id, run.task, size, run.ended, "ended long ago", forget)
@@ -79,13 +79,13 @@ def deleted_in_mlflow(home: Home) -> Iterator[Item]:
     """Yield the files of MLflow's runs that somebody deleted and no version came from."""
     if not home.has_registry:
         return
-    kept: dict[str, set[str | None]] = {}
+    required: dict[str, set[str | None]] = {}
     for run in deleted_runs(home):
-        if run.experiment not in kept:
-            found = versions_of(home, run.experiment)
-            kept[run.experiment] = {version.run_id for version in found}
+        if run.experiment not in required:
+            versions = versions_of(home, run.experiment)
+            required[run.experiment] = {version.run_id for version in versions}
         folder = run.folder
-        if folder is None or run.id in kept[run.experiment] or not folder.is_dir():
+        if folder is None or run.id in required[run.experiment] or not folder.is_dir():
             continue
         if folder.is_relative_to(home.artifacts):
             name, why = (

@@ -36,7 +36,7 @@ class Orchestrator(Protocol):
         """Return when the oldest run that has not ended was made, s since the epoch, or None."""
         ...
 
-    def old_runs(self, before: float) -> Iterable[OldRun]:
+    def old_runs(self, cutoff: float) -> Iterable[OldRun]:
         """Yield runs that ended before a time, without those that show what is latest."""
         ...
 
@@ -45,16 +45,16 @@ class Orchestrator(Protocol):
         ...
 
 
-class Nobody:
+class NoOrchestrator:
     """The orchestrator of a home in which none has ever run."""
 
     def live_since(self) -> float | None:
         """Return None."""
         return None
 
-    def old_runs(self, before: float) -> Iterable[OldRun]:
+    def old_runs(self, cutoff: float) -> Iterable[OldRun]:
         """Return none."""
-        del before
+        del cutoff
         return ()
 
     def forget_run(self, run: str) -> None:
@@ -69,5 +69,5 @@ def at_work(home: Home) -> list[Holder]:
 def oldest(home: Home, orchestrator: Orchestrator) -> float | None:
     """Return since when somebody has been at work, s since the epoch, or None."""
     times = [datetime.fromisoformat(one.since).timestamp() for one in at_work(home)]
-    running = orchestrator.live_since()
-    return min([*times, *([] if running is None else [running])], default=None)
+    since = orchestrator.live_since()
+    return min([*times, *([] if since is None else [since])], default=None)

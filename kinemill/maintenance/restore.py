@@ -85,18 +85,18 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
 
 def _bring(source: Path, entry: Entry, aside: Path) -> None:
     """Copy one file of the backup beside the home."""
-    place = source / OBJECTS / entry.sha256[:2] / entry.sha256
+    stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
     to = aside / entry.path
     if not to.resolve().is_relative_to(aside.resolve()):
         raise BadInput(source, f"names a file outside of the home: {entry.path}")
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with place.open("rb") as original:
+        with stored.open("rb") as original:
             sha256 = copy(original, to)
     except FileNotFoundError as error:
-        raise damaged(place, entry.path) from error
+        raise damaged(stored, entry.path) from error
     if sha256 != entry.sha256:
-        raise damaged(place, entry.path)
+        raise damaged(stored, entry.path)
     os.utime(to, ns=(entry.mtime_ns, entry.mtime_ns))
     to.chmod(entry.mode)
 

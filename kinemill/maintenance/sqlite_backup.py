@@ -9,7 +9,7 @@ from kinemill.errors import CorruptArtifact
 from kinemill.store.home import Home
 
 _MAGIC = b"SQLite format 3\x00"
-_BESIDE = ("-wal", "-shm", "-journal")  # SQLite's own files beside a database
+_SIDE_FILES = ("-wal", "-shm", "-journal")  # SQLite's own files beside a database
 _PAGES = 1000  # copied at a time; writers go on in between
 _WAIT = 60.0  # s for a lock
 
@@ -30,7 +30,7 @@ def is_database(path: Path) -> bool:
 
 def belongs_to_database(path: Path) -> bool:
     """Tell whether a file is one that SQLite keeps beside a database; a copy needs none of them."""
-    return path.name.endswith(_BESIDE)
+    return path.name.endswith(_SIDE_FILES)
 
 
 def copy_database(source: Path, to: Path) -> None:
@@ -46,10 +46,10 @@ def copy_database(source: Path, to: Path) -> None:
         ):
             here.backup(there, pages=_PAGES)
             there.execute("PRAGMA journal_mode=DELETE")
-            (found,) = there.execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = there.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         to.unlink(missing_ok=True)
         raise CorruptArtifact(source, f"is no whole database ({error})") from error
-    if found != "ok":
+    if result != "ok":
         to.unlink(missing_ok=True)
-        raise CorruptArtifact(source, f"is damaged: {found}", fix="restore it from a backup")
+        raise CorruptArtifact(source, f"is damaged: {result}", fix="restore it from a backup")

@@ -38,20 +38,20 @@ class Part:
 
     Attributes:
         name: that people know.
-        found: its version.
-        wanted: what the installed versions want.
-        known: whether they know the one that was found.
+        current: its version.
+        target: the version that the installed packages need.
+        is_readable: whether they can read the current version.
     """
 
     name: str
-    found: str
-    wanted: str
-    known: bool = True
+    current: str
+    target: str
+    is_readable: bool = True
 
     @property
-    def due(self) -> bool:
+    def is_outdated(self) -> bool:
         """Whether it is to be upgraded."""
-        return self.found != self.wanted
+        return self.current != self.target
 
 
 class Storage(Protocol):
@@ -93,18 +93,18 @@ class Documents:
         """Return each kind of document with the formats that were found."""
         if not self._home.store.is_dir() and not self._home.has_registry:
             return ()  # nothing was ever made in it
-        found = [Part("home", str(self._home.format), str(FORMAT))]
+        parts = [Part("home", str(self._home.format), str(FORMAT))]
         if not (self._home.root / STAMP).is_file():
-            found = [Part("home", "not noted", str(FORMAT))]
+            parts = [Part("home", "not noted", str(FORMAT))]
         for form, where in _CHANGING:
             counts = Counter(number for _, number in _numbered(self._home, where))
             text = ", ".join(f"{number} ({count})" for number, count in sorted(counts.items()))
             if set(counts) - {form.number}:
-                known = max(counts) <= form.number and min(counts) >= form.number - 1
-                found.append(Part(f"{form.kind}", text, str(form.number), known))
+                is_readable = max(counts) <= form.number and min(counts) >= form.number - 1
+                parts.append(Part(f"{form.kind}", text, str(form.number), is_readable))
             elif counts:
-                found.append(Part(form.kind, str(form.number), str(form.number)))
-        return found
+                parts.append(Part(form.kind, str(form.number), str(form.number)))
+        return parts
 
     def upgrade(self) -> None:
         """Write documents of the format before anew, one after the other, each at once."""
@@ -149,31 +149,32 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
     storages = [orchestrator, Mlflow(home), Documents(home)]
     with lock(home, "maintenance", progress.say):
-        before = [part for storage in storages for part in storage.parts()]
-        _refuse_newer(home, before)
-        due, backup = [storage for storage in storages if any(p.due for p in storage.parts())], None
-        if due:
+        parts = [part for storage in storages for part in storage.parts()]
+        _refuse_newer(home, parts)
+        outdated = [one for one in storages if any(part.is_outdated for part in one.parts())]
+        backup = None
+        if outdated:
             backup = _back_up(home, saved=saved)
-            for storage in due:
-                progress.say(", ".join(f"{part.name}: {part.found}" for part in storage.parts()))
+            for storage in outdated:
+                progress.say(", ".join(f"{part.name}: {part.current}" for part in storage.parts()))
                 storage.upgrade()
                 fault_point("upgrade.storage")
-        after = {part.name: part.found for storage in storages for part in storage.parts()}
+        after = {part.name: part.current for storage in storages for part in storage.parts()}
     parts = [
-        {"part": part.name, "before": part.found, "after": after.get(part.name, part.wanted)}
-        for part in before
+        {"part": part.name, "before": part.current, "after": after.get(part.name, part.target)}
+        for part in parts
     ]
-    status = "done" if due else "unchanged"
+    status = "done" if outdated else "unchanged"
     return {"home": str(home.root), "status": status, "backup": backup, "parts": parts}
 
 
 def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
-    if newer := [part for part in parts if not part.known]:
-        text = "; ".join(f"{part.name} is at {part.found}" for part in newer)
+    if newer := [part for part in parts if not part.is_readable]:
+        text = "; ".join(f"{part.name} is at {part.current}" for part in newer)
         raise BadInput(
             home.root,
             f"{text}, which the installed versions do not know",
-            expected=", ".join(part.wanted for part in newer),
+            expected=", ".join(part.target for part in newer),
             fix="it was written by newer versions: update these packages, or restore a backup",
         )
 
@@ -186,7 +187,7 @@ def _back_up(home: Home, *, saved: bool) -> str | None:
     to = home.root / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     copied = list(databases(home))
     for path in copied:
-        place = to / path.relative_to(home.root)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        copy_database(path, place)
+        copy = to / path.relative_to(home.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy_database(path, copy)
     return str(to) if copied else None

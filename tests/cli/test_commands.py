@@ -144,13 +144,13 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     done = kinemill("doctor", "--json")
     found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0
-    assert found["home"]["found"] == str(Home.resolve().root)
+    assert found["home"]["value"] == str(Home.resolve().root)
     assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(found)
     (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
     done = kinemill("doctor", "--json")
     assert done.returncode == 1
     assert "unknown key" in next(
-        check["found"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
+        check["value"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
     )
 
 

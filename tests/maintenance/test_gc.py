@@ -14,8 +14,8 @@ import pytest
 from kinemill.dataset import versions
 from kinemill.errors import KinemillError
 from kinemill.maintenance import items
-from kinemill.maintenance.gc import Wanted, collect
-from kinemill.maintenance.liveness import Nobody
+from kinemill.maintenance.gc import Limits, collect
+from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import tags
 from kinemill.store import digest, find, open_ref, publish_json
 from kinemill.store.locks import holders, in_use, lock
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gc(home, **wanted):
-    return collect(home, Wanted(**wanted), Nobody(), NullReporter())
+    return collect(home, Limits(**wanted), NoOrchestrator(), NullReporter())
 
 
 def names(found, what="gone"):
@@ -298,9 +298,9 @@ def test_killed_anywhere_it_leaves_whole_outcomes_with_their_sources(home, made,
     model = made("model", data)
     script = (
         "from kinemill.store.home import Home; from kinemill.maintenance.gc import *\n"
-        "from kinemill.maintenance.liveness import Nobody\n"
+        "from kinemill.maintenance.liveness import NoOrchestrator\n"
         "from kinemill.task.protocols import NullReporter\n"
-        "collect(Home.resolve(), Wanted(), Nobody(), NullReporter())"
+        "collect(Home.resolve(), Limits(), NoOrchestrator(), NullReporter())"
     )
     told = {**os.environ, "KINEMILL_FAULT": point}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=told, check=False)

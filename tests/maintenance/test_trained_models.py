@@ -1,7 +1,7 @@
 """Garbage collection keeps both models of a registered reference: its own and the trained one."""
 
-from kinemill.maintenance.gc import Wanted, collect
-from kinemill.maintenance.liveness import Nobody
+from kinemill.maintenance.gc import Limits, collect
+from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import tags
 from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
@@ -27,7 +27,7 @@ def test_the_trained_model_stays_where_a_reference_was_registered_in_its_place(t
     client = open_tracking(home).client
     client.create_registered_model("cart")
     client.create_model_version("cart", source="file:1", tags=stamped)
-    found = collect(home, Wanted(unused=0.0), Nobody(), NullReporter())
+    found = collect(home, Limits(unused=0.0), NoOrchestrator(), NullReporter())
     assert [item["name"] for item in found["gone"]] == [other.path]
     for ref in (data, training_set, references, trained, chosen):
         assert open_ref(home, ref).is_dir()

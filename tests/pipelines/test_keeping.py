@@ -10,7 +10,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.maintenance.backups import back_up
-from kinemill.maintenance.gc import Wanted, collect
+from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.restore import restore
 from kinemill.maintenance.upgrade import upgrade
 from kinemill.register import fetch_bundle
@@ -32,7 +32,7 @@ DAY = 86400.0
 
 def gc(home, **wanted):
     with orchestrator(home) as runs:
-        return collect(home, Wanted(**wanted), runs, NullReporter())
+        return collect(home, Limits(**wanted), runs, NullReporter())
 
 
 def a_run(home, status, age=0.0, run_id="0" * 32):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kinemill.cli.model_ref import choose
+from kinemill.cli.model_ref import load_model
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.register import compare, comparison_document, promotion, shadow
 from kinemill.register.saved_task import task_of
@@ -48,14 +48,16 @@ def test_promoting_and_rolling_back_need_no_task_file_that_fits(made):
 
 
 def test_evaluate_and_simulate_choose_the_task_of_the_version(made):
-    selected = choose("cart:1", None)
+    selected = load_model("cart:1", None)
     assert (selected.task.verify.horizon, selected.task.verify.stride) == (4, 3)
-    changed = choose("cart:1", None, {"verify.horizon": 6})
+    changed = load_model("cart:1", None, {"verify.horizon": 6})
     assert (changed.task.verify.horizon, changed.task.verify.stride) == (6, 3)
-    bare = choose("cart", selected.folder, {"verify.horizon": 6})  # a folder has no recorded task
+    bare = load_model(
+        "cart", selected.folder, {"verify.horizon": 6}
+    )  # a folder has no recorded task
     assert bare.task.verify.stride == made.task.verify.stride
     with pytest.raises(TaskError, match=r"task of models:/cart/1: verify\.horizn: unknown"):
-        choose("cart:1", None, {"verify.horizn": 6})
+        load_model("cart:1", None, {"verify.horizn": 6})
 
 
 def test_shadow_evaluates_as_the_champion_was_verified(made):
