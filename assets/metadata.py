@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import dagster as dg
 
+from kinemill.store import Json
+
 _LISTED = 50  # rows of a table in the catalog
 
 DESCRIPTIONS = {
@@ -81,7 +83,7 @@ def build_metadata(**entries: Any) -> dict[str, Any]:
     return {key: value for key, value in entries.items() if value is not None}
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
+def table(rows: Sequence[Json]) -> dg.TableMetadataValue | None:
     """Return rows as a table, or None if empty; columns are those of the first row."""
     if not rows:
         return None
@@ -92,13 +94,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
     )
 
 
-def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataValue | None:
+def reasons(logs: Sequence[Json], name: str) -> dg.TableMetadataValue | None:
     """Return a table of rejected logs or stretches; `name` is the key of the log's name."""
     rows = [{"log": log[name], **reason} for log in logs for reason in log["reasons"]]
     return table(rows[:_LISTED])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

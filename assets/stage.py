@@ -12,7 +12,7 @@ import dagster as dg
 from assets import CHAIN
 from assets.metadata import build_metadata, readable
 from assets.pools import pool_of
-from kinemill.store import Artifact, ArtifactRef
+from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.validate.check_results import waits
 from resources.retryable import note_fault
@@ -105,13 +105,13 @@ class CheckResult:
     name: str
     passed: bool
     description: str
-    values: Mapping[str, Any]
+    values: Json
 
 
 def emit(
     context: dg.AssetExecutionContext,
     artifact: Artifact,
-    metadata: Mapping[str, Any],
+    metadata: Json,
     results: Iterable[CheckResult] = (),
 ) -> Events:
     """Yield the check results, then the reference; a failed blocking check prevents the output.

@@ -43,7 +43,7 @@ _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
 def run_chain(
     task: str,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     *,
     logs: Path | None = None,
     resume: bool = False,
@@ -86,7 +86,7 @@ def run_chain(
 def make_until(
     asset: str,
     task: str,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     *,
     logs: Path | None = None,
     show_progress: bool = False,
@@ -176,7 +176,7 @@ def _look(task: Task) -> str:
     return f"kinemill ui shows the checks of {task.name} with the failing values"
 
 
-def run_config(task: Task, overrides: Mapping[str, Any], logs: Path | None) -> Json:
+def run_config(task: Task, overrides: Mapping[str, object], logs: Path | None) -> Json:
     """Return the run config: overrides for the task's resource, the folder for `recordings`."""
     config: Json = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     config["resources"] = {task.name: {"config": nested(overrides)}}

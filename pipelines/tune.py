@@ -53,7 +53,7 @@ class TuneRequest:
 
 def tune_task(
     task: str,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     request: TuneRequest,
     progress: Progress,
     *,
@@ -74,7 +74,7 @@ def tune_task(
 def _tune(
     home: Home,
     task: str,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     request: TuneRequest,
     progress: Progress,
     *,

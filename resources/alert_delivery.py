@@ -11,11 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -114,7 +112,7 @@ def _try(
         del note["next"][name]
 
 
-def send(url: SecretStr, note: Mapping[str, Any], limit: float = LIMIT) -> str | None:
+def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     """Send one alert to one address.
 
     Args:

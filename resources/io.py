@@ -29,7 +29,7 @@ def _file(home: Home, run: str, task: str, asset: str) -> Path:
     return (folder / run if run == LATEST else folder / "runs" / run) / task / f"{asset}.json"
 
 
-def note(home: Home, run: str, task: str, name: str, value: Any) -> None:
+def note(home: Home, run: str, task: str, name: str, value: object) -> None:
     """Keep what a stage reported in one run beside its references, for the run's summary."""
     publish_json(_file(home, run, task, f"{name}.note"), value)
 

@@ -175,7 +175,7 @@ def _draw_rows(figure: Any, training_set: PackedDataset, family: dict[str, Packe
     )
 
 
-def _draw(accuracy: dict[str, Any], path: Path) -> None:
+def _draw(accuracy: Json, path: Path) -> None:
     from matplotlib.figure import Figure
 
     channels = accuracy["model"]["channels"]

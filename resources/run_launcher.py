@@ -13,6 +13,7 @@ from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from kinemill.process import process_of
+from kinemill.store import Json
 from resources.processes import boot_id, family_of, send, wait_for
 from resources.tags import BOOT, MAX_RETRIES
 
@@ -132,7 +133,7 @@ def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | N
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
     """Tell whether a code server on another machine, or in another container, started the run."""
-    info: dict[str, Any] = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    info: Json = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return info.get("host", "localhost") not in _HERE
 
 

@@ -16,7 +16,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from kinemill.errors import Diverged, ProcessLost, Unreachable
 from kinemill.failures import as_known_failure, report
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.store import ArtifactRef, publish_json, read_json
+from kinemill.store import ArtifactRef, Json, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -39,7 +39,7 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
-def _parse_job(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
+def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
     """Return what is to be trained: task, home, dataset, training set, and what to start from."""
     from kinemill.task.protocols import WarmStart
 
@@ -52,7 +52,7 @@ def _parse_job(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRe
     )
 
 
-def assist(job: dict[str, Any]) -> None:
+def assist(job: Json) -> None:
     """Take a part in what the first process trains; write and say nothing."""
     from kinemill.train import join_training
     from kinemill.train.ddp import joined
@@ -62,7 +62,7 @@ def assist(job: dict[str, Any]) -> None:
         join_training(task, home, (data[0], data[1]), start)
 
 
-def work(job: dict[str, Any], pipes: PipesContext) -> None:
+def work(job: Json, pipes: PipesContext) -> None:
     """Train what the job file asks for."""
     from kinemill.tracking import MlflowTracker
     from kinemill.train import stage as train

@@ -299,10 +299,10 @@ def _summary(plugin: Any) -> str:
 
 def metadata() -> str:
     """Return the page of the keys in Dagster and MLflow, from the modules that define them."""
-    from assets.metadata import WORDS
+    from assets.metadata import DESCRIPTIONS
     from kinemill.register import tags
 
-    rows = [(f"`{key}`", text) for key, text in sorted(WORDS.items())]
+    rows = [(f"`{key}`", text) for key, text in sorted(DESCRIPTIONS.items())]
     parts = [
         "# Metadata keys",
         "## Assets in Dagster",

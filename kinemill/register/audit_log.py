@@ -1,7 +1,6 @@
 """Audit log of a task: who made which version champion, when, and why."""
 
 import json
-from typing import Any
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.register import tags
@@ -31,7 +30,7 @@ def audit(home: Home, task: str) -> Json:
         gaps = [str(error)]
     ledger = read_ledger(home, task)
     keys = sorted(key for key in ledger.notes if key.startswith(tags.EVENT))
-    events: list[dict[str, Any]] = [json.loads(ledger.notes[key]) for key in keys]
+    events: list[Json] = [json.loads(ledger.notes[key]) for key in keys]
     if not events:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
     return {

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -98,7 +97,7 @@ class LoadedChampion:
         return load_dataset(self.home, self._cataloged.ref)
 
 
-def _by_hash(episode: PackedEpisode) -> Any:
+def _by_hash(episode: PackedEpisode) -> tuple[str, int]:
     return episode.recording, episode.start
 
 

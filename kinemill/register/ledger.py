@@ -13,7 +13,7 @@ a shared database each home has its own registry and ledger.
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from kinemill.errors import CorruptArtifact, KinemillError
 from kinemill.store import Json, publish_json, publish_shared, read_json
@@ -22,6 +22,7 @@ from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_file, bring_new
 
+V = TypeVar("V")
 FORMAT = Format("registry record", 1)
 _RESTORE = "restore it from a backup: kinemill admin restore"
 
@@ -49,7 +50,7 @@ class Change:
     notes: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Change":
+    def from_json(cls, value: Json) -> "Change":
         """Read a change back from its JSON object."""
         return cls(
             created=value["created"],
@@ -93,7 +94,7 @@ class Ledger:
         _update(self.notes, change.notes)
 
 
-def _update(state: dict[str, Any], changed: Mapping[str, Any]) -> None:
+def _update(state: dict[str, V], changed: Mapping[str, V | None]) -> None:
     for name, value in changed.items():
         if value is None:
             state.pop(name, None)

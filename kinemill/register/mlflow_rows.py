@@ -4,7 +4,7 @@ They are the experiment, the run with its parameters and metrics, the training d
 model and the version. Tags and aliases of the version change later and are in the ledger.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,11 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
         connection.execute(text(_COUNT_ON))
 
 
-def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
+def _moved(document: Json, root: str) -> dict[str, list[Json]]:
     """Return the rows with artifact paths below `root`, since the home may have moved."""
     old = document["artifacts"]
 
-    def relocate(value: Any) -> Any:
+    def relocate(value: object) -> object:
         inside = isinstance(value, str) and value.startswith(f"{old}/")
         return f"{root}{value[len(old) :]}" if inside else value
 

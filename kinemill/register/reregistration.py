@@ -82,7 +82,7 @@ def _verdicts(task: Task, document: Json) -> dict[str, bool]:
     return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](inputs)}
 
 
-def _count(document: Json) -> Any:
+def _count(document: Json) -> int | None:
     return document.get("windows", {}).get("count")
 
 

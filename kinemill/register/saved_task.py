@@ -6,7 +6,6 @@ stored in `store/registry/TASK/tasks/` and checked against the digest in the ver
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
@@ -32,7 +31,7 @@ def save_task(home: Home, task: Task, number: int) -> None:
 
 
 def task_of(
-    home: Home, task: Task, version: Version, overrides: Mapping[str, Any] | None = None
+    home: Home, task: Task, version: Version, overrides: Mapping[str, object] | None = None
 ) -> Task:
     """Return the task that a version was made with; for versions of other clients `task`.
 

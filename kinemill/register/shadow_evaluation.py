@@ -185,7 +185,7 @@ def shadow(
     task: Task,
     home: Home,
     which: str = f"@{CHALLENGER}",
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> Shadow:
     """Return the shadow evaluation of a version next to the champion.
 

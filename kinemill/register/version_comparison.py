@@ -1,7 +1,6 @@
 """Compare two versions: errors by channel and horizon, on the same test split."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -144,7 +143,7 @@ def _ratio(one: float, other: float) -> float:
     return one / other if other and np.isfinite(one) else float("nan")
 
 
-def _about(version: Version) -> dict[str, Any]:
+def _about(version: Version) -> Json:
     return {
         "version": version.number,
         "aliases": list(version.aliases),

@@ -1,15 +1,14 @@
 """Dataset inputs of MLflow runs: name, digest and size."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
+
+from kinemill.store import Json
 
 DIGEST = 32  # characters; MLflow takes at most 36
 
 
-def log_dataset(
-    client: Any, run_id: str | None, name: str, digest: str, summary: Mapping[str, Any]
-) -> None:
+def log_dataset(client: Any, run_id: str | None, name: str, digest: str, summary: Json) -> None:
     """Log the training dataset of a run. Repeated calls have no effect.
 
     Args:

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO
+
+from kinemill.store import Json
 
 FILE = "metrics.jsonl"
-Point = dict[str, Any]
+Point = Json
 
 
 class JsonLines:
@@ -31,7 +33,7 @@ class JsonLines:
         self._end: int | None = None  # valid bytes; None before the first step
         self._waiting = b""
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Ignore parameters: the folder contains the whole config."""
 
     def log_text(self, name: str, text: str) -> None:
@@ -131,7 +133,7 @@ class Reader:
         except FileNotFoundError:
             return
 
-    def _find_place(self, file: Any) -> None:
+    def _find_place(self, file: IO[bytes]) -> None:
         start = self.offset - len(self.last)
         file.seek(start)
         if file.read(len(self.last)) != self.last:
@@ -144,7 +146,7 @@ def read_points(path: Path) -> list[Point]:
     return list(Reader(path).new())
 
 
-def as_series(points: Sequence[Point]) -> dict[str, Any]:
+def as_series(points: Sequence[Point]) -> Json:
     """Return `{"steps": [...], "series": {name: [...]}}`, null where a name has no value."""
     by_step: dict[int, Point] = {}
     for point in points:

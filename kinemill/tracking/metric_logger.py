@@ -71,7 +71,7 @@ class Guarded:
         self._is_reported, self._opened = False, None
         self._opened = self._try(begin)
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters unless disabled."""
         self._do(lambda tracker: tracker.log_params(params))
 
@@ -120,7 +120,7 @@ class TrackerGroup:
     def __init__(self, first: Tracker, extra: Sequence[Tracker]) -> None:
         self._all = [*extra, first]
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters to all trackers."""
         for tracker in self._all:
             tracker.log_params(params)

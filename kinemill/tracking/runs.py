@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import KinemillError
-from kinemill.store import publish_json
+from kinemill.store import Json, publish_json
 from kinemill.store.home import Home
 from kinemill.tracking.database import open_tracking
+from kinemill.tracking.jsonl import Point
 
 FLUSH_COUNT = 500  # log_batch takes at most 1000
 FLUSH_SECONDS = 5.0
@@ -39,7 +40,7 @@ def start_run(
     task: str,
     key: str,
     *,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> str:
@@ -96,12 +97,12 @@ class MlflowTracker:
         self._params: dict[str, str] = {}
         self._tags: dict[str, str] = {OWNER: _owner()}
         self._texts: dict[str, str] = {}
-        self._earlier: Sequence[Mapping[str, Any]] = ()
+        self._earlier: Sequence[Point] = ()
         self._nonfinite: dict[str, dict[str, Any]] = {}
         self._written, self._retry_at = time.monotonic(), 0.0
         self._send()
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters; nested ones get dotted names."""
         self._params.update(_flat(params))
         self._send()
@@ -126,7 +127,7 @@ class MlflowTracker:
         if is_due or len(self._metrics) >= FLUSH_COUNT:
             self.flush()
 
-    def go_on(self, points: Sequence[Mapping[str, Any]]) -> None:
+    def go_on(self, points: Sequence[Point]) -> None:
         """Start with the metrics of an earlier attempt, unless the run has metrics.
 
         Args:
@@ -198,7 +199,7 @@ class MlflowTracker:
         self._written, self._retry_at = time.monotonic(), 0.0
         return True
 
-    def _unsent(self) -> dict[str, Any]:
+    def _unsent(self) -> Json:
         return {
             "metrics": self._metrics,
             "params": self._params,
@@ -224,7 +225,7 @@ def unsent_folder(home: Home) -> Path:
     return home.runs / "unsent"
 
 
-def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _flat(params: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in params.items():
         key = _BAD_CHARACTERS.sub("_", f"{prefix}{name}")
@@ -235,7 +236,7 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
+def write(client: Any, run_id: str, unsent: Json) -> None:
     """Send unsent data of a run in batches of the size that MLflow allows."""
     from mlflow.entities import Metric, Param, RunTag
 

@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from kinemill.errors import CorruptArtifact
+from kinemill.store import Json
 from kinemill.store.database import address_of, held_by_all, make_schema
 
 FILE = "journal.log"
@@ -31,7 +32,7 @@ class Journal(BaseJournalBackend):
         self._file = file
         self._begins = [0]  # offsets of the lines read so far, and of the next one
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+    def read_logs(self, log_number_from: int) -> Iterator[Json]:
         """Yield the events from a number on.
 
         Raises:
@@ -49,7 +50,7 @@ class Journal(BaseJournalBackend):
                 if number > log_number_from:
                     yield self._event(line, number)
 
-    def _event(self, line: bytes, number: int) -> dict[str, Any]:
+    def _event(self, line: bytes, number: int) -> Json:
         try:
             return json.loads(line)
         except ValueError as error:
@@ -57,7 +58,7 @@ class Journal(BaseJournalBackend):
             fix = "move the file away and repeat the search"
             raise CorruptArtifact(self._file, message, fix=fix) from error
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[Json]) -> None:
         """Append events and flush them to disk, after removing a truncated line."""
         text = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -81,14 +82,14 @@ def _mend(file: IO[bytes]) -> None:
         file.truncate(at)
 
 
-def open_storage(folder: Path) -> Any:
+def open_storage(folder: Path) -> BaseStorage:
     """Return the storage of the studies in `folder`, or of the shared database."""
     shared = address_of("optuna")
     return JournalStorage(Journal(folder / FILE)) if shared is None else _open_shared(shared)
 
 
 @cache  # once for each process
-def _open_shared(address: str) -> Any:
+def _open_shared(address: str) -> BaseStorage:
     from optuna.storages import RDBStorage
 
     make_schema("optuna")

@@ -53,7 +53,7 @@ class Search:
         """Return the files that a remote process needs."""
         return [self.folder / JOB, *(self.folder / TASKS).glob("*.yaml")]
 
-    def task(self, settings: Mapping[str, Any] | None = None) -> Task:
+    def task(self, settings: Mapping[str, object] | None = None) -> Task:
         """Return the task with some settings, from the copy of the task file.
 
         Raises:
@@ -73,7 +73,7 @@ def begin(
     task: Task,
     home: Home,
     dataset: ArtifactRef,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     start: WarmStart | None = None,
 ) -> Search:
     """Create or resume the search of a task, and store its description.

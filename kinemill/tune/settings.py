@@ -1,7 +1,6 @@
 """Settings of a trial as complete overrides of its task."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from kinemill.task import Task
 from kinemill.tune.search import Search
 
 
-def complete(search: Search, proposal: Mapping[str, Any]) -> tuple[Task, Json]:
+def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     """Return the task of a trial and its overrides, with every key of each plug-in.
 
     A proposed plug-in replaces the task's own. Single overrides would keep other keys of the task's
@@ -49,7 +48,7 @@ def flat(value: Any, key: str) -> Json:
     return settings
 
 
-def write_settings(path: Path, settings: Mapping[str, Any], about: list[str]) -> None:
+def write_settings(path: Path, settings: Json, about: list[str]) -> None:
     """Write settings as a file for `kinemill run --set @FILE`, after the comment lines `about`."""
     lines = [f"# {line}" for line in about]
     lines += [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items()]

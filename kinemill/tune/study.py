@@ -6,12 +6,11 @@ are tried again, from the last checkpoint of the training.
 """
 
 from contextlib import ExitStack
-from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
 
-from kinemill.store import digest
+from kinemill.store import Json, digest
 from kinemill.store.locks import lock
 from kinemill.task.document import Task
 from kinemill.task.search import Number, chosen
@@ -30,7 +29,7 @@ class _LockHeld(Exception):
 class Proposals:
     """A chooser that returns Optuna's proposals for a trial."""
 
-    def __init__(self, trial: Any) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.trial = trial
 
     def select(self, name: str, labels: list[str]) -> int:
@@ -69,7 +68,7 @@ def open_study(search: Search, task: Task) -> optuna.Study:
     return study
 
 
-def _pruner(task: Task) -> Any:
+def _pruner(task: Task) -> optuna.pruners.BasePruner:
     steps = int(getattr(task.learn, "steps", 1))
     if task.tune.pruning == "hyperband":
         least = max(1, steps // 9)
@@ -119,7 +118,7 @@ def _spent(study: optuna.Study) -> int:
     return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
 
 
-def ended_early(study: optuna.Study) -> dict[int, Any]:
+def ended_early(study: optuna.Study) -> dict[int, Json]:
     """Return, by number, why trials have no result, and whether they are repeated."""
     attributes = study.user_attrs
     early = {key: value for key, value in attributes.items() if key.startswith(_EARLY)}

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -71,7 +70,7 @@ class Watch:
     def __init__(self, tracker: Tracker, trial: Trial, bounds: Bounds, last: int | None) -> None:
         self._tracker, self._trial, self._bounds, self._last = tracker, trial, bounds, last
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Forward parameters."""
         self._tracker.log_params(params)
 

@@ -1,14 +1,12 @@
 """Worker process of a search: `python -m kinemill.tune.worker JOB NUMBER`."""
 
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from kinemill.failures import report
-from kinemill.store import publish_json, read_json
+from kinemill.store import Json, publish_json, read_json
 from kinemill.tracking.throughput import Throttle
 from kinemill.tune.search import Search, read_search
 from kinemill.tune.study import next_trial
@@ -39,7 +37,7 @@ def write_job(search: Search, bounds: Bounds) -> Path:
     return path
 
 
-def run(job: Mapping[str, Any], number: int) -> None:
+def run(job: Json, number: int) -> None:
     """Run trials until their number or the time limit is reached."""
     search, bounds = read_search(Path(job["search"])), Bounds(**job["bounds"])
     task, progress = search.task(), Printed()

@@ -78,7 +78,7 @@ def test_what_arrives_during_a_run_waits_for_its_end(workspace, drop):
 
 def test_a_copy_or_a_rename_asks_for_nothing(workspace, drop):
     path = drop("a.csv", 1)
-    requested = look(workspace, SensorState()).seen
+    requested = look(workspace, SensorState()).state
     drop("copy.csv", 1)
     path.rename(path.with_name("renamed.csv"))
     assert look(workspace, requested).request is None
@@ -102,7 +102,7 @@ def test_a_file_that_still_grows_is_left_alone(workspace, drop):
 
 def test_a_changed_task_file_asks_again(workspace, drop):
     drop("a.csv", 1)
-    requested = look(workspace, SensorState()).seen
+    requested = look(workspace, SensorState()).state
     assert look(workspace, requested, **{"learn.seed": 7}).request is not None
 
 
@@ -166,7 +166,7 @@ def test_below_the_threshold_logs_go_only_up_to_the_dataset(workspace, drop):
     call = look(workspace, SensorState(), **three)
     selected = [key.path[1] for key in call.request.asset_selection]
     assert selected == ["recordings", "episodes", "dataset"]
-    requested = look(workspace, call.state, **three).seen  # that run has ended
+    requested = look(workspace, call.state, **three).state  # that run has ended
     members = workspace.home.store / "members" / TASK
     members.mkdir(parents=True)
     for name in "ab":
@@ -176,7 +176,7 @@ def test_below_the_threshold_logs_go_only_up_to_the_dataset(workspace, drop):
     whole = look(workspace, requested, **three)
     assert whole.request.asset_selection is None
     assert whole.state.trained == 3
-    assert look(workspace, look(workspace, whole.state, **three).seen, **three).request is None
+    assert look(workspace, look(workspace, whole.state, **three).state, **three).request is None
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(workspace, drop
     assert sorted(opened) == sorted(f"{number}.csv" for number in range(20))
     drop("new.csv", "new")
     opened.clear()
-    observed = look(workspace, call.state).seen
+    observed = look(workspace, call.state).state
     assert opened == ["new.csv"]
     opened.clear()
     look(workspace, observed)

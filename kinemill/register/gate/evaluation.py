@@ -216,7 +216,7 @@ def differences(champion: Any, challenger: Any) -> list[str]:
     return lines
 
 
-def _spell(value: Any) -> str:
+def _spell(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 

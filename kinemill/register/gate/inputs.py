@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kinemill.register.verdict import Value
+from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.losses import Horizons
@@ -139,7 +140,7 @@ class GateInputs:
     """
 
     task: Task
-    verification: dict[str, Any]
+    verification: Json
     champion: Champion | None = None
     measured: Measured | None = None
     references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])

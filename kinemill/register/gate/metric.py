@@ -1,7 +1,6 @@
 """The gate's metric, `promote.metric`: as measured by the gate and as claimed by a verification."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,21 +44,21 @@ def metric_of(task: Task) -> Metric:
     return Metric(RETURN if promote.metric == NRMSE else promote.metric, None, True, opponents)
 
 
-def claimed(verification: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
+def claimed(verification: Json, metric: Metric) -> Json:
     """Return the metric of each model in a verification; None for one that diverged.
 
     A model counts as diverged if another of its channels diverged. One without the value is
     omitted.
     """
     metrics = verification.get("metrics", {})
-    whole: dict[str, Any] = metrics.get(metric.name, {})
+    whole: Json = metrics.get(metric.name, {})
     if metric.channel is None:
         return whole
     own = metrics.get("test", {}).get(metric.channel, {})
     return {name: None if whole[name] is None else own[name] for name in whole if name in own}
 
 
-def claimed_interval(verification: Mapping[str, Any], metric: Metric, opponent: str) -> Any:
+def claimed_interval(verification: Json, metric: Metric, opponent: str) -> Any:
     """Return the interval of model / opponent in a verification; None if missing.
 
     For metrics where larger is better: the interval of model - opponent.
@@ -74,12 +73,12 @@ def claimed_interval(verification: Mapping[str, Any], metric: Metric, opponent: 
     return apart.get(metric.channel, {}).get("interval")
 
 
-def claimed_count(verification: Mapping[str, Any], metric: Metric) -> int:
+def claimed_count(verification: Json, metric: Metric) -> int:
     """Return the number of windows or episodes in a verification; -1 if missing."""
     return int(verification.get("windows", {}).get("episodes" if metric.larger else "count", -1))
 
 
-def claimed_history(verification: Mapping[str, Any], metric: Metric) -> int:
+def claimed_history(verification: Json, metric: Metric) -> int:
     """Return the number of known rows per window in a verification; -1 if missing.
 
     0 for policies, which keep their own history.

@@ -41,7 +41,7 @@ class Events:
         self._writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
         self._began = False
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Write parameters as a table."""
         rows = [f"| {name} | {value} |" for name, value in params.items()]
         self._text("parameters", "\n".join(["| key | value |", "|---|---|", *rows]))

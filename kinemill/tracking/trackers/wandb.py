@@ -68,7 +68,7 @@ class WandbRun:
             _give_up()
             self._run = _begin(settings, training, "offline")
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters as the run's config."""
         self._run.config.update(dict(params), allow_val_change=True)
 

@@ -1,8 +1,7 @@
 """The exported files reproduce the outputs of the trained model."""
 
-from typing import Any
-
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
+from kinemill.store import Json
 
 
 @RULES.register("parity")
@@ -21,5 +20,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     return [Verdict("parity", is_in_parity, value, "in parity")]
 
 
-def _is_of_parity(line: dict[str, Any]) -> bool:
+def _is_of_parity(line: Json) -> bool:
     return str(line.get("name", "")).endswith("parity")
