@@ -1,9 +1,9 @@
-"""Sending alerts, in a process of its own: `python -m resources.alert_delivery HOME`.
+"""Alert delivery in a separate process: `python -m resources.alert_delivery HOME`.
 
-A receiver that is slow, dead or wrong delays nobody but itself: every call has a time limit, what
-failed is tried again later, and after `TRIES` times, or a day, it is dropped with a line in
-`alerts/alerts.log`. A try is noted before it is made, so that a kill in between cannot make tries
-endless; an alert whose receiver took it and did not say so in time is the only one told twice.
+A slow or unreachable receiver does not delay others: every call has a time limit. A failed alert is
+retried later and dropped after `TRIES` attempts or a day, with a line in `alerts/alerts.log`. An
+attempt is recorded before the call, so a kill cannot cause endless attempts. An alert is sent twice
+only if its receiver accepted it after the time limit.
 """
 
 import logging
@@ -34,7 +34,7 @@ class _Busy(Exception):
 
 
 def deliver(home: Home) -> None:
-    """Start the process that sends what is due, unless nothing is; wait for nothing."""
+    """Start the process that sends pending alerts, if there are any; do not wait."""
     root = project_root()
     if root is None or not _pending(home):
         return
@@ -49,7 +49,7 @@ def deliver(home: Home) -> None:
 
 
 def _pending(home: Home) -> list[Path]:
-    """Return the alerts of which somebody is to hear now, the oldest first."""
+    """Return the alerts to send now, oldest first."""
     now, pending = time.time(), list[tuple[float, Path]]()
     for path in waiting(home).glob("*.json"):
         note = read_json(path)
@@ -59,7 +59,7 @@ def _pending(home: Home) -> list[Path]:
 
 
 def send_due(home: Home) -> None:
-    """Send what is due, each alert to each of its receivers; one process at a time does."""
+    """Send pending alerts to their receivers, in one process at a time."""
 
     def refuse(_who: str) -> None:
         raise _Busy
@@ -75,7 +75,7 @@ def send_due(home: Home) -> None:
 
 
 def _send_one(home: Home, path: Path, alerts: Alerts, failing: set[str]) -> None:
-    """Tell one alert to those who have not heard it; who just failed is not asked again."""
+    """Send one alert to its remaining receivers; skip receivers that just failed."""
     note = read_json(path)
     receivers, stale = alerts.receivers(note), time.time() - note["made"] > _STALE
     for name, url in receivers.items():
@@ -148,7 +148,7 @@ def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
 
 
 def _forget_old(home: Home) -> None:
-    """Forget what was told so long ago that it would not be told again anyway."""
+    """Delete records of sent alerts that are too old to be repeated."""
     for path in sent(home).glob("*.json"):
         if time.time() - path.stat().st_mtime > 2 * OLD:
             path.unlink(missing_ok=True)

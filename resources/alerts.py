@@ -1,4 +1,4 @@
-"""Alerts: what whoever is responsible hears of, once each, whatever becomes of the receivers.
+"""Alerts: messages about events, each sent once to its receivers.
 
 One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), says who hears:
 
@@ -43,7 +43,7 @@ class _Settings(BaseModel):
 
 
 class Route(_Settings):
-    """Receivers of some alerts; a list that is not given narrows nothing."""
+    """Receivers of some alerts; a missing list accepts all."""
 
     urls: tuple[SecretStr, ...]
     tasks: tuple[str, ...] | None = None
@@ -51,13 +51,13 @@ class Route(_Settings):
     on: tuple[Kind, ...] | None = None
 
     def takes(self, note: Mapping[str, str]) -> bool:
-        """Tell whether an alert goes here."""
+        """Return whether this route accepts an alert."""
         filters = ((self.tasks, "task"), (self.owners, "owner"), (self.on, "kind"))
         return all(accepted is None or note[key] in accepted for accepted, key in filters)
 
 
 class Alerts(_Settings):
-    """Who hears of what."""
+    """Routes of alerts."""
 
     urls: tuple[SecretStr, ...] = ()
     on: tuple[Kind, ...] = KINDS
@@ -68,13 +68,13 @@ class Alerts(_Settings):
     routes: tuple[Route, ...] = ()
 
     def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
-        """Return the addresses that an alert goes to, by the name that people may see."""
+        """Return the addresses of an alert, by their public names."""
         every = Route(urls=self.urls, on=self.on)
         urls = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
         return {name: url for name, url in self.named() if url in urls}
 
     def named(self) -> Iterator[tuple[str, SecretStr]]:
-        """Yield all addresses with the names that people may see: number and kind."""
+        """Yield all addresses with their public names: number and kind."""
         urls = dict.fromkeys([*self.urls, *(url for route in self.routes for url in route.urls)])
         for number, url in enumerate(urls, start=1):
             kind = _SCHEME.match(url.get_secret_value())
@@ -82,7 +82,7 @@ class Alerts(_Settings):
 
 
 def settings(home: Home) -> Alerts | None:
-    """Read who hears of what; None if nobody is to.
+    """Read the routes of alerts; None without a file.
 
     Raises:
         BadInput: the file is not there, or does not say what it must; no address is in the message.
@@ -106,7 +106,7 @@ def settings(home: Home) -> Alerts | None:
 
 @dataclass(frozen=True)
 class Event:
-    """What an alert is about.
+    """The event of an alert.
 
     Attributes:
         key: the same for the same event, whoever notices it.
@@ -122,7 +122,7 @@ class Event:
 
 
 def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
-    """Have an alert sent, once for an event; return at once.
+    """Queue an alert for sending, once for an event.
 
     What happened before alerts were first asked for is no news.
 
@@ -146,7 +146,7 @@ def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, even
 
 
 def is_news(home: Home, kind: Kind, event: Event) -> bool:
-    """Tell whether an event is news, and somebody is to hear it."""
+    """Return whether an event is new and has a receiver."""
     alerts, now = settings(home), time.time()
     if alerts is None or not alerts.receivers(_note(kind, event)):
         return False
@@ -166,17 +166,17 @@ _UNTRIED: Json = {"tries": {}, "next": {}, "sent": [], "dropped": []}
 
 
 def folder(home: Home) -> Path:
-    """Return where alerts are kept."""
+    """Return the folder of alerts."""
     return home.root / "alerts"
 
 
 def waiting(home: Home) -> Path:
-    """Return where alerts are that not everybody has heard."""
+    """Return the folder of alerts that are not sent to all receivers."""
     return folder(home) / "waiting"
 
 
 def sent(home: Home) -> Path:
-    """Return where it is noted what was told, so that it is not told again."""
+    """Return the folder of sent alerts, which prevents repetition."""
     return folder(home) / "told"
 
 
@@ -185,7 +185,7 @@ def _is_known(home: Home, id_: str) -> bool:
 
 
 def _since(home: Home) -> float:
-    """Return when alerts were first asked for in this home, s since the epoch."""
+    """Return when alerts were enabled in this home, s since the epoch."""
     path = folder(home) / "since.json"
     if not path.is_file():
         publish_json(path, {"since": time.time()})
@@ -193,5 +193,5 @@ def _since(home: Home) -> float:
 
 
 def begin(home: Home) -> None:
-    """Note that alerts are asked for from now on."""
+    """Record the time at which alerts were enabled."""
     _since(home)

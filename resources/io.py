@@ -20,7 +20,7 @@ _GENERATIONS = 20  # retries of retries looked through for a reference
 
 
 def latest(home: Home, task: str, asset: str) -> ArtifactRef | None:
-    """Return what `asset` last handed on, or None."""
+    """Return the latest reference of `asset`, or None."""
     return handed_on(home, LATEST, task, asset)
 
 
@@ -30,18 +30,18 @@ def _file(home: Home, run: str, task: str, asset: str) -> Path:
 
 
 def note(home: Home, run: str, task: str, name: str, value: object) -> None:
-    """Keep what a stage reported in one run beside its references, for the run's summary."""
+    """Store a value that a stage reported in a run, for the run's summary."""
     publish_json(_file(home, run, task, f"{name}.note"), value)
 
 
 def read_note(home: Home, run: str, task: str, name: str) -> Any:
-    """Return what was kept under `name` in a run, or None."""
+    """Return the value stored as `name` in a run, or None."""
     file = _file(home, run, task, f"{name}.note")
     return read_json(file) if file.is_file() else None
 
 
 def handed_on(home: Home, run: str, task: str, asset: str) -> ArtifactRef | None:
-    """Return what `asset` handed on in a run, or None."""
+    """Return the reference of `asset` in a run, or None."""
     file = _file(home, run, task, asset)
     return ArtifactRef.from_json(read_json(file)) if file.is_file() else None
 
@@ -57,7 +57,7 @@ def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> lis
 
 
 class RefIOManager(dg.IOManager):
-    """Hand references on between the stages of a run, as JSON."""
+    """Pass references between the stages of a run as JSON files."""
 
     def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
         """Write the reference for this run, then move the latest one."""

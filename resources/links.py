@@ -1,4 +1,4 @@
-"""Addresses of the mill's own pages, beside Dagster's on the same server (`pipelines/auth`)."""
+"""URLs of kinemill's pages, on the same server as Dagster's (`pipelines/auth`)."""
 
 from pathlib import Path
 

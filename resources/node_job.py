@@ -1,4 +1,4 @@
-"""What stands on a node of a Ray cluster for a process of ours: it starts it, looks, and ends it.
+"""Actor on a node of a Ray cluster that starts, polls and ends a process.
 
 The process dies with this actor, and the actor with its node or with the process that asked for it.
 """
@@ -40,7 +40,7 @@ class Node:
             return ray.util.get_node_ip_address(), probe.getsockname()[1]
 
     def start(self, environment: dict[str, str]) -> str:
-        """Start the errand in the environment; return where that is."""
+        """Start the job in the environment; return the address of the node."""
         self._messages.touch()
         where = {DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({"path": str(self._messages)})}
         with self._log.open("wb") as log:
@@ -56,7 +56,7 @@ class Node:
         return f"{socket.gethostname()} (process {self._child.pid})"
 
     def look(self) -> tuple[list[str], int | None]:
-        """Return the messages since the last look, and the exit code once there is one."""
+        """Return new messages, and the exit code after the process ended."""
         code = self._child.poll() if self._child else None  # before reading: nothing comes after
         with self._messages.open("rb") as file:
             file.seek(self._read)
@@ -65,7 +65,7 @@ class Node:
         return (whole + newline).decode().splitlines(keepends=True), code
 
     def said(self) -> str:
-        """Return the end of the process's own output."""
+        """Return the last lines of the output of the process."""
         return self._log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures for the catalog, drawn once for each outcome and kept in the store."""
+"""Pictures for the asset catalog, cached in the store by artifact."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ _WHO = ("model", "persistence", "linear", "linear_sincos")
 
 
 def recordings_drawn(task: Task, home: Home, recordings: ArtifactRef) -> str | None:
-    """Return an SVG of how long the recordings are, and of a typical one; None: nothing to draw."""
+    """Return an SVG of the durations of the recordings and an example; None without data."""
 
     def draw() -> str | None:
         return recording_sheet(task, home, recordings)
@@ -42,7 +42,7 @@ def recordings_drawn(task: Task, home: Home, recordings: ArtifactRef) -> str | N
 def episodes_drawn(
     task: Task, home: Home, recordings: ArtifactRef, episodes: ArtifactRef
 ) -> str | None:
-    """Return an SVG of what was kept of the recordings, and of one with what was cut out of it."""
+    """Return an SVG of the accepted data of the recordings, and an example with its cuts."""
 
     def draw() -> str | None:
         return episode_sheet(task, home, recordings, episodes)
@@ -78,7 +78,7 @@ def clips_drawn(task: Task, home: Home, dataset: ArtifactRef) -> tuple[str | Non
 
 
 def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
-    """Return a PNG of the error over the horizon, one panel a channel in its own unit."""
+    """Return a PNG of the error over the horizon, one panel per channel in its unit."""
 
     def build(folder: Path) -> Json:
         document = read_json(open_ref(home, verification) / "verification.json")
@@ -104,7 +104,7 @@ def returns_drawn(trials: Json) -> str:
 
 
 def before_after(home: Home, task: str, training_set: ArtifactRef) -> Path | None:
-    """Return a PNG of an original beside one copy of each augmentation, one panel a channel.
+    """Return a PNG of an original and one copy of each augmentation, one panel per channel.
 
     Nothing without copies; the first original that has all of them, or most, is drawn. Of images it
     shows the one in the middle of the episode.

@@ -37,7 +37,7 @@ class PrewarmedWorker:
         self._waiting: Process | None = None
 
     def prepare(self) -> None:
-        """Start one, unless one is waiting; the calling thread has to outlive it."""
+        """Start a process unless one is waiting; the calling thread must outlive it."""
         if self._waiting is None or self._waiting.poll() is not None:
             self._waiting = subprocess.Popen(
                 [
@@ -55,7 +55,7 @@ class PrewarmedWorker:
             )
 
     def take(self, module: list[str], environment: Mapping[str, str], log: Path) -> Process | None:
-        """Have the one that waits run a module, or return None when none does.
+        """Run a module in the waiting process, or return None without one.
 
         Args:
             module: of ours, and its arguments.
@@ -75,7 +75,7 @@ class PrewarmedWorker:
         return process
 
     def release(self) -> None:
-        """End the one that waits, if there is one."""
+        """End the waiting process, if there is one."""
         process, self._waiting = self._waiting, None
         if process is not None and process.stdin is not None:
             with suppress(BrokenPipeError):
@@ -88,7 +88,7 @@ PREWARMED_WORKER = PrewarmedWorker(*_LIBRARIES)
 
 
 def main() -> None:
-    """Import what trainings need, wait for an order, and become the process that it asks for."""
+    """Import the libraries of a training, wait for a job, and run it."""
     exit_with_parent(int(sys.argv[1]))
     tune_process()
     for library in sys.argv[2:]:

@@ -1,4 +1,4 @@
-"""Processes of runs: whether the one that was meant still lives, and ending all of them."""
+"""Processes of runs: identification, waiting and termination."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Return what tells this start of the machine from any other."""
+    """Return the boot id of this machine."""
     try:
         return _KERNEL.read_text().strip()
     except OSError:
@@ -24,7 +24,7 @@ def boot_id() -> str:
 
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:
-    """Return a process and all that grew from it."""
+    """Return a process and its descendants."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -32,7 +32,7 @@ def family_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Return those of some processes that have not ended."""
+    """Return the processes that still run."""
     processes: list[psutil.Process] = []
     for process in family:
         with suppress(psutil.NoSuchProcess):
@@ -42,7 +42,7 @@ def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until all of some processes have ended; return those that have not in time.
+    """Wait for processes to end; return those that still run after the time limit.
 
     They need not be children of this process, so they are looked at, not waited for.
     """

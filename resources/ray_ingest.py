@@ -23,7 +23,7 @@ from resources.remote_job import HOME, RemoteJob
 def read_on_nodes(
     task: Task, home: Home, folder: Path | None, report: Callable[[str], None]
 ) -> None:
-    """Have the workers of the task's cluster read the new logs, if there are enough of them.
+    """Read new logs on the workers of the task's cluster, if there are enough logs.
 
     Where that fails nothing is lost: the ingest reads what they have not, and `report` hears why.
 
@@ -67,7 +67,7 @@ def read_on_nodes(
 
 
 def main() -> None:
-    """Read this worker's share of what the job file asks for."""
+    """Read this worker's share of the logs in the job file."""
     job = read_json(Path(sys.argv[1]))
     task = Task.model_validate(job["task"])
     if isinstance(task.compute, Ray):

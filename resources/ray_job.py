@@ -1,11 +1,11 @@
-"""An errand on the nodes of a Ray cluster: `python -m resources.ray_job SETTINGS PARENT_PID`.
+"""Run a job on the nodes of a Ray cluster: `python -m resources.ray_job SETTINGS PARENT_PID`.
 
 This process stands for the one on the cluster: it lives as long as that does, hands on what that
 says to Dagster and to its own output, ends with its exit code, and takes it along when it is ended
 itself. So whoever starts, watches and ends processes need not know of Ray; and Ray's own threads
 and signal handlers stay out of Dagster.
 
-On each node an actor starts the errand as its child. With several workers each is told its rank as
+On each node an actor starts the job as its child. With several workers each is told its rank as
 torchrun would. When a node dies, Ray says so of its actor: the others are ended, and all of them
 are started again where there is room, `retries` times; a training goes on from its last checkpoint.
 """
@@ -41,11 +41,11 @@ _ROOM = 300.0  # s that may pass until the cluster has room
 
 
 class _Lost(Exception):
-    """A node, or the cluster, is gone."""
+    """A node or the cluster was lost."""
 
 
 def run(remote_job: RemoteJob, settings: Ray) -> int:
-    """Do an errand on the cluster; return its exit code, or LOST."""
+    """Run a job on the cluster; return its exit code, or LOST."""
     import ray
 
     try:
@@ -117,7 +117,7 @@ class _Attempt:
         _log(f"runs on {', '.join(addresses)}")
 
     def _all(self, ask: Callable[[Any], Any], seconds: float) -> list[Any]:
-        """Ask every worker, and wait for all answers."""
+        """Call every worker and return all results."""
         try:
             return self._ray.get([ask(node) for node in self._nodes], timeout=seconds)
         except self._ray.exceptions.GetTimeoutError as error:
@@ -130,7 +130,7 @@ class _Attempt:
             raise _Lost(message) from error
 
     def _failed(self, codes: list[int | None]) -> int:
-        """Return the exit code of the first worker that failed, unless a node took it along."""
+        """Return the exit code of the first failed worker, unless its node was lost."""
         if self._settings.workers > 1:
             time.sleep(_NOTICED)
             self._all(lambda node: node.look.remote(), _TIMEOUT)
@@ -152,7 +152,7 @@ class _Attempt:
 
 
 def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
-    """Return the environment that torchrun gives a worker; nothing where there is one."""
+    """Return the environment variables of torchrun for a worker; empty for a single one."""
     if size == 1:
         return {}
     return {
@@ -166,7 +166,7 @@ def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
 
 
 def _pipes() -> dict[str, str]:
-    """Return what tells the workers of the Dagster run, without files of this machine."""
+    """Return the variables that identify the Dagster run, without local files."""
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         return {}
     context = decode_param(os.environ[DAGSTER_PIPES_CONTEXT_ENV_VAR])
@@ -175,7 +175,7 @@ def _pipes() -> dict[str, str]:
 
 
 def _forward_line(line: str) -> None:
-    """Hand a message of the first worker on to Dagster, which reads a file of ours."""
+    """Forward a message of the first worker to the file that Dagster reads."""
     if DAGSTER_PIPES_MESSAGES_ENV_VAR in os.environ:
         where = decode_param(os.environ[DAGSTER_PIPES_MESSAGES_ENV_VAR])
         with Path(where["path"]).open("a") as file:
@@ -183,7 +183,7 @@ def _forward_line(line: str) -> None:
 
 
 def _log(message: str) -> None:
-    """Tell Dagster, and whoever reads the output of this process."""
+    """Write a message to Dagster and to the output of this process."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
     said = {"message": f"Ray: {message}", "level": "INFO"}
@@ -192,7 +192,7 @@ def _log(message: str) -> None:
 
 
 def main() -> int:
-    """Do the errand in the environment with the settings on the command line."""
+    """Run the job in the environment with the settings on the command line."""
     exit_with_parent(int(sys.argv[2]))
     return run(taken_up(), Ray.model_validate_json(sys.argv[1]))
 

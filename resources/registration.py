@@ -1,4 +1,4 @@
-"""A registration as an outcome, so that the registered model travels and ages like the rest."""
+"""A registration as an artifact, as the other assets return."""
 
 from pathlib import PurePosixPath
 
@@ -9,7 +9,7 @@ from kinemill.store.remote_sync import bring
 
 
 def artifact_of(home: Home, registration: Registration) -> Artifact:
-    """Return the published decision of a registration: the same for the same version, for ever."""
+    """Return the published decision of a registration, which is constant for a version."""
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine may have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))

@@ -1,6 +1,6 @@
-"""Work for a process on another machine: `python -m resources.remote_job` does what it finds there.
+"""Job for a process on another machine: `python -m resources.remote_job` runs it there.
 
-An errand names a module of ours, its arguments, and the small files that it needs, and travels as
+A job names a module, its arguments, and the small files that it needs, and travels as
 JSON in the environment, `KINEMILL_ERRAND`. Where it arrives the files are put into that machine's
 home (`KINEMILL_HOME`), and what they say of the first machine's home is said of this one. Data, and
 what is made of it, come from and go to what the machines share (`kinemill.store.remote_sync`), or
@@ -28,7 +28,7 @@ _PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
 
 @dataclass(frozen=True)
 class RemoteJob:
-    """What is to be done.
+    """A job.
 
     Args:
         module: that is run as a program.
@@ -46,12 +46,12 @@ class RemoteJob:
     def of(
         cls, module: str, arguments: tuple[str, ...], home: Home, files: list[Path]
     ) -> "RemoteJob":
-        """Describe an errand, taking up files of the home."""
+        """Create a job that includes files of the home."""
         texts = {file.relative_to(home.root).as_posix(): file.read_text() for file in files}
         return cls(module, arguments, str(home.root), texts)
 
     def environment(self, home: str | None = None) -> dict[str, str]:
-        """Return what of this environment goes along, with the errand itself.
+        """Return the environment variables to send, including the job.
 
         Args:
             home: the folder that is the home there; None: that machine knows.
@@ -75,25 +75,25 @@ class RemoteJob:
 
 
 def _quoted(path: str) -> str:
-    """Return a path as it stands within a JSON string."""
+    """Return a path as it appears in a JSON string."""
     return json.dumps(path)[1:-1]
 
 
 def taken_up() -> RemoteJob:
-    """Return the errand in the environment.
+    """Return the job in the environment.
 
     Raises:
         BadInput: there is none.
     """
     text = os.environ.get(VARIABLE)
     if not text:
-        raise BadInput(VARIABLE, "is not set", expected="an errand, as JSON")
+        raise BadInput(VARIABLE, "is not set", expected="a job as JSON")
     fields = json.loads(text)
     return RemoteJob(fields["module"], tuple(fields["arguments"]), fields["home"], fields["files"])
 
 
 def main() -> int:
-    """Do the errand; it ends with the process that brought it here."""
+    """Run the job; it ends with the process that started it."""
     exit_with_parent(os.getppid())
     remote_job, home = taken_up(), Home.resolve()
     try:

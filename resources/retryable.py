@@ -29,12 +29,12 @@ _AWAY = ("connection to server", "server closed the connection", "terminating co
 
 
 def passes(error: BaseException) -> bool:
-    """Tell whether a failure is one of infrastructure, which another attempt may not meet."""
+    """Return whether a failure is temporary, so that a retry may succeed."""
     return any(_passes(one) for one in causes(error))
 
 
 def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
-    """Tag a run with whether what failed in it passes, before Dagster decides about a retry."""
+    """Tag a run as retryable or not, before Dagster decides about a retry."""
     passing = passes(error)
     tags = {RETRY_STEPS: str(passing).lower(), FAULT: "passing" if passing else "lasting"}
     instance.add_run_tags(run_id, tags)

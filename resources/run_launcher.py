@@ -41,16 +41,16 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Say that `check_run_worker_health` may be asked."""
+        """Return that `check_run_worker_health` is supported."""
         return True
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Launch a run, and note at which start of the machine."""
+        """Launch a run and record the boot id of the machine."""
         self._instance.add_run_tags(context.dagster_run.run_id, {BOOT: boot_id()})
         super().launch_run(context)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Look for the process that the run said it was started in."""
+        """Check the process that the run recorded."""
         said = None if _is_elsewhere(run) else self._said(run)
         if said is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)  # it has not said, or cannot be seen
@@ -72,7 +72,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return time.monotonic() - noticed < _ANOTHER
 
     def terminate(self, run_id: str) -> bool:
-        """End a run within 5 s, all its processes; return whether that was done.
+        """End a run with all its processes within 5 s; return whether it ended.
 
         Who was told to end is not started again, also when what told it was its time limit.
         """
@@ -95,7 +95,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return is_ended
 
     def _ask(self, run: dg.DagsterRun) -> bool:
-        """Ask the code server that started a run to end it; it may be gone, or never was one."""
+        """Ask the code server of a run to end it; there may be none."""
         if GRPC_INFO_TAG not in run.tags:
             self._instance.report_run_canceling(run)
             return False
@@ -106,7 +106,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return False
 
     def _close(self, run_id: str) -> None:
-        """Say that a run has ended if it could not, and give back what it held."""
+        """Mark a run as ended if it could not, and free its slots."""
         run = self._instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             self._instance.report_run_canceled(run, "Its processes were killed: it did not end.")
@@ -115,7 +115,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             storage.free_concurrency_slots_for_run(run_id)
 
     def _said(self, run: dg.DagsterRun) -> tuple[int, float] | None:
-        """Return which process a run said it is in, and when (s since the epoch)."""
+        """Return the process that a run recorded, and its start (s since the epoch)."""
         kind = dg.DagsterEventType.ENGINE_EVENT
         for entry in self._instance.all_logs(run.run_id, of_type=kind):
             metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
@@ -132,12 +132,12 @@ def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | N
 
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
-    """Tell whether a code server on another machine, or in another container, started the run."""
+    """Return whether a code server on another machine or in another container started the run."""
     info: Json = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return info.get("host", "localhost") not in _HERE
 
 
 def _is_alive(path: str) -> bool:
-    """Tell whether somebody listens on a Unix socket."""
+    """Return whether a process listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as one:
         return one.connect_ex(path) == 0

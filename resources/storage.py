@@ -1,4 +1,4 @@
-"""Dagster's SQLite storage, for which a database that is held for a minute is not a failure."""
+"""Dagster's SQLite storage with a longer timeout for locked databases."""
 
 import sqlite3
 from typing import Any
@@ -32,14 +32,14 @@ class PatientStorage(DagsterSqliteStorage):
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """Return what `dagster.yaml` has to say."""
+        """Return the config schema for `dagster.yaml`."""
         return {"base_dir": StringSource}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "PatientStorage":
-        """Open it where `dagster.yaml` says."""
+        """Open the storage at the location in `dagster.yaml`."""
         return cls.from_local(config_value["base_dir"], inst_data)
 
 

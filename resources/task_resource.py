@@ -1,4 +1,4 @@
-"""What a run works with: its task, with the overrides of the launchpad in force, and the home.
+"""Resource of a run: its task with the overrides of the launchpad, and the home.
 
 One resource per task carries the overrides, so that every stage of a run sees the same effective
 task. Bounds and names, which the launchpad's form cannot check, are checked when a run is launched,
@@ -49,14 +49,14 @@ class TaskResource:
     web: bool = False
 
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
-        """Have the nodes of a cluster read new logs, where the task has one and there are many."""
+        """Read new logs on the nodes of the task's cluster, if it has one."""
         if isinstance(self.task.compute, Ray):
             from resources.ray_ingest import read_on_nodes
 
             read_on_nodes(self.task, self.home, folder, report)
 
     def expect_training(self) -> None:
-        """Have what a training needs made ready beside what comes before it."""
+        """Start the worker process for training in advance."""
         if self.task.compute.type == "local":
             PREWARMED_WORKER.prepare()
 
@@ -178,7 +178,7 @@ def _is_one_model(annotation: Any) -> bool:
 
 
 def _spelled_by_field(part: BaseModel) -> bool:
-    """Tell whether a task file spells the part as its fields, not in some shorter way."""
+    """Return whether a task file writes the part as its fields."""
     names = {info.alias or name for name, info in type(part).model_fields.items()}
     spelled: Any = part.model_dump(by_alias=True)  # whatever a serializer of its own makes of it
     return isinstance(spelled, dict) and set(spelled) == names

@@ -20,7 +20,7 @@ _LOOK_EVERY = 0.1  # s
 
 
 def run(job: str, processes: int) -> int:
-    """Train until all processes have ended; return what to end with.
+    """Train until all processes have ended; return the exit code.
 
     A process that was killed is EX_TEMPFAIL: another attempt may do.
     """
@@ -44,7 +44,7 @@ def run(job: str, processes: int) -> int:
 
 
 def report_failures(failures: Mapping[int, ProcessFailure], processes: int) -> int:
-    """Say how processes ended, and return what to end with.
+    """Log how processes ended, and return the exit code.
 
     Args:
         failures: those that were found ended, by rank.
@@ -62,7 +62,7 @@ def report_failures(failures: Mapping[int, ProcessFailure], processes: int) -> i
 
 
 def main() -> int:
-    """Run what the command line names."""
+    """Run the job on the command line."""
     job, parent, processes = sys.argv[1:]
     exit_with_parent(int(parent))
     return run(job, int(processes))

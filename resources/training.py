@@ -1,4 +1,4 @@
-"""Training as a job of its own: known keys start nothing, others run where `compute.type` says."""
+"""Training as a separate job on the compute target of the task; cached models are reused."""
 
 import os
 import threading
@@ -69,7 +69,7 @@ def _link_cached(
     training_set: ArtifactRef,
     start: WarmStart | None,
 ) -> Artifact:
-    """Return a known model, having noted which training made it: its curve is this run's, too."""
+    """Link a cached model to this run with the training that made it, and return it."""
     _note(context, resource, tracked_run(resource, cached.ref), dataset, training_set, start)
     return cached
 
@@ -82,7 +82,7 @@ def _note(
     training_set: ArtifactRef,
     start: WarmStart | None,
 ) -> None:
-    """Write down where the numbers of this run's training are."""
+    """Store the folder and MLflow run of this run's training."""
     from kinemill.tracking.run_links import TrainingLink, note_training
     from kinemill.train import job_folder
 
@@ -130,7 +130,7 @@ def write_job(
     *,
     dagster_run: str,
 ) -> Path:
-    """Start the MLflow run and write the file that tells the training process all; return it."""
+    """Start the MLflow run, write the job file of the training process, and return it."""
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
     from kinemill.tracking.run_links import DAGSTER_RUN
 
@@ -208,7 +208,7 @@ def _tracked_models(resource: TaskResource) -> Path:
 
 
 def models_folder(home: Home, task: str) -> Path:
-    """Return the folder in which it is noted, by model, which MLflow run trained it."""
+    """Return the folder that links models to the MLflow runs that trained them."""
     return home.dagster / "trainings" / task / "models"
 
 
@@ -228,7 +228,7 @@ def _experiment(resource: TaskResource) -> str:
 
 
 def _end_run(resource: TaskResource, run: str) -> None:
-    """Mark the run of a training process that is gone as KILLED, should it still say RUNNING."""
+    """Mark the MLflow run of a dead training process as KILLED."""
     from kinemill.tracking import end_orphans, open_tracking
 
     end_orphans(resource.home)

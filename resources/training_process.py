@@ -1,4 +1,4 @@
-"""What the training process runs: `python -m resources.training_process JOB PARENT_PID`.
+"""Training process: `python -m resources.training_process JOB PARENT_PID`.
 
 It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow. Of several
 processes that share a training (`RANK`, `WORLD_SIZE`) the first alone does so.
@@ -32,7 +32,7 @@ class Lines:
         self._pipes.log.info(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Send how far the training is, unless that was told less than a second ago."""
+        """Send the progress of the training, at most once per second."""
         now = time.monotonic()
         if done == total or now - self._last >= 1.0:
             self._last = now
@@ -40,7 +40,7 @@ class Lines:
 
 
 def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
-    """Return what is to be trained: task, home, dataset, training set, and what to start from."""
+    """Return task, home, dataset, training set, and the model to start from."""
     from kinemill.task.protocols import WarmStart
 
     return (
@@ -53,7 +53,7 @@ def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
 
 
 def assist(job: Json) -> None:
-    """Take a part in what the first process trains; write and say nothing."""
+    """Train together with the first process, without logging."""
     from kinemill.train import join_training
     from kinemill.train.ddp import joined
 
@@ -63,7 +63,7 @@ def assist(job: Json) -> None:
 
 
 def work(job: Json, pipes: PipesContext) -> None:
-    """Train what the job file asks for."""
+    """Run the training of the job file."""
     from kinemill.tracking import MlflowTracker
     from kinemill.train import stage as train
     from kinemill.train.ddp import joined

@@ -1,4 +1,4 @@
-"""A search in processes of its own: started, watched, replaced when one dies, never left behind."""
+"""Worker processes of a search: start, monitor, replace dead ones, and end all."""
 
 import os
 import re
@@ -63,7 +63,7 @@ class Workers:
             )
 
     def look(self, progress: Progress) -> None:
-        """Take note of workers that ended; start one in place of each that died.
+        """Remove ended workers and replace those that died.
 
         Raises:
             TrainingFailed: too many died, or one could not work at all.
@@ -83,7 +83,7 @@ class Workers:
                 self.start(number)
 
     def repeat(self, progress: Progress) -> None:
-        """Repeat the new lines of progress that workers wrote to their logs."""
+        """Print new lines of progress from the logs of the workers."""
         for number in self.processes:
             with self._log(number).open("rb") as log:
                 log.seek(self.read.get(number, 0))
@@ -116,7 +116,7 @@ class Workers:
 
 
 def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str, str]]:
-    """Return the module that is a worker here, its arguments, and what it is told beside them.
+    """Return the module of a worker, its arguments and its environment.
 
     Raises:
         BadInput: workers on other machines would not know of each other's trials.
@@ -144,7 +144,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
 def search_elsewhere(
     search: Search, bounds: Bounds, workers: int, progress: Progress
 ) -> list[TrialRecord]:
-    """Do the trials of a search in `workers` processes; return all of them, earlier ones too.
+    """Run the trials of a search in `workers` processes; return all trials, earlier ones included.
 
     The report and the file with the best settings are written however the search ends. The calling
     thread starts the processes and waits for them, as PR_SET_PDEATHSIG needs it.
@@ -185,7 +185,7 @@ def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> N
 
 
 def _report(search: Search, reported: set[int], total: int, progress: Progress) -> None:
-    """Report the trials that ended since the last call, and add them to the known ones."""
+    """Report the trials that ended since the last call."""
     for line in _ended(search):
         if line.number not in reported:
             reported.add(line.number)

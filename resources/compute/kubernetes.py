@@ -1,6 +1,6 @@
 """Training in a pod of a Kubernetes cluster, whose log Dagster follows (`PipesK8sClient`).
 
-The pod gets the errand in its environment, and from the secrets that the task names what connects
+The pod gets the job in its environment, and from the secrets that the task names what connects
 it to database and store; nothing secret is written into the pod itself. Its home is the claim that
 the task names, where the code server mounts that too, or an empty folder that `KINEMILL_REMOTE`
 fills.
@@ -65,7 +65,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
 
 
 def environment(job: Path) -> dict[str, str]:
-    """Return the variables of the pod that are no secrets: the errand, and where the home is."""
+    """Return the non-secret variables of the pod: the job and the home."""
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
     job_ = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
@@ -110,7 +110,7 @@ def pod_spec(home: Home, settings: Kubernetes) -> dict[str, Any]:
 
 
 def _failure(problem: str) -> KinemillError:
-    """Tell a pod that somebody ended from one that could not train."""
+    """Return the error for a failed pod: evicted or killed, or failed to train."""
     passing = any(part in problem for part in _ANOTHER_MAY_DO)
     kind = ProcessLost if passing else TrainingFailed
     last = problem.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Training in a child process on this machine: killed cleanly, timed, dead when its parent dies."""
+"""Training in a child process on this machine, with a time limit; it ends with its parent."""
 
 import os
 import subprocess
@@ -90,7 +90,7 @@ def watch(
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:
-    """Ask a child to end, and make it when it does not within 2 s."""
+    """Terminate a child; kill it after 2 s."""
     if child.poll() is not None:
         return
     child.terminate()
