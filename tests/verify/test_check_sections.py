@@ -207,7 +207,7 @@ def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
     # The velocity may be -30 to 30 rad/s, and is 90.
     assert found[-1].text == (
         "states, batch 0, history 3, velocity: is 90 (1 such values in all); expected -30 to 30, "
-        "its limits; load(..., out_of_limits='pass') lets the model say what it makes of it"
+        "its limits; load(..., out_of_limits='pass') passes the value to the model"
     )
     assert "expected" in next(one.text for one in found if one.name == "a channel too many")
     passing = load(exported, non_finite="pass")  # takes NaN, and so is told
