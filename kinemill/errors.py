@@ -31,7 +31,7 @@ class KinemillError(Exception):
             parts.append(fix)
         super().__init__("; ".join(parts))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the error with its attributes, whatever the constructor of a subclass takes."""
         return _again, (type(self), self.args, self.__dict__)
 
@@ -100,7 +100,9 @@ def spell_failure(error: Exception) -> str:
     return f"{type(error).__name__}: {first}{at}"
 
 
-def _again(kind: type[KinemillError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+def _again(
+    kind: type[KinemillError], args: tuple[object, ...], state: dict[str, object]
+) -> KinemillError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(state)

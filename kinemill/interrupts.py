@@ -103,7 +103,7 @@ class Signals:
         self._number = self._number or number
         raise Interrupted
 
-    def _unraisable(self, unraisable: Any) -> None:
+    def _unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
         """Send a signal again whose exception Python dropped, for example in a destructor."""
         if self.received is None or not _is_interruption(unraisable.exc_value):
             sys.__unraisablehook__(unraisable)

@@ -14,13 +14,12 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import KinemillError
 from kinemill.runtime.download import pull, watch
 from kinemill.runtime.registry_client import from_server
 from kinemill.runtime.self_test import verify
-from kinemill.runtime.timing import CALLS
+from kinemill.runtime.timing import CALLS, Json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,12 +81,12 @@ def _pull(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_json(result: dict[str, Any]) -> None:
+def _print_json(result: Json) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()
 
 
-def _as_text(result: dict[str, Any]) -> str:
+def _as_text(result: Json) -> str:
     lines = [f"{result['folder']}: {'verified' if result['passed'] else 'NOT VERIFIED'}"]
     for line in result["lines"]:
         mark = "ok    " if line["passed"] else "FAILED"

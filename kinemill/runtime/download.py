@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.process import run_python
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import Source, VersionRef
+from kinemill.runtime.timing import Json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import file_digest
 
@@ -30,7 +30,6 @@ _SHORT = 12
 _ASIDE = ".aside-"
 _STALE = 3600.0  # s after which a folder in staging is abandoned
 
-Json = dict[str, Any]
 Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: whether it works, and why not
 
 
@@ -108,7 +107,7 @@ def watch(
 
     An unreachable registry or a missing version does not end the loop.
     """
-    previous: tuple[Any, ...] | None = None
+    previous: tuple[object, ...] | None = None
     while True:
         try:
             result = pull(source, to, try_it)

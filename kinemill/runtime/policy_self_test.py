@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import CorruptArtifact
 from kinemill.runtime.policy import Policy
-from kinemill.runtime.timing import Line, line, timed
+from kinemill.runtime.timing import Latencies, Line, line, timed
 
 Arrays = dict[str, NDArray[Any]]
 _PREFIX = "input."
@@ -75,7 +75,7 @@ def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
     return line(name, passed, message, "at most the rounding error")
 
 
-def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Any]:
+def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Latencies]:
     """Return the results of all checks, and the latency of `act`, ms."""
     cases = read_cases(folder / "cases.npz")
     lines = parity(policy, cases)

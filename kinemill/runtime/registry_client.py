@@ -6,11 +6,12 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.runtime.timing import Json
 
 SUMS_TAG = "kinemill.sums"  # tag of a version: sha256 of `sha256sums`
 PROVISIONAL_TAG = "kinemill.provisional"  # tag of a version: missing test data, or `no`
@@ -93,7 +94,7 @@ class ServerSource:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._file(ref, name))
 
-    def _ask(self, path: str, **query: str) -> Any:
+    def _ask(self, path: str, **query: str) -> Json:
         return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
 
     def _file(self, ref: VersionRef, name: str) -> bytes:

@@ -9,13 +9,13 @@ Symbols: N cases, H history, T horizon, S states, A actions.
 import hashlib
 import platform
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime.input_checks import Array
 from kinemill.runtime.integrity import (
     IO,
     POLICY,
@@ -30,7 +30,7 @@ from kinemill.runtime.loader import load
 from kinemill.runtime.model_safety import refuse_folder, refuse_model
 from kinemill.runtime.policy_self_test import try_policy
 from kinemill.runtime.simulator import Simulator
-from kinemill.runtime.timing import CALLS, Line, line, timed
+from kinemill.runtime.timing import CALLS, Json, Latencies, Line, line, timed
 
 CASES = "cases.npz"
 INPUTS = ("states", "past_actions", "actions")
@@ -39,7 +39,7 @@ STEPS = 5  # number of steps of step.onnx that are compared
 Arrays = dict[str, NDArray[np.float32]]
 
 
-def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -> dict[str, Any]:
+def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -> Json:
     """Check the model in a folder and return the results, `passed` first.
 
     Args:
@@ -54,7 +54,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
         raise BadInput(folder, "is not a folder", expected="the folder of a model")
     refuse_folder(folder)
     lines = files_lines(folder)
-    report: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
+    report: Json = {"passed": False, "folder": str(folder), "lines": lines}
     if not all(each["passed"] for each in lines):
         return report  # a changed file is never run
     model = load(folder, non_finite="pass")
@@ -73,7 +73,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     }
 
 
-def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Any]:
+def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Latencies]:
     """Return the results of all checks, and the latency of a rollout and a step, ms."""
     cases, lines = read_cases(folder), list[Line]()
     for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
@@ -163,15 +163,17 @@ def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
     ]
 
 
-def _stepped(simulator: Simulator, states: Any, past: Any, actions: Any) -> NDArray[np.float32]:
-    state, carry, states_after = states[:, -1], simulator.warm_up(states, past), list[Any]()
+def _stepped(
+    simulator: Simulator, states: Array, past: Array, actions: Array
+) -> NDArray[np.float32]:
+    state, carry, states_after = states[:, -1], simulator.warm_up(states, past), list[Array]()
     for k in range(min(STEPS, actions.shape[1])):
         state, *carry = simulator.step(state, actions[:, k], *carry)
         states_after.append(state)
     return np.stack(states_after, axis=1)
 
 
-def _compared(name: str, predicted: Any, simulator: Simulator, cases: Arrays) -> Line:
+def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) -> Line:
     """Compare (N, K, S) with the first K steps of the cases; NaN anywhere fails."""
     steps = predicted.shape[1]
     expected, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
@@ -191,7 +193,7 @@ def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
     return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
 
 
-def latency(simulator: Simulator, cases: Arrays, calls: int) -> dict[str, dict[str, float]]:
+def latency(simulator: Simulator, cases: Arrays, calls: int) -> Latencies:
     """Return the latency of a rollout over the horizon of the cases, and of a step; batch 1, ms."""
     one = [cases[name][:1] for name in INPUTS]
     carry = simulator.warm_up(*one[:2])

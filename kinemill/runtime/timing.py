@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 BLOCKS, CALLS = 5, 1000
 
-Line = dict[str, Any]
+Json = dict[str, Any]
+Line = Json  # name, passed, found, wanted
+Latencies = dict[str, dict[str, float]]  # percentiles in ms by name of the call
 
 
 def line(name: str, passed: bool, measured: str, expected: str) -> Line:

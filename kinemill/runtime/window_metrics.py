@@ -24,7 +24,7 @@ class Predictor(Protocol):
         """Rows of history that `rollout` needs, H."""
         ...
 
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> NDArray[Any]:
         """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         ...
 

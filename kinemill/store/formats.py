@@ -33,11 +33,11 @@ class Format:
     number: int
     upgrade: Callable[[Json], Json] = _as_it_is
 
-    def stamp(self, document: Mapping[str, Any]) -> Json:
+    def stamp(self, document: Mapping[str, object]) -> Json:
         """Return a document with its format as the first key."""
         return {"format": self.number, **document}
 
-    def open(self, path: Path, document: Any) -> Json:
+    def open(self, path: Path, document: object) -> Json:
         """Return a document of this or the previous format, upgraded and without its number.
 
         Args:

@@ -29,6 +29,7 @@ _OWN = {"index", "pending"}  # local folders of `store/`: caches and pending wor
 _THREADS = 16  # concurrent requests; each waits for the network
 
 T = TypeVar("T")
+R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 
@@ -240,7 +241,7 @@ def _put_all(store: Remote, items: Sequence[tuple[Path, str]]) -> None:
     _all(lambda item: store.put(*item), items)
 
 
-def _all(work: Callable[[T], Any], items: Sequence[T]) -> list[Any]:
+def _all(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Call `work` on all items concurrently; the first error stops it."""
     if len(items) <= 1:
         return [work(item) for item in items]

@@ -159,7 +159,7 @@ def amended(
     return below("")
 
 
-def totals(shards: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, int]:
+def totals(shards: Iterable[Json], names: Iterable[str]) -> dict[str, int]:
     """Return the sums of some numbers over all shards."""
     every = list(shards)
     return {name: sum(shard[name] for shard in every) for name in names}

@@ -176,4 +176,4 @@ def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch,
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))  # where no compiler is
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
-    assert "C compiler: is not there" in caplog.text
+    assert "C compiler: is not installed" in caplog.text

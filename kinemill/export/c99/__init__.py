@@ -1,10 +1,10 @@
-"""C99 from a step: `step.c` and `step.h`, without dependencies but `math.h`, without allocation.
+"""C99 code generation: `step.c` and `step.h` from a published `step.onnx`.
 
-Made from the published `step.onnx` alone, so it can be made of any model there is, later as well.
-All sizes are known, so all loops are bounded; weights are `static const`. What depends on constants
-alone is evaluated here. Operations outside of `operations.py` are refused with their names.
+The code needs only `math.h`, allocates nothing and has bounded loops; weights are `static const`.
+Constant expressions are evaluated during generation. `operations.py` lists supported operations;
+others raise an error.
 
-Symbols: S states, A actions, C numbers carried, L lanes: rows that are worked out at once.
+Symbols: S states, A actions, C numbers of the carry, L lanes: rows computed in parallel.
 """
 
 from kinemill.export.c99.program import Program

@@ -1,8 +1,7 @@
-"""Compiling C for this computer, and loading it.
+"""C compiler: compile generated code to a shared library and load it.
 
-What is compiled was made here, from an ONNX file, and is never taken from a model's folder: one
-from elsewhere runs no code of its own. The library lies in a private folder that is gone before
-anybody can look into it.
+Only code generated from an ONNX file in this process is compiled, never files of a model folder, so
+that a downloaded model cannot run code. The library is in a private folder, removed after loading.
 """
 
 import ctypes
@@ -18,7 +17,7 @@ from kinemill.errors import BadInput
 COMPILERS = ("cc", "gcc", "clang")
 # Contracted to fused multiply-add, as ONNX Runtime does; NaN and infinity keep their meaning.
 FLAGS = ("-std=gnu99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-# The quickest that a compiler takes; not every one knows this processor.
+# Fastest first: not every compiler knows this processor.
 TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
 SECONDS = 120.0
 
@@ -27,11 +26,11 @@ def compiler() -> str:
     """Return the path of a C compiler.
 
     Raises:
-        BadInput: there is none.
+        BadInput: No compiler is installed.
     """
     path = next(filter(None, map(shutil.which, COMPILERS)), None)
     if path is None:
-        raise BadInput("C compiler", "is not there", expected=f"one of {', '.join(COMPILERS)}")
+        raise BadInput("C compiler", "is not installed", expected=f"one of {', '.join(COMPILERS)}")
     return path
 
 
@@ -40,10 +39,10 @@ def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes
 
     Args:
         sources: C files.
-        flags: beside the usual ones.
+        flags: additional flags.
 
     Raises:
-        BadInput: there is no compiler, it does not take them, or it takes too long.
+        BadInput: No compiler is installed, or it fails or takes too long.
     """
     path, message = compiler(), ""
     started = time.monotonic()
@@ -65,5 +64,5 @@ def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes
                 break
             if done.returncode == 0:
                 return ctypes.CDLL(str(library))
-            message = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "says nothing"
+            message = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "no message"
     raise BadInput(path, f"does not compile: {message}", fix="run the model with ONNX Runtime")

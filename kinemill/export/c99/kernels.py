@@ -1,9 +1,9 @@
-"""The C of what a step calls: layers, bounded functions, sines.
+"""Kernels in C: layers, bounded functions, sines.
 
 `bounded` is tanh as x P(x²) / Q(x²) within ±8, fitted by iteratively reweighted least squares to a
 relative error of 7e-9; rounded to float32 it is within 3e-7. It has no branches, so that compilers
-work many at once. `sines` takes x to within π/4 of k π/2 in three parts (Cody and Waite 1980),
-whose products with k are exact, then Taylor's series; far from zero it asks math.h.
+vectorize it. `sines` takes x to within π/4 of k π/2 in three parts (Cody and Waite 1980),
+whose products with k are exact, then Taylor's series; far from zero it calls math.h.
 """
 
 BOUNDED = """\

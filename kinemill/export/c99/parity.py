@@ -1,4 +1,4 @@
-"""step.c against step.onnx: both run the same steps, and the compiled one is timed."""
+"""Parity of step.c and step.onnx, and the latency of step.c."""
 
 import ctypes
 import time
@@ -21,12 +21,12 @@ Array = NDArray[np.float32]
 
 
 class Compiled:
-    """A step.c, run as a microcontroller would run it.
+    """A compiled step.c.
 
     Args:
-        folder: with step.c and step.h.
-        source: what they were made as.
-        flags: for the compiler.
+        folder: folder with step.c and step.h.
+        source: the generated source.
+        flags: additional compiler flags.
     """
 
     def __init__(self, folder: Path, source: Source, flags: tuple[str, ...] = ()) -> None:
@@ -41,15 +41,15 @@ class Compiled:
 
 
 def write_c99(folder: Path, step: bytes) -> Json:
-    """Write step.c and step.h into a folder, run them beside its ONNX files, and say how it went.
+    """Write step.c and step.h into a folder, and compare them with its ONNX files.
 
     Returns:
         `weights` and `scratch` in bytes, `multiplications` of a step, the largest `difference` from
-        step.onnx, and how long a step takes on this machine, us: `p50`, and `worst` of many calls.
+        step.onnx, and percentiles of the latency on this machine, us.
 
     Raises:
-        BadInput: the step cannot be translated, or there is no compiler to try it with.
-        Blocked: it gives other numbers than step.onnx.
+        BadInput: The step cannot be translated, or no compiler is installed.
+        Blocked: The C code differs from step.onnx.
     """
     source = generate(step)
     (folder / "step.c").write_text(source.code)
@@ -66,12 +66,12 @@ def write_c99(folder: Path, step: bytes) -> Json:
 
 
 def compare(compiled: Compiled, simulator: Simulator) -> float:
-    """Run both for many steps from rest, each on its own carry; return the largest difference.
+    """Run both for many steps, each with its own carry; return the largest difference.
 
-    The state is drawn anew at every step, so that a model which runs away stays comparable.
+    States are random at every step, so that a diverging model stays comparable.
 
     Raises:
-        Blocked: they differ by more than rounding.
+        Blocked: They differ by more than rounding.
     """
     states, actions, carried = sizes_of(simulator.interface)
     random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
@@ -90,8 +90,8 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
             raise Blocked(
                 f"{simulator.interface.task}: step.c",
                 f"differs from step.onnx by up to {np.max(off):.3g}",
-                expected="the same numbers but for rounding",
-                fix="leave export.c99 out, and tell the authors of kinemill",
+                expected="equal values up to rounding",
+                fix="remove export.c99, and report a bug in kinemill",
             )
         worst = max(worst, float(off.max(initial=0.0)))
     return worst

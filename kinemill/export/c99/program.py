@@ -1,9 +1,8 @@
 """From the graph of a step to a list of loops over numbered memory.
 
-Every element of every tensor has a number: inputs from 0 on, then what is worked out; constants
-have negative ones. What only moves data (Gather, Slice, Concat, ...) is then done on the numbers,
-by numpy, here; what is left to do at run time are loops, and copies where a layer wants its inputs
-side by side.
+Every element of every tensor has an id: inputs from 0 on, then computed elements; constants have
+negative ids. Operations that only move data (Gather, Slice, Concat, ...) are done by numpy on the
+ids during generation. Loops remain for run time, and copies where a layer needs contiguous inputs.
 """
 
 from bisect import bisect_right
@@ -62,7 +61,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Call:
-    """`out[0:count] = kernel(x[0:count])`, of those kernels that want all elements at once."""
+    """`out[0:count] = kernel(x[0:count])`, for kernels over whole vectors."""
 
     out: int
     x: int
@@ -76,15 +75,15 @@ Statement = Each | Dense | Product | Call
 
 @dataclass
 class Program:
-    """What a step does.
+    """Statements and memory of a step.
 
     Attributes:
-        inputs: elements before those that are worked out.
-        elements: of memory in all, inputs among them.
-        constants: the numbers that loops read.
-        statements: in order.
-        outputs: where the results lie, one after the other.
-        chunks: first element and size of what was made together, in order.
+        inputs: number of input elements.
+        elements: number of all elements in memory, with inputs.
+        constants: constants of loops.
+        statements: statements in order.
+        outputs: ids of the results.
+        chunks: first element and size of each allocation, in order.
     """
 
     inputs: int
@@ -107,7 +106,7 @@ class Program:
 
     @property
     def numbers(self) -> int:
-        """Constants in all, weights among them; equal layers share theirs."""
+        """Number of constants with weights; equal layers share them."""
         layers = {
             (one.weight.tobytes(), one.bias.tobytes()): one.weight.size + one.bias.size
             for one in self.statements
@@ -131,13 +130,13 @@ class Program:
         """Return ids of new elements."""
         shape = tuple(shape)
         count = int(np.prod(shape, dtype=np.int64))
-        start = self.elements + 1  # a gap, as what is made apart may later lie apart
+        start = self.elements + 1  # a gap: chunks may be moved apart later
         self.elements = start + count
         self.chunks.append((start, count))
         return np.arange(start, start + count).reshape(shape)
 
     def each(self, form: str, *operands: Ids) -> Ids:
-        """Add loops that work `form` out for all elements of broadcast operands."""
+        """Add loops that compute `form` for all elements of broadcast operands."""
         broadcast = np.broadcast_arrays(*operands)
         out, flat = self.make(broadcast[0].shape), [item.reshape(-1) for item in broadcast]
         start = 0
@@ -149,7 +148,7 @@ class Program:
         return out
 
     def contiguous(self, ids: Ids) -> int:
-        """Return where elements lie side by side, which is after a copy if need be."""
+        """Return the address of contiguous elements, after a copy if needed."""
         flat = ids.reshape(-1)
         first = int(flat[0])
         if first >= 0 and np.array_equal(flat, np.arange(first, first + flat.size)):
@@ -181,7 +180,7 @@ class Program:
         return out
 
     def _stretch(self, ids: Ids) -> int:
-        """Return how many elements, from the first on, lie at equal distances in one chunk."""
+        """Return the number of leading elements at equal distances in one chunk."""
         low, high = self._chunk(int(ids[0]))
         steps = np.diff(ids)
         ends = (steps != steps[:1]) | (ids[1:] < low) | (ids[1:] >= high)
