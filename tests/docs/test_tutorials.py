@@ -21,8 +21,11 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return [(m["language"], m["title"] or "", m["code"]) for m in BLOCK.finditer(text)]
 
 
-def follow(page: str, folder: Path, environment: dict[str, str]) -> None:
-    """Run the shell and Python blocks of a page in `folder`, and write the files that it shows."""
+def follow(page: str, folder: Path, environment: dict[str, str], session: bool = False) -> None:
+    """Run the shell and Python blocks of a page in `folder`, and write the files that it shows.
+
+    With `session`, all Python blocks run in one process, as the cells of a notebook do.
+    """
     commands = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -30,20 +33,30 @@ def follow(page: str, folder: Path, environment: dict[str, str]) -> None:
         "KINEMILL_HOME": str(folder / "home"),
         **environment,
     }
+    cells = list[str]()
     for language, title, code in blocks(page):
         if title:
             (folder / title).write_text(code)
+        elif language == "python" and session:
+            cells.append(code)
         elif language in {"sh", "python"}:
-            run = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
-            done = subprocess.run(
-                [*run, code],
-                check=False,
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+            run_block(language, code, folder, environment)
+    if cells:
+        run_block("python", "\n".join(cells), folder, environment)
+
+
+def run_block(language: str, code: str, folder: Path, environment: dict[str, str]) -> None:
+    """Run one block, and fail with its output."""
+    program = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
+    done = subprocess.run(
+        [*program, code],
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.slow
@@ -58,7 +71,27 @@ def test_own_robot(tmp_path):
     assert "role: state" in (tmp_path / "tasks/my_robot.yaml").read_text()
 
 
-@pytest.mark.parametrize("page", ["first-champion.md", "own-robot.md"])
+@pytest.mark.slow
+def test_policy(tmp_path):
+    follow("policy.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+
+
+@pytest.mark.slow
+def test_to_robot(tmp_path):
+    follow("to-robot.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+
+
+@pytest.mark.slow
+def test_notebook(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    environment = {"KINEMILL_TASKS": str(tmp_path / "tasks")}
+    follow("notebook.md", tmp_path, environment, session=True)
+
+
+PAGES = sorted(path.name for path in (ROOT / "docs/tutorials").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_shell_and_python_block_is_recognized(page):
     text = (ROOT / "docs/tutorials" / page).read_text()
     assert len(blocks(page)) == text.count("\n```") / 2
