@@ -118,8 +118,9 @@ def _moved(document: Json, root: str) -> dict[str, list[Json]]:
     old = document["artifacts"]
 
     def relocate(value: object) -> object:
-        inside = isinstance(value, str) and value.startswith(f"{old}/")
-        return f"{root}{value[len(old) :]}" if inside else value
+        if isinstance(value, str) and value.startswith(f"{old}/"):
+            return f"{root}{value[len(old) :]}"
+        return value
 
     return {
         name: [{key: relocate(value) for key, value in row.items()} for row in rows]

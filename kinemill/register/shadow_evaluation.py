@@ -29,8 +29,9 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock, now
 from kinemill.task import Task
 from kinemill.tracking import open_tracking
-from kinemill.verify import Errors, evaluate
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import plain
+from kinemill.verify.errors import Errors
 from kinemill.verify.logs import SPLIT, Logs, read_logs
 
 RIGHT = (CHAMPION, CHALLENGER, "neither")

@@ -20,10 +20,10 @@ from kinemill.runtime import load
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.verify import Errors
 from kinemill.verify.analysis import accuracy, plain
 from kinemill.verify.analysis import compare as compare_errors
 from kinemill.verify.comparison import NRMSE, Comparisons, against
+from kinemill.verify.errors import Errors
 
 
 @dataclass(frozen=True)

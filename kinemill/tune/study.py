@@ -38,7 +38,7 @@ class Proposals:
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
         """Return the proposed number, on the grid `low + n * step`."""
-        if all(isinstance(item, int) for item in (low, high, step or 0)):
+        if isinstance(low, int) and isinstance(high, int) and isinstance(step or 0, int):
             by = int(step or 1)
             return self.trial.suggest_int(
                 name, low, low + (high - low) // by * by, step=by, log=log

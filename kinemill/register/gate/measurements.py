@@ -27,8 +27,8 @@ from kinemill.runtime import load
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.verify import Errors
 from kinemill.verify.accuracy import gather, window_starts
+from kinemill.verify.errors import Errors
 
 _UNSTABLE = 3.0  # ratio to the error of the stable member of its family
 

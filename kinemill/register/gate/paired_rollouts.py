@@ -11,9 +11,10 @@ from kinemill.register.gate.inputs import Paired
 from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
-from kinemill.verify import Errors, evaluate
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import compare
 from kinemill.verify.comparison import NRMSE, Comparison
+from kinemill.verify.errors import Errors
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.losses import counted_horizons
 

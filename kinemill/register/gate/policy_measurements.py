@@ -32,7 +32,7 @@ from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
-from kinemill.verify import Errors
+from kinemill.verify.errors import Errors
 
 
 @dataclass(frozen=True)
