@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.errors import BadInput
+from kinemill.ingest import recordings
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import Decision, current_decisions, decisions_elsewhere
@@ -62,7 +63,8 @@ from kinemill.store.locks import lock
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 
-_FOLD = 4  # times a new log's bytes: as it came, as read, as judged, as packed
+VERSION: int = recordings.VERSION
+_FOLD = 4  # disk space per byte of a new log: raw, recording, episodes, dataset
 
 Contents = Mapping[FileStat, str]
 UnchangedFiles = Mapping[FileStat, bytes]
@@ -70,11 +72,16 @@ UnchangedFiles = Mapping[FileStat, bytes]
 
 @dataclass(frozen=True)
 class _Result:
-    """What an ingest came to: the snapshot, what it entered, and what it could not read and why."""
+    """The published snapshot, the hashes of new members, and why other files were not read."""
 
     artifact: Artifact
     entered: frozenset[str]
     unfinished: Mapping[str, str]
+
+
+def inputs(task: Task, member: Member) -> Json:
+    """Return what the key of one recording is made of."""
+    return recordings.recording_inputs(task, member)
 
 
 def run(
@@ -83,15 +90,15 @@ def run(
     """Ingest the logs of a folder, and publish the snapshot of all recordings of the task.
 
     Args:
-        task: says which files are logs and how they are read.
-        home: where outcomes, raw bytes and memberships are kept.
-        folder: where the logs are, searched recursively, or one log; default: the drop folder.
-        progress: called for each file.
+        task: Defines which files are logs and how they are read.
+        home: Stores artifacts, raw bytes and memberships.
+        folder: One log, or a folder that is searched recursively. Default: the drop folder.
+        progress: Called for each file.
 
     Raises:
-        BadInput: no such folder, the task declares no channels, or it has no recording yet and
-            none was found.
-        CorruptArtifact: a recording's outcome and its raw bytes are both damaged.
+        BadInput: The folder does not exist, the task declares no channels, or neither the task
+            nor the folder has a recording.
+        CorruptArtifact: The artifact of a recording and its raw bytes are both damaged.
     """
     require_channels(task)
     progress = progress or NullReporter()
@@ -102,7 +109,7 @@ def run(
 
 def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
     source = folder or drop_folder(task, home)
-    _learn_elsewhere(task, home)
+    _sync_with_remote(task, home)
     cache = open_scan_cache(task, home, source)
     scanned = scan(task, source, cache.files) if folder or stat_of(source) else empty_scan()
     described = _described_anew(task, scanned)
@@ -140,14 +147,14 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
 
 
-def _learn_elsewhere(task: Task, home: Home) -> None:
-    """Learn of recordings that other machines took, and of what was decided there."""
+def _sync_with_remote(task: Task, home: Home) -> None:
+    """Fetch the recordings and decisions of other machines."""
     decisions_elsewhere(home, task.name)
     sync_members(home, task.name, lambda new: add_pending(home, task.name, new))
 
 
 def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
-    """Return the logs beside which there is a new or changed side-car."""
+    """Return the logs with a new or changed side-car file."""
     bases = {
         file_stat.name[: -len(ending)]
         for file_stat in looked.sidecars
@@ -161,7 +168,7 @@ def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
 
 
 class _Ingest:
-    """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
+    """One ingest: the task, the decisions, and the previous snapshot if the rules are equal."""
 
     def __init__(
         self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
@@ -180,7 +187,7 @@ class _Ingest:
     def take(
         self, read: Contents, unchanged: UnchangedFiles, earlier: Contents, progress: Progress
     ) -> _Result | None:
-        """Read what is to be looked into and publish the snapshot; None if there is nothing.
+        """Read new recordings and publish the snapshot; return None if there is no recording.
 
         Args:
             read: content hashes of the files that look different than before.
@@ -210,7 +217,7 @@ class _Ingest:
         return _Result(snapshot, frozenset(entered - unfinished.keys()), unfinished)
 
     def _note(self, entered: set[str]) -> None:
-        """Note what is about to be entered, before any of it is."""
+        """Mark the new recordings as pending before any of them becomes a member."""
         if entered:
             add_pending(self._home, self._task.name, entered)
             fault_point("ingest.noted")
@@ -218,7 +225,7 @@ class _Ingest:
     def _superseded(
         self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
     ) -> dict[str, Json | None]:
-        """Leave out the recordings of which a file that has grown holds all, and more."""
+        """Remove the recordings whose bytes a longer file of the same name begins with."""
         superseded: dict[str, Json | None] = {}
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
