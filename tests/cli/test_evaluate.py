@@ -110,9 +110,9 @@ def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     assert bytes_under(home.root) == before  # logs are read aside
     assert found == json.loads((out / "evaluation.json").read_text()) | {"folder": str(out)}
     # 600 rows each, windows of 5 + 25 from every fifth row.
-    assert found["logs"] | {"where": ""} == {
-        "where": "",
-        "taken": ["a.csv", "b.csv"],
+    assert found["logs"] | {"path": ""} == {
+        "path": "",
+        "accepted": ["a.csv", "b.csv"],
         "refused": [],
         "episodes": 2,
         "rows": 1200,
