@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from kinemill.rl.learner_context import one_copy
+from kinemill.rl.learner_context import copy_factory
 from kinemill.rl.subproc_vec_env import SubprocessCopies, shares
 from kinemill.rl.sync_vec_env import Copies
 from kinemill.rl.vec_env import CopiesEnv, LocalWorker
@@ -41,7 +41,7 @@ def factory(name: str) -> Callable[[], Any]:
         "environment": ENVIRONMENTS[name],
         "learn": {"type": "reinforcement"},
     }
-    return one_copy(Task.model_validate(document), [])
+    return copy_factory(Task.model_validate(document), [])
 
 
 class Raises(gymnasium.Wrapper[Any, Any, Any, Any]):

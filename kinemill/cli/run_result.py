@@ -162,7 +162,7 @@ def run_with_objects(
 
 def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -> Any:
     """Return the task with objects in it."""
-    from kinemill.environments.instances import HandedEnvironment, HandedWrapper, name_of
+    from kinemill.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
 
     own: Any = task.environment
     if environment is not None:
@@ -171,9 +171,9 @@ def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -
             for name in ("steps", "wrappers", "randomize", "variants", "trials")
             if own is not None
         }
-        own = HandedEnvironment(maker=environment, name=name_of(environment), **settings)
+        own = ObjectEnvironment(maker=environment, name=name_of(environment), **settings)
     if wrappers:
-        around = [HandedWrapper(around=one, name=name_of(one)) for one in wrappers]
+        around = [ObjectWrapper(wrap_with=one, name=name_of(one)) for one in wrappers]
         own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})
     changed = {"model": model} if model is not None else {}
     learn = task.learn.model_copy(update=changed)

@@ -45,22 +45,22 @@ class Controlled:
         """Draw the state (S,) that an episode begins with."""
         return random.uniform(self._starts[:, 0], self._starts[:, 1])
 
-    def rewards(self, states: Floats, actions: Floats, before: Floats, last: Floats) -> Floats:
+    def rewards(self, states: Floats, actions: Floats, previous: Floats, last: Floats) -> Floats:
         """Return the reward (B,) of each step.
 
         Args:
             states: after it, (B, S).
             actions: (B, A).
-            before: the actions before these, (B, A).
+            previous: the actions before these, (B, A).
             last: the states that the actions acted on, (B, S).
         """
         each = (
             [
-                self.cost.step_costs(states[k : k + 1], actions[k : k + 1], before[k], last[k])[0]
+                self.cost.step_costs(states[k : k + 1], actions[k : k + 1], previous[k], last[k])[0]
                 for k in range(len(states))
             ]
             if self._looks_back
-            else self.cost.step_costs(states, actions, before[0], last[0])
+            else self.cost.step_costs(states, actions, previous[0], last[0])
         )
         return -np.clip(np.asarray(each) * self.task.dt, -_LARGEST, _LARGEST)
 
@@ -84,9 +84,9 @@ def picture(points: Floats, size: int = 240) -> Any:
     reach = 1.2 * max(1.0, float(np.abs(points).max()))
     image = Image.new("RGB", (size, size), "white")
     pen = ImageDraw.Draw(image)
-    places = [tuple(one) for one in (points * [1, -1] / reach + 1.0) * size / 2]
+    points_px = [tuple(point) for point in (points * [1, -1] / reach + 1.0) * size / 2]
     pen.line([(0, size / 2), (size, size / 2)], fill=(210, 210, 210))
-    pen.line(places, fill=(40, 90, 200), width=4)
-    for x, y in places:
+    pen.line(points_px, fill=(40, 90, 200), width=4)
+    for x, y in points_px:
         pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=(200, 80, 40))
     return np.asarray(image)

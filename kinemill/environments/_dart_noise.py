@@ -21,13 +21,13 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Args:
         env: acts.
-        spread: standard deviation of the noise, in shares of half the range of each action.
+        std: standard deviation of the noise, in shares of half the range of each action.
 
     Raises:
         BadInput: actions are choices, or have no limits.
     """
 
-    def __init__(self, env: Any, spread: float) -> None:
+    def __init__(self, env: Any, std: float) -> None:
         super().__init__(env)
         space = env.action_space
         if not isinstance(space, Box) or not space.is_bounded():
@@ -35,7 +35,7 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
                 "environment.dart_noise", f"actions are {space}", expected="numbers with limits"
             )
         self._low, self._high = space.low, space.high
-        self._spread = spread * (space.high - space.low) / 2
+        self._std = std * (space.high - space.low) / 2
         self._random = np.random.default_rng(0)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
@@ -46,6 +46,8 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> Any:
         """Carry out an action and noise, within the limits."""
-        chosen = np.asarray(action, self._low.dtype)
-        noise = self._spread * self._random.normal(size=chosen.shape)
-        return self.env.step(np.clip(chosen + noise, self._low, self._high).astype(chosen.dtype))
+        expert_action = np.asarray(action, self._low.dtype)
+        noise = self._std * self._random.normal(size=expert_action.shape)
+        return self.env.step(
+            np.clip(expert_action + noise, self._low, self._high).astype(expert_action.dtype)
+        )

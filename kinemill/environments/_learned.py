@@ -36,8 +36,8 @@ class LearnedBatch:
 
     def start(self, random: np.random.Generator) -> Floats:
         """Draw the state of a row that an episode begins with."""
-        known = np.tile(self.rules.start(random), self._simulator.history)
-        return np.concatenate([known, np.zeros(self._simulator.history * self._actions)])
+        history = np.tile(self.rules.start(random), self._simulator.history)
+        return np.concatenate([history, np.zeros(self._simulator.history * self._actions)])
 
     def observe(self, states: Floats) -> Any:
         """Return the present states of the robot, (B, S)."""
@@ -45,25 +45,29 @@ class LearnedBatch:
 
     def advance(self, states: Floats, actions: Any) -> Any:
         """Predict one step; a row that the model loses (not finite) has ended."""
-        known, past = self._split(states)
+        history, past = self._split(states)
         space: Any = self.action_space
-        given = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
-        found = self._simulator.rollout(known, past[:, 1:], given[:, None])[:, 0].astype(float)
-        lost = ~np.isfinite(found).all(axis=1)
-        found[lost] = known[lost, -1]
-        found = np.clip(found, self.rules.low, self.rules.high)
-        rewards = self.rules.rewards(found, given, past[:, -1], known[:, -1])
-        known = np.concatenate([known[:, 1:], found[:, None]], axis=1)
-        past = np.concatenate([past[:, 1:], given[:, None]], axis=1)
-        after = np.concatenate([known.reshape(len(known), -1), past.reshape(len(past), -1)], axis=1)
+        action = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
+        next_states = self._simulator.rollout(history, past[:, 1:], action[:, None])[:, 0].astype(
+            float
+        )
+        lost = ~np.isfinite(next_states).all(axis=1)
+        next_states[lost] = history[lost, -1]
+        next_states = np.clip(next_states, self.rules.low, self.rules.high)
+        rewards = self.rules.rewards(next_states, action, past[:, -1], history[:, -1])
+        history = np.concatenate([history[:, 1:], next_states[:, None]], axis=1)
+        past = np.concatenate([past[:, 1:], action[:, None]], axis=1)
+        after = np.concatenate(
+            [history.reshape(len(history), -1), past.reshape(len(past), -1)], axis=1
+        )
         return after, rewards, lost
 
     def _split(self, states: Floats) -> tuple[Floats, Floats]:
         """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""
-        rows, history = len(states), self._simulator.history
-        cut = history * self._states
-        known = states[:, :cut].reshape(rows, history, self._states)
-        return known, states[:, cut:].reshape(rows, history, self._actions)
+        rows, steps = len(states), self._simulator.history
+        cut = steps * self._states
+        history = states[:, :cut].reshape(rows, steps, self._states)
+        return history, states[:, cut:].reshape(rows, steps, self._actions)
 
 
 class LearnedEnv(gymnasium.Env[Any, Any]):
@@ -94,16 +98,16 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> Any:
         """Predict one step."""
-        given = np.asarray(action, dtype=float)
-        rows, rewards, lost = self._batch.advance(self._row[None], given[None])
+        action = np.asarray(action, dtype=float)
+        rows, rewards, lost = self._batch.advance(self._row[None], action[None])
         self._row = rows[0]
-        seen = self._batch.observe(rows)[0]
-        self._states.append(seen.astype(float))
-        self._actions.append(given)
+        observation = self._batch.observe(rows)[0]
+        self._states.append(observation.astype(float))
+        self._actions.append(action)
         info: dict[str, Any] = {}
         if len(self._actions) >= self._limit or lost[0]:
             info["is_success"] = self._batch.rules.reached(self._states, self._actions)
-        return seen, float(rewards[0]), bool(lost[0]), False, info
+        return observation, float(rewards[0]), bool(lost[0]), False, info
 
     def render(self) -> Any:
         """Draw the links of the plant that the model was learned from."""
@@ -112,17 +116,17 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
 
         robot = Robot(self._task)
         now = self._batch.observe(self._row[None])[0].astype(float)
-        place = robot.to_plant(now)[: len(robot.plant.joints)]
-        return picture(robot.plant.points(place[None])[0])
+        joints = robot.to_plant(now)[: len(robot.plant.joints)]
+        return picture(robot.plant.points(joints[None])[0])
 
 
 def make_learned_environment(task: Task, folder: Path, steps: int | None, *, render: bool) -> Any:
     """Return the environment; with its own limit of time if the task sets none."""
     from gymnasium.wrappers import TimeLimit
 
-    usual = Controlled(task).steps
-    made = LearnedEnv(task, folder, steps or usual, render=render)
-    return made if steps is not None else TimeLimit(made, usual)
+    steps_default = Controlled(task).steps
+    made = LearnedEnv(task, folder, steps or steps_default, render=render)
+    return made if steps is not None else TimeLimit(made, steps_default)
 
 
 def learned_rows(task: Task, folder: Path, steps: int | None, count: int) -> Rows:

@@ -48,12 +48,12 @@ class PlantEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> Any:
         """Hold the action for one time step."""
-        given = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
-        before = self._actions[-1] if self._actions else np.zeros(len(given))
-        last, state = self._states[-1], self._robot.step(given)
+        applied = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
+        previous = self._actions[-1] if self._actions else np.zeros(len(applied))
+        last, state = self._states[-1], self._robot.step(applied)
         self._states.append(state)
-        self._actions.append(given)
-        reward = self._rules.rewards(state[None], given[None], before[None], last[None])[0]
+        self._actions.append(applied)
+        reward = self._rules.rewards(state[None], applied[None], previous[None], last[None])[0]
         info: dict[str, Any] = {}
         if len(self._actions) >= self._limit:
             info["is_success"] = self._rules.reached(self._states, self._actions)
@@ -61,8 +61,8 @@ class PlantEnv(gymnasium.Env[Any, Any]):
 
     def render(self) -> Any:
         """Draw the robot's links."""
-        place = self._robot.to_plant(self._states[-1])[: len(self._robot.plant.joints)]
-        return picture(self._robot.plant.points(place[None])[0])
+        joints = self._robot.to_plant(self._states[-1])[: len(self._robot.plant.joints)]
+        return picture(self._robot.plant.points(joints[None])[0])
 
 
 def make_plant_environment(task: Task, steps: int | None, *, render: bool) -> Any:

@@ -41,11 +41,11 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Any, named: str) -> None:
         super().__init__(env)
-        self._named, self._taken = named, 0
+        self._named, self._steps = named, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Begin an episode."""
-        self._taken = 0
+        self._steps = 0
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> Any:
@@ -54,11 +54,11 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             BadInput: it is one too many.
         """
-        if self._taken == LONGEST:
+        if self._steps == LONGEST:
             raise BadInput(
                 self._named,
                 f"an episode has no end: {LONGEST:,} steps, and nothing limits it",
                 fix="set environment.steps, after which an episode is cut off",
             )
-        self._taken += 1
+        self._steps += 1
         return self.env.step(action)

@@ -19,11 +19,11 @@ def vector_space(environment: Any, where: str) -> Any:
         BadInput: there is none.
     """
     space = environment.observation_space
-    found = space.spaces.get(OBSERVATION) if isinstance(space, Dict) else space
-    if not isinstance(found, Box) or len(found.shape) != 1:
+    vector = space.spaces.get(OBSERVATION) if isinstance(space, Dict) else space
+    if not isinstance(vector, Box) or len(vector.shape) != 1:
         fix = "environment.wrappers: [vector_obs] makes one, before this one"
         raise BadInput(where, f"wants a vector of numbers, not {space}", fix=fix)
-    return found
+    return vector
 
 
 class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -45,7 +45,7 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
     ) -> None:
         super().__init__(env)
         whole = env.observation_space
-        self._beside = isinstance(whole, Dict)
+        self._is_dict = isinstance(whole, Dict)
         self.observation_space = (
             Dict({**whole.spaces, OBSERVATION: space}) if isinstance(whole, Dict) else space
         )
@@ -64,7 +64,7 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._changed(observation), *rest
 
     def _changed(self, observation: Any) -> Any:
-        if self._beside:
+        if self._is_dict:
             return {**observation, OBSERVATION: self._change(observation[OBSERVATION])}
         return self._change(observation)
 

@@ -27,7 +27,7 @@ from kinemill.task import Task
 
 VERSION = 1
 DOCUMENT, SOURCES = "environment.json", "sources"
-_CHANCE = ("return", "return_interval", "success", "success_interval")
+_RANDOM_KEYS = ("return", "return_interval", "success", "success_interval")
 _LIBRARIES = ("gymnasium", "mujoco", "Box2D", "numpy")
 
 
@@ -68,7 +68,7 @@ def make_card(task: Task, home: Home) -> Artifact:
     """
     own = environment_of(task)
     sources = own.sources()
-    made_from = {
+    inputs = {
         **task.part("environment", "control"),  # which some rewards are made of
         "sources": {name: file_digest(path) for name, path in sources.items()},
         "lineage": own.lineage(),
@@ -81,12 +81,12 @@ def make_card(task: Task, home: Home) -> Artifact:
         for name, path in sources.items():
             shutil.copyfile(path, folder / SOURCES / name)
         pinned = task.model_copy(update={"environment": own.at(folder / SOURCES)})
-        about = {name: made_from[name] for name in ("environment", "lineage", "libraries")}
-        found = _described(pinned)
-        write_json(folder / DOCUMENT, about | found)
-        return {name: found[name] for name in ("random", "layout", "trials")}
+        about = {name: inputs[name] for name in ("environment", "lineage", "libraries")}
+        document = _described(pinned)
+        write_json(folder / DOCUMENT, about | document)
+        return {name: document[name] for name in ("random", "layout", "trials")}
 
-    return publish_unpacked(task, home, made_from, build)
+    return publish_unpacked(task, home, inputs, build)
 
 
 def open_card(home: Home, ref: ArtifactRef) -> Card:
@@ -101,26 +101,28 @@ def _described(task: Task) -> Json:
     seeds = [trials.seed + index for index in range(trials.episodes)]
     try:
         layout = layout_of(task, environment)
-        tried = _by_chance(task, RandomPolicy(environment.action_space), seeds).document()
+        random_trials = _random_trials(
+            task, RandomPolicy(environment.action_space), seeds
+        ).document()
     finally:
         environment.close()
     low, high = seeds[0], seeds[-1]
     return {
         "layout": layout.to_json(),
-        "random": {name: tried[name] for name in _CHANCE},
+        "random": {name: random_trials[name] for name in _RANDOM_KEYS},
         "trials": {"episodes": trials.episodes, "seeds": [low, high]},
     }
 
 
-def _by_chance(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials:
+def _random_trials(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials:
     """Try actions drawn at random.
 
     Raises:
         BadInput: they bring what is no number.
     """
-    tried = try_policy(task, policy, seeds)
-    for seed, returned in zip(tried.seeds, tried.returns, strict=True):
-        if not np.isfinite(returned):
+    random_trials = try_policy(task, policy, seeds)
+    for seed, episode_return in zip(random_trials.seeds, random_trials.returns, strict=True):
+        if not np.isfinite(episode_return):
             (again,) = try_policy(task, policy, [seed], record=1).episodes
             raise BadInput(
                 f"environment of {task.name}, seed {seed}",
@@ -128,7 +130,7 @@ def _by_chance(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials
                 expected="finite numbers",
                 fix="mend the rewards that `step` returns",
             )
-    return tried
+    return random_trials
 
 
 def _odd_reward(rewards: NDArray[np.float64]) -> str:
@@ -140,10 +142,10 @@ def _odd_reward(rewards: NDArray[np.float64]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = dict[str, str]()
+    versions = dict[str, str]()
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # Box2D is an extra
             continue
-    return found
+    return versions

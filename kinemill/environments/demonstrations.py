@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.environments._dart_noise import DartNoise
-from kinemill.environments.evaluation import Acting, run_episode
+from kinemill.environments.evaluation import Agent, run_episode
 from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.logs import write_episode
 from kinemill.parallel import worker_pool
@@ -25,14 +25,14 @@ class Demonstration:
 
     Attributes:
         seed: of its start.
-        returned: sum of rewards.
+        episode_return: sum of rewards.
         success: what the environment says at its end; None: nothing.
         rows: of the log.
         file: the log; None where a failure was left out.
     """
 
     seed: int
-    returned: float
+    episode_return: float
     success: bool | None
     rows: int
     file: Path | None
@@ -43,7 +43,7 @@ def demonstrate(
     folder: Path,
     seeds: Sequence[int],
     *,
-    expert: Acting | None = None,
+    expert: Agent | None = None,
     workers: int = 1,
     failures: bool = False,
 ) -> list[Demonstration]:
@@ -58,7 +58,7 @@ def demonstrations(
     folder: Path,
     seeds: Sequence[int],
     *,
-    expert: Acting | None = None,
+    expert: Agent | None = None,
     workers: int = 1,
     failures: bool = False,
 ) -> Iterator[Demonstration]:
@@ -80,49 +80,52 @@ def demonstrations(
     folder.mkdir(parents=True, exist_ok=True)
     count = min(workers, len(seeds))
     if count < 2:
-        yield from _shown(task, folder, seeds, expert, failures)
+        yield from _demonstrate(task, folder, seeds, expert, failures)
         return
-    told = task.model_dump(mode="json", by_alias=True)
+    settings = task.model_dump(mode="json", by_alias=True)
     size = min(_AT_ONCE, -(-len(seeds) // count))
     parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
     with worker_pool(count) as pool:
         with without_ctrl_c():
-            jobs = [pool.submit(_told, told, folder, part, expert, failures) for part in parts]
+            jobs = [
+                pool.submit(_demonstrate_from_settings, settings, folder, part, expert, failures)
+                for part in parts
+            ]
         for job in jobs:
             yield from job.result()
 
 
-def _told(
-    told: Json, folder: Path, seeds: Sequence[int], expert: Acting | None, failures: bool
+def _demonstrate_from_settings(
+    settings: Json, folder: Path, seeds: Sequence[int], expert: Agent | None, failures: bool
 ) -> list[Demonstration]:
-    return list(_shown(Task.model_validate(told), folder, seeds, expert, failures))
+    return list(_demonstrate(Task.model_validate(settings), folder, seeds, expert, failures))
 
 
-def _shown(
-    task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
+def _demonstrate(
+    task: Task, folder: Path, seeds: Iterable[int], expert: Agent | None, failures: bool
 ) -> Iterator[Demonstration]:
     environment = make_environment(task)
-    if spread := environment_of(task).dart_noise:
-        environment = DartNoise(environment, spread)
-    acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
+    if std := environment_of(task).dart_noise:
+        environment = DartNoise(environment, std)
+    agent: Agent = expert if expert is not None else environment_of(task).expert(environment)
     for seed in seeds:
-        run = run_episode(task, environment, acting, seed)
-        wanted = failures or run.success is not False
-        file = write_episode(task, run, folder) if wanted else None
-        yield Demonstration(seed, run.returned, run.success, len(run.rewards), file)
+        run = run_episode(task, environment, agent, seed)
+        is_written = failures or run.success is not False
+        file = write_episode(task, run, folder) if is_written else None
+        yield Demonstration(seed, run.episode_return, run.success, len(run.rewards), file)
     environment.close()
 
 
-def document(task: Task, found: Sequence[Demonstration]) -> Json:
+def document(task: Task, runs: Sequence[Demonstration]) -> Json:
     """Return what `kinemill model rollout --expert --json` prints."""
-    told = [one.success for one in found if one.success is not None]
+    successes = [one.success for one in runs if one.success is not None]
     return {
         "task": task.name,
-        "episodes": len(found),
-        "written": sum(one.file is not None for one in found),
-        "success": sum(told) / len(told) if told else None,
-        "return": sum(one.returned for one in found) / len(found),
+        "episodes": len(runs),
+        "written": sum(one.file is not None for one in runs),
+        "success": sum(successes) / len(successes) if successes else None,
+        "return": sum(one.episode_return for one in runs) / len(runs),
         "runs": [
-            {**vars(one), "file": str(one.file) if one.file is not None else None} for one in found
+            {**vars(one), "file": str(one.file) if one.file is not None else None} for one in runs
         ],
     }

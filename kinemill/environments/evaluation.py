@@ -22,7 +22,7 @@ from kinemill.task.document import Task
 _RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few per cent of it
 
 
-class Acting(Protocol):
+class Agent(Protocol):
     """What chooses actions; in several processes it has to be one that pickle takes."""
 
     def reset(self, seed: int) -> None:
@@ -63,7 +63,7 @@ class Recorded:
     commands: NDArray[Any] | None = None
 
     @property
-    def returned(self) -> float:
+    def episode_return(self) -> float:
         """The sum of rewards."""
         return float(self.rewards.sum())
 
@@ -100,8 +100,8 @@ class Trials:
 
     def interval(self) -> dict[str, tuple[float, float]]:
         """Return where the mean `return` and `success` lie, 95 %, by bootstrap over episodes."""
-        found = {"return": bootstrap(self.returns)}
-        return found | ({"success": bootstrap(self.successes)} if self.successes else {})
+        intervals = {"return": bootstrap(self.returns)}
+        return intervals | ({"success": bootstrap(self.successes)} if self.successes else {})
 
     def document(self) -> Json:
         """Return means and 95 % intervals of return and success, and each episode's numbers."""
@@ -120,15 +120,15 @@ class Trials:
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     """Return where the mean of some values lies, 95 %, by drawing them anew with replacement."""
-    given, random = np.asarray(values, dtype=float), np.random.default_rng(0)
-    means = given[random.integers(len(given), size=(_RESAMPLES, len(given)))].mean(axis=1)
+    values, random = np.asarray(values, dtype=float), np.random.default_rng(0)
+    means = values[random.integers(len(values), size=(_RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 
 
 def try_policy(
     task: Task,
-    policy: Acting,
+    policy: Agent,
     seeds: Sequence[int],
     *,
     variant: str | None = None,
@@ -150,42 +150,47 @@ def try_policy(
         ProcessLost: a process was ended from outside.
     """
     variant = variant if variant is not None else environment_of(task).trials.variant
-    wanted = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
-    if workers == 1 or len(wanted) < 2:
-        runs = _run(task, policy, wanted, variant)
+    recorded = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
+    if workers == 1 or len(recorded) < 2:
+        runs = _run(task, policy, recorded, variant)
     else:
-        told = task.model_dump(mode="json", by_alias=True)
-        shares = [wanted[k::workers] for k in range(min(workers, len(wanted)))]
+        settings = task.model_dump(mode="json", by_alias=True)
+        shares = [recorded[k::workers] for k in range(min(workers, len(recorded)))]
         with worker_pool(len(shares)) as pool:
             with without_ctrl_c():
-                jobs = [pool.submit(_run_told, told, policy, share, variant) for share in shares]
+                jobs = [
+                    pool.submit(_run_from_settings, settings, policy, share, variant)
+                    for share in shares
+                ]
             by_seed = {run.seed: run for job in jobs for run in job.result()}
         runs = [by_seed[seed] for seed in seeds]
     return summed(runs, record or 0)
 
 
-def summed(runs: Sequence[Recorded], kept: int) -> Trials:
-    """Return what came of episodes, the first `kept` of them in full."""
-    told = [run.success for run in runs if run.success is not None]
+def summed(runs: Sequence[Recorded], full: int) -> Trials:
+    """Return what came of episodes, the first `full` of them in full."""
+    successes = [run.success for run in runs if run.success is not None]
     return Trials(
-        returns=tuple(run.returned for run in runs),
-        successes=tuple(told) if len(told) == len(runs) else (),
+        returns=tuple(run.episode_return for run in runs),
+        successes=tuple(successes) if len(successes) == len(runs) else (),
         lengths=tuple(len(run.rewards) for run in runs),
         seeds=tuple(run.seed for run in runs),
-        episodes=tuple(runs[:kept]),
+        episodes=tuple(runs[:full]),
         ended=tuple(run.terminated for run in runs),
     )
 
 
-def _run_told(told: Json, policy: Acting, wanted: Any, variant: str | None) -> list[Recorded]:
-    return _run(Task.model_validate(told), policy, wanted, variant)
+def _run_from_settings(
+    settings: Json, policy: Agent, recorded: Any, variant: str | None
+) -> list[Recorded]:
+    return _run(Task.model_validate(settings), policy, recorded, variant)
 
 
 def _run(
-    task: Task, policy: Acting, wanted: Sequence[tuple[int, bool]], variant: str | None
+    task: Task, policy: Agent, recorded: Sequence[tuple[int, bool]], variant: str | None
 ) -> list[Recorded]:
     environment = make_environment(task, variant=variant)
-    runs = [run_episode(task, environment, policy, seed, keep=kept) for seed, kept in wanted]
+    runs = [run_episode(task, environment, policy, seed, keep=full) for seed, full in recorded]
     environment.close()
     return runs
 
@@ -193,11 +198,11 @@ def _run(
 def run_episode(
     task: Task,
     environment: Any,
-    policy: Acting,
+    policy: Agent,
     seed: int,
     *,
     keep: bool = True,
-    film: bool = False,
+    render: bool = False,
 ) -> Recorded:
     """Run one episode from a seeded start to its end.
 
@@ -210,16 +215,16 @@ def run_episode(
         policy: chooses the actions.
         seed: of the start, and of the policy's randomness.
         keep: whether observations and actions are returned.
-        film: whether `render()` is asked for a picture of each step.
+        render: whether to record an image of each step.
     """
     layout = layout_of(task, environment)
     limits = action_limits(task, environment, layout)
     observation, info = environment.reset(seed=seed)
     policy.reset(seed)
-    seen, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
+    observations, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
     commands, clipped = list[Any](), False
     events, over, terminated = dict[str, float](), False, False
-    frames += [environment.render()] if film else []
+    frames += [environment.render()] if render else []
     while not over:
         command = policy.act(seen_by(policy, observation, layout))
         action = within(command, limits)
@@ -227,24 +232,24 @@ def run_episode(
         observation, reward, terminated, truncated, info = environment.step(action)
         rewards.append(float(reward))
         if keep:
-            seen.append(observation)
+            observations.append(observation)
             actions.append(action)
             commands.append(command)
-        frames += [environment.render()] if film else []
+        frames += [environment.render()] if render else []
         for name, value in numbers_in(info).items():
             events[name] = events.get(name, 0.0) + value
         over = terminated or truncated
-    said = info.get("is_success")
+    success = info.get("is_success")
     return Recorded(
         seed,
-        _stacked(seen),
+        _stacked(observations),
         np.asarray(actions),
         np.asarray(rewards, dtype=float),
         layout,
         bool(terminated),
-        None if said is None else bool(said),
+        None if success is None else bool(success),
         events,
-        np.stack(frames) if film else None,
+        np.stack(frames) if render else None,
         np.asarray(commands) if clipped and keep else None,
     )
 
@@ -253,9 +258,9 @@ def within(action: Any, limits: tuple[Any, Any] | None) -> Any:
     """Return an action clipped to limits; the same object where it is within them."""
     if limits is None:
         return action
-    given = np.asarray(action)
-    clipped = np.clip(given, *limits).astype(given.dtype)
-    return action if np.array_equal(clipped, given, equal_nan=True) else clipped
+    values = np.asarray(action)
+    clipped = np.clip(values, *limits).astype(values.dtype)
+    return action if np.array_equal(clipped, values, equal_nan=True) else clipped
 
 
 def numbers_in(info: dict[str, Any]) -> dict[str, float]:
@@ -267,10 +272,10 @@ def numbers_in(info: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _stacked(seen: list[Any]) -> dict[str, NDArray[Any]]:
-    if isinstance(seen[0], dict):
-        return {name: np.stack([one[name] for one in seen]) for name in seen[0]}
-    return {"observation": np.stack(seen)}
+def _stacked(observations: list[Any]) -> dict[str, NDArray[Any]]:
+    if isinstance(observations[0], dict):
+        return {name: np.stack([one[name] for one in observations]) for name in observations[0]}
+    return {"observation": np.stack(observations)}
 
 
 class RandomPolicy:
@@ -295,8 +300,8 @@ class RandomPolicy:
 
 def masks_of(space: Any, mask: Any) -> Any:
     """Return a mask (M,) as Gymnasium's `sample` takes it: int8, one a choice."""
-    given = np.asarray(mask).astype(np.int8)
+    values = np.asarray(mask).astype(np.int8)
     sizes = getattr(space, "nvec", None)
     if sizes is None:
-        return given
-    return tuple(np.split(given, np.cumsum(sizes)[:-1]))
+        return values
+    return tuple(np.split(values, np.cumsum(sizes)[:-1]))

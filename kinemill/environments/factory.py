@@ -8,7 +8,7 @@ from kinemill.registry import nearest
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment
 
-Known = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
+Estimates = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
 
 
 def environment_of(task: Task, variant: str | None = None) -> Environment:
@@ -23,8 +23,8 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
     if variant is None:
         return task.environment
     if variant not in task.environment.variants:
-        known = list(task.environment.variants)
-        raise BadInput(f"variant {variant!r}", "unknown", fix=nearest(variant, known))
+        names = list(task.environment.variants)
+        raise BadInput(f"variant {variant!r}", "unknown", fix=nearest(variant, names))
     own = {
         name: value
         for name, value in task.environment.variants[variant].items()
@@ -57,7 +57,7 @@ def make_environment(
         environment = DomainRandomization(environment, drawn, fixed)
     environment = limited(environment, settings.steps, f"environment of {task.name}")
     for wrapper in settings.wrappers:
-        if wrapper.place == "environment":
+        if wrapper.scope == "environment":
             environment = wrapper.wrap(environment, {})
     if seed is not None:
         environment.action_space.seed(seed)
@@ -66,20 +66,20 @@ def make_environment(
 
 
 def learning_environment(
-    task: Task, known: Known, *, inner: Callable[[Any], Any] | None = None
+    task: Task, estimates: Estimates, *, inner: Callable[[Any], Any] | None = None
 ) -> Any:
     """Return what a network learns in: all wrappers on, those of the policy and of training too.
 
     Args:
         task: with an `environment` part.
-        known: of each of its wrappers, what `estimate` returned.
+        estimates: of each wrapper, as its `estimate` returned them.
         inner: goes around what `make_environment` makes, inside of all others.
     """
     environment = make_environment(task)
     environment = inner(environment) if inner is not None else environment
-    for wrapper, told in zip(environment_of(task).wrappers, known, strict=True):
-        if wrapper.place != "environment":
-            environment = wrapper.wrap(environment, told)
+    for wrapper, estimate in zip(environment_of(task).wrappers, estimates, strict=True):
+        if wrapper.scope != "environment":
+            environment = wrapper.wrap(environment, estimate)
     return environment
 
 

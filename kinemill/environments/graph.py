@@ -15,8 +15,8 @@ CLIP = 10.0  # of a normalized observation; further out nothing was ever learned
 def clipped(value: Tensor, low: Any, high: Any) -> Tensor:
     """Return values held within limits; NaN stays NaN, which ONNX Runtime's own clip may lose."""
     low, high = torch.as_tensor(low), torch.as_tensor(high)
-    held = torch.where(value > high, high.expand_as(value), value)
-    return torch.where(held < low, low.expand_as(value), held)
+    bounded = torch.where(value > high, high.expand_as(value), value)
+    return torch.where(bounded < low, low.expand_as(value), bounded)
 
 
 class Adapter(nn.Module):
@@ -38,12 +38,12 @@ class Adapter(nn.Module):
         return ()
 
     def observe(
-        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+        self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return what the network sees.
 
         Args:
-            seen: (B, D).
+            x: (B, D).
             first: (B, 1), 1.0 at the first step of an episode, else 0.0.
             carry: of the step before.
 
@@ -51,15 +51,15 @@ class Adapter(nn.Module):
             (B, E), and the carry for the next step.
         """
         del first
-        return seen, carry
+        return x, carry
 
     def act(self, action: Tensor) -> Tensor:
         """Turn actions (B, A) of what is outside into those of what is inside."""
         return action
 
-    def load(self, known: Mapping[str, Any]) -> None:
+    def load(self, estimates: Mapping[str, Any]) -> None:
         """Take what the wrapper estimated, arrays by name of a buffer."""
-        for name, value in known.items():
+        for name, value in estimates.items():
             own: Tensor = getattr(self, name)
             own.copy_(torch.as_tensor(value, dtype=own.dtype))
 
@@ -80,11 +80,11 @@ class Normalized(Adapter):
         self.register_buffer("std", torch.ones(inputs))
 
     def observe(
-        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+        self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Scale (B, D)."""
         del first
-        return clipped((seen - self.mean) / self.std, -CLIP, CLIP), carry
+        return clipped((x - self.mean) / self.std, -CLIP, CLIP), carry
 
 
 class Stacked(Adapter):
@@ -105,11 +105,11 @@ class Stacked(Adapter):
         return ((self._inputs * (self._count - 1),),)
 
     def observe(
-        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+        self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Append (B, D) to what was seen before."""
-        before = torch.where(first > 0.5, seen.repeat(1, self._count - 1), carry[0])
-        stack = torch.cat([before, seen], dim=1)
+        previous = torch.where(first > 0.5, x.repeat(1, self._count - 1), carry[0])
+        stack = torch.cat([previous, x], dim=1)
         return stack, (stack[:, self._inputs :],)
 
 
@@ -140,18 +140,18 @@ class Turned(Adapter):
 
     Args:
         inputs: D.
-        places: of the angles.
+        columns: of the angles.
     """
 
-    def __init__(self, inputs: int, places: list[int]) -> None:
-        super().__init__(inputs + len(places))
-        self._places = places
-        self._rest = [index for index in range(inputs) if index not in places]
+    def __init__(self, inputs: int, columns: list[int]) -> None:
+        super().__init__(inputs + len(columns))
+        self._columns = columns
+        self._rest = [index for index in range(inputs) if index not in columns]
 
     def observe(
-        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+        self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Turn (B, D) rad into (B, E)."""
         del first
-        angles = seen[:, self._places]
-        return torch.cat([seen[:, self._rest], torch.sin(angles), torch.cos(angles)], 1), carry
+        angles = x[:, self._columns]
+        return torch.cat([x[:, self._rest], torch.sin(angles), torch.cos(angles)], 1), carry

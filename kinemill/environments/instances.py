@@ -15,7 +15,7 @@ from kinemill.task.environment import Environment, Wrapper
 Maker = Callable[[], Any]
 
 
-class HandedEnvironment(Environment):
+class ObjectEnvironment(Environment):
     """What a function makes: a class of environments, or what returns a new one each time."""
 
     live: ClassVar[bool] = True
@@ -30,20 +30,20 @@ class HandedEnvironment(Environment):
         return self.maker()
 
 
-class HandedWrapper(Wrapper):
+class ObjectWrapper(Wrapper):
     """A class of Gymnasium wrappers, or what puts something around an environment."""
 
-    place: ClassVar[Literal["environment", "policy", "training"]] = "environment"
+    scope: ClassVar[Literal["environment", "policy", "training"]] = "environment"
     live: ClassVar[bool] = True
     model_config = ConfigDict(arbitrary_types_allowed=True)
     type: Literal["handed"] = "handed"
-    around: Callable[[Any], Any] = Field(exclude=True)
+    wrap_with: Callable[[Any], Any] = Field(exclude=True)
     name: str = ""
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with this around it."""
-        del known
-        return self.around(environment)
+        del estimates
+        return self.wrap_with(environment)
 
 
 def name_of(thing: Any) -> str:

@@ -26,31 +26,33 @@ def layout_of(task: Task, environment: Any) -> PolicyLayout:
     """
     spaces = _spaces(environment.observation_space)
     vector = spaces.get(OBSERVATION)
-    seen = () if vector is None else _names(task, environment, "observation", vector.shape[0])
+    observation_names = (
+        () if vector is None else _names(task, environment, "observation", vector.shape[0])
+    )
     acted, choices = _actions(task, environment)
-    limits = _limits(vector, seen) if vector is not None else {}
+    limits = _limits(vector, observation_names) if vector is not None else {}
     if not any(choices):
         limits |= _limits(environment.action_space, acted)
     own = _attribute(environment, "units", {})
     units = {
         name: task.channels[name].unit if name in task.channels else own.get(name, "1")
-        for name in (*seen, *acted)
+        for name in (*observation_names, *acted)
     }
     limits |= {
         name: ends
-        for name in seen
+        for name in observation_names
         if name in task.channels and (ends := task.channels[name].limits) is not None
     }
-    kept = {key: space for key, space in spaces.items() if key not in (OBSERVATION, MASK)}
+    media = {key: space for key, space in spaces.items() if key not in (OBSERVATION, MASK)}
     return PolicyLayout(
         dt=task.dt,
-        observation=seen,
+        observation=observation_names,
         actions=acted,
         units=units,
         limits=limits,
         choices=choices,
-        images={key: space.shape for key, space in kept.items() if len(space.shape) == 3},
-        texts={key: space.shape[0] for key, space in kept.items() if len(space.shape) == 1},
+        images={key: space.shape for key, space in media.items() if len(space.shape) == 3},
+        texts={key: space.shape[0] for key, space in media.items() if len(space.shape) == 1},
         mask=spaces[MASK].shape[0] if MASK in spaces else 0,
     )
 
@@ -115,25 +117,25 @@ def _names(task: Task, environment: Any, what: str, count: int) -> tuple[str, ..
     """
     own = tuple(_attribute(environment, f"{what}_names", ()))
     named = own if own and set(own) <= set(task.channels) else ()
-    found = named or _channels(task, what) or own
+    names = named or _channels(task, what) or own
     short = "obs" if what == "observation" else what
-    found = tuple(found) or tuple(f"{short}_{index}" for index in range(count))
-    if len(found) != count:
+    names = tuple(names) or tuple(f"{short}_{index}" for index in range(count))
+    if len(names) != count:
         raise BadInput(
-            f"task {task.name}: {', '.join(found)}",
-            f"the environment has {count} {what} numbers, these are {len(found)}",
+            f"task {task.name}: {', '.join(names)}",
+            f"the environment has {count} {what} numbers, these are {len(names)}",
             expected="a channel for each, in its order, or none",
         )
-    return found
+    return names
 
 
 def _channels(task: Task, what: str) -> tuple[str, ...]:
     if what == "action":
         return tuple(task.actions)
-    chosen = getattr(task.learn, "observations", None)
+    selected = getattr(task.learn, "observations", None)
     roles = ("state", "observation")
-    found = [name for role in roles for name, one in task.channels.items() if one.role == role]
-    return tuple(name for name in chosen if name in found) if chosen else tuple(found)
+    names = [name for role in roles for name, one in task.channels.items() if one.role == role]
+    return tuple(name for name in selected if name in names) if selected else tuple(names)
 
 
 def _attribute(environment: Any, name: str, default: Any) -> Any:

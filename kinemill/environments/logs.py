@@ -42,8 +42,8 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
         for name, values in episode.observations.items()
         if name not in (OBSERVATION, MASK)
     }
-    wanted = task.ingest.format if task.ingest.format in ("csv", "hdf5") else None
-    if media or wanted == "hdf5":
+    file_format = task.ingest.format if task.ingest.format in ("csv", "hdf5") else None
+    if media or file_format == "hdf5":
         return _hdf5(task, numbers, media, layout, (folder, f"rollout-{episode.seed:06d}"))
     table: Table = {"time": np.arange(len(episode.rewards), dtype=float) * task.dt}
     table |= {_source(task, name): values.astype(float) for name, values in numbers.items()}
@@ -57,17 +57,17 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
 def _numbers(episode: Recorded) -> dict[str, Array]:
     """Return observed numbers, actions and reward by name, (N,) each."""
     layout, rows = episode.layout, len(episode.rewards)
-    found: dict[str, Array] = {}
+    columns: dict[str, Array] = {}
     if layout.observation:
-        seen = episode.observations[OBSERVATION][:-1]
-        found |= {name: seen[:, index] for index, name in enumerate(layout.observation)}
+        observations = episode.observations[OBSERVATION][:-1]
+        columns |= {name: observations[:, index] for index, name in enumerate(layout.observation)}
     done = episode.actions.reshape(rows, -1)
-    found |= {name: done[:, index] for index, name in enumerate(layout.actions)}
+    columns |= {name: done[:, index] for index, name in enumerate(layout.actions)}
     if episode.commands is not None:
-        chosen = episode.commands.reshape(rows, -1)
-        commands = {f"{name}{COMMANDED}": chosen[:, k] for k, name in enumerate(layout.actions)}
-        found = commands | found  # a channel of that name goes first
-    return found | {"reward": episode.rewards}
+        commanded = episode.commands.reshape(rows, -1)
+        commands = {f"{name}{COMMANDED}": commanded[:, k] for k, name in enumerate(layout.actions)}
+        columns = commands | columns  # a channel of that name goes first
+    return columns | {"reward": episode.rewards}
 
 
 def _source(task: Task, name: str) -> str:
@@ -93,26 +93,28 @@ def _hdf5(
 
     folder, stem = named
     arrays = _placed(task, numbers, layout)
-    words = dict[str, str]()
+    texts = dict[str, str]()
     for name, values in media.items():
         channel = task.channels.get(name)
-        place = channel.source[0].name if channel and channel.source else f"observations/{name}"
+        path_in_log = (
+            channel.source[0].name if channel and channel.source else f"observations/{name}"
+        )
         if name in layout.texts:
-            said = bytes(values[0]).rstrip(b"\0").decode("utf-8", "replace")
-            words[place.removeprefix("@") if place.startswith("@") else name] = said
+            text = bytes(values[0]).rstrip(b"\0").decode("utf-8", "replace")
+            texts[path_in_log.removeprefix("@") if path_in_log.startswith("@") else name] = text
         else:
-            arrays[place] = values
-    held = BytesIO()
-    with h5py.File(held, "w") as file:
+            arrays[path_in_log] = values
+    buffer = BytesIO()
+    with h5py.File(buffer, "w") as file:
         group = file.create_group("episode_0")
-        for place, values in arrays.items():
-            group.create_dataset(place, data=values, **_PACKED)
-        for name, said in words.items():
-            group.attrs[name] = said
+        for path_in_log, values in arrays.items():
+            group.create_dataset(path_in_log, data=values, **_PACKED)
+        for name, text in texts.items():
+            group.attrs[name] = text
         rows = len(numbers["reward"])
         if "time" not in arrays:
             group.create_dataset("time", data=np.arange(rows) * task.dt, track_times=False)
-    content = held.getvalue()
+    content = buffer.getvalue()
     path = folder / f"{stem}-{digest(content.hex())[:8]}.h5"
     if not path.is_file():
         publish_file(path, content)
@@ -127,11 +129,11 @@ def _placed(task: Task, numbers: Mapping[str, Array], layout: PolicyLayout) -> d
         if name.endswith(COMMANDED) and (of := name.removesuffix(COMMANDED)) in layout.actions:
             usual = f"commands[{layout.actions.index(of)}]"
         usual = usual or ("rewards" if name == "reward" else f"observations/{name}")
-        place = _source(task, name)
-        place = usual if place == name else place
-        base, _, index = place.removesuffix("]").partition("[")
+        path_in_log = _source(task, name)
+        path_in_log = usual if path_in_log == name else path_in_log
+        base, _, index = path_in_log.removesuffix("]").partition("[")
         columns.setdefault(base, {})[int(index) if index else -1] = values
     return {
-        base: found[-1] if -1 in found else np.stack([found[k] for k in sorted(found)], axis=1)
-        for base, found in columns.items()
+        base: parts[-1] if -1 in parts else np.stack([parts[k] for k in sorted(parts)], axis=1)
+        for base, parts in columns.items()
     }

@@ -41,30 +41,31 @@ def roll_out(
     """
     for first in range(0, len(seeds), AT_ONCE):
         some = seeds[first : first + AT_ONCE]
-        tried = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
-        for one in tried.episodes:
+        trials = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
+        for one in trials.episodes:
             yield {
                 "seed": one.seed,
-                "return": one.returned,
+                "return": one.episode_return,
                 "success": one.success,
                 "steps": len(one.rewards),
                 "file": str(write_episode(task, one, folder)),
             }
 
 
-def averages(found: Sequence[Json]) -> Json:
+def averages(episodes: Sequence[Json]) -> Json:
     """Return `episodes`, and their average `return` and `success` with 95 % intervals."""
-    returns = [one["return"] for one in found]
+    returns = [one["return"] for one in episodes]
     document: Json = {
         "return": float(np.mean(returns)),
         "return_interval": list(bootstrap(returns)),
         "success": None,
         "success_interval": None,
-        "episodes": list(found),
+        "episodes": list(episodes),
     }
-    if all(one["success"] is not None for one in found):
-        told = [float(one["success"]) for one in found]
-        document |= {"success": float(np.mean(told)), "success_interval": list(bootstrap(told))}
+    if all(one["success"] is not None for one in episodes):
+        successes = [float(one["success"]) for one in episodes]
+        interval = list(bootstrap(successes))
+        document |= {"success": float(np.mean(successes)), "success_interval": interval}
     return document
 
 
@@ -84,7 +85,7 @@ def film_policy(
     environment, made = make_environment(task, render=True, variant=variant), list[str]()
     try:
         for seed in seeds[:FILMED]:
-            frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
+            frames = run_episode(task, environment, policy, seed, keep=False, render=True).frames
             if frames is None or frames.ndim != 4:
                 where = f"environment of {task.name}"
                 raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")

@@ -67,31 +67,31 @@ class Rows:
         self._states, rewards, ended = self._batch.advance(self._states, actions)
         self._steps += 1
         self._rewards += rewards
-        taken = np.asarray(actions, dtype=float).reshape(self._count, -1)
-        self._sums = self._sums + taken
-        self._squares = self._squares + taken * taken
+        executed = np.asarray(actions, dtype=float).reshape(self._count, -1)
+        self._sums = self._sums + executed
+        self._squares = self._squares + executed * executed
         cut = self._steps >= self._limit
-        dones, seen = ended | cut, self._batch.observe(self._states)
+        dones, observations = ended | cut, self._batch.observe(self._states)
         infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
         if dones.any():
             rows = np.flatnonzero(dones)
             for row in rows:
-                infos[row] = self._finished(int(row), seen[row], bool(ended[row]))
+                infos[row] = self._finished(int(row), observations[row], bool(ended[row]))
                 self._states[row] = self._batch.start(self._randoms[row])
             self._steps[rows], self._rewards[rows] = 0, 0.0
             self._sums[rows] = self._squares[rows] = 0.0
-            seen[rows] = self._batch.observe(self._states[rows])
-        return seen, rewards.astype(np.float32), dones, infos, self._masks
+            observations[rows] = self._batch.observe(self._states[rows])
+        return observations, rewards.astype(np.float32), dones, infos, self._masks
 
-    def _finished(self, row: int, seen: Any, ended: bool) -> dict[str, Any]:
-        told = summed(
+    def _finished(self, row: int, observations: Any, ended: bool) -> dict[str, Any]:
+        stats = summed(
             (float(self._rewards[row]), int(self._steps[row]), ended),
             (np.asarray(self._sums)[row], np.asarray(self._squares)[row]),
         )
         return {
-            "terminal_observation": seen.copy(),
+            "terminal_observation": observations.copy(),
             "TimeLimit.truncated": not ended,
-            EPISODE: told,
+            EPISODE: stats,
         }
 
     def close(self) -> None:
@@ -105,13 +105,13 @@ def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> 
         episode: its return, its steps, and whether it ended by itself.
         actions: their sums and sums of squares over its steps, (A,) each.
     """
-    returned, steps, ended = episode
+    episode_return, steps, ended = episode
     means = actions[0] / steps
-    spreads = np.sqrt(np.maximum(actions[1] / steps - means**2, 0.0))
+    stds = np.sqrt(np.maximum(actions[1] / steps - means**2, 0.0))
     return {
-        "return": returned,
+        "return": episode_return,
         "length": float(steps),
         "ended": float(ended),
         **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
-        **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
+        **{f"action/{k}/std": float(value) for k, value in enumerate(stds)},
     }

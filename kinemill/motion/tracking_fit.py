@@ -19,7 +19,7 @@ from kinemill.motion.motion_tracking import Tracking
 from kinemill.motion.policy_inputs import input_size
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.learner import Learner, Site
-from kinemill.rl.training_loop import Fitting
+from kinemill.rl.training_loop import TrainingLoop
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -46,7 +46,7 @@ def fit_tracking(
     family = GaitPolicy(PolicyLayout.from_json(description["layout"]), _sizes(description))
     family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
     own_task = task.model_copy(update={"learn": learn.in_physics})
-    return _Fitting(own_task, family, (clips.mean_commands(), learn.prior), bench).run()
+    return _TrackingLoop(own_task, family, (clips.mean_commands(), learn.prior), bench).run()
 
 
 def rebuild_policy(learn: Any, description: dict[str, Any]) -> TrackingPolicy:
@@ -88,7 +88,7 @@ def _sizes(description: dict[str, Any]) -> GaitSizes:
     return GaitSizes.from_json(description["sizes"])
 
 
-class _Fitting(Fitting):
+class _TrackingLoop(TrainingLoop):
     """One training.
 
     Args:

@@ -1,6 +1,6 @@
-"""The policy that reinforcement learning leaves: the wrappers of the policy, a network, limits.
+"""The trained policy: the wrappers of the policy, a network, action limits.
 
-Nothing of the library that trained it is in it.
+It depends on no part of the library that trained it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.reinforcement import Head
 from kinemill.train.policy import PolicyModule
 
-_NEVER = -1e8  # score of a choice that is forbidden, as in sb3-contrib
+_NEVER = -1e8  # score of a masked choice, as in sb3-contrib
 
 
-class Kept(nn.Module):
-    """Tensors by name that take no part: what learning can be gone on from later, critics too.
+class RestartWeights(nn.Module):
+    """Tensors that another training can start from, critics included; inference ignores them.
 
     Args:
         tensors: any shapes.
     """
 
-    PREFIX: ClassVar[str] = "kept."  # of the weights of an actor
+    PREFIX: ClassVar[str] = "restart."  # of the weights of an actor
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class Kept(nn.Module):
 class Actor(PolicyModule):
     """A network between the wrappers of the policy.
 
-    The first number carried tells that an episode goes on: zero carry is its first step.
+    The first carry number is 0 at the first step of an episode, then 1.
 
     Args:
-        layout: what it sees and gives.
-        adapters: from the innermost one outwards.
+        layout: observations and actions.
+        adapters: from the innermost to the outermost.
         core: the network.
-        head: how its numbers become continuous actions.
-        kept: what learning can be gone on from.
+        head: how outputs become continuous actions.
+        restart: weights that another training can start from, critics included.
     """
 
     low: Tensor
@@ -62,7 +62,7 @@ class Actor(PolicyModule):
         adapters: Sequence[Adapter],
         core: Core,
         head: Head,
-        kept: Mapping[str, Tensor] | None = None,
+        restart: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__(layout)
         self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
@@ -71,7 +71,7 @@ class Actor(PolicyModule):
         )
         self.register_buffer("low", ends[:, 0].clone(), persistent=False)
         self.register_buffer("high", ends[:, 1].clone(), persistent=False)
-        self.kept = Kept(kept or {})
+        self.restart = RestartWeights(restart or {})
         scaled = any(type(one).act is not Adapter.act for one in adapters)
         inner = torch.tensor([[-1.0, 1.0]] * len(layout.actions)) if scaled else ends
         self.register_buffer("inner_low", inner[:, 0].clone(), persistent=False)
@@ -79,30 +79,30 @@ class Actor(PolicyModule):
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """That the episode goes on, what adapters carry, what the network carries."""
+        """Shapes of the episode flag, the carry of the adapters and the carry of the network."""
         inside = [shape for one in self.adapters for shape in one.carry_shapes]  # pyright: ignore[reportGeneralTypeIssues]
         own = self.core.carry_shapes
         return ((1,), *inside, *own) if inside or own else ()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry."""
-        given = len(self.layout.inputs)
-        seen, mask = tensors[0], tensors[1] if self.layout.mask else None
-        carry = list(tensors[given:])
-        going = carry.pop(0) if carry else torch.ones_like(seen[:, :1])
+        input_count = len(self.layout.inputs)
+        features, mask = tensors[0], tensors[1] if self.layout.mask else None
+        carry = list(tensors[input_count:])
+        going = carry.pop(0) if carry else torch.ones_like(features[:, :1])
         after: list[Tensor] = [torch.ones_like(going)] if self.carry_shapes else []
         for adapter in self.adapters:
             count = len(adapter.carry_shapes)  # pyright: ignore[reportArgumentType]
             own = tuple(carry[:count])
             del carry[:count]
-            seen, own = adapter.observe(seen, 1.0 - going, own)  # pyright: ignore[reportCallIssue]
+            features, own = adapter.observe(features, 1.0 - going, own)  # pyright: ignore[reportCallIssue]
             after += own
-        raw, *kept = self.core(seen, *carry)
-        return self._act(raw, mask), *after, *kept
+        raw, *core_carry = self.core(features, *carry)
+        return self._act(raw, mask), *after, *core_carry
 
     def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         if any(self.layout.choices):
-            return self._chosen(raw, mask)
+            return self._best_choices(raw, mask)
         if self._head == "squashed":
             raw = self.inner_low + 0.5 * (torch.tanh(raw) + 1.0) * (
                 self.inner_high - self.inner_low
@@ -112,8 +112,8 @@ class Actor(PolicyModule):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
         return clipped(action, self.low, self.high)
 
-    def _chosen(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the choice with the highest score, of each action; NaN where a score is NaN."""
+    def _best_choices(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the choice of each action with the highest score; NaN where a score is NaN."""
         if mask is not None:
             raw = torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
         parts = raw.split(self.layout.choices, dim=1)
@@ -122,37 +122,37 @@ class Actor(PolicyModule):
 
 
 def outputs_of(layout: PolicyLayout) -> int:
-    """Return how many numbers a network gives: one a continuous action, one for each choice."""
+    """Return the size of a network's output: one per continuous action, one per choice."""
     return sum(layout.choices) if any(layout.choices) else len(layout.actions)
 
 
 def adapters_of(wrappers: Sequence[Any], layout: PolicyLayout) -> list[Adapter]:
-    """Return the wrappers of the policy in torch, from the innermost one outwards."""
-    made, inputs = list[Adapter](), len(layout.observation)
+    """Return the wrappers of the policy as torch modules, from the innermost outwards."""
+    adapters, inputs = list[Adapter](), len(layout.observation)
     for wrapper in wrappers:
-        if wrapper.place == "policy":
-            made.append(wrapper.module(layout, inputs))
-            inputs = made[-1].outputs
-    return made
+        if wrapper.scope == "policy":
+            adapters.append(wrapper.module(layout, inputs))
+            inputs = adapters[-1].outputs
+    return adapters
 
 
 def actor_of(
     learn: Any,
     layout: PolicyLayout,
     wrappers: Sequence[Any],
-    kept: Mapping[str, Tensor],
+    restart: Mapping[str, Tensor],
     core: Core | None = None,
 ) -> Actor:
     """Return the policy of a `learn` part, in evaluation mode.
 
     Args:
         learn: of type reinforcement.
-        layout: what the policy sees and gives.
+        layout: observations and actions of the policy.
         wrappers: of the environment; those of the policy count.
-        kept: what learning can be gone on from.
-        core: the network; default: one that has learned nothing.
+        restart: weights that another training can start from, critics included.
+        core: the network; default: a network with initial weights.
     """
     adapters = adapters_of(wrappers, layout)
     inputs = adapters[-1].outputs if adapters else len(layout.observation)
     own = core if core is not None else learn.algorithm.core(learn, inputs, outputs_of(layout))
-    return Actor(layout, adapters, own, learn.algorithm.head, kept).eval()
+    return Actor(layout, adapters, own, learn.algorithm.head, restart).eval()

@@ -9,7 +9,7 @@ import numpy as np
 from kinemill.environments.evaluation import numbers_in
 from kinemill.environments.vector_env import EPISODE
 
-_BROUGHT = ("return", "length", "success")
+_OUTCOMES = ("return", "length", "success")
 
 
 class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -39,31 +39,33 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _summed(self, info: dict[str, Any], terminated: bool) -> dict[str, float]:
         actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
-        said = {"success": float(info["is_success"])} if "is_success" in info else {}
-        means, spreads = actions.mean(axis=0), actions.std(axis=0)
+        success = {"success": float(info["is_success"])} if "is_success" in info else {}
+        averages, stds = actions.mean(axis=0), actions.std(axis=0)
         return {
             "return": self._reward,
             "length": float(self._steps),
             "ended": float(terminated),
-            **said,
-            **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
-            **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
+            **success,
+            **{f"action/{k}/mean": float(value) for k, value in enumerate(averages)},
+            **{f"action/{k}/std": float(value) for k, value in enumerate(stds)},
             **{f"event/{name}": value for name, value in self._events.items()},
         }
 
 
-def summed_up(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
+def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
     """Return means over episodes by name: `train/return`, `episodes/action/NAME/mean` such as."""
     if not episodes:
         return {}
-    found = {"episodes/count": float(len(episodes))}
+    means = {"episodes/count": float(len(episodes))}
     for key in dict.fromkeys(key for one in episodes for key in one):
         mean = float(np.mean([one.get(key, 0.0) for one in episodes]))
-        found[f"train/{key}" if key in _BROUGHT else f"episodes/{_told(key, actions)}"] = mean
-    return found | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
+        means[f"train/{key}" if key in _OUTCOMES else f"episodes/{_action_name(key, actions)}"] = (
+            mean
+        )
+    return means | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
 
 
-def _told(key: str, actions: Sequence[str]) -> str:
+def _action_name(key: str, actions: Sequence[str]) -> str:
     """Return the name of a number, an action called by its own."""
     kind, _, rest = key.partition("/")
     if kind != "action":

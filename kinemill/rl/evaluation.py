@@ -1,4 +1,4 @@
-"""How good a policy is by now: episodes side by side, the policy asked for all of them at once."""
+"""Evaluation during training: episodes in parallel, one batched call of the policy per step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from kinemill.train.policy import PolicyModule
 
 
 class Evaluator:
-    """Runs a policy in a task's environment, as a robot would: in its units, nothing at random.
+    """Runs a policy in a task's environment as on a robot: in task units, deterministic.
 
     Args:
         task: with an `environment` part.
@@ -43,24 +43,24 @@ class Evaluator:
         """
         while len(self._all) < len(seeds):
             self._all.append(make_environment(self._task, variant=self._variant))
-        runs = [Running(one, seed) for one, seed in zip(self._all, seeds, strict=False)]
+        runs = [EpisodeRun(one, seed) for one, seed in zip(self._all, seeds, strict=False)]
         single = len(policy.layout.actions) == 1 and any(policy.layout.choices)
         carry = policy.initial_carry(len(runs))
         while any(not run.over for run in runs):
-            given = [
+            inputs = [
                 torch.from_numpy(np.stack([run.part(name) for run in runs]))
                 for name in policy.layout.inputs
             ]
-            actions, *carry = policy(*given, *carry)
+            actions, *carry = policy(*inputs, *carry)
             for run, action in zip(runs, actions.numpy(), strict=True):
                 if not run.over:
                     run.step(_as_action(action, policy.layout.choices, single))
         layout = layout_of(self._task, self._all[0])
-        found = summed([run.recorded(layout) for run in runs], 0)
-        if not np.isfinite(found.mean_return):
-            what = f"a return of {found.mean_return}"
-            raise TrainingFailed("environment", what, fix="look at its rewards")
-        return found
+        trials = summed([run.recorded(layout) for run in runs], 0)
+        if not np.isfinite(trials.mean_return):
+            problem = f"a return of {trials.mean_return}"
+            raise TrainingFailed("environment", problem, fix="check its rewards")
+        return trials
 
 
 def _as_action(action: Any, choices: Sequence[int], single: bool) -> Any:
@@ -69,8 +69,8 @@ def _as_action(action: Any, choices: Sequence[int], single: bool) -> Any:
     return int(action[0]) if single else action.astype(np.int64)
 
 
-class Running:
-    """One episode on its way.
+class EpisodeRun:
+    """One episode in progress.
 
     Args:
         environment: as `make_environment` returns it.
@@ -79,31 +79,32 @@ class Running:
 
     def __init__(self, environment: Any, seed: int) -> None:
         self._environment, self._seed = environment, seed
-        self._seen, self._info = environment.reset(seed=seed)
+        self._latest, self._info = environment.reset(seed=seed)
         self._rewards, self._events = list[float](), dict[str, float]()
         self.over = self._terminated = False
 
     def part(self, name: str) -> Any:
-        """Return what a policy's input sees now."""
-        found = self._seen[name] if isinstance(self._seen, dict) else self._seen
+        """Return the present value of an input of the policy."""
+        latest = self._latest
+        values = latest[name] if isinstance(latest, dict) else latest
         numbers = name in (OBSERVATION, MASK)
-        return np.asarray(found, np.float32) if numbers else np.asarray(found)
+        return np.asarray(values, np.float32) if numbers else np.asarray(values)
 
     def step(self, action: Any) -> None:
-        """Go one step on."""
-        self._seen, reward, ended, cut, self._info = self._environment.step(action)
+        """Advance one step."""
+        self._latest, reward, ended, cut, self._info = self._environment.step(action)
         self._rewards.append(float(reward))
         for name, value in numbers_in(self._info).items():
             self._events[name] = self._events.get(name, 0.0) + value
         self.over, self._terminated = bool(ended or cut), bool(ended)
 
     def recorded(self, layout: PolicyLayout) -> Recorded:
-        """Return what came of it, without its steps.
+        """Return the outcome, without observations and actions.
 
         Args:
-            layout: names of what the environment shows and of the actions.
+            layout: names of observations and actions.
         """
-        said = self._info.get("is_success")
+        success = self._info.get("is_success")
         return Recorded(
             self._seed,
             {},
@@ -111,6 +112,6 @@ class Running:
             np.asarray(self._rewards),
             layout,
             self._terminated,
-            None if said is None else bool(said),
+            None if success is None else bool(success),
             self._events,
         )

@@ -33,12 +33,12 @@ class EvolutionLearner:
     """
 
     def __init__(self, site: Site, settings: Any) -> None:
-        self._site, self._settings, self._seen = site, settings, 0
+        self._site, self._settings, self._steps = site, settings, 0
         self._copies: Any = site.environment
         self._random = np.random.default_rng(site.learn.seed)
         if self._copies.num_envs % 2:
-            found = str(self._copies.num_envs)
-            raise BadInput("learn.num_envs", found, expected="an even number: mirrored pairs")
+            count = str(self._copies.num_envs)
+            raise BadInput("learn.num_envs", count, expected="an even number: mirrored pairs")
         torch.manual_seed(site.learn.seed)
         inputs = self._copies.observation_space.shape[0]
         self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))
@@ -49,29 +49,29 @@ class EvolutionLearner:
     @property
     def step(self) -> int:
         """Steps of the environment that all members took."""
-        return self._seen
+        return self._steps
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
         """Let generations follow each other until so many steps were taken, or a few more."""
         if seed is not None:
             seed_all(seed)
             self._random = np.random.default_rng(seed)
-        told = dict[str, float]()
-        while self._seen < until:
-            told = self._generation(self._random)
-        return told
+        values = dict[str, float]()
+        while self._steps < until:
+            values = self._generation(self._random)
+        return values
 
     def _generation(self, random: np.random.Generator) -> dict[str, float]:
-        pairs, spread = self._copies.num_envs // 2, self._settings.noise
+        pairs, std = self._copies.num_envs // 2, self._settings.noise
         here = nn.utils.parameters_to_vector(self._core.parameters()).detach()
         half = torch.from_numpy(random.standard_normal((pairs, len(here)), dtype=np.float32))
         noise = torch.cat([half, -half])
         returns = np.zeros(2 * pairs)
         for _ in range(self._settings.episodes):
-            returns += self._returns(here + spread * noise, int(random.integers(2**31)))
+            returns += self._returns(here + std * noise, int(random.integers(2**31)))
         weights = torch.from_numpy(centered_ranks(returns))
-        gradient = -(weights @ noise) / (len(noise) * spread)
-        rate = self._site.rate(self._seen)
+        gradient = -(weights @ noise) / (len(noise) * std)
+        rate = self._site.rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         start = 0
@@ -90,12 +90,12 @@ class EvolutionLearner:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
         layers, count = _layers(self._core, members), len(members)
         self._copies._seeds = [seed] * count  # the same start for all
-        seen, returns, alive = self._copies.reset(), np.zeros(count), np.ones(count, bool)
+        observations, returns, alive = self._copies.reset(), np.zeros(count), np.ones(count, bool)
         while alive.any():
-            raw = self._core.side_by_side(torch.from_numpy(seen)[:, None], layers)[:, 0]
-            seen, rewards, dones, _ = self._copies.step(self._actions(raw))
+            raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
+            observations, rewards, dones, _ = self._copies.step(self._actions(raw))
             returns += np.where(alive, rewards, 0.0)
-            self._seen += int(alive.sum())
+            self._steps += int(alive.sum())
             alive &= ~dones
         return returns
 
@@ -115,50 +115,50 @@ class EvolutionLearner:
         """Return a copy of the policy's network as it is now."""
         return copy.deepcopy(self._core).eval()
 
-    def learned(self) -> dict[str, Tensor]:
+    def restart_weights(self) -> dict[str, Tensor]:
         """Return the policy's weights."""
         return {name: value.clone() for name, value in self._core.state_dict().items()}
 
-    def start(self, learned: dict[str, Tensor]) -> None:
+    def start(self, restart_weights: dict[str, Tensor]) -> None:
         """Take the policy's weights.
 
         Raises:
             BadInput: they are of another network.
         """
         own = {name: value.shape for name, value in self._core.state_dict().items()}
-        if own != {name: value.shape for name, value in learned.items()}:
+        if own != {name: value.shape for name, value in restart_weights.items()}:
             fix = "give learn.model the sizes that it had there"
             raise BadInput("learn.start_from", "has another network", fix=fix)
-        self._core.load_state_dict(learned)
+        self._core.load_state_dict(restart_weights)
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
         """Return network, optimizer and the count of steps."""
-        groups: Groups = {"network": self.learned(), "optimizer": moments(self._optimizer)}
-        return groups, {"seen": self._seen}
+        groups: Groups = {"network": self.restart_weights(), "optimizer": moments(self._optimizer)}
+        return groups, {"steps": self._steps}
 
     def restore(self, groups: Groups, state: dict[str, Any]) -> None:
         """Go back to what `state` returned."""
         self._core.load_state_dict(groups["network"])
         refill(self._optimizer, groups.get("optimizer", {}))
-        self._seen = state["seen"]
+        self._steps = state["steps"]
 
 
 def centered_ranks(values: Any) -> Floats:
     """Return ranks, evenly between -0.5 for the lowest and 0.5; equal values share theirs."""
     values = np.asarray(values)
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(count) - count
-    ranks = below[place] + 0.5 * (count[place] - 1)
+    ranks = below[rank_of] + 0.5 * (count[rank_of] - 1)
     return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
 
 
 def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Cut members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
-    found, start = list[tuple[Tensor, Tensor]](), 0
+    layers, start = list[tuple[Tensor, Tensor]](), 0
     for layer in core.layers:
         outputs, inputs = layer.out_features, layer.in_features
         middle, end = start + outputs * inputs, start + outputs * (inputs + 1)  # pyright: ignore
         weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)  # pyright: ignore
-        found.append((weight.contiguous(), members[:, None, middle:end]))
+        layers.append((weight.contiguous(), members[:, None, middle:end]))
         start = end
-    return found
+    return layers

@@ -58,11 +58,11 @@ class Learner(Protocol):
         """Return a copy of the policy's network as it is now, a `nets.Core`."""
         ...
 
-    def learned(self) -> dict[str, Any]:
+    def restart_weights(self) -> dict[str, Any]:
         """Return tensors by name: what another training can start from."""
         ...
 
-    def start(self, learned: dict[str, Any]) -> None:
+    def start(self, restart_weights: dict[str, Any]) -> None:
         """Take what `learned` of a compatible algorithm returned.
 
         Raises:

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinemill.environments import learning_environment
 from kinemill.environments.evaluation import RandomPolicy
-from kinemill.environments.factory import Known
+from kinemill.environments.factory import Estimates
 from kinemill.errors import BadInput
 from kinemill.rl.actor import adapters_of
 from kinemill.rl.episode_stats import EpisodeStats
@@ -19,7 +19,11 @@ from kinemill.task.document import Task
 
 
 def open_site(
-    task: Task, layout: PolicyLayout, known: Known, device: Any, callbacks: Sequence[Any] = ()
+    task: Task,
+    layout: PolicyLayout,
+    estimates: Estimates,
+    device: Any,
+    callbacks: Sequence[Any] = (),
 ) -> Site:
     """Return where a task's algorithm learns; its environment has to be closed.
 
@@ -27,14 +31,14 @@ def open_site(
         BadInput: the algorithm cannot act there.
     """
     learn: Any = task.learn
-    refuse_unfit(learn.algorithm, layout)
+    check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
-    native = native_of(task, layout, known)
-    environment = learn.runner.open(one_copy(task, known), native, copies)
+    native = native_factory(task, layout, estimates)
+    environment = learn.runner.open(copy_factory(task, estimates), native, copies)
     return Site(learn, layout, environment, device, tuple(callbacks))
 
 
-def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
+def check_algorithm(algorithm: Any, layout: PolicyLayout) -> None:
     """Pass if an algorithm can learn what a policy has to do.
 
     Raises:
@@ -59,37 +63,37 @@ def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
         fix = "learn.algorithm.type: ppo"
         raise BadInput(where, "wants an environment that observes `action_mask`", fix=fix)
     if layout.images or layout.texts or not layout.observation:
-        seen = ", ".join([*layout.images, *layout.texts]) or "nothing"
-        raise BadInput(where, f"observes {seen}", expected="a vector of numbers alone")
+        parts = ", ".join([*layout.images, *layout.texts]) or "nothing"
+        raise BadInput(where, f"observes {parts}", expected="a vector of numbers alone")
 
 
-def one_copy(task: Task, known: Known) -> Callable[[], Any]:
-    """Return what makes one copy of the environment; pickle takes it."""
+def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Any]:
+    """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
     own: Any = task.environment
     if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # objects handed in
-        return lambda: tallied(task, known)
-    told = task.model_dump(mode="json", by_alias=True)
-    return partial(_told_copy, told, list(known))
+        return lambda: copy_with_stats(task, estimates)
+    settings = task.model_dump(mode="json", by_alias=True)
+    return partial(_copy_from_settings, settings, list(estimates))
 
 
-def _told_copy(told: Any, known: Known) -> Any:
-    return tallied(Task.model_validate(told), known)
+def _copy_from_settings(settings: Any, estimates: Estimates) -> Any:
+    return copy_with_stats(Task.model_validate(settings), estimates)
 
 
-def tallied(task: Task, known: Known) -> Any:
+def copy_with_stats(task: Task, estimates: Estimates) -> Any:
     """Return one copy, what happens in its episodes counted."""
-    return learning_environment(task, known, inner=EpisodeStats)
+    return learning_environment(task, estimates, inner=EpisodeStats)
 
 
-def native_of(task: Task, layout: PolicyLayout, known: Known) -> Any:
+def native_factory(task: Task, layout: PolicyLayout, estimates: Estimates) -> Any:
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
     bare = own.vectorized(task)
-    if bare is None or any(wrapper.place != "policy" for wrapper in own.wrappers):
+    if bare is None or any(wrapper.scope != "policy" for wrapper in own.wrappers):
         return None
     if not own.wrappers:
         return bare
-    return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), known)
+    return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), estimates)
 
 
 def estimate(task: Task, seed: int) -> list[dict[str, Any]]:
@@ -97,21 +101,23 @@ def estimate(task: Task, seed: int) -> list[dict[str, Any]]:
 
     Each sees what the wrappers inside of it make of them.
     """
-    known = list[dict[str, Any]]()
+    estimates = list[dict[str, Any]]()
     own: Any = task.environment
     for index, wrapper in enumerate(own.wrappers):
         if not wrapper.estimated:
-            known.append({})
+            estimates.append({})
             continue
         inside = own.model_copy(update={"wrappers": own.wrappers[:index]})
         steps = wrapper.estimated
-        seen = _met(task.model_copy(update={"environment": inside}), known, steps, seed)
-        known.append(wrapper.estimate(seen))
-    return known
+        observations = _random_observations(
+            task.model_copy(update={"environment": inside}), estimates, steps, seed
+        )
+        estimates.append(wrapper.estimate(observations))
+    return estimates
 
 
-def _met(task: Task, known: Known, steps: int, seed: int) -> Any:
-    environment = learning_environment(task, list(known))
+def _random_observations(task: Task, estimates: Estimates, steps: int, seed: int) -> Any:
+    environment = learning_environment(task, list(estimates))
     policy, rows = RandomPolicy(environment.action_space), list[Any]()
     observation, _ = environment.reset(seed=seed)
     policy.reset(seed)

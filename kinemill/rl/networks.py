@@ -18,7 +18,7 @@ class Core(nn.Module):
     carry_shapes: tuple[tuple[int, ...], ...] = ()
 
     @abstractmethod
-    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs, then the carry."""
 
 
@@ -30,26 +30,28 @@ class Perceptron(Core):
         bend: name of the activation.
     """
 
-    def __init__(self, sizes: Sequence[int], bend: str) -> None:
+    def __init__(self, sizes: Sequence[int], activation_name: str) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(sizes))
-        self._bend = activation(bend)
+        self.layers = nn.ModuleList(
+            nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)
+        )
+        self._activation = activation(activation_name)
 
-    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return (B, outputs)."""
         for layer in self.layers[:-1]:
-            seen = self._bend(layer(seen))
-        return self.layers[-1](seen), *carry
+            x = self._activation(layer(x))
+        return self.layers[-1](x), *carry
 
-    def side_by_side(self, seen: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    def batched(self, x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Return (P, B, outputs) of P sets of weights (P, in, out) and biases (P, 1, out)."""
         for weight, bias in layers[:-1]:
-            seen = self._bend(torch.baddbmm(bias, seen, weight))
+            x = self._activation(torch.baddbmm(bias, x, weight))
         weight, bias = layers[-1]
-        return torch.baddbmm(bias, seen, weight)
+        return torch.baddbmm(bias, x, weight)
 
 
-class Modeled(Core):
+class ModelCore(Core):
     """A model of the family `kinemill.models`, and a layer on top of its features.
 
     Args:
@@ -64,9 +66,9 @@ class Modeled(Core):
         self.extractor = Extractor(model, inputs, features)
         self.head = nn.Linear(features, outputs)
 
-    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return (B, outputs)."""
-        return self.head(self.extractor(seen)), *carry
+        return self.head(self.extractor(x)), *carry
 
 
 class Extractor(nn.Module):
@@ -89,13 +91,13 @@ class Extractor(nn.Module):
             fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"
             raise BadInput(where, "remembers, which this algorithm cannot train", fix=fix)
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return (B, features)."""
-        carry = [seen.new_zeros(seen.shape[0], *shape) for shape in self.network.carry_shapes]
-        return torch.tanh(self.network(seen, *carry)[0])
+        carry = [x.new_zeros(x.shape[0], *shape) for shape in self.network.carry_shapes]
+        return torch.tanh(self.network(x, *carry)[0])
 
 
-class Remembering(Core):
+class LSTMCore(Core):
     """An LSTM (Hochreiter and Schmidhuber, 1997), then layers with an activation between them.
 
     Args:
@@ -105,16 +107,18 @@ class Remembering(Core):
         bend: name of the activation.
     """
 
-    def __init__(self, inputs: int, memory: int, sizes: Sequence[int], bend: str) -> None:
+    def __init__(
+        self, inputs: int, memory: int, sizes: Sequence[int], activation_name: str
+    ) -> None:
         super().__init__()
         self.carry_shapes = ((memory,), (memory,))
-        self.seen, self.known = nn.Linear(inputs, 4 * memory), nn.Linear(memory, 4 * memory)
-        self.above = Perceptron([memory, *sizes], bend)
+        self.input, self.recurrent = nn.Linear(inputs, 4 * memory), nn.Linear(memory, 4 * memory)
+        self.above = Perceptron([memory, *sizes], activation_name)
 
-    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return (B, outputs), hidden state and cell state."""
         hidden, cell = carry
-        gates = self.seen(seen) + self.known(hidden)
+        gates = self.input(x) + self.recurrent(hidden)
         write, forget, new, show = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
@@ -125,11 +129,11 @@ def copy_layers(layers: Sequence[nn.Module], into: Sequence[nn.Module]) -> None:
     """Copy the linear layers among `layers` into those of `into`, one after the other."""
     own = [layer for layer in layers if isinstance(layer, nn.Linear)]
     theirs = [layer for layer in into if isinstance(layer, nn.Linear)]
-    for one, other in zip(own, theirs, strict=True):
-        other.load_state_dict(one.state_dict())
+    for inputs, outputs in zip(own, theirs, strict=True):
+        outputs.load_state_dict(inputs.state_dict())
 
 
-def refuse_others(model: Any, algorithm: str) -> None:
+def require_plain_mlp(model: Any, algorithm: str) -> None:
     """Pass if a model is a plain perceptron.
 
     Raises:

@@ -51,7 +51,7 @@ class Reinforcement(Learn):
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     from_logs: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
@@ -123,19 +123,21 @@ class Reinforcement(Learn):
         wrappers = [
             wrapper.model_dump(mode="json")
             for wrapper in task.environment.wrappers
-            if wrapper.place == "policy"
+            if wrapper.scope == "policy"
         ]
         return {"layout": data.layout.to_json(), "wrappers": wrappers}
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
         """Return an `Actor`."""
-        from kinemill.rl.actor import Kept, actor_of
+        from kinemill.rl.actor import RestartWeights, actor_of
         from kinemill.runtime.policy_layout import PolicyLayout
         from kinemill.task.environment import WRAPPERS
 
-        kept = {name: value for name, value in weights.items() if name.startswith(Kept.PREFIX)}
+        restart = {
+            name: value for name, value in weights.items() if name.startswith(RestartWeights.PREFIX)
+        }
         wrappers = [WRAPPERS[one["type"]].model_validate(one) for one in description["wrappers"]]
-        return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, kept)
+        return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, restart)
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
         """Learn in the environment that the card froze."""

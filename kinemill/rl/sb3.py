@@ -19,7 +19,7 @@ from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, Extractor
 from kinemill.train.checkpoint import Groups
 
-_BENDS = {
+_ACTIVATIONS = {
     "tanh": nn.Tanh,
     "silu": nn.SiLU,
     "elu": nn.ELU,
@@ -54,9 +54,9 @@ def is_plain(model: Any) -> bool:
     return model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
 
 
-def bend_of(model: Any) -> Any:
+def activation_of(model: Any) -> Any:
     """Return the activation of the library's layers, as a class; tanh, where it has no such."""
-    return _BENDS.get(getattr(model, "activation", "tanh"), nn.Tanh)
+    return _ACTIVATIONS.get(getattr(model, "activation", "tanh"), nn.Tanh)
 
 
 def optimizer_of(learn: Any) -> Callable[..., Any]:
@@ -82,9 +82,9 @@ class LibraryLearner:
 
     def __init__(self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]) -> None:
         self._site, self._core = site, core
-        rate, seen = site.rate, site.environment
+        rate, environment = site.rate, site.environment
         self.model: Any = build(
-            env=seen,
+            env=environment,
             learning_rate=lambda _: rate(self._steps()),
             device=site.device,
             seed=site.learn.seed,
@@ -102,20 +102,20 @@ class LibraryLearner:
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
         """Learn until so many steps were seen, or a few more; with a seed, in new episodes."""
         if seed is not None:
-            self._begin_anew(seed)
+            self._reset_episodes(seed)
         callbacks = list(self._site.callbacks) or None
         self.model.learn(
             until - self.step, callback=callbacks, log_interval=None, reset_num_timesteps=False
         )
-        told = dict(self.model.logger.name_to_value)
+        values = dict(self.model.logger.name_to_value)
         self.model.logger.name_to_value.clear()
         return {
             name.removeprefix("train/"): float(value)
-            for name, value in told.items()
+            for name, value in values.items()
             if name.startswith("train/") and isinstance(value, int | float | np.number)
         }
 
-    def _begin_anew(self, seed: int) -> None:
+    def _reset_episodes(self, seed: int) -> None:
         seed_all(seed)
         self.model.env.seed(seed)
         self.model.env.action_space.seed(seed)
@@ -126,14 +126,14 @@ class LibraryLearner:
         """Return a copy of the policy's network as it is now."""
         return self._core(self.model.policy)
 
-    def learned(self) -> dict[str, Tensor]:
+    def restart_weights(self) -> dict[str, Tensor]:
         """Return the weights of all networks, critics too."""
         return {name: value.detach().clone() for name, value in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
         return dict(self.model.policy.state_dict())
 
-    def start(self, learned: dict[str, Tensor]) -> None:
+    def start(self, restart_weights: dict[str, Tensor]) -> None:
         """Take the weights of all networks.
 
         Raises:
@@ -142,8 +142,10 @@ class LibraryLearner:
         own = self._weights()
         other = [
             name
-            for name in {*own, *learned}
-            if name not in own or name not in learned or own[name].shape != learned[name].shape
+            for name in {*own, *restart_weights}
+            if name not in own
+            or name not in restart_weights
+            or own[name].shape != restart_weights[name].shape
         ]
         if other:
             raise BadInput(
@@ -151,7 +153,7 @@ class LibraryLearner:
                 f"has other networks: {', '.join(sorted(other)[:4])}",
                 fix="give learn.model and the critic the sizes that they had there",
             )
-        self.model.policy.load_state_dict(learned)
+        self.model.policy.load_state_dict(restart_weights)
         self._after_loading()
 
     def _after_loading(self) -> None:
@@ -161,7 +163,7 @@ class LibraryLearner:
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
         """Return networks, optimizers, replay buffer and counters."""
-        groups: Groups = {"networks": self.learned()}  # some share memory there
+        groups: Groups = {"networks": self.restart_weights()}  # some share memory there
         names, variables = self.model._get_torch_save_params()
         for name in names:
             part = attrgetter(name)(self.model)
@@ -176,7 +178,7 @@ class LibraryLearner:
         }
         if buffer is None:
             return groups, counters
-        groups["replay"] = _replayed(buffer)
+        groups["replay"] = _replay_tensors(buffer)
         return groups, counters | {"pos": buffer.pos, "full": buffer.full}
 
     def restore(self, groups: Groups, state: dict[str, Any]) -> None:
@@ -199,7 +201,7 @@ class LibraryLearner:
                 getattr(buffer, name)[: len(value)] = value.numpy()
 
 
-def _replayed(buffer: ReplayBuffer) -> dict[str, Tensor]:
+def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
     """Return what a replay buffer holds."""
     rows = buffer.buffer_size if buffer.full else buffer.pos
     return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in _REPLAY}
@@ -215,10 +217,10 @@ def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def refill(optimizer: torch.optim.Optimizer, remembered: dict[str, Tensor]) -> None:
+def refill(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
     """Let an optimizer remember what `moments` returned."""
     whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
-    for name, value in remembered.items():
+    for name, value in state.items():
         index, _, key = name.partition("/")
         entries.setdefault(int(index), {})[key] = value
     whole["state"] = entries

@@ -26,11 +26,11 @@ class AdaptedRows:
     masked = False
 
     def __init__(
-        self, rows: Any, adapters: Sequence[Adapter], known: Sequence[Mapping[str, Any]]
+        self, rows: Any, adapters: Sequence[Adapter], estimates: Sequence[Mapping[str, Any]]
     ) -> None:
         self._rows, self._adapters = rows, adapters
-        for adapter, told in zip(adapters, known, strict=True):
-            adapter.load(told)
+        for adapter, estimate in zip(adapters, estimates, strict=True):
+            adapter.load(estimate)
         ends = np.full(adapters[-1].outputs, np.inf, np.float32)
         self.observation_space: Any = Box(-ends, ends, dtype=np.float32)
         self.action_space = rows.action_space
@@ -40,38 +40,41 @@ class AdaptedRows:
 
     def reset(self, seeds: Sequence[int | None]) -> Any:
         """Begin an episode in each row; return observations (B, E) and masks."""
-        seen, masks = self._rows.reset(seeds)
-        self._carry = [self._zeros(one, len(seen)) for one in self._adapters]
-        return self._adapt(seen, np.ones(len(seen), bool)), masks
+        observations, masks = self._rows.reset(seeds)
+        self._carry = [self._zeros(one, len(observations)) for one in self._adapters]
+        return self._adapt(observations, np.ones(len(observations), bool)), masks
 
     @torch.no_grad()
     def step(self, actions: Any) -> Any:
         """Go one step on; return observations, rewards, dones, infos, masks."""
-        given = torch.as_tensor(actions)
+        adapted = torch.as_tensor(actions)
         for adapter in reversed(self._adapters):
-            given = adapter.act(given)
-        seen, rewards, dones, infos, masks = self._rows.step(given.numpy())
+            adapted = adapter.act(adapted)
+        observations, rewards, dones, infos, masks = self._rows.step(adapted.numpy())
         if not dones.any():
-            return self._adapt(seen, dones), rewards, dones, infos, masks
-        last = seen.copy()
+            return self._adapt(observations, dones), rewards, dones, infos, masks
+        last = observations.copy()
         for row in np.flatnonzero(dones):
             last[row] = infos[row]["terminal_observation"]
-        before = self._carry
-        ended = self._adapt(last, np.zeros(len(seen), bool))
+        carry = self._carry
+        ended = self._adapt(last, np.zeros(len(observations), bool))
         for row in np.flatnonzero(dones):
             infos[row]["terminal_observation"] = ended[row]
-        self._carry = before
-        return self._adapt(seen, dones), rewards, dones, infos, masks
+        self._carry = carry
+        return self._adapt(observations, dones), rewards, dones, infos, masks
 
     @torch.no_grad()
-    def _adapt(self, seen: Any, first: Any) -> Any:
-        now, begins = torch.from_numpy(seen), torch.from_numpy(first.astype(np.float32))[:, None]
+    def _adapt(self, observations: Any, first: Any) -> Any:
+        values, begins = (
+            torch.from_numpy(observations),
+            torch.from_numpy(first.astype(np.float32))[:, None],
+        )
         after = list[tuple[Tensor, ...]]()
         for adapter, carry in zip(self._adapters, self._carry, strict=True):
-            now, kept = adapter.observe(now, begins, carry)
-            after.append(kept)
+            values, new_carry = adapter.observe(values, begins, carry)
+            after.append(new_carry)
         self._carry = after
-        return now.numpy()
+        return values.numpy()
 
     def _zeros(self, adapter: Adapter, rows: int) -> tuple[Tensor, ...]:
         return tuple(torch.zeros(rows, *shape) for shape in adapter.carry_shapes)

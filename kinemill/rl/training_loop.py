@@ -19,11 +19,11 @@ from torch import Tensor
 from kinemill.environments.evaluation import Trials
 from kinemill.errors import Diverged
 from kinemill.rl.actor import actor_of
-from kinemill.rl.episode_stats import summed_up
+from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
-from kinemill.rl.warm_start import begin_with
+from kinemill.rl.warm_start import load_warm_start
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -47,7 +47,7 @@ class Training:
     """
 
     state: State = field(default_factory=State)
-    known: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    estimates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
@@ -63,10 +63,10 @@ def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
         TrainingFailed: weights are not finite.
         BadInput: the algorithm cannot act there, or what it starts from is of other networks.
     """
-    return Fitting(task, layout, bench).run()
+    return TrainingLoop(task, layout, bench).run()
 
 
-class Fitting:
+class TrainingLoop:
     """One training.
 
     Args:
@@ -85,22 +85,22 @@ class Fitting:
 
     def run(self) -> Trained:
         """Learn, and return the best policy."""
-        found = read_checkpoint(self._bench.folder, self._progress.say)
-        if found is None:
-            self._training.known = self._first_known()
+        checkpoint = read_checkpoint(self._bench.folder, self._progress.say)
+        if checkpoint is None:
+            self._training.estimates = self._initial_estimates()
         else:
-            self._restore(*found)
+            self._restore(*checkpoint)
         site = self.site()
         try:
             learner = self.learner(site)
-            if found is not None:
-                learner.restore(_of(found[0], "learner"), found[1]["learner"])
+            if checkpoint is not None:
+                learner.restore(_group(checkpoint[0], "learner"), checkpoint[1]["learner"])
             elif self._bench.start is not None:
-                learner.start(begin_with(self._bench.start, self._learn)[1])
-            self._tell(learner)
-            while not self._over():
-                self._go_on(learner, site.environment)
-            return self._finished(learner)
+                learner.start(load_warm_start(self._bench.start, self._learn)[1])
+            self._report(learner)
+            while not self._is_done():
+                self._advance(learner, site.environment)
+            return self._publishable(learner)
         finally:
             site.environment.close()
             self._evaluator.close()
@@ -110,7 +110,7 @@ class Fitting:
         return open_site(
             self._task,
             self._layout,
-            self._training.known,
+            self._training.estimates,
             self._bench.device,
             self._learn.callbacks,
         )
@@ -119,13 +119,13 @@ class Fitting:
         """Return what learns there."""
         return self._learn.algorithm.learner(site)
 
-    def _first_known(self) -> list[dict[str, Any]]:
+    def _initial_estimates(self) -> list[dict[str, Any]]:
         """Return what the wrappers know: from what is started from, else from random steps."""
         if self._bench.start is not None:
-            return begin_with(self._bench.start, self._learn, self._own.wrappers)[0]
-        return estimate(self._task, derived(self._learn.seed, "estimate"))
+            return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]
+        return estimate(self._task, derive_seed(self._learn.seed, "estimate"))
 
-    def _tell(self, learner: Learner) -> None:
+    def _report(self, learner: Learner) -> None:
         learn = self._learn
         parameters = sum(value.numel() for value in learner.core().parameters())
         self._tracker.log_params(dotted(self._task.part("learn")) | {"parameters": parameters})
@@ -136,38 +136,38 @@ class Fitting:
         if self._training.state.step:
             self._progress.say(f"goes on after step {self._training.state.step}")
 
-    def _over(self) -> bool:
+    def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn
         waited = learn.patience is not None and state.waited >= learn.patience
         return state.step >= learn.steps or state.reached or waited
 
-    def _go_on(self, learner: Learner, copies: Any) -> None:
+    def _advance(self, learner: Learner, copies: Any) -> None:
         """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
         state, learn = self._training.state, self._learn
-        began, before = time.perf_counter(), state.step
+        began, first_step = time.perf_counter(), state.step
         number = len(state.history.get(WATCHED, ()))
-        until = min(before + learn.eval_every, learn.steps)
+        until = min(first_step + learn.eval_every, learn.steps)
         fresh, ends = number % learn.evaluations == 0, (number + 1) % learn.evaluations == 0
-        seed = derived(learn.seed, "round", number) if fresh else None
-        told = learner.advance(until, seed)
+        seed = derive_seed(learn.seed, "round", number) if fresh else None
+        losses = learner.advance(until, seed)
         state.step = learner.step
-        values = {f"learner/{name}": value for name, value in told.items()}
-        values |= summed_up(copies.drain(), self._layout.actions)
-        values |= self._evaluated(learner, number)
+        values = {f"learner/{name}": value for name, value in losses.items()}
+        values |= mean_stats(copies.drain(), self._layout.actions)
+        values |= self._evaluate(learner, number)
         took = time.perf_counter() - began
         state.seconds += took
         state.record(values)  # without times: equal trainings have equal curves
-        pace = {"seconds": state.seconds, "steps_per_second": (state.step - before) / took}
+        pace = {"seconds": state.seconds, "steps_per_second": (state.step - first_step) / took}
         self._tracker.log_metrics(values | pace, state.step)
         note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
-        if (is_due(state.step, state.saved, learn) and ends) or self._over():
+        if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
             state.saved = state.step
             write_checkpoint(
                 self._bench.folder, self._groups(learner), self._json(learner), Retention.of(learn)
             )
 
-    def _evaluated(self, learner: Learner, number: int) -> dict[str, float]:
+    def _evaluate(self, learner: Learner, number: int) -> dict[str, float]:
         """Look how good the policy is; keep it if it is the best so far, or reaches the target.
 
         All are compared from the same starts: where these differ, the best of many, each tried
@@ -190,21 +190,23 @@ class Fitting:
             self._training.best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.at_least:
             state.waited += 1
-        return evaluated(trials) | {WATCHED: mean}
+        return evaluation_metrics(trials) | {WATCHED: mean}
 
     def policy(self, learner: Learner) -> Any:
         """Return the policy as it is now, in evaluation mode, on the CPU."""
-        kept = {name: value.cpu() for name, value in learner.learned().items()}
-        actor = actor_of(self._learn, self._layout, self._own.wrappers, kept, learner.core().cpu())
-        own = [k for k, one in enumerate(self._own.wrappers) if one.place == "policy"]
+        restart = {name: value.cpu() for name, value in learner.restart_weights().items()}
+        actor = actor_of(
+            self._learn, self._layout, self._own.wrappers, restart, learner.core().cpu()
+        )
+        own = [k for k, one in enumerate(self._own.wrappers) if one.scope == "policy"]
         for adapter, index in zip(actor.adapters, own, strict=True):
-            adapter.load(self._training.known[index])  # pyright: ignore[reportCallIssue]
+            adapter.load(self._training.estimates[index])  # pyright: ignore[reportCallIssue]
         return actor
 
     def _seeds(self, *what: str | int) -> list[int]:
         """Return seeds of starts that neither trials nor anything else is tried from."""
         trials: Settings = self._own.trials
-        random = np.random.default_rng(derived(self._learn.seed, *what))
+        random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         later = trials.seed + trials.episodes
         return [int(one) for one in random.integers(later, later + 2**30, trials.watched)]
 
@@ -212,9 +214,9 @@ class Fitting:
         tensors, _ = learner.state()
         groups = {f"learner/{name}": values for name, values in tensors.items()}
         groups["best"] = self._training.best
-        for index, known in enumerate(self._training.known):
-            groups[f"known/{index}"] = {
-                name: torch.as_tensor(value) for name, value in known.items()
+        for index, estimates in enumerate(self._training.estimates):
+            groups[f"estimates/{index}"] = {
+                name: torch.as_tensor(value) for name, value in estimates.items()
             }
         return groups
 
@@ -225,24 +227,25 @@ class Fitting:
         own = {name: value for name, value in state.items() if name != "learner"}
         self._training.state = State.from_json(own)
         self._training.best = groups["best"]
-        self._training.known = [
-            {name: value.numpy() for name, value in groups.get(f"known/{index}", {}).items()}
+        self._training.estimates = [
+            {name: value.numpy() for name, value in groups.get(f"estimates/{index}", {}).items()}
             for index in range(len(self._own.wrappers))
         ]
 
-    def _finished(self, learner: Learner) -> Trained:
+    def _publishable(self, learner: Learner) -> Trained:
         """Try the best policy on the seeds that are for this alone."""
         state, trials = self._training.state, self._own.trials
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
         seeds = [trials.seed + index for index in range(trials.episodes)]
-        tried = Evaluator(self._task, trials.variant)
-        final = tried.run(policy.eval(), seeds)
-        tried.close()
-        told = {
-            f"final/{name.partition('/')[2]}": value for name, value in evaluated(final).items()
+        evaluator = Evaluator(self._task, trials.variant)
+        final = evaluator.run(policy.eval(), seeds)
+        evaluator.close()
+        metrics = {
+            f"final/{name.partition('/')[2]}": value
+            for name, value in evaluation_metrics(final).items()
         }
-        self._tracker.log_metrics(told, state.step)
+        self._tracker.log_metrics(metrics, state.step)
         low, high = final.interval()["return"]
         self._progress.say(
             f"final return {final.mean_return:.4g} ({low:.4g} to {high:.4g}) "
@@ -261,38 +264,38 @@ class Fitting:
                 "reached": state.reached,
                 "final": final.document(),
             },
-            files={STATISTICS: table_of(state.history).encode()},
+            files={STATISTICS: curves_csv(state.history).encode()},
         )
 
 
-def table_of(history: Mapping[str, Any]) -> str:
+def curves_csv(history: Mapping[str, Any]) -> str:
     """Spell curves as CSV, one line an evaluation; what was not known is empty."""
     steps = sorted({step for points in history.values() for step, _ in points})
-    known = [dict(points) for points in history.values()]
+    estimates = [dict(points) for points in history.values()]
     lines = [",".join(["step", *history])]
     for step in steps:
-        values = [one.get(step) for one in known]
+        values = [one.get(step) for one in estimates]
         lines.append(",".join([str(step), *("" if v is None else f"{v:.6g}" for v in values)]))
     return "\n".join(lines) + "\n"
 
 
-def evaluated(trials: Trials) -> dict[str, float]:
+def evaluation_metrics(trials: Trials) -> dict[str, float]:
     """Return the numbers of an evaluation by name."""
-    found = {
+    metrics = {
         "evaluation/return": trials.mean_return,
         "episodes/evaluation_std": float(np.std(trials.returns)),
         "evaluation/length": float(np.mean(trials.lengths)),
     }
-    return found | ({} if trials.success is None else {"evaluation/success": trials.success})
+    return metrics | ({} if trials.success is None else {"evaluation/success": trials.success})
 
 
-def derived(seed: int, *what: str | int) -> int:
+def derive_seed(seed: int, *what: str | int) -> int:
     """Return a seed for one thing that is drawn, below 2^31."""
     text = "/".join(map(str, (seed, *what)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def _of(groups: Mapping[str, Any], prefix: str) -> Groups:
+def _group(groups: Mapping[str, Any], prefix: str) -> Groups:
     start = f"{prefix}/"
     return {
         name.removeprefix(start): values

@@ -10,10 +10,10 @@ from kinemill.errors import BadInput
 from kinemill.task.protocols import WarmStart
 from kinemill.train.warm_start import WEIGHTS, described
 
-_KEPT, _ADAPTERS = "kept.", "adapters."
+_RESTART, _ADAPTERS = "restart.", "adapters."
 
 
-def begin_with(
+def load_warm_start(
     start: WarmStart, learn: Any, wrappers: Sequence[Any] = ()
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return what each wrapper knew there, and what had been learned.
@@ -29,14 +29,14 @@ def begin_with(
     where = f"learn.start_from: {start.address}"
     folder = Path(start.folder)
     description = described(folder)
-    before = description["learn"]
-    if before["type"] != "reinforcement":
-        raise BadInput(where, f"was learned by {before['type']}", expected="reinforcement")
-    other = before["algorithm"]["type"]
+    previous = description["learn"]
+    if previous["type"] != "reinforcement":
+        raise BadInput(where, f"was learned by {previous['type']}", expected="reinforcement")
+    other = previous["algorithm"]["type"]
     if not learn.algorithm.compatible(other):
-        found = f"was learned by {other}, whose networks {learn.algorithm.type} does not have"
-        raise BadInput(where, found, fix=f"learn.algorithm.type: {other}")
-    own = [one.model_dump(mode="json") for one in wrappers if one.place == "policy"]
+        problem = f"was learned by {other}, whose networks {learn.algorithm.type} does not have"
+        raise BadInput(where, problem, fix=f"learn.algorithm.type: {other}")
+    own = [one.model_dump(mode="json") for one in wrappers if one.scope == "policy"]
     if wrappers and own != description["wrappers"]:
         raise BadInput(
             where,
@@ -44,26 +44,26 @@ def begin_with(
             expected=f"those of the task, {own}",
         )
     weights = load_file(folder / WEIGHTS)
-    learned = {
-        name.removeprefix(_KEPT).replace("/", "."): value
+    restart = {
+        name.removeprefix(_RESTART).replace("/", "."): value
         for name, value in weights.items()
-        if name.startswith(_KEPT)
+        if name.startswith(_RESTART)
     }
-    return _known(weights, wrappers), learned
+    return _estimates(weights, wrappers), restart
 
 
-def _known(weights: dict[str, Any], wrappers: Sequence[Any]) -> list[dict[str, Any]]:
+def _estimates(weights: dict[str, Any], wrappers: Sequence[Any]) -> list[dict[str, Any]]:
     """Return of each wrapper the buffers that it had estimated."""
-    known, place = list[dict[str, Any]](), 0
+    estimates, index = list[dict[str, Any]](), 0
     for wrapper in wrappers:
-        start = f"{_ADAPTERS}{place}."
-        place += wrapper.place == "policy"
-        inside = wrapper.place == "policy" and wrapper.estimated
-        known.append(
+        start = f"{_ADAPTERS}{index}."
+        index += wrapper.scope == "policy"
+        inside = wrapper.scope == "policy" and wrapper.estimated
+        estimates.append(
             {
                 name.removeprefix(start): value.numpy()
                 for name, value in weights.items()
                 if inside and name.startswith(start)
             }
         )
-    return known
+    return estimates

@@ -19,22 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--noise", choices=("on", "off"), default="on", help="of the sensors")
     parser.add_argument("--broken", choices=("on", "off"), default="on", help="broken logs too")
     parser.add_argument("--workers", type=int, default=None, help="default: one a processor")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         paths = write_logs(
-            chosen.to,
-            chosen.system,
-            episodes=chosen.episodes,
-            seconds=chosen.seconds,
-            seed=chosen.seed,
-            workers=chosen.workers,
-            noise=chosen.noise == "on",
-            broken=chosen.broken == "on",
+            options.to,
+            options.system,
+            episodes=options.episodes,
+            seconds=options.seconds,
+            seed=options.seed,
+            workers=options.workers,
+            noise=options.noise == "on",
+            broken=options.broken == "on",
         )
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(f"{len(paths)} logs in {chosen.to}\n")
+    sys.stdout.write(f"{len(paths)} logs in {options.to}\n")
     return 0
 
 

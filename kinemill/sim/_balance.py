@@ -28,8 +28,8 @@ def regulator(plant: Any, rest: tuple[float, ...], weights: tuple[float, ...]) -
     size, motors = len(rest), len(plant.motors)
     columns: list[Signal] = []
     for direction in STEP * np.eye(size + motors):
-        ahead, behind = (_after(plant, np.array(rest), sign * direction) for sign in (1.0, -1.0))
-        columns.append((ahead - behind) / (2 * STEP))
+        forward, behind = (_after(plant, np.array(rest), sign * direction) for sign in (1.0, -1.0))
+        columns.append((forward - behind) / (2 * STEP))
     a, b = np.split(np.stack(columns, axis=1), [size], axis=1)
     q, r = np.diag(weights[:size]), np.diag(weights[size:])
     p = solve_discrete_are(a, b, q, r)

@@ -135,9 +135,9 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
         table |= dict(zip(names, turned, strict=True))
     for number, orders in enumerate(families(task)):
         waves = driven[number % len(driven)]
-        answer = waves * _gain(omega, float(omega.mean()), spring=len(orders) > 1)
+        response = waves * _gain(omega, float(omega.mean()), spring=len(orders) > 1)
         played = {
-            name: play(answer * (1j * omega) ** order, omega, time)
+            name: play(response * (1j * omega) ** order, omega, time)
             for name, order in orders.items()
         }
         for name, signal in _fit(task, played).items():
@@ -161,16 +161,16 @@ def _refuse_slopes_of_rotations(task: Task) -> None:
 def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
     """Return observations, mixtures of the states, and rewards, each (n,)."""
     states = np.stack([table[name] for name in task.states])
-    spread = np.maximum(np.ptp(states, axis=1, keepdims=True), 1e-12)
-    unit = 2.0 * (states - states.min(axis=1, keepdims=True)) / spread - 1.0
-    beside: Table = {}
+    span = np.maximum(np.ptp(states, axis=1, keepdims=True), 1e-12)
+    unit = 2.0 * (states - states.min(axis=1, keepdims=True)) / span - 1.0
+    derived: Table = {}
     for name in task.numbers:
         if task.channels[name].role == "observation" and name not in table:
             mixture = random.dirichlet(np.ones(len(unit))) @ unit
-            beside[name] = mixture + NOISE * random.standard_normal(unit.shape[1])
+            derived[name] = mixture + NOISE * random.standard_normal(unit.shape[1])
         elif task.channels[name].role == "reward":
-            beside[name] = -np.mean(unit**2, axis=0)
-    return beside
+            derived[name] = -np.mean(unit**2, axis=0)
+    return derived
 
 
 def _waves(random: np.random.Generator) -> Waves:

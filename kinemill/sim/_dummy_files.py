@@ -62,12 +62,12 @@ def _pictures(
 ) -> NDArray[np.uint8]:
     """Return (n, height, width, 3): disc and bar before a background of the episode's own."""
     height, width = size
-    shown = [_within(table[name]) for name in [*task.states, *task.states][:2]]
+    axes = [_within(table[name]) for name in [*task.states, *task.states][:2]]
     down, right = np.linspace(0.0, 1.0, height)[:, None], np.linspace(0.0, 1.0, width)[None]
-    frames = np.empty((len(shown[0]), height, width, 3), np.uint8)
+    frames = np.empty((len(axes[0]), height, width, 3), np.uint8)
     frames[:] = random.integers(40, 120, 3).astype(np.uint8)
     bar = _within(table[task.actions[0]]) if task.actions else None
-    for row, (x, y) in enumerate(zip(*shown, strict=True)):
+    for row, (x, y) in enumerate(zip(*axes, strict=True)):
         frames[row][np.hypot(right - x, down - y) < RADIUS] = (220, 180, 60)
         if bar is not None:
             frames[row][(down > 0.95) & (right < bar[row])] = (60, 90, 230)
@@ -76,5 +76,5 @@ def _pictures(
 
 def _within(signal: Floats) -> Floats:
     """Return (n,) moved and scaled into 0.15 to 0.85 of the picture."""
-    spread = max(float(np.ptp(signal)), 1e-12)
-    return 0.15 + 0.7 * (signal - signal.min()) / spread
+    span = max(float(np.ptp(signal)), 1e-12)
+    return 0.15 + 0.7 * (signal - signal.min()) / span

@@ -34,13 +34,13 @@ def repeats(task: Task) -> bool:
 
 def gait_overrides(task: Task) -> dict[str, Any]:
     """Return what a task of motions must be told beside what every task is."""
-    found: dict[str, Any] = {"learn.motions": ["*"]}
+    overrides: dict[str, Any] = {"learn.motions": ["*"]}
     learn: Any = task.learn
     if task.environment is not None:  # a first try of learning in physics: two updates
         physics = learn.in_physics
         steps = 2 * (physics.num_envs or 1) * getattr(physics.algorithm, "n_steps", 1)
-        found |= {"learn.physics.steps": steps, "learn.physics.eval_every": steps}
-    return found
+        overrides |= {"learn.physics.steps": steps, "learn.physics.eval_every": steps}
+    return overrides
 
 
 def gait(task: Task, seed: int, time: Floats, random: np.random.Generator) -> Table:
@@ -54,18 +54,18 @@ def gait(task: Task, seed: int, time: Floats, random: np.random.Generator) -> Ta
     """
     robot = np.random.default_rng(int(digest([task.name, seed, "gait"])[:16], 16))
     omega = 2.0 * np.pi / (min(CYCLE, len(time) // 3) * task.dt) * HARMONICS
-    told = [name for name in task.numbers if task.channels[name].role == "observation"]
-    command = random.uniform(-1.0, 1.0, len(told))
+    commands = [name for name in task.numbers if task.channels[name].role == "observation"]
+    command = random.uniform(-1.0, 1.0, len(commands))
     begun = np.exp(1j * HARMONICS * random.uniform(0.0, 2.0 * np.pi))
     table: Table = {}
     for names in rotations(task.channels):
-        angle = SWAY * play(_here(_family(robot, len(told)), command) * begun, omega, time)
+        angle = SWAY * play(_here(_family(robot, len(commands)), command) * begun, omega, time)
         table |= dict(zip(names, turn(angle, robot.standard_normal(3), random), strict=True))
     learn: Any = task.learn
     targets: dict[str, str] = learn.joints(task.channels)
-    ahead: dict[str, Floats] = {}
+    next_values: dict[str, Floats] = {}
     for orders in families(task):
-        family = _family(robot, len(told))
+        family = _family(robot, len(commands))
         waves = _here(family, command) * begun
         middle, scale = _within(task, orders, family, omega)
         for name, order in orders.items():
@@ -74,13 +74,13 @@ def gait(task: Task, seed: int, time: Floats, random: np.random.Generator) -> Ta
             signal = play(turned, omega, time)
             noise = NOISE * float(np.abs(signal).max()) * random.standard_normal(len(time))
             table[name] = own + signal + noise
-            ahead[name] = own + play(turned, omega, time + task.dt)
+            next_values[name] = own + play(turned, omega, time + task.dt)
     for name in task.actions:
-        table[name] = ahead[targets[name]]
-    for name, value in zip(told, command, strict=True):
+        table[name] = next_values[targets[name]]
+    for name, value in zip(commands, command, strict=True):
         low, high = task.channels[name].limits or (-COMMANDS, COMMANDS)
         table[name] = np.full(len(time), 0.5 * (low + high) + 0.5 * REACH * (high - low) * value)
-    return {"time": time} | {name: table[name] for name in (*task.actions, *task.states, *told)}
+    return {"time": time} | {name: table[name] for name in (*task.actions, *task.states, *commands)}
 
 
 def _family(random: np.random.Generator, commands: int) -> Waves:

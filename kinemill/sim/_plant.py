@@ -114,10 +114,10 @@ class Plant(Settings):
         advance, low, high = self.stepper(start)
         state, command = np.empty((len(push), len(start))), np.empty(push.shape)
         now = np.array(start, dtype=float)
-        for k, held in enumerate(steps.tolist()):
+        for k, substeps in enumerate(steps.tolist()):
             state[k] = now
             command[k] = np.clip(self.command(push[k], now), low, high)
-            now = advance(command[k], held)
+            now = advance(command[k], substeps)
         return state, command
 
     def stepper(self, start: Signal) -> tuple[Callable[[Signal, int], Signal], Signal, Signal]:

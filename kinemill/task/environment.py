@@ -26,23 +26,23 @@ Range = tuple[float, float]
 class Wrapper(Plugin):
     """Settings of an environment wrapper, and how to apply it.
 
-    A wrapper with `place = "policy"` also provides its computation as a torch module, which
+    A wrapper with `scope = "policy"` also provides its computation as a torch module, which
     becomes part of the exported graph. Evaluation and robots then need no extra code.
 
     Attributes:
-        place: `environment`: it computes observations; `policy`: it is part of the policy;
+        scope: `environment`: it computes observations; `policy`: it is part of the policy;
             `training`: it is active only during training.
     """
 
-    place: ClassVar[Literal["environment", "policy", "training"]] = "environment"
+    scope: ClassVar[Literal["environment", "policy", "training"]] = "environment"
 
     @abstractmethod
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the wrapped `gymnasium.Env`.
 
         Args:
             environment: the environment to wrap.
-            known: what `estimate` returned.
+            estimates: as `estimate` returned them.
         """
 
     @property
@@ -122,12 +122,12 @@ class Environment(Plugin):
     def _the_environments_own_come_first(cls, wrappers: list[Wrapper]) -> list[Wrapper]:
         late = False
         for wrapper in wrappers:
-            if late and wrapper.place == "environment":
+            if late and wrapper.scope == "environment":
                 message = (
                     f"{wrapper.type} computes observations and must come before all other wrappers"
                 )
                 raise ValueError(message)
-            late = late or wrapper.place != "environment"
+            late = late or wrapper.scope != "environment"
         return wrappers
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:

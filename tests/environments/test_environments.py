@@ -236,7 +236,7 @@ def test_every_wrapper_of_the_policy_does_in_torch_what_it_does_around_the_envir
 
     random = np.random.default_rng(0)
     known = {"normalize_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}}
-    for name in (name for name in WRAPPERS if WRAPPERS[name].place == "policy"):
+    for name in (name for name in WRAPPERS if WRAPPERS[name].scope == "policy"):
         given = {"angle_features": {"of": ["position"]}}.get(name, {})
         task = task_in({**POINT, "wrappers": [{"type": name, **given}]})
         outside, inside = make_environment(task), learning_environment(task, [known.get(name, {})])

@@ -10,7 +10,7 @@ from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.evolution import centered_ranks
 from kinemill.rl.subproc_vec_env import shares
-from kinemill.rl.training_loop import Fitting
+from kinemill.rl.training_loop import TrainingLoop
 from kinemill.train.checkpoint import pack_tensors
 from tests.rl.test_training_loop import CART, POINT, bench, rl_task, site_of
 
@@ -18,14 +18,14 @@ from tests.rl.test_training_loop import CART, POINT, bench, rl_task, site_of
 def walked(task, steps=14):
     environment = site_of(task).environment
     environment.seed(3)
-    random, seen = np.random.default_rng(0), [environment.reset()]
+    random, observations = np.random.default_rng(0), [environment.reset()]
     for _ in range(steps):
         space = environment.action_space
         actions = random.uniform(space.low, space.high, (environment.num_envs, *space.shape))
-        seen.append(environment.step(actions.astype(np.float32))[0])
-    told = environment.drain()
+        observations.append(environment.step(actions.astype(np.float32))[0])
+    stats = environment.drain()
     environment.close()
-    return np.stack(seen), told
+    return np.stack(observations), stats
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def walked(task, steps=14):
 )
 def test_copies_in_other_processes_do_the_same_as_in_this_one(runner):
     here, ended = walked(rl_task(num_envs=3, runner="in_process"))
-    there, also = walked(rl_task(num_envs=3, runner=runner))
+    there, others = walked(rl_task(num_envs=3, runner=runner))
     assert np.array_equal(here, there)
-    assert ended == also
+    assert ended == others
     assert len(ended) == 3
 
 
@@ -69,20 +69,20 @@ def test_the_native_cart_pole_is_gymnasiums(monkeypatch):
     task = rl_task(CART, runner="native")
     environment = site_of(task).environment
     environment.seed(5)
-    seen, single = environment.reset(), make_environment(task)
+    observations, single = environment.reset(), make_environment(task)
     single.reset(seed=0)
-    single.unwrapped.state = seen[1].astype(float)
+    single.unwrapped.state = observations[1].astype(float)
     for step in range(40):
-        seen, rewards, dones, infos = environment.step(np.array([step % 2, 1]))
+        observations, rewards, dones, infos = environment.step(np.array([step % 2, 1]))
         one, reward, ended, _, _ = single.step(1)
         assert rewards[1] == reward == 1.0
         assert dones[1] == ended
         if ended:
             break
-        assert seen[1] == pytest.approx(one, abs=1e-5)
+        assert observations[1] == pytest.approx(one, abs=1e-5)
     assert infos[1]["terminal_observation"] == pytest.approx(one, abs=1e-5)
     assert not infos[1]["TimeLimit.truncated"]
-    assert np.abs(seen[1]).max() <= 0.05
+    assert np.abs(observations[1]).max() <= 0.05
 
     short = site_of(rl_task({**CART, "steps": 3}, runner="native")).environment
     short.reset()
@@ -97,8 +97,8 @@ def test_wrappers_around_rows_do_what_they_do_around_one():
     wrappers = [{"type": "normalize_observation", "steps": 200}, "frame_stack"]
     task = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="native")
     rows = site_of(task).environment
-    beside = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="in_process")
-    one = site_of(beside).environment
+    other = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="in_process")
+    one = site_of(other).environment
     rows.seed(2)
     one.seed(2)
     start = rows.reset()
@@ -108,14 +108,16 @@ def test_wrappers_around_rows_do_what_they_do_around_one():
     assert start.shape == (2, 16)
     for step in range(6):
         actions = np.array([step % 2, 1 - step % 2])
-        seen, _, dones, infos = rows.step(actions)
-        _, _, others, told = one.step(actions)
+        observations, _, dones, infos = rows.step(actions)
+        _, _, others, stats = one.step(actions)
         assert (dones == others).all()
     # The first frames differ, as the start was set afterwards; the newest ones are the same.
-    for ours, theirs in zip(infos, told, strict=True):
+    for ours, theirs in zip(infos, stats, strict=True):
         last = ours["terminal_observation"][-8:], theirs["terminal_observation"][-8:]
         assert last[0] == pytest.approx(last[1], abs=1e-4)
-    assert np.array_equal(seen[:, :4], seen[:, 12:])  # a new episode fills the stack with its start
+    assert np.array_equal(
+        observations[:, :4], observations[:, 12:]
+    )  # a new episode fills the stack with its start
 
 
 def _raw(rows):
@@ -129,20 +131,20 @@ def test_native_is_refused_where_there_is_nothing_of_the_kind():
 
 @pytest.mark.slow
 def test_a_generation_is_the_same_for_any_number_of_workers():
-    found = []
+    states = []
     for runner in ("in_process", {"type": "processes", "workers": 2}):
         task = rl_task(POINT, "evolution", num_envs=6, runner=runner)
         site = site_of(task)
         learner = task.learn.algorithm.learner(site)
         learner.advance(120, 4)
-        found.append((learner.step, pack_tensors(learner.state()[0])))
+        states.append((learner.step, pack_tensors(learner.state()[0])))
         site.environment.close()
-    assert found[0] == found[1]
+    assert states[0] == states[1]
 
 
 def test_ranks_weigh_returns_and_equal_ones_alike():
-    found = centered_ranks(np.array([3.0, -1.0, 100.0, 3.0]))
-    assert found.tolist() == pytest.approx([0.0, -0.5, 0.5, 0.0])
+    states = centered_ranks(np.array([3.0, -1.0, 100.0, 3.0]))
+    assert states.tolist() == pytest.approx([0.0, -0.5, 0.5, 0.0])
 
 
 def test_the_gradient_of_evolution_points_to_where_the_return_grows():
@@ -153,8 +155,8 @@ def test_the_gradient_of_evolution_points_to_where_the_return_grows():
         optimizer={"type": "adam", "lr": 0.1},
     )
     learner = task.learn.algorithm.learner(site_of(task))
-    fitting = Fitting(task, layout_of(task, make_environment(task)), bench())
-    before = Evaluator(task).run(fitting.policy(learner), range(20)).mean_return
+    loop = TrainingLoop(task, layout_of(task, make_environment(task)), bench())
+    first = Evaluator(task).run(loop.policy(learner), range(20)).mean_return
     learner.advance(10_000, 1)
-    after = Evaluator(task).run(fitting.policy(learner), range(20)).mean_return
-    assert after > 0.4 * before  # both negative
+    after = Evaluator(task).run(loop.policy(learner), range(20)).mean_return
+    assert after > 0.4 * first  # both negative

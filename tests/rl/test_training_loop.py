@@ -11,7 +11,7 @@ from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner_context import estimate, open_site
-from kinemill.rl.training_loop import Fitting, derived
+from kinemill.rl.training_loop import TrainingLoop, derive_seed
 from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
@@ -59,7 +59,7 @@ def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
 
 def site_of(task, **how):
     layout = layout_of(task, make_environment(task))
-    known = estimate(task, derived(task.learn.seed, "estimate"))
+    known = estimate(task, derive_seed(task.learn.seed, "estimate"))
     return open_site(task, layout, known, torch.device("cpu"), **how)
 
 
@@ -94,7 +94,7 @@ def test_the_policy_does_what_the_library_would_do(name):
     learner = task.learn.algorithm.learner(site_of(task))
     learner.advance(64, 1)
     random, layout = np.random.default_rng(0), layout_of(task, make_environment(task))
-    policy = Fitting(task, layout, bench()).policy(learner)
+    policy = TrainingLoop(task, layout, bench()).policy(learner)
     mask = np.array([[0, 1, 0, 1, 1]] * 7, np.float32) if layout.mask else None
     carry, memory, start = policy.initial_carry(7), None, np.ones(7, bool)
     for _ in range(3):
@@ -260,7 +260,9 @@ def test_a_policy_says_nan_where_it_saw_nan():
     for name in ("ppo", "recurrent_ppo", "sac", "maskable_ppo"):
         task = rl_task(place_of(name), name)
         layout = layout_of(task, make_environment(task))
-        policy = Fitting(task, layout, bench()).policy(task.learn.algorithm.learner(site_of(task)))
+        policy = TrainingLoop(task, layout, bench()).policy(
+            task.learn.algorithm.learner(site_of(task))
+        )
         given = policy.blank(3)
         given[0][1, 0] = torch.nan  # a robot's own first number, of the second row
         action = policy(*given, *policy.initial_carry(3))[0]
@@ -328,8 +330,8 @@ def test_forbidden_choices_are_never_taken_and_allowed_ones_learned(home):
 
 def test_a_return_that_is_no_number_ends_the_training():
     task = rl_task({**POINT, "path": "tests.environments.plants:Broken"})
-    fitting = Fitting(task, layout_of(task, make_environment(task)), bench())
-    policy = fitting.policy(task.learn.algorithm.learner(site_of(task)))
+    loop = TrainingLoop(task, layout_of(task, make_environment(task)), bench())
+    policy = loop.policy(task.learn.algorithm.learner(site_of(task)))
     with pytest.raises(TrainingFailed, match="a return of nan; look at its rewards"):
         Evaluator(task).run(policy, [0, 1])
 

@@ -45,12 +45,12 @@ class Gantry(Planar):
         super().__init__(MJCF, substeps, render=render)
 
     @property
-    def place(self) -> Vector:
+    def position(self) -> Vector:
         """Where the tool is, (2,) m."""
         return self.data.qpos.copy()
 
     def numbers(self) -> Any:
-        """Return place and rates, (4,) m and m/s."""
+        """Return position and rates, (4,) m and m/s."""
         return np.r_[self.data.qpos, self.data.qvel].astype(np.float32)
 
     def tool(self) -> Disc:
@@ -58,8 +58,8 @@ class Gantry(Planar):
         return Disc((self.data.qpos[0], self.data.qpos[1]), TOOL, INK)
 
 
-def toward(place: Any, goal: Any, speed: float) -> Any:
-    """Return the velocity (2,) m/s from a place to a goal, slower near to it."""
-    way = np.asarray(goal, float) - np.asarray(place, float)
+def toward(position: Any, goal: Any, speed: float) -> Any:
+    """Return the velocity (2,) m/s from a position to a goal, slower near to it."""
+    way = np.asarray(goal, float) - np.asarray(position, float)
     far = float(np.linalg.norm(way))
     return (way / max(far, 1e-9) * min(speed, 4.0 * far)).astype(np.float32)

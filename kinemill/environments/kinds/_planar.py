@@ -97,7 +97,7 @@ class Planar(gymnasium.Env[Any, Any]):
         self._waiting.append(np.clip(np.asarray(action, float), self._low, self._high))
         self.data.ctrl[:] = self._waiting.popleft()
         self._library.mj_step(self.model, self.data, self._substeps)
-        reward, over, success = self.judge()
+        reward, over, success = self.evaluate()
         return self.observe(), reward, over, False, {"is_success": success}
 
     def render(self) -> Any:
@@ -118,7 +118,7 @@ class Planar(gymnasium.Env[Any, Any]):
         """Return what a policy observes."""
 
     @abstractmethod
-    def judge(self) -> tuple[float, bool, bool]:
+    def evaluate(self) -> tuple[float, bool, bool]:
         """Return the reward of a row, whether it is the last one, and whether it is a success."""
 
     @abstractmethod

@@ -47,10 +47,10 @@ class ObstaclePlane(Gantry):
         """Return (4,) m, m/s."""
         return self.numbers()
 
-    def judge(self) -> tuple[float, bool, bool]:
+    def evaluate(self) -> tuple[float, bool, bool]:
         """The goal is on the right, and the obstacle is not to be touched."""
-        away = float(np.linalg.norm(self.place - (GOAL, 0.0)))
-        hit = float(np.linalg.norm(self.place)) < RADIUS + TOOL
+        away = float(np.linalg.norm(self.position - (GOAL, 0.0)))
+        hit = float(np.linalg.norm(self.position)) < RADIUS + TOOL
         return -away, hit or away < NEAR, away < NEAR
 
     def shapes(self) -> list[Disc | Bar]:
@@ -71,10 +71,10 @@ class EitherSide:
 
     def act(self, observation: Any) -> Any:
         """Return velocities (2,), m/s."""
-        place = np.asarray(observation[:2], float)
-        if place[0] >= 0.0:
-            return toward(place, (GOAL, 0.0), SPEED)
-        way = np.array([0.02, self._side * WIDE]) - place
-        if place[0] < -TURN:
+        position = np.asarray(observation[:2], float)
+        if position[0] >= 0.0:
+            return toward(position, (GOAL, 0.0), SPEED)
+        way = np.array([0.02, self._side * WIDE]) - position
+        if position[0] < -TURN:
             way = np.array([1.0, 0.0])
         return (way / np.linalg.norm(way) * SPEED).astype(np.float32)

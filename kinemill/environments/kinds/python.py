@@ -42,20 +42,20 @@ class PythonEnvironment(Environment):
         made = load_hook(where, self.path, "Class")
         settings = {**self.arguments, **({"render_mode": "rgb_array"} if render else {})}
         try:
-            found = made(**settings)
+            environment = made(**settings)
         except TypeError as error:
             raise BadInput(where, f"cannot be made: {error}") from error
-        if not isinstance(found, gymnasium.Env):
-            raise BadInput(where, f"is a {type(found).__name__}", expected="a gymnasium.Env")
-        return found
+        if not isinstance(environment, gymnasium.Env):
+            raise BadInput(where, f"is a {type(environment).__name__}", expected="a gymnasium.Env")
+        return environment
 
     def sources(self) -> dict[str, Path]:
         """Return the file that the class is in."""
         path = file_of(self.path)
         if path is None:
             load_hook(f"environment.path: {self.path}", self.path, "Class")
-            found = getattr(sys.modules[self.path.rpartition(":")[0]], "__file__", None)
-            return {"environment.py": Path(found)} if found else {}
+            file = getattr(sys.modules[self.path.rpartition(":")[0]], "__file__", None)
+            return {"environment.py": Path(file)} if file else {}
         if not path.is_file():
             raise BadInput(f"environment.path: {self.path}", f"there is no file {path}")
         return {"environment.py": path}

@@ -12,7 +12,7 @@ from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Bar, Disc
 from kinemill.task.environment import KINDS, Environment
 
-LINK, NEAR, HELD = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
+LINK, NEAR, STEPS_NEAR = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
 STIFFNESS, DAMPING = np.array([2.0, 0.6]), np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s
 MJCF = f"""
 <mujoco>
@@ -69,11 +69,11 @@ class ReachArm(Planar):
     def __init__(self, substeps: int, *, render: bool) -> None:
         super().__init__(MJCF, substeps, render=render)
         self.target: Vector = np.zeros(2)
-        self._held = 0
+        self._steps_near = 0
 
     def begin(self, random: np.random.Generator) -> Vector:
         """Draw a posture and a target that the arm can hold its tip at."""
-        self._held = 0
+        self._steps_near = 0
         self.target = tip(random.uniform([-1.5, 0.6], [1.5, 2.2]))
         return random.uniform([-1.5, 0.6], [1.5, 2.2])
 
@@ -81,11 +81,11 @@ class ReachArm(Planar):
         """Return (6,) rad, rad/s, m."""
         return np.r_[self.data.qpos, self.data.qvel, self.target].astype(np.float32)
 
-    def judge(self) -> tuple[float, bool, bool]:
+    def evaluate(self) -> tuple[float, bool, bool]:
         """The tip has to stay near the target for some rows."""
         away = float(np.linalg.norm(tip(self.data.qpos) - self.target))
-        self._held = self._held + 1 if away < NEAR else 0
-        done = self._held >= HELD
+        self._steps_near = self._steps_near + 1 if away < NEAR else 0
+        done = self._steps_near >= STEPS_NEAR
         return -away, done, done
 
     def shapes(self) -> list[Disc | Bar]:
@@ -113,8 +113,8 @@ class Postures:
 
 def tip(angles: Any) -> Vector:
     """Return where the tip is: (2,) rad -> (2,) m."""
-    first, both = angles[0], angles[0] + angles[1]
-    return LINK * np.array([np.cos(first) + np.cos(both), np.sin(first) + np.sin(both)])
+    first, second = angles[0], angles[0] + angles[1]
+    return LINK * np.array([np.cos(first) + np.cos(second), np.sin(first) + np.sin(second)])
 
 
 def posture(target: Any) -> Vector:

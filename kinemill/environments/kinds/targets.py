@@ -22,7 +22,7 @@ COLORS: dict[str, Color] = {
     "blue": (0.15, 0.3, 0.85),
 }
 SAYINGS = ("reach the {} target", "go to the {} one", "move to {}", "please touch the {} target")
-AREA, APART, RADIUS, NEAR, HELD = 0.36, 0.22, 0.06, 0.06, 4  # m; m; m; m; rows
+AREA, APART, RADIUS, NEAR, STEPS_NEAR = 0.36, 0.22, 0.06, 0.06, 4  # m; m; m; m; rows
 SPEED = 0.4  # m/s
 
 
@@ -52,9 +52,9 @@ class TargetsPlane(Gantry):
     def __init__(self, sizes: tuple[int, int], substeps: int, *, render: bool) -> None:
         super().__init__(substeps, render=render)
         self.pixels, self.letters = sizes
-        self.places: Vector = np.zeros((3, 2))
+        self.targets: Vector = np.zeros((3, 2))
         self.named, self.instruction = 0, ""
-        self._held = [0, 0, 0]
+        self._steps_near = [0, 0, 0]
         self.observation_space = Dict(
             {
                 "observation": Box(-np.inf, np.inf, (4,), np.float32),
@@ -65,8 +65,8 @@ class TargetsPlane(Gantry):
 
     def begin(self, random: np.random.Generator) -> Vector:
         """Draw places for three targets, which one is named, and the words for it."""
-        self._held = [0, 0, 0]
-        self.places = _apart(random)
+        self._steps_near = [0, 0, 0]
+        self.targets = _apart(random)
         self.named = int(random.integers(3))
         color = list(COLORS)[self.named]
         self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(color)
@@ -74,25 +74,27 @@ class TargetsPlane(Gantry):
 
     def observe(self) -> Any:
         """Return numbers (4,), a picture (H, W, 3) and letters (L,)."""
-        said = np.frombuffer(self.instruction.encode()[: self.letters], np.uint8)
+        letters = np.frombuffer(self.instruction.encode()[: self.letters], np.uint8)
         return {
             "observation": self.numbers(),
             "camera": self.picture(self.pixels),
-            "instruction": np.pad(said, (0, self.letters - len(said))),
+            "instruction": np.pad(letters, (0, self.letters - len(letters))),
         }
 
-    def judge(self) -> tuple[float, bool, bool]:
+    def evaluate(self) -> tuple[float, bool, bool]:
         """To stay at a target is to choose it, the named one or another."""
-        away = np.linalg.norm(self.places - self.place, axis=1)
-        self._held = [n + 1 if near else 0 for n, near in zip(self._held, away < NEAR, strict=True)]
-        chosen = [place for place, rows in enumerate(self._held) if rows >= HELD]
-        return -float(away[self.named]), bool(chosen), self.named in chosen
+        away = np.linalg.norm(self.targets - self.position, axis=1)
+        self._steps_near = [
+            n + 1 if near else 0 for n, near in zip(self._steps_near, away < NEAR, strict=True)
+        ]
+        reached = [target for target, rows in enumerate(self._steps_near) if rows >= STEPS_NEAR]
+        return -float(away[self.named]), bool(reached), self.named in reached
 
     def shapes(self) -> list[Disc | Bar]:
         """Return the targets and the tool."""
         discs = [
-            Disc((place[0], place[1]), RADIUS, color)
-            for place, color in zip(self.places, COLORS.values(), strict=True)
+            Disc((target[0], target[1]), RADIUS, color)
+            for target, color in zip(self.targets, COLORS.values(), strict=True)
         ]
         return [*discs, self.tool()]
 
@@ -114,14 +116,14 @@ class Informed:
         """Return velocities (2,), m/s."""
         del observation
         plane = self._plane
-        return toward(plane.place, plane.places[plane.named], SPEED)
+        return toward(plane.position, plane.targets[plane.named], SPEED)
 
 
 def _apart(random: np.random.Generator) -> NDArray[np.float64]:
     """Draw three places that are apart from each other and from the middle, (3, 2) m."""
     while True:
-        places = random.uniform(-AREA, AREA, (3, 2))
-        all_of_them = np.concatenate([places, np.zeros((1, 2))])
+        targets = random.uniform(-AREA, AREA, (3, 2))
+        all_of_them = np.concatenate([targets, np.zeros((1, 2))])
         away = np.linalg.norm(all_of_them[:, None] - all_of_them, axis=-1)
         if away[np.triu_indices(4, 1)].min() > APART:
-            return places
+            return targets

@@ -11,10 +11,10 @@ from kinemill.task.environment import WRAPPERS, Wrapper
 class ActionScaling(Wrapper):
     """A part of the policy: a robot gets actions in its units."""
 
-    place = "policy"
+    scope = "policy"
     type: Literal["action_scaling"] = "action_scaling"
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with actions in [-1, 1].
 
         Raises:
@@ -24,7 +24,7 @@ class ActionScaling(Wrapper):
         from gymnasium.spaces import Box
         from gymnasium.wrappers import RescaleAction
 
-        del known
+        del estimates
         space = environment.action_space
         if not isinstance(space, Box) or not space.is_bounded():
             where = "environment.wrappers: action_scaling"

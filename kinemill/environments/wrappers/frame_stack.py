@@ -12,11 +12,11 @@ from kinemill.task.environment import WRAPPERS, Wrapper
 class FrameStack(Wrapper):
     """A part of the policy: a robot gives one observation at a time."""
 
-    place = "policy"
+    scope = "policy"
     type: Literal["frame_stack"] = "frame_stack"
     frames: int = Field(default=4, ge=2, description="observations that a network sees at once")
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with stacked vectors, filled with the first one at the start."""
         from collections import deque
 
@@ -24,7 +24,7 @@ class FrameStack(Wrapper):
 
         from kinemill.environments._vector import OnVector, box, vector_space
 
-        del known
+        del estimates
         space = vector_space(environment, "environment.wrappers: frame_stack")
         last: deque[Any] = deque(maxlen=self.frames)
 

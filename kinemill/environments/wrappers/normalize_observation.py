@@ -14,7 +14,7 @@ _LEAST = 1e-4  # spread of a number that hardly changes, in its unit
 class NormalizeObservation(Wrapper):
     """A part of the policy: its statistics are saved with it, and go with it wherever it goes."""
 
-    place = "policy"
+    scope = "policy"
     type: Literal["normalize_observation"] = "normalize_observation"
     steps: PositiveInt = Field(
         default=2000, description="of a random policy, from which mean and spread are estimated"
@@ -29,11 +29,11 @@ class NormalizeObservation(Wrapper):
         """Return mean (D,) and spread (D,) of observations (N, D)."""
         import numpy as np
 
-        seen = np.asarray(observations, dtype=np.float64)
-        spread = np.maximum(seen.std(axis=0), _LEAST)
-        return {"mean": seen.mean(axis=0).astype(np.float32), "std": spread.astype(np.float32)}
+        rows = np.asarray(observations, dtype=np.float64)
+        std = np.maximum(rows.std(axis=0), _LEAST)
+        return {"mean": rows.mean(axis=0).astype(np.float32), "std": std.astype(np.float32)}
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with normalized vectors."""
         import numpy as np
 
@@ -41,8 +41,8 @@ class NormalizeObservation(Wrapper):
         from kinemill.environments.graph import CLIP
 
         space = vector_space(environment, "environment.wrappers: normalize_observation")
-        mean = np.asarray(known.get("mean", np.zeros(space.shape)), np.float32)
-        std = np.asarray(known.get("std", np.ones(space.shape)), np.float32)
+        mean = np.asarray(estimates.get("mean", np.zeros(space.shape)), np.float32)
+        std = np.asarray(estimates.get("std", np.ones(space.shape)), np.float32)
 
         def change(vector: Any) -> Any:
             return np.clip((vector - mean) / std, -CLIP, CLIP).astype(np.float32)

@@ -12,16 +12,16 @@ from kinemill.task.environment import WRAPPERS, Wrapper
 class RewardScaling(Wrapper):
     """Of the training alone: rewards times `factor`, plus `offset`."""
 
-    place = "training"
+    scope = "training"
     type: Literal["reward_scaling"] = "reward_scaling"
     factor: float = Field(default=0.1, gt=0.0)
     offset: float = 0.0
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with other rewards."""
         from gymnasium.wrappers import TransformReward
 
-        del known
+        del estimates
         return TransformReward(
             environment, lambda reward: self.factor * float(reward) + self.offset
         )

@@ -20,7 +20,7 @@ class VectorObs(Wrapper):
     type: Literal["vector_obs"] = "vector_obs"
     keys: list[str] | None = None  # which parts, in this order; default: all, sorted
 
-    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with one vector `observation`, its parts named `part_index`.
 
         Raises:
@@ -29,32 +29,30 @@ class VectorObs(Wrapper):
         from gymnasium.spaces import Dict
         from gymnasium.wrappers import TransformObservation
 
-        del known
+        del estimates
         space: Any = environment.observation_space
         parts = dict(_flat(space, _name_of(space)))
         numbers = [name for name in parts if not _is_media(name, parts[name])]
-        chosen = self.keys if self.keys is not None else numbers
-        if lost := [name for name in chosen if name not in numbers]:
+        keys = self.keys if self.keys is not None else numbers
+        if lost := [name for name in keys if name not in numbers]:
             where = f"environment.wrappers: vector_obs: {lost[0]}"
             raise BadInput(where, "is no part with numbers", expected=", ".join(numbers) or "none")
-        beside = {name: parts[name] for name in parts if name not in numbers}
-        vectors = {OBSERVATION: _vector([parts[name] for name in chosen])} if chosen else {}
+        media = {name: parts[name] for name in parts if name not in numbers}
+        vectors = {OBSERVATION: _vector([parts[name] for name in keys])} if keys else {}
 
         def change(observation: Any) -> Any:
-            found = dict(_values(space, observation, _name_of(space)))
-            if not chosen:
-                return {name: found[name] for name in beside}
-            joined = _joined([(parts[name], found[name]) for name in chosen])
+            values = dict(_values(space, observation, _name_of(space)))
+            if not keys:
+                return {name: values[name] for name in media}
+            joined = _joined([(parts[name], values[name]) for name in keys])
             return (
-                {OBSERVATION: joined, **{name: found[name] for name in beside}}
-                if beside
-                else joined
+                {OBSERVATION: joined, **{name: values[name] for name in media}} if media else joined
             )
 
-        whole = Dict({**vectors, **beside}) if beside else vectors[OBSERVATION]
+        whole = Dict({**vectors, **media}) if media else vectors[OBSERVATION]
         wrapped = TransformObservation(environment, change, whole)
         wrapped.observation_names = tuple(  # pyright: ignore[reportAttributeAccessIssue]
-            name for part in chosen for name in _names(part, parts[part])
+            name for part in keys for name in _names(part, parts[part])
         )
         return wrapped
 
@@ -86,8 +84,8 @@ def _joined(parts: list[tuple[Any, Any]]) -> Any:
     import numpy as np
     from gymnasium.spaces.utils import flatten
 
-    found = [np.asarray(flatten(space, value), np.float32) for space, value in parts]
-    return np.concatenate([part.reshape(-1) for part in found])
+    values = [np.asarray(flatten(space, value), np.float32) for space, value in parts]
+    return np.concatenate([part.reshape(-1) for part in values])
 
 
 def _names(name: str, space: Any) -> list[str]:

@@ -58,31 +58,34 @@ class OffPolicy(Algorithm):
         """Return the library's words for the networks."""
         from kinemill.rl.sb3 import (
             ModelExtractor,
-            bend_of,
+            activation_of,
             is_plain,
             optimizer_of,
         )
 
-        found = {"activation_fn": bend_of(learn.model), "optimizer_class": optimizer_of(learn)}
+        settings = {
+            "activation_fn": activation_of(learn.model),
+            "optimizer_class": optimizer_of(learn),
+        }
         plain = is_plain(learn.model)
         own = list(learn.model.hidden_sizes) if plain else []
         critic = self.critic_sizes or own or [self.features]
-        found["net_arch"] = {"pi": own, "qf": list(critic)}
+        settings["net_arch"] = {"pi": own, "qf": list(critic)}
         if plain:
-            return found
-        return found | {
+            return settings
+        return settings | {
             "features_extractor_class": ModelExtractor,
             "features_extractor_kwargs": {"model": learn.model, "features": self.features},
         }
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import Modeled, Perceptron
+        from kinemill.rl.networks import ModelCore, Perceptron
         from kinemill.rl.sb3 import is_plain
 
         if is_plain(learn.model):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return Modeled(learn.model, inputs, self.features, outputs)
+        return ModelCore(learn.model, inputs, self.features, outputs)
 
     def layers(self, actor: Any) -> list[Any]:
         """Return the layers of the library's actor, in order."""
@@ -90,13 +93,13 @@ class OffPolicy(Algorithm):
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.rl.networks import Modeled, copy_layers
+        from kinemill.rl.networks import ModelCore, copy_layers
 
         inputs, outputs = policy.observation_space.shape[0], policy.action_space.shape[0]
         core, layers = self.core(learn, inputs, outputs), self.layers(policy.actor)
-        if isinstance(core, Modeled):
-            found = policy.actor.features_extractor.extractor
-            core.extractor.load_state_dict(found.state_dict())
+        if isinstance(core, ModelCore):
+            extractor = policy.actor.features_extractor.extractor
+            core.extractor.load_state_dict(extractor.state_dict())
             copy_layers(layers, [core.head])
         else:
             copy_layers(layers, core.layers)

@@ -69,15 +69,18 @@ class ActorCritic(Algorithm):
         """Return the library's words for the networks."""
         from kinemill.rl.sb3 import (
             ModelExtractor,
-            bend_of,
+            activation_of,
             is_plain,
             optimizer_of,
         )
 
-        found = {"activation_fn": bend_of(learn.model), "optimizer_class": optimizer_of(learn)}
+        settings = {
+            "activation_fn": activation_of(learn.model),
+            "optimizer_class": optimizer_of(learn),
+        }
         if is_plain(learn.model) and self.critic == "separate":
-            return found | {"net_arch": list(learn.model.hidden_sizes)}
-        return found | {
+            return settings | {"net_arch": list(learn.model.hidden_sizes)}
+        return settings | {
             "net_arch": [],
             "share_features_extractor": self.critic == "shared",
             "features_extractor_class": ModelExtractor,
@@ -86,20 +89,20 @@ class ActorCritic(Algorithm):
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import Modeled, Perceptron
+        from kinemill.rl.networks import ModelCore, Perceptron
         from kinemill.rl.sb3 import is_plain
 
         if is_plain(learn.model) and self.critic == "separate":
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return Modeled(learn.model, inputs, self.features, outputs)
+        return ModelCore(learn.model, inputs, self.features, outputs)
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.rl.networks import Modeled, copy_layers
+        from kinemill.rl.networks import ModelCore, copy_layers
 
         head = policy.action_net
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)
-        if isinstance(core, Modeled):
+        if isinstance(core, ModelCore):
             core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
             core.head.load_state_dict(head.state_dict())
         else:

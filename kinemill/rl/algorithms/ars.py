@@ -35,9 +35,9 @@ class ARS(Algorithm):
         Raises:
             BadInput: it is no plain perceptron.
         """
-        from kinemill.rl.networks import Perceptron, refuse_others
+        from kinemill.rl.networks import Perceptron, require_plain_mlp
 
-        refuse_others(learn.model, self.type)
+        require_plain_mlp(learn.model, self.type)
         return Perceptron([inputs, *self._hidden(learn), outputs], learn.model.activation)
 
     def learner(self, site: Any) -> Any:
@@ -45,7 +45,7 @@ class ARS(Algorithm):
         import sb3_contrib
 
         from kinemill.rl.networks import copy_layers
-        from kinemill.rl.sb3 import LibraryLearner, bend_of
+        from kinemill.rl.sb3 import LibraryLearner, activation_of
 
         learn = site.learn
 
@@ -58,7 +58,7 @@ class ARS(Algorithm):
 
         networks = {
             "net_arch": self._hidden(learn),
-            "activation_fn": bend_of(learn.model),
+            "activation_fn": activation_of(learn.model),
             "squash_output": True,
         }
         build = partial(

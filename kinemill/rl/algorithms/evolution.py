@@ -31,9 +31,9 @@ class Evolution(Algorithm):
         Raises:
             BadInput: it is no plain perceptron.
         """
-        from kinemill.rl.networks import Perceptron, refuse_others
+        from kinemill.rl.networks import Perceptron, require_plain_mlp
 
-        refuse_others(learn.model, self.type)
+        require_plain_mlp(learn.model, self.type)
         sizes = [inputs, *learn.model.hidden_sizes, outputs]
         return Perceptron(sizes, learn.model.activation)
 

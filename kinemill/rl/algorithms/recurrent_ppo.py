@@ -39,10 +39,10 @@ class RecurrentPPO(PPO):
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import Remembering
+        from kinemill.rl.networks import LSTMCore
 
         sizes = [*learn.model.hidden_sizes, outputs]
-        return Remembering(inputs, self.lstm_hidden_size, sizes, learn.model.activation)
+        return LSTMCore(inputs, self.lstm_hidden_size, sizes, learn.model.activation)
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
@@ -51,8 +51,8 @@ class RecurrentPPO(PPO):
         head, memory = policy.action_net, policy.lstm_actor
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)
         for layer, weight, bias in (
-            (core.seen, memory.weight_ih_l0, memory.bias_ih_l0),
-            (core.known, memory.weight_hh_l0, memory.bias_hh_l0),
+            (core.input, memory.weight_ih_l0, memory.bias_ih_l0),
+            (core.recurrent, memory.weight_hh_l0, memory.bias_hh_l0),
         ):
             layer.load_state_dict({"weight": weight, "bias": bias})
         copy_layers([*policy.mlp_extractor.policy_net, head], core.above.layers)

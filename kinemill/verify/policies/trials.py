@@ -195,7 +195,7 @@ def record_frames(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | 
     except BadInput:  # its class takes no `render_mode`
         return None
     try:
-        frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
+        frames = run_episode(task, environment, policy, seed, keep=False, render=True).frames
     except DependencyNotInstalled:  # the report does without pictures
         return None
     finally:
