@@ -24,10 +24,10 @@ POINT = {
     "type": "python",
     "path": "tests.environments.plants:Point",
     "steps": 10,
-    "trials": {"episodes": 4, "monitor": 2},
+    "trials": {"episodes": 4, "watched": 2},
 }
 DOORS = {**POINT, "path": "tests.environments.plants:Doors"}
-CART = {"type": "gymnasium", "id": "CartPole-v1", "trials": {"episodes": 4, "monitor": 2}}
+CART = {"type": "gymnasium", "id": "CartPole-v1", "trials": {"episodes": 4, "watched": 2}}
 ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
 
 
