@@ -47,10 +47,10 @@ class AdaptedRows:
     @torch.no_grad()
     def step(self, actions: Any) -> Any:
         """Go one step on; return observations, rewards, dones, infos, masks."""
-        adapted = torch.as_tensor(actions)
+        inner_actions = torch.as_tensor(actions)
         for adapter in reversed(self._adapters):
-            adapted = adapter.act(adapted)
-        observations, rewards, dones, infos, masks = self._rows.step(adapted.numpy())
+            inner_actions = adapter.act(inner_actions)
+        observations, rewards, dones, infos, masks = self._rows.step(inner_actions.numpy())
         if not dones.any():
             return self._adapt(observations, dones), rewards, dones, infos, masks
         last = observations.copy()
