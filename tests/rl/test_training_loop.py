@@ -332,7 +332,7 @@ def test_a_return_that_is_no_number_ends_the_training():
     task = rl_task({**POINT, "path": "tests.environments.plants:Broken"})
     loop = TrainingLoop(task, layout_of(task, make_environment(task)), bench())
     policy = loop.policy(task.learn.algorithm.learner(site_of(task)))
-    with pytest.raises(TrainingFailed, match="a return of nan; look at its rewards"):
+    with pytest.raises(TrainingFailed, match="a return of nan; check its rewards"):
         Evaluator(task).run(policy, [0, 1])
 
 
