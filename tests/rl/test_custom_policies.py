@@ -101,7 +101,7 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
     trained = train.run(task, home, card.ref, card.ref, silent)
     policy = load_model(home.root / trained.ref.path)
     learner = task.learn.algorithm.learner(site_of(task))
-    learner.start(policy.kept.named())
+    learner.start(policy.restart.named())
     seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
     wanted = learner.model.predict(seen, deterministic=True)[0]
     assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)

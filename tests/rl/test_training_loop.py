@@ -123,7 +123,7 @@ def test_networks_may_be_shared_or_of_any_family(home, algorithm, model):
     task = rl_task(POINT, algorithm, model=model, steps=64)
     policy = load_model(published(task, home))
     learner = task.learn.algorithm.learner(site_of(task))
-    learner.start(policy.kept.named())
+    learner.start(policy.restart.named())
     seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
     wanted = learner.model.predict(seen, deterministic=True)[0]
     assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
@@ -243,7 +243,7 @@ def test_a_published_policy_sees_what_a_robot_sees(home):
     assert mean.shape == (8,)
     assert float(mean[::2].abs().max()) > 0.0
     learner = task.learn.algorithm.learner(site_of(task))
-    learner.start(policy.kept.named())
+    learner.start(policy.restart.named())
     outside, inside = make_environment(task), site_of(task).environment
     inside.seed(5)
     seen, stacked = outside.reset(seed=5)[0], inside.reset()
