@@ -102,27 +102,27 @@ def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding
     free = _free(findings, rows)
     trusted = _masked(values, free)
     for phase in PHASES:
-        chosen = {name: check for name, check in checks.items() if check.judges == phase}
-        if not chosen or not free.any():
+        selected = {name: check for name, check in checks.items() if check.judges == phase}
+        if not selected or not free.any():
             continue
-        found = [
+        new = [
             Finding(name, fault, rule=_rule(checks[name], fault, always))
-            for name, fault in _find(phase, chosen, trusted, task, free)
+            for name, fault in _find(phase, selected, trusted, task, free)
         ]
-        if not found:
+        if not new:
             continue
-        righted, found = _put_right(values, found)
-        findings += found
-        if righted is not values or any(finding.costs for finding in found):
-            values, free = righted, free & _free(found, rows)
+        righted, new = _put_right(values, new)
+        findings += new
+        if righted is not values or any(finding.costs for finding in new):
+            values, free = righted, free & _free(new, rows)
             trusted = _masked(values, free)
     return values, findings
 
 
-def _put_right(values: Track, found: list[Finding]) -> tuple[Track, list[Finding]]:
+def _put_right(values: Track, pending: list[Finding]) -> tuple[Track, list[Finding]]:
     """Put right what can be without loss, and is to be; return the track, and what is marked so."""
     marked: list[Finding] = []
-    for item in found:
+    for item in pending:
         able = item.rule == "repair" and item.fault.put_right is not None
         if able and item.fault.put_right:
             values = Track({**values, **item.fault.put_right(values)})
@@ -166,7 +166,7 @@ def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> dict[str, di
         return {}
     trusted = _masked(values, free)
     measured = {name: check.measure(trusted, task) for name, check in measuring(task).items()}
-    return {name: found for name, found in measured.items() if found}
+    return {name: numbers for name, numbers in measured.items() if numbers}
 
 
 def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
@@ -208,13 +208,13 @@ def _interpolated(values: Any, faults: list[Fault], sound: NDArray[np.bool_]) ->
     good = sound & np.isfinite(values)
     for fault in faults:
         good[fault.start : fault.stop] = False
-    known = np.flatnonzero(good)
+    good_rows = np.flatnonzero(good)
     filled = values.copy()
     for fault in faults:
         gap = np.arange(fault.start, fault.stop)
-        before, after = known[known < fault.start], known[known >= fault.stop]
-        beside = len(before) and len(after) and after[0] - before[-1] <= 2 * len(gap) + 1
-        filled[gap] = np.interp(gap, known, values[known]) if beside else np.nan
+        earlier, after = good_rows[good_rows < fault.start], good_rows[good_rows >= fault.stop]
+        is_short = len(earlier) and len(after) and after[0] - earlier[-1] <= 2 * len(gap) + 1
+        filled[gap] = np.interp(gap, good_rows, values[good_rows]) if is_short else np.nan
     return filled
 
 

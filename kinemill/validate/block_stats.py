@@ -57,8 +57,8 @@ def _look(values: Array) -> BlockStats:
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
     """Return least and largest value of a channel; NaN where a row is NaN."""
-    looks = block_stats(values, name)
-    return looks.low, looks.high
+    stats = block_stats(values, name)
+    return stats.low, stats.high
 
 
 def rounding(low: float, high: float) -> float:
@@ -72,20 +72,20 @@ def rounding(low: float, high: float) -> float:
 
 def within(values: Values, name: str, most: float) -> bool:
     """Return whether every |value| of a channel is at most `most`; False if one is NaN."""
-    looks = block_stats(values, name)
-    return looks.low >= -most and looks.high <= most
+    stats = block_stats(values, name)
+    return stats.low >= -most and stats.high <= most
 
 
 def whole(values: Values, name: str) -> bool:
     """Tell whether a channel is finite in every row."""
-    looks = block_stats(values, name)
-    return isfinite(looks.low) and isfinite(looks.high)
+    stats = block_stats(values, name)
+    return isfinite(stats.low) and isfinite(stats.high)
 
 
 def largest_step(values: Values, name: str) -> float:
     """Return the largest |x[k+1] - x[k]| of a channel; NaN where a row is NaN."""
-    looks = block_stats(values, name)
-    return max(looks.rise, -looks.fall)
+    stats = block_stats(values, name)
+    return max(stats.rise, -stats.fall)
 
 
 def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
@@ -94,9 +94,9 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     def work_out() -> tuple[float, float]:
         own = values[name]
         mean = block_stats(values, name).total / len(own)
-        square, place = 0.0, np.empty(min(BLOCK, len(own)))
+        square, buffer = 0.0, np.empty(min(BLOCK, len(own)))
         for part in blocks(own):
-            off = np.subtract(part, mean, out=place[: len(part)])
+            off = np.subtract(part, mean, out=buffer[: len(part)])
             square += np.square(off, out=off).sum()
         return mean, float(np.sqrt(square / len(own)))
 

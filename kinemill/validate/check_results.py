@@ -105,10 +105,10 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     numbers = table.select(pl.exclude("episode"))
     values = numbers.cast(pl.Float64).to_numpy()
     empty = np.zeros(values.shape, dtype=np.bool_)
-    for place, series in enumerate(numbers):
+    for column, series in enumerate(numbers):
         if series.null_count():
-            empty[:, place] = series.is_null().to_numpy()
-    at = {name: place for place, name in enumerate(numbers.columns)}
+            empty[:, column] = series.is_null().to_numpy()
+    at = {name: column for column, name in enumerate(numbers.columns)}
     lost = [at[f"{name}:nonfinite"] for name in task.columns]
     short = empty[:, at["rows"]] | (values[:, at["rows"]] < least)
     nameless = table["episode"].is_null().to_numpy()

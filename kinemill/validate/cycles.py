@@ -53,8 +53,8 @@ def cycle_of(clips: Sequence[Floats]) -> float:
     rough = lags[first] / _FINER
     near = rough * np.linspace(0.97, 1.03, 121)
     orders = max(1, min(6, int(0.45 * rough)))
-    left = [sum(_left_over(clip, cycle, orders) for clip in clips) for cycle in near]
-    return float(near[int(np.argmin(left))])
+    residuals = [sum(_left_over(clip, cycle, orders) for clip in clips) for cycle in near]
+    return float(near[int(np.argmin(residuals))])
 
 
 def _misfit(clip: Floats, lags: NDArray[np.int64]) -> Floats:
@@ -63,8 +63,8 @@ def _misfit(clip: Floats, lags: NDArray[np.int64]) -> Floats:
 
     rows = np.arange(len(clip))
     fine = CubicSpline(rows, clip)(np.arange((len(clip) - 1) * _FINER + 1) / _FINER)
-    spread = np.abs(clip - clip.mean(axis=0)).mean()
-    return np.array([np.abs(fine[lag:] - fine[:-lag]).mean() for lag in lags]) / spread
+    deviation = np.abs(clip - clip.mean(axis=0)).mean()
+    return np.array([np.abs(fine[lag:] - fine[:-lag]).mean() for lag in lags]) / deviation
 
 
 def _left_over(clip: Floats, cycle: float, orders: int) -> float:

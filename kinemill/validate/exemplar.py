@@ -63,12 +63,12 @@ def episode_sheet(
     if entry is None:
         return None
     sample = sorted(evaluated.values(), key=lambda one: one["name"])
-    bars = [(kept, whole - kept) for kept, whole in (_seconds(one) for one in sample)]
+    bars = [(accepted, whole - accepted) for accepted, whole in (_seconds(one) for one in sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
-    shown = evaluated[entry["hash"]]
+    example = evaluated[entry["hash"]]
     charts = [
         (first, _bars(bars)),
-        *_channels(task, open_recording(home, entry), _bands(shown)),
+        *_channels(task, open_recording(home, entry), _bands(example)),
     ]
     return sheet(charts, SIZE, 1, {"model": "kept", "bad": "left out; darker where it was found"})
 
@@ -91,23 +91,23 @@ def _cut(evaluated: Json) -> bool:
 
 def _seconds(evaluated: Json) -> tuple[float, float]:
     """Return how much of a recording was kept, and how long it is, s."""
-    kept = sum(stop - start for track in evaluated["strip"] for start, stop in track["kept"])
-    return kept, sum(track["track"][1] - track["track"][0] for track in evaluated["strip"])
+    accepted = sum(stop - start for track in evaluated["strip"] for start, stop in track["kept"])
+    return accepted, sum(track["track"][1] - track["track"][0] for track in evaluated["strip"])
 
 
-def _of(shown: int, every: int) -> str:
-    return "" if shown == every else f", {shown} of {every}"
+def _of(count: int, every: int) -> str:
+    return "" if count == every else f", {count} of {every}"
 
 
 def _bars(amounts: Sequence[tuple[float, float]]) -> str:
     """Draw a bar for each recording: what was kept, on top of it what was not."""
     bars = list[Whisker]()
-    for place, (kept, lost) in enumerate(amounts, 1):
-        bars.append(Whisker(float(place), 0.0, float(kept), "stem"))
+    for index, (accepted, lost) in enumerate(amounts, 1):
+        bars.append(Whisker(float(index), 0.0, float(accepted), "stem"))
         if lost:
-            bars.append(Whisker(float(place), float(kept), float(kept + lost), "dropped"))
+            bars.append(Whisker(float(index), float(accepted), float(accepted + lost), "dropped"))
     ends = np.array([0.0, len(amounts) + 1.0])
-    most = max((kept + lost for kept, lost in amounts), default=0.0)
+    most = max((accepted + lost for accepted, lost in amounts), default=0.0)
     floor = Line("0", "limit", ends, np.zeros(2))
     return line_chart([floor], size=SIZE, y=(0.0, 1.05 * most or 1.0), whiskers=bars)
 
@@ -125,13 +125,13 @@ def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[t
 
 def _drawn(task: Task, frames: Sequence[pl.DataFrame]) -> list[str]:
     """Return the channels to draw: of a clip of motion its commands, and the joints that move."""
-    joints = [name for name in joints_of(task) if max(_spread(one[name]) for one in frames) > STILL]
+    joints = [name for name in joints_of(task) if max(_std(one[name]) for one in frames) > STILL]
     return [*commands_of(task), *joints] if joints else task.columns
 
 
-def _spread(values: pl.Series) -> float:
-    found = values.to_numpy()
-    return float(np.nanstd(found)) if np.isfinite(found).any() else 0.0
+def _std(values: pl.Series) -> float:
+    array = values.to_numpy()
+    return float(np.nanstd(array)) if np.isfinite(array).any() else 0.0
 
 
 def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:

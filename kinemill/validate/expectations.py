@@ -140,11 +140,11 @@ def _ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
     if _all_hold(table, bounds):
         return [Answer(bound, passed=True) for bound in [*bounds, _UNIQUE]]
     batch, every = _batch(table), [*bounds, _UNIQUE]
-    answers = _asked(batch, every, {"result_format": "BOOLEAN_ONLY"})
+    answers = _validate_bounds(batch, every, {"result_format": "BOOLEAN_ONLY"})
     broken = [bound for bound in every if not answers[bound].passed]
     if broken:
         detail = {"result_format": "SUMMARY", "unexpected_index_column_names": [EPISODE]}
-        answers |= _asked(batch, broken, detail)
+        answers |= _validate_bounds(batch, broken, detail)
     return [answers[bound] for bound in every]
 
 
@@ -199,7 +199,7 @@ def _batches() -> Any:
     return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _asked(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> dict[Bound, Answer]:
+def _validate_bounds(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> dict[Bound, Answer]:
     """Return what a batch of Great Expectations answers to bounds, in one of its formats."""
     gx, kinds = _great_expectations()
     expectations = [
@@ -211,12 +211,12 @@ def _asked(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> dict[Bound,
         for item in bounds
     ]
     suite = gx.ExpectationSuite(name="task", expectations=expectations)
-    found = batch.validate(suite, result_format=form)
-    by_column = {item.expectation_config.kwargs["column"]: item for item in found.results}
-    return {bound: _answer(bound, by_column.get(bound.column)) for bound in bounds}
+    response = batch.validate(suite, result_format=form)
+    by_column = {item.expectation_config.kwargs["column"]: item for item in response.results}
+    return {bound: _bound_result(bound, by_column.get(bound.column)) for bound in bounds}
 
 
-def _answer(bound: Bound, result: Any) -> Answer:
+def _bound_result(bound: Bound, result: Any) -> Answer:
     if result is None:
         return Answer(bound, passed=False, error="Great Expectations gave no answer")
     error = _message(result.exception_info)

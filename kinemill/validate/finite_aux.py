@@ -23,8 +23,8 @@ def with_what_is_beside(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ve
         frame: the track, with the task's recorded channels.
         task: names the channels, and how short a piece may be.
     """
-    beside = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
-    faults = nonfinite.find(beside)
+    columns = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
+    faults = nonfinite.find(columns)
     if not faults:
         return verdict
     lost = np.zeros(frame.height, np.bool_)
@@ -33,8 +33,8 @@ def with_what_is_beside(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ve
     trusted = np.zeros(frame.height, np.bool_)
     for start, stop in verdict.pieces:
         trusted[start:stop] = True
-    left, least = list(runs(trusted & ~lost)), task.validation.min_steps
-    short = [piece for piece in left if piece[1] - piece[0] < least]
+    remaining, least = list(runs(trusted & ~lost)), task.validation.min_steps
+    short = [piece for piece in remaining if piece[1] - piece[0] < least]
     dropped = dict(verdict.dropped)
     for name, rows in (
         (nonfinite.NAME, int(np.count_nonzero(trusted & lost))),
@@ -44,5 +44,5 @@ def with_what_is_beside(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ve
             dropped[name] = dropped.get(name, 0) + rows
     findings = [Finding(nonfinite.NAME, fault) for fault in faults]
     findings += [too_short(start, stop, least) for start, stop in short]
-    pieces = [piece for piece in left if piece not in short]
+    pieces = [piece for piece in remaining if piece not in short]
     return replace(verdict, pieces=pieces, findings=[*verdict.findings, *findings], dropped=dropped)

@@ -51,9 +51,9 @@ def withdraw(task: Task, home: Home, which: str, because: str = "") -> Decision:
 
 
 def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str) -> Decision:
-    before = current_decisions(home, task.name).get(member.hash)
-    if before and before.decision == decision:
+    earlier = current_decisions(home, task.name).get(member.hash)
+    if earlier and earlier.decision == decision:
         raise BadInput(
-            member.name, f"{decision} was decided by {before.who} on {before.when} already"
+            member.name, f"{decision} was decided by {earlier.who} on {earlier.when} already"
         )
     return decide(home, task.name, (member.hash, member.name), decision, because)

@@ -29,14 +29,14 @@ def render(
         bars: what `kinemill.validate.ranges` says of the episodes.
         drawn: the recordings that `kinemill.validate.report_samples` chose.
     """
-    chosen = sorted(drawn, key=lambda item: (not item["reasons"], item["name"]))
+    ordered = sorted(drawn, key=lambda item: (not item["reasons"], item["name"]))
     return _template().render(
         task=task,
         summary=summary,
         style=style(),
         found=[check for check in checks if not check.passed],
         passed=[check for check in checks if check.passed],
-        strips=_strips(chosen[:SOUND]),
+        strips=_strips(ordered[:SOUND]),
         channels=[_ranges(task, name, bars[name]) for name in task.columns if bars.get(name)],
         quarantine=[item for item in drawn if not item["episodes"]],
         partly=[item for item in drawn if item["episodes"] and item["reasons"]],
@@ -102,8 +102,8 @@ def _ranges(task: Task, name: str, bars: list[list[float]]) -> Json:
     channel = task.channels[name]
     lows, highs = [bar[0] for bar in bars], [bar[1] for bar in bars]
     low, high = min(lows), max(highs)
-    shown = channel.limits or (low, high)
-    bottom, top = min(low, shown[0]), max(high, shown[1])
+    span = channel.limits or (low, high)
+    bottom, top = min(low, span[0]), max(high, span[1])
     height = (top - bottom) or 1.0
 
     def at(value: float) -> float:

@@ -27,13 +27,13 @@ def gather(evaluated: Iterable[Json]) -> Json:
     faulty, sound = list[Json](), list[Json]()
     for item in evaluated:
         if item["reasons"] and len(faulty) < FAULTY:
-            faulty.append(_shown(item))
+            faulty.append(_sample(item))
         elif not item["reasons"] and len(sound) < SOUND:
-            sound.append(_shown(item))
+            sound.append(_sample(item))
     return {"faulty": faulty, "sound": sound}
 
 
-def _shown(item: Json) -> Json:
+def _sample(item: Json) -> Json:
     return {
         "recording": item["recording"],
         "name": item["name"],

@@ -46,11 +46,11 @@ def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | No
 
 def row(episode: str, values: Values, task: Task) -> Row:
     """Summarize one episode, channel -> (n,), n at least one."""
-    found = _about(episode, len(values[task.columns[0]]), 0, task)
+    row_values = _about(episode, len(values[task.columns[0]]), 0, task)
     for name in task.columns:
         statistics = _statistics(values, name, task)
-        found |= {f"{name}:{what}": value for what, value in statistics.items()}
-    return found
+        row_values |= {f"{name}:{what}": value for what, value in statistics.items()}
+    return row_values
 
 
 def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
@@ -65,18 +65,18 @@ def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
 def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
     """Summarize one episode that may lack values: what is known of it, and how much is not."""
     nulls = sum(frame[name].null_count() for name in task.columns)
-    found = _about(episode, frame.height, nulls, task)
+    row_values = _about(episode, frame.height, nulls, task)
     for name in task.columns:
         series = frame[name]
-        known = series.drop_nulls().to_numpy() if series.null_count() else series.to_numpy()
+        finite = series.drop_nulls().to_numpy() if series.null_count() else series.to_numpy()
         statistics = dict.fromkeys(STATISTICS) | {"max_jump": 0.0, "nonfinite": 0.0}
-        if len(known):
-            statistics = _statistics(Track({name: known}), name, task)
+        if len(finite):
+            statistics = _statistics(Track({name: finite}), name, task)
             if series.null_count():  # no step from before a null to what is after it
                 jump = _largest_step(series.to_numpy(), task.channels[name].kind)
                 statistics["max_jump"] = jump
-        found |= {f"{name}:{what}": value for what, value in statistics.items()}
-    return found
+        row_values |= {f"{name}:{what}": value for what, value in statistics.items()}
+    return row_values
 
 
 def _statistics(values: Values, name: str, task: Task) -> dict[str, float | None]:

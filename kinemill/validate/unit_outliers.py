@@ -36,13 +36,13 @@ def unit_stds(table: pl.DataFrame, names: Mapping[str, str], task: Task) -> Json
         `bins`: how many episodes are in which bin, for each channel of a pair; `wildest`: for each
         position the episodes that deviate most, as [recording, its deviation, the velocity's].
     """
-    found = list(pairs(task))
+    channel_pairs = list(pairs(task))
     wildest: dict[str, list[list[Any]]] = {}
-    for velocity, position in found:
+    for velocity, position in channel_pairs:
         top = table.sort(f"{position}:std", descending=True).head(_WILDEST)
         rows = top.select("episode", f"{position}:std", f"{velocity}:std").rows()
         wildest[position] = [[names[row[0]], *row[1:]] for row in rows]
-    channels = dict.fromkeys(name for pair in found for name in pair)
+    channels = dict.fromkeys(name for pair in channel_pairs for name in pair)
     return {
         "bins": {name: _binned(table[f"{name}:std"].to_list()) for name in channels},
         "wildest": wildest,
@@ -73,8 +73,8 @@ def together(spreads: Iterable[Json]) -> Json:
 def truncate(unit_stds: Json) -> Json:
     """Return it with as many episodes by name as a shard keeps."""
     wildest = {
-        position: sorted(found, key=lambda item: (-item[1], item[0]))[:_WILDEST]
-        for position, found in unit_stds["wildest"].items()
+        position: sorted(episodes, key=lambda item: (-item[1], item[0]))[:_WILDEST]
+        for position, episodes in unit_stds["wildest"].items()
     }
     return {**unit_stds, "wildest": wildest}
 
@@ -92,7 +92,7 @@ def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json
     """
     if recordings < _LEAST:
         return []
-    found: list[Json] = []
+    outliers: list[Json] = []
     for velocity, position in pairs(task):
         usual = {
             name: _median(item["bins"][name] for item in spreads) for name in (velocity, position)
@@ -101,11 +101,11 @@ def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json
             for recording, own, derived in shard["wildest"][position]:
                 factor = min(own / usual[position], derived / usual[velocity])
                 if factor > _FAR:
-                    found.append(_told(recording, position, velocity, factor, task))
-    return sorted(found, key=lambda item: item["recording"])
+                    outliers.append(_outlier(recording, position, velocity, factor, task))
+    return sorted(outliers, key=lambda item: item["recording"])
 
 
-def _told(recording: str, position: str, velocity: str, factor: float, task: Task) -> Json:
+def _outlier(recording: str, position: str, velocity: str, factor: float, task: Task) -> Json:
     guess = "in degrees" if task.channels[position].unit == "rad" else "in another unit"
     return {
         "recording": recording,

@@ -64,8 +64,8 @@ class AngleUnit(CheckSettings):
 
         A draft finds no derivative if one of the two has another unit.
         """
-        known = {name for pair in pairs(task) for name in pair}
-        free = {name: task.channels[name] for name in task.states if name not in known}
+        finite = {name for pair in pairs(task) for name in pair}
+        free = {name: task.channels[name] for name in task.states if name not in finite}
         angles = [name for name, own in free.items() if own.kind == "angle"]
         for velocity, own in free.items():
             for position in angles if own.kind == "linear" else []:

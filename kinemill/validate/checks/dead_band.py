@@ -65,12 +65,12 @@ class DeadBand(CheckSettings):
         if np.count_nonzero(zero) < self.rows:
             return 0.0
         slope = derivative(x, dt)
-        known = np.isfinite(v) & np.isfinite(slope)
-        zero, moving = known & zero, known & (v != 0.0)
-        if np.count_nonzero(zero) < self.rows or not moving.any():
+        finite = np.isfinite(v) & np.isfinite(slope)
+        zero, moves = finite & zero, finite & (v != 0.0)
+        if np.count_nonzero(zero) < self.rows or not moves.any():
             return 0.0
-        noise = float(np.median(unlike_slope(v, x, dt)[moving]))
-        speeds = np.sort(np.abs(v[moving]))
+        noise = float(np.median(unlike_slope(v, x, dt)[moves]))
+        speeds = np.sort(np.abs(v[moves]))
         width = float(
             speeds[len(speeds) // 50]
         )  # the 2 % quantile: resampling mixes some slower values in

@@ -44,15 +44,15 @@ class Placeholder(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return one fault for the first rows of channel -> (n,) that are placeholders."""
-        known = list(pairs(task))
+        finite = list(pairs(task))
         rows = self._zeros([values[name] for name in task.states])
         if rows and (leaping := self._leaping(task.states, rows, values)):
             return [_fault(rows, leaping, "state", values, task)]
-        if rows := self._zeros([values[velocity] for velocity, _ in known]):
-            moving = [pair for pair in known if _moves(*pair, rows, values, task.dt)]
-            leaping = self._leaping([velocity for velocity, _ in moving], rows, values)
-            if leaping is None and self._differences(moving, known, values, task):
-                leaping = moving[0][0]
+        if rows := self._zeros([values[velocity] for velocity, _ in finite]):
+            moves = [pair for pair in finite if _moves(*pair, rows, values, task.dt)]
+            leaping = self._leaping([velocity for velocity, _ in moves], rows, values)
+            if leaping is None and self._differences(moves, finite, values, task):
+                leaping = moves[0][0]
             if leaping:
                 return [_fault(rows, leaping, "velocity", values, task)]
         return []
@@ -79,16 +79,16 @@ class Placeholder(CheckSettings):
 
     def _differences(
         self,
-        moving: list[tuple[str, str]],
-        known: list[tuple[str, str]],
+        moves: list[tuple[str, str]],
+        finite: list[tuple[str, str]],
         values: Values,
         task: Task,
     ) -> bool:
         """Return whether velocities are backward differences, zero only in the first row."""
-        if len(moving) < self.min_velocities:
+        if len(moves) < self.min_velocities:
             return False
-        zero = (np.stack([values[velocity] for velocity, _ in known]) == 0.0).all(axis=0)
-        late = [lag(values[v], values[x], task.dt) / task.dt for v, x in moving]
+        zero = (np.stack([values[velocity] for velocity, _ in finite]) == 0.0).all(axis=0)
+        late = [lag(values[v], values[x], task.dt) / task.dt for v, x in moves]
         return np.count_nonzero(zero) == 1 and float(np.median(late)) > _LATE
 
 

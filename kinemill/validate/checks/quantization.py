@@ -36,13 +36,13 @@ class Quantization(CheckSettings):
 
     def _step(self, values: Array) -> float:
         """Return the usual distance between neighboring values of (n,), or 0 if continuous."""
-        known = _some(values)
-        known = known[np.isfinite(known)]
-        known.sort()
-        span = float(known[-1] - known[0]) if len(known) else 0.0
-        gaps = np.diff(known)
+        finite = _some(values)
+        finite = finite[np.isfinite(finite)]
+        finite.sort()
+        span = float(finite[-1] - finite[0]) if len(finite) else 0.0
+        gaps = np.diff(finite)
         gaps = gaps[gaps > _SAME * span]
-        if span <= 0.0 or len(gaps) + 1 > self.share * len(known):
+        if span <= 0.0 or len(gaps) + 1 > self.share * len(finite):
             return 0.0
         return float(np.median(gaps))
 

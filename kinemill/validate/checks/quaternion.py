@@ -42,17 +42,17 @@ class Quaternion(CheckSettings):
             length = np.sqrt(np.sum(elements**2, axis=0))
             off = np.abs(length - 1.0) > self._tolerance(length)
             faults += [_off(names, elements, length, run, self.length) for run in runs(off)]
-            known = np.flatnonzero(np.isfinite(length) & ~off)
-            turned = np.sum(elements[:, known[1:]] * elements[:, known[:-1]], axis=0) < 0.0
-            faults += [_flipped(names, elements, int(row)) for row in known[1:][turned]]
+            finite = np.flatnonzero(np.isfinite(length) & ~off)
+            turned = np.sum(elements[:, finite[1:]] * elements[:, finite[:-1]], axis=0) < 0.0
+            faults += [_flipped(names, elements, int(row)) for row in finite[1:][turned]]
         return faults
 
     def _tolerance(self, length: Array) -> float:
-        known = length[np.isfinite(length)]
-        if not len(known):
+        finite = length[np.isfinite(length)]
+        if not len(finite):
             return self.length
-        spread = float(np.median(np.abs(known - np.median(known))))
-        return max(self.length, min(self.noise * 1.4826 * spread, _NOISIEST))
+        deviation = float(np.median(np.abs(finite - np.median(finite))))
+        return max(self.length, min(self.noise * 1.4826 * deviation, _NOISIEST))
 
 
 def _off(

@@ -80,8 +80,8 @@ class Stuck(CheckSettings):
         if parent:
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
-            left = self._unbiased(path - line, task.dt)
-            if (distance := _moved(left)) > self.min_motion:
+            remaining = self._unbiased(path - line, task.dt)
+            if (distance := _moved(remaining)) > self.min_motion:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g} {unit} away from that velocity"
         if children or parent:

@@ -61,18 +61,18 @@ class VelocityNoise(CheckSettings):
             return None  # `velocity` reports it
         middle = slice(max(0, (len(values[name]) - _SAMPLE) // 2), None)
         v, x = values[name][middle][:_SAMPLE], values[position][middle][:_SAMPLE]
-        off, spread = _difference(v, x, task.dt, fit.late), float(np.nanstd(v))
+        off, deviation = _difference(v, x, task.dt, fit.late), float(np.nanstd(v))
         if off is None or len(off) < self.rows:
             return None
         size, unit = rms(off), task.channels[name].unit
-        if size <= max(self.share * spread, self.noise * _slope_noise(x, task.dt)):
+        if size <= max(self.share * deviation, self.noise * _slope_noise(x, task.dt)):
             return None
         return Fault(
             0,
             len(values[name]),
             name,
             found=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
-            f"{size / spread:.0%} of its own standard deviation",
+            f"{size / deviation:.0%} of its own standard deviation",
             expected=f"at most {self.share:.0%}, since the rows of {position} are smooth",
             fix="check that the column is this channel's velocity, and its filter; or name it in "
             "validate.velocity_noise.ignore",

@@ -55,8 +55,8 @@ class Judge:
         inputs = {"reference": self.reference.ref.digest, "shard": shard.digest, "version": VERSION}
 
         def build(folder: Path) -> Json:
-            judged = read_json(open_ref(self.home, shard) / EVALUATED)
-            unseen = (item for item in judged if item["recording"] not in self.used)
+            evaluated = read_json(open_ref(self.home, shard) / EVALUATED)
+            unseen = (item for item in evaluated if item["recording"] not in self.used)
             new = [item for item in unseen if item["episodes"]]
             found: list[Json] = []
             for done, item in enumerate(new, 1):
@@ -66,10 +66,10 @@ class Judge:
             write_json(folder / LINES, found)
             return {"new": len(new)}
 
-        outcome = get_or_build(self.home, SHARD, self.task.name, inputs, build)
-        if not outcome.summary["new"]:
+        artifact = get_or_build(self.home, SHARD, self.task.name, inputs, build)
+        if not artifact.summary["new"]:
             return []
-        return read_json(open_ref(self.home, outcome.ref) / LINES)
+        return read_json(open_ref(self.home, artifact.ref) / LINES)
 
     def recording(self, item: Json) -> list[Json]:
         """Measure the champion on the episodes of a judged recording, or find that done already.

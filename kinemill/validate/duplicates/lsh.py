@@ -22,7 +22,7 @@ SIGNS, TABLES = 30, 16  # of a key, of an index
 ENDS = 7  # places that both ends of a log are looked for at, within `SHIFT` of where they are
 SHAPE = 32  # points of a shape, each a mean over five of a sketch
 _LENGTH, _BEGIN = 48, 1 << 62  # where in a key its length is, and that it is of first rows
-_TOGETHER = 64  # courses hashed together; more do not fit into a cache
+_BATCH = 64  # courses hashed together; more do not fit into a cache
 _INNER = 128  # columns multiplied at a time: threads would cost more than so small a product
 
 _Places = NDArray[np.float32]
@@ -39,8 +39,8 @@ class Keys:
 def hashed(courses: Sequence[Course]) -> list[Keys]:
     """Return the keys of courses of the same states."""
     found: list[Keys] = []
-    for first in range(0, len(courses), _TOGETHER):
-        some = courses[first : first + _TOGETHER]
+    for first in range(0, len(courses), _BATCH):
+        some = courses[first : first + _BATCH]
         for one, shapes in zip(some, _shapes(some), strict=True):
             begins = [_BEGIN | int(begin[:15], 16) for begin in sorted(one.begins)]
             own = (_length(one.seconds) << _LENGTH) | shapes[len(shapes) // 2]
