@@ -138,16 +138,16 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
     if not train:
         raise BadInput(f"train split of {data.packed.task}", "has no episodes")
     rows = np.concatenate(train)
-    values: dict[str, Tensor] = {}
+    scale: dict[str, Tensor] = {}
     for name, values in (
         ("observation", data.observed(layout.observation)),
         ("action", data.actions),
     ):
         own = torch.from_numpy(np.asarray(values[rows], np.float64))
         std = own.std(0, correction=0)
-        values[f"{name}_mean"] = own.mean(0)
-        values[f"{name}_std"] = torch.where(std > 1e-9, std, torch.ones_like(std))
-    return values
+        scale[f"{name}_mean"] = own.mean(0)
+        scale[f"{name}_std"] = torch.where(std > 1e-9, std, torch.ones_like(std))
+    return scale
 
 
 def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
