@@ -30,7 +30,7 @@ class Suspect:
     Attributes:
         window: its place in the data, `window from row 3 of episode run7`.
         channel: the channel at fault.
-        found: what is wrong with it there.
+        message: what is wrong with it there.
         in_data: whether the data themselves are not finite.
     """
 
@@ -75,7 +75,7 @@ def explained(
     message = f"loss {fault.loss}, gradient norm {fault.norm}"
     if suspect is not None:
         where += f", channel {suspect.channel}, {suspect.window}"
-        message += f": {suspect.found}"
+        message += f": {suspect.message}"
     fix = _advice(suspect, learn, step)
     return Diverged(where, message, expected="finite numbers", fix=fix)
 
