@@ -148,7 +148,7 @@ def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
         "challenger",
         "waiting",
     )
-    assert why(chain.home, "cart")["told"].startswith("waits for approval")
+    assert why(chain.home, "cart")["explanation"].startswith("waits for approval")
     decision = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
     assert (decision["decision"], decision["aliases"]) == ("champion", ["champion"])
     assert chain.register(0.1, task=task).status == "unchanged"
@@ -213,9 +213,9 @@ def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     failed = {line["rule"]: line.get("fix") for line in result["gate"] if not line["passed"]}
     assert list(failed) == ["beats_linear_sincos", "interval_linear_sincos"]
     assert failed["beats_linear_sincos"].startswith("train longer, on more logs")
-    assert result["told"] == "refused by beats_linear_sincos; version 1 stayed champion"
+    assert result["explanation"] == "refused by beats_linear_sincos; version 1 stayed champion"
     assert result["blessings"] == {"better": "no", "serves": "yes"}
-    assert why(chain.home, "cart", "@champion")["told"].startswith("champion: it passed all")
+    assert why(chain.home, "cart", "@champion")["explanation"].startswith("champion: it passed all")
 
 
 def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):
