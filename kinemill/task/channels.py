@@ -165,9 +165,9 @@ def magnitude(channel: Channel) -> float:
 def _unfit_for_role(channel: Channel) -> str | None:
     """Return a message about the first key that does not apply to the channel's role, or None."""
     role = channel.role
-    given = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
-    if role not in MODELED and given:
-        return f"`{min(given)}` is for a state or an action; this channel has the role {role}"
+    keys = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
+    if role not in MODELED and keys:
+        return f"`{min(keys)}` is for a state or an action; this channel has the role {role}"
     for key, of in (("shape", "image"), ("texts", "text")):
         if role != of and getattr(channel, key):
             return f"`{key}` is for {'an' if of == 'image' else 'a'} {of}; this channel is a {role}"
@@ -243,9 +243,9 @@ def _wrong_name(name: str) -> str | None:
 
 
 def _in_cycle(start: str, channels: dict[str, Channel]) -> bool:
-    seen: set[str] = set()
+    visited: set[str] = set()
     name: str | None = start
-    while name in channels and name not in seen:
-        seen.add(name)
+    while name in channels and name not in visited:
+        visited.add(name)
         name = channels[name].derivative_of
     return name == start

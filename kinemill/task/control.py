@@ -196,23 +196,23 @@ class Control(Settings):
         roles = {name: channel.role for name, channel in channels.items()}
         states = [name for name in roles if roles[name] == "state"]
         actions = [name for name in roles if roles[name] == "action"]
-        found = _unknown(self.start, states, "state", "start")
-        found += _unknown(self.max_rate, actions, "action", "max_rate")
+        errors = _unknown(self.start, states, "state", "start")
+        errors += _unknown(self.max_rate, actions, "action", "max_rate")
         if not actions:
-            found.append((("cost",), "control needs a channel of role action"))
+            errors.append((("cost",), "control needs a channel of role action"))
         for name in actions:
             if channels[name].limits is None:
-                found.append((("cost",), f"action {name!r} needs `limits` to be controlled"))
-        known = [*states, *actions]
+                errors.append((("cost",), f"action {name!r} needs `limits` to be controlled"))
+        names = [*states, *actions]
         for name, formula in self.derived.items():
             if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
-                found.append((("derived", name), "must be a name that is not used elsewhere"))
-            found += _foreign(formula, known, ("derived", name))
-            known.append(name)
+                errors.append((("derived", name), "must be a name that is not used elsewhere"))
+            errors += _unknown_names(formula, names, ("derived", name))
+            names.append(name)
         for key, aims in (("cost", self.cost), ("success", self.success)):
             for index, aim in enumerate(aims):
-                found += _foreign(aim.of, known, (key, index, "of"))
-        return found
+                errors += _unknown_names(aim.of, names, (key, index, "of"))
+        return errors
 
     def is_angle(self, aim: Aim, channels: Mapping[str, Any]) -> bool:
         """Return whether the quantity of `aim` is an angle, compared by the shortest rotation."""
@@ -221,16 +221,16 @@ class Control(Settings):
         return aim.of in channels and channels[aim.of].kind == "angle"
 
 
-def _unknown(names: Mapping[str, Any], known: list[str], what: str, key: str) -> Problems:
+def _unknown(names: Mapping[str, Any], valid: list[str], what: str, key: str) -> Problems:
     return [
-        ((key, name), f"no {what} {name!r}; {nearest(name, known)}")
+        ((key, name), f"no {what} {name!r}; {nearest(name, valid)}")
         for name in names
-        if name not in known
+        if name not in valid
     ]
 
 
-def _foreign(formula: str, known: list[str], where: tuple[str | int, ...]) -> Problems:
+def _unknown_names(formula: str, names: list[str], where: tuple[str | int, ...]) -> Problems:
     return [
-        (where, f"{name!r} is no state, action or derived quantity; {nearest(name, known)}")
-        for name in sorted(Expression(formula).names - set(known))
+        (where, f"{name!r} is no state, action or derived quantity; {nearest(name, names)}")
+        for name in sorted(Expression(formula).names - set(names))
     ]

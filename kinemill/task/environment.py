@@ -207,9 +207,9 @@ def pick_environment(value: Any, info: Any) -> Environment | None:
     return pick(KINDS, Environment)(as_environment(value), info)
 
 
-def named_parameters(given: Mapping[str, Any]) -> list[str]:
+def named_parameters(environment: Mapping[str, Any]) -> list[str]:
     """Return the parameter names in `randomize` and `variants` of an environment's settings."""
-    names = set(given.get("randomize", {}))
-    for variant in given.get("variants", {}).values():
+    names = set(environment.get("randomize", {}))
+    for variant in environment.get("variants", {}).values():
         names |= set(variant)
     return sorted(names)

@@ -45,23 +45,23 @@ class Export(Settings):
     def unfit(self) -> list[Problem]:
         """Return the settings that do not apply to a policy."""
         what = "applies to dynamics models only; a policy is exported as policy.onnx alone"
-        found: list[Problem] = [(("c99",), what)] if self.c99 else []
-        found += [(("precision",), what)] if self.precision != "float32" else []
-        return found + ([(("also",), what)] if self.also else [])
+        errors: list[Problem] = [(("c99",), what)] if self.c99 else []
+        errors += [(("precision",), what)] if self.precision != "float32" else []
+        return errors + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
         """Return variants that float64 excludes, and safe actions unknown or out of limits."""
-        found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
+        errors, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
         for name in ("c99", "also") if self.precision == "float64" else ():
             if getattr(self, name):
-                found.append(((name,), "needs a model in float32; precision is float64"))
+                errors.append(((name,), "needs a model in float32; precision is float64"))
         if not channels:
-            return found  # the environment defines the names; export checks them
+            return errors  # the environment defines the names; export checks them
         for name, value in self.safe_action.items():
             if name not in actions:
                 message = f"unknown action {name!r}; {nearest(name, actions)}"
-                found.append((("safe_action", name), message))
+                errors.append((("safe_action", name), message))
             elif (limits := channels[name].limits) and not limits[0] <= value <= limits[1]:
                 message = f"{value:g} is outside the limits {list(limits)} of {name}"
-                found.append((("safe_action", name), message))
-        return found
+                errors.append((("safe_action", name), message))
+        return errors

@@ -44,11 +44,11 @@ def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
     """
     path, (source, _, name) = file_of(name_in_task), name_in_task.rpartition(":")
     module = _from_file(where, path) if path else _named(where, source, what)
-    found = getattr(module, name, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value)]
-        raise BadInput(where, f"{source} has no {what} {name!r}; {nearest(name, known)}")
-    return found
+    function = getattr(module, name, None)
+    if not callable(function):
+        functions = [key for key, value in vars(module).items() if callable(value)]
+        raise BadInput(where, f"{source} has no {what} {name!r}; {nearest(name, functions)}")
+    return function
 
 
 def _named(where: str, name: str, what: str) -> Any:

@@ -37,8 +37,8 @@ def task_path(name: str) -> Path:
     if path is None:
         return named_task(name)
     if not path.is_file():
-        found = f"was run from {path}, which no longer exists"
-        raise BadInput(f"task {name!r}", found, fix="name the path of its task file")
+        problem = f"was run from {path}, which no longer exists"
+        raise BadInput(f"task {name!r}", problem, fix="name the path of its task file")
     return path
 
 
@@ -53,10 +53,10 @@ def remember_task(home: Home, task: Task) -> None:
 def _run_from(name: str) -> Path | None:
     """Return the file that a task was last run from, if the run named it by path."""
     try:
-        noted = Home.find().task_file(name)
+        record = Home.find().task_file(name)
     except BadInput:
         return None
-    return Path(read_json(noted)["path"]) if noted.is_file() else None
+    return Path(read_json(record)["path"]) if record.is_file() else None
 
 
 def load_task(
@@ -80,7 +80,7 @@ def load_task(
     value, notes = copy.deepcopy(document.value), list[str]()
     changes = nested(overrides or {}, notes)
     notes += apply(value, changes)
-    context = Context(path.resolve().parent, _known(document) if web else None)
+    context = Context(path.resolve().parent, _own_values(document) if web else None)
     task = check_task(document, value, changes, context)
     task._notes += notes  # pyright: ignore[reportPrivateUsage]
     return task
@@ -131,10 +131,10 @@ def named_task(name: str) -> Path:
     Raises:
         BadInput: The name is unknown.
     """
-    known = list_tasks()
-    if name not in known:
-        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(known)))
-    return known[name]
+    tasks = list_tasks()
+    if name not in tasks:
+        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(tasks)))
+    return tasks[name]
 
 
 def check_task(
@@ -146,8 +146,8 @@ def check_task(
     if task and task.name != document.path.stem:
         problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
     if task and not problems:
-        found = wrong_choices(task.tune.space, lambda given: _under(given, value, context))
-        problems = [(("tune", "space", *where), what) for where, what in found]
+        errors = wrong_choices(task.tune.space, lambda choices: _under(choices, value, context))
+        problems = [(("tune", "space", *where), what) for where, what in errors]
     if task is None or problems:
         overrides = dict(leaves(changes))
         raise TaskError([_line(document, overrides, where, what) for where, what in problems])
@@ -155,7 +155,7 @@ def check_task(
     return task
 
 
-def _known(document: Document) -> frozenset[Value]:
+def _own_values(document: Document) -> frozenset[Value]:
     """Return the values of marked fields that a task file has, as written and as parsed.
 
     Raises:
@@ -180,11 +180,9 @@ def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Pr
     """Return the problems of a task under settings that a search can choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key in settings:
-        if found := _scalar_above(changed, key):
+        if text := _scalar_above(changed, key):
             choices = "a value, {select: [...]} or {range: [low, high]}"
-            return [
-                (tuple(key.split(".")), f"{found}, which has no keys; expected {choices} there")
-            ]
+            return [(tuple(key.split(".")), f"{text}, which has no keys; expected {choices} there")]
     try:
         apply(changed, nested(settings))
     except BadInput as error:
@@ -217,20 +215,20 @@ def _problems(task: Task) -> list[Problem]:
     modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
     # Dynamics models and checks use states and actions only.
     own = {name: task.channels[name] for name in task.columns}
-    found: list[tuple[Location, str]] = list(problems_between(task.channels))
+    errors: list[tuple[Location, str]] = list(problems_between(task.channels))
     if task.learn.from_logs and not task.channels:
-        found.append((("channels",), "is missing or empty"))
+        errors.append((("channels",), "is missing or empty"))
     if not task.learn.from_logs and task.environment is None:
-        found.append((("environment",), f"is missing; {task.learn.type} needs one"))
+        errors.append((("environment",), f"is missing; {task.learn.type} needs one"))
     unfit = task.promote.unfit(
         policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
     )
-    found += [(("promote", *where), what) for where, what in unfit]
-    found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
+    errors += [(("promote", *where), what) for where, what in unfit]
+    errors += [(("export", *where), what) for where, what in task.export.unfit() if policy]
     for channels, items in ((task.channels, parts), (own, modeled)):
         for where, part in items:
-            found += [((*where, *inner), what) for inner, what in part.problems(channels)]
-    return found
+            errors += [((*where, *inner), what) for inner, what in part.problems(channels)]
+    return errors
 
 
 def _line(document: Document, overrides: Mapping[str, Any], where: Location, what: str) -> str:
@@ -247,19 +245,19 @@ def _relevant_errors(error: ValidationError, value: Any) -> list[tuple[Location,
 
     For a `tail` that is too large, pydantic also reports that it is not a list.
     """
-    found: list[tuple[Location, Any]] = []
+    errors: list[tuple[Location, Any]] = []
     for item in error.errors(include_url=False):
         names_key = item["type"] in {"extra_forbidden", "missing"}
-        found.append((_real_location(item["loc"], value, names_key), item))
-    return [(where, item) for where, item in found if not _is_redundant(where, item, found)]
+        errors.append((_real_location(item["loc"], value, names_key), item))
+    return [(where, item) for where, item in errors if not _is_redundant(where, item, errors)]
 
 
-def _is_redundant(where: Location, item: Any, found: list[tuple[Location, Any]]) -> bool:
+def _is_redundant(where: Location, item: Any, errors: list[tuple[Location, Any]]) -> bool:
     """Return whether `item` only reports a wrong type while another error is more specific."""
     return item["type"].endswith("_type") and any(
         other[: len(where)] == where
         and (len(other) > len(where) or not its["type"].endswith("_type"))
-        for other, its in found
+        for other, its in errors
     )
 
 
@@ -271,13 +269,13 @@ def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     if item["type"] == "missing":
         return loc, "is missing"
     if item["type"] == "literal_error":
-        found, choices = str(item["input"]), item["ctx"]["expected"]
+        text, choices = str(item["input"]), item["ctx"]["expected"]
         names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
-        return loc, f"found {found!r}; expected {choices}; {nearest(found, names)}"
+        return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.partition(" or instance of ")[0]
-    found = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
-    return loc, f"{message}{found}"
+    suffix = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
+    return loc, f"{message}{suffix}"
 
 
 def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
@@ -333,4 +331,4 @@ def _is_settings(kind: Any) -> bool:
 def _settings_class(kind: Any) -> type[BaseModel] | None:
     if _is_settings(kind):
         return kind
-    return next((found for inner in get_args(kind) if (found := _settings_class(inner))), None)
+    return next((one for inner in get_args(kind) if (one := _settings_class(inner))), None)

@@ -50,10 +50,10 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
 
 def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
     """Return the plug-in family of a `type` at `where`, or None."""
-    place = tuple(part for part in map(str, where) if not part.isdigit())
-    if place[:2] == ("learn", "physics"):  # a learn type nested in another
-        place = ("learn", *place[2:])
-    return _FAMILIES.get(place, _FAMILIES.get((*place[:-1], "*")))
+    keys = tuple(part for part in map(str, where) if not part.isdigit())
+    if keys[:2] == ("learn", "physics"):  # a learn type nested in another
+        keys = ("learn", *keys[2:])
+    return _FAMILIES.get(keys, _FAMILIES.get((*keys[:-1], "*")))
 
 
 def parse_overrides(items: list[str]) -> dict[str, Any]:
@@ -77,12 +77,12 @@ def parse_overrides(items: list[str]) -> dict[str, Any]:
 
 
 def _of_file(path: Path) -> dict[str, Any]:
-    found = read_yaml(path).value
-    if not isinstance(found, dict):
+    content = read_yaml(path).value
+    if not isinstance(content, dict):
         raise BadInput(
             f"--set @{path}", "holds no overrides", expected="lines as learn.history: 12"
         )
-    return found
+    return content
 
 
 def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict[str, Any]:
@@ -145,11 +145,11 @@ class _Merge:
     keep_untyped: bool
 
     def into(self, value: dict[str, Any], changes: Mapping[Any, Any], at: tuple[str, ...]) -> None:
-        known = {str(key): key for key in value}  # a key may be a number
+        names = {str(key): key for key in value}  # a key may be a number
         for key in sorted(changes, key=lambda name: name != "type"):  # it defines the other keys
             if key == "type":
                 self._drop_foreign_keys(value, at, changes[key])
-            name = known.get(str(key), str(key))
+            name = names.get(str(key), str(key))
             value[name] = self._merged(value.get(name), changes[key], (*at, str(key)))
 
     def _merged(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
@@ -166,9 +166,9 @@ class _Merge:
                     raise BadInput(where, f"no item '{key}'", expected=expected)
                 items[int(key)] = self._merged(items[int(key)], item, below)
             return items
-        found = cast(dict[str, Any], old) if isinstance(old, dict) else {}
-        self.into(found, changes, at)
-        return found
+        content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
+        self.into(content, changes, at)
+        return content
 
     def _drop_foreign_keys(self, value: dict[str, Any], at: tuple[str, ...], new: Any) -> None:
         """Drop the keys for which the plug-in `new` has no field."""

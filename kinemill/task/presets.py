@@ -31,10 +31,10 @@ def presets_folder() -> Path:
 
 def list_presets() -> dict[str, dict[str, Path]]:
     """Return the presets by part and name, sorted."""
-    found: dict[str, dict[str, Path]] = {}
+    presets: dict[str, dict[str, Path]] = {}
     for path in sorted(presets_folder().glob("*/*.yaml")):
-        found.setdefault(path.parent.name, {})[path.stem] = path
-    return found
+        presets.setdefault(path.parent.name, {})[path.stem] = path
+    return presets
 
 
 def preset_overrides(items: list[str]) -> dict[str, Any]:
@@ -43,22 +43,22 @@ def preset_overrides(items: list[str]) -> dict[str, Any]:
     Raises:
         BadInput: The part or preset is unknown; the message holds the nearest name.
     """
-    known, overrides = list_presets(), dict[str, Any]()
+    presets, overrides = list_presets(), dict[str, Any]()
     for item in items:
         part, equals, name = (one.strip() for one in item.partition("="))
         where = f"--with {item}"
         if not equals:
             raise BadInput(where, "is not part=preset", fix="as in --with model=small")
-        if part not in known:
-            raise BadInput(where, f"no part {part!r}", fix=nearest(part, list(known)))
-        if name not in known[part]:
-            fix = nearest(name, list(known[part]))
+        if part not in presets:
+            raise BadInput(where, f"no part {part!r}", fix=nearest(part, list(presets)))
+        if name not in presets[part]:
+            fix = nearest(name, list(presets[part]))
             raise BadInput(where, f"{part} has no preset {name!r}", fix=fix)
-        found = read_yaml(known[part][name]).value
-        if not isinstance(found, dict):
+        content = read_yaml(presets[part][name]).value
+        if not isinstance(content, dict):
             expected = "lines as learn.history: 12"
-            raise BadInput(known[part][name], "holds no overrides", expected=expected)
-        overrides |= dict(leaves(found))
+            raise BadInput(presets[part][name], "holds no overrides", expected=expected)
+        overrides |= dict(leaves(content))
     return overrides
 
 
@@ -68,9 +68,9 @@ def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     So a preset changes the keys that it names and leaves all others.
     """
     for key in sorted(value, key=lambda name: name != "type"):
-        found = value[key]
-        if isinstance(found, Mapping):
+        content = value[key]
+        if isinstance(content, Mapping):
             # pyright: ignore[reportUnknownArgumentType]
-            yield from leaves(found, f"{prefix}{key}.")
+            yield from leaves(content, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", found
+            yield f"{prefix}{key}", content

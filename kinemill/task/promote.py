@@ -24,8 +24,8 @@ _PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?
 
 def _seconds(value: Any) -> Any:
     """Convert text such as `30 days` to s; return any other value unchanged."""
-    found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
-    return float(found["number"]) * _PERIODS[found["unit"]] if found else value
+    match = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(match["number"]) * _PERIODS[match["unit"]] if match else value
 
 
 class Promote(Settings):
@@ -133,15 +133,15 @@ class Promote(Settings):
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems of a metric or channels that are not states."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        found: list[tuple[tuple[str | int, ...], str]] = [
+        errors: list[tuple[tuple[str | int, ...], str]] = [
             (("channels", index), f"{name!r} is not a state; {nearest(name, states)}")
             for index, name in enumerate(self.channels or [])
             if name not in states
         ]
         if self.channel is not None and self.channel not in states:
-            known = nearest(self.metric, [NRMSE, *(f"test/{name}" for name in states)])
-            found.append((("metric",), f"unknown metric {self.metric!r}; {known}"))
-        return found
+            suggestion = nearest(self.metric, [NRMSE, *(f"test/{name}" for name in states)])
+            errors.append((("metric",), f"unknown metric {self.metric!r}; {suggestion}"))
+        return errors
 
     def unfit(
         self, *, policy: bool, environment: bool, horizon: int
@@ -156,23 +156,23 @@ class Promote(Settings):
         longer = [
             steps for steps in self.horizons or [] if steps != FREE_RUN and int(steps) > horizon
         ]
-        found: list[tuple[tuple[str, ...], str]] = [
+        errors: list[tuple[tuple[str, ...], str]] = [
             (("horizons",), f"{steps} steps are more than verify.horizon, {horizon}")
             for steps in longer
         ]
         in_environment = self.metric in (RETURN, SUCCESS)
         if not policy and (in_environment or self.metric == ACTIONS):
-            found.append((("metric",), f"{self.metric} applies to policies; expected {NRMSE}"))
+            errors.append((("metric",), f"{self.metric} applies to policies; expected {NRMSE}"))
         if policy and in_environment and not environment:
-            found.append((("metric",), f"{self.metric} needs an `environment` part"))
+            errors.append((("metric",), f"{self.metric} needs an `environment` part"))
         if policy and self.channel is not None:
-            found.append((("metric",), f"{self.metric} applies to states; expected {ACTIONS}"))
+            errors.append((("metric",), f"{self.metric} applies to states; expected {ACTIONS}"))
         if self.ceiling is not None and not (
             policy and environment and self.metric in (NRMSE, RETURN)
         ):
-            found.append((("ceiling",), "applies to returns, which are not compared here"))
-        rivals = [name for name in self.beats if not policy and name in ("random", "repeat")]
-        return found + [(("beats",), f"{name} applies to policies only") for name in rivals]
+            errors.append((("ceiling",), "applies to returns, which are not compared here"))
+        unusable = [name for name in self.beats if not policy and name in ("random", "repeat")]
+        return errors + [(("beats",), f"{name} applies to policies only") for name in unusable]
 
 
 class Retrain(Settings):
@@ -211,8 +211,8 @@ def _is_cron(line: str) -> bool:
     """Return whether each field of a cron line is `*` or numbers in range."""
     fields = line.split()
     return len(fields) == len(_CRON) and all(
-        (found := _CRON_ITEM.fullmatch(item)) is not None
-        and all(low <= int(number) <= high for number in found.group("from", "to") if number)
+        (match := _CRON_ITEM.fullmatch(item)) is not None
+        and all(low <= int(number) <= high for number in match.group("from", "to") if number)
         for field, (low, high) in zip(fields, _CRON, strict=True)
         for item in field.split(",")
     )

@@ -66,13 +66,13 @@ class _WithShortForms(GenerateJsonSchema):
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         """Return the schema of an integer, with `1_000` as well: a string in YAML 1.2."""
-        found = super().int_schema(schema)
-        return {**found, "type": ["integer", "string"], "pattern": r"^[-+]?[0-9_]+$"}
+        plain = super().int_schema(schema)
+        return {**plain, "type": ["integer", "string"], "pattern": r"^[-+]?[0-9_]+$"}
 
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         """Return the schema of a number, with `1e-3` as well: a string in YAML 1.1."""
-        found = super().float_schema(schema)
-        return {**found, "type": ["number", "string"], "pattern": r"^[-+]?[0-9_.]+([eE][-+]?\d+)?$"}
+        plain = super().float_schema(schema)
+        return {**plain, "type": ["number", "string"], "pattern": r"^[-+]?[0-9_.]+([eE][-+]?\d+)?$"}
 
     def function_before_schema(
         self, schema: core_schema.BeforeValidatorFunctionSchema
@@ -98,8 +98,8 @@ def task_schema() -> dict[str, Any]:
         schema_generator=_WithShortForms,
     )
     definitions: dict[str, Any] = whole["$defs"]
-    for base, chosen in members.items():
-        options = [references[model, "validation"] for model in chosen]
+    for base, plugins in members.items():
+        options = [references[model, "validation"] for model in plugins]
         definitions[_name(references, base)] = {"anyOf": options}
     for family in _FAMILIES.values():
         for name in family:

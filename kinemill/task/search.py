@@ -48,18 +48,18 @@ class Tune(Settings):
     def problems(self, channels: Mapping[str, Any]) -> list[Problem]:
         """Return malformed choices, and keys that a search cannot change."""
         del channels
-        found: list[Problem] = []
+        problems: list[Problem] = []
         for key in self.space:
             if key not in _SEARCHED:
                 what = "cannot be searched: trials are compared on the same data"
-                found.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
+                problems.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
         learn: Any = self.space.get("learn", {})
         if not isinstance(learn, dict) or _is_choice(learn):
-            found.append((("space", "learn"), "is not a mapping of keys of `learn`"))
+            problems.append((("space", "learn"), "is not a mapping of keys of `learn`"))
         else:
             what = "is fixed in a search: all trials train on the same data"
-            found += [(("space", "learn", key), what) for key in learn if key in _FIXED]
-        return [*found, *_malformed(self.space, ("space",))]
+            problems += [(("space", "learn", key), what) for key in learn if key in _FIXED]
+        return [*problems, *_malformed(self.space, ("space",))]
 
 
 def _is_choice(node: Any) -> bool:
@@ -155,7 +155,7 @@ def labels_of(items: list[Any]) -> list[str]:
     return names
 
 
-def chosen(space: Mapping[str, Any], chooser: Chooser) -> dict[str, Any]:
+def select_values(space: Mapping[str, Any], chooser: Chooser) -> dict[str, Any]:
     """Return the settings that a chooser selects from a space: dotted keys to plain values."""
     settings: dict[str, Any] = {}
 
@@ -191,44 +191,44 @@ def _left_out(item: Any, value: Any) -> bool:
     return _is_choice(item) and value is None
 
 
-class Given:
+class FixedChooser:
     """A chooser that returns given choices, and the first or lowest value for all others."""
 
-    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
-        self.given = given or {}
+    def __init__(self, choices: Mapping[str, Any] | None = None) -> None:
+        self.choices = choices or {}
 
     def select(self, name: str, labels: list[str]) -> int:
         """Return the given item, or the first."""
         del labels
-        return self.given.get(name, 0)
+        return self.choices.get(name, 0)
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
         """Return the given number, or the lowest."""
         del high, step, log
-        return self.given.get(name, low)
+        return self.choices.get(name, low)
 
 
 def single_choices(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield choices for `Given` so that each item and each bound of a range is selected once."""
+    """Yield choices that select each item and each bound of a range once, for `FixedChooser`."""
     return _each(dict(space), "", {})
 
 
-def _each(node: Any, name: str, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _each(node: Any, name: str, choices: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _each(item, f"{name}.{index}", given)
+            yield from _each(item, f"{name}.{index}", choices)
     elif isinstance(node, dict) and SELECT in node:
         for index, (item, item_label) in enumerate(
             zip(node[SELECT], labels_of(node[SELECT]), strict=True)
         ):
-            taken = {**given, name: index}
-            yield taken
-            yield from _each(item, f"{name}[{item_label}]", taken)
+            extended = {**choices, name: index}
+            yield extended
+            yield from _each(item, f"{name}[{item_label}]", extended)
     elif isinstance(node, dict) and RANGE in node:
-        yield from ({**given, name: bound} for bound in node[RANGE][:2])
+        yield from ({**choices, name: bound} for bound in node[RANGE][:2])
     elif isinstance(node, dict):
         for key, item in node.items():
-            yield from _each(item, f"{name}.{key}" if name else key, given)
+            yield from _each(item, f"{name}.{key}" if name else key, choices)
 
 
 def wrong_choices(
@@ -241,41 +241,43 @@ def wrong_choices(
         problems_of: returns the problems of the task under given settings, with locations in the
             task.
     """
-    found: dict[Problem, None] = {}
-    for given in [{}, *single_choices(space)]:
-        for where, what in problems_of(chosen(space, Given(given))):
-            found[(_place(space, where, given), what)] = None
-    return list(found)
+    problems: dict[Problem, None] = {}
+    for choices in [{}, *single_choices(space)]:
+        for where, what in problems_of(select_values(space, FixedChooser(choices))):
+            problems[(_source_location(space, where, choices), what)] = None
+    return list(problems)
 
 
-def _place(space: Any, where: Location, given: Mapping[str, Any]) -> Location:
+def _source_location(space: Any, where: Location, choices: Mapping[str, Any]) -> Location:
     """Return the location in the space that corresponds to `where` in a task of these choices."""
-    at, node, name = _into((), space, "", given)
+    at, node, name = _into((), space, "", choices)
     for key in where:
         part = key
         if isinstance(node, list) and isinstance(key, int):
-            part = _kept(node, name, given)[key]
+            part = _active_items(node, name, choices)[key]
         elif not isinstance(node, dict) or RANGE in node:
             break
         at = (*at, part)
         if isinstance(node, dict) and part not in node:
             break
         inner: Any = node[part]  # pyright: ignore[reportArgumentType, reportCallIssue]
-        at, node, name = _into(at, inner, f"{name}.{part}" if name else str(part), given)
+        at, node, name = _into(at, inner, f"{name}.{part}" if name else str(part), choices)
     return at
 
 
 def _into(
-    at: Location, node: Any, name: str, given: Mapping[str, Any]
+    at: Location, node: Any, name: str, choices: Mapping[str, Any]
 ) -> tuple[Location, Any, str]:
     """Descend to the selected item of a `select`, and of nested ones."""
     while isinstance(node, dict) and SELECT in node:
-        index, names = given.get(name, 0), labels_of(node[SELECT])
+        index, names = choices.get(name, 0), labels_of(node[SELECT])
         at, node, name = (*at, SELECT, index), node[SELECT][index], f"{name}[{names[index]}]"
     return at, node, name
 
 
-def _kept(node: list[Any], name: str, given: Mapping[str, Any]) -> list[int]:
+def _active_items(node: list[Any], name: str, choices: Mapping[str, Any]) -> list[int]:
     """Return the indices of the list items that remain under these choices."""
-    values = [_value(item, f"{name}.{index}", Given(given)) for index, item in enumerate(node)]
+    values = [
+        _value(item, f"{name}.{index}", FixedChooser(choices)) for index, item in enumerate(node)
+    ]
     return [i for i, item in enumerate(node) if not _left_out(item, values[i])]

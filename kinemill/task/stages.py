@@ -130,16 +130,16 @@ class Ingest(Settings):
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return parts with unknown channels, or with columns whose unit cannot be converted."""
-        found: list[tuple[tuple[str | int, ...], str]] = []
+        errors: list[tuple[tuple[str | int, ...], str]] = []
         for part, sources in self.parts.items():
             for name, listed in sources.items():
                 where = ("parts", part, name)
                 if name not in channels and name != "time":
-                    known = nearest(name, [*channels, "time"])
-                    found.append((where, f"unknown channel {name!r}; {known}"))
+                    suggestion = nearest(name, [*channels, "time"])
+                    errors.append((where, f"unknown channel {name!r}; {suggestion}"))
                 elif name in channels and (wrong := unit_problem(listed, channels[name].unit)):
-                    found.append((where, wrong))
-        return found
+                    errors.append((where, wrong))
+        return errors
 
     @property
     def ticks(self) -> float:

@@ -59,21 +59,21 @@ class Verify(Settings):
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return problems of names that are not states or channels of the task."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        known = [name for name, one in channels.items() if one.role in ("state", "action")]
-        found: Problems = []
+        channel_names = [name for name, one in channels.items() if one.role in ("state", "action")]
+        errors: Problems = []
         if self.energy:
             names = Expression(self.energy.formula).names
-            found += _unknown(names, states, "state", ("energy", "formula"))
+            errors += _unknown(names, states, "state", ("energy", "formula"))
         if self.symmetry:
-            found += _unknown(self.symmetry.flip, known, "channel", ("symmetry", "flip"))
+            errors += _unknown(self.symmetry.flip, channel_names, "channel", ("symmetry", "flip"))
             paired = [name for pair in self.symmetry.swap for name in pair]
-            found += _unknown(paired, known, "channel", ("symmetry", "swap"))
-        return found
+            errors += _unknown(paired, channel_names, "channel", ("symmetry", "swap"))
+        return errors
 
 
-def _unknown(names: Any, known: list[str], what: str, where: tuple[str, ...]) -> Problems:
+def _unknown(names: Any, valid: list[str], what: str, where: tuple[str, ...]) -> Problems:
     return [
-        (where, f"{name!r} is not a known {what}; {nearest(name, known)}")
+        (where, f"{name!r} is not a known {what}; {nearest(name, valid)}")
         for name in sorted(names)
-        if name not in known
+        if name not in valid
     ]

@@ -11,7 +11,7 @@ from kinemill.store import ArtifactRef, Json, digest, publish_file, publish_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.protocols import WarmStart
-from kinemill.task.search import Given, chosen, single_choices
+from kinemill.task.search import FixedChooser, select_values, single_choices
 from kinemill.tune.defaults import DataFacts, default_space
 
 VERSION = 1
@@ -155,7 +155,7 @@ def _histories(space: Json) -> list[int]:
         return []
     alone = {"history": node}
     every = [{}, *single_choices(alone)]
-    return [int(chosen(alone, Given(value))["history"]) for value in every]
+    return [int(select_values(alone, FixedChooser(value))["history"]) for value in every]
 
 
 def _to_json(search: Search) -> Json:

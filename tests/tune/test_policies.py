@@ -15,7 +15,7 @@ from kinemill.reports.charts import number
 from kinemill.store import read_json
 from kinemill.task import load_task
 from kinemill.task.reinforcement import ALGORITHMS
-from kinemill.task.search import chosen
+from kinemill.task.search import select_values
 from kinemill.tune import Bounds, begin, describe, list_trials, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
 from kinemill.tune.objective import objective_of
@@ -61,7 +61,7 @@ def test_every_algorithm_has_settings_to_try_all_of_which_are_valid(name, tmp_pa
     space = default_space(task)
     assert "select" in str(space["learn"]["algorithm"])
     for seed in range(20):
-        settings = chosen(space, Dice(seed))
+        settings = select_values(space, Dice(seed))
         assert load_task(path, settings).learn.algorithm.type == name
 
 
@@ -71,7 +71,7 @@ def test_heads_are_searched_where_what_is_judged_can_be_compared(tmp_path):
     heads = default_space(task)["learn"]["head"]["select"]
     assert {one["type"] for one in heads} == set(HEADS)
     for seed in range(20):
-        load_task(task.path, chosen(default_space(task), Dice(seed)))
+        load_task(task.path, select_values(default_space(task), Dice(seed)))
 
 
 def test_trials_are_judged_by_what_their_policies_bring(task, home):

@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.task import MODELS, load_task
-from kinemill.task.search import Given, chosen, labels_of, single_choices
+from kinemill.task.search import FixedChooser, labels_of, select_values, single_choices
 from kinemill.tune import DataFacts, default_space
 from tests.conftest import ROOT
 from tests.tune.conftest import TASK
@@ -41,13 +41,16 @@ def wrong(task_file, space: str) -> str:
 
 def test_each_architecture_has_its_own_keys(pendulum):
     space = pendulum().tune.space
-    gru = chosen(space, Given({"learn.model": 1, "learn.model[gru].hidden_size": 8}))
+    gru = select_values(space, FixedChooser({"learn.model": 1, "learn.model[gru].hidden_size": 8}))
     assert gru == {
         "learn.model": {"type": "gru", "hidden_size": 8},
         "learn.history": 2,
         "learn.optimizer.lr": 1e-3,
     }
-    assert chosen(space, Given())["learn.model"] == {"type": "mlp", "hidden_sizes": [4]}
+    assert select_values(space, FixedChooser())["learn.model"] == {
+        "type": "mlp",
+        "hidden_sizes": [4],
+    }
 
 
 def test_every_item_and_both_ends_are_tried_once(pendulum):
@@ -57,8 +60,11 @@ def test_every_item_and_both_ends_are_tried_once(pendulum):
 
 def test_an_item_of_a_list_may_be_left_out():
     space = {"augment": [{"select": [None, {"type": "mirror"}]}, {"type": "sensor_bias"}]}
-    assert chosen(space, Given())["augment"] == [{"type": "sensor_bias"}]
-    (_, pair) = [chosen(space, Given(decision))["augment"] for decision in single_choices(space)]
+    assert select_values(space, FixedChooser())["augment"] == [{"type": "sensor_bias"}]
+    (_, pair) = [
+        select_values(space, FixedChooser(decision))["augment"]
+        for decision in single_choices(space)
+    ]
     assert [item["type"] for item in pair] == ["mirror", "sensor_bias"]
 
 
@@ -120,7 +126,7 @@ def test_the_default_space_never_raises(model):
             continue
         space = default_space(task, DataFacts({name: 1.0 for name in task.states}))
         for seed in range(50 // len(TASKS) + 1):
-            settings = chosen(space, Dice(seed))
+            settings = select_values(space, Dice(seed))
             assert load_task(path, settings).learn.model.type in {"mlp", "gru", "linear", model}
             attempted += 1
     # A model may have to be told of each robot, or not know what one of them has.
