@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 from kinemill.store import Json, digest
 from kinemill.store.locks import lock
 from kinemill.task.document import Task
-from kinemill.task.search import Number, chosen
+from kinemill.task.search import Number, select_values
 from kinemill.tune.optuna_journal import open_storage
 from kinemill.tune.search import Search
 
@@ -103,7 +103,7 @@ def next_trial(
         trial = study.ask()
         stack.enter_context(lock(search.home, _name(search, trial.number)))
         own = OWN in trial.user_attrs
-        trial.set_user_attr(PROPOSED, {} if own else chosen(search.space, Proposals(trial)))
+        trial.set_user_attr(PROPOSED, {} if own else select_values(search.space, Proposals(trial)))
         return study, trial
 
 
