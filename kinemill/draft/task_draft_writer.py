@@ -224,7 +224,7 @@ def _ingest(draft: Draft) -> list[str]:
 
 def _dataset(draft: Draft) -> str:
     parts = [table.part for table in draft.tables if table.part]
-    by = "by: part, " if parts else ""
+    by = "group_by: part, " if parts else ""
     if len(draft.tables) >= MANY_LOGS:
         return f"dataset: {{{by}validation: {{tail: 0.1}}, test: 0.2}}"
     last = _last(draft, parts)

@@ -99,7 +99,7 @@ class _ReadHistory:
         if file_stat.size <= WHOLE:
             return content in self._contents or is_member(self._home, self._task, content)
         return any(
-            self._is(file_stat, content, name, entry)
+            self._is_same(file_stat, content, name, entry)
             for name, entry in self._large.get(file_stat.size, [])
         )
 
