@@ -380,7 +380,7 @@ def test_a_delay_beyond_its_bound_is_a_fault(arm):
     velocity = np.cumsum(0.02 * np.concatenate((np.zeros(4), torque[:-4])))
     values = {**make_arm(), "torque": torque, "upper_velocity": velocity}
     values["upper"] = np.cumsum(0.01 * velocity)
-    strict = type(arm.validation.delay)(longest=0.02)
+    strict = type(arm.validation.delay)(max_delay=0.02)
     assert [fault.found for fault in strict.find(values, arm)] == ["actions act 0.03 s late"]
 
 

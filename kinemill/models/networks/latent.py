@@ -36,7 +36,7 @@ class LatentNetwork(Network):
         inputs: F.
         history: H.
         bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
-        acting: columns of the features that act on the hidden states.
+        input_columns: columns of the features that act on the hidden states.
     """
 
     input_columns: Tensor
@@ -65,7 +65,7 @@ class LatentNetwork(Network):
         self.initialize(settings.lag)
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        self.register_buffer("acting", torch.tensor(list(input_columns)), persistent=False)
+        self.register_buffer("input_columns", torch.tensor(list(input_columns)), persistent=False)
         for name, value in {"limited": limited, "low": low, "high": high}.items():
             self.register_buffer(name, value, persistent=False)
 
