@@ -151,7 +151,7 @@ def test_an_old_one_goes_only_when_the_new_one_was_read_back_whole(tmp_path, mon
 
     def settle(moves):
         flip(moves[0].aside / TENSORS, -1, 3)
-        moves[0].aside.rename(moves[0].place)
+        moves[0].aside.rename(moves[0].target)
         return [True]
 
     monkeypatch.setattr(checkpoint, "settle", settle)
