@@ -59,7 +59,9 @@ class RecurrentNetwork(Network):
 
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the memories after features (B, K, F), from zero memories."""
-        carry = tuple(features.new_zeros(len(features), *shape) for shape in self.carry_shapes)
+        # Not len(features): an exporter takes that for a constant, and the batch would be fixed.
+        batch = features.shape[0]
+        carry = tuple(features.new_zeros(batch, *shape) for shape in self.carry_shapes)
         for row in features.unbind(1):
             _, *rest = self.advance(row, *carry)
             carry = tuple(rest)
