@@ -171,9 +171,9 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
     assert result["run"]["device"] == "cpu"
     assert result["run"]["versions"]["torch"] == torch.__version__
     short = "dynamics with mlp, adamw at 0.001, cosine_warmup, batch 32 x 2, 20 steps, ema 0.9"
-    assert any(f"pendulum: {short}, seed 0; the whole of it: " in said for said in recorder.said)
+    assert any(f"pendulum: {short}, seed 0; all settings: " in said for said in recorder.said)
     assert ("eval/last", 20) in recorder.metrics
-    assert recorder.said[-1].startswith("most memory taken: memory/host_peak_gib ")
+    assert recorder.said[-1].startswith("peak memory: memory/host_peak_gib ")
     assert in_short(pendulum_task(amp="bf16", deterministic=True).learn).endswith(
         "amp bf16, deterministic, seed 0"
     )

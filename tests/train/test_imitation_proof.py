@@ -47,7 +47,7 @@ def test_a_policy_is_told_what_another_episode_was():
             self.seed = seed
 
         def act(self, observation):
-            self.heard.append(observation["instruction"])
+            self.messages.append(observation["instruction"])
             return observation["camera"]
 
     misled = prove_imitation.Misled(Listening(), ["red", "green", "blue"])
@@ -55,7 +55,7 @@ def test_a_policy_is_told_what_another_episode_was():
     for seed in range(300):
         misled.reset(seed)
         assert misled.act({"camera": seed, "instruction": "its own"}) == seed
-    assert {word: Listening.heard.count(word) > 70 for word in set(Listening.heard)} == {
+    assert {word: Listening.messages.count(word) > 70 for word in set(Listening.messages)} == {
         "red": True,
         "green": True,
         "blue": True,

@@ -54,7 +54,7 @@ def prepare(
         start_policy(module, start)
     elif hasattr(module.network, "fit") and learn.head.type == "deterministic":
         with torch.no_grad():
-            module.network.fit(cloning.shown(FITTED))
+            module.network.fit(cloning.fit_batches(FITTED))
     freeze(module, learn.freeze)
     return module, Objective(
         loss=cloning.loss,
