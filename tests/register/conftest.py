@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -288,6 +289,14 @@ def _export(folder: Path, gain: float, described: Interface) -> None:
     for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
         (folder / name).write_bytes(make(gain, described).SerializeToString())
     write_interface(folder, {"task": described.task})
+    inputs = {
+        "states": np.zeros((2, described.history, len(described.states)), np.float32),
+        "past_actions": np.zeros((2, described.history - 1, len(described.actions)), np.float32),
+        "actions": np.ones((2, 1, len(described.actions)), np.float32),
+    }
+    after = inputs["states"][:, -1:] + gain * inputs["actions"].sum(axis=2, keepdims=True)
+    allowed = np.full_like(after, 1e-5)
+    np.savez(folder / "cases.npz", allow_pickle=False, **inputs, next_states=after, allowed=allowed)
 
 
 def _verify(folder: Path, document) -> None:
@@ -320,6 +329,8 @@ def _pack(folder: Path) -> None:
         "statistics": statistics,
     }
     publish_json(folder / "dataset.json", described)
+    listed = [one | {"group": None, "rows": 40, "first": 0} for one in episodes]
+    pl.DataFrame(listed).write_parquet(folder / "episodes.parquet")
 
 
 def enroll(home, number, aliases=None):

@@ -140,7 +140,7 @@ def commands(chain, folder):
         "compare": partial(compare, task, home, ":1", ":2"),
         "lineage": partial(recordings_of, home, "cart"),
         "load": partial(fetch_bundle, "models:/cart@champion", home),
-        "pull": OfHome(home, "cart", "@champion").look,
+        "pull": OfHome(home, "cart", "@champion").resolve,
         "start_from": partial(start_of, following, home),
         "run": partial(chain.register, 0.01, gain=1.0),
         "approve": partial(promotion.approve, task, home, ":4"),
