@@ -31,8 +31,8 @@ class AngleTurn(Augmentation):
             where = ("channels", name)
             if name in channels and channels[name].kind != "angle":
                 problems.append((where, "is no angle (`kind: angle`)"))
-            elif name in channels and channels[name].limits:
-                problems.append((where, f"has limits {list(channels[name].limits)}"))
+            elif name in channels and (limits := channels[name].limits):
+                problems.append((where, f"has limits {list(limits)}"))
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -40,7 +40,9 @@ def demonstrate(
     if as_json:
         document(summary)
         return
-    rows = [[one["seed"], one["success"], one["returned"], one["rows"]] for one in summary["runs"]]
+    rows = [
+        [one["seed"], one["success"], one["episode_return"], one["rows"]] for one in summary["runs"]
+    ]
     table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
     said = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"
     typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")

@@ -54,7 +54,9 @@ def ui(
     access = project("pipelines.auth.login").Entrance(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
-    code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=access)
+    code = project("pipelines.serve").serve(
+        dagster_port=port, mlflow_port=mlflow_port, entrance=access
+    )
     raise typer.Exit(code)
 
 

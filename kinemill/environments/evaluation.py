@@ -120,8 +120,8 @@ class Trials:
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     """Return where the mean of some values lies, 95 %, by drawing them anew with replacement."""
-    values, random = np.asarray(values, dtype=float), np.random.default_rng(0)
-    means = values[random.integers(len(values), size=(_RESAMPLES, len(values)))].mean(axis=1)
+    sample, random = np.asarray(values, dtype=float), np.random.default_rng(0)
+    means = sample[random.integers(len(sample), size=(_RESAMPLES, len(sample)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 

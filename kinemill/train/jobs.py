@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json, digest, find
@@ -83,7 +84,7 @@ def join_training(
     from kinemill.train.ddp import process_group
     from kinemill.train.loop import fit
 
-    learn = task.learn
+    learn: Any = task.learn  # of a type that learns from a dataset, so it has `prepare`
     if not process_group().broadcast():
         return  # rank 0 found the model in the cache
     torch.set_num_threads(learn.threads)

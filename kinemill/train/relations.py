@@ -62,10 +62,10 @@ def relations_of(
     states = [name for name, channel in channels.items() if channel.role == "state"]
     predicted = {output.of for output in outputs.values()}
     implied = {
-        channels[name].derivative_of: Follows(relation="derivative", parent=name)
+        position: Follows(relation="derivative", parent=name)
         for name in reversed(states)
-        if channels[name].derivative_of in states
-        if channels[name].derivative_of not in predicted
+        if (position := channels[name].derivative_of) is not None
+        if position in states and position not in predicted
     }
     return implied | dict(relations)
 

@@ -93,6 +93,16 @@ def shards_of(home: Home, ref: ArtifactRef) -> Iterator[ArtifactRef]:
         yield ArtifactRef.from_json(node["ref"])
 
 
+def inputs(task: Task, recordings: ArtifactRef) -> Json:
+    """Return what the key of the published episodes is made of."""
+    return {
+        "recordings": recordings.digest,
+        "rules": rules(task),
+        "max_quarantined_share": task.validation.max_quarantined_share,
+        "version": VERSION,
+    }
+
+
 def made_by(task: Task) -> str:
     """Return a digest of all of the task that the published episodes and checks follow from."""
     share = task.validation.max_quarantined_share

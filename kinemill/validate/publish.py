@@ -16,7 +16,7 @@ from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.registry import Repeats
 from kinemill.validate.episodes import rules
-from kinemill.validate.previous_snapshot import EPISODES, VERSION
+from kinemill.validate.previous_snapshot import EPISODES, VERSION, inputs
 from kinemill.validate.shard_results import Shard, make_shard
 from kinemill.validate.summary import describe
 
@@ -68,13 +68,7 @@ class Publishing:
         """
         cuts = self._snapshot.tree.cuts
         recordings = self._snapshot.artifact.ref.digest
-        share = self._task.validation.max_quarantined_share
-        inputs = {
-            "recordings": recordings,
-            "rules": self._asked,
-            "max_quarantined_share": share,
-            "version": VERSION,
-        }
+        key = inputs(self._task, self._snapshot.artifact.ref)
 
         def make(get_or_build: GetOrBuild) -> Artifact:
             made = {
@@ -88,7 +82,7 @@ class Publishing:
                 write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
                 return describe(self._task, folder, self._together(nodes), repeats)
 
-            return get_or_build(STAGE, self._task.name, inputs, build)
+            return get_or_build(STAGE, self._task.name, key, build)
 
         return publish_all(self._home, make, after)
 
@@ -96,19 +90,19 @@ class Publishing:
         self, get_or_build: GetOrBuild, name: str, shard: Shard, schema: list[CheckResult]
     ) -> tuple[Json, Artifact]:
         made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
-        inputs = {"recordings": made_of, "rules": self._asked}
-        outcome = make_shard(get_or_build, self._task, inputs, shard, schema, cut=cut)
+        key = {"recordings": made_of, "rules": self._asked}
+        outcome = make_shard(get_or_build, self._task, key, shard, schema, cut=cut)
         return self._node(made_of, outcome), outcome
 
     def _group(self, get_or_build: GetOrBuild, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
-        inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
+        key = {"recordings": made_of, "rules": self._asked, "version": VERSION}
 
         def build(folder: Path) -> Json:
             write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
             return merge.bounded(self._together(nodes))
 
-        return self._node(made_of, get_or_build(GROUP, self._task.name, inputs, build))
+        return self._node(made_of, get_or_build(GROUP, self._task.name, key, build))
 
     def _together(self, nodes: Nodes) -> Json:
         refs = [ArtifactRef.from_json(node["ref"]) for node in nodes.values()]

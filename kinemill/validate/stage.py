@@ -34,9 +34,11 @@ from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.duplicates.registry import Repeats, note_twins
 from kinemill.validate.episodes import Episode, rules
 from kinemill.validate.previous_snapshot import (
+    VERSION,
     Before,
     Old,
     find_before,
+    inputs,
     made_by,
     note_last,
     shards_of,
@@ -57,6 +59,15 @@ from kinemill.validate.summary import CHECKS
 BATCH = 4096  # recordings whose findings are in memory
 
 Json = dict[str, Any]
+__all__ = [
+    "VERSION",
+    "inputs",
+    "list_episodes",
+    "load_checks",
+    "load_episodes",
+    "load_table",
+    "run",
+]
 
 
 def run(

@@ -170,8 +170,8 @@ def _actions(windows: Windows, index: int, row: int, errors: Errors) -> str:
 
 def _times(errors: Errors) -> tuple[Floats, Floats]:
     """Return seconds of the known rows (H,), up to 0, and of the predicted ones (T+1,), from 0."""
-    past = np.arange(1 - errors.history, 1) * errors.dt
-    return past, np.arange(errors.horizon + 1) * errors.dt
+    past = np.arange(1 - errors.history, 1, dtype=np.float64) * errors.dt
+    return past, np.arange(errors.horizon + 1, dtype=np.float64) * errors.dt
 
 
 def autocorrelations(analysis: Analysis) -> str:

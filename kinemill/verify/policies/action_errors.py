@@ -80,7 +80,7 @@ def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]
     actions = np.full(data.actions.shape, np.nan, np.float32)
     if not episodes:
         return actions
-    feed, carry = Feed(data, layout, "cpu"), policy.initial_carry(len(episodes))
+    feed, carry = Feed(data, layout, torch.device("cpu")), policy.initial_carry(len(episodes))
     for step in range(max(one.rows for one in episodes)):
         # Ended episodes stay at their last row; their actions are dropped below.
         rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])

@@ -68,7 +68,7 @@ def logged_probe(data: Demonstrations, interface: PolicyInterface) -> Probe | No
     steps = min([most, *(one.rows for one in episodes)])
     if not episodes or not steps:
         return None
-    feed = Feed(data, layout, "cpu")
+    feed = Feed(data, layout, torch.device("cpu"))
     rows = np.array([[one.start + k for k in range(steps)] for one in episodes])
     tensors = feed.at(torch.from_numpy(rows.reshape(-1)))
     inputs = {

@@ -66,7 +66,7 @@ class Ground:
     def lasts(self, predictor: Predictor, copies: int = 1) -> NDArray[np.bool_]:
         """Return whether whole episodes stay finite and bounded, (M,)."""
         far = self.far(predictor, copies)
-        return (np.isfinite(far) & (far <= self.bound)).all(axis=1)
+        return np.asarray((np.isfinite(far) & (far <= self.bound)).all(axis=1))
 
     def far(self, predictor: Predictor, copies: int = 1) -> Floats:
         """Return the RMSE over whole episodes, in spreads, (M, S)."""
