@@ -191,7 +191,7 @@ def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_pat
         assert after["audit"]["events"].pop()["what"] == "restored"
     assert {name: value for name, value in previous.items() if after[name] != value} == {}
     assert result["tasks"] == {"cart": {"versions": 4, "champion": 2}}
-    assert (result["kept"] is None) == (damage is lose)
+    assert (result["backup"] is None) == (damage is lose)
     assert full.register(0.31, gain=0.9).status == "unchanged"
     assert full.register(0.3, gain=1.1).version == 5
 
