@@ -1,9 +1,9 @@
-"""Servers that several machines would share, and a place on each for one test."""
+"""Servers that several machines would share, and a workspace on each for one test."""
 
 import pytest
 
 from benchmarks import _servers as servers
-from tests.pipelines.conftest import logs, place, tasks  # noqa: F401  (fixtures)
+from tests.pipelines.conftest import logs, tasks, workspace  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(scope="session")

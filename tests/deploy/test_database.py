@@ -1,4 +1,4 @@
-"""PostgreSQL in place of SQLite and files: addresses, locks between machines, the demo task."""
+"""PostgreSQL in workspace of SQLite and files: addresses, locks between machines, the demo task."""
 
 import subprocess
 import sys

@@ -137,10 +137,10 @@ OVERRIDES = {
 
 
 @pytest.mark.slow
-def test_the_chain_trains_in_a_pod(cluster, place, logs):
+def test_the_chain_trains_in_a_pod(cluster, workspace, logs):
     from pipelines.run import run_chain
 
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     assert run_chain(TASK, OVERRIDES)["status"] == "done"
     ((name, (namespace, body)),) = cluster.pods.items()
     assert (namespace, body.spec.containers[0].image) == ("robots", "mill:1")
@@ -149,12 +149,12 @@ def test_the_chain_trains_in_a_pod(cluster, place, logs):
 
 
 @pytest.mark.slow
-def test_an_evicted_pod_is_lost_and_not_a_failed_training(cluster, place, logs):
+def test_an_evicted_pod_is_lost_and_not_a_failed_training(cluster, workspace, logs):
     from dagster_k8s.client import DagsterK8sError
 
     from pipelines.run import run_chain
 
     cluster.fails = DagsterK8sError('Pod "training" was unexpectedly killed')
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     with pytest.raises(ProcessLost, match="unexpectedly killed"):
         run_chain(TASK, OVERRIDES)

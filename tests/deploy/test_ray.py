@@ -89,38 +89,38 @@ def model(home):
 
 
 def test_a_training_on_ray_makes_the_same_model_and_its_node_may_die(
-    cluster, place, logs, tmp_path, monkeypatch
+    cluster, workspace, logs, tmp_path, monkeypatch
 ):
     nodes = [add_node(cluster), add_node(cluster)]
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     run = start({**LONG, **ON_RAY})
-    wait_for(lambda: list(place.home.runs.glob("*/*/checkpoint-*300")), run)
+    wait_for(lambda: list(workspace.home.runs.glob("*/*/checkpoint-*300")), run)
     (killed,) = (node for node in nodes if training_on(node))
     training = training_on(killed)
     os.kill(raylet(killed), signal.SIGKILL)
     finished(run)
     assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
-    told = messages(place.home)
+    told = messages(workspace.home)
     assert "Ray: attempt 1 of 2: a node is lost" in told
     assert "going on from the checkpoint at step" in told
 
-    plain = Place(Home(tmp_path / "plain"), place.tasks)
+    plain = Place(Home(tmp_path / "plain"), workspace.tasks)
     plain.enter(monkeypatch)
     shutil.copytree(logs, plain.home.logs(TASK))
     finished(start(LONG))
-    assert model(plain.home) == model(place.home)
+    assert model(plain.home) == model(workspace.home)
 
 
 def test_two_nodes_with_homes_of_their_own_share_each_batch(
-    cluster, place, logs, database, bucket, tmp_path
+    cluster, workspace, logs, database, bucket, tmp_path
 ):
     for name in ("one", "other"):
         add_node(cluster, env_vars={"KINEMILL_HOME": str(tmp_path / name)})
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     two = {**LONG, **ON_RAY, "learn.steps": 200, "compute.workers": 2}
     finished(start(two))
-    assert "Ray: runs on" in messages(place.home)
-    key, weights = model(place.home)
+    assert "Ray: runs on" in messages(workspace.home)
+    key, weights = model(workspace.home)
     leaders = [Home(tmp_path / name) for name in ("one", "other")]
     made = [home for home in leaders if (home.store / "model").is_dir()]
     assert [model(home) for home in made] == [(key, weights)]  # the leader's, from the store
@@ -128,10 +128,10 @@ def test_two_nodes_with_homes_of_their_own_share_each_batch(
     assert all(data)  # each fetched it
 
 
-def test_a_search_has_its_workers_on_the_nodes(cluster, place, logs):
+def test_a_search_has_its_workers_on_the_nodes(cluster, workspace, logs):
     add_node(cluster)
     add_node(cluster)
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     run = subprocess.run(
         [
             sys.executable, "-c", MAIN, "model", "tune", TASK, "--trials", "2", "--workers", "2",
@@ -140,15 +140,15 @@ def test_a_search_has_its_workers_on_the_nodes(cluster, place, logs):
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert run.returncode in {0, 1}, run.stderr  # the gate may refuse the best of two
-    (folder,) = (place.home.root / "tune" / TASK).iterdir()
+    (folder,) = (workspace.home.root / "tune" / TASK).iterdir()
     for number in (0, 1):
         assert "runs on" in (folder / f"worker-{number}.log").read_text()
 
 
-def test_nodes_read_the_new_logs_of_a_run(cluster, place, logs):
+def test_nodes_read_the_new_logs_of_a_run(cluster, workspace, logs):
     add_node(cluster)
     add_node(cluster)
-    shutil.copytree(logs, place.home.logs(TASK))
+    shutil.copytree(logs, workspace.home.logs(TASK))
     asked = {**ON_RAY, "compute.workers": 2, "compute.ingest_from": 2, "learn.steps": 20}
     program = TRAIN.replace("'model'", "'recordings'")
     run = subprocess.run(
@@ -156,8 +156,8 @@ def test_nodes_read_the_new_logs_of_a_run(cluster, place, logs):
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    told = messages(place.home)
+    told = messages(workspace.home)
     assert "2 workers of the cluster read them" in told
     assert "are read here" not in told
-    outcomes = list((place.home.store / "recording" / TASK).iterdir())
+    outcomes = list((workspace.home.store / "recording" / TASK).iterdir())
     assert len(outcomes) == len({file.read_bytes() for file in logs.iterdir()})

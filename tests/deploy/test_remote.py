@@ -42,9 +42,10 @@ def homes(tmp_path):
 def test_what_one_machine_publishes_the_other_finds_without_making_it(bucket, homes):
     one, other = homes
     made = make(one)
-    place = f"mill/{made.ref.path}"
+    workspace = f"mill/{made.ref.path}"
     assert keys(bucket) == [
-        f"{place}/{name}" for name in ("MANIFEST.json", "data.txt", "more/b.bin", "summary.json")
+        f"{workspace}/{name}"
+        for name in ("MANIFEST.json", "data.txt", "more/b.bin", "summary.json")
     ]
     found = make(other, text="other numbers")  # would be different, if it were made
     assert (found.ref, found.cached, found.summary) == (made.ref, True, {"rows": 7})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.dataset import versions
+from kinemill.dataset import dataset_versions
 from kinemill.errors import KinemillError
 from kinemill.maintenance import items
 from kinemill.maintenance.gc import Limits, collect
@@ -80,7 +80,7 @@ def test_the_newest_dataset_and_the_latest_of_each_stage_stay(home, made):
         new.path: "newest dataset of cart",
         latest.path: "latest model of cart",
     }
-    assert [version.status(home) for version in versions(home, "cart")] == ["ready", "gone"]
+    assert [version.status(home) for version in dataset_versions(home, "cart")] == ["ready", "gone"]
 
 
 def test_a_budget_takes_the_oldest_and_no_more_than_it_needs(home, made):

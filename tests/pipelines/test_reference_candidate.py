@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kinemill.maintenance.gc import Wanted, collect
-from kinemill.maintenance.liveness import Nobody
+from kinemill.maintenance.gc import Limits, collect
+from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import find_version, start_of, tags
 from kinemill.runtime import load
 from kinemill.store import open_ref, read_json
@@ -69,7 +69,7 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
         3,
         document["selection"],
     )
-    collect(copy.home, Wanted(unused=0.0, logs=0.0), Nobody(), NullReporter())
+    collect(copy.home, Limits(unused=0.0, logs=0.0), NoOrchestrator(), NullReporter())
     assert open_ref(copy.home, trained).is_dir()
 
 
