@@ -180,4 +180,4 @@ def report(
     if as_json:
         document({"task": task.name, "version": version.number, "report": str(to)})
     else:
-        typer.echo(f"{version.name} is told on {to}")
+        typer.echo(f"report of {version.name}: {to}")

@@ -9,7 +9,7 @@ from kinemill.cli.output import Bad, notify, quantity, spell, table, wrapped
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
-_COMPARED = ("champion", "persistence")  # of dynamics, beside the model and the best reference
+_COMPARED = ("champion", "persistence")  # for dynamics: shown with the model and the best reference
 
 
 def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
