@@ -196,7 +196,7 @@ class Lines:
     def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
         self._log, self._last = context.log, time.monotonic()
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Write one line."""
         self._log.info(message)
 

@@ -146,8 +146,8 @@ class Export:
         except DecodeError:  # no ONNX
             write_sums(self.folder)
 
-    def say(self, **fields: Any) -> None:
-        """Let both files say other things of themselves."""
+    def declare(self, **fields: Any) -> None:
+        """Let both files declare other fields."""
         properties = replace(self.interface, **fields).to_metadata()
         self.edit(lambda model: onnx.helper.set_model_props(model, properties))
 

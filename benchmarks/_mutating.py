@@ -116,7 +116,7 @@ def _(export: Export) -> None:
 @fault("another unit in the metadata", "metadata: differs in units")
 def _(export: Export) -> None:
     export.write()
-    export.say(units={**export.interface.units, "angle": "deg"})
+    export.declare(units={**export.interface.units, "angle": "deg"})
 
 
 @fault("inputs not scaled", *PARITY)
@@ -146,7 +146,7 @@ def _(export: Export) -> None:
 @fault("history of another length in the metadata", "metadata", "interface")
 def _(export: Export) -> None:
     export.write()
-    export.say(history=export.interface.history + 1)
+    export.declare(history=export.interface.history + 1)
 
 
 @fault("warm-up over the history left out", "rollout parity")
@@ -255,7 +255,7 @@ def _(export: Export) -> None:
 @fault("another time step in the metadata", "metadata: differs in dt")
 def _(export: Export) -> None:
     export.write()
-    export.say(dt=0.01)
+    export.declare(dt=0.01)
 
 
 @fault("NaN among the weights", "finite")
@@ -344,19 +344,19 @@ def _(export: Export) -> None:
 @fault("states exchanged in the metadata", "metadata: differs in")
 def _(export: Export) -> None:
     export.write()
-    export.say(states=export.interface.states[::-1])
+    export.declare(states=export.interface.states[::-1])
 
 
 @fault("limits of another robot in the metadata", "metadata: differs in limits")
 def _(export: Export) -> None:
     export.write()
-    export.say(limits={**export.interface.limits, "torque": (-60.0, 60.0)})
+    export.declare(limits={**export.interface.limits, "torque": (-60.0, 60.0)})
 
 
 @fault("another dataset in the metadata", "metadata: differs in dataset")
 def _(export: Export) -> None:
     export.write()
-    export.say(dataset="e" * 64)
+    export.declare(dataset="e" * 64)
 
 
 @fault("rollout of another training", "rollout parity")

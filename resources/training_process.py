@@ -27,7 +27,7 @@ class Lines:
     def __init__(self, pipes: PipesContext) -> None:
         self._pipes, self._last = pipes, 0.0
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Send one line."""
         self._pipes.log.info(message)
 

@@ -79,7 +79,7 @@ class Workers:
                 # The next one would read the same bad input, and find no room either.
                 if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
                     raise self._failure(number, code, how)
-                progress.say(f"worker {number} {how}; another one goes on with its trial")
+                progress.log_message(f"worker {number} {how}; another one goes on with its trial")
                 self.start(number)
 
     def repeat(self, progress: Progress) -> None:
@@ -91,7 +91,7 @@ class Workers:
                 self.read[number] = self.read.get(number, 0) + (len(new) + 1 if new else 0)
             for line in new.decode(errors="replace").splitlines():
                 if _PROGRESS.match(line):
-                    progress.say(line)
+                    progress.log_message(line)
 
     def stop(self) -> None:
         """End every worker that still runs."""
@@ -152,7 +152,10 @@ def search_elsewhere(
     Raises:
         TrainingFailed: the workers died over and over, or no trial has a result.
     """
-    with lock(search.home, f"tune/{search.name}/search", progress.say), tracked(search) as run:
+    with (
+        lock(search.home, f"tune/{search.name}/search", progress.log_message),
+        tracked(search) as run,
+    ):
         models = models_folder(search.home, search.task().name)
         text = replace(bounds, parent=run[0], experiment=run[1], tracked_models=str(models))
         try:
@@ -189,7 +192,7 @@ def _report(search: Search, reported: set[int], total: int, progress: Progress) 
     for line in _ended(search):
         if line.number not in reported:
             reported.add(line.number)
-            progress.say(line.describe())
+            progress.log_message(line.describe())
             progress.advance("search", len(reported), total)
 
 

@@ -16,7 +16,7 @@ class Spoken:
     def __init__(self) -> None:
         self._throttle, self._pace = Throttle(), Pace()
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Print a message, such as who holds the lock that is waited for."""
         notify(message)
 

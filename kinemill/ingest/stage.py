@@ -103,7 +103,7 @@ def run(
     require_channels(task)
     progress = progress or NullReporter()
     # A second ingest blocks here, reports the lock holder, then reads the cached result.
-    with lock(home, f"ingest-{task.name}", progress.say):
+    with lock(home, f"ingest-{task.name}", progress.log_message):
         return _ingest(task, home, folder, progress)
 
 
@@ -119,7 +119,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
         else []
     )
     unchanged = scanned.unchanged.without(again)
-    warn(home.root, progress.say, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
+    warn(home.root, progress.log_message, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
     fault_point("ingest.scanned")
     still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.settle)
     with reserve_copies(home) as copy_path:

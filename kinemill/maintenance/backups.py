@@ -60,7 +60,7 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
     with lock(home, "dagster"):
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
-    with lock(home, MAINTENANCE, progress.say), telling(to), pool.open():
+    with lock(home, MAINTENANCE, progress.log_message), telling(to), pool.open():
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         files = _everything(home, pool, progress, damage)
         added = dict(pool.added)

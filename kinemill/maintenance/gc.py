@@ -75,7 +75,7 @@ def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Pr
     Raises:
         KinemillError: the registry cannot be read, so nobody knows what must stay.
     """
-    with lock(home, "maintenance", progress.say):
+    with lock(home, "maintenance", progress.log_message):
         old_size = size_of(home.root)
         look = _look(home, limits, orchestrator)
         excess = None if limits.budget is None else old_size - limits.budget

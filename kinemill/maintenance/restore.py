@@ -54,7 +54,7 @@ def restore(
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
     aside = home.root / _ASIDE
-    with unused(home), lock(home, MAINTENANCE, progress.say), telling(home.root):
+    with unused(home), lock(home, MAINTENANCE, progress.log_message), telling(home.root):
         shutil.rmtree(aside, ignore_errors=True)
         for number, entry in enumerate(files, start=1):
             _bring(source, entry, aside)

@@ -148,7 +148,7 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
         raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
     storages = [orchestrator, Mlflow(home), Documents(home)]
-    with lock(home, "maintenance", progress.say):
+    with lock(home, "maintenance", progress.log_message):
         parts = [part for storage in storages for part in storage.parts()]
         _refuse_newer(home, parts)
         outdated = [one for one in storages if any(part.is_outdated for part in one.parts())]
@@ -156,7 +156,9 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         if outdated:
             backup = _back_up(home, saved=saved)
             for storage in outdated:
-                progress.say(", ".join(f"{part.name}: {part.current}" for part in storage.parts()))
+                progress.log_message(
+                    ", ".join(f"{part.name}: {part.current}" for part in storage.parts())
+                )
                 storage.upgrade()
                 fault_point("upgrade.storage")
         after = {part.name: part.current for storage in storages for part in storage.parts()}

@@ -211,7 +211,7 @@ class Motion(Demonstrated):
 
             return fit_tracking(task, data, self.describe(task, data), bench)
         steps = steps_of(self, task, data[1])
-        bench.listeners[1].say(f"{self.epochs} epochs are {steps} steps")
+        bench.listeners[1].log_message(f"{self.epochs} epochs are {steps} steps")
         own = self.model_copy(update={"steps": steps})
         return Demonstrated.train(own, task, data, bench)
 

@@ -126,7 +126,7 @@ def register_candidates(
     if name is None:
         return Candidates(trained, None, "no reference is stable and can be exported")
     why = f"version {first.version}, the trained model, is refused: {', '.join(lost_to)}"
-    progress.say(f"{why}; {name} is the next candidate")
+    progress.log_message(f"{why}; {name} is the next candidate")
     made = _make(task, home, produced, (references, name), progress)
     second = Candidate(name, made, stage.run(task, home, made, evidence=evidence))
     return Candidates(trained, second, why)

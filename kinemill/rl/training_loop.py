@@ -85,7 +85,7 @@ class TrainingLoop:
 
     def run(self) -> Trained:
         """Learn, and return the best policy."""
-        checkpoint = read_checkpoint(self._bench.folder, self._progress.say)
+        checkpoint = read_checkpoint(self._bench.folder, self._progress.log_message)
         if checkpoint is None:
             self._training.estimates = self._initial_estimates()
         else:
@@ -129,12 +129,12 @@ class TrainingLoop:
         learn = self._learn
         parameters = sum(value.numel() for value in learner.core().parameters())
         self._tracker.log_params(dotted(self._task.part("learn")) | {"parameters": parameters})
-        self._progress.say(
+        self._progress.log_message(
             f"{learn.algorithm.type}: {parameters} parameters of the policy, "
             f"{learn.num_envs or learn.algorithm.num_envs} environments, {self._bench.device}"
         )
         if self._training.state.step:
-            self._progress.say(f"goes on after step {self._training.state.step}")
+            self._progress.log_message(f"goes on after step {self._training.state.step}")
 
     def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn
@@ -247,7 +247,7 @@ class TrainingLoop:
         }
         self._tracker.log_metrics(metrics, state.step)
         low, high = final.interval()["return"]
-        self._progress.say(
+        self._progress.log_message(
             f"final return {final.mean_return:.4g} ({low:.4g} to {high:.4g}) "
             f"over {trials.episodes} episodes on fresh seeds"
         )

@@ -29,7 +29,7 @@ class Tracker(Protocol):
 class Progress(Protocol):
     """Receives the progress of a stage: a terminal, Dagster's log, or a null object."""
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Report a message."""
         ...
 
@@ -53,7 +53,7 @@ class NullReporter:
     def flush(self) -> None:
         """Do nothing."""
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Drop the message."""
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:

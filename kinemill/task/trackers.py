@@ -24,13 +24,13 @@ class Training:
         task: name of the task.
         key: digest of the training; it stays the same when a killed training resumes.
         folder: existing folder of the training, for files.
-        say: reports a message to the user.
+        log_message: reports a message to the user.
     """
 
     task: str
     key: str
     folder: Path
-    say: Callable[[str], None]
+    log_message: Callable[[str], None]
 
 
 class Opened(Protocol):

@@ -33,10 +33,12 @@ def logged(
     tracker, progress = listeners
     if isinstance(tracker, MlflowTracker):
         tracker.go_on(read_points(folder / FILE))
-    training = Training(task.name, folder.name, folder, progress.say)
-    extra = [Guarded(FILE, lambda: JsonLines(folder / FILE), progress.say, lasting=True)]
+    training = Training(task.name, folder.name, folder, progress.log_message)
+    extra = [Guarded(FILE, lambda: JsonLines(folder / FILE), progress.log_message, lasting=True)]
     extra += [
-        Guarded(settings.type, lambda settings=settings: settings.open(training), progress.say)
+        Guarded(
+            settings.type, lambda settings=settings: settings.open(training), progress.log_message
+        )
         for settings in task.track
     ]
     ended_well = False

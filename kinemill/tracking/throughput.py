@@ -109,9 +109,9 @@ class Paced:
     def __init__(self, progress: Progress, batch: int | None) -> None:
         self._progress, self._batch, self._pace = progress, batch, Pace()
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Forward a message."""
-        self._progress.say(message)
+        self._progress.log_message(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Forward a report with the throughput."""

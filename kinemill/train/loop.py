@@ -104,7 +104,7 @@ def fit(
             progress.advance("model", state.step, learn.steps, _note(state))
         if state.step % learn.eval_every == 0 or state.step == learn.steps:
             _evaluate(training, objective, learn, tracker, watch)
-            progress.say(f"step {state.step}/{learn.steps}: {_note(state)}")
+            progress.log_message(f"step {state.step}/{learn.steps}: {_note(state)}")
         if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:
             state.seconds = time.monotonic() - began
             write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
@@ -141,11 +141,11 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
         State(pieces=learn.accumulate),
     )
     saved = broadcast_tensors(
-        own, read_checkpoint(folder, progress.say) if own.is_rank_zero else None
+        own, read_checkpoint(folder, progress.log_message) if own.is_rank_zero else None
     )
     if saved is not None:
         training.restore(*saved)
-        progress.say(f"going on from the checkpoint at step {training.state.step}")
+        progress.log_message(f"going on from the checkpoint at step {training.state.step}")
     return training
 
 

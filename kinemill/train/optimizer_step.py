@@ -72,7 +72,7 @@ class Steps:
         self.training.optimizer.zero_grad(set_to_none=True)
         make_room()
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
-        self._progress.say(f"{why}: a step is {state.pieces} micro-batches from here on")
+        self._progress.log_message(f"{why}: a step is {state.pieces} micro-batches from here on")
 
     def _in_precision(self, objective: Any) -> Any:
         def loss(which: Tensor, step: int, *part: tuple[int, int]) -> Tensor:
@@ -94,8 +94,8 @@ class Steps:
             with multiplied(how):
                 return update(batch, step)
 
-        self._progress.say("steps are compiled") if state.compiled else None
-        self._progress.say("steps multiply in bfloat16") if how == "medium" else None
+        self._progress.log_message("steps are compiled") if state.compiled else None
+        self._progress.log_message("steps multiply in bfloat16") if how == "medium" else None
         return multiplying if how != "highest" else update
 
     def _decide(self, batch: Tensor) -> None:

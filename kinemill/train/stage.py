@@ -73,12 +73,12 @@ def run(
     key = inputs(task, dataset, training_set, start)
     folder, progress = home.runs / task.name / key_of(key), listeners[1]
     folder.mkdir(parents=True, exist_ok=True)
-    warn(home.root, progress.say)
+    warn(home.root, progress.log_message)
     if start is not None and start.note:
-        progress.say(start.note)
+        progress.log_message(start.note)
     note_inputs(folder, key)
     if checkpoint := bring_checkpoint(folder, INDEX):
-        progress.say(f"fetched {checkpoint} of another machine")
+        progress.log_message(f"fetched {checkpoint} of another machine")
     is_built = False
 
     def build(staging: Path) -> Json:
@@ -126,10 +126,10 @@ def _train_into(
     text = config_text(task, device)
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
-    progress.say(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
+    progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
     trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
-    progress.say(f"peak memory: {memory}")
+    progress.log_message(f"peak memory: {memory}")
     weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
     save_file(weights, staging / WEIGHTS)
     (staging / CURVES).write_text(json.dumps(trained.history, allow_nan=False) + "\n")

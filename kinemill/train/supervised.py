@@ -59,7 +59,9 @@ class Supervised(Learn):
         parameters = sum(value.numel() for value in module.parameters())
         tracker, progress = bench.listeners
         tracker.log_params(dotted(task.part("learn")) | {"parameters": parameters})
-        progress.say(f"{parameters} parameters, {objective.windows} windows, {bench.device}")
+        progress.log_message(
+            f"{parameters} parameters, {objective.windows} windows, {bench.device}"
+        )
         state, best = fit(module, objective, self, bench.folder, bench.listeners, watch)
         return Trained(
             weights=best,

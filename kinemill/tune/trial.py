@@ -172,7 +172,7 @@ def _model(
     folder = job_folder(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
     # The pipeline uses the same lock, because both would write the same checkpoints.
-    with lock(home, f"train/{task.name}/{folder.name}", listeners[1].say):
+    with lock(home, f"train/{task.name}/{folder.name}", listeners[1].log_message):
         if cached := find_model(task, home, dataset, training_set, search.start):
             return cached
         last = int(task.learn.steps) if search.prunes else None

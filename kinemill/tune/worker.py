@@ -19,7 +19,7 @@ class Printed:
     def __init__(self) -> None:
         self.trial, self._throttle = 0, Throttle()
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Print one line."""
         sys.stderr.write(f"{message}\n")
         sys.stderr.flush()
@@ -27,7 +27,7 @@ class Printed:
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Print the progress of the trial, which the process of the search repeats."""
         if self._throttle.is_due(f"{stage} of {self.trial}", done, total):
-            self.say(f"trial {self.trial}: {stage} {done}/{total} {note}")
+            self.log_message(f"trial {self.trial}: {stage} {done}/{total} {note}")
 
 
 def write_job(search: Search, bounds: Bounds) -> Path:
@@ -49,10 +49,10 @@ def run(job: Json, number: int) -> None:
                 if assignment is None:
                     return
                 progress.trial = assignment[1].number
-                progress.say(f"trial {progress.trial}")
+                progress.log_message(f"trial {progress.trial}")
                 work(search, bounds, *assignment, progress)
     except TimeIsUp:
-        progress.say("the time limit passed")
+        progress.log_message("the time limit passed")
 
 
 def main() -> int:

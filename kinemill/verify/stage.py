@@ -122,7 +122,7 @@ def run(
 
     def build(folder: Path) -> Json:
         text = f"verifying the exported files of {task.name} in a separate process"
-        (progress or NullReporter()).say(text)
+        (progress or NullReporter()).log_message(text)
         with tempfile.TemporaryDirectory(prefix="kinemill-verify-") as scratch:
             document = task.model_dump(mode="json", by_alias=True)
             result = Path(scratch) / "result.json"

@@ -272,7 +272,7 @@ def test_progress_hears_of_every_recording(task, home, logs, write, swing):
     messages = []
 
     class Ear:
-        def say(self, message):
+        def log_message(self, message):
             messages.append(message)
 
         def advance(self, stage, done, total, note=""):

@@ -60,7 +60,7 @@ class Deaths(NullReporter):
     def __init__(self, search) -> None:
         self.search, self.said = search, []
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         self.said.append(message)
         if message.startswith("trial 0:"):
             (worker,) = workers(self.search)

@@ -79,7 +79,7 @@ class Hearing(NullReporter):
     def __init__(self, then):
         self.messages, self.then = [], then
 
-    def say(self, message):
+    def log_message(self, message):
         self.messages.append(message)
         self.then()
 

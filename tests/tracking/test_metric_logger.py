@@ -31,7 +31,7 @@ class Listener(NullReporter):
     def __init__(self):
         self.said, self.steps, self.texts, self.notes = [], [], {}, []
 
-    def say(self, message):
+    def log_message(self, message):
         self.said.append(message)
 
     def log_metrics(self, metrics, step):

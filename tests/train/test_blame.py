@@ -24,7 +24,7 @@ class Said(NullReporter):
     def __init__(self):
         self.said, self.metrics = [], {}
 
-    def say(self, message):
+    def log_message(self, message):
         self.said.append(message)
 
     def log_metrics(self, metrics, step):

@@ -36,7 +36,7 @@ class Recorder(NullReporter):
     def __init__(self):
         self.lines = []
 
-    def say(self, message):
+    def log_message(self, message):
         self.lines.append(message)
 
     def log_metrics(self, metrics, step):

@@ -32,7 +32,7 @@ class Recorder(NullReporter):
     def log_metrics(self, metrics, step):
         self.metrics.update({(name, step): value for name, value in metrics.items()})
 
-    def say(self, message):
+    def log_message(self, message):
         self.said.append(message)
 
     def advance(self, stage, done, total, note=""):

@@ -29,7 +29,7 @@ class Watcher(NullReporter):
         for name, value in metrics.items():
             self.metrics.setdefault(name, []).append((step, value))
 
-    def say(self, message):
+    def log_message(self, message):
         self.said.append(message)
 
     def advance(self, stage, done, total, note=""):

@@ -228,7 +228,7 @@ def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
     class Ear:
         heard = ()
 
-        def say(self, message):
+        def log_message(self, message):
             raise AssertionError(message)
 
         def advance(self, stage, done, total, note=""):

@@ -64,7 +64,7 @@ class WandbRun:
         try:
             self._run = _begin(settings, training, "online")
         except Exception as error:  # noqa: BLE001 - no key, no network, no such project, ...
-            training.say(f"wandb is offline ({error}); run `wandb sync` in {folder} later")
+            training.log_message(f"wandb is offline ({error}); run `wandb sync` in {folder} later")
             _give_up()
             self._run = _begin(settings, training, "offline")
 
