@@ -43,15 +43,15 @@ def sketch(values: Values, task: Task) -> Json | None:
         task: gives states, actions and dt.
     """
     rows = len(next(iter(values.values())))
-    found = answer(values, task, SEARCHED) if rows * task.dt >= SHORTEST else None
-    if found is None:
+    response = answer(values, task, SEARCHED) if rows * task.dt >= SHORTEST else None
+    if response is None:
         return None
-    commands = np.zeros((len(found.commands), len(task.actions)))
-    commands[:, [task.actions.index(name) for name in found.actions]] = found.commands
+    commands = np.zeros((len(response.commands), len(task.actions)))
+    commands[:, [task.actions.index(name) for name in response.actions]] = response.commands
     products = {
         "uu": commands.T @ commands,
-        "uy": commands.T @ found.change,
-        "yy": np.sum(found.change**2, axis=0),
+        "uy": commands.T @ response.change,
+        "yy": np.sum(response.change**2, axis=0),
     }
     return {
         key: [float(f"{value / len(commands):.6g}") for value in item.ravel()]
@@ -69,16 +69,16 @@ def gather(sketches: dict[str, Json | None]) -> Json | None:
         `recordings`, `square` (v, a, a) and `product` (v, a) in a row each, and `strangest`, a list
         of recording and sketch; None of a shard without answers.
     """
-    known = {name: item for name, item in sorted(sketches.items()) if item is not None}
-    if not known:
+    present = {name: item for name, item in sorted(sketches.items()) if item is not None}
+    if not present:
         return None
-    square, product = _sums(_stack(list(known.values())))
+    square, product = _sums(_stack(list(present.values())))
     return truncate(
         {
-            "recordings": len(known),
+            "recordings": len(present),
             "square": square.ravel().tolist(),
             "product": product.ravel().tolist(),
-            "strangest": [[name, item] for name, item in known.items()],
+            "strangest": [[name, item] for name, item in present.items()],
         }
     )
 
@@ -125,13 +125,13 @@ def foreign_actions(gathered: Iterable[Json | None], task: Task) -> list[Json]:
         return []
     names = [name for name, _ in every["strangest"]]
     own = _stack([item for _, item in every["strangest"]])
-    answers = _others(own, *_shaped(every, own))
-    as_it_is = _explained(answers, *own)
+    responses = _others(own, *_shaped(every, own))
+    as_it_is = _explained(responses, *own)
     least = np.maximum(EXPLAINED, OWN * _explained(_own(own), *own))
     best, which = np.maximum(as_it_is + BETTER, least), np.full(len(names), -1)
     changes = list(_changes(task))
     for number, (_, _, change) in enumerate(changes):
-        explained = _explained(answers, change.T @ own[0] @ change, change.T @ own[1], own[2])
+        explained = _explained(responses, change.T @ own[0] @ change, change.T @ own[1], own[2])
         better = explained > best
         best, which = np.where(better, explained, best), np.where(better, number, which)
     return [
@@ -185,10 +185,10 @@ def _solved(square: Array, product: Array) -> Array:
     return (np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product[..., None])[..., 0]
 
 
-def _explained(answers: Array, uu: Array, uy: Array, yy: Array) -> Array:
+def _explained(responses: Array, uu: Array, uy: Array, yy: Array) -> Array:
     """Return which share of the accelerations answers (r, v, a) explain, (r,)."""
-    linear = 2.0 * np.einsum("rva,rav->rv", answers, uy)
-    square = np.einsum("rva,rab,rvb->rv", answers, uu, answers)
+    linear = 2.0 * np.einsum("rva,rav->rv", responses, uy)
+    square = np.einsum("rva,rab,rvb->rv", responses, uu, responses)
     return np.mean((linear - square) / yy, axis=1)
 
 

@@ -75,8 +75,8 @@ def apply_checks_to_track(values: Values, task: Task) -> Verdict:
     A piece shorter than `min_steps` holds no window worth learning from and is dropped too.
     """
     rows = len(next(iter(values.values())))
-    known = values if isinstance(values, Track) else Track(values)
-    track, findings = _find_all(known, task, rows)
+    original = values if isinstance(values, Track) else Track(values)
+    track, findings = _find_all(original, task, rows)
     repaired, findings = _repair(track, task, findings)
     blaming = [finding for finding in findings if finding.costs]
     trusted = _decide(blaming, rows)

@@ -41,13 +41,13 @@ class Range:
         return inside and any(fnmatchcase(name, pattern) for pattern in self.match)
 
 
-def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = None) -> Json:
+def backfill(task: Task, home: Home, selection: Range, progress: Progress | None = None) -> Json:
     """Bring a range of recordings to the task's present rules.
 
     Args:
         task: whose rules.
         home: where recordings and outcomes are kept.
-        wanted: which recordings.
+        selection: which recordings.
         progress: told after every recording.
 
     Returns:
@@ -58,39 +58,41 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
         BadInput: no recording is in the range.
     """
     barred = {hash_ for hash_, made in current_decisions(home, task.name).items() if made.bars}
-    chosen = [
+    selected = [
         member
         for hash_, member in sorted(members(home, task.name).items())
-        if hash_ not in barred and task.ingest.wants(member.name) and wanted.holds(member)
+        if hash_ not in barred and task.ingest.wants(member.name) and selection.holds(member)
     ]
-    if not chosen:
+    if not selected:
         raise BadInput(
-            f"{wanted.first or ''}..{wanted.last or ''} {' '.join(wanted.match)}",
+            f"{selection.first or ''}..{selection.last or ''} {' '.join(selection.match)}",
             f"names no recording of {task.name}",
             fix=f"names are those at first sight: kinemill data ingest {task.name} --json",
         )
     read = evaluated = 0
-    for first in range(0, len(chosen), BATCH):
-        some = _evaluate(task, home, chosen[first : first + BATCH], progress or NullReporter())
+    for first in range(0, len(selected), BATCH):
+        some = _evaluate(task, home, selected[first : first + BATCH], progress or NullReporter())
         read, evaluated = read + some[0], evaluated + some[1]
-    return {"task": task.name, "recordings": len(chosen), "read": read, "judged": evaluated}
+    return {"task": task.name, "recordings": len(selected), "read": read, "judged": evaluated}
 
 
-def _evaluate(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
+def _evaluate(
+    task: Task, home: Home, selected: list[Member], progress: Progress
+) -> tuple[int, int]:
     """Read and judge some recordings; return how many were not read, and not judged, before."""
     decisions, recordings = current_decisions(home, task.name), list[Recording]()
-    found = list(read_again(task, home, chosen, progress))
-    for member, outcome in found:
+    reads = list(read_again(task, home, selected, progress))
+    for member, artifact in reads:
         made = decisions.get(member.hash)
         released = made is not None and made.decision == "release"
-        recordings.append(as_recording(home, member, outcome, released=released))
+        recordings.append(as_recording(home, member, artifact, released=released))
     evaluated, row = 0, 8 * len(task.columns)  # bytes
     work = partial(_evaluated, task, home, rules(task))
     for _, each in in_groups(work, recordings, lambda one: row * one.summary["rows"]):
         staged = [one for one in each if one]
         publish_staged(home, staged)
         evaluated += len(staged)
-    return sum(not outcome.cached for _, outcome in found), evaluated
+    return sum(not artifact.cached for _, artifact in reads), evaluated
 
 
 def _evaluated(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:

@@ -17,7 +17,7 @@ from kinemill.validate import cross_recording_checks, nonfinite
 from kinemill.validate.apply_checks import TOO_SHORT
 
 NO_EPISODE, NOT_ASKED = "there is no episode to look at", "not asked"
-SHOWN = 20  # failing episodes or stretches that are listed with a check
+MAX_LISTED = 20  # failing episodes or stretches that are listed with a check
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _ask(
         "episodes": table.height,
         "expected": expected,
         "failed": len(episodes),
-        "failing": episodes[:SHOWN],
+        "failing": episodes[:MAX_LISTED],
     }
     if table.is_empty():
         values["error"] = NO_EPISODE

@@ -62,17 +62,17 @@ def joints_of(task: Task) -> list[str]:
 def commands_of(task: Task) -> list[str]:
     """Return the commands that such a policy gets."""
     learn: Any = task.learn
-    seen = learn.seen(task.channels) if learn.type == MOTION else []
-    return [name for name in seen if task.channels[name].role == "observation"]
+    inputs = learn.seen(task.channels) if learn.type == MOTION else []
+    return [name for name in inputs if task.channels[name].role == "observation"]
 
 
 def clip_of(task: Task, values: Mapping[str, NDArray[Any]]) -> Clip:
     """Return what channel -> (n,) of a clip shows; rows with a joint that is not known are out."""
     joints = np.stack([np.asarray(values[name], np.float64) for name in joints_of(task)], axis=1)
     joints = joints[np.isfinite(joints).all(axis=1)]
-    told = {name: np.asarray(values[name], np.float64) for name in commands_of(task)}
-    known = {name: own[np.isfinite(own)] for name, own in told.items()}
-    ends = {name: (float(own.min()), float(own.max())) for name, own in known.items() if len(own)}
+    commands = {name: np.asarray(values[name], np.float64) for name in commands_of(task)}
+    finite = {name: own[np.isfinite(own)] for name, own in commands.items()}
+    ends = {name: (float(own.min()), float(own.max())) for name, own in finite.items() if len(own)}
     return Clip(joints, _cycle(task, joints), ends)
 
 
@@ -91,9 +91,9 @@ def _cycle(task: Task, joints: Floats) -> float | None:
 
 def moving_joints(clips: Sequence[Clip]) -> list[int]:
     """Return the joints that move, those that move most, in their order."""
-    spread = np.max([clip.joints.std(axis=0) for clip in clips if len(clip.joints)], axis=0)
-    most = np.argsort(-spread, kind="stable")[:MOST]
-    return sorted(int(joint) for joint in most if spread[joint] > STILL)
+    deviation = np.max([clip.joints.std(axis=0) for clip in clips if len(clip.joints)], axis=0)
+    most = np.argsort(-deviation, kind="stable")[:MOST]
+    return sorted(int(joint) for joint in most if deviation[joint] > STILL)
 
 
 def leading_joint(clips: Sequence[Clip]) -> int:
@@ -121,7 +121,7 @@ def clip_section(task: Task, values: Mapping[str, NDArray[Any]]) -> str:
         name = joints_of(task)[joint]
         unit = escape(task.channels[name].unit)
         caption = f'<b>{escape(name)}</b><span class="unit">{unit} over phase</span>'
-        chart = line_chart(_laps(clip, joint, first))
+        chart = line_chart(_cycle_lines(clip, joint, first))
         charts.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
     return (
         f"{body}<p>All cycles over one another, thin; thick is their mean. Phase 0 is where "
@@ -134,20 +134,20 @@ def _cycle_card(task: Task, clip: Clip) -> str:
     if clip.cycle is None:
         return card("Cycle", "none", "", "found in this clip")
     count = len(clip.joints) / clip.cycle
-    told = f"{clip.cycle:.4g} rows at {1.0 / task.dt:.4g} Hz, {count:.3g} cycles"
-    return card("Cycle", number(clip.cycle * task.dt), "s", told)
+    detail = f"{clip.cycle:.4g} rows at {1.0 / task.dt:.4g} Hz, {count:.3g} cycles"
+    return card("Cycle", number(clip.cycle * task.dt), "s", detail)
 
 
 def _command_cards(task: Task, clip: Clip) -> list[str]:
     cards: list[str] = []
     for name, (low, high) in clip.commands.items():
         unit = escape(task.channels[name].unit)
-        told = "of the whole clip" if low == high else f"{number(low)} to {number(high)}"
-        cards.append(card(escape(name), number(0.5 * (low + high)), unit, told))
+        detail = "of the whole clip" if low == high else f"{number(low)} to {number(high)}"
+        cards.append(card(escape(name), number(0.5 * (low + high)), unit, detail))
     return cards
 
 
-def _laps(clip: Clip, joint: int, first: int) -> list[Line]:
+def _cycle_lines(clip: Clip, joint: int, first: int) -> list[Line]:
     """Return a line with all cycles of a joint, broken where one ends, and their mean."""
     phases, values = clip.phases(first), clip.joints[:, joint]
     ends = np.flatnonzero(np.diff(phases) < 0.0) + 1

@@ -76,7 +76,7 @@ def foretell(
     logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
-    return [_foretell(task, home, sight.path, sight.label, accepted) for sight in logs]
+    return [_foretell(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs]
 
 
 def gives_nothing(entry: Json) -> bool:
@@ -113,11 +113,11 @@ def _foretell(
 def _accepted(
     task: Task, name: str, hash_: str, folder: Path, episodes: list[Json]
 ) -> Iterator[AcceptedEpisode]:
-    wanted = task.numbers if task.learn.reads_clips else []
+    clip_channels = task.numbers if task.learn.reads_clips else []
     for episode in episodes:
         frame = read_rows(folder / episode["file"], ["time_s", *task.numbers])
         start, part = round(float(frame["time_s"][0]) / task.dt), str(episode.get("part", ""))
-        columns = {own: frame[own].to_numpy() for own in wanted}
+        columns = {own: frame[own].to_numpy() for own in clip_channels}
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
@@ -130,9 +130,9 @@ def _verdict(path: Path, recording: Recording, evaluated: Json, *, known: bool) 
     episodes = evaluated.get("episodes", [])
     outcome = "known" if known else "episodes" if episodes else "quarantined"
     reasons = [*recording.summary["reasons"], *evaluated.get("reasons", [])]
-    found = _entry(path, recording.hash, outcome, reasons)
+    entry = _entry(path, recording.hash, outcome, reasons)
     rows = sum(episode["rows"] for episode in episodes)
-    return {**found, "episodes": len(episodes), "rows": rows}
+    return {**entry, "episodes": len(episodes), "rows": rows}
 
 
 def _entry(path: Path, hash_: str | None, outcome: str, reasons: list[Reason]) -> Json:

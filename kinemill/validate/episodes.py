@@ -30,7 +30,7 @@ from kinemill.validate.quarantine_release import skip_checks
 
 STAGE, VERSION = "validated", 9
 SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
-SHOWN = 20  # maximum number of listed reasons per check and recording; the rest are counted
+MAX_REASONS = 20  # maximum number of listed reasons per check and recording; the rest are counted
 
 Json = dict[str, Any]
 
@@ -134,11 +134,11 @@ def evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
 
 
 @dataclass
-class _Found:
+class _Results:
     """Results of the tracks of a recording so far."""
 
     episodes: list[Json] = field(default_factory=list[Json])
-    kept: list[Track] = field(default_factory=list[Track])
+    tracks: list[Track] = field(default_factory=list[Track])
     rows: list[table.Row] = field(default_factory=list[table.Row])
     reasons: list[Json] = field(default_factory=list[Json])
     dropped: Counter[str] = field(default_factory=Counter[str])
@@ -147,25 +147,27 @@ class _Found:
 
 
 def _evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
-    found = _Found()
+    results = _Results()
     bounds = [] if recording.released else bounds_of(task)
     for track in recording.summary["tracks"]:
-        _evaluate_track(task, recording, track, folder, bounds, found)
+        _evaluate_track(task, recording, track, folder, bounds, results)
     refer_to_recording(task, recording.ref, recording.folder, folder)
-    checks = Counter(item["check"] for item in found.reasons if item["check"] != SCHEMA)
+    checks = Counter(item["check"] for item in results.reasons if item["check"] != SCHEMA)
     return {
         "hash": recording.hash,
-        "quarantined": not found.episodes,
-        "episodes": found.episodes,
-        "dropped_rows": sum(found.dropped.values()),
-        "dropped": dict(sorted(found.dropped.items())),
+        "quarantined": not results.episodes,
+        "episodes": results.episodes,
+        "dropped_rows": sum(results.dropped.values()),
+        "dropped": dict(sorted(results.dropped.items())),
         "found": dict(sorted(checks.items())),
-        "reasons": _truncate(found.reasons),
-        "measured": found.measured,
-        "sketches": _sketches(found.episodes, found.kept, task),
-        "response": action_responses.sketch(_longest(found.kept), task) if found.kept else None,
-        "strip": found.strip,
-        "table": table.columns_from(found.rows, task) if found.rows else {},
+        "reasons": _truncate(results.reasons),
+        "measured": results.measured,
+        "sketches": _sketches(results.episodes, results.tracks, task),
+        "response": action_responses.sketch(_longest(results.tracks), task)
+        if results.tracks
+        else None,
+        "strip": results.strip,
+        "table": table.columns_from(results.rows, task) if results.rows else {},
     }
 
 
@@ -175,7 +177,7 @@ def _evaluate_track(
     track: Json,
     folder: Path,
     bounds: list[Bound],
-    found: _Found,
+    results: _Results,
 ) -> None:
     """Evaluate one track and write its episodes."""
     file = recording.folder / track["file"]
@@ -188,13 +190,13 @@ def _evaluate_track(
     )
     verdict = with_what_is_beside(verdict, frame, task)
     label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
-    found.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
-    found.dropped.update(verdict.dropped)
-    found.measured.append(verdict.measured)
-    found.strip.append(_strip(verdict, frame["time_s"]))
+    results.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
+    results.dropped.update(verdict.dropped)
+    results.measured.append(verdict.measured)
+    results.strip.append(_strip(verdict, frame["time_s"]))
     frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
     for start, stop in verdict.pieces:
-        number = len(found.episodes)
+        number = len(results.episodes)
         piece = frame.slice(start, stop - start)
         # What checks worked out about a track is known of a piece that is all of it.
         untouched = piece.height == frame.height and not verdict.repaired
@@ -202,14 +204,14 @@ def _evaluate_track(
         row = table.row(episode_id(recording.hash, number), own, task)
         if broken := _broken(row, bounds):
             where = f"{label}grid rows {start}-{stop - 1}"
-            found.reasons.append(_out_of_bounds(*broken, row, where, task))
-            found.dropped[SCHEMA] += piece.height
+            results.reasons.append(_out_of_bounds(*broken, row, where, task))
+            results.dropped[SCHEMA] += piece.height
             continue
         same = file if untouched and as_kept else None
         entry = _publish(folder, recording.hash, number, piece, same)
-        found.episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
-        found.kept.append(own)
-        found.rows.append(row)
+        results.episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
+        results.tracks.append(own)
+        results.rows.append(row)
 
 
 def _track_of(frame: pl.DataFrame, task: Task) -> Track:
@@ -274,10 +276,10 @@ def _linked(file: Path, again: Path) -> bool:
     return True
 
 
-def _sketches(episodes: list[Json], kept: list[Track], task: Task) -> list[Json]:
+def _sketches(episodes: list[Json], tracks: list[Track], task: Task) -> list[Json]:
     """Return the sketches for comparison with other recordings, separately for each part."""
     parts: dict[str, list[Track]] = {}
-    for episode, piece in zip(episodes, kept, strict=True):
+    for episode, piece in zip(episodes, tracks, strict=True):
         parts.setdefault(episode.get("part", ""), []).append(piece)
     return [{"part": part, "sketch": sketch(pieces, task)} for part, pieces in parts.items()]
 
@@ -298,18 +300,18 @@ def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
 
 def _truncate(reasons: list[Json]) -> list[Json]:
     """Keep the first reasons of each check, and count the rest in one more reason."""
-    seen: Counter[str] = Counter()
-    few: list[Json] = []
+    counts: Counter[str] = Counter()
+    listed: list[Json] = []
     for item in reasons:
-        seen[item["check"]] += 1
-        if seen[item["check"]] <= SHOWN:
-            few.append(item)
-    for check, count in seen.items():
-        if count > SHOWN:
-            last = next(item for item in reversed(few) if item["check"] == check)
-            more = {"where": "further on", "found": f"{count - SHOWN} more like these"}
-            few.append({**last, **more, "channel": None})
-    return few
+        counts[item["check"]] += 1
+        if counts[item["check"]] <= MAX_REASONS:
+            listed.append(item)
+    for check, count in counts.items():
+        if count > MAX_REASONS:
+            last = next(item for item in reversed(listed) if item["check"] == check)
+            more = {"where": "further on", "found": f"{count - MAX_REASONS} more like these"}
+            listed.append({**last, **more, "channel": None})
+    return listed
 
 
 def _strip(verdict: Verdict, time_s: pl.Series) -> Json:
@@ -321,5 +323,5 @@ def _strip(verdict: Verdict, time_s: pl.Series) -> Json:
     return {
         "track": [time_s[0], time_s[-1]],
         "kept": [[time_s[start], time_s[stop - 1]] for start, stop in verdict.pieces],
-        "faults": faults[:SHOWN],
+        "faults": faults[:MAX_REASONS],
     }

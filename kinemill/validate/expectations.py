@@ -20,7 +20,7 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.task.channels import USUAL
-from kinemill.validate.check_results import NOT_ASKED, SHOWN, CheckResult, planned_checks
+from kinemill.validate.check_results import MAX_LISTED, NOT_ASKED, CheckResult, planned_checks
 
 MANY = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names
@@ -118,7 +118,7 @@ def _values(group: list[Answer], episodes: int) -> dict[str, Any]:
         "episodes": episodes,
         "expectations": len(group),
         "failed": sum(answer.failed for answer in group),
-        "failing": failing[:SHOWN],
+        "failing": failing[:MAX_LISTED],
     }
     errors = [f"{item.bound.column}: {item.error}" for item in group if item.error]
     return {**values, "error": "; ".join(errors)} if errors else values

@@ -66,15 +66,15 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
     The note is written first: after a crash the rest is removed by asking again.
     """
     with lock(home, f"ingest-{task.name}"):
-        before = current_decisions(home, task.name).get(member.hash)
-        made = before if before and before.decision == "forget" else None
+        previous = current_decisions(home, task.name).get(member.hash)
+        made = previous if previous and previous.decision == "forget" else None
         made = made or decide(home, task.name, (member.hash, member.name), "forget", because)
-        found = remains(task, home, member)
-        for folder in found.outcomes:
+        stored = remains(task, home, member)
+        for folder in stored.outcomes:
             _remove(home, folder)
-        if found.raw:
-            withdraw(home, found.raw)
-            found.raw.unlink()
+        if stored.raw:
+            withdraw(home, stored.raw)
+            stored.raw.unlink()
         forget_twins(home, task, member.hash)
         forget_member(home, task.name, member)
     return made
@@ -98,13 +98,13 @@ def remember(task: Task, home: Home, which: str, because: str = "") -> Decision:
     forgotten = [
         item for item in current_decisions(home, task.name).values() if item.decision == "forget"
     ]
-    found = [item for item in forgotten if which == item.name or item.recording.startswith(which)]
-    if len(found) != 1:
+    matches = [item for item in forgotten if which == item.name or item.recording.startswith(which)]
+    if len(matches) != 1:
         names = ", ".join(f"{item.name} ({item.recording[:16]})" for item in forgotten[:8])
         raise BadInput(
             which,
-            f"names {len(found)} forgotten recordings of {task.name}",
+            f"names {len(matches)} forgotten recordings of {task.name}",
             expected="one",
             fix=f"forgotten are: {names or 'none'}",
         )
-    return decide(home, task.name, (found[0].recording, found[0].name), "withdraw", because)
+    return decide(home, task.name, (matches[0].recording, matches[0].name), "withdraw", because)

@@ -20,33 +20,33 @@ def gather(tracks: Iterable[Json]) -> Json:
     Args:
         tracks: numbers by name by check, in the order of their recordings' hashes.
     """
-    found: Json = {}
+    collected: Json = {}
     for track in tracks:
         for check, numbers in track.items():
             for name, value in numbers.items():
-                found.setdefault(check, {}).setdefault(name, []).append(value)
+                collected.setdefault(check, {}).setdefault(name, []).append(value)
     return {
-        check: {name: _kept(values) for name, values in numbers.items()}
-        for check, numbers in found.items()
+        check: {name: _summarize(values) for name, values in numbers.items()}
+        for check, numbers in collected.items()
     }
 
 
-def _kept(values: list[float]) -> Json:
+def _summarize(values: list[float]) -> Json:
     return {"least": min(values), "largest": max(values), "values": values}
 
 
 def together(parts: Iterable[Json]) -> Json:
     """Return what is kept of the tracks of several parts, which are in the order of hashes."""
-    found: Json = {}
+    merged: Json = {}
     for part in parts:
         for check, numbers in part.items():
-            known = found.setdefault(check, {})
-            for name, kept in numbers.items():
-                known[name] = _both(known[name], kept) if name in known else kept
-    return found
+            own = merged.setdefault(check, {})
+            for name, summary in numbers.items():
+                own[name] = _merge_pair(own[name], summary) if name in own else summary
+    return merged
 
 
-def _both(one: Json, other: Json) -> Json:
+def _merge_pair(one: Json, other: Json) -> Json:
     return {
         "least": min(one["least"], other["least"]),
         "largest": max(one["largest"], other["largest"]),
@@ -57,7 +57,10 @@ def _both(one: Json, other: Json) -> Json:
 def truncate(part: Json) -> Json:
     """Return a part with as many values as one of sixteen keeps."""
     return {
-        check: {name: {**kept, "values": kept["values"][:SAMPLE]} for name, kept in numbers.items()}
+        check: {
+            name: {**summary, "values": summary["values"][:SAMPLE]}
+            for name, summary in numbers.items()
+        }
         for check, numbers in part.items()
     }
 
@@ -65,6 +68,6 @@ def truncate(part: Json) -> Json:
 def spans(numbers: Json) -> dict[str, list[float]]:
     """Return the least, the median and the largest of each number of a check, by name."""
     return {
-        name: [kept["least"], float(np.median(kept["values"])), kept["largest"]]
-        for name, kept in sorted(numbers.items())
+        name: [summary["least"], float(np.median(summary["values"])), summary["largest"]]
+        for name, summary in sorted(numbers.items())
     }

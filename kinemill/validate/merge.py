@@ -20,7 +20,7 @@ from kinemill.validate import (
     report_samples,
     unit_outliers,
 )
-from kinemill.validate.check_results import SHOWN, CheckResult, sound_rows
+from kinemill.validate.check_results import MAX_LISTED, CheckResult, sound_rows
 
 Json = dict[str, Any]
 COUNTS = ("accepted", "recordings", "quarantined", "faulty", "held_back", "rows")
@@ -34,7 +34,7 @@ def together(parts: list[Json]) -> Json:
     return {
         **totals(parts, (*COUNTS, "sketches")),
         "dropped": dict(sorted(dropped.items())),
-        "failing": sorted(name for part in parts for name in part["failing"])[:SHOWN],
+        "failing": sorted(name for part in parts for name in part["failing"])[:MAX_LISTED],
         "checks": [check.to_json() for check in _merged(parts)],
         "measured": measures.together(part["measured"] for part in parts),
         "spread": unit_outliers.together(part["spread"] for part in parts),
@@ -47,12 +47,12 @@ def together(parts: list[Json]) -> Json:
 
 def bounded(part: Json) -> Json:
     """Return as much of a part as is kept of one of sixteen."""
-    answers = part["responses"]
+    responses = part["responses"]
     return {
         **part,
         "measured": measures.truncate(part["measured"]),
         "spread": unit_outliers.truncate(part["spread"]),
-        "responses": action_responses.truncate(answers) if answers else None,
+        "responses": action_responses.truncate(responses) if responses else None,
         "ranges": ranges.truncate(part["ranges"]),
         "shown": report_samples.truncate(part["shown"]),
     }
@@ -60,19 +60,19 @@ def bounded(part: Json) -> Json:
 
 def _merged(parts: list[Json]) -> list[CheckResult]:
     """Return the checks that every part answered, over all of them."""
-    answers: dict[str, list[CheckResult]] = {}
+    by_name: dict[str, list[CheckResult]] = {}
     for check in (CheckResult(**item) for part in parts for item in part["checks"]):
-        answers.setdefault(check.name, []).append(check)
-    return [_over(found) for found in answers.values()]
+        by_name.setdefault(check.name, []).append(check)
+    return [_over(found) for found in by_name.values()]
 
 
-def _over(found: list[CheckResult]) -> CheckResult:
-    said: dict[str, list[Any]] = {}
-    for check in found:
+def _over(results: list[CheckResult]) -> CheckResult:
+    values_by_key: dict[str, list[Any]] = {}
+    for check in results:
         for key, value in check.values.items():
-            said.setdefault(key, []).extend([] if value is None else [value])
-    values = {key: _joined(key, listed) for key, listed in said.items()}
-    return replace(found[0], passed=all(check.passed for check in found), values=values)
+            values_by_key.setdefault(key, []).extend([] if value is None else [value])
+    values = {key: _joined(key, listed) for key, listed in values_by_key.items()}
+    return replace(results[0], passed=all(check.passed for check in results), values=values)
 
 
 def _joined(key: str, said: list[Any]) -> Any:
@@ -80,10 +80,10 @@ def _joined(key: str, said: list[Any]) -> Any:
     if not said:
         return None
     if isinstance(said[0], list):
-        return [item for listed in said for item in listed][:SHOWN]
+        return [item for listed in said for item in listed][:MAX_LISTED]
     if isinstance(said[0], str):
         pieces = dict.fromkeys(piece for text in said for piece in text.split("; "))
-        return "; ".join([*pieces][:SHOWN])
+        return "; ".join([*pieces][:MAX_LISTED])
     return max(said) if key == "expectations" else sum(said)
 
 
@@ -100,19 +100,19 @@ def schema_of(task: Task, tables: Mapping[str, Any]) -> dict[str, list[CheckResu
     import polars as pl
 
     sound = {name: rows for name, rows in tables.items() if _is_sound(task, rows)}
-    found = {
+    failed = {
         name: expectations.not_asked(task, "rows are missing, too few or not finite")
         for name in tables
         if name not in sound
     }
     if not sound:
-        return found
-    together = expectations.schema_checks(task, pl.concat(sound.values()))
+        return failed
+    results = expectations.schema_checks(task, pl.concat(sound.values()))
     if len(sound) == 1:
-        return found | dict.fromkeys(sound, together)
-    if all(check.passed for check in together):
-        return found | {name: _of_part(together, rows.height) for name, rows in sound.items()}
-    return found | {name: expectations.schema_checks(task, rows) for name, rows in sound.items()}
+        return failed | dict.fromkeys(sound, results)
+    if all(check.passed for check in results):
+        return failed | {name: _of_part(results, rows.height) for name, rows in sound.items()}
+    return failed | {name: expectations.schema_checks(task, rows) for name, rows in sound.items()}
 
 
 def _is_sound(task: Task, rows: Any) -> bool:

@@ -18,8 +18,8 @@ from kinemill.validate.faults import Array, Values, remembered, runs
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
-_ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
-_FEW = 200  # windows that a fit looks at: neighbors say nearly the same
+_CONSTANT = 1e-3  # spread over mean of windows below which all of them say the same
+_FIT_WINDOWS = 200  # windows that a fit looks at: neighbors say nearly the same
 MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
 _SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over a log
 
@@ -50,12 +50,12 @@ def unlike_slope(velocity: Array, position: Array, dt: float) -> Array:
     """
     change = np.diff(position) / dt
     around = np.abs(velocity - derivative(position, dt))
-    before, after = np.full(len(around), np.nan), np.full(len(around), np.nan)
-    before[1:] = np.abs(velocity[1:] - change)
-    after[:-1] = np.abs(velocity[:-1] - change)
-    error = np.fmin(np.fmin(around, before), after)
+    backward, forward = np.full(len(around), np.nan), np.full(len(around), np.nan)
+    backward[1:] = np.abs(velocity[1:] - change)
+    forward[:-1] = np.abs(velocity[:-1] - change)
+    error = np.fmin(np.fmin(around, backward), forward)
     if np.isnan(position).any():
-        kinds = [each for each in (around, before, after) if np.isfinite(each).any()]
+        kinds = [each for each in (around, backward, forward) if np.isfinite(each).any()]
         usual = min(kinds, key=lambda each: float(np.nanmedian(each)), default=around)
         error[np.isnan(usual)] = np.nan
     return error
@@ -71,8 +71,8 @@ def reach_of(values: Array, channel: Channel) -> float:
         return 1.0
     if channel.limits:
         return 0.5 * (channel.limits[1] - channel.limits[0])
-    known = values[np.isfinite(values)]
-    spans = 2.0 * float(known.std()) if len(known) else 0.0
+    finite = values[np.isfinite(values)]
+    spans = 2.0 * float(finite.std()) if len(finite) else 0.0
     return min(spans, np.pi) if channel.kind == "angle" else spans
 
 
@@ -82,8 +82,8 @@ def noise(error: Array) -> Array:
     Never below the noise of the whole, so that a rounded log at rest has none of zero.
     """
     filled = np.abs(error)
-    known = np.isfinite(filled)
-    whole = float(np.quantile(filled[known], _QUIET)) if known.any() else 0.0
+    finite = np.isfinite(filled)
+    whole = float(np.quantile(filled[finite], _QUIET)) if finite.any() else 0.0
     rows = -(-len(filled) // BLOCK) * BLOCK
     blocks = np.concatenate((filled, np.full(rows - len(filled), np.nan))).reshape(-1, BLOCK)
     ranked = np.sort(blocks, axis=1)  # NaN last
@@ -158,13 +158,13 @@ def traveled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Ar
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     """Return a velocity's (n,) noise about its position's slope, deaf to spikes, unit/s."""
-    few = slice(None, None, max(1, len(velocity) // _SAMPLE))
-    slope = (position[2:][few] - position[:-2][few]) / (2.0 * dt)
-    error = velocity[1:-1][few] - slope
-    known = error[np.isfinite(error)]
-    if not len(known):
+    sample = slice(None, None, max(1, len(velocity) // _SAMPLE))
+    slope = (position[2:][sample] - position[:-2][sample]) / (2.0 * dt)
+    error = velocity[1:-1][sample] - slope
+    finite = error[np.isfinite(error)]
+    if not len(finite):
         return 0.0
-    return 1.4826 * middle(np.abs(known - middle(known)))
+    return 1.4826 * middle(np.abs(finite - middle(finite)))
 
 
 def _windows(
@@ -176,29 +176,29 @@ def _windows(
     backward difference, half a row late, that is exact however coarse the rows are.
     """
     velocity, position = values[name], values[parent]
-    ahead = round(late / dt)
-    if ahead > 0:
-        velocity, position = velocity[ahead:], position[:-ahead]
-    elif ahead < 0:
-        velocity, position = velocity[:ahead], position[-ahead:]
+    shift = round(late / dt)
+    if shift > 0:
+        velocity, position = velocity[shift:], position[:-shift]
+    elif shift < 0:
+        velocity, position = velocity[:shift], position[-shift:]
     every = whole(values, name) and whole(values, parent)
-    known = np.array([]) if every else np.isfinite(velocity) & np.isfinite(position)
-    longest = len(velocity) if every else max((b - a for a, b in runs(known)), default=0)
+    finite = np.array([]) if every else np.isfinite(velocity) & np.isfinite(position)
+    longest = len(velocity) if every else max((b - a for a, b in runs(finite)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
     if rows < 1:
         return Windows(np.empty(0), np.empty(0), window, dt)
-    few = max(1, (len(velocity) - rows) // MANY)
-    first, last = slice(None, -rows, few), slice(rows, None, few)
-    begin = np.arange(max(ahead, 0), max(ahead, 0) + len(velocity) - rows, few)
+    step = max(1, (len(velocity) - rows) // MANY)
+    first, last = slice(None, -rows, step), slice(rows, None, step)
+    begin = np.arange(max(shift, 0), max(shift, 0) + len(velocity) - rows, step)
     said = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
     moved = position[last] - position[first]
     if late:
-        said += (late - ahead * dt) * (velocity[last] - velocity[first])
+        said += (late - shift * dt) * (velocity[last] - velocity[first])
     if not every:
-        unknown = np.concatenate(([0], np.cumsum(~known)))
+        unknown = np.concatenate(([0], np.cumsum(~finite)))
         clean = unknown[1:][last] == unknown[:-1][first]
         said, moved = said[clean], moved[clean]
-    return Windows(said, moved, rows * dt, few * dt)
+    return Windows(said, moved, rows * dt, step * dt)
 
 
 def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, float]:
@@ -214,20 +214,20 @@ def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, f
     Returns:
         s without unit, b in unit/s.
     """
-    few = slice(None, None, max(1, len(said) // _FEW))
-    y, x = said[few], moved[few]
+    sample = slice(None, None, max(1, len(said) // _FIT_WINDOWS))
+    y, x = said[sample], moved[sample]
     weight, slope, offset = np.ones(len(y)), 1.0, 0.0
     for _ in range(_ROUNDS):
         total = float(weight.sum())
         x_mean, y_mean = float(weight @ x) / total, float(weight @ y) / total
         off = x - x_mean
         weighted = weight * off
-        spread = float(weighted @ off)
-        if spread <= total * (_ALIKE * x_mean) ** 2 and x_mean:
+        variance = float(weighted @ off)
+        if variance <= total * (_CONSTANT * x_mean) ** 2 and x_mean:
             return y_mean / x_mean, 0.0  # at constant speed nobody can tell scale from offset
-        if spread <= 0.0:
+        if variance <= 0.0:
             return float("inf") if float(np.ptp(y)) > 0.0 else 1.0, 0.0
-        slope = float(weighted @ (y - y_mean)) / spread
+        slope = float(weighted @ (y - y_mean)) / variance
         offset = y_mean - slope * x_mean
         error = np.abs(y - slope * x - offset)
         weight = 1.0 / np.maximum(error, float(error.sum()) / len(error) + 1e-12)
@@ -246,11 +246,11 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
     Returns:
         velocity channel -> scale, positive; none that is at rest or does not follow its position.
     """
-    found = {
+    scale_by_velocity = {
         velocity: scale_of(values, velocity, position, (window, task.dt), least)
         for velocity, position in pairs(task)
     }
-    return {velocity: scale for velocity, scale in found.items() if scale is not None}
+    return {velocity: scale for velocity, scale in scale_by_velocity.items() if scale is not None}
 
 
 def scale_of(
@@ -272,8 +272,12 @@ def scale_of(
         share: of the velocity's way, which a scaled position may leave at most.
     """
     said, moved, length, _ = windows_of(values, velocity, position, *times)
-    told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
-    if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
+    velocity_path, position_path = float(np.abs(said).sum()), float(np.abs(moved).sum())
+    if (
+        velocity_path <= 0.0
+        or position_path <= 0.0
+        or 1.0 / least < velocity_path / position_path < least
+    ):
         return None
     scale, offset = slope_and_offset(said, moved, length)
     far = scale > least or 0.0 < scale < 1.0 / least

@@ -12,7 +12,7 @@ from kinemill.validate.block_stats import within
 from kinemill.validate.faults import Array, Fault, Values, runs
 
 NAME = "nonfinite"
-SHOWN = 3  # values of one stretch that are named
+MAX_VALUES = 3  # values of one stretch that are named
 
 
 def find(values: Values) -> list[Fault]:
@@ -27,12 +27,12 @@ def find(values: Values) -> list[Fault]:
 
 def _fault(name: str, channel: Array, start: int, stop: int) -> Fault:
     kinds = sorted({f"{value:g}" for value in channel[start:stop].tolist()})
-    more = f" and {len(kinds) - SHOWN} more values" if len(kinds) > SHOWN else ""
+    more = f" and {len(kinds) - MAX_VALUES} more values" if len(kinds) > MAX_VALUES else ""
     return Fault(
         start,
         stop,
         name,
-        found=f"{', '.join(kinds[:SHOWN])}{more} in {stop - start} rows",
+        found=f"{', '.join(kinds[:MAX_VALUES])}{more} in {stop - start} rows",
         expected=f"finite numbers of at most {SQUARED:g} in magnitude",
         fix="look for a lost sensor, a field that was never set or a division by zero where the "
         "log was written",

@@ -112,10 +112,10 @@ def made_by(task: Task) -> str:
 def find_before(home: Home, task: str, made_by: str) -> Before | None:
     """Return what was published last; None if that is lost, or was made by other rules."""
     try:
-        found = read_json(index_path(home, task, EPISODES))
-        if found["format"] != FORMAT or found["rules"] != made_by:
+        pointer = read_json(index_path(home, task, EPISODES))
+        if pointer["format"] != FORMAT or pointer["rules"] != made_by:
             return None
-        ref = ArtifactRef.from_json(found["snapshot"])
+        ref = ArtifactRef.from_json(pointer["snapshot"])
         folder = open_ref(home, ref)
         outcome = Artifact(ref, read_json(folder / SUMMARY), cached=True)
         recordings = read_json(folder / EPISODES)["recordings"]
@@ -137,8 +137,8 @@ class Old:
 
     def __init__(self, home: Home, before: Before | None, snapshot: Snapshot) -> None:
         was, now = before.tree if before else None, snapshot.tree
-        alike = was is not None and was.cuts == now.cuts and not now.flat
-        self.tree = was if alike else None
+        same_cuts = was is not None and was.cuts == now.cuts and not now.flat
+        self.tree = was if same_cuts else None
         changed, self.left = _differences(self.tree, now)
         self.changed = {name: snapshot.shard(name) for name in changed}
         old = dict(was.shards()) if was and not self.tree else self._of_changed()
@@ -159,15 +159,15 @@ class Old:
     def _of_changed(self) -> Nodes:
         """Return the old shards in place of which there are others now, or none."""
         names = [*self.changed, *self.left]
-        found = {name: self.tree.shard(name) for name in names} if self.tree else {}
-        return {name: node for name, node in found.items() if node}
+        nodes = {name: self.tree.shard(name) for name in names} if self.tree else {}
+        return {name: node for name, node in nodes.items() if node}
 
     def find(self, entry: Json) -> Json | None:
         """Return what is kept of a recording, if it was read and decided as it is now."""
-        _, found = self._items.get(entry["hash"], ("", None))
-        if found is None or found["read"] != entry["ref"]["digest"]:
+        _, item = self._items.get(entry["hash"], ("", None))
+        if item is None or item["read"] != entry["ref"]["digest"]:
             return None
-        return found if found.get("released") == entry.get("released") else None
+        return item if item.get("released") == entry.get("released") else None
 
     def rows(self, task: Task, items: Iterable[Json]) -> pl.DataFrame:
         """Return one row for each episode of recordings that were found."""
@@ -175,8 +175,8 @@ class Old:
         for item in items:
             name, _ = self._items[item["recording"]]
             ids.setdefault(name, []).extend(episode["id"] for episode in item["episodes"])
-        kept = [self._tables[n].filter(pl.col("episode").is_in(some)) for n, some in ids.items()]
-        return pl.concat([table.empty(task), *kept])
+        tables = [self._tables[n].filter(pl.col("episode").is_in(some)) for n, some in ids.items()]
+        return pl.concat([table.empty(task), *tables])
 
 
 def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str], list[str]]:
@@ -185,16 +185,16 @@ def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str
     Returns:
         names of the shards that are new or not as they were, and of those that are no more.
     """
-    changed, left = list[str](), list[str]()
-    before, after = was.nodes(group) if was else {}, now.nodes(group)
-    for name, node in after.items():
-        if name in before and before[name]["recordings_digest"] == node["ref"]["digest"]:
+    changed, removed = list[str](), list[str]()
+    old, new = was.nodes(group) if was else {}, now.nodes(group)
+    for name, node in new.items():
+        if name in old and old[name]["recordings_digest"] == node["ref"]["digest"]:
             continue
         if len(name) == now.depth:
             changed.append(name)
             continue
         inner = _differences(was, now, name)
-        changed, left = [*changed, *inner[0]], [*left, *inner[1]]
-    for name in sorted(before.keys() - after.keys()):
-        left += [shard for shard, _ in was.below(name)] if was else []
-    return changed, left
+        changed, removed = [*changed, *inner[0]], [*removed, *inner[1]]
+    for name in sorted(old.keys() - new.keys()):
+        removed += [shard for shard, _ in was.below(name)] if was else []
+    return changed, removed

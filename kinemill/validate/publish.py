@@ -34,35 +34,33 @@ class Publishing:
         self._asked = rules(task)
         self._summaries: dict[ArtifactRef, Json] = {}  # of what was just made
 
-    def shards(self, found: Mapping[str, Asked]) -> Nodes:
+    def shards(self, pending: Mapping[str, Asked]) -> Nodes:
         """Publish shards by name; return their nodes."""
         nodes: Nodes = {}
 
         def make(get_or_build: GetOrBuild) -> Artifact:
-            made = [
-                self._shard(get_or_build, name, *task_rules) for name, task_rules in found.items()
-            ]
-            nodes.update({name: node for name, (node, _) in zip(found, made, strict=True)})
+            made = [self._shard(get_or_build, name, *results) for name, results in pending.items()]
+            nodes.update({name: node for name, (node, _) in zip(pending, made, strict=True)})
             return made[-1][1]
 
-        if found:
+        if pending:
             publish_all(self._home, make)
         return nodes
 
     def everything(
         self,
-        before: Tree | None,
+        previous: Tree | None,
         changes: Mapping[str, Json | None],
-        found: Mapping[str, Asked],
+        pending: Mapping[str, Asked],
         repeats: Repeats,
         after: Callable[[Artifact], Sequence[Move]],
     ) -> Artifact:
         """Publish the last shards and what has changed above all of them.
 
         Args:
-            before: the shards as they were, cut as often.
+            previous: the shards as they were, cut as often.
             changes: nodes of the shards that have changed, None for those that are no more.
-            found: shards that are still to be published, by name.
+            pending: shards that are still to be published, by name.
             repeats: the pairs of recordings that are the same run.
             after: says what is to follow.
         """
@@ -72,11 +70,11 @@ class Publishing:
 
         def make(get_or_build: GetOrBuild) -> Artifact:
             made = {
-                name: self._shard(get_or_build, name, *task_rules)[0]
-                for name, task_rules in found.items()
+                name: self._shard(get_or_build, name, *results)[0]
+                for name, results in pending.items()
             }
             group = partial(self._group, get_or_build)
-            nodes = amended(before, cuts, {**changes, **made}, group)
+            nodes = amended(previous, cuts, {**changes, **made}, group)
 
             def build(folder: Path) -> Json:
                 write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
@@ -91,8 +89,8 @@ class Publishing:
     ) -> tuple[Json, Artifact]:
         made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
         key = {"recordings": made_of, "rules": self._asked}
-        outcome = make_shard(get_or_build, self._task, key, shard, schema, cut=cut)
-        return self._node(made_of, outcome), outcome
+        artifact = make_shard(get_or_build, self._task, key, shard, schema, cut=cut)
+        return self._node(made_of, artifact), artifact
 
     def _group(self, get_or_build: GetOrBuild, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
@@ -106,10 +104,10 @@ class Publishing:
 
     def _together(self, nodes: Nodes) -> Json:
         refs = [ArtifactRef.from_json(node["ref"]) for node in nodes.values()]
-        known = self._summaries
-        return merge.together([known.get(ref) or summary_of(self._home, ref) for ref in refs])
+        cached = self._summaries
+        return merge.together([cached.get(ref) or summary_of(self._home, ref) for ref in refs])
 
-    def _node(self, made_of: str, outcome: Artifact) -> Json:
-        self._summaries[outcome.ref] = outcome.summary
-        counts = {key: outcome.summary[key] for key in (*merge.COUNTS, "sketches")}
-        return {"recordings_digest": made_of, "ref": outcome.ref.to_json(), **counts}
+    def _node(self, made_of: str, artifact: Artifact) -> Json:
+        self._summaries[artifact.ref] = artifact.summary
+        counts = {key: artifact.summary[key] for key in (*merge.COUNTS, "sketches")}
+        return {"recordings_digest": made_of, "ref": artifact.ref.to_json(), **counts}

@@ -39,16 +39,16 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
     }
 
 
-def together(found: Iterable[Bars]) -> Bars:
+def together(parts: Iterable[Bars]) -> Bars:
     """Return the bars of several parts, one after the other."""
-    every = list(found)
+    every = list(parts)
     names = dict.fromkeys(name for each in every for name in each)
     return {name: [bar for each in every for bar in each.get(name, [])] for name in names}
 
 
-def truncate(found: Bars) -> Bars:
+def truncate(part: Bars) -> Bars:
     """Return as many bars as one of sixteen parts has: neighbors share one."""
-    return {name: _shared(bars) for name, bars in found.items()}
+    return {name: _shared(bars) for name, bars in part.items()}
 
 
 def _shared(bars: list[list[float]]) -> list[list[float]]:

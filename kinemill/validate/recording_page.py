@@ -55,15 +55,15 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
         BadInput: there is no such episode.
     """
     stretches, _ = stretches_of(task, recording)
-    shown, window = _one(stretches, recording, episode)
+    selected, window = _one(stretches, recording, episode)
     pieces = sum(len(stretch.verdict.pieces) for stretch in stretches)
     body = [
         _header(task, recording, episode),
         _cards(recording, stretches, pieces),
-        *(_cycle(task, stretch, window) for stretch in _chosen(shown)),
+        *(_cycle(task, stretch, window) for stretch in _most_findings(selected)),
         _legend(),
-        *(_track(task, stretch, window) for stretch in _chosen(shown)),
-        _reasons(recording, shown),
+        *(_track(task, stretch, window) for stretch in _most_findings(selected)),
+        _reasons(recording, selected),
     ]
     return html_page(f"{task.name}: {recording.name}", body)
 
@@ -101,7 +101,7 @@ def _evaluate(task: Task, recording: Recording, track: Json) -> Stretch:
     return Stretch(track["index"], frame, verdict, track.get("part", ""))
 
 
-def _chosen(stretches: Sequence[Stretch]) -> list[Stretch]:
+def _most_findings(stretches: Sequence[Stretch]) -> list[Stretch]:
     worst = sorted(stretches, key=lambda item: -len(item.verdict.findings))[:TRACKS]
     return sorted(worst, key=lambda item: item.index)
 
@@ -117,8 +117,8 @@ def _header(task: Task, recording: Recording, episode: int | None) -> str:
 
 def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) -> str:
     rows = sum(stretch.frame.height for stretch in stretches)
-    kept = sum(stop - start for item in stretches for start, stop in item.verdict.pieces)
-    found = sum(len(item.verdict.findings) for item in stretches)
+    accepted = sum(stop - start for item in stretches for start, stop in item.verdict.pieces)
+    n_findings = sum(len(item.verdict.findings) for item in stretches)
     seconds = sum(float(np.ptp(item.seconds)) for item in stretches)
     cards = [
         (
@@ -127,9 +127,9 @@ def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) ->
             "",
             f"from {len(stretches)} track{'s' * (len(stretches) != 1)}",
         ),
-        ("Kept", f"{kept / rows:.0%}" if rows else "–", "", f"{kept} of {rows} grid rows"),
+        ("Kept", f"{accepted / rows:.0%}" if rows else "–", "", f"{accepted} of {rows} grid rows"),
         ("Length", number(seconds), "s", f"read as {escape(recording.summary['format'])}"),
-        ("Findings", str(found), "", f"{len(recording.summary['reasons'])} when it was read"),
+        ("Findings", str(n_findings), "", f"{len(recording.summary['reasons'])} when it was read"),
     ]
     return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
 
@@ -177,32 +177,32 @@ def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
     limits = [
         Line(f"limit {limit:g}", "limit", seconds[[0, -1]], np.array([limit, limit]))
         for limit in task.channels[name].limits or ()
-        if _near(limit, values)
+        if _is_near(limit, values)
     ]
-    bands = [*_lost(stretch, rows), *_found(stretch, name, rows)]
+    bands = [*_lost(stretch, rows), *_finding_bands(stretch, name, rows)]
     return line_chart([*limits, line], size=(WIDTH, HEIGHT), bands=bands)
 
 
-def _near(limit: float, values: np.ndarray) -> bool:
+def _is_near(limit: float, values: np.ndarray) -> bool:
     """Tell whether a limit is near enough to be drawn without flattening the curve."""
-    known = values[np.isfinite(values)]
-    if not len(known):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return True
-    span = float(np.ptp(known)) or 1.0
-    return float(known.min()) - span < limit < float(known.max()) + span
+    span = float(np.ptp(finite)) or 1.0
+    return float(finite.min()) - span < limit < float(finite.max()) + span
 
 
 def _lost(stretch: Stretch, rows: slice) -> list[Band]:
     """Return the stretches that went into no episode."""
-    kept = np.zeros(stretch.frame.height, dtype=np.bool_)
+    accepted = np.zeros(stretch.frame.height, dtype=np.bool_)
     for start, stop in stretch.verdict.pieces:
-        kept[start:stop] = True
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], kept, [True])).astype(np.int8)))
+        accepted[start:stop] = True
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], accepted, [True])).astype(np.int8)))
     spans = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     return [band for span in spans for band in _band(stretch, span, rows, "lost", "left out")]
 
 
-def _found(stretch: Stretch, name: str, rows: slice) -> list[Band]:
+def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:
     return [
         band
         for item in stretch.verdict.findings
@@ -229,8 +229,10 @@ def _band(
 
 def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
     read = [[item[key] or "" for key in _KEYS] for item in recording.summary["reasons"]]
-    found = [_told(stretch, item) for stretch in stretches for item in stretch.verdict.findings]
-    rows = [*read, *found]
+    findings = [
+        _finding_row(stretch, item) for stretch in stretches for item in stretch.verdict.findings
+    ]
+    rows = [*read, *findings]
     if not rows:
         return '<h2>Findings</h2><p class="good">None: every row was kept.</p>'
     cells = [[escape(str(cell)) for cell in row] for row in rows[:LISTED]]
@@ -242,7 +244,7 @@ def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
 _KEYS = ("check", "channel", "where", "found", "expected", "fix")
 
 
-def _told(stretch: Stretch, item: Finding) -> list[str]:
+def _finding_row(stretch: Stretch, item: Finding) -> list[str]:
     fault, seconds = item.fault, stretch.seconds
     where = f"{seconds[fault.start]:.3f}–{seconds[fault.stop - 1]:.3f} s"
     return [item.check, fault.channel or "", where, item.message, fault.expected, fault.fix]

@@ -70,11 +70,11 @@ class Standing:
 
 def standings(task: Task, home: Home) -> Iterator[Standing]:
     """Yield where each recording of a task stands, by name, forgotten ones last."""
-    decisions, known = current_decisions(home, task.name), members(home, task.name)
-    for member in sorted(known.values(), key=lambda item: (item.name, item.hash)):
+    decisions, known_members = current_decisions(home, task.name), members(home, task.name)
+    for member in sorted(known_members.values(), key=lambda item: (item.name, item.hash)):
         yield standing_of(task, home, member, decisions.get(member.hash))
     for hash_, decision in decisions.items():
-        if hash_ not in known:
+        if hash_ not in known_members:
             yield Standing(Member(hash_, decision.name, 0, ""), decision, None, None)
 
 
@@ -108,28 +108,30 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     shards = last_shards(task, home)
     if shards is None:
         every = [item for item in standings(task, home) if item.word != "accepted"]
-        held = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
-        return Held(len(held), _by_name(held[offset:][:limit]), len(every) - len(held))
+        incomplete = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
+        return Held(
+            len(incomplete), _by_name(incomplete[offset:][:limit]), len(every) - len(incomplete)
+        )
     decisions = current_decisions(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
-    total, shown = len(special), special[offset:][:limit]
-    left = [*shards.nodes().items()]
-    while left:
-        name, node = left.pop(0)
-        known = {hash_ for hash_ in decisions if holds(name, hash_)}
-        full = limit is not None and len(shown) >= limit
+    total, listed = len(special), special[offset:][:limit]
+    queue = [*shards.nodes().items()]
+    while queue:
+        name, node = queue.pop(0)
+        decided = {hash_ for hash_ in decisions if holds(name, hash_)}
+        full = limit is not None and len(listed) >= limit
         count = node["held_back"]
-        if not count or (not known and (full or total + count <= offset)):
+        if not count or (not decided and (full or total + count <= offset)):
             total += count
             continue
         if len(name) < shards.depth:
-            left = [*shards.nodes(name).items(), *left]
+            queue = [*shards.nodes(name).items(), *queue]
             continue
-        items = [it for it in _held_back(home, node) if it["recording"] not in known]
-        room = None if limit is None else limit - len(shown)
-        shown += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
+        items = [it for it in _held_back(home, node) if it["recording"] not in decided]
+        room = None if limit is None else limit - len(listed)
+        listed += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
         total += len(items)
-    return Held(total, _by_name(shown))
+    return Held(total, _by_name(listed))
 
 
 def _held_back(home: Home, node: Json) -> list[Json]:
@@ -141,8 +143,8 @@ def _held_back(home: Home, node: Json) -> list[Json]:
     ]
 
 
-def _by_name(found: list[Standing]) -> list[Standing]:
-    return sorted(found, key=lambda item: (item.member.name, item.member.hash))
+def _by_name(statuses: list[Standing]) -> list[Standing]:
+    return sorted(statuses, key=lambda item: (item.member.name, item.member.hash))
 
 
 def _decided_on(task: Task, home: Home, decision: Decision) -> Standing:

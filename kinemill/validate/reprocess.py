@@ -39,34 +39,34 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
         BadInput: the task has no recording.
     """
     barred = {hash_ for hash_, made in current_decisions(home, task.name).items() if made.bars}
-    wanted = [
+    selected = [
         member
         for member in members(home, task.name).values()
         if task.ingest.wants(member.name) and member.hash not in barred
     ]
-    if not wanted:
+    if not selected:
         raise BadInput(task.name, "has no recording yet", fix=f"kinemill data ingest {task.name}")
-    changed = [*_changed_reading(task, home, wanted[0]), *_changed_judging(task, home)]
-    read = sum(read_before(task, home, member) is not None for member in wanted)
+    changed = [*_changed_reading(task, home, selected[0]), *_changed_judging(task, home)]
+    read = sum(read_before(task, home, member) is not None for member in selected)
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         recordings = ingest.run(task, home, Path(empty), progress).artifact.ref
     evaluated, total = _judged_before(task, home, recordings)
-    outcome = validate.run(task, home, recordings, progress)
+    artifact = validate.run(task, home, recordings, progress)
     return {
         "task": task.name,
         "changed": changed,
-        "recordings": {"known": read, "redone": len(wanted) - read},
+        "recordings": {"known": read, "redone": len(selected) - read},
         "episodes": {"known": evaluated, "redone": total - evaluated},
-        **_found(home, outcome),
+        **_count_results(home, artifact),
         "datasets": len(list((home.store / "dataset" / task.name).glob(f"*/{MANIFEST}"))),
     }
 
 
-def _found(home: Home, outcome: Artifact) -> Json:
-    checks = load_checks(home, outcome.ref)
+def _count_results(home: Home, artifact: Artifact) -> Json:
+    checks = load_checks(home, artifact.ref)
     return {
-        "accepted": outcome.summary["accepted"],
-        "quarantined": outcome.summary["quarantined"],
+        "accepted": artifact.summary["accepted"],
+        "quarantined": artifact.summary["quarantined"],
         "failed": [check.name for check in checks if check.blocking and not check.passed],
     }
 
@@ -100,14 +100,14 @@ def _against(home: Home, stage: str, task: Task, now: Json, ignored: set[str]) -
     if not newest:
         return []
     inputs = read_json(newest[0])["inputs"]
-    before = {key: value for key, value in inputs.items() if key not in ignored}
-    return list(_differences(before, now))
+    old = {key: value for key, value in inputs.items() if key not in ignored}
+    return list(_differences(old, now))
 
 
-def _differences(before: Json, now: Json, path: str = "") -> list[Json]:
+def _differences(previous: Json, now: Json, path: str = "") -> list[Json]:
     found: list[Json] = []
-    for key in dict.fromkeys([*before, *now]):
-        old, new, name = before.get(key), now.get(key), f"{path}{key}"
+    for key in dict.fromkeys([*previous, *now]):
+        old, new, name = previous.get(key), now.get(key), f"{path}{key}"
         if isinstance(old, dict) and isinstance(new, dict):
             found += _differences(old, new, f"{name}.")
         elif old != new:

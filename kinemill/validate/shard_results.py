@@ -31,7 +31,7 @@ from kinemill.task import Task
 from kinemill.validate import action_responses, measures, merge, ranges, table, unit_outliers
 from kinemill.validate import report_samples as shown
 from kinemill.validate.check_results import (
-    SHOWN,
+    MAX_LISTED,
     CheckResult,
     physical_names,
     planned_checks,
@@ -100,15 +100,15 @@ def evaluate_recording(
         recording: any recording; without tracks nothing is evaluated.
         task_rules: `rules(task)`, taken once for all recordings.
     """
-    outcome: Artifact | Staged | None = None
+    artifact: Artifact | Staged | None = None
     if recording.summary["tracks"]:
-        outcome = validate_recording(task, home, recording, task_rules)
-    summary = outcome.summary if outcome else {}
+        artifact = validate_recording(task, home, recording, task_rules)
+    summary = artifact.summary if artifact else {}
     item = {
         "recording": recording.hash,
         "name": recording.name,
         "read": recording.ref.digest,
-        "ref": outcome.ref.to_json() if outcome else None,
+        "ref": artifact.ref.to_json() if artifact else None,
         "episodes": [
             {key: episode[key] for key in ("id", "rows", "file", "part") if key in episode}
             for episode in summary.get("episodes", [])
@@ -122,7 +122,7 @@ def evaluate_recording(
     lost = recording.summary["dropped_rows"] + sum(summary.get("dropped", {}).values())
     item["held_back"] = bool(lost or not summary.get("episodes"))
     item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
-    staged = outcome if isinstance(outcome, Staged) else None
+    staged = artifact if isinstance(artifact, Staged) else None
     return EvaluatedRecording(
         item | ({"released": True} if recording.released else {}), summary, staged
     )
@@ -140,11 +140,11 @@ def sketches_of(home: Home, item: Json) -> list[Sketched]:
 
 
 def _sketched(item: Json, summary: Json) -> list[Sketched]:
-    found: list[Sketched] = []
+    sketches: list[Sketched] = []
     for each in summary.get("sketches", []):
         name = f"{item['name']}/{each['part']}" if each["part"] else item["name"]
-        found.append(Sketched(item["recording"], name, each["sketch"], each["part"]))
-    return found
+        sketches.append(Sketched(item["recording"], name, each["sketch"], each["part"]))
+    return sketches
 
 
 def open_shard(home: Home, ref: ArtifactRef) -> Shard:
@@ -211,7 +211,7 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
         "held_back": sum(item["held_back"] for item in listed),
         "rows": sum(episode["rows"] for item in listed for episode in item["episodes"]),
         "dropped": dict(sorted(dropped.items())),
-        "failing": sorted(quarantined)[:SHOWN],
+        "failing": sorted(quarantined)[:MAX_LISTED],
         "checks": [check.to_json() for check in checks],
         "measured": measures.gather(track for item in listed for track in item["measured"]),
         "spread": unit_outliers.unit_stds(rows, names, task),
@@ -246,7 +246,7 @@ def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
 
 
 def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
-    shown = [
+    reasons = [
         {"recording": item["name"], **reason}
         for reason in item["reasons"]
         if reason["check"] == name
@@ -255,6 +255,6 @@ def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
         "faults": result.values["faults"] + count,
         "rows": result.values["rows"] + item["dropped"].get(name, 0),
         "recordings": result.values["recordings"] + 1,
-        "failing": [*result.values["failing"], *shown][:SHOWN],
+        "failing": [*result.values["failing"], *reasons][:MAX_LISTED],
     }
     return replace(result, passed=False, values=values)

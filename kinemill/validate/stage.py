@@ -88,18 +88,18 @@ def run(
         The published episodes, checks and page; cached if nothing has changed.
     """
     by = made_by(task)
-    before = find_before(home, task.name, by)
-    if before and before.recordings == recordings.digest:
-        return before.outcome
+    previous = find_before(home, task.name, by)
+    if previous and previous.recordings == recordings.digest:
+        return previous.outcome
     validating = _Validating(task, home, progress or NullReporter(), by)
     try:
-        outcome = validating.run(recordings, before)
+        artifact = validating.run(recordings, previous)
     except CorruptArtifact:
-        if before is None:
+        if previous is None:
             raise
-        outcome = validating.run(recordings, None)  # which rebuilds damaged artifacts
+        artifact = validating.run(recordings, None)  # which rebuilds damaged artifacts
     fault_point("validate.published")
-    return outcome
+    return artifact
 
 
 def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
@@ -158,72 +158,74 @@ class _Validating:
 
     def __init__(self, task: Task, home: Home, progress: Progress, by: str) -> None:
         self._task, self._home, self._progress, self._by = task, home, progress, by
-        self._asked = rules(task)
+        self._rules = rules(task)
 
-    def run(self, recordings: ArtifactRef, before: Before | None) -> Artifact:
+    def run(self, recordings: ArtifactRef, previous: Before | None) -> Artifact:
         """Evaluate the new recordings of the snapshot, and publish."""
         snapshot = Snapshot(self._home, recordings)
-        old = Old(self._home, before, snapshot)
+        old = Old(self._home, previous, snapshot)
         entries = (entry for each in old.changed.values() for entry in each)
-        self._left = self._total = sum(old.find(entry) is None for entry in entries)
+        self._remaining = self._total = sum(old.find(entry) is None for entry in entries)
         repeats: Repeats | None = None
-        publishing = Publishing(self._task, self._home, snapshot)
+        publisher = Publishing(self._task, self._home, snapshot)
         published: dict[str, Json | None] = dict.fromkeys(old.left)
-        found: dict[str, Asked] = {}  # in one batch, the last
+        pending: dict[str, Asked] = {}  # in one batch, the last
         for batch in _batches(old.changed):
             new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
             evaluated = self._evaluate(new)
             shards = {name: self._shard(each, evaluated, old) for name, each in batch.items()}
-            task_rules = {name: shard.schema_rows for name, shard in shards.items()}
-            task_rules = {name: rows for name, rows in task_rules.items() if not rows.is_empty()}
+            tables = {name: shard.schema_rows for name, shard in shards.items()}
+            tables = {name: rows for name, rows in tables.items() if not rows.is_empty()}
             # Sequentially: concurrent calls would only compete for the GIL.
-            repeats = self._note(evaluated.values(), before, old)
-            schema = merge.schema_of(self._task, task_rules)
-            published |= publishing.shards(found)
-            found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
-        repeats = repeats or self._note([], before, old)
+            repeats = self._note(evaluated.values(), previous, old)
+            schema = merge.schema_of(self._task, tables)
+            published |= publisher.shards(pending)
+            pending = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
+        repeats = repeats or self._note([], previous, old)
 
-        def after(outcome: Artifact) -> list[Move]:
-            return [note_last(self._home, self._task.name, self._by, outcome)]
+        def after(artifact: Artifact) -> list[Move]:
+            return [note_last(self._home, self._task.name, self._by, artifact)]
 
-        return publishing.everything(old.tree, published, found, repeats, after)
+        return publisher.everything(old.tree, published, pending, repeats, after)
 
     def _evaluate(self, entries: list[Json]) -> dict[str, EvaluatedRecording]:
         """Evaluate recordings, and publish the results in groups."""
-        work = partial(_evaluate_entry, self._task, self._home, self._asked)
+        work = partial(_evaluate_entry, self._task, self._home, self._rules)
         columns = len(self._task.columns)
         evaluated: dict[str, EvaluatedRecording] = {}
         for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry["rows"]):
-            found = list[EvaluatedRecording]()
+            group_results = list[EvaluatedRecording]()
             for entry, one in zip(group, each, strict=True):
-                found.append(one)
-                self._left -= 1
+                group_results.append(one)
+                self._remaining -= 1
                 note = f"{entry['name']}: {len(one.item['episodes'])} episodes"
-                done = self._total - self._left
+                done = self._total - self._remaining
                 self._progress.advance("validate", done, self._total, note)
-            publish_staged(self._home, [one.staged for one in found if one.staged])
-            evaluated |= {entry["hash"]: one for entry, one in zip(group, found, strict=True)}
+            publish_staged(self._home, [one.staged for one in group_results if one.staged])
+            evaluated |= {
+                entry["hash"]: one for entry, one in zip(group, group_results, strict=True)
+            }
         return evaluated
 
     def _shard(
         self, entries: list[Json], evaluated: Mapping[str, EvaluatedRecording], old: Old
     ) -> Shard:
-        known = {e["hash"]: item for e in entries if (item := old.find(e))}
-        items = known | {
+        cached = {e["hash"]: item for e in entries if (item := old.find(e))}
+        items = cached | {
             e["hash"]: evaluated[e["hash"]].item for e in entries if e["hash"] in evaluated
         }
         new = rows_of(self._task, (evaluated[e["hash"]] for e in entries if e["hash"] in evaluated))
-        rows = pl.concat([old.rows(self._task, known.values()), new])
+        rows = pl.concat([old.rows(self._task, cached.values()), new])
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
     def _note(
-        self, evaluated: Iterable[EvaluatedRecording], before: Before | None, old: Old
+        self, evaluated: Iterable[EvaluatedRecording], previous: Before | None, old: Old
     ) -> Repeats:
         """Register which of the new recordings are near-duplicates."""
         new = [sketched for item in evaluated for sketched in item.sketches]
 
         def known() -> Iterator[Sketched]:
-            for shard in shards_of(self._home, before.outcome.ref) if before else ():
+            for shard in shards_of(self._home, previous.outcome.ref) if previous else ():
                 for item in read_evaluated(self._home, shard):
                     if item["recording"] not in old.gone:
                         yield from sketches_of(self._home, item)

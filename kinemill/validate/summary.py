@@ -17,7 +17,7 @@ from kinemill.validate import (
     unit_outliers,
 )
 from kinemill.validate.check_results import (
-    SHOWN,
+    MAX_LISTED,
     CheckResult,
     physical_names,
     planned_checks,
@@ -28,7 +28,7 @@ from kinemill.validate.duplicates.registry import Repeats
 from kinemill.validate.merge import COUNTS
 
 CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
-_NAMED, _ANSWER = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
+_NAMED, _STATE = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
 
 Json = dict[str, Any]
 
@@ -102,7 +102,7 @@ def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
     summary = {
         **{key: every[key] for key in (*COUNTS, "dropped", "digest")},
         "dropped_rows": sum(every["dropped"].values()),
-        "checks": [{key: getattr(check, key) for key in _ANSWER} for check in checks],
+        "checks": [{key: getattr(check, key) for key in _STATE} for check in checks],
     }
     drawn = [*faulty, *every["shown"]["sound"]]
     (folder / PAGE).write_text(report.render(task, summary, checks, every["ranges"], drawn))
@@ -112,31 +112,33 @@ def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
 def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
     plans = planned_checks(task)
-    found = {check.name: check for check in _amounts(task, every)}
-    found |= {item["name"]: CheckResult(**item) for item in every["checks"]}
+    results = {check.name: check for check in _amounts(task, every)}
+    results |= {item["name"]: CheckResult(**item) for item in every["checks"]}
     if not every["accepted"]:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
-        task_rules = expectations.not_asked(task, f"{', '.join(failed)} failed")
-        found |= {check.name: check for check in [*nothing, *task_rules]}
+        skipped = expectations.not_asked(task, f"{', '.join(failed)} failed")
+        results |= {check.name: check for check in [*nothing, *skipped]}
     for name in physical_names():
         if numbers := every["measured"].get(name):
-            result = found[f"physics_{name}"]
+            result = results[f"physics_{name}"]
             values = {**result.values, "measured": measures.spans(numbers)}
-            found[result.name] = replace(result, values=values)
-    kept = every["recordings"] - every["quarantined"]
+            results[result.name] = replace(result, values=values)
+    accepted = every["recordings"] - every["quarantined"]
     between = {
         cross_recording_checks.NEAR_DUPLICATES: (repeats.total, repeats.shown),
         cross_recording_checks.FOREIGN_UNITS: _listed(
-            unit_outliers.foreign_units([every["spread"]], kept, task)
+            unit_outliers.foreign_units([every["spread"]], accepted, task)
         ),
         cross_recording_checks.FOREIGN_ACTIONS: _listed(
             action_responses.foreign_actions([every["responses"]], task)
         ),
     }
     for name, (total, some) in between.items():
-        found[name] = plans[name].answer(not total, {"found": total, "failing": some[:SHOWN]})
-    return [_with_way_on(task, found[name], every["shown"]["faulty"]) for name in plans]
+        results[name] = plans[name].answer(
+            not total, {"found": total, "failing": some[:MAX_LISTED]}
+        )
+    return [_with_way_on(task, results[name], every["shown"]["faulty"]) for name in plans]
 
 
 def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
@@ -145,9 +147,9 @@ def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckRes
         return check
     if check.name in {"accepted_not_empty", "quarantined_share"}:
         lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
-        values = {**check.values, "because": [_because(one) for one in lost[:SHOWN]]}
-        shown = f"kinemill data quarantine list {task.name} shows all reasons"
-        fix = f"correct these logs or the task; {shown}"
+        values = {**check.values, "because": [_because(one) for one in lost[:MAX_LISTED]]}
+        command = f"kinemill data quarantine list {task.name} shows all reasons"
+        fix = f"correct these logs or the task; {command}"
     else:
         values = check.values
         fix = f"kinemill data quarantine reject {task.name} EPISODE leaves its recording out"
@@ -160,8 +162,8 @@ def _because(one: Json) -> str:
     return f"{one['name']}: {what}, {first['where']}: {first['found']}; {first['fix']}"
 
 
-def _listed(found: list[Json]) -> tuple[int, list[Json]]:
-    return len(found), found
+def _listed(outliers: list[Json]) -> tuple[int, list[Json]]:
+    return len(outliers), outliers
 
 
 def _amounts(task: Task, every: Json) -> list[CheckResult]:

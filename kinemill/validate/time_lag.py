@@ -22,12 +22,12 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     """
     first, last = 0, len(velocity)
     if not finite:
-        known = np.isfinite(velocity) & np.isfinite(position)
-        first, last = max(runs(known), key=lambda run: run[1] - run[0], default=(0, 0))
+        is_finite = np.isfinite(velocity) & np.isfinite(position)
+        first, last = max(runs(is_finite), key=lambda run: run[1] - run[0], default=(0, 0))
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
         return 0.0
-    v, x = (_spread(values[first:last], 16 * most) for values in (velocity, position))
+    v, x = (_stretches(values[first:last], 16 * most) for values in (velocity, position))
     # At each row but the first and last three: the mean of five rows, and of five differences.
     mean = 0.2 * (v[:, 1:-5] + v[:, 2:-4] + v[:, 3:-3] + v[:, 4:-2] + v[:, 5:-1])
     slope = (x[:, 6:] + x[:, 5:-1] - x[:, 1:-5] - x[:, :-6]) / (10.0 * dt)
@@ -45,13 +45,13 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
     if unclear or best in {0, 2 * most}:
         return 0.0
-    before, at, after = rest[best - 1 : best + 2]
-    bend = before - 2.0 * at + after
-    part = 0.5 * (before - after) / bend if bend > 0.0 else 0.0
+    previous, at, following = rest[best - 1 : best + 2]
+    bend = previous - 2.0 * at + following
+    part = 0.5 * (previous - following) / bend if bend > 0.0 else 0.0
     return float((most - best - part) * dt)
 
 
-def _spread(values: Array, least: int) -> Array:
+def _stretches(values: Array, least: int) -> Array:
     """Return (n,) as (1, n); of a long log some stretches of `least` rows or more, (k, rows)."""
     rows = max(_STRETCH, least)
     if len(values) <= _STRETCHES * rows:

@@ -54,14 +54,14 @@ def _binned(deviations: Iterable[float]) -> dict[str, int]:
     return {str(bin_): bins[bin_] for bin_ in sorted(bins)}
 
 
-def together(spreads: Iterable[Json]) -> Json:
+def together(parts: Iterable[Json]) -> Json:
     """Return what several shards keep of their deviations."""
-    every = list(spreads)
+    every = list(parts)
     names = dict.fromkeys(name for each in every for name in each["bins"])
     bins = {name: _summed(each["bins"][name] for each in every) for name in names}
     return {
         "bins": {
-            name: {str(at): found[at] for at in sorted(found)} for name, found in bins.items()
+            name: {str(at): counts[at] for at in sorted(counts)} for name, counts in bins.items()
         },
         "wildest": {
             name: [one for each in every for one in each["wildest"][name]]
@@ -79,14 +79,14 @@ def truncate(unit_stds: Json) -> Json:
     return {**unit_stds, "wildest": wildest}
 
 
-def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json]:
+def foreign_units(parts: list[Json], recordings: int, task: Task) -> list[Json]:
     """Return recordings in which a position and its velocity are both far larger than in others.
 
     Each agrees with the other, so no check of one recording sees it; both in degrees is the usual
     reason.
 
     Args:
-        spreads: what `unit_stds` returned, for every shard.
+        parts: what `unit_stds` returned, for every shard.
         recordings: number of recordings with accepted episodes.
         task: gives the pairs.
     """
@@ -95,9 +95,9 @@ def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json
     outliers: list[Json] = []
     for velocity, position in pairs(task):
         usual = {
-            name: _median(item["bins"][name] for item in spreads) for name in (velocity, position)
+            name: _median(item["bins"][name] for item in parts) for name in (velocity, position)
         }
-        for shard in spreads:
+        for shard in parts:
             for recording, own, derived in shard["wildest"][position]:
                 factor = min(own / usual[position], derived / usual[velocity])
                 if factor > _FAR:

@@ -32,8 +32,10 @@ class AngleUnit(CheckSettings):
         """Return a fault over all rows of channel -> (n,) for each pair in two units of angle."""
         faults: list[Fault] = []
         declared, parents = scales(values, task, self.window, 10.0), dict(pairs(task))
-        found = [(velocity, parents[velocity], scale) for velocity, scale in declared.items()]
-        for velocity, position, scale in [*found, *self._undeclared(values, task)]:
+        declared_pairs = [
+            (velocity, parents[velocity], scale) for velocity, scale in declared.items()
+        ]
+        for velocity, position, scale in [*declared_pairs, *self._undeclared(values, task)]:
             unit = task.channels[position].unit
             if unit not in {"rad", "deg"}:
                 continue

@@ -56,13 +56,13 @@ class Delay(CheckSettings):
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
-        found = answer(values, task, self.search_range)
-        if found is None or found.explained < self.min_explained:
+        response = answer(values, task, self.search_range)
+        if response is None or response.explained < self.min_explained:
             return {}
-        return {"delay_s": found.rows * task.dt} | {
-            f"{action}>{velocity}:gain": float(found.gains[i, j])
-            for i, action in enumerate(found.actions)
-            for j, velocity in enumerate(found.velocities)
+        return {"delay_s": response.rows * task.dt} | {
+            f"{action}>{velocity}:gain": float(response.gains[i, j])
+            for i, action in enumerate(response.actions)
+            for j, velocity in enumerate(response.velocities)
         }
 
 
@@ -84,31 +84,31 @@ class Answer:
     change: Array
 
 
-def answer(values: Values, task: Task, searched: float) -> Answer | None:
+def answer(values: Values, task: Task, search_range: float) -> Answer | None:
     """Return the response with the smallest residual within `search_range` s, or None."""
-    return remembered(values, ("answer", searched), lambda: _answer(values, task, searched))
+    return remembered(values, ("answer", search_range), lambda: _answer(values, task, search_range))
 
 
-def _answer(values: Values, task: Task, searched: float) -> Answer | None:
+def _answer(values: Values, task: Task, search_range: float) -> Answer | None:
     velocities = [velocity for velocity, _ in pairs(task)]
-    known = {name: values[name][:_ROWS] for name in task.columns}
+    first_rows = {name: values[name][:_ROWS] for name in task.columns}
     actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
-    lags = max(1, round(searched / task.dt))
-    rows = len(known[task.columns[0]]) - 1 - lags
-    whole = all(bool(np.isfinite(item).all()) for item in known.values())
+    lags = max(1, round(search_range / task.dt))
+    rows = len(first_rows[task.columns[0]]) - 1 - lags
+    whole = all(bool(np.isfinite(item).all()) for item in first_rows.values())
     if not velocities or not actions or rows < 10 * lags or not whole:
         return None
-    change = np.diff(np.stack([known[name] for name in velocities], axis=1), axis=0)[lags:]
+    change = np.diff(np.stack([first_rows[name] for name in velocities], axis=1), axis=0)[lags:]
     size = change.std(axis=0) / task.dt
     if float(size.min()) <= _TINY:
         return None
-    explaining = _regressors(known, task)[lags:-1]
-    square = explaining.T @ explaining
+    regressors = _regressors(first_rows, task)[lags:-1]
+    square = regressors.T @ regressors
     inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
-    target = _rest((change / task.dt / size).T, explaining, inverse).T
-    commands = np.stack([known[name] for name in actions], axis=1)[:-1]
+    target = _rest((change / task.dt / size).T, regressors, inverse).T
+    commands = np.stack([first_rows[name] for name in actions], axis=1)[:-1]
     later = sliding_window_view(commands, rows, axis=0)[::-1]  # (lags + 1, a, n)
-    by_lag = _rest(np.ascontiguousarray(later), explaining, inverse)
+    by_lag = _rest(np.ascontiguousarray(later), regressors, inverse)
     square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
     explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
@@ -124,13 +124,13 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     )
 
 
-def _rest(values: Array, explaining: Array, inverse: Array) -> Array:
+def _rest(values: Array, regressors: Array, inverse: Array) -> Array:
     """Return the residual of (..., n) on (n, r) regressors; `inverse` (r, r) of their Gram matrix.
 
     It works lag by lag to keep products small: BLAS computes large ones on threads that spin on
     cores needed to check other logs.
     """
-    return values - values @ explaining @ inverse @ explaining.T
+    return values - values @ regressors @ inverse @ regressors.T
 
 
 def _regressors(values: Values, task: Task) -> Array:

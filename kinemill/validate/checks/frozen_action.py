@@ -92,11 +92,11 @@ class FrozenAction(CheckSettings):
         habit = inside > self.max_constant_share * len(same)
         if not long or habit or others > self.max_equal_share * max(1, len(same) - inside):
             return []
-        held = np.array([0.0, low, high])
+        allowed = np.array([0.0, low, high])
         return [
             (start, stop)
             for start, stop in long
-            if float(np.abs(held - action[start]).min()) > self.end_tolerance * span
+            if float(np.abs(allowed - action[start]).min()) > self.end_tolerance * span
         ]
 
 
@@ -104,5 +104,5 @@ def _range(values: Values, name: str) -> tuple[float, float]:
     """Return the smallest and largest finite value of a channel, or 0 and 0."""
     if whole(values, name):
         return extremes(values, name)
-    known = values[name][np.isfinite(values[name])]
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    finite = values[name][np.isfinite(values[name])]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)

@@ -31,12 +31,12 @@ class MaxJump(CheckSettings):
         # pyright: ignore[reportUnknownMemberType]
         if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):
             return cast("Any", value)
-        given = cast("dict[str, Any]", value)
-        own = {key: given[key] for key in CheckSettings.model_fields if key in given}
-        return {"bounds": {key: item for key, item in given.items() if key not in own}, **own}
+        settings = cast("dict[str, Any]", value)
+        own = {key: settings[key] for key in CheckSettings.model_fields if key in settings}
+        return {"bounds": {key: item for key, item in settings.items() if key not in own}, **own}
 
     @model_serializer
-    def _as_given(self) -> dict[str, Any]:
+    def _serialize(self) -> dict[str, Any]:
         own = {key: getattr(self, key) for key in CheckSettings.model_fields}
         return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
 

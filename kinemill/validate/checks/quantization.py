@@ -31,8 +31,8 @@ class Quantization(CheckSettings):
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `<state>:step`, in the channel's unit, of the quantized states."""
-        found = {f"{name}:step": self._step(values[name]) for name in task.states}
-        return {name: step for name, step in found.items() if step > 0.0}
+        step_sizes = {f"{name}:step": self._step(values[name]) for name in task.states}
+        return {name: step for name, step in step_sizes.items() if step > 0.0}
 
     def _step(self, values: Array) -> float:
         """Return the usual distance between neighboring values of (n,), or 0 if continuous."""

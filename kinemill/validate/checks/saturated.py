@@ -54,18 +54,20 @@ class Saturated(CheckSettings):
 
     def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Return faults of a velocity for rows at its extreme in which the position is faster."""
-        found: list[tuple[int, int, float]] = []
+        contradicted: list[tuple[int, int, float]] = []
         for start, stop, sign in ends:
             last = stop - 1
             faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
             error = self.noise * _uncertain(v, x, task.dt) / (last - start)
             if faster > self.share * float(np.ptp(v)) + error:
-                found.append((start, stop, faster))
-        return [self._fault(name, where, v, task, "the position moves faster") for where in found]
+                contradicted.append((start, stop, faster))
+        return [
+            self._fault(name, where, v, task, "the position moves faster") for where in contradicted
+        ]
 
     def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Return faults of a position for rows at its extreme that the velocity leads beyond."""
-        found: list[tuple[int, int, float]] = []
+        contradicted: list[tuple[int, int, float]] = []
         for start, stop, sign in ends:
             # At rest the integral contains the velocity's bias, and its noise as a random walk.
             steps = np.arange(1, stop - start + 1)
@@ -73,17 +75,19 @@ class Saturated(CheckSettings):
             error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
             beyond = float(np.max(path - error * task.dt))
             if beyond > max(self.min_motion, self.share * float(np.ptp(x))):
-                found.append((start, stop, float(np.max(path))))
-        return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
+                contradicted.append((start, stop, float(np.max(path))))
+        return [
+            self._fault(name, where, x, task, "the velocity leads beyond") for where in contradicted
+        ]
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
-        own, looks, (low, high) = values[name], block_stats(values, name), extremes(values, name)
+        own, stats, (low, high) = values[name], block_stats(values, name), extremes(values, name)
         tolerance = rounding(low, high)
         most, least = high - tolerance, low + tolerance
         parts = list(blocks(own))
-        above = sum(np.count_nonzero(parts[k] >= most) for k in _where(looks.highs >= most))
-        below = sum(np.count_nonzero(parts[k] <= least) for k in _where(looks.lows <= least))
+        above = sum(np.count_nonzero(parts[k] >= most) for k in _where(stats.highs >= most))
+        below = sum(np.count_nonzero(parts[k] <= least) for k in _where(stats.lows <= least))
         ends = [(own >= most, 1)] if above >= self.rows else []
         ends += [(own <= least, -1)] if below >= self.rows else []
         return [

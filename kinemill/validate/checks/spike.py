@@ -56,8 +56,8 @@ class Spike(CheckSettings):
             if floor is not None:
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
                 still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
-                found = self._find(position, errors, max(still, floor), task)
-                faults += [each for each in found if not _steps(x, v, each, task.dt)]
+                spikes = self._find(position, errors, max(still, floor), task)
+                faults += [each for each in spikes if not _steps(x, v, each, task.dt)]
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
@@ -110,12 +110,12 @@ def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
 
 def _steps(x: Array, v: Array, fault: Fault, dt: float) -> bool:
     """Return whether the position is different after the rows than before: a step, not a spike."""
-    before, after = fault.start - 1, fault.stop
-    if before < 0 or after >= len(x):
+    earlier, later = fault.start - 1, fault.stop
+    if earlier < 0 or later >= len(x):
         return False
-    way = 0.5 * (after - before) * dt * (v[before] + v[after])
-    off = float(np.abs(x[fault.start : fault.stop] - 0.5 * (x[before] + x[after])).max())
-    return bool(abs(x[after] - x[before] - way) > off)
+    way = 0.5 * (later - earlier) * dt * (v[earlier] + v[later])
+    off = float(np.abs(x[fault.start : fault.stop] - 0.5 * (x[earlier] + x[later])).max())
+    return bool(abs(x[later] - x[earlier] - way) > off)
 
 
 def _around(error: Array) -> Array:

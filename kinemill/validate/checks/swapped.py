@@ -31,10 +31,10 @@ class Swapped(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each swapped velocity of channel -> (n,)."""
-        known = list(pairs(task))
-        if len(known) < 2:
+        channel_pairs = list(pairs(task))
+        if len(channel_pairs) < 2:
             return []
-        integrals, moved, units = self._differences(known, values, task)
+        integrals, moved, units = self._differences(channel_pairs, values, task)
         if integrals.shape[1] < 20:
             return []
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -44,32 +44,32 @@ class Swapped(CheckSettings):
             same = product / np.sqrt(np.outer(np.sum(integrals**2, axis=1), power))
         fits = (same > self.min_correlation) & (np.abs(scale - 1.0) < self.scale)
         faults: list[Fault] = []
-        for i, j in combinations(range(len(known)), 2):
+        for i, j in combinations(range(len(channel_pairs)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
             if crossed and not fits[i, i] and not fits[j, j]:
-                one, other = known[i], known[j]
+                one, other = channel_pairs[i], channel_pairs[j]
                 rows = len(values[one[0]])
                 faults.append(_fault(rows, one, other, float(same[i, j])))
                 faults.append(_fault(rows, other, one, float(same[j, i])))
         return faults
 
     def _differences(
-        self, known: list[tuple[str, str]], values: Values, task: Task
+        self, channel_pairs: list[tuple[str, str]], values: Values, task: Task
     ) -> tuple[Array, Array, list[str]]:
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
-        length = len(values[known[0][0]])
+        length = len(values[channel_pairs[0][0]])
         rows = max(1, min(round(self.window / task.dt), length // 4))
         sample = slice(None, None, max(1, length // MANY))
         begin = np.arange(1, length - rows)[sample]
         integrals = [
             traveled(values, velocity, begin + rows, task.dt)
             - traveled(values, velocity, begin, task.dt)
-            for velocity, _ in known
+            for velocity, _ in channel_pairs
         ]
-        positions = [values[position] for _, position in known]
+        positions = [values[position] for _, position in channel_pairs]
         moved = [x[rows:-1][sample] - x[: -rows - 1][sample] for x in positions]
-        units = [task.channels[velocity].unit for velocity, _ in known]
-        names = [name for pair in known for name in pair]
+        units = [task.channels[velocity].unit for velocity, _ in channel_pairs]
+        names = [name for pair in channel_pairs for name in pair]
         if all(whole(values, name) for name in names):
             return np.stack(integrals), np.stack(moved), units
         finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)

@@ -32,14 +32,14 @@ class TimeUnit(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) if every velocity has one wrong scale."""
-        found = scales(values, task, self.window, self.factor)
-        if not found or len(found) < len(list(pairs(task))):
+        scale_by_velocity = scales(values, task, self.window, self.factor)
+        if not scale_by_velocity or len(scale_by_velocity) < len(list(pairs(task))):
             return []
-        factors = np.array(list(found.values()))
+        factors = np.array(list(scale_by_velocity.values()))
         middle = float(np.median(factors))
-        alike = bool(np.all(np.abs(factors - middle) < self.rtol * middle))
+        consistent = bool(np.all(np.abs(factors - middle) < self.rtol * middle))
         unit = next((unit for size, unit in _UNITS.items() if abs(middle / size - 1) < 0.05), None)
-        if not alike or (len(factors) == 1 and unit is None) or _angle(middle):
+        if not consistent or (len(factors) == 1 and unit is None) or _angle(middle):
             return []
         rows = len(next(iter(values.values())))
         guess = f", as if timestamps in {unit} were read in another unit" if unit else ""

@@ -27,13 +27,13 @@ from kinemill.validate.motion import (
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.
-_FOREIGN = {
+_UNIT_FACTORS = {
     "rad": {"deg/s": 57.29578, "rpm": 9.549297, "turns/s": 0.1591549},
     "m": {"mm/s": 1000.0, "cm/s": 100.0, "km/h": 3.6},
 }
 _SCATTER = 3.0  # allowed standard errors beyond a tolerance
 _SHORT = 0.07  # additional tolerance of the scale if fewer than four windows fit
-_FEW = 4.0  # non-overlapping windows below which their scatter is unreliable
+_MIN_WINDOWS = 4.0  # non-overlapping windows below which their scatter is unreliable
 _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
 
 
@@ -82,26 +82,26 @@ class Velocity(CheckSettings):
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, for those that move."""
-        found: dict[str, float] = {}
+        measured: dict[str, float] = {}
         for name, position in pairs(task):
             fit = fit_of(values, name, position, self.window, task.dt)
             if fit and rms(fit.moved) > self.absolute and np.isfinite(fit.scale):
-                found |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
-                found[f"{name}:lag_s"] = fit.late
-        return found
+                measured |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
+                measured[f"{name}:lag_s"] = fit.late
+        return measured
 
     def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
         fit = fit_of(values, name, position, self.window, task.dt)
         channel = task.channels[name]
-        found = fit and self._explain(fit, channel.unit, task.channels[position].unit)
-        if fit is None or found is None:
+        problem = fit and self._explain(fit, channel.unit, task.channels[position].unit)
+        if fit is None or problem is None:
             return None
         off = rms(fit.said - fit.moved)
         return Fault(
             0,
             len(values[name]),
             name,
-            found=f"{found} (rms difference {off:.3g} over {fit.window:g} s)",
+            found=f"{problem} (rms difference {off:.3g} over {fit.window:g} s)",
             expected=f"the derivative of {position} within {100 * self.relative:g} %, "
             f"in {channel.unit}",
             fix="check the column's name, sign and unit (`source: {name: ..., unit: ...}`); "
@@ -116,10 +116,10 @@ class Velocity(CheckSettings):
         if fit.error > max(self.absolute, self.shape * moves):
             return "a velocity that does not follow the position"
         size, off = max(rms(fit.moved), 1e-12), abs(fit.scale - 1) * rms(fit.moved)
-        spread = max(
+        deviation = max(
             float(np.std(fit.moved)), 1e-12
         )  # with identical windows offset and scale are indistinguishable
-        tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / spread
+        tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / deviation
         # A slope from few windows is unreliable, so the difference itself must be large, too.
         apart = rms(fit.said - fit.moved) if fit.short else max(off, moves - size)
         harmless = 0.1 * self.absolute + fit.half_row
@@ -128,7 +128,7 @@ class Velocity(CheckSettings):
         harmless = self.absolute / fit.window
         if not fit.short:
             harmless = min(harmless, max(self.noise * fit.noise, _SHARE * fit.speed))
-        if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / spread):
+        if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / deviation):
             return f"a velocity offset by {fit.offset:.3g} {unit}"
         if abs(fit.late) > self.lag + 0.5 * fit.dt:
             when = "after" if fit.late > 0 else "before"
@@ -183,7 +183,7 @@ class Fit:
     @property
     def short(self) -> bool:
         """Whether the windows are too few to estimate their scatter."""
-        return self.alone < _FEW
+        return self.alone < _MIN_WINDOWS
 
 
 def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
@@ -207,8 +207,8 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if late and error > 0.02 * rms(moved):
         said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)
-    known = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
-    is_short = apart * len(said) < _FEW * length
+    finite_velocity = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
+    is_short = apart * len(said) < _MIN_WINDOWS * length
     return Fit(
         said,
         moved,
@@ -220,14 +220,14 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         late,
         error=error,
         noise=noise_of(values, name, position, dt),
-        speed=rms(known),
+        speed=rms(finite_velocity),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
     )
 
 
 def _range(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.ptp(known)) if len(known) else 0.0
+    finite = values[np.isfinite(values)]
+    return float(np.ptp(finite)) if len(finite) else 0.0
 
 
 def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float]:
@@ -241,7 +241,7 @@ def _explain_scale(scale: float, unit: str) -> str:
     if not np.isfinite(scale):
         return "a velocity while the position never changes"
     sign = "its sign inverted" if scale < 0 else ""
-    for name, factor in _FOREIGN.get(unit, {}).items():
+    for name, factor in _UNIT_FACTORS.get(unit, {}).items():
         if abs(abs(scale) / factor - 1) < 0.05:
             guess = f"{abs(scale):.3g} times too large, as if in {name}"
             return f"a velocity {guess}{' and ' + sign if sign else ''}"

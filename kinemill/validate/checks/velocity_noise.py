@@ -83,15 +83,15 @@ def _difference(v: Array, x: Array, dt: float, late: float) -> Array | None:
     """Return v - dx/dt (m,) of known rows, unit/s, at the shift in whole rows that fits best."""
     slope = (x[2:] - x[:-2]) / (2.0 * dt)
     shifts = {int(np.floor(late / dt)), int(np.ceil(late / dt))}
-    found: list[Array] = []
+    differences: list[Array] = []
     for shift in shifts:
         own = v[1:-1]
         own = own[max(shift, 0) : len(own) + min(shift, 0)]
         other = slope[max(-shift, 0) : len(slope) + min(-shift, 0)]
         off = own - other
-        found.append(off[np.isfinite(off)])
-    found = [off for off in found if len(off)]
-    return min(found, key=rms) if found else None
+        differences.append(off[np.isfinite(off)])
+    differences = [off for off in differences if len(off)]
+    return min(differences, key=rms) if differences else None
 
 
 def _slope_noise(x: Array, dt: float) -> float:

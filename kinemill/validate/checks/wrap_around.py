@@ -15,7 +15,7 @@ from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
 
-_FEW = 3  # minimum number of rows; a spike lacks an arbitrary amount once
+_MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
 
 
 @CHECKS.register("wrap_around")
@@ -50,10 +50,10 @@ class WrapAround(CheckSettings):
 
     def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
         """Return whether v (n,) is always within `most` of the slope of x, except next to NaN."""
-        place = np.empty(min(BLOCK + 2, len(x)))
+        buffer = np.empty(min(BLOCK + 2, len(x)))
         for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True):
             if len(far) > 1:
-                off = _gradient(far, dt, place[: len(far)])
+                off = _gradient(far, dt, buffer[: len(far)])
                 off -= near
                 if not float(np.abs(off, out=off).max()) <= most:
                     return False
@@ -61,10 +61,10 @@ class WrapAround(CheckSettings):
 
     def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
         missing = slope - v
-        known = np.isfinite(missing)
-        if not known.any():
+        finite = np.isfinite(missing)
+        if not finite.any():
             return []
-        fits = v if known.all() else v[known]
+        fits = v if finite.all() else v[finite]
         overflowed = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
         if not overflowed.any():
             return []
@@ -78,7 +78,7 @@ class WrapAround(CheckSettings):
             if np.nanmax((jumps[start], jumps[stop], 0.0)) > 0.5 * size
         ]
         if (
-            np.count_nonzero(overflowed) < _FEW
+            np.count_nonzero(overflowed) < _MIN_ROWS
             or not whole
             or not self._same(np.abs(missing[overflowed]))
         ):
@@ -99,11 +99,11 @@ class WrapAround(CheckSettings):
 
     def _position(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
         step = np.diff(x) - 0.5 * task.dt * (v[1:] + v[:-1])
-        known = np.isfinite(step)
-        if not known.any():
+        finite = np.isfinite(step)
+        if not finite.any():
             return []
         span = float(np.nanmax(x) - np.nanmin(x))
-        over = np.abs(np.where(known, step, 0.0)) > max(self.share * span, 1e-12)
+        over = np.abs(np.where(finite, step, 0.0)) > max(self.share * span, 1e-12)
         whole = runs(over)
         away = all(later[0] - sooner[1] > 3 for sooner, later in pairwise(whole))  # else spikes
         if not whole or not away or not self._same(np.abs(step[over])):

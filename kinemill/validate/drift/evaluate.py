@@ -58,12 +58,12 @@ class Judge:
             evaluated = read_json(open_ref(self.home, shard) / EVALUATED)
             unseen = (item for item in evaluated if item["recording"] not in self.used)
             new = [item for item in unseen if item["episodes"]]
-            found: list[Json] = []
+            lines: list[Json] = []
             for done, item in enumerate(new, 1):
                 names = {key: item[key] for key in ("recording", "name")}
-                found.append(names | {"episodes": self.recording(item)})
+                lines.append(names | {"episodes": self.recording(item)})
                 self.progress.advance("drift", done, len(new), item["name"])
-            write_json(folder / LINES, found)
+            write_json(folder / LINES, lines)
             return {"new": len(new)}
 
         artifact = get_or_build(self.home, SHARD, self.task.name, inputs, build)

@@ -21,7 +21,7 @@ from kinemill.task.protocols import Champion
 STAGE, VERSION = "drift_reference", 1
 EPISODES = 200  # held-out episodes tried at most: 95 % of so many is known well enough
 SAMPLE = 2000  # rows of training that distributions are compared with
-FEW = 5  # stretches; fewer tell too little of how much errors vary
+MIN_STRETCHES = 5  # stretches; fewer tell too little of how much errors vary
 USUAL = 0.95  # share of held-out stretches that err no more than what is called usual
 NEGLIGIBLE = 0.01  # of a channel's spread in training: a smaller error matters to nobody
 STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
@@ -56,7 +56,7 @@ class Reference:
         windows, as verification resamples: the bound is then rather too large than too small.
         """
         stretches = sum(max(1, len(each) // windows) for each in self.squares)
-        size = windows if stretches >= FEW else min(windows, self.shortest)
+        size = windows if stretches >= MIN_STRETCHES else min(windows, self.shortest)
         blocks = [
             np.sqrt(block.mean(axis=0))
             for each in self.squares
@@ -75,12 +75,12 @@ def squares_of(simulator: Simulator, values: NDArray[Any], horizon: int, stride:
     history, names = simulator.history, simulator.states
     angle = np.array([name in simulator.interface.angles for name in names])
     starts = np.arange(0, len(values) - history - horizon + 1, stride, dtype=np.int64)
-    found = [np.empty((0, len(names)))]
+    chunks = [np.empty((0, len(names)))]
     for first in range(0, len(starts), CHUNK):
         part = starts[first : first + CHUNK]
         windows = cut_windows(values, len(names), part, history, horizon)
-        found.append(deviations(simulator, windows, angle)[:, -1] ** 2)
-    return np.concatenate(found)
+        chunks.append(deviations(simulator, windows, angle)[:, -1] ** 2)
+    return np.concatenate(chunks)
 
 
 def make_reference(task: Task, home: Home, champion: Champion, simulator: Simulator) -> Reference:
@@ -97,48 +97,52 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
         "stride": task.verify.stride,
         "version": VERSION,
     }
-    outcome = get_or_build(
+    artifact = get_or_build(
         home, STAGE, task.name, inputs, lambda folder: _measure(task, champion, simulator, folder)
     )
-    folder = open_ref(home, outcome.ref)
+    folder = open_ref(home, artifact.ref)
     squares, counts = np.load(folder / "squares.npy"), read_json(folder / "windows.json")
     sample = np.load(folder / "sample.npy").astype(np.float64)
-    spread = sample[:, : squares.shape[1]].std(axis=0)
+    deviation = sample[:, : squares.shape[1]].std(axis=0)
     return Reference(
-        outcome.ref,
+        artifact.ref,
         np.split(squares, np.cumsum(counts)[:-1]),
         sample,
-        NEGLIGIBLE * np.where(spread > STILL, spread, 1.0),
+        NEGLIGIBLE * np.where(deviation > STILL, deviation, 1.0),
         -(-max(round(1.0 / task.dt), task.verify.horizon) // task.verify.stride),
-        outcome.summary,
+        artifact.summary,
     )
 
 
 def _measure(task: Task, champion: Champion, simulator: Simulator, folder: Path) -> Json:
     horizon, stride = task.verify.horizon, task.verify.stride
-    found: list[Floats] = []
+    squares_by_episode: list[Floats] = []
     lines: list[Json] = []
     for identity, name, rows in champion.held_out(EPISODES):
         squares = squares_of(simulator, rows, horizon, stride)
         if len(squares):
-            found.append(squares)
+            squares_by_episode.append(squares)
             lines.append({"episode": identity, "name": name, "windows": len(squares)})
             lines[-1]["rmse"] = _by_name(simulator, squares)
     where = f"champion version {champion.version}"
-    if not found:
+    if not squares_by_episode:
         raise BadInput(
             where,
             "has no held-out episode that is long enough to judge it by",
             expected=f"history + horizon = {simulator.history + horizon} rows",
             fix="lower verify.horizon, or hold longer episodes out",
         )
-    together = np.concatenate(found)
-    if not np.isfinite(together).all():
+    all_squares = np.concatenate(squares_by_episode)
+    if not np.isfinite(all_squares).all():
         raise BadInput(where, "its own rollouts run away on its held-out episodes")
-    np.save(folder / "squares.npy", together)
+    np.save(folder / "squares.npy", all_squares)
     np.save(folder / "sample.npy", champion.training_rows(SAMPLE))
-    (folder / "windows.json").write_text(str([len(squares) for squares in found]))
-    return {"episodes": lines, "windows": len(together), "rmse": _by_name(simulator, together)}
+    (folder / "windows.json").write_text(str([len(squares) for squares in squares_by_episode]))
+    return {
+        "episodes": lines,
+        "windows": len(all_squares),
+        "rmse": _by_name(simulator, all_squares),
+    }
 
 
 def _by_name(simulator: Simulator, squares: Floats) -> dict[str, float]:
@@ -165,11 +169,11 @@ def open_simulator(task: Task, champion: Champion) -> Simulator:
     differing = [name for name, value in now.items() if getattr(interface, name) != value]
     if differing:
         own = "; ".join(f"{name} {getattr(interface, name)}" for name in differing)
-        wanted = "; ".join(f"{name} {now[name]}" for name in differing)
+        expected = "; ".join(f"{name} {now[name]}" for name in differing)
         raise BadInput(
             f"champion version {champion.version}",
             f"has another interface than the task now: {own}",
-            expected=wanted,
+            expected=expected,
             fix=f"kinemill run {task.name} makes one for it",
         )
     return simulator

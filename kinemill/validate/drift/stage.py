@@ -93,8 +93,8 @@ def _document(task: Task, champion: Champion, reference: Reference, lines: list[
     verdicts = Counter(line["verdict"] for line in lines)
     worst: dict[str, Json] = {}
     for line in lines:
-        known = worst.setdefault(line["recording"], line)
-        if _size(line["ratio"]) > _size(known["ratio"]):
+        largest = worst.setdefault(line["recording"], line)
+        if _size(line["ratio"]) > _size(largest["ratio"]):
             worst[line["recording"]] = line
     return {
         **_unjudged(task, "judged", ""),
@@ -107,7 +107,7 @@ def _document(task: Task, champion: Champion, reference: Reference, lines: list[
         "counts": {
             "recordings": len(worst),
             "episodes": len(lines),
-            **{word: verdicts[word] for word in (DRIFT, ALIKE, SHORT)},
+            **{verdict: verdicts[verdict] for verdict in (DRIFT, ALIKE, SHORT)},
         },
         "drifting": [
             {"recording": hash_, "name": line["name"], "told": line["told"]}
@@ -129,7 +129,7 @@ def _line(task: Task, measured: Json, recording: Json) -> Json:
         "recording": recording["recording"],
         "name": recording["name"],
         "verdict": DRIFT if drifts else ALIKE if worst else SHORT,
-        "told": _told(task, measured, worst),
+        "told": _describe(task, measured, worst),
         "worst": worst,
         "ratio": ratio,
         **{key: value for key, value in measured.items() if key != "episode"},
@@ -141,16 +141,16 @@ def _size(ratio: float | None) -> float:
     return inf if ratio is None else ratio
 
 
-def _told(task: Task, measured: Json, worst: str | None) -> str:
+def _describe(task: Task, measured: Json, worst: str | None) -> str:
     horizon = task.verify.horizon
     if worst is None:
         return f"{measured['rows']} rows hold no window of the history and {horizon} steps"
-    found = measured["errors"][worst]
-    if found["ratio"] is None:
+    error = measured["errors"][worst]
+    if error["ratio"] is None:
         return f"{worst}: the champion's own predictions run away within {horizon} steps"
     return (
-        f"{worst} errs by {found['rmse']:.3g} {found['unit']} {horizon} steps ahead, "
-        f"{found['ratio']:.2g} times the usual {found['usual']:.3g}"
+        f"{worst} errs by {error['rmse']:.3g} {error['unit']} {horizon} steps ahead, "
+        f"{error['ratio']:.2g} times the usual {error['usual']:.3g}"
     )
 
 
@@ -159,15 +159,15 @@ def _keep(task: Task, home: Home, document: Json) -> Json:
     note = {key: document[key] for key in ("status", "counts", "drifting")}
     note["champion"] = document["champion"]["version"] if document["champion"] else None
     if latest_drift(home, task.name) != note:
-        publish_json(_place(home, task.name), note)
+        publish_json(_path(home, task.name), note)
     return document
 
 
-def _place(home: Home, task: str) -> Path:
+def _path(home: Home, task: str) -> Path:
     return home.store / "drift" / f"{task}.json"
 
 
 def latest_drift(home: Home, task: str) -> Json | None:
     """Return what was found last: `status`, `counts`, `drifting`, version of the champion."""
-    place = _place(home, task)
-    return read_json(place) if place.is_file() else None
+    path = _path(home, task)
+    return read_json(path) if path.is_file() else None

@@ -29,8 +29,8 @@ ROOM = 64  # units under one key
 MOST = 16  # twins named for one unit: the earliest
 LOOKED = 64  # units compared with one: those that have most keys in common with it
 _BATCH = 1000  # units entered together
-_KEPT = 4096  # units in memory, of 2 KiB for each state
-_ASKED = 128  # keys asked for at a time: one statement for all, that is parsed once
+_MAX_CACHED = 4096  # units in memory, of 2 KiB for each state
+_KEYS_PER_QUERY = 128  # keys asked for at a time: one statement for all, that is parsed once
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class TwinIndex:
 
     def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
         self._connection, self._task, self.anew = connection, task, anew
-        self._known: dict[int, _Unit] = {}
+        self._cache: dict[int, _Unit] = {}
 
     def __len__(self) -> int:
         return self._connection.execute("SELECT units FROM about").fetchone()[0]
@@ -103,17 +103,17 @@ class TwinIndex:
 
         A unit that is entered already keeps its number; its sketch is replaced.
         """
-        found: dict[str, list[Twin]] = {}
-        left = iter(items)
-        while some := list(islice(left, _BATCH)):
+        duplicates: dict[str, list[Twin]] = {}
+        remaining = iter(items)
+        while some := list(islice(remaining, _BATCH)):
             courses = self._courses([one.sketch for one in some])
             for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
                 number = self._enter(item, its_keys.own)
-                self._known[number] = _Unit(item.unit, item.recording, own)
+                self._cache[number] = _Unit(item.unit, item.recording, own)
                 if twins_ := self._twins(number, own, its_keys):
-                    found[item.unit] = twins_
+                    duplicates[item.unit] = twins_
                     self._pair(number, twins_)
-        return found
+        return duplicates
 
     def _courses(self, sketches: Sequence[Json]) -> list[Course]:
         seconds, begins = ([one[key] for one in sketches] for key in ("seconds", "begins"))
@@ -121,13 +121,13 @@ class TwinIndex:
 
     def _enter(self, item: Sketched, its_keys: list[int]) -> int:
         execute = self._connection.execute
-        known = execute("SELECT number FROM units WHERE unit = ?", (item.unit,)).fetchone()
-        if known:
-            self._take_out(known[0])
+        existing = execute("SELECT number FROM units WHERE unit = ?", (item.unit,)).fetchone()
+        if existing:
+            self._take_out(existing[0])
         number = execute(
             "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (
-                known[0] if known else None,
+                existing[0] if existing else None,
                 item.unit,
                 item.recording,
                 item.name,
@@ -148,44 +148,44 @@ class TwinIndex:
         near = self._near(number, its_keys.probes)
         units = self._units(near)
         far = twins_of(own, [unit.course for unit in units])
-        found = [
+        duplicates = [
             Twin(other, unit.unit, unit.recording, distance)
             for other, unit, distance in zip(near, units, far, strict=True)
             if distance is not None
         ]
-        return found[:MOST]
+        return duplicates[:MOST]
 
-    def _near(self, number: int, task_rules: Sequence[int]) -> list[int]:
+    def _near(self, number: int, probe_keys: Sequence[int]) -> list[int]:
         """Return the numbers, in order, of units before one that lie under the keys asked for."""
-        places = ",".join("?" * _ASKED)
-        query = f"SELECT number FROM keys WHERE key IN ({places}) AND number < ?"
-        found: Counter[int] = Counter()
-        for first in range(0, len(task_rules), _ASKED):
-            some = list(task_rules[first : first + _ASKED])
-            some += some[-1:] * (_ASKED - len(some))
-            found.update(row[0] for row in self._connection.execute(query, (*some, number)))
-        if len(found) <= LOOKED:
-            return sorted(found)
+        placeholders = ",".join("?" * _KEYS_PER_QUERY)
+        query = f"SELECT number FROM keys WHERE key IN ({placeholders}) AND number < ?"
+        hits: Counter[int] = Counter()
+        for first in range(0, len(probe_keys), _KEYS_PER_QUERY):
+            some = list(probe_keys[first : first + _KEYS_PER_QUERY])
+            some += some[-1:] * (_KEYS_PER_QUERY - len(some))
+            hits.update(row[0] for row in self._connection.execute(query, (*some, number)))
+        if len(hits) <= LOOKED:
+            return sorted(hits)
         # Twins agree in many keys; what agrees in one by chance grows with the number of units.
-        return sorted(sorted(found, key=lambda near: (-found[near], near))[:LOOKED])
+        return sorted(sorted(hits, key=lambda near: (-hits[near], near))[:LOOKED])
 
-    def _units(self, task_rules: Sequence[int]) -> list["_Unit"]:
+    def _units(self, numbers_: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""
-        if unknown := [number for number in task_rules if number not in self._known]:
-            if len(self._known) > _KEPT:
-                self._known.clear()
-                unknown = task_rules
-            self._known |= self._read(unknown)
-        return [self._known[number] for number in task_rules]
+        if unknown := [number for number in numbers_ if number not in self._cache]:
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.clear()
+                unknown = numbers_
+            self._cache |= self._read(unknown)
+        return [self._cache[number] for number in numbers_]
 
-    def _read(self, task_rules: Sequence[int]) -> dict[int, "_Unit"]:
+    def _read(self, numbers_: Sequence[int]) -> dict[int, "_Unit"]:
         rows = self._connection.execute(
             "SELECT number, unit, recording, seconds, numbers, begins FROM units"
-            f" WHERE number IN ({','.join('?' * len(task_rules))})",
-            task_rules,
+            f" WHERE number IN ({','.join('?' * len(numbers_))})",
+            numbers_,
         ).fetchall()
-        seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
-        arrays = [np.frombuffer(one, np.float32) for one in kept]
+        seconds, blobs, begins = ([row[k] for row in rows] for k in (3, 4, 5))
+        arrays = [np.frombuffer(one, np.float32) for one in blobs]
         courses = courses_of(seconds, arrays, [from_json(one) for one in begins], self._task)
         return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
 
@@ -215,7 +215,7 @@ class TwinIndex:
         self._connection.execute("DELETE FROM pairs WHERE later = ?", (number,))
         self._connection.execute("DELETE FROM pairs WHERE earlier = ?", (number,))
         self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
-        del self._known[number]
+        del self._cache[number]
 
     def pairs(self, limit: int) -> tuple[int, list[Json]]:
         """Return how many pairs there are, and the nearest of them by name."""

@@ -25,7 +25,7 @@ _LENGTH, _BEGIN = 48, 1 << 62  # where in a key its length is, and that it is of
 _BATCH = 64  # courses hashed together; more do not fit into a cache
 _INNER = 128  # columns multiplied at a time: threads would cost more than so small a product
 
-_Places = NDArray[np.float32]
+_Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Keys:
 
 def hashed(courses: Sequence[Course]) -> list[Keys]:
     """Return the keys of courses of the same states."""
-    found: list[Keys] = []
+    results: list[Keys] = []
     for first in range(0, len(courses), _BATCH):
         some = courses[first : first + _BATCH]
         for one, shapes in zip(some, _shapes(some), strict=True):
             begins = [_BEGIN | int(begin[:15], 16) for begin in sorted(one.begins)]
             own = (_length(one.seconds) << _LENGTH) | shapes[len(shapes) // 2]
-            found.append(Keys([*own.tolist(), *begins], [*_probes(one, shapes), *begins]))
-    return found
+            results.append(Keys([*own.tolist(), *begins], [*_probes(one, shapes), *begins]))
+    return results
 
 
 def keys(courses: Sequence[Course]) -> list[list[int]]:
@@ -101,26 +101,26 @@ def _shapes(courses: Sequence[Course]) -> NDArray[np.int64]:
     return bits.view("<i8")[..., 0] | (np.arange(TABLES, dtype=np.int64) << SIGNS)
 
 
-def _moved(points: _Places) -> _Places:
+def _moved(points: _Singles) -> _Singles:
     """Return (c, p, s) points as if logs had begun and ended elsewhere: (c, m, q, s)."""
-    row, part = _places()
-    before = points[:, row]
-    return np.asarray(before + part[..., None] * (points[:, row + 1] - before), np.float32)
+    row, part = _positions()
+    lower = points[:, row]
+    return np.asarray(lower + part[..., None] * (points[:, row + 1] - lower), np.float32)
 
 
 @cache
-def _places() -> tuple[NDArray[np.intp], _Places]:
+def _positions() -> tuple[NDArray[np.intp], _Singles]:
     """Return where among p points those of a shape are after each move: row and part, (m, q)."""
     first, last = _moves()
     share = (np.arange(SHAPE) + 0.5) / SHAPE
     begin, end = first[:, None] - 0.5, POINTS - 0.5 + last[:, None]
-    places = np.clip(begin + share * (end - begin), 0.0, POINTS - 1)
-    row = np.minimum(places.astype(np.intp), POINTS - 2)
-    part: _Places = np.asarray(places - row, np.float32)
+    positions = np.clip(begin + share * (end - begin), 0.0, POINTS - 1)
+    row = np.minimum(positions.astype(np.intp), POINTS - 2)
+    part: _Singles = np.asarray(positions - row, np.float32)
     return row, part
 
 
-def _projected(flat: _Places) -> _Places:
+def _projected(flat: _Singles) -> _Singles:
     """Return the products of shapes (c, m, q s) with the normals of all planes: (c, t, m, signs).
 
     In small products: the threads of a large one wait for more, and that costs a core.
@@ -132,7 +132,7 @@ def _projected(flat: _Places) -> _Places:
 
 
 @cache
-def _normals(size: int) -> _Places:
+def _normals(size: int) -> _Singles:
     """Return the normals of the planes of every table, (tables, size, signs)."""
     by_table = planes(size).reshape(size, TABLES, SIGNS).transpose(1, 0, 2)
     return np.ascontiguousarray(by_table, np.float32)

@@ -101,14 +101,14 @@ def _path(home: Home, task: str, recording: str) -> Path:
 
 
 def _note(task: Task, home: Home, index: TwinIndex, fresh: list[Sketched]) -> None:
-    known = {item.recording for item in fresh if index.knows(item.recording)}
-    found = index.add(fresh)
+    registered = {item.recording for item in fresh if index.knows(item.recording)}
+    duplicates = index.add(fresh)
     notes: dict[Path, Json] = {}
     for recording, units in groupby(fresh, key=lambda item: item.recording):
-        twins = {item.part: found[item.unit] for item in units if item.unit in found}
+        by_part = {item.part: duplicates[item.unit] for item in units if item.unit in duplicates}
         path = _path(home, task.name, recording)
-        if twins and recording not in known and not path.is_file():
-            notes[path] = _document(home, task.name, recording, twins, notes)
+        if by_part and recording not in registered and not path.is_file():
+            notes[path] = _document(home, task.name, recording, by_part, notes)
     _publish(home, notes)
 
 
@@ -148,9 +148,9 @@ def _document(
     parts: dict[str, str] = {}
     for part, (twin, *_) in twins.items():
         if part:
-            before = parts if twin.recording == recording else read(twin)["parts"]
-            parts[part] = before.get(twin.part, twin.unit)
-    others = [twin for found in twins.values() for twin in found if twin.recording != recording]
+            roots = parts if twin.recording == recording else read(twin)["parts"]
+            parts[part] = roots.get(twin.part, twin.unit)
+    others = [twin for each in twins.values() for twin in each if twin.recording != recording]
     earliest = min(others, key=lambda twin: twin.number, default=None)
     root = (read(earliest)["root"] or earliest.recording) if earliest else None
     return FORMAT.stamp({"recording": recording, "root": root, "parts": parts})

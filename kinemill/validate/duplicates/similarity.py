@@ -24,7 +24,9 @@ POINTS = 128  # of a sketch, over the whole of an episode
 BEGIN = 20  # first rows of an episode that are compared number by number
 BEGINS = 8  # episodes of a recording whose first rows are kept
 LENGTHS = 0.05  # by which the durations of repeats may differ, relative
-ALIKE = 0.15  # rms distance of two courses over the states' deviation; repeats have 0.03 to 0.17
+MAX_DISTANCE = (
+    0.15  # rms distance of two courses over the states' deviation; repeats have 0.03 to 0.17
+)
 NOISES = 4.0  # times its noise, and
 STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
 SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
@@ -72,8 +74,8 @@ def _points(piece: Values, name: str) -> Array:
     rows, part = len(values), len(values) / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
     first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
-    before, after = _sums(values, np.stack((first, last)))
-    means = (after - before) / (last - first)
+    sum_before, sum_after = _sums(values, np.stack((first, last)))
+    means = (sum_after - sum_before) / (last - first)
     if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
         return means
     return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
@@ -161,8 +163,8 @@ def courses_of(
     """Return sketches as arrays, from what an index keeps of them, one of each for every sketch."""
     if not seconds:
         return []
-    count, kept = len(task.states), np.stack(numbers).astype(np.float64)
-    points, noise = kept[:, :-count].reshape(-1, POINTS, count), kept[:, -count:]
+    count, stacked = len(task.states), np.stack(numbers).astype(np.float64)
+    points, noise = stacked[:, :-count].reshape(-1, POINTS, count), stacked[:, -count:]
     angles = [task.channels[name].kind == "angle" for name in task.states]
     turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
     points -= 2.0 * np.pi * turns * np.array(angles)
@@ -191,9 +193,9 @@ def distance(one: Course, other: Course) -> float:
 
 def distances(one: Course, others: Sequence[Course]) -> Array:
     """Return the `distance` of a course to each of others, (k,)."""
-    found = np.full(len(others), np.inf)
+    result = np.full(len(others), np.inf)
     if not others:
-        return found
+        return result
     seconds = np.array([other.seconds for other in others])
     shorter, longer = np.minimum(one.seconds, seconds), np.maximum(one.seconds, seconds)
     rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
@@ -201,27 +203,29 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     size = np.maximum(np.minimum(one.size, sizes), rest)
     near = (shorter >= (1.0 - LENGTHS) * longer) & (size > rest).any(axis=1)
     # A difference deviates by no less than its two sides' deviations differ; the ends may be cut.
-    near &= (np.abs(one.size - sizes) <= 3.0 * ALIKE * size).all(axis=1)
+    near &= (np.abs(one.size - sizes) <= 3.0 * MAX_DISTANCE * size).all(axis=1)
     at = np.flatnonzero(near)
     if not len(at):
-        return found
+        return result
     shorter, longer, size = shorter[at], longer[at], size[at]
-    together = _Together(one, [others[k] for k in at.tolist()], size)
+    stack = _CourseStack(one, [others[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
     counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
     moves = np.arange(-counts.max(), counts.max() + 1.0)
     coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
-    found[at], shifts = together.moved_by(coarse, COARSE)
-    left = np.flatnonzero(found[at] <= FAR * ALIKE)  # most look-ups of other runs end before
-    if len(left):
-        together = _Together(one, [others[k] for k in at[left].tolist()], size[left])
+    result[at], shifts = stack.moved_by(coarse, COARSE)
+    close = np.flatnonzero(
+        result[at] <= FAR * MAX_DISTANCE
+    )  # most look-ups of other runs end before
+    if len(close):
+        stack = _CourseStack(one, [others[k] for k in at[close].tolist()], size[close])
         finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
-        fine: Array = shifts[left, None] + step[left, None] * finer
-        found[at[left]] = together.moved_by(fine)[0]
-    return found
+        fine: Array = shifts[close, None] + step[close, None] * finer
+        result[at[close]] = stack.moved_by(fine)[0]
+    return result
 
 
-class _Together:
+class _CourseStack:
     """A course and others, k of them, each with the size (k, s) by which its distance counts."""
 
     def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
@@ -251,10 +255,10 @@ class _Together:
 
 def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
     """Return courses (k, p, s), or one for all, at (k, d, p) s, and what is within the episodes."""
-    places = times * (POINTS / seconds) - 0.5
-    row = np.clip(places.astype(np.intp), 0, POINTS - 2)
-    part = (places - row)[..., None]
-    inside = (places >= 0.0) & (places <= POINTS - 1)
+    positions = times * (POINTS / seconds) - 0.5
+    row = np.clip(positions.astype(np.intp), 0, POINTS - 2)
+    part = (positions - row)[..., None]
+    inside = (positions >= 0.0) & (positions <= POINTS - 1)
     row += POINTS * np.arange(len(points))[:, None, None]
     flat, rise = points.reshape(-1, points.shape[2]), np.diff(points, axis=1, append=0.0)
     values = rise.reshape(flat.shape).take(row, axis=0)
@@ -275,6 +279,6 @@ def twins_of(one: Course, others: Sequence[Course]) -> list[float | None]:
     """
     far = distances(one, others).tolist()
     return [
-        0.0 if one.begins & other.begins else found if found < ALIKE else None
-        for other, found in zip(others, far, strict=True)
+        0.0 if one.begins & other.begins else size if size < MAX_DISTANCE else None
+        for other, size in zip(others, far, strict=True)
     ]
