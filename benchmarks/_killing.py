@@ -40,7 +40,7 @@ LOADED = (
 TASK, SAVE_EVERY, STEPS = "double_pendulum", 20, 100
 # All of what a checkpoint holds is in use: moments, averages, patience, growth, noise, epochs.
 SETTINGS: dict[str, Any] = {
-    "ingest.settle": 0.0,
+    "ingest.min_file_age": 0.0,
     "augment": [],
     "learn.model": {"type": "mlp", "hidden_sizes": [32, 32], "dropout": 0.1},
     "learn.gauss_newton": None,

@@ -46,7 +46,7 @@ Row = dict[str, Any]
 
 def task_of(task: str, changed: dict[str, Any]) -> Task:
     """Return the task of a set, which reads files at once."""
-    return load_task(ROOT / task, {"ingest.settle": 0.0, **changed})
+    return load_task(ROOT / task, {"ingest.min_file_age": 0.0, **changed})
 
 
 def measure() -> list[Row]:

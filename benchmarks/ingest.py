@@ -72,7 +72,7 @@ def task() -> Task:
             "task": "arm",
             "dt": DT,
             "channels": channels,
-            "ingest": {"settle": 0.0},
+            "ingest": {"min_file_age": 0.0},
             "learn": {"type": "dynamics", "model": {"type": "mlp"}},
         }
     )

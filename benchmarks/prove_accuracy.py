@@ -84,7 +84,7 @@ def simulators(task: str) -> list[Any]:
 
 def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     """Return a task's dataset, as the chain makes it, with parts of the task changed."""
-    loaded, home = load_task(task, {"ingest.settle": 0.0, **(changed or {})}), home_of(task)
+    loaded, home = load_task(task, {"ingest.min_file_age": 0.0, **(changed or {})}), home_of(task)
     recordings = ingest.run(loaded, home, DATA / SETS[task]).artifact.ref
     return load_dataset(
         home, dataset_stage.run(loaded, home, validate.run(loaded, home, recordings).ref).ref

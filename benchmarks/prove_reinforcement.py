@@ -51,7 +51,7 @@ def dynamics(seed: int) -> Path:
     home = kept() / f"dynamics-{seed}"
     if not Home(home).has_registry:
         write_logs(home / "given", "pendulum", seed=seed)
-        given = ["--logs", str(home / "given"), "--set", "ingest.settle=0"]
+        given = ["--logs", str(home / "given"), "--set", "ingest.min_file_age=0"]
         done = kinemill(home, "run", "pendulum", *given)
         if done["alias"] != "champion":
             sys.exit(f"pendulum: no champion from the logs of seed {seed}: {done['gate']}")

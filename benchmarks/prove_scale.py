@@ -57,7 +57,7 @@ TASK = Task.model_validate(
             "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
             "torque": {"role": "action", "unit": "N*m", "limits": [-5, 5]},
         },
-        "ingest": {"settle": 0.0},
+        "ingest": {"min_file_age": 0.0},
         "validate": {"min_steps": 20},
         "learn": {"type": "dynamics", "model": {"type": "mlp"}},
     }

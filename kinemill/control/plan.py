@@ -24,7 +24,11 @@ class Plan:
     std: Floats | None = None
 
     def around(
-        self, samples: int, std: float | Floats, random: np.random.Generator, finest: float = 1.0
+        self,
+        samples: int,
+        std: float | Floats,
+        random: np.random.Generator,
+        min_noise_scale: float = 1.0,
     ) -> Floats:
         """Draw knots (B, K, A); the first are this plan itself.
 
@@ -32,12 +36,12 @@ class Plan:
             samples: B.
             std: standard deviation, of all or (K, A), of the plans that vary most.
             random: numpy generator.
-            finest: share of it that those vary by that vary least; geometric in between.
+            min_noise_scale: factor on `std` of the plan that varies least; geometric in between.
         """
         noise = normal(random, (samples, *self.knots.shape))
         # In place and in one precision: to convert takes longer than to add.
-        if finest != 1.0:
-            noise *= _shares(finest, samples)
+        if min_noise_scale != 1.0:
+            noise *= _shares(min_noise_scale, samples)
         noise *= std
         noise[0] = 0.0
         noise += self.knots.astype(np.float32)
@@ -63,6 +67,6 @@ def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 @cache
-def _shares(finest: float, samples: int) -> Floats:
-    """Return geometric shares (B, 1, 1) from `finest` to 1, which every step asks for again."""
-    return np.geomspace(finest, 1.0, samples, dtype=np.float32)[:, None, None]
+def _shares(min_noise_scale: float, samples: int) -> Floats:
+    """Return geometric scales (B, 1, 1) from `min_noise_scale` to 1, cached between steps."""
+    return np.geomspace(min_noise_scale, 1.0, samples, dtype=np.float32)[:, None, None]

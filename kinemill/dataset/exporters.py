@@ -109,7 +109,7 @@ def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) 
         "task": dataset.task,
         "dt": dataset.dt,
         "channels": channels,
-        "ingest": {"settle": 0.0, **export.ingest},
+        "ingest": {"min_file_age": 0.0, **export.ingest},
         "dataset": {split: paths for split, paths in export.files.items() if split != "train"},
         "learn": task.part("learn")["learn"],
     }

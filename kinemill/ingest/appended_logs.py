@@ -1,10 +1,10 @@
 """A log that went on after it was read: the longer recording takes the shorter one's place.
 
-A logger that pauses longer than `ingest.settle` and then appends leaves two contents under one
-name, the first of which the second begins with, byte for byte. Both would be recordings that share
-their first rows. The first is then left out of the snapshot by a decision that says so and that a
-person can take back; its raw bytes stay. Nothing is compared but a digest of the new file's first
-bytes, so any format whose files grow at their end is served.
+A logger that pauses longer than `ingest.min_file_age` and then appends leaves two contents under
+one name, the first of which the second begins with, byte for byte. Both would be recordings that
+share their first rows. The first is then left out of the snapshot by a decision that says so and
+that a person can take back; its raw bytes stay. Nothing is compared but a digest of the new file's
+first bytes, so any format whose files grow at their end is served.
 """
 
 import hashlib

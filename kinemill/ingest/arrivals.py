@@ -39,7 +39,7 @@ class NewLogs(NamedTuple):
 
 
 def settled_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> list[Path]:
-    """Return the logs under `folder` that have not changed for `ingest.settle` seconds at `now`.
+    """Return the logs under `folder` that at `now` are unchanged for `ingest.min_file_age` s.
 
     Args:
         task: says which files are logs.
@@ -123,7 +123,9 @@ def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
 def _settled(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
     """Return the files that are new, or look different, and are complete."""
     moment = time.time() if now is None else now
-    return [file_stat for file_stat in result.logs if file_stat.age(moment) >= task.ingest.settle]
+    return [
+        file_stat for file_stat in result.logs if file_stat.age(moment) >= task.ingest.min_file_age
+    ]
 
 
 def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:

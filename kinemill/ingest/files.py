@@ -253,16 +253,16 @@ def recognize(task: Task, path: Path) -> str:
 
 
 def wait_for_settled(
-    file_stats: list[FileStat], settle: float
+    file_stats: list[FileStat], min_file_age: float
 ) -> tuple[list[FileStat], list[FileStat]]:
-    """Wait, at most `settle` s, for files that changed lately; return the still and the moving.
+    """Wait up to `min_file_age` s for recent files; return the stable and the changing ones.
 
     A file that looks the same after the wait is still; one that is gone is in neither list.
     """
-    youngest = min((file_stat.age(time.time()) for file_stat in file_stats), default=settle)
-    if youngest >= settle:
+    youngest = min((file_stat.age(time.time()) for file_stat in file_stats), default=min_file_age)
+    if youngest >= min_file_age:
         return file_stats, []
-    time.sleep(settle - youngest)
+    time.sleep(min_file_age - youngest)
     still, unstable = list[FileStat](), list[FileStat]()
     for file_stat in file_stats:
         now = read_file_stat(file_stat.folder, file_stat.name)

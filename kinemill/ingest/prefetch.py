@@ -49,7 +49,7 @@ def read_ahead(
     """
     number, shares = share
     mine = new_logs(task, home, folder)[number::shares]
-    still, _ = wait_for_settled(mine, task.ingest.settle)
+    still, _ = wait_for_settled(mine, task.ingest.min_file_age)
     hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(file_stat))]
     decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}

@@ -77,7 +77,7 @@ def recording_inputs(task: Task, member: Member) -> Json:
 def _own_part(task: Task) -> Json:
     """Return what recordings depend on: patterns and waiting times are not among it."""
     part = task.part("dt", "channels", "ingest")
-    unrelated = {"include", "exclude", "settle", "watch", "meta"}
+    unrelated = {"include", "exclude", "min_file_age", "watch", "meta"}
     # A task without parts keeps the keys it had before there were any.
     unrelated |= set[str]() if part["ingest"]["parts"] else {"parts"}
     return {

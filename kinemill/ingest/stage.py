@@ -121,7 +121,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     unchanged = scanned.unchanged.without(again)
     warn(home.root, progress.log_message, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
     fault_point("ingest.scanned")
-    still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.settle)
+    still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.min_file_age)
     with reserve_copies(home) as copy_path:
         hashes = on_threads(lambda file_stat: _hash(file_stat, copy_path(file_stat)), still)
         read, unread = _split(dict(zip(still, hashes, strict=True)))

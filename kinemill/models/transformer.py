@@ -20,7 +20,7 @@ class Transformer(Model):
     size: PositiveInt = 64
     heads: PositiveInt = 4
     layers: PositiveInt = 2
-    widening: PositiveInt = 2
+    mlp_ratio: PositiveInt = 2
     activation: Activation = "silu"
     dropout: Dropout = 0.0
     bias: Bias = True
@@ -38,5 +38,5 @@ class Transformer(Model):
         from kinemill.models.networks.layers import LayerOptions
         from kinemill.models.networks.transformer import BlockSizes, TransformerNetwork
 
-        sizes, options = BlockSizes(self.size, self.heads, self.widening), LayerOptions.of(self)
+        sizes, options = BlockSizes(self.size, self.heads, self.mlp_ratio), LayerOptions.of(self)
         return TransformerNetwork(inputs, outputs, history, self.layers, sizes, options)

@@ -36,7 +36,7 @@ USUAL: dict[str, Any] = {
     "steps": 6_000_000,
     "eval_every": 500_000,
     "save_every": 500_000,
-    "evaluations": 1,
+    "evals_per_round": 1,
     "patience": None,
 }
 SLOWEST, FASTEST = 1e-4, 0.1  # bounds of the rate, as in the form that starts a run

@@ -67,7 +67,7 @@ class Shadow:
         with lock(self.home, f"shadow-{self.task.name}"):
             recorded = {line["recording"] for line in self.lines()}
             for log in scan(self.task, folder).logs:
-                if time.time() - log.path.stat().st_mtime < self.task.ingest.settle:
+                if time.time() - log.path.stat().st_mtime < self.task.ingest.min_file_age:
                     continue  # still being written; the next scan reads it
                 hash_ = file_digest(log.path)
                 if hash_ not in recorded:

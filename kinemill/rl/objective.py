@@ -76,7 +76,7 @@ class Reinforcement(Learn):
     target: float | None = Field(
         default=None, description="mean return at which the training ends, on new seeds too"
     )
-    at_least: NonNegativeInt = Field(
+    min_steps: NonNegativeInt = Field(
         default=0, description="steps before `patience` begins to count evaluations"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"  # small networks are slower on a GPU
@@ -84,8 +84,9 @@ class Reinforcement(Learn):
     steps: PositiveInt = 100_000
     grad_clip: float | None = Field(default=0.5, gt=0.0)
     eval_every: PositiveInt = 10_000
-    evaluations: PositiveInt = Field(
-        default=5, description="of a round, after which episodes begin anew and may be saved"
+    evals_per_round: PositiveInt = Field(
+        default=5,
+        description="evaluations per round; a round starts new episodes and ends with a checkpoint",
     )
     save_every: PositiveInt = 10_000
 

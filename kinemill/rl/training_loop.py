@@ -147,7 +147,7 @@ class TrainingLoop:
         began, first_step = time.perf_counter(), state.step
         number = len(state.history.get(WATCHED, ()))
         until = min(first_step + learn.eval_every, learn.steps)
-        fresh, ends = number % learn.evaluations == 0, (number + 1) % learn.evaluations == 0
+        fresh, ends = number % learn.evals_per_round == 0, (number + 1) % learn.evals_per_round == 0
         seed = derive_seed(learn.seed, "round", number) if fresh else None
         losses = learner.advance(until, seed)
         state.step = learner.step
@@ -188,7 +188,7 @@ class TrainingLoop:
         if state.reached or -mean < state.best:
             state.best, state.best_step, state.waited = -mean, state.step, 0
             self._training.best = {name: value.clone() for name, value in weights.items()}
-        elif state.step >= learn.at_least:
+        elif state.step >= learn.min_steps:
             state.waited += 1
         return evaluation_metrics(trials) | {WATCHED: mean}
 
@@ -208,7 +208,7 @@ class TrainingLoop:
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         later = trials.seed + trials.episodes
-        return [int(one) for one in random.integers(later, later + 2**30, trials.watched)]
+        return [int(one) for one in random.integers(later, later + 2**30, trials.n_eval_episodes)]
 
     def _groups(self, learner: Learner) -> Groups:
         tensors, _ = learner.state()

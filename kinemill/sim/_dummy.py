@@ -27,7 +27,7 @@ from kinemill.store import digest, publish_file
 from kinemill.task import Task
 from kinemill.task.channels import rotations
 
-FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.watched": 2}
+FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.n_eval_episodes": 2}
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
 NATURAL, DAMPING = 2.0 * np.pi * 0.6, 0.4  # rad/s, 1
 
@@ -83,7 +83,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "ingest.parts": {},
         "ingest.include": [f"{below}dummy-*"],
         "ingest.exclude": [],
-        "ingest.settle": 0.0,
+        "ingest.min_file_age": 0.0,
         "dataset.group_by": "recording",
         "dataset.test": [f"{below}dummy-0000{ending}"],
         "dataset.validation": [f"{below}dummy-0001{ending}"],

@@ -67,7 +67,7 @@ class Controller(Plugin):
     noise: PositiveFloat = Field(
         default=0.3, description="standard deviation of a knot, in halves of the action's range"
     )
-    finest: float = Field(
+    min_noise_scale: float = Field(
         default=1.0,
         gt=0.0,
         le=1.0,

@@ -72,7 +72,9 @@ class Trials(Settings):
     """Evaluation of a trained policy: seeded episodes that neither training nor selection used."""
 
     episodes: PositiveInt = Field(default=50, description="episodes of the final evaluation")
-    watched: PositiveInt = Field(default=10, description="episodes of each evaluation in training")
+    n_eval_episodes: PositiveInt = Field(
+        default=10, description="episodes of each evaluation in training"
+    )
     seed: NonNegativeInt = Field(
         default=1_000_000, description="seed of the first episode; each further episode adds 1"
     )

@@ -36,7 +36,7 @@ class ImageEncoder(Plugin):
         "file",
     )
 
-    holds: Annotated[str | None, LOCAL] = Field(
+    checkpoint_digest: Annotated[str | None, LOCAL] = Field(
         default=None,
         description="digest of that file, filled in automatically: different "
         "weights make a different policy",
@@ -45,9 +45,9 @@ class ImageEncoder(Plugin):
     @model_validator(mode="after")
     def _of_these_bytes(self) -> "ImageEncoder":
         path = Path(self.checkpoint) if self.checkpoint else None
-        if path is None or self.holds is not None or not path.is_file():
+        if path is None or self.checkpoint_digest is not None or not path.is_file():
             return self
-        return self.model_copy(update={"holds": file_digest(path)})
+        return self.model_copy(update={"checkpoint_digest": file_digest(path)})
 
     @field_validator("checkpoint")
     @classmethod

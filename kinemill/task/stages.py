@@ -105,7 +105,7 @@ class Ingest(Settings):
     resample: Resample = Resample()
     meta: Meta = Meta()
     on_time_reversal: Literal["split", "quarantine"] = "split"
-    settle: float = Field(
+    min_file_age: float = Field(
         default=2.0, ge=0.0, description="time that a file must be unchanged before it is read, s"
     )
     watch: Annotated[str | None, LOCAL] = Field(

@@ -18,7 +18,7 @@ class Chunk(Settings):
     """Number of actions that are planned at once, and how plans are combined."""
 
     length: PositiveInt = Field(default=1, description="actions that are planned at once")
-    replan: PositiveInt = Field(default=1, description="rows from one plan to the next")
+    n_action_steps: PositiveInt = Field(default=1, description="rows from one plan to the next")
     ensemble: NonNegativeFloat | None = Field(
         default=None,
         description="how fast the weight of later plans falls, m of exp(-m i); default: the latest "
@@ -27,8 +27,10 @@ class Chunk(Settings):
 
     @model_validator(mode="after")
     def _covered(self) -> "Chunk":
-        if self.replan > self.length:
-            message = f"a plan of {self.length} actions does not last for {self.replan} rows"
+        if self.n_action_steps > self.length:
+            message = (
+                f"a plan of {self.length} actions does not last for {self.n_action_steps} rows"
+            )
             raise ValueError(message)
         return self
 
@@ -37,12 +39,12 @@ class Chunk(Settings):
 
         Of each action to come: the weighted sum of its plans (A), their weight, and their number.
         """
-        needed = self.replan > 1 or (self.ensemble is not None and self.length > 1)
+        needed = self.n_action_steps > 1 or (self.ensemble is not None and self.length > 1)
         return (self.length, actions + 2) if needed else None
 
     def is_planning(self, count: Any) -> Any:
         """Return where to plan: rows so far (B, 1) -> (B, 1) 1 or 0."""
-        remainder = count - self.replan * ((count + 0.5) / self.replan).floor()
+        remainder = count - self.n_action_steps * ((count + 0.5) / self.n_action_steps).floor()
         return (remainder < 0.5).to(count.dtype)
 
     def join(self, chunk: Any, count: Any, queue: Any) -> tuple[Any, Any]:

@@ -42,7 +42,7 @@ def task_file(tmp_path_factory):
     ]
     lines += ["  turn: {role: action, unit: rad/s, source: Yaw}"]
     lines += [f"validate: {{stuck: {{ignore: [{', '.join(TRUNK)}]}}}}"]
-    lines += ["ingest: {format: motion_json, settle: 0.0}"]
+    lines += ["ingest: {format: motion_json, min_file_age: 0.0}"]
     lines += ["learn: {type: dynamics, model: {type: mlp}}"]
     path = tmp_path_factory.mktemp("task") / "duck.yaml"
     path.write_text("\n".join(lines) + "\n")

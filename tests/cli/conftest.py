@@ -22,7 +22,7 @@ channels:
   angle: {role: state, kind: angle, unit: rad}
   velocity: {role: state, unit: rad/s, derivative_of: angle, limits: [-20, 20]}
   torque: {role: action, unit: N*m, limits: [-5, 5]}
-ingest: {settle: 0.0, format: csv}
+ingest: {min_file_age: 0.0, format: csv}
 dataset: {validation: {tail: 0.1}, test: ["*b.csv"]}
 learn: {type: dynamics, model: {type: mlp}}
 """

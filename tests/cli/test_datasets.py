@@ -20,7 +20,7 @@ dt: 0.01
 channels:
   angle: {role: state, kind: angle, unit: rad}
   torque: {role: action, unit: N*m}
-ingest: {settle: 0.0, meta: {name: "(?P<session>[^/]+)/.*"}}
+ingest: {min_file_age: 0.0, meta: {name: "(?P<session>[^/]+)/.*"}}
 dataset: {group_by: session, validation: [b], test: [c]}
 learn: {type: dynamics, model: {type: mlp}}
 """

@@ -28,7 +28,7 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
     logs = sorted(path.name for path in home.logs("pendulum").iterdir())
     assert len(logs) == 2
     assert logs[0].startswith("mppi-0003-")
-    task = load_task("pendulum", {"ingest.settle": 0})
+    task = load_task("pendulum", {"ingest.min_file_age": 0})
     idle = Runs(fate=lambda _: "going", going=lambda: False)
     call = next_run(task, home, SensorState(), idle)
     assert call.request is not None  # the arrival sensor starts the chain, and once

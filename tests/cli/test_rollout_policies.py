@@ -23,7 +23,7 @@ TASK = {
         "velocity": {"role": "state", "unit": "m/s"},
         "force": {"role": "action", "unit": "N", "limits": [-10, 10]},
     },
-    "ingest": {"settle": 0},
+    "ingest": {"min_file_age": 0},
     "learn": {"type": "imitation", "model": {"type": "mlp"}},
     "environment": {
         "type": "python",

@@ -14,7 +14,8 @@ from tests.environments.plants import Point
 
 TASK = """task: point
 dt: 0.1
-environment: {type: gymnasium, id: Pendulum-v1, steps: 10, trials: {episodes: 3, watched: 2}}
+environment:
+  {type: gymnasium, id: Pendulum-v1, steps: 10, trials: {episodes: 3, n_eval_episodes: 2}}
 learn:
   type: reinforcement
   algorithm: {type: ppo, n_steps: 16, n_epochs: 1}

@@ -85,7 +85,7 @@ def test_uncertain_physics_varies_what_the_task_says():
 
 
 def test_runs_are_logs_that_ingest_takes(home, tmp_path):
-    task = load_task("pendulum", {"control.seconds": 2, "ingest.settle": 0})
+    task = load_task("pendulum", {"control.seconds": 2, "ingest.min_file_age": 0})
     logs = tmp_path / "logs"
     runs = run_and_log(task, ("random", plain_policy(task, "random")), range(2), logs)
     assert len(list(logs.iterdir())) == 2

@@ -19,7 +19,7 @@ def test_numbers_drawn_in_pairs_are_normal_and_independent():
 
 def test_the_first_of_the_drawn_plans_is_the_plan_itself():
     plan = Plan(np.linspace(-0.5, 0.5, 6).reshape(3, 2))
-    drawn = plan.around(5, 0.3, np.random.default_rng(0), finest=0.2)
+    drawn = plan.around(5, 0.3, np.random.default_rng(0), min_noise_scale=0.2)
     assert drawn.shape == (5, 3, 2)
     np.testing.assert_allclose(drawn[0], plan.knots, atol=1e-7)
     assert (np.abs(drawn[1:] - plan.knots) > 1e-4).all()

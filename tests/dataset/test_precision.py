@@ -42,7 +42,7 @@ def sled(source=None, unit: str = "m", **validation) -> Task:
                 },
                 "force": {"role": "action", "unit": "N"},
             },
-            "ingest": {"settle": 0.0, "format": "csv"},
+            "ingest": {"min_file_age": 0.0, "format": "csv"},
             "dataset": {"validation": ["val*"], "test": ["test*"]},
             "validate": validation,
             "learn": {"type": "dynamics", "model": {"type": "mlp"}},
@@ -121,7 +121,7 @@ def test_the_offset_to_set_is_in_the_unit_of_the_log(dataset_of):
 def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp_path):
     write_logs(tmp_path / "logs", 4_500_000.0)
     (tmp_path / "sled.yaml").write_text(draft("sled", tmp_path / "logs"))
-    task = load_task(tmp_path / "sled.yaml", {"ingest.settle": 0.0})
+    task = load_task(tmp_path / "sled.yaml", {"ingest.min_file_age": 0.0})
     (source,) = task.channels["x"].source
     assert source.offset == pytest.approx(-4_500_000.0, abs=10.0)
     low, high = task.channels["x"].limits

@@ -32,7 +32,7 @@ SETS = [
 def draft_task(tmp_path, source, rate=None):
     path = tmp_path / "drafted.yaml"
     path.write_text(draft("drafted", source, rate), encoding="utf-8")
-    return load_task(path, {"ingest.settle": 0.0})
+    return load_task(path, {"ingest.min_file_age": 0.0})
 
 
 def ingest_and_pack(task, home, source):

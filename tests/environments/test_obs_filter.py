@@ -46,7 +46,7 @@ class Homing(PolicyModule):
 
 @pytest.fixture(scope="module")
 def task():
-    changed = {"environment.steps": 12, "environment.trials": {"episodes": 5, "watched": 1}}
+    changed = {"environment.steps": 12, "environment.trials": {"episodes": 5, "n_eval_episodes": 1}}
     changed |= {"environment.dart_noise": 0.0}  # of who demonstrates
     return load_task(ROOT / "tasks" / "targets.yaml", changed)
 

@@ -14,7 +14,7 @@ channels:
   angle: {role: state, kind: angle, unit: rad, source: [position, {name: q_deg, unit: deg}]}
   velocity: {role: state, unit: rad/s, derivative_of: angle}
   torque: {role: action, unit: N*m}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

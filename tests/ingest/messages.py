@@ -15,7 +15,7 @@ channels:
   angle:    {role: state, kind: angle, unit: rad, source: "/joints.position[1]"}
   velocity: {role: state, unit: rad/s, derivative_of: angle, source: "/joints.velocity[1]"}
   torque:   {role: action, unit: N*m, source: /command.data, resample: {method: hold, max_gap: 0.2}}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 START = 1_700_000_000_000_000_000  # ns

@@ -27,7 +27,7 @@ def aged(write):
 def test_a_file_is_settled_once_it_did_not_change_for_long_enough(
     make_task, home, logs, aged, swing
 ):
-    task = make_task(ingest__settle=2.0)
+    task = make_task(ingest__min_file_age=2.0)
     old, young = aged("old.csv", swing), aged("young.csv", swing, age=1.5)
     assert settled_logs(task, home, logs, NOW) == [old]
     assert settled_logs(task, home, logs, NOW + 1.0) == [old, young]
@@ -37,7 +37,7 @@ def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(
     make_task, home, logs, aged, swing
 ):
     late = aged("late.csv", swing, age=-3600.0)
-    assert settled_logs(make_task(ingest__settle=2.0), home, logs, NOW) == [late]
+    assert settled_logs(make_task(ingest__min_file_age=2.0), home, logs, NOW) == [late]
 
 
 def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
@@ -46,7 +46,7 @@ def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
 
 
 def test_news_change_exactly_with_the_set_of_contents(make_task, home, logs, aged, swing):
-    task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
+    task = make_task(ingest__min_file_age=2.0, ingest__exclude=["*noise*"])
     ids = [find_new_logs(task, home, logs, NOW).ids]
 
     def now(change) -> bool:

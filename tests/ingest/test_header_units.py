@@ -29,7 +29,7 @@ def reasons(home, tmp_path, speed: dict, angle: dict | None = None):
                 "angle": {"role": "state", "unit": "rad", **(angle or {})},
                 "speed": {"role": "state", **speed},
             },
-            "ingest": {"settle": 0.0, "format": "csv"},
+            "ingest": {"min_file_age": 0.0, "format": "csv"},
             "learn": {"type": "dynamics", "model": {"type": "mlp"}},
         }
     )

@@ -31,7 +31,7 @@ dt: 0.01
 channels:
   angle: {role: state, unit: m}
   torque: {role: action, unit: N*m}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 validate: {max_quarantined_share: 0.9}
 learn: {type: dynamics, model: {type: mlp}}
 """

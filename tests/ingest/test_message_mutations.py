@@ -21,7 +21,7 @@ channels:
     unit: "1"
     source: [/command.data, command.value, drive]
     resample: {max_gap: 0.2}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

@@ -20,7 +20,7 @@ dt: 0.02
 channels:
   x: {role: state, unit: m, source: %s}
   push: {role: action, unit: N, source: "actions[0]"}
-ingest: {rate: 50.0, settle: 0.0}
+ingest: {rate: 50.0, min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

@@ -73,7 +73,7 @@ def _yield_once(blocks):
 
 
 def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, write, swing):
-    settle = 0.4
+    age = 0.4
     old, growing = write("old.csv", swing), write("growing.csv", swing[:50])
     os.utime(old, (1e9, 1e9))
     script = (
@@ -83,10 +83,10 @@ def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, wri
     )
     writer = subprocess.Popen([sys.executable, "-c", script, str(growing)])
     time.sleep(0.2)
-    report = ingest.run(make_task(ingest__settle=settle), home, logs)
+    report = ingest.run(make_task(ingest__min_file_age=age), home, logs)
     writer.wait()
     assert statuses(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
-    last = ingest.run(make_task(ingest__settle=settle), home, logs)
+    last = ingest.run(make_task(ingest__min_file_age=age), home, logs)
     assert statuses(last) == {"growing.csv": "episodes", "old.csv": "known"}
 
 
@@ -95,7 +95,7 @@ def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
 ):
     write("a.csv", swing)
     begin = time.monotonic()
-    report = ingest.run(make_task(ingest__settle=0.3), home, logs)
+    report = ingest.run(make_task(ingest__min_file_age=0.3), home, logs)
     assert statuses(report) == {"a.csv": "episodes"}
     assert time.monotonic() - begin >= 0.2
 

@@ -44,7 +44,7 @@ def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, l
 @pytest.mark.parametrize(
     "change",
     [
-        {"ingest__settle": 1e-3},
+        {"ingest__min_file_age": 1e-3},
         {"ingest__exclude": ["z"]},
         {"learn__seed": 7},
         {"channels__velocity__limits": [-50, 50]},

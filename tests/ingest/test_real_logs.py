@@ -18,7 +18,7 @@ channels:
   q1:   {role: state, kind: angle, unit: rad, source: [pos_meas1, pos1, position]}
   qd1:  {role: state, unit: rad/s, derivative_of: q1, source: [vel_meas1, vel1, velocity]}
   tau1: {role: action, unit: N*m, source: [tau_con1, tau1, torque]}
-ingest: {settle: 0.0, include: ["*.csv", "*.parquet"], exclude: ["desired/*"]}
+ingest: {min_file_age: 0.0, include: ["*.csv", "*.parquet"], exclude: ["desired/*"]}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

@@ -19,7 +19,7 @@ channels:
   angle: {role: state, kind: angle, unit: rad, source: "joint.position.value[1]"}
   ok:    {role: state, unit: "1", source: joint.ok, resample: hold}
   drive: {role: action, unit: "1", source: command.value, resample: {method: hold, max_gap: 0.2}}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"

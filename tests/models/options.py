@@ -20,7 +20,7 @@ OPTIONS = {
         "size": 12,
         "heads": 3,
         "layers": 1,
-        "widening": 3,
+        "mlp_ratio": 3,
         "activation": "leaky_relu",
         "dropout": 0.3,
         "bias": False,

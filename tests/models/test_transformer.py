@@ -9,7 +9,7 @@ from kinemill.models.transformer import Transformer
 def test_a_block_computes_what_torch_computes():
     """`torch.nn.TransformerEncoderLayer` with a causal mask is the reference."""
     torch.manual_seed(1)
-    settings = Transformer(size=8, heads=2, layers=2, widening=2)
+    settings = Transformer(size=8, heads=2, layers=2, mlp_ratio=2)
     ours = settings.build(inputs=3, outputs=2, history=5).eval()
     block = ours.blocks[0]
     reference = nn.TransformerEncoderLayer(

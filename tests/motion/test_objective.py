@@ -75,7 +75,10 @@ def task_file(tmp_path_factory):
         ]
     lines += ["  forward: {role: observation, unit: m/s, source: Vel_x}"]
     lines += ["  turn: {role: observation, unit: rad/s, source: Yaw}"]
-    lines += ["ingest: {format: motion_json, settle: 0.0}", "validate: {stuck: {on_fault: warn}}"]
+    lines += [
+        "ingest: {format: motion_json, min_file_age: 0.0}",
+        "validate: {stuck: {on_fault: warn}}",
+    ]
     lines += ["dataset: {test: [unseen.json], validation: {tail: 0.3}}"]
     lines += ["learn: {type: motion, epochs: 2, hidden_size: 32, eval_every: 5}"]
     path = tmp_path_factory.mktemp("task") / "puppet.yaml"

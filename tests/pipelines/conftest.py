@@ -23,7 +23,7 @@ channels:
   cart_velocity: {role: state, unit: m/s, derivative_of: cart_position, source: qvel_cart}
   pole_velocity: {role: state, unit: rad/s, derivative_of: pole_angle, source: qvel_pole}
   cart_force:    {role: action, unit: N, source: ctrl_cart, limits: [-10, 10]}
-ingest: {time: timestamp, settle: 0}
+ingest: {time: timestamp, min_file_age: 0}
 dataset: {validation: ["*0001*"], test: ["*0002*"]}
 learn:
   type: dynamics

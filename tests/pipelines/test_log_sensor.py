@@ -94,10 +94,10 @@ def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspa
 
 def test_a_file_that_still_grows_is_left_alone(workspace, drop):
     path = drop("a.csv", 1, age=0.0)
-    settle = {"ingest.settle": 5.0}
-    assert look(workspace, SensorState(), **settle).request is None
+    min_age = {"ingest.min_file_age": 5.0}
+    assert look(workspace, SensorState(), **min_age).request is None
     os.utime(path, (time.time() - 6.0,) * 2)
-    assert look(workspace, SensorState(), **settle).request is not None
+    assert look(workspace, SensorState(), **min_age).request is not None
 
 
 def test_a_changed_task_file_asks_again(workspace, drop):
@@ -126,7 +126,7 @@ def take(workspace):
 
     def read():
         time.sleep(1.1)  # what has only just changed is not kept as read
-        task = load_task(TASK, {"ingest.settle": 0})
+        task = load_task(TASK, {"ingest.min_file_age": 0})
         ingest.run(task, workspace.home, workspace.home.logs(TASK))
 
     return read
@@ -213,7 +213,7 @@ def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(workspace, drop
     monkeypatch.setattr(arrived_logs, "WHOLE", 100)
     monkeypatch.setattr(arrived_logs, "_BLOCK", 4)
     monkeypatch.setattr(arrived_logs, "file_digest", lambda path: pytest.fail(f"read {path}"))
-    task, folder = load_task(TASK, {"ingest.settle": 0}), workspace.home.logs(TASK)
+    task, folder = load_task(TASK, {"ingest.min_file_age": 0}), workspace.home.logs(TASK)
     path = folder / "a.csv"
     path.write_text("timestamp,x\n" + "".join(f"{n},{n}\n" for n in range(200)))
     assert len(arrived_logs.find_new_logs(task, workspace.home, folder).ids) == 1

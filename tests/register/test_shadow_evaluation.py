@@ -10,7 +10,7 @@ from kinemill.task import load_task
 
 @pytest.fixture
 def task(task):
-    return load_task(task.path, {"verify.horizon": 4, "ingest.settle": 0.0})
+    return load_task(task.path, {"verify.horizon": 4, "ingest.min_file_age": 0.0})
 
 
 @pytest.fixture

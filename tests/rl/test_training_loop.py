@@ -24,10 +24,10 @@ POINT = {
     "type": "python",
     "path": "tests.environments.plants:Point",
     "steps": 10,
-    "trials": {"episodes": 4, "watched": 2},
+    "trials": {"episodes": 4, "n_eval_episodes": 2},
 }
 DOORS = {**POINT, "path": "tests.environments.plants:Doors"}
-CART = {"type": "gymnasium", "id": "CartPole-v1", "trials": {"episodes": 4, "watched": 2}}
+CART = {"type": "gymnasium", "id": "CartPole-v1", "trials": {"episodes": 4, "n_eval_episodes": 2}}
 ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
 
 
@@ -47,7 +47,7 @@ def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
         "num_envs": 2,
         "steps": 192,
         "eval_every": 32,
-        "evaluations": 2,
+        "evals_per_round": 2,
         "save_every": 64,
         "batch_size": 16,
         **learn,

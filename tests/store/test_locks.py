@@ -90,7 +90,7 @@ def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, ot
             "task": "arm",
             "dt": 0.01,
             "channels": {"q": {"role": "state", "kind": "angle", "unit": "rad"}},
-            "ingest": {"settle": 0.0, "format": "csv"},
+            "ingest": {"min_file_age": 0.0, "format": "csv"},
             "learn": {"type": "dynamics", "model": {"type": "mlp"}},
         }
     )

@@ -77,7 +77,7 @@ def test_a_data_module_that_is_missing():
         assert (ignored.returncode, ignored.stdout) == (1, "")  # 1: none is ignored
 
 
-@pytest.mark.parametrize("chunk", [{"length": 1}, {"length": 4, "replan": 2}])
+@pytest.mark.parametrize("chunk", [{"length": 1}, {"length": 4, "n_action_steps": 2}])
 def test_a_diffusion_head_that_crashes(chunk, tmp_path):
     """From a batch of one, of what is left of an epoch, and acting: the actions are numbers."""
     head = {"type": "diffusion", "steps": 2, "width": 16, "condition": 8}

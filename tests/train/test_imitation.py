@@ -106,7 +106,7 @@ def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
 @pytest.mark.parametrize("head", list(HEADS))
 def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_path):
     """To 1e-4 of the action's spread over 20 steps, from two seeds; another seed differs."""
-    chunk = {"length": 4, "replan": 2, "ensemble": 0.1}
+    chunk = {"length": 4, "n_action_steps": 2, "ensemble": 0.1}
     settings = {"type": head, **SMALL.get(head, {})}
     task, module, objective = made(head=settings, chunk=chunk, seq_len=2)
     state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
@@ -128,7 +128,7 @@ def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_pa
 
 def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
     """NaN arrives between two plans, where the action comes from the queue."""
-    _, module, _ = made(chunk={"length": 4, "replan": 4})
+    _, module, _ = made(chunk={"length": 4, "n_action_steps": 4})
     inputs, carry = torch.zeros(3, 2), module.initial_carry(3)
     _, *carry = module(inputs, *carry)
     inputs[1, 0] = float("nan")
@@ -137,9 +137,9 @@ def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
     assert all(torch.isnan(one[1]).all() and not torch.isnan(one[[0, 2]]).any() for one in carry)
 
 
-def plans(count, length, replan, ensemble):
+def plans(count, length, n_action_steps, ensemble):
     """Actions of a queue when the plan made at row k says 10 k + j for j rows later."""
-    chunk = Chunk(length=length, replan=replan, ensemble=ensemble)
+    chunk = Chunk(length=length, n_action_steps=n_action_steps, ensemble=ensemble)
     queue, result = torch.zeros(1, *chunk.queue_shape(1)), []
     for row in range(count):
         plan = 10.0 * row + torch.arange(float(length)).view(1, length, 1)
@@ -166,7 +166,7 @@ def test_overlapping_plans_are_averaged_oldest_first():
 
 def test_a_plan_that_ends_too_soon_is_refused():
     with pytest.raises(ValueError, match="does not last for 4 rows"):
-        Chunk(length=3, replan=4)
+        Chunk(length=3, n_action_steps=4)
 
 
 def test_what_is_filled_in_after_the_end_is_not_learned():

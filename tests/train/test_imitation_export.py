@@ -40,7 +40,7 @@ def policy_of(name):
     model, seq_len, image, text = CASES[name]
     drawn = {
         "head": {"type": "gaussian_mixture", "components": 3, "noise": 0.5},
-        "chunk": {"length": 4, "replan": 2, "ensemble": 0.1},
+        "chunk": {"length": 4, "n_action_steps": 2, "ensemble": 0.1},
     }
     learn = policy_task(
         model=model,

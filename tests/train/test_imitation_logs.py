@@ -18,7 +18,7 @@ ROWS, RUNS, SAID = 24, 10, ("pick up the cup", "put it down")
 HEAD = """
 task: arm
 dt: 0.05
-ingest: {settle: 0.0, FORMAT}
+ingest: {min_file_age: 0.0, FORMAT}
 validate: {min_steps: 5}
 dataset: {group_by: part, validation: 0.3, test: 0.3, near_duplicates: apart}
 learn: {type: imitation, model: {type: mlp, hidden_sizes: [8]}, batch_size: 8}

@@ -49,7 +49,7 @@ def test_an_arm_reaches_targets_after_150_demonstrations(home):
         "learn.steps": 2000,
         "learn.eval_every": 500,
         "learn.checkpoint": "success",
-        "environment.trials.watched": 8,
+        "environment.trials.n_eval_episodes": 8,
     }
     task, policy, metrics = trained(home, "reach", 150, **changed)
     assert success(task, policy) >= 0.9
@@ -87,5 +87,5 @@ def test_starts_of_training_are_never_those_of_the_trials():
     task = load_task(ROOT / "tasks" / "reach.yaml")
     trials, seeds = task.environment.trials, EnvEvaluation(None, task).seeds
     assert not set(seeds) & set(range(trials.seed, trials.seed + trials.episodes))
-    assert len(seeds) == trials.watched
+    assert len(seeds) == trials.n_eval_episodes
     assert np.min(list(seeds)) > trials.seed

@@ -20,7 +20,7 @@ SILENT = (NullReporter(), NullReporter())
 
 def learned_pendulum(home, seed):
     """Return the exported model of a pendulum, from the logs that `kinemill.sim` makes."""
-    task = load_task(ROOT / "tasks" / "pendulum.yaml", {"ingest.settle": 0})
+    task = load_task(ROOT / "tasks" / "pendulum.yaml", {"ingest.min_file_age": 0})
     write_logs(home.root / "logs", "pendulum", seed=seed)
     accepted = validate.run(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)
     dataset = dataset_stage.run(task, home, accepted.ref).ref

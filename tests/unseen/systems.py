@@ -299,6 +299,7 @@ def write_task(path: Path, system: System, settings: Mapping[str, object]) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         yaml.safe_dump(
-            {**task, "ingest": {"time": "timestamp", "settle": 0}, **settings}, sort_keys=False
+            {**task, "ingest": {"time": "timestamp", "min_file_age": 0}, **settings},
+            sort_keys=False,
         )
     )

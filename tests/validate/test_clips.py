@@ -33,7 +33,7 @@ channels:
   hip_target: {role: action, unit: rad, source: "joints_pos[hip]", resample: {lead: 1}}
   knee_target: {role: action, unit: rad, source: "joints_pos[knee]", resample: {lead: 1}}
   neck_target: {role: action, unit: rad, source: "joints_pos[neck]", resample: {lead: 1}}
-ingest: {format: motion_json, settle: 0.0}
+ingest: {format: motion_json, min_file_age: 0.0}
 validate: {stuck: {on_fault: warn}}
 dataset: {test: [unseen.json], validation: {tail: 0.3}}
 learn: {type: motion}

@@ -23,7 +23,7 @@ channels:
   velocity: {role: state, unit: rad/s, derivative_of: angle}
   torque: {role: action, unit: N*m}
   noise: {role: observation, unit: V, source: extra}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
 """
 

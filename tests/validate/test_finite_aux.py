@@ -19,7 +19,7 @@ channels:
   u: {role: action, unit: N}
   force: {role: observation, unit: N}
   reward: {role: reward, unit: "1"}
-ingest: {settle: 0.0}
+ingest: {min_file_age: 0.0}
 dataset: {validation: [b.csv], test: [c.csv]}
 learn: {type: dynamics, model: {type: mlp}}
 """

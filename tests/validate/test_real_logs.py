@@ -111,7 +111,7 @@ def test_encoder_spikes_in_a_real_log_are_found(double_pendulum):
 def test_files_of_real_robots_pass_ingest_and_validation(
     home, shared_data, name, folder, recordings, repeats
 ):
-    task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.settle": 0.0})
+    task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.min_file_age": 0.0})
     taken = ingest.run(task, home, shared_data / folder)
     outcome = validate.run(task, home, taken.artifact.ref)
     assert outcome.summary["recordings"] == recordings

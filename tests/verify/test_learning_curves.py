@@ -96,7 +96,7 @@ def test_what_a_real_training_counts_is_in_its_section(home):
                 "type": "python",
                 "path": "tests.environments.plants:Point",
                 "steps": 8,
-                "trials": {"episodes": 2, "watched": 2},
+                "trials": {"episodes": 2, "n_eval_episodes": 2},
             },
         }
     )

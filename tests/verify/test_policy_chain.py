@@ -27,7 +27,7 @@ from kinemill.verify import stage
 BRIEF = {
     "learn.steps": 2560,
     "learn.eval_every": 2560,
-    "environment.trials": {"episodes": 6, "watched": 2},
+    "environment.trials": {"episodes": 6, "n_eval_episodes": 2},
     "promote.beats": ["champion"],
     "promote.interval": False,
 }
@@ -71,7 +71,7 @@ LEARNER = {
         "velocity": {"role": "observation", "unit": "m/s"},
         "force": {"role": "action", "unit": "N", "limits": [-10, 10]},
     },
-    "ingest": {"settle": 0},
+    "ingest": {"min_file_age": 0},
     "validate": {"min_steps": 5},
     "dataset": {"validation": 0.2, "test": 0.3, "near_duplicates": "apart"},
     "learn": {

@@ -27,7 +27,7 @@ class CEM(Controller):
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         std = self.noise if iteration == 0 or plan.std is None else plan.std
-        return plan.around(self.samples, std, random, self.finest)
+        return plan.around(self.samples, std, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Fit the best, without plans that the model could not follow."""

@@ -24,15 +24,15 @@ class DIAL(Controller):
     iterations: PositiveInt = 3
     noise: PositiveFloat = 0.6
     temperature: PositiveFloat = Field(default=0.1, description="as in mppi, in spreads")
-    over_iterations: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
-    over_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
+    beta_opt_iter: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
+    beta_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         count = len(plan.knots)
         done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count
-        std = self.noise * np.exp(-done / self.over_iterations - (1 - fraction) / self.over_horizon)
-        return plan.around(self.samples, std[:, None], random, self.finest)
+        std = self.noise * np.exp(-done / self.beta_opt_iter - (1 - fraction) / self.beta_horizon)
+        return plan.around(self.samples, std[:, None], random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Average by cost."""

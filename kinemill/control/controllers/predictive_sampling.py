@@ -22,7 +22,7 @@ class PredictiveSampling(Controller):
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw the plan itself, and the others around it."""
         del iteration
-        return plan.around(self.samples, self.noise, random, self.finest)
+        return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
         """Take the best."""

@@ -20,12 +20,12 @@ class BlockSizes:
     Attributes:
         size: D.
         heads: attention heads; they divide D.
-        widening: hidden units of the network at each row, over D.
+        mlp_ratio: hidden units of the network at each row, over D.
     """
 
     size: int
     heads: int
-    widening: int
+    mlp_ratio: int
 
 
 class TransformerBlock(nn.Module):
@@ -41,7 +41,7 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, sizes: BlockSizes, history: int, options: LayerOptions) -> None:
         super().__init__()
-        size, wide = sizes.size, sizes.widening * sizes.size
+        size, wide = sizes.size, sizes.mlp_ratio * sizes.size
         self.heads, self.width = sizes.heads, size // sizes.heads
         self.act = activation(options.activation)
         self.attention_norm, self.mlp_norm = options.norm(size), options.norm(size)

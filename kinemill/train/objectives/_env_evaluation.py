@@ -30,7 +30,7 @@ class EnvEvaluation:
         trials = environment_of(task).trials
         self._cloning, self._task = cloning, task
         first = trials.seed + trials.episodes
-        self.seeds = range(first, first + trials.watched)
+        self.seeds = range(first, first + trials.n_eval_episodes)
 
     def __call__(self) -> dict[str, float]:
         """Return the metrics; `missed` is the failure rate, and the loss breaks ties.

@@ -49,8 +49,8 @@ class Imitation(Demonstrated):
     text_bytes: PositiveInt = Field(default=64, description="of a text that are looked at")
     eval_in_env: bool = Field(
         default=False,
-        description="try it in the environment at each evaluation, `trials.watched` episodes, from "
-        "starts that come after those of the trials",
+        description="run `trials.n_eval_episodes` episodes in the environment at each evaluation, "
+        "with seeds after those of the trials",
     )
     checkpoint: Literal["loss", "action", "success"] = Field(
         default="loss",

@@ -27,12 +27,12 @@ SHORT = {
         "steps": 1536,
         "eval_every": 256,
         "save_every": 256,
-        "evaluations": 1,
+        "evals_per_round": 1,
         "patience": None,
     },
     "environment.steps": 60,
     "environment.trials.episodes": 2,
-    "environment.trials.watched": 2,
+    "environment.trials.n_eval_episodes": 2,
 }
 
 

@@ -173,7 +173,7 @@ def crowned(tmp_path_factory) -> Path:
 
 def _open(root: Path) -> Robot:
     overrides = {
-        "ingest.settle": 0.0,
+        "ingest.min_file_age": 0.0,
         "dataset.validation": ["*log-006*"],
         "dataset.test": ["*log-007*"],
     }

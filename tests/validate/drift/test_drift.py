@@ -160,7 +160,7 @@ def test_without_a_champion_there_is_no_verdict_and_no_failure(robot):
 
 def test_a_champion_of_other_channels_is_not_comparable(robot):
     robot.drive(20)
-    slower = load_task(robot.task.path, {"ingest.settle": 0.0, "dt": 0.04})
+    slower = load_task(robot.task.path, {"ingest.min_file_age": 0.0, "dt": 0.04})
     robot.task = slower
     found = judge(robot)
     assert found["status"] == "not comparable"
