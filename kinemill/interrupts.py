@@ -9,7 +9,6 @@ import contextlib
 import os
 import shlex
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -46,15 +45,15 @@ class Signals:
 
     def __init__(self) -> None:
         self._number: int | None = None
-        self._sent: socket.socket | None = None
+        self._numbers: int | None = None  # read end of the pipe that signal numbers go to
         self._terminal: Any = None
 
     def install(self) -> None:
         """Raise `Interrupted` in the main thread at the first signal and at each further one."""
-        self._sent, written = socket.socketpair()
-        self._sent.setblocking(False)
-        written.setblocking(False)
-        signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)
+        self._numbers, written = os.pipe()
+        os.set_blocking(self._numbers, False)
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         for number in _NAMES:
             # nohup and background jobs ignore some signals
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -65,9 +64,9 @@ class Signals:
     @property
     def received(self) -> int | None:
         """The number of the first termination signal, or None."""
-        while self._sent is not None and self._number is None:
+        while self._numbers is not None and self._number is None:
             try:
-                numbers = self._sent.recv(1)
+                numbers = os.read(self._numbers, 1)
             except BlockingIOError:
                 break
             if numbers and numbers[0] in _NAMES:

@@ -5,7 +5,6 @@ process PARENT_PID ends. Only Linux supports this for arbitrary commands.
 """
 
 import atexit
-import ctypes
 import gc
 import os
 import signal
@@ -104,6 +103,8 @@ def process_of(pid: int, seen_at: float, tolerance: float = 60.0) -> Any:
 def exit_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
     """End this process, by the signal `how`, as soon as process `parent` ends, even by SIGKILL."""
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how)
     else:
         follow(parent)

@@ -75,7 +75,7 @@ def commands() -> str:
 def commands_of(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield each command below a group with its full name."""
     if not hasattr(command, "commands"):
-        yield path, command
+        yield path, command.load()
         return
     for name, child in command.commands.items():
         if not child.hidden:

@@ -1,46 +1,211 @@
-"""The command line: commands by group, and the report of an error."""
+"""The command line: commands by group, loaded when they are used, and the report of an error."""
 
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from kinemill.cli import (
-    admin,
-    alerts,
-    compare,
-    data,
-    datasets,
-    doctor,
-    draft,
-    drift,
-    evaluate,
-    export,
-    maintenance,
-    models,
-    promote,
-    pull,
-    quarantine,
-    rollout,
-    run_command,
-    server,
-    simulate,
-    start,
-    status,
-    task,
-    transfer,
-    tune,
-    verify,
-    view,
-)
-from kinemill.failures import report
 from kinemill.interrupts import is_interruption
 
-Commands = dict[str, Callable[..., Any]]
+Commands = dict[str, tuple[str, str]]
+"""By command name, in the order of the help: `MODULE.FUNCTION` of `kinemill.cli`, and the first
+line of its docstring, so that the help of a group imports no command."""
+
+
+class LazyCommand(TyperCommand):
+    """Stands for a command in the help and in completion, and imports it when it is used."""
+
+    def __init__(self, name: str, path: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self._path = path
+
+    def load(self) -> Any:
+        """Import the module of the command and return the command with its options."""
+        module, _, function = self._path.partition(".")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(self.name)(getattr(import_module(f"kinemill.cli.{module}"), function))
+        return typer.main.get_command(single)
+
+
+class LazyGroup(TyperGroup):
+    """A group of commands that imports only the command that is run or completed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the loaded command and the remaining arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, LazyCommand) else command, rest
+
+
+_TOP: Commands = {
+    "new": ("draft.new", "Draft a task file from logs."),
+    "run": ("run_command.run", "Run the pipeline for a task."),
+    "demo": ("run_command.demo", "Run the pipeline on logs of a simulated cart-pole."),
+    "ui": ("server.ui", "Serve the Dagster and MLflow pages until Ctrl-C."),
+    "doctor": ("doctor.doctor", "Check versions, GPU, home, disk, tasks and registry."),
+    "version": ("doctor.version", "Print the version of kinemill."),
+}
+_TASK: Commands = {
+    "list": ("task.list_tasks", "List the tasks and the errors of invalid ones."),
+    "show": ("task.show_task", "Print a task with all defaults and overrides."),
+    "schema": ("task.print_schema", "Print the JSON schema of task files, for editors."),
+}
+_DATA: Commands = {
+    "check": ("data.check", "Check logs against a task without storing them."),
+    "ingest": ("data.ingest", "Read logs into the store."),
+    "list": ("data.list_recordings", "List the recordings of a task with their status."),
+    "search": ("data.search_recordings", "Find recordings by name or content hash."),
+    "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
+    "view": ("view.view", "Plot a recording on an HTML page."),
+    "drift": ("drift.drift", "List new episodes on which the champion is too wrong."),
+    "export": ("export.export_data", "Write the episodes of a dataset version to files."),
+    "reprocess": ("data.reprocess", "Process recordings again where rules changed."),
+    "forget": ("data.forget", "Remove a recording permanently."),
+}
+_QUARANTINE: Commands = {
+    "list": ("quarantine.list_held_back", "List recordings that are not wholly accepted."),
+    "release": ("quarantine.release", "Accept a recording as it is, in spite of its faults."),
+    "reject": ("quarantine.reject", "Exclude a recording from datasets."),
+    "undo": ("quarantine.undo", "Withdraw the decision on a recording."),
+}
+_DATASETS: Commands = {
+    "list": ("datasets.list_versions", "List the dataset versions of a task."),
+    "show": ("datasets.show_version", "Show a dataset version: features, split and warnings."),
+    "diff": ("datasets.diff_versions", "Compare two dataset versions of a task."),
+}
+_MODEL: Commands = {
+    "list": ("models.list_models", "List the registered versions of a task."),
+    "show": ("models.show_model", "Show one version: errors, gate, lineage and files."),
+    "compare": ("compare.compare", "Compare two versions on the same test split."),
+    "why": ("promote.why", "Explain why a version is champion or was refused."),
+    "evaluate": ("evaluate.evaluate", "Measure the errors of a model on logs."),
+    "simulate": ("simulate.simulate", "Simulate with a learned model."),
+    "rollout": ("rollout.rollout", "Run a controller or a policy and log its episodes."),
+    "report": ("server.report", "Write the HTML report of one version."),
+    "export": ("export.export", "Copy a registered model to a folder that runs anywhere."),
+    "verify": ("verify.verify", "Verify an exported model folder."),
+    "approve": ("promote.approve", "Approve a version and run the gate again."),
+    "promote": ("promote.promote", "Make a version champion."),
+    "rollback": ("promote.rollback", "Roll back to the previous champion."),
+    "canary": ("pull.canary", "Serve a version to a share of the robots first."),
+    "pull": ("pull.pull", "Download a version to a folder that robots load."),
+    "audit": ("promote.audit", "List every change of champion: who, when and why."),
+    "lineage": ("datasets.lineage", "List the recordings that a model was trained on."),
+    "tune": ("tune.tune", "Search for better settings."),
+    "transfer": ("transfer.transfer", "Train under each variant and test under all variants."),
+}
+_RUNS: Commands = {
+    "start": ("start.start", "Start a run on the Dagster server and return."),
+    "list": ("status.list_runs", "List the latest runs."),
+    "show": ("status.show_run", "Show one run: status, progress, settings and error."),
+    "metrics": ("status.metrics", "Print the metrics of a run."),
+    "cancel": ("start.cancel", "Cancel a queued or running run."),
+}
+_ADMIN: Commands = {
+    "gc": ("maintenance.gc", "Delete artifacts that no registered version depends on."),
+    "backup": ("maintenance.backup", "Back up the home while it is in use."),
+    "restore": ("maintenance.restore", "Restore the home from a backup."),
+    "upgrade": ("maintenance.upgrade", "Upgrade the home to the installed versions."),
+    "rebuild-registry": ("admin.rebuild_registry", "Rebuild the MLflow registry from the store."),
+}
+_USERS: Commands = {
+    "list": ("server.list_users", "List the users of the web pages with their roles."),
+    "add": ("server.add_user", "Add or change a user of the web pages."),
+    "token": ("server.renew_token", "Print a new token of a user, for commands and clients."),
+    "remove": ("server.remove_user", "Remove a user of the web pages."),
+}
+_ALERTS: Commands = {
+    "list": ("alerts.list_receivers", "List who receives alerts, and how many were sent."),
+    "test": ("alerts.send_test", "Send a test alert to every receiver."),
+}
+
+
+def _group(name: str, summary: str, example: str, *members: TyperCommand | TyperGroup) -> LazyGroup:
+    """Return a group of commands.
+
+    Args:
+        name: the word that is typed.
+        summary: of the help.
+        example: a command line, without `kinemill`.
+        members: commands and groups in the order of the help.
+    """
+    return LazyGroup(
+        name=name,
+        help=f"{summary}\n\nExample: kinemill {example}",
+        commands=members,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+
+def _commands(summaries: Commands) -> list[LazyCommand]:
+    return [LazyCommand(name, *entry) for name, entry in summaries.items()]
+
+
+class _Root(LazyGroup):
+    """All commands and groups."""
+
+    def __init__(self, **attributes: Any) -> None:
+        attributes["commands"] = _tree()
+        super().__init__(**attributes)
+
+
+def _tree() -> list[Any]:
+    return [
+        *_commands(_TOP),
+        _group("task", "List and print task files.", "task show my_robot", *_commands(_TASK)),
+        _group(
+            "data",
+            "Manage logs and datasets.",
+            "data check logs --task my_robot",
+            *_commands(_DATA),
+            _group(
+                "quarantine",
+                "Release or reject held-back recordings.",
+                "data quarantine list my_robot",
+                *_commands(_QUARANTINE),
+            ),
+            _group(
+                "datasets",
+                "List and compare dataset versions.",
+                "data datasets list my_robot",
+                *_commands(_DATASETS),
+            ),
+        ),
+        _group(
+            "model",
+            "Evaluate, promote and deliver models.",
+            "model show my_robot@champion",
+            *_commands(_MODEL),
+        ),
+        _group(
+            "runs", "Start and follow runs on the server.", "runs start my_robot", *_commands(_RUNS)
+        ),
+        _group(
+            "admin",
+            "Manage users, disk space and backups.",
+            "admin gc --budget 20GB",
+            *_commands(_ADMIN),
+            _group(
+                "users",
+                "Manage users of the web pages.",
+                "admin users add ada --role operator",
+                *_commands(_USERS),
+            ),
+            _group(
+                "alerts",
+                "List receivers, send a test alert.",
+                "admin alerts test",
+                *_commands(_ALERTS),
+            ),
+        ),
+    ]
+
 
 app = typer.Typer(
     name="kinemill",
+    cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,7 +215,9 @@ app = typer.Typer(
 
 def _print_version(is_set: bool) -> None:
     if is_set:
-        doctor.print_version()
+        from importlib.metadata import version
+
+        typer.echo(f"kinemill {version('kinemill')}")
         raise typer.Exit
 
 
@@ -69,133 +236,6 @@ def root(
     """
 
 
-def _add_group(parent: typer.Typer, name: str, text: str, commands: Commands) -> typer.Typer:
-    """Add a group of commands.
-
-    Args:
-        parent: the app or the group that it belongs to.
-        name: the word that is typed.
-        text: summary and example, without `Example: kinemill`.
-        commands: function by command name, in the order of the help.
-    """
-    summary, _, example = text.partition(" | ")
-    group = typer.Typer(help=f"{summary}\n\nExample: kinemill {example}", no_args_is_help=True)
-    for command, function in commands.items():
-        group.command(command)(function)
-    parent.add_typer(group, name=name)
-    return group
-
-
-_TOP: Commands = {
-    "new": draft.new,
-    "run": run_command.run,
-    "demo": run_command.demo,
-    "ui": server.ui,
-    "doctor": doctor.doctor,
-    "version": doctor.version,
-}
-_TASK: Commands = {
-    "list": task.list_tasks,
-    "show": task.show_task,
-    "schema": task.print_schema,
-}
-_DATA: Commands = {
-    "check": data.check,
-    "ingest": data.ingest,
-    "list": data.list_recordings,
-    "search": data.search_recordings,
-    "show": quarantine.show_recording,
-    "view": view.view,
-    "drift": drift.drift,
-    "export": export.export_data,
-    "reprocess": data.reprocess,
-    "forget": data.forget,
-}
-_QUARANTINE: Commands = {
-    "list": quarantine.list_held_back,
-    "release": quarantine.release,
-    "reject": quarantine.reject,
-    "undo": quarantine.undo,
-}
-_DATASETS: Commands = {
-    "list": datasets.list_versions,
-    "show": datasets.show_version,
-    "diff": datasets.diff_versions,
-}
-_MODEL: Commands = {
-    "list": models.list_models,
-    "show": models.show_model,
-    "compare": compare.compare,
-    "why": promote.why,
-    "evaluate": evaluate.evaluate,
-    "simulate": simulate.simulate,
-    "rollout": rollout.rollout,
-    "report": server.report,
-    "export": export.export,
-    "verify": verify.verify,
-    "approve": promote.approve,
-    "promote": promote.promote,
-    "rollback": promote.rollback,
-    "canary": pull.canary,
-    "pull": pull.pull,
-    "audit": promote.audit,
-    "lineage": datasets.lineage,
-    "tune": tune.tune,
-    "transfer": transfer.transfer,
-}
-_RUNS: Commands = {
-    "start": start.start,
-    "list": status.list_runs,
-    "show": status.show_run,
-    "metrics": status.metrics,
-    "cancel": start.cancel,
-}
-_ADMIN: Commands = {
-    "gc": maintenance.gc,
-    "backup": maintenance.backup,
-    "restore": maintenance.restore,
-    "upgrade": maintenance.upgrade,
-    "rebuild-registry": admin.rebuild_registry,
-}
-_USERS: Commands = {
-    "list": server.list_users,
-    "add": server.add_user,
-    "token": server.renew_token,
-    "remove": server.remove_user,
-}
-_ALERTS: Commands = {"list": alerts.list_receivers, "test": alerts.send_test}
-
-for _name, _command in _TOP.items():
-    app.command(_name)(_command)
-_add_group(app, "task", "List and print task files. | task show my_robot", _TASK)
-_data = _add_group(
-    app, "data", "Manage logs and datasets. | data check logs --task my_robot", _DATA
-)
-_add_group(
-    _data,
-    "quarantine",
-    "Release or reject held-back recordings. | data quarantine list my_robot",
-    _QUARANTINE,
-)
-_add_group(
-    _data, "datasets", "List and compare dataset versions. | data datasets list my_robot", _DATASETS
-)
-_add_group(
-    app, "model", "Evaluate, promote and deliver models. | model show my_robot@champion", _MODEL
-)
-_add_group(app, "runs", "Start and follow runs on the server. | runs start my_robot", _RUNS)
-_admin = _add_group(
-    app, "admin", "Manage users, disk space and backups. | admin gc --budget 20GB", _ADMIN
-)
-_add_group(
-    _admin,
-    "users",
-    "Manage users of the web pages. | admin users add ada --role operator",
-    _USERS,
-)
-_add_group(_admin, "alerts", "List receivers, send a test alert. | admin alerts test", _ALERTS)
-
-
 def main() -> None:
     """Run the command line; print an error as one line and exit with its code."""
     try:
@@ -203,4 +243,6 @@ def main() -> None:
     except Exception as error:
         if is_interruption(error):  # a library made an error of the signal
             raise
+        from kinemill.failures import report
+
         sys.exit(report(error))

@@ -181,11 +181,6 @@ def version(as_json: Json = False) -> None:
     if as_json:
         document(versions())
         return
-    print_version()
-
-
-def print_version() -> None:
-    """Print the version of kinemill."""
     typer.echo(f"kinemill {installed('kinemill')}")
 
 

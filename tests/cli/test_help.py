@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from kinemill.cli.app import app
+from kinemill.cli.app import LazyCommand, app
 from kinemill.tracking import open_tracking
 
 ROOT = typer.main.get_command(app)
@@ -18,6 +18,7 @@ WIDTH = 60  # columns of a summary: at 80 the list of commands cuts none
 
 
 def walk(command, words=("kinemill",)):
+    command = command.load() if isinstance(command, LazyCommand) else command
     yield words, command
     for name, below in getattr(command, "commands", {}).items():
         yield from walk(below, (*words, name))
@@ -38,6 +39,13 @@ def test_a_summary_is_one_short_sentence(command):
     assert summary.endswith(".")
     assert summary[0].isupper()
     assert "\n" not in summary
+
+
+def test_help_of_a_group_shows_the_summary_of_each_command():
+    for words, group in EVERY:
+        for name, child in getattr(group, "commands", {}).items():
+            (loaded,) = (each for path, each in EVERY if path == (*words, name))
+            assert child.help.split("\n\n")[0] == loaded.help.split("\n\n")[0]
 
 
 @pytest.mark.parametrize("words", [words for words, _ in EVERY], ids=NAMES)
