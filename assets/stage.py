@@ -14,7 +14,7 @@ from assets.metadata import build_metadata, readable
 from assets.pools import pool_of
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
-from kinemill.validate.check_results import waits
+from kinemill.validate.check_results import is_skipped
 from resources.retryable import note_fault
 from resources.task_resource import TaskResource
 
@@ -128,7 +128,7 @@ def emit(
         digest=artifact.ref.digest, cached=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
-        causes = [one for one in refused if not waits(one.values)] or refused
+        causes = [one for one in refused if not is_skipped(one.values)] or refused
         text = "; ".join(_text(one) for one in causes)
         because = next((_because(one) for one in causes if one.values.get("because")), "")
         raise dg.Failure(

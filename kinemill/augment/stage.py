@@ -218,7 +218,7 @@ def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
     return [
         (
             finding.check,
-            f"{finding.check}: {finding.fault.found}, expected {finding.fault.expected}",
+            f"{finding.check}: {finding.fault.actual}, expected {finding.fault.expected}",
         )
         for finding in apply_checks_to_track(columns, task).findings
         if finding.rule != "warn"

@@ -64,11 +64,11 @@ def check(
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.validate.dry_run import AcceptedEpisode, foretell, gives_nothing
+    from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
     accepted: list[AcceptedEpisode] = []
-    entries = [entry for path in files for entry in foretell(loaded, home, path, accepted)]
+    entries = [entry for path in files for entry in dry_run(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
     if as_json:
@@ -112,12 +112,12 @@ def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) ->
 
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.validate.recording_status import standings
+    from kinemill.validate.recording_status import recording_statuses
 
     task = load_task(name)
     matches = [
         item
-        for item in standings(task, Home.resolve())
+        for item in recording_statuses(task, Home.resolve())
         if fnmatchcase(item.member.name, pattern) or item.member.hash.startswith(pattern)
     ]
     lines = [item.to_json() for item in matches[offset:][:limit]]
@@ -232,11 +232,11 @@ def forget(
     """
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.validate.forget import remember
+    from kinemill.validate.forget import undo_forget
 
     loaded, home = load_task(task), Home.resolve()
     if undo:
-        made = remember(loaded, home, recording, because).to_json()
+        made = undo_forget(loaded, home, recording, because).to_json()
         text = f"{made['name']} is read again when its file is found again"
         document(made) if as_json else typer.echo(text)
         return
@@ -249,15 +249,15 @@ def _forget(
     from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
     from kinemill.validate.forget import forget as remove
-    from kinemill.validate.forget import remains
+    from kinemill.validate.forget import stored_data
 
     member = find_member(task, home, recording)
     used = uses_of(home, task.name, member.hash)["recordings"][0]["datasets"]
-    stored = remains(task, home, member)
+    stored = stored_data(task, home, member)
     _confirm(task.name, member, used, agreed=agreed)
     removed = {
         "raw": stored.raw is not None,
-        "outcomes": len(stored.outcomes),
+        "outcomes": len(stored.artifacts),
         "bytes": stored.bytes,
     }
     decision = remove(task, home, member, because)

@@ -78,7 +78,7 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
     from kinemill.validate.recording_status import held_back
 
     page = held_back(task, home, offset, limit)
-    recordings = [item.to_json() for item in page.shown]
+    recordings = [item.to_json() for item in page.recordings]
     if as_json:
         counts = {"total": page.total, "not_validated": page.pending}
         document({"task": task.name, **counts, "recordings": recordings})
@@ -107,16 +107,16 @@ def _decision(made: dict[str, Any] | None) -> str:
 def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
     from kinemill.ingest.decisions import audit, current_decisions
     from kinemill.ingest.inspection import find_member
-    from kinemill.validate.recording_status import standing_of
+    from kinemill.validate.recording_status import status_of
 
     member = find_member(task, home, which)
-    status = standing_of(task, home, member, current_decisions(home, task.name).get(member.hash))
+    status = status_of(task, home, member, current_decisions(home, task.name).get(member.hash))
     trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
     summary = {"task": task.name, **status.to_json(), "audit": trail}
     if as_json:
         document(summary)
         return
-    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {status.word}")
+    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {status.status}")
     show_reasons(status.reasons)
     if not trail:
         return

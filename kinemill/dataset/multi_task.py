@@ -16,7 +16,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.stages import Joined
 from kinemill.validate import load_episodes
-from kinemill.validate.duplicates.registry import twin_groups
+from kinemill.validate.duplicates.registry import duplicate_groups
 from kinemill.validate.episodes import Episode
 from kinemill.validate.previous_snapshot import EPISODES
 from kinemill.validate.summary import EpisodesSummary
@@ -127,7 +127,7 @@ def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[s
 
 def duplicates_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
     """Return the recording, or part, that each near-duplicate repeats."""
-    groups = twin_groups(home, task.name)
+    groups = duplicate_groups(home, task.name)
     units = {unit_of(task.dataset, episode) for episode in episodes}
     return {unit: groups[unit] for unit in sorted(units) if unit in groups}
 

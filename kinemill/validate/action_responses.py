@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.task import Task
-from kinemill.validate.checks.delay import answer
+from kinemill.validate.checks.delay import find_response
 from kinemill.validate.faults import Array, Values
 
 SEARCHED = 0.1  # longest delay of an answer, s
@@ -43,7 +43,7 @@ def sketch(values: Values, task: Task) -> Json | None:
         task: gives states, actions and dt.
     """
     rows = len(next(iter(values.values())))
-    response = answer(values, task, SEARCHED) if rows * task.dt >= SHORTEST else None
+    response = find_response(values, task, SEARCHED) if rows * task.dt >= SHORTEST else None
     if response is None:
         return None
     commands = np.zeros((len(response.commands), len(task.actions)))
@@ -83,7 +83,7 @@ def gather(sketches: dict[str, Json | None]) -> Json | None:
     )
 
 
-def together(gathered: Iterable[Json | None]) -> Json | None:
+def merge_parts(gathered: Iterable[Json | None]) -> Json | None:
     """Return what several shards keep of their recordings; None if none of them has answers."""
     parts = [part for part in gathered if part is not None]
     if not parts:
@@ -120,7 +120,7 @@ def foreign_actions(gathered: Iterable[Json | None], task: Task) -> list[Json]:
         gathered: what `gather` returned, for every shard.
         task: gives the channels.
     """
-    every = together(gathered)
+    every = merge_parts(gathered)
     if every is None or every["recordings"] <= FEWEST:
         return []
     names = [name for name, _ in every["strangest"]]

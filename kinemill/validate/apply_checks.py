@@ -24,7 +24,7 @@ from kinemill.validate.faults import (
     Track,
     Values,
     checks_of,
-    measuring,
+    measuring_checks,
     runs,
 )
 
@@ -42,7 +42,7 @@ class Finding:
     rule: Rule = "split"
 
     @property
-    def costs(self) -> bool:
+    def drops_rows(self) -> bool:
         """Whether rows are removed for it."""
         return not self.repaired and self.rule != "warn"
 
@@ -50,8 +50,8 @@ class Finding:
     def message(self) -> str:
         """The finding, and how it was handled unless rows were removed."""
         if self.repaired:
-            return f"{self.fault.found}; {'put right' if self.fault.put_right else 'interpolated'}"
-        return f"{self.fault.found}; a warning" if self.rule == "warn" else self.fault.found
+            return f"{self.fault.actual}; {'put right' if self.fault.put_right else 'interpolated'}"
+        return f"{self.fault.actual}; a warning" if self.rule == "warn" else self.fault.actual
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def apply_checks_to_track(values: Values, task: Task) -> Verdict:
     original = values if isinstance(values, Track) else Track(values)
     track, findings = _find_all(original, task, rows)
     repaired, findings = _repair(track, task, findings)
-    blaming = [finding for finding in findings if finding.costs]
+    blaming = [finding for finding in findings if finding.drops_rows]
     trusted = _decide(blaming, rows)
     least = task.validation.min_steps
     stretches = runs(trusted)
@@ -102,7 +102,7 @@ def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding
     free = _free(findings, rows)
     trusted = _masked(values, free)
     for phase in PHASES:
-        selected = {name: check for name, check in checks.items() if check.judges == phase}
+        selected = {name: check for name, check in checks.items() if check.phase == phase}
         if not selected or not free.any():
             continue
         new = [
@@ -113,7 +113,7 @@ def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding
             continue
         righted, new = _put_right(values, new)
         findings += new
-        if righted is not values or any(finding.costs for finding in new):
+        if righted is not values or any(finding.drops_rows for finding in new):
             values, free = righted, free & _free(new, rows)
             trusted = _masked(values, free)
     return values, findings
@@ -165,7 +165,9 @@ def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> dict[str, di
     if not free.any():
         return {}
     trusted = _masked(values, free)
-    measured = {name: check.measure(trusted, task) for name, check in measuring(task).items()}
+    measured = {
+        name: check.measure(trusted, task) for name, check in measuring_checks(task).items()
+    }
     return {name: numbers for name, numbers in measured.items() if numbers}
 
 
@@ -241,7 +243,7 @@ def _free(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
     """Return which of (rows,) no finding wants gone."""
     free = np.ones(rows, dtype=np.bool_)
     for finding in findings:
-        if finding.costs:
+        if finding.drops_rows:
             free[finding.fault.start : finding.fault.stop] = False
     return free
 
@@ -279,7 +281,7 @@ def too_short(start: int, stop: int, least: int) -> Finding:
         start,
         stop,
         None,
-        found=f"a piece of {stop - start} rows",
+        actual=f"a piece of {stop - start} rows",
         expected=f"at least {least} rows",
         fix="lower validate.min_steps, if shorter pieces are worth learning from",
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, remembered
+from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, memoize
 
 
 class BlockStats(NamedTuple):
@@ -36,7 +36,7 @@ class BlockStats(NamedTuple):
 
 def block_stats(values: Values, name: str) -> BlockStats:
     """Look over a channel, once for a track."""
-    return remembered(values, ("looks", name), lambda: _look(values[name]))
+    return memoize(values, ("looks", name), lambda: _look(values[name]))
 
 
 def _look(values: Array) -> BlockStats:
@@ -91,7 +91,7 @@ def largest_step(values: Values, name: str) -> float:
 def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     """Return mean and standard deviation of a channel, once for a track."""
 
-    def work_out() -> tuple[float, float]:
+    def compute() -> tuple[float, float]:
         own = values[name]
         mean = block_stats(values, name).total / len(own)
         square, buffer = 0.0, np.empty(min(BLOCK, len(own)))
@@ -100,7 +100,7 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
             square += np.square(off, out=off).sum()
         return mean, float(np.sqrt(square / len(own)))
 
-    return remembered(values, ("deviation", name), work_out)
+    return memoize(values, ("deviation", name), compute)
 
 
 def may_rest(values: Array, rows: int, tolerance: float) -> bool:

@@ -16,7 +16,7 @@ from kinemill.task import CHECKS, Task
 from kinemill.validate import cross_recording_checks, nonfinite
 from kinemill.validate.apply_checks import TOO_SHORT
 
-NO_EPISODE, NOT_ASKED = "there is no episode to look at", "not asked"
+NO_EPISODE, NOT_RUN = "there is no episode to look at", "not asked"
 MAX_LISTED = 20  # failing episodes or stretches that are listed with a check
 
 
@@ -43,7 +43,7 @@ class PlannedCheck:
     blocking: bool
     description: str
 
-    def answer(self, passed: bool, values: Mapping[str, Any]) -> CheckResult:
+    def make_result(self, passed: bool, values: Mapping[str, Any]) -> CheckResult:
         """Return the answer to this question."""
         return CheckResult(self.name, passed, self.blocking, self.description, dict(values))
 
@@ -62,9 +62,9 @@ _PHYSICS = {
 }
 
 
-def waits(values: Mapping[str, Any]) -> bool:
+def is_skipped(values: Mapping[str, Any]) -> bool:
     """Return whether a check failed only because one before it left nothing to look at."""
-    return str(values.get("error", "")).startswith((NO_EPISODE, NOT_ASKED))
+    return str(values.get("error", "")).startswith((NO_EPISODE, NOT_RUN))
 
 
 def physical_names() -> list[str]:
@@ -72,7 +72,7 @@ def physical_names() -> list[str]:
     return [nonfinite.NAME, *CHECKS, TOO_SHORT]
 
 
-def _said(name: str) -> str:
+def _summary_line(name: str) -> str:
     """Return what a physical check says of itself first."""
     return (CHECKS[name].__doc__ or name).partition("\n")[0].replace("`", "")
 
@@ -85,7 +85,9 @@ def planned_checks(task: Task) -> dict[str, PlannedCheck]:
     """
     channels = {f"schema_{name}": f"{name} is within its bounds" for name in task.columns}
     blocking = {**_BLOCKING, **channels}
-    physics = {f"physics_{name}": _PHYSICS.get(name) or _said(name) for name in physical_names()}
+    physics = {
+        f"physics_{name}": _PHYSICS.get(name) or _summary_line(name) for name in physical_names()
+    }
     telling = {**physics, **cross_recording_checks.CHECKS}
     return {
         **{name: PlannedCheck(name, True, text) for name, text in blocking.items()},
@@ -118,13 +120,15 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     wild &= ~empty
     plans = planned_checks(task)
     return [
-        _ask(plans["row_counts"], table, short, f"at least {least} rows"),
-        _ask(plans["no_nulls"], table, np.logical_or.reduce(missing, axis=1), "no null"),
-        _ask(plans["finite_values"], table, np.logical_or.reduce(wild, axis=1), "finite numbers"),
+        _row_check(plans["row_counts"], table, short, f"at least {least} rows"),
+        _row_check(plans["no_nulls"], table, np.logical_or.reduce(missing, axis=1), "no null"),
+        _row_check(
+            plans["finite_values"], table, np.logical_or.reduce(wild, axis=1), "finite numbers"
+        ),
     ]
 
 
-def _ask(
+def _row_check(
     plan: PlannedCheck, table: pl.DataFrame, failing: NDArray[np.bool_], expected: str
 ) -> CheckResult:
     episodes = [table["episode"][int(row)] for row in np.flatnonzero(failing)]
@@ -136,4 +140,4 @@ def _ask(
     }
     if table.is_empty():
         values["error"] = NO_EPISODE
-    return plan.answer(not episodes and not table.is_empty(), values)
+    return plan.make_result(not episodes and not table.is_empty(), values)

@@ -55,7 +55,7 @@ class AcceptedEpisode:
     extent: NDArray[np.float64]
 
 
-def foretell(
+def dry_run(
     task: Task, home: Home, path: Path, accepted: list[AcceptedEpisode] | None = None
 ) -> list[Json]:
     """Return the entries that logs would get under `files` in the report, with their episodes.
@@ -72,11 +72,13 @@ def foretell(
     """
     require_channels(task)
     if is_file(path):
-        return [_foretell(task, home, path, valid_text(path.name), accepted)]
+        return [_dry_run_log(task, home, path, valid_text(path.name), accepted)]
     logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
-    return [_foretell(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs]
+    return [
+        _dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
+    ]
 
 
 def gives_nothing(entry: Json) -> bool:
@@ -85,7 +87,7 @@ def gives_nothing(entry: Json) -> bool:
     return not entry["episodes"] and not decided_so
 
 
-def _foretell(
+def _dry_run_log(
     task: Task, home: Home, path: Path, name: str, accepted: list[AcceptedEpisode] | None
 ) -> Json:
     """Return the entry of one log that would be called `name` at first sight."""
@@ -99,7 +101,7 @@ def _foretell(
         return _entry(path, hash_, "known", [decision.reason(task.name)])
     name = member.name if member else name
     if not task.ingest.wants(name):
-        return _entry(path, hash_, "known" if member else "quarantined", [_unwanted(name)])
+        return _entry(path, hash_, "known" if member else "quarantined", [_excluded_name(name)])
     with TemporaryDirectory(prefix="kinemill-check-") as scratch:
         recording = read_aside(task, home, path, Path(scratch))
         evaluated = (
@@ -107,7 +109,7 @@ def _foretell(
         )
         if accepted is not None:
             accepted += _accepted(task, name, hash_, Path(scratch), evaluated.get("episodes", []))
-    return _verdict(path, recording, evaluated, known=member is not None)
+    return _verdict(path, recording, evaluated, is_ingested=member is not None)
 
 
 def _accepted(
@@ -126,27 +128,27 @@ def _accepted(
         )
 
 
-def _verdict(path: Path, recording: Recording, evaluated: Json, *, known: bool) -> Json:
+def _verdict(path: Path, recording: Recording, evaluated: Json, *, is_ingested: bool) -> Json:
     episodes = evaluated.get("episodes", [])
-    outcome = "known" if known else "episodes" if episodes else "quarantined"
+    status = "known" if is_ingested else "episodes" if episodes else "quarantined"
     reasons = [*recording.summary["reasons"], *evaluated.get("reasons", [])]
-    entry = _entry(path, recording.hash, outcome, reasons)
+    entry = _entry(path, recording.hash, status, reasons)
     rows = sum(episode["rows"] for episode in episodes)
     return {**entry, "episodes": len(episodes), "rows": rows}
 
 
-def _entry(path: Path, hash_: str | None, outcome: str, reasons: list[Reason]) -> Json:
+def _entry(path: Path, hash_: str | None, status: str, reasons: list[Reason]) -> Json:
     return {
         "file": valid_text(str(path)),
         "hash": hash_,
-        "outcome": outcome,
+        "outcome": status,
         "episodes": 0,
         "rows": 0,
         "reasons": reasons,
     }
 
 
-def _unwanted(name: str) -> Reason:
+def _excluded_name(name: str) -> Reason:
     return reason(
         "patterns",
         "file",

@@ -25,7 +25,7 @@ from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_tra
 from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
-from kinemill.validate.finite_aux import with_what_is_beside
+from kinemill.validate.finite_aux import drop_nonfinite_aux
 from kinemill.validate.quarantine_release import skip_checks
 
 STAGE, VERSION = "validated", 9
@@ -188,7 +188,7 @@ def _evaluate_track(
     verdict = (
         skip_checks(values, task) if recording.released else apply_checks_to_track(values, task)
     )
-    verdict = with_what_is_beside(verdict, frame, task)
+    verdict = drop_nonfinite_aux(verdict, frame, task)
     label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
     results.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
     results.dropped.update(verdict.dropped)

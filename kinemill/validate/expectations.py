@@ -20,7 +20,7 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.task.channels import USUAL
-from kinemill.validate.check_results import MAX_LISTED, NOT_ASKED, CheckResult, planned_checks
+from kinemill.validate.check_results import MAX_LISTED, NOT_RUN, CheckResult, planned_checks
 
 MANY = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names
@@ -42,7 +42,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Answer:
+class BoundResult:
     """What Great Expectations said to one bound: failing (episode, value), or why it raised."""
 
     bound: Bound
@@ -52,7 +52,7 @@ class Answer:
     error: str | None = None
 
 
-_ASKING = Lock()  # Great Expectations has one context at a time, and that one table
+_LOCK = Lock()  # Great Expectations has one context at a time, and that one table
 _UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
 
 
@@ -85,46 +85,46 @@ def schema_checks(task: Task, table: pl.DataFrame) -> list[CheckResult]:
         task: what the suite is generated from.
         table: one row an accepted episode.
     """
-    answers = ask(table, bounds_of(task))
-    groups: dict[str, list[Answer]] = {}
-    for answer in answers:
-        groups.setdefault(answer.bound.check, []).append(answer)
+    results = validate_table(table, bounds_of(task))
+    groups: dict[str, list[BoundResult]] = {}
+    for result in results:
+        groups.setdefault(result.bound.check, []).append(result)
     plans = planned_checks(task)
     return [
-        plans[name].answer(all(item.passed for item in group), _values(group, table.height))
+        plans[name].make_result(all(item.passed for item in group), _values(group, table.height))
         for name, group in groups.items()
     ]
 
 
-def not_asked(task: Task, why: str) -> list[CheckResult]:
+def skipped_checks(task: Task, why: str) -> list[CheckResult]:
     """Return the schema's results when it cannot be asked: failed, because nothing was shown."""
     names = dict.fromkeys(bound.check for bound in bounds_of(task))
     plans = planned_checks(task)
-    return [plans[name].answer(False, {"error": f"{NOT_ASKED}: {why}"}) for name in names]
+    return [plans[name].make_result(False, {"error": f"{NOT_RUN}: {why}"}) for name in names]
 
 
-def _values(group: list[Answer], episodes: int) -> dict[str, Any]:
+def _values(group: list[BoundResult], episodes: int) -> dict[str, Any]:
     failing = [
         {
             "episode": episode,
-            "column": answer.bound.column,
+            "column": result.bound.column,
             "value": value,
-            "expected": f"{answer.bound.low:g} to {answer.bound.high:g}",
+            "expected": f"{result.bound.low:g} to {result.bound.high:g}",
         }
-        for answer in group
-        for episode, value in answer.failing
+        for result in group
+        for episode, value in result.failing
     ]
     values: dict[str, Any] = {
         "episodes": episodes,
         "expectations": len(group),
-        "failed": sum(answer.failed for answer in group),
+        "failed": sum(result.failed for result in group),
         "failing": failing[:MAX_LISTED],
     }
     errors = [f"{item.bound.column}: {item.error}" for item in group if item.error]
     return {**values, "error": "; ".join(errors)} if errors else values
 
 
-def ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
+def validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResult]:
     """Let Great Expectations compare `table` with `bounds`, and look for episodes named twice.
 
     First all bounds are asked about in one expectation for each end, because every expectation
@@ -132,20 +132,20 @@ def ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
     which episodes. An expectation that raised has failed, with its own message; so has one that
     gave no answer.
     """
-    with _ASKING:
-        return _ask(table, bounds)
+    with _LOCK:
+        return _validate_table(table, bounds)
 
 
-def _ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
+def _validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResult]:
     if _all_hold(table, bounds):
-        return [Answer(bound, passed=True) for bound in [*bounds, _UNIQUE]]
+        return [BoundResult(bound, passed=True) for bound in [*bounds, _UNIQUE]]
     batch, every = _batch(table), [*bounds, _UNIQUE]
-    answers = _validate_bounds(batch, every, {"result_format": "BOOLEAN_ONLY"})
-    broken = [bound for bound in every if not answers[bound].passed]
+    results = _validate_bounds(batch, every, {"result_format": "BOOLEAN_ONLY"})
+    broken = [bound for bound in every if not results[bound].passed]
     if broken:
         detail = {"result_format": "SUMMARY", "unexpected_index_column_names": [EPISODE]}
-        answers |= _validate_bounds(batch, broken, detail)
-    return [answers[bound] for bound in every]
+        results |= _validate_bounds(batch, broken, detail)
+    return [results[bound] for bound in every]
 
 
 def _all_hold(table: pl.DataFrame, bounds: list[Bound]) -> bool:
@@ -199,7 +199,9 @@ def _batches() -> Any:
     return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _validate_bounds(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> dict[Bound, Answer]:
+def _validate_bounds(
+    batch: Any, bounds: list[Bound], form: dict[str, Any]
+) -> dict[Bound, BoundResult]:
     """Return what a batch of Great Expectations answers to bounds, in one of its formats."""
     gx, kinds = _great_expectations()
     expectations = [
@@ -216,19 +218,19 @@ def _validate_bounds(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> d
     return {bound: _bound_result(bound, by_column.get(bound.column)) for bound in bounds}
 
 
-def _bound_result(bound: Bound, result: Any) -> Answer:
+def _bound_result(bound: Bound, result: Any) -> BoundResult:
     if result is None:
-        return Answer(bound, passed=False, error="Great Expectations gave no answer")
+        return BoundResult(bound, passed=False, error="Great Expectations gave no answer")
     error = _message(result.exception_info)
     if error:
-        return Answer(bound, passed=False, error=error)
+        return BoundResult(bound, passed=False, error=error)
     details: dict[str, Any] = result.result
     failing: list[tuple[str, float | str]] = [
         (str(item["episode"]), _plain(item[bound.column]))
         for item in details.get("partial_unexpected_index_list") or []
     ]
     failed = int(details.get("unexpected_count") or 0)
-    return Answer(bound, bool(result.success), failed, failing)
+    return BoundResult(bound, bool(result.success), failed, failing)
 
 
 def _plain(value: Any) -> float | str:

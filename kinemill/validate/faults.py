@@ -25,22 +25,22 @@ class Track(dict[str, Array]):
 
     def __init__(self, values: Values) -> None:
         super().__init__(values)
-        self.known: dict[Hashable, Any] = {}
+        self.cache: dict[Hashable, Any] = {}
 
 
-def remembered(values: Values, key: Hashable, work_out: Callable[[], T]) -> T:
-    """Return what `work_out` says about values, asked once for each key where they are a `Track`.
+def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
+    """Return what `compute` says about values, asked once for each key where they are a `Track`.
 
     Args:
         values: channel -> (n,), not changed afterwards.
         key: who asks, and with which settings.
-        work_out: makes the answer.
+        compute: makes the answer.
     """
     if not isinstance(values, Track):
-        return work_out()
-    if key not in values.known:
-        values.known[key] = work_out()
-    return values.known[key]
+        return compute()
+    if key not in values.cache:
+        values.cache[key] = compute()
+    return values.cache[key]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Fault:
     start: int
     stop: int
     channel: str | None
-    found: str
+    actual: str
     expected: str
     fix: str
     repairable: bool = False
@@ -85,24 +85,24 @@ PHASES: tuple[Phase, ...] = ("identity", "stretch", "pattern", "outlier", "episo
 class Check(Protocol):
     """A physical check: its settings, and how it looks at an episode.
 
-    `judges` says when it looks, and what it is given. "identity": all rows, before anything else is
+    `phase` says when it looks, and what it is given. "identity": all rows, before anything else is
     judged; a log in another unit or with channels exchanged would fail every check after it.
     "stretch": stretches of rows without NaN, of which it says which are faulty. "pattern", then
     "outlier": all rows, those found faulty so far as NaN, so that what has a recognizable form is
     named by it. "episode": likewise, last; one spike does not condemn an episode, and it takes all
     or none.
 
-    One that is also `Measuring` reports numbers about every track, faulty or not.
+    One that is also `MeasuringCheck` reports numbers about every track, faulty or not.
     """
 
-    judges: ClassVar[Phase]
+    phase: ClassVar[Phase]
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the faults in the rows of channel -> (n,), in the task's units."""
         ...
 
 
-class Measuring(Protocol):
+class MeasuringCheck(Protocol):
     """A check that reports what it measures, beside what it finds."""
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
@@ -116,10 +116,10 @@ CHECKS = cast("Registry[type[Any]]", _SETTINGS)
 def checks_of(task: Task) -> dict[str, Check]:
     """Return the checks of a task by name, in the order in which they look."""
     checks: dict[str, Check] = {name: getattr(task.validation, name) for name in CHECKS}
-    return dict(sorted(checks.items(), key=lambda item: PHASES.index(item[1].judges)))
+    return dict(sorted(checks.items(), key=lambda item: PHASES.index(item[1].phase)))
 
 
-def measuring(task: Task) -> dict[str, Measuring]:
+def measuring_checks(task: Task) -> dict[str, MeasuringCheck]:
     """Return the checks of a task that report what they measure, by name."""
     checks = {name: getattr(task.validation, name) for name in CHECKS}
     return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
@@ -142,9 +142,9 @@ def changes(values: Array) -> Iterator[Array]:
 
     New memory for each takes longer than what is done with it: three times, of a look over all.
     """
-    place = np.empty(min(BLOCK, len(values)))
+    buffer = np.empty(min(BLOCK, len(values)))
     for part in blocks(values, beyond=1):
-        yield np.subtract(part[1:], part[:-1], out=place[: len(part) - 1])
+        yield np.subtract(part[1:], part[:-1], out=buffer[: len(part) - 1])
 
 
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from kinemill.validate.apply_checks import TOO_SHORT, Finding, Verdict, too_shor
 from kinemill.validate.faults import runs
 
 
-def with_what_is_beside(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Verdict:
+def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Verdict:
     """Return the verdict on a track without the rows in which an observation or reward is lost.
 
     Args:

@@ -22,36 +22,37 @@ from kinemill.store.locks import lock
 from kinemill.store.remote_sync import withdraw
 from kinemill.task import Task
 from kinemill.validate.drift.evaluate import STAGE as MEASURED
-from kinemill.validate.duplicates.registry import forget_twins
+from kinemill.validate.duplicates.registry import forget_duplicates
 from kinemill.validate.episodes import STAGE as EVALUATED
 
 
 @dataclass(frozen=True)
-class Remains:
+class StoredData:
     """What is kept of a recording: its raw bytes and outcomes under every rule there was."""
 
     raw: Path | None  # None: not there, or another task needs it
-    outcomes: list[Path]
+    artifacts: list[Path]
 
     @property
     def bytes(self) -> int:
         """Size of all of it."""
         files = [self.raw] if self.raw else []
-        files += [file for folder in self.outcomes for file in folder.iterdir()]
+        files += [file for folder in self.artifacts for file in folder.iterdir()]
         return sum(file.stat().st_size for file in files)
 
 
-def remains(task: Task, home: Home, member: Member) -> Remains:
+def stored_data(task: Task, home: Home, member: Member) -> StoredData:
     """Find what is kept of a recording; looks at every outcome of the task."""
     raw = raw_path(home, member)
     others = home.store.joinpath("members").glob(f"*/{member.hash}.json")
     shared = any(path.parent.name != task.name for path in others)
-    return Remains(
-        raw if raw.is_file() and not shared else None, list(_outcomes(task, home, member.hash))
+    return StoredData(
+        raw if raw.is_file() and not shared else None,
+        list(_artifact_folders(task, home, member.hash)),
     )
 
 
-def _outcomes(task: Task, home: Home, hash_: str) -> Iterator[Path]:
+def _artifact_folders(task: Task, home: Home, hash_: str) -> Iterator[Path]:
     for stage in (READ, EVALUATED, MEASURED):
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
             # A damaged outcome is of nobody we know; the next run sets it aside.
@@ -69,13 +70,13 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
         previous = current_decisions(home, task.name).get(member.hash)
         made = previous if previous and previous.decision == "forget" else None
         made = made or decide(home, task.name, (member.hash, member.name), "forget", because)
-        stored = remains(task, home, member)
-        for folder in stored.outcomes:
+        stored = stored_data(task, home, member)
+        for folder in stored.artifacts:
             _remove(home, folder)
         if stored.raw:
             withdraw(home, stored.raw)
             stored.raw.unlink()
-        forget_twins(home, task, member.hash)
+        forget_duplicates(home, task, member.hash)
         forget_member(home, task.name, member)
     return made
 
@@ -89,7 +90,7 @@ def _remove(home: Home, folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-def remember(task: Task, home: Home, which: str, because: str = "") -> Decision:
+def undo_forget(task: Task, home: Home, which: str, because: str = "") -> Decision:
     """Take back that a recording was forgotten: it is read again when its file is found again.
 
     Raises:

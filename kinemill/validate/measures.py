@@ -35,7 +35,7 @@ def _summarize(values: list[float]) -> Json:
     return {"least": min(values), "largest": max(values), "values": values}
 
 
-def together(parts: Iterable[Json]) -> Json:
+def merge_parts(parts: Iterable[Json]) -> Json:
     """Return what is kept of the tracks of several parts, which are in the order of hashes."""
     merged: Json = {}
     for part in parts:

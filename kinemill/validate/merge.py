@@ -26,7 +26,7 @@ Json = dict[str, Any]
 COUNTS = ("accepted", "recordings", "quarantined", "faulty", "held_back", "rows")
 
 
-def together(parts: list[Json]) -> Json:
+def merge_parts(parts: list[Json]) -> Json:
     """Return what parts come to, in the order of the hashes that their recordings begin with."""
     dropped: Counter[str] = Counter()
     for part in parts:
@@ -36,11 +36,11 @@ def together(parts: list[Json]) -> Json:
         "dropped": dict(sorted(dropped.items())),
         "failing": sorted(name for part in parts for name in part["failing"])[:MAX_LISTED],
         "checks": [check.to_json() for check in _merged(parts)],
-        "measured": measures.together(part["measured"] for part in parts),
-        "spread": unit_outliers.together(part["spread"] for part in parts),
-        "responses": action_responses.together(part["responses"] for part in parts),
-        "ranges": ranges.together(part["ranges"] for part in parts),
-        "shown": report_samples.together(part["shown"] for part in parts),
+        "measured": measures.merge_parts(part["measured"] for part in parts),
+        "spread": unit_outliers.merge_parts(part["spread"] for part in parts),
+        "responses": action_responses.merge_parts(part["responses"] for part in parts),
+        "ranges": ranges.merge_parts(part["ranges"] for part in parts),
+        "shown": report_samples.merge_parts(part["shown"] for part in parts),
         "digest": set_digest(bytes.fromhex(part["digest"]) for part in parts),
     }
 
@@ -63,7 +63,7 @@ def _merged(parts: list[Json]) -> list[CheckResult]:
     by_name: dict[str, list[CheckResult]] = {}
     for check in (CheckResult(**item) for part in parts for item in part["checks"]):
         by_name.setdefault(check.name, []).append(check)
-    return [_over(found) for found in by_name.values()]
+    return [_over(results) for results in by_name.values()]
 
 
 def _over(results: list[CheckResult]) -> CheckResult:
@@ -101,7 +101,7 @@ def schema_of(task: Task, tables: Mapping[str, Any]) -> dict[str, list[CheckResu
 
     sound = {name: rows for name, rows in tables.items() if _is_sound(task, rows)}
     failed = {
-        name: expectations.not_asked(task, "rows are missing, too few or not finite")
+        name: expectations.skipped_checks(task, "rows are missing, too few or not finite")
         for name in tables
         if name not in sound
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
 from kinemill.validate.block_stats import whole
-from kinemill.validate.faults import Array, Values, remembered, runs
+from kinemill.validate.faults import Array, Values, memoize, runs
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
@@ -42,7 +42,7 @@ def derivative(position: Array, dt: float) -> Array:
     return slope
 
 
-def unlike_slope(velocity: Array, position: Array, dt: float) -> Array:
+def slope_error(velocity: Array, position: Array, dt: float) -> Array:
     """Return |v - slope| (n,), unit/s, of the slope before, around or after a row that suits best.
 
     Robots differentiate backwards as often as around a row; both are sound. Beside a NaN the one
@@ -96,7 +96,7 @@ def noise(error: Array) -> Array:
 
 def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
     """Return `sensor_noise` of a pair of channels, worked out once for a track."""
-    return remembered(
+    return memoize(
         values,
         ("noise", velocity),
         lambda: sensor_noise(values[velocity], values[position], dt),
@@ -104,13 +104,16 @@ def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
 
 
 class Windows(NamedTuple):
-    """What a velocity and its position say about windows of `length` s, `apart` s from each other.
+    """A velocity and its position compared over windows.
 
-    `said` (m,) is the integral of the velocity, `moved` (m,) the difference of the positions, both
-    in the position's unit.
+    Attributes:
+        integral: integral of the velocity over each window, (m,) unit of the position.
+        moved: difference of the positions over each window, (m,) unit of the position.
+        length: length of a window, s.
+        apart: distance between the starts of two windows, s.
     """
 
-    said: Array
+    integral: Array
     moved: Array
     length: float
     apart: float
@@ -129,7 +132,7 @@ def windows_of(
         dt: s.
         late: by how many s the velocity comes after the position's slope.
     """
-    return remembered(
+    return memoize(
         values,
         ("windows", velocity, position, window, late),
         lambda: _windows(values, velocity, position, window, dt, late),
@@ -190,32 +193,32 @@ def _windows(
     step = max(1, (len(velocity) - rows) // MANY)
     first, last = slice(None, -rows, step), slice(rows, None, step)
     begin = np.arange(max(shift, 0), max(shift, 0) + len(velocity) - rows, step)
-    said = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
+    integral = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
     moved = position[last] - position[first]
     if late:
-        said += (late - shift * dt) * (velocity[last] - velocity[first])
+        integral += (late - shift * dt) * (velocity[last] - velocity[first])
     if not every:
         unknown = np.concatenate(([0], np.cumsum(~finite)))
         clean = unknown[1:][last] == unknown[:-1][first]
-        said, moved = said[clean], moved[clean]
-    return Windows(said, moved, rows * dt, step * dt)
+        integral, moved = integral[clean], moved[clean]
+    return Windows(integral, moved, rows * dt, step * dt)
 
 
-def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, float]:
+def slope_and_offset(integral: Array, moved: Array, window: float) -> tuple[float, float]:
     """Return s and b of said = s moved + b window by weighted least squares: deaf to spikes.
 
     Windows off by more than the mean count as in a sum of |error|, the rest as in one of squares.
 
     Args:
-        said: integral of the velocity over a window, (m,) unit.
+        integral: integral of the velocity over a window, (m,) unit.
         moved: difference of the positions, (m,) unit.
         window: s.
 
     Returns:
         s without unit, b in unit/s.
     """
-    sample = slice(None, None, max(1, len(said) // _FIT_WINDOWS))
-    y, x = said[sample], moved[sample]
+    sample = slice(None, None, max(1, len(integral) // _FIT_WINDOWS))
+    y, x = integral[sample], moved[sample]
     weight, slope, offset = np.ones(len(y)), 1.0, 0.0
     for _ in range(_ROUNDS):
         total = float(weight.sum())
@@ -271,17 +274,17 @@ def scale_of(
         least: factor, above 1, from which a scale is far off, either way.
         share: of the velocity's way, which a scaled position may leave at most.
     """
-    said, moved, length, _ = windows_of(values, velocity, position, *times)
-    velocity_path, position_path = float(np.abs(said).sum()), float(np.abs(moved).sum())
+    integral, moved, length, _ = windows_of(values, velocity, position, *times)
+    velocity_path, position_path = float(np.abs(integral).sum()), float(np.abs(moved).sum())
     if (
         velocity_path <= 0.0
         or position_path <= 0.0
         or 1.0 / least < velocity_path / position_path < least
     ):
         return None
-    scale, offset = slope_and_offset(said, moved, length)
+    scale, offset = slope_and_offset(integral, moved, length)
     far = scale > least or 0.0 < scale < 1.0 / least
-    follows = far and rms(said - scale * moved - offset * length) < share * rms(said)
+    follows = far and rms(integral - scale * moved - offset * length) < share * rms(integral)
     return scale if follows else None
 
 

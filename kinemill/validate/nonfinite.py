@@ -32,7 +32,7 @@ def _fault(name: str, channel: Array, start: int, stop: int) -> Fault:
         start,
         stop,
         name,
-        found=f"{', '.join(kinds[:MAX_VALUES])}{more} in {stop - start} rows",
+        actual=f"{', '.join(kinds[:MAX_VALUES])}{more} in {stop - start} rows",
         expected=f"finite numbers of at most {SQUARED:g} in magnitude",
         fix="look for a lost sensor, a field that was never set or a division by zero where the "
         "log was written",

@@ -41,19 +41,19 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Before:
+class PreviousSnapshot:
     """What was published last, by the same rules."""
 
     recordings: str
     tree: Tree
-    outcome: Artifact
+    artifact: Artifact
 
 
-def note_last(home: Home, task: str, by: str, outcome: Artifact) -> Move:
+def stage_pointer(home: Home, task: str, by: str, artifact: Artifact) -> Move:
     """Write aside what was published last, and by which rules; return the move that keeps it."""
     path = index_path(home, task, EPISODES)
     aside = aside_of(path)
-    document = {"format": FORMAT, "rules": by, "snapshot": outcome.ref.to_json()}
+    document = {"format": FORMAT, "rules": by, "snapshot": artifact.ref.to_json()}
     aside.write_bytes(as_json(document))
     return Move(aside, path)
 
@@ -63,10 +63,10 @@ def last_shards(task: Task, home: Home) -> Tree | None:
 
     None if they were made by other rules or from other recordings than the task has now.
     """
-    before, index = find_before(home, task.name, made_by(task)), load_index(home, task.name)
-    if before is None or index is None or index[0].rules != digest(reading_rules(task)):
+    previous, index = find_previous(home, task.name, made_by(task)), load_index(home, task.name)
+    if previous is None or index is None or index[0].rules != digest(reading_rules(task)):
         return None
-    return before.tree if index[0].snapshot.digest == before.recordings else None
+    return previous.tree if index[0].snapshot.digest == previous.recordings else None
 
 
 def open_tree(home: Home, folder: Path) -> Tree:
@@ -109,7 +109,7 @@ def made_by(task: Task) -> str:
     return digest({"rules": rules(task), "max_quarantined_share": share, "version": VERSION})
 
 
-def find_before(home: Home, task: str, made_by: str) -> Before | None:
+def find_previous(home: Home, task: str, made_by: str) -> PreviousSnapshot | None:
     """Return what was published last; None if that is lost, or was made by other rules."""
     try:
         pointer = read_json(index_path(home, task, EPISODES))
@@ -117,29 +117,29 @@ def find_before(home: Home, task: str, made_by: str) -> Before | None:
             return None
         ref = ArtifactRef.from_json(pointer["snapshot"])
         folder = open_ref(home, ref)
-        outcome = Artifact(ref, read_json(folder / SUMMARY), cached=True)
+        artifact = Artifact(ref, read_json(folder / SUMMARY), cached=True)
         recordings = read_json(folder / EPISODES)["recordings"]
-        return Before(recordings, open_tree(home, folder), outcome)
+        return PreviousSnapshot(recordings, open_tree(home, folder), artifact)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
         return None  # it is only a cache
 
 
-class Old:
+class PreviousResults:
     """What was judged before of the recordings in shards that have changed.
 
     Attributes:
         tree: shards of episodes as they were, if they are cut as the recordings are now.
         changed: entries of the recordings in shards that have changed, by shard.
-        left: names of the shards of episodes that are no more.
-        gone: hashes of the recordings that have left.
+        removed_shards: names of the shards of episodes that are no more.
+        removed: hashes of the recordings that have left.
         sketches: number of sketches of all recordings that stay.
     """
 
-    def __init__(self, home: Home, before: Before | None, snapshot: Snapshot) -> None:
-        was, now = before.tree if before else None, snapshot.tree
+    def __init__(self, home: Home, previous: PreviousSnapshot | None, snapshot: Snapshot) -> None:
+        was, now = previous.tree if previous else None, snapshot.tree
         same_cuts = was is not None and was.cuts == now.cuts and not now.flat
         self.tree = was if same_cuts else None
-        changed, self.left = _differences(self.tree, now)
+        changed, self.removed_shards = _differences(self.tree, now)
         self.changed = {name: snapshot.shard(name) for name in changed}
         old = dict(was.shards()) if was and not self.tree else self._of_changed()
         opened = {
@@ -152,13 +152,13 @@ class Old:
             for item in shard.recordings
         }
         stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
-        self.gone = frozenset(set(self._items) - stay)
+        self.removed = frozenset(set(self._items) - stay)
         self.sketches = sum(node["sketches"] for node in (was.nodes() if was else {}).values())
-        self.sketches -= sum(self._items[hash_][1]["sketches"] for hash_ in self.gone)
+        self.sketches -= sum(self._items[hash_][1]["sketches"] for hash_ in self.removed)
 
     def _of_changed(self) -> Nodes:
         """Return the old shards in place of which there are others now, or none."""
-        names = [*self.changed, *self.left]
+        names = [*self.changed, *self.removed_shards]
         nodes = {name: self.tree.shard(name) for name in names} if self.tree else {}
         return {name: node for name, node in nodes.items() if node}
 

@@ -14,7 +14,7 @@ from kinemill.store.transaction import GetOrBuild, publish_all
 from kinemill.task import Task
 from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
-from kinemill.validate.duplicates.registry import Repeats
+from kinemill.validate.duplicates.registry import DuplicatePairs
 from kinemill.validate.episodes import rules
 from kinemill.validate.previous_snapshot import EPISODES, VERSION, inputs
 from kinemill.validate.shard_results import Shard, make_shard
@@ -23,18 +23,18 @@ from kinemill.validate.summary import describe
 STAGE, GROUP = "episodes", "episodes_group"
 
 Json = dict[str, Any]
-Asked = tuple[Shard, list[CheckResult]]  # a shard, and what Great Expectations said about it
+ShardChecks = tuple[Shard, list[CheckResult]]  # a shard, and what Great Expectations said about it
 
 
-class Publishing:
+class Publisher:
     """The publishing of what was judged of the recordings of a snapshot."""
 
     def __init__(self, task: Task, home: Home, snapshot: Snapshot) -> None:
         self._task, self._home, self._snapshot = task, home, snapshot
-        self._asked = rules(task)
+        self._rules = rules(task)
         self._summaries: dict[ArtifactRef, Json] = {}  # of what was just made
 
-    def shards(self, pending: Mapping[str, Asked]) -> Nodes:
+    def shards(self, pending: Mapping[str, ShardChecks]) -> Nodes:
         """Publish shards by name; return their nodes."""
         nodes: Nodes = {}
 
@@ -51,8 +51,8 @@ class Publishing:
         self,
         previous: Tree | None,
         changes: Mapping[str, Json | None],
-        pending: Mapping[str, Asked],
-        repeats: Repeats,
+        pending: Mapping[str, ShardChecks],
+        repeats: DuplicatePairs,
         after: Callable[[Artifact], Sequence[Move]],
     ) -> Artifact:
         """Publish the last shards and what has changed above all of them.
@@ -78,7 +78,7 @@ class Publishing:
 
             def build(folder: Path) -> Json:
                 write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
-                return describe(self._task, folder, self._together(nodes), repeats)
+                return describe(self._task, folder, self._merge_nodes(nodes), repeats)
 
             return get_or_build(STAGE, self._task.name, key, build)
 
@@ -88,24 +88,24 @@ class Publishing:
         self, get_or_build: GetOrBuild, name: str, shard: Shard, schema: list[CheckResult]
     ) -> tuple[Json, Artifact]:
         made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
-        key = {"recordings": made_of, "rules": self._asked}
+        key = {"recordings": made_of, "rules": self._rules}
         artifact = make_shard(get_or_build, self._task, key, shard, schema, cut=cut)
         return self._node(made_of, artifact), artifact
 
     def _group(self, get_or_build: GetOrBuild, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
-        key = {"recordings": made_of, "rules": self._asked, "version": VERSION}
+        key = {"recordings": made_of, "rules": self._rules, "version": VERSION}
 
         def build(folder: Path) -> Json:
             write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
-            return merge.bounded(self._together(nodes))
+            return merge.bounded(self._merge_nodes(nodes))
 
         return self._node(made_of, get_or_build(GROUP, self._task.name, key, build))
 
-    def _together(self, nodes: Nodes) -> Json:
+    def _merge_nodes(self, nodes: Nodes) -> Json:
         refs = [ArtifactRef.from_json(node["ref"]) for node in nodes.values()]
         cached = self._summaries
-        return merge.together([cached.get(ref) or summary_of(self._home, ref) for ref in refs])
+        return merge.merge_parts([cached.get(ref) or summary_of(self._home, ref) for ref in refs])
 
     def _node(self, made_of: str, artifact: Artifact) -> Json:
         self._summaries[artifact.ref] = artifact.summary

@@ -6,7 +6,7 @@ from kinemill.ingest.inspection import find_member
 from kinemill.ingest.membership import Member
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate.recording_status import standing_of
+from kinemill.validate.recording_status import status_of
 
 
 def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
@@ -17,7 +17,7 @@ def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
             through.
     """
     member = find_member(task, home, which)
-    read = standing_of(task, home, member, None).read
+    read = status_of(task, home, member, None).read
     if read is not None and not read["tracks"]:
         first = read["reasons"][0]
         raise BadInput(

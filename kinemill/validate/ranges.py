@@ -39,7 +39,7 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
     }
 
 
-def together(parts: Iterable[Bars]) -> Bars:
+def merge_parts(parts: Iterable[Bars]) -> Bars:
     """Return the bars of several parts, one after the other."""
     every = list(parts)
     names = dict.fromkeys(name for each in every for name in each)

@@ -212,7 +212,7 @@ def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:
             (item.fault.start, item.fault.stop),
             rows,
             "mended" if item.repaired else "found",
-            f"{item.check}: {item.fault.found}; expected {item.fault.expected}",
+            f"{item.check}: {item.fault.actual}; expected {item.fault.expected}",
         )
     ]
 

@@ -21,7 +21,7 @@ NOT_VALIDATED = "not validated"
 
 
 @dataclass(frozen=True)
-class Standing:
+class RecordingStatus:
     """One recording: `read` and `evaluated` are the summaries of what was published, if it was."""
 
     member: Member
@@ -30,7 +30,7 @@ class Standing:
     evaluated: Json | None
 
     @property
-    def word(self) -> str:
+    def status(self) -> str:
         """The standing in one word."""
         if self.decision and self.decision.bars:
             return self.decision.status
@@ -60,7 +60,7 @@ class Standing:
         return {
             "recording": self.member.hash,
             "name": self.member.name,
-            "standing": self.word,
+            "standing": self.status,
             "episodes": len(self.episodes),
             "rows": sum(episode["rows"] for episode in self.episodes),
             "reasons": self.reasons,
@@ -68,32 +68,32 @@ class Standing:
         }
 
 
-def standings(task: Task, home: Home) -> Iterator[Standing]:
+def recording_statuses(task: Task, home: Home) -> Iterator[RecordingStatus]:
     """Yield where each recording of a task stands, by name, forgotten ones last."""
     decisions, known_members = current_decisions(home, task.name), members(home, task.name)
     for member in sorted(known_members.values(), key=lambda item: (item.name, item.hash)):
-        yield standing_of(task, home, member, decisions.get(member.hash))
+        yield status_of(task, home, member, decisions.get(member.hash))
     for hash_, decision in decisions.items():
         if hash_ not in known_members:
-            yield Standing(Member(hash_, decision.name, 0, ""), decision, None, None)
+            yield RecordingStatus(Member(hash_, decision.name, 0, ""), decision, None, None)
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldBackPage:
     """A page of the recordings that are not wholly accepted.
 
     Attributes:
         total: number of them on all pages.
-        shown: those of this page.
+        recordings: those of this page.
         pending: further recordings, without a fault so far, that the next run validates.
     """
 
     total: int
-    shown: list[Standing]
+    recordings: list[RecordingStatus]
     pending: int = 0
 
 
-def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> Held:
+def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> HeldBackPage:
     """Return recordings that are not wholly accepted, or about which a person has decided.
 
     Those with a decision come first, then the others by content hash; a page is sorted by name.
@@ -107,9 +107,9 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     """
     shards = last_shards(task, home)
     if shards is None:
-        every = [item for item in standings(task, home) if item.word != "accepted"]
-        incomplete = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
-        return Held(
+        every = [item for item in recording_statuses(task, home) if item.status != "accepted"]
+        incomplete = [item for item in every if item.status != NOT_VALIDATED or item.reasons]
+        return HeldBackPage(
             len(incomplete), _by_name(incomplete[offset:][:limit]), len(every) - len(incomplete)
         )
     decisions = current_decisions(home, task.name)
@@ -131,7 +131,7 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         room = None if limit is None else limit - len(listed)
         listed += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
         total += len(items)
-    return Held(total, _by_name(listed))
+    return HeldBackPage(total, _by_name(listed))
 
 
 def _held_back(home: Home, node: Json) -> list[Json]:
@@ -143,23 +143,25 @@ def _held_back(home: Home, node: Json) -> list[Json]:
     ]
 
 
-def _by_name(statuses: list[Standing]) -> list[Standing]:
+def _by_name(statuses: list[RecordingStatus]) -> list[RecordingStatus]:
     return sorted(statuses, key=lambda item: (item.member.name, item.member.hash))
 
 
-def _decided_on(task: Task, home: Home, decision: Decision) -> Standing:
+def _decided_on(task: Task, home: Home, decision: Decision) -> RecordingStatus:
     member = find_member(home, task.name, decision.recording)
     if member is None:
-        return Standing(Member(decision.recording, decision.name, 0, ""), decision, None, None)
-    return standing_of(task, home, member, decision)
+        return RecordingStatus(
+            Member(decision.recording, decision.name, 0, ""), decision, None, None
+        )
+    return status_of(task, home, member, decision)
 
 
-def _undecided(task: Task, home: Home, item: Json) -> Standing:
+def _undecided(task: Task, home: Home, item: Json) -> RecordingStatus:
     named = Member(item["recording"], item["name"], 0, "")
-    return standing_of(task, home, find_member(home, task.name, named.hash) or named, None)
+    return status_of(task, home, find_member(home, task.name, named.hash) or named, None)
 
 
-def standing_of(task: Task, home: Home, member: Member, decision: Decision | None) -> Standing:
+def status_of(task: Task, home: Home, member: Member, decision: Decision | None) -> RecordingStatus:
     """Return where one recording stands under the task's present rules."""
     read = read_before(task, home, member)
     evaluated = None
@@ -168,6 +170,6 @@ def standing_of(task: Task, home: Home, member: Member, decision: Decision | Non
         recording = as_recording(home, member, read, released=released)
         key = digest(validated_inputs(recording, rules(task)))
         evaluated = peek(home, STAGE, task.name, key)
-    return Standing(
+    return RecordingStatus(
         member, decision, read.summary if read else None, evaluated.summary if evaluated else None
     )

@@ -44,7 +44,7 @@ def _sample(item: Json) -> Json:
     }
 
 
-def together(parts: Iterable[Json]) -> Json:
+def merge_parts(parts: Iterable[Json]) -> Json:
     """Return what several parts show, which are in the order of hashes."""
     every = list(parts)
     return {

@@ -105,12 +105,12 @@ def _against(home: Home, stage: str, task: Task, now: Json, ignored: set[str]) -
 
 
 def _differences(previous: Json, now: Json, path: str = "") -> list[Json]:
-    found: list[Json] = []
+    differences: list[Json] = []
     for key in dict.fromkeys([*previous, *now]):
         old, new, name = previous.get(key), now.get(key), f"{path}{key}"
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{name}.")
+            differences += _differences(old, new, f"{name}.")
         elif old != new:
             rule = name.removeprefix("task.").removeprefix("rules.")
-            found.append({"rule": rule, "before": old, "now": new})
-    return found
+            differences.append({"rule": rule, "before": old, "now": new})
+    return differences

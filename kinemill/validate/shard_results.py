@@ -28,8 +28,15 @@ from kinemill.store.home import Home
 from kinemill.store.shards import set_digest
 from kinemill.store.transaction import GetOrBuild
 from kinemill.task import Task
-from kinemill.validate import action_responses, measures, merge, ranges, table, unit_outliers
-from kinemill.validate import report_samples as shown
+from kinemill.validate import (
+    action_responses,
+    measures,
+    merge,
+    ranges,
+    report_samples,
+    table,
+    unit_outliers,
+)
 from kinemill.validate.check_results import (
     MAX_LISTED,
     CheckResult,
@@ -217,7 +224,7 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
         "spread": unit_outliers.unit_stds(rows, names, task),
         "responses": action_responses.gather({item["name"]: item["response"] for item in listed}),
         "ranges": ranges.ranges(rows, task),
-        "shown": shown.gather(listed),
+        "shown": report_samples.gather(listed),
         "sketches": sum(item["sketches"] for item in listed),
         "digest": set_digest(bytes.fromhex(item["digest"]) for item in listed),
     }
@@ -234,7 +241,7 @@ def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
     """Return for each physical check its number of findings, recordings and dropped rows."""
     plans = planned_checks(task)
     results = {
-        name: plans[f"physics_{name}"].answer(
+        name: plans[f"physics_{name}"].make_result(
             True, {"faults": 0, "rows": 0, "recordings": 0, "failing": []}
         )
         for name in physical_names()

@@ -31,19 +31,19 @@ from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.duplicates.registry import Repeats, note_twins
+from kinemill.validate.duplicates.registry import DuplicatePairs, register_duplicates
 from kinemill.validate.episodes import Episode, rules
 from kinemill.validate.previous_snapshot import (
     VERSION,
-    Before,
-    Old,
-    find_before,
+    PreviousResults,
+    PreviousSnapshot,
+    find_previous,
     inputs,
     made_by,
-    note_last,
     shards_of,
+    stage_pointer,
 )
-from kinemill.validate.publish import Asked, Publishing
+from kinemill.validate.publish import Publisher, ShardChecks
 from kinemill.validate.shard_results import (
     EvaluatedRecording,
     Shard,
@@ -88,10 +88,10 @@ def run(
         The published episodes, checks and page; cached if nothing has changed.
     """
     by = made_by(task)
-    previous = find_before(home, task.name, by)
+    previous = find_previous(home, task.name, by)
     if previous and previous.recordings == recordings.digest:
-        return previous.outcome
-    validating = _Validating(task, home, progress or NullReporter(), by)
+        return previous.artifact
+    validating = _Validation(task, home, progress or NullReporter(), by)
     try:
         artifact = validating.run(recordings, previous)
     except CorruptArtifact:
@@ -153,23 +153,23 @@ def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: Json) -> Ev
     return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
-class _Validating:
+class _Validation:
     """One validation of a task's recordings."""
 
     def __init__(self, task: Task, home: Home, progress: Progress, by: str) -> None:
         self._task, self._home, self._progress, self._by = task, home, progress, by
         self._rules = rules(task)
 
-    def run(self, recordings: ArtifactRef, previous: Before | None) -> Artifact:
+    def run(self, recordings: ArtifactRef, previous: PreviousSnapshot | None) -> Artifact:
         """Evaluate the new recordings of the snapshot, and publish."""
         snapshot = Snapshot(self._home, recordings)
-        old = Old(self._home, previous, snapshot)
+        old = PreviousResults(self._home, previous, snapshot)
         entries = (entry for each in old.changed.values() for entry in each)
         self._remaining = self._total = sum(old.find(entry) is None for entry in entries)
-        repeats: Repeats | None = None
-        publisher = Publishing(self._task, self._home, snapshot)
-        published: dict[str, Json | None] = dict.fromkeys(old.left)
-        pending: dict[str, Asked] = {}  # in one batch, the last
+        repeats: DuplicatePairs | None = None
+        publisher = Publisher(self._task, self._home, snapshot)
+        published: dict[str, Json | None] = dict.fromkeys(old.removed_shards)
+        pending: dict[str, ShardChecks] = {}  # in one batch, the last
         for batch in _batches(old.changed):
             new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
             evaluated = self._evaluate(new)
@@ -184,7 +184,7 @@ class _Validating:
         repeats = repeats or self._note([], previous, old)
 
         def after(artifact: Artifact) -> list[Move]:
-            return [note_last(self._home, self._task.name, self._by, artifact)]
+            return [stage_pointer(self._home, self._task.name, self._by, artifact)]
 
         return publisher.everything(old.tree, published, pending, repeats, after)
 
@@ -208,7 +208,7 @@ class _Validating:
         return evaluated
 
     def _shard(
-        self, entries: list[Json], evaluated: Mapping[str, EvaluatedRecording], old: Old
+        self, entries: list[Json], evaluated: Mapping[str, EvaluatedRecording], old: PreviousResults
     ) -> Shard:
         cached = {e["hash"]: item for e in entries if (item := old.find(e))}
         items = cached | {
@@ -219,15 +219,20 @@ class _Validating:
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
     def _note(
-        self, evaluated: Iterable[EvaluatedRecording], previous: Before | None, old: Old
-    ) -> Repeats:
+        self,
+        evaluated: Iterable[EvaluatedRecording],
+        previous: PreviousSnapshot | None,
+        old: PreviousResults,
+    ) -> DuplicatePairs:
         """Register which of the new recordings are near-duplicates."""
         new = [sketched for item in evaluated for sketched in item.sketches]
 
-        def known() -> Iterator[Sketched]:
-            for shard in shards_of(self._home, previous.outcome.ref) if previous else ():
+        def registered() -> Iterator[Sketched]:
+            for shard in shards_of(self._home, previous.artifact.ref) if previous else ():
                 for item in read_evaluated(self._home, shard):
-                    if item["recording"] not in old.gone:
+                    if item["recording"] not in old.removed:
                         yield from sketches_of(self._home, item)
 
-        return note_twins(self._task, self._home, new, known, total=old.sketches, gone=old.gone)
+        return register_duplicates(
+            self._task, self._home, new, registered, total=old.sketches, removed=old.removed
+        )

@@ -19,12 +19,12 @@ from kinemill.validate import (
 from kinemill.validate.check_results import (
     MAX_LISTED,
     CheckResult,
+    is_skipped,
     physical_names,
     planned_checks,
     sound_rows,
-    waits,
 )
-from kinemill.validate.duplicates.registry import Repeats
+from kinemill.validate.duplicates.registry import DuplicatePairs
 from kinemill.validate.merge import COUNTS
 
 CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
@@ -85,7 +85,7 @@ class EpisodesSummary:
         return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
 
 
-def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
+def describe(task: Task, folder: Path, every: Json, repeats: DuplicatePairs) -> Json:
     """Write checks, quarantine and page; return the summary.
 
     Args:
@@ -109,7 +109,7 @@ def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
     return summary
 
 
-def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
+def _checks(task: Task, every: Json, repeats: DuplicatePairs) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
     plans = planned_checks(task)
     results = {check.name: check for check in _amounts(task, every)}
@@ -117,7 +117,7 @@ def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
     if not every["accepted"]:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
-        skipped = expectations.not_asked(task, f"{', '.join(failed)} failed")
+        skipped = expectations.skipped_checks(task, f"{', '.join(failed)} failed")
         results |= {check.name: check for check in [*nothing, *skipped]}
     for name in physical_names():
         if numbers := every["measured"].get(name):
@@ -126,7 +126,7 @@ def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
             results[result.name] = replace(result, values=values)
     accepted = every["recordings"] - every["quarantined"]
     between = {
-        cross_recording_checks.NEAR_DUPLICATES: (repeats.total, repeats.shown),
+        cross_recording_checks.NEAR_DUPLICATES: (repeats.total, repeats.nearest),
         cross_recording_checks.FOREIGN_UNITS: _listed(
             unit_outliers.foreign_units([every["spread"]], accepted, task)
         ),
@@ -135,19 +135,19 @@ def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
         ),
     }
     for name, (total, some) in between.items():
-        results[name] = plans[name].answer(
+        results[name] = plans[name].make_result(
             not total, {"found": total, "failing": some[:MAX_LISTED]}
         )
-    return [_with_way_on(task, results[name], every["shown"]["faulty"]) for name in plans]
+    return [_with_fix(task, results[name], every["shown"]["faulty"]) for name in plans]
 
 
-def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
+def _with_fix(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
     """Return a check that blocks with the first reasons behind it and what ends the block."""
-    if check.passed or not check.blocking or waits(check.values):
+    if check.passed or not check.blocking or is_skipped(check.values):
         return check
     if check.name in {"accepted_not_empty", "quarantined_share"}:
         lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
-        values = {**check.values, "because": [_because(one) for one in lost[:MAX_LISTED]]}
+        values = {**check.values, "because": [_first_reason(one) for one in lost[:MAX_LISTED]]}
         command = f"kinemill data quarantine list {task.name} shows all reasons"
         fix = f"correct these logs or the task; {command}"
     else:
@@ -156,7 +156,7 @@ def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckRes
     return replace(check, values={**values, "fix": fix})
 
 
-def _because(one: Json) -> str:
+def _first_reason(one: Json) -> str:
     first = one["reasons"][0]
     what = " ".join(part for part in (first["check"], first["channel"]) if part)
     return f"{one['name']}: {what}, {first['where']}: {first['found']}; {first['fix']}"
@@ -170,8 +170,10 @@ def _amounts(task: Task, every: Json) -> list[CheckResult]:
     plans, total = planned_checks(task), every["recordings"]
     share, allowed = every["quarantined"] / max(1, total), task.validation.max_quarantined_share
     return [
-        plans["accepted_not_empty"].answer(every["accepted"] > 0, {"episodes": every["accepted"]}),
-        plans["quarantined_share"].answer(
+        plans["accepted_not_empty"].make_result(
+            every["accepted"] > 0, {"episodes": every["accepted"]}
+        ),
+        plans["quarantined_share"].make_result(
             share <= allowed,
             {
                 "share": share,

@@ -54,7 +54,7 @@ def _binned(deviations: Iterable[float]) -> dict[str, int]:
     return {str(bin_): bins[bin_] for bin_ in sorted(bins)}
 
 
-def together(parts: Iterable[Json]) -> Json:
+def merge_parts(parts: Iterable[Json]) -> Json:
     """Return what several shards keep of their deviations."""
     every = list(parts)
     names = dict.fromkeys(name for each in every for name in each["bins"])

@@ -79,5 +79,5 @@ def _log_track(
         if first <= fault.start < last:
             stream.set_time(TIMELINE, duration=float(stretch.seconds[fault.start]))
             who = f"{fault.channel}: " if fault.channel else ""
-            text = f"{finding.check}, {who}{fault.found}; expected {fault.expected}"
+            text = f"{finding.check}, {who}{fault.actual}; expected {fault.expected}"
             stream.log(FINDINGS, rerun.TextLog(text, level=rerun.TextLogLevel.WARN))

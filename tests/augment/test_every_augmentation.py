@@ -30,7 +30,7 @@ def vary(name, values, signals, seed=0, settings=None):
 def faults(values: np.ndarray) -> list[str]:
     columns = {name: values[:, k].astype(float) for k, name in enumerate(CHANNELS)}
     return [
-        f"{result.check}: {result.fault.found}"
+        f"{result.check}: {result.fault.actual}"
         for result in apply_checks_to_track(columns, make_task()).findings
     ]
 

@@ -61,7 +61,7 @@ def rows(task, episode):
 def faults(values, task):
     columns = {name: values[:, at].astype(float) for at, name in enumerate(task.columns)}
     return [
-        (item.check, item.fault.channel, item.fault.found)
+        (item.check, item.fault.channel, item.fault.actual)
         for item in apply_checks_to_track(columns, task).findings
     ]
 

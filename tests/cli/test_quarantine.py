@@ -10,7 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import audit
 from kinemill.validate import load_checks, load_episodes
-from kinemill.validate.recording_status import standings
+from kinemill.validate.recording_status import recording_statuses
 from tests.cli.conftest import spike
 
 
@@ -160,8 +160,8 @@ def test_an_accepted_recording_with_a_warning_is_not_held_back(held, kinemill, l
     task, folder, _ = held
     log("noisy.csv", phase=0.3, spoil=noise)
     judged(task, folder)
-    (noisy,) = [item for item in standings(task, home) if item.member.name == "noisy.csv"]
-    assert noisy.word == "accepted"
+    (noisy,) = [item for item in recording_statuses(task, home) if item.member.name == "noisy.csv"]
+    assert noisy.status == "accepted"
     assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
     found = kinemill("data", "quarantine", "list", "swing", "--json")
     assert (found["total"], [item["name"] for item in found["recordings"]]) == (1, ["held.csv"])

@@ -15,7 +15,7 @@ from tests.dataset.conftest import Content, make_task, publish, spin
 
 def note(home, later, earlier, parts=None):
     """The note that `validate` leaves on a recording that repeats another."""
-    path = home.store / "twins" / "arm" / f"{later.recording}.json"
+    path = home.store / "duplicates" / "arm" / f"{later.recording}.json"
     root = earlier.recording if earlier else None
     publish_json(
         path, {"format": 1, "recording": later.recording, "root": root, "parts": parts or {}}

@@ -15,7 +15,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import stage as validate
-from kinemill.validate.dry_run import foretell
+from kinemill.validate.dry_run import dry_run
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import StepPredictor
 from kinemill.verify.references.batch_predictor import single
@@ -137,7 +137,7 @@ def test_a_dry_run_reports_the_same(tmp_path):
     for offset, said in ((4_500_000.0, "count it from 4500000 m"), (0.0, "")):
         write_logs(tmp_path / f"logs-{offset:g}", offset)
         home, accepted = Home(tmp_path / "home"), []
-        foretell(sled(), home, tmp_path / f"logs-{offset:g}", accepted)
+        dry_run(sled(), home, tmp_path / f"logs-{offset:g}", accepted)
         problem = dataset_problem(sled(), home, accepted, split=True)
         assert said in problem
         assert bool(problem) == bool(said)

@@ -12,7 +12,7 @@ from kinemill.ingest.name_heuristics import guess
 from kinemill.task import load_task
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
-from kinemill.validate.dry_run import foretell
+from kinemill.validate.dry_run import dry_run
 
 
 def load(tmp_path, name, source):
@@ -272,7 +272,7 @@ def test_names_tell_roles_and_units(name, role, what, unit):
 def accepted(tmp_path, home, folder, name="drafted"):
     """Draft a task from a folder; return it, its text, and entries of logs that give nothing."""
     task, text = load(tmp_path, name, folder)
-    entries = foretell(task, home, folder)
+    entries = dry_run(task, home, folder)
     return task, text, [entry for entry in entries if not entry["episodes"]]
 
 
@@ -385,7 +385,7 @@ def test_the_draft_of_any_set_loads_and_takes_the_logs_it_was_made_from(
         text = draft("drafted", folder, RATES.get(folder.name))
         (tmp_path / "drafted.yaml").write_text(text, encoding="utf-8")
         task = load_task(tmp_path / "drafted.yaml")
-        for entry in foretell(task, home, folder):
+        for entry in dry_run(task, home, folder):
             name = entry["file"].rpartition("/")[2]
             result = {reason["check"] for reason in entry["reasons"]}
             assert entry["episodes"] or result & DEFECTS or f"log not used: {name}" in text, entry

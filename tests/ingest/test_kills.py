@@ -80,7 +80,7 @@ def test_an_uninterrupted_run_passes_every_fault_point(reference):
     assert set(result["passings"]) == set(fault_points())
     assert_whole(site)
     assert_each_once(site, result["result"])
-    assert any(name.startswith("store/twins/") for name in contents(site))
+    assert any(name.startswith("store/duplicates/") for name in contents(site))
 
 
 def is_as_if_never_interrupted(pipelines, reference, broken: Site) -> None:

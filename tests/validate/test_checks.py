@@ -20,7 +20,7 @@ def test_every_check_is_made_without_arguments_and_finds_nothing_in_a_clean_swin
 ):
     task = pendulum()
     check = checks_of(task)[name]
-    assert check.judges in PHASES
+    assert check.phase in PHASES
     assert check.find(swing(), task) == []
 
 
@@ -49,8 +49,8 @@ def test_nan_and_infinity_are_found_by_stretch_and_channel(swing):
         (100, 110, "angle"),
         (105, 106, "torque"),
     ]
-    assert found[0].found == "nan in 10 rows"
-    assert "-inf" in found[1].found
+    assert found[0].actual == "nan in 10 rows"
+    assert "-inf" in found[1].actual
 
 
 def test_limits_find_values_beyond_either_end_and_name_the_farthest(pendulum, swing):
@@ -60,7 +60,7 @@ def test_limits_find_values_beyond_either_end_and_name_the_farthest(pendulum, sw
     task = pendulum()
     (fault,) = task.validation.limits.find(values, task)
     assert (fault.start, fault.stop, fault.channel) == (200, 203, "velocity")
-    assert fault.found == "-31 rad/s"
+    assert fault.actual == "-31 rad/s"
     assert fault.expected == "-20 to 20 rad/s"
 
 
@@ -135,7 +135,7 @@ def test_a_frozen_encoder_is_found_in_its_rows_and_the_one_resampling_mixes(pend
     task = pendulum()
     (fault,) = task.validation.stuck.find(values, task)
     assert (fault.start, fault.stop, fault.channel) == (300, 401, "angle")
-    assert "velocity shows a movement of" in fault.found
+    assert "velocity shows a movement of" in fault.actual
 
 
 def test_an_encoder_frozen_for_the_whole_episode_is_found(pendulum, swing):
@@ -219,7 +219,7 @@ def test_a_wrong_velocity_is_found_and_named(pendulum, swing, factor, message):
     task = pendulum()
     (fault,) = task.validation.velocity.find(values, task)
     assert (fault.start, fault.stop, fault.channel) == (0, 1000, "velocity")
-    assert message in fault.found
+    assert message in fault.actual
 
 
 def test_an_offset_velocity_is_named_with_its_offset(pendulum, swing):
@@ -227,7 +227,7 @@ def test_an_offset_velocity_is_named_with_its_offset(pendulum, swing):
     values["velocity"] += 0.7
     task = pendulum()
     (fault,) = task.validation.velocity.find(values, task)
-    assert "a velocity offset by 0.7 rad/s" in fault.found
+    assert "a velocity offset by 0.7 rad/s" in fault.actual
 
 
 def test_the_velocity_of_another_joint_does_not_follow(pendulum, swing):

@@ -10,7 +10,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
-from kinemill.validate.check_results import waits
+from kinemill.validate.check_results import is_skipped
 from kinemill.validate.recording_status import held_back
 
 COLUMNS = ["time", "position", "velocity", "torque"]
@@ -104,7 +104,7 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
     outcome = validate.run(task, home, recordings)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
-    (held,) = held_back(task, home).shown
+    (held,) = held_back(task, home).recordings
     (told,) = [reason for reason in held.reasons if reason["check"] == "schema"]
     assert held.member.name == "odd.csv"
     assert "release" in told["fix"]
@@ -117,7 +117,7 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
         path.write_text(path.read_text().replace("torque", "other"))
     outcome = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     failed = [c for c in load_checks(home, outcome.ref) if c.blocking and not c.passed]
-    causes = [check for check in failed if not waits(check.values)]
+    causes = [check for check in failed if not is_skipped(check.values)]
     assert [check.name for check in causes] == ["accepted_not_empty", "quarantined_share"]
     for check in causes:
         assert len(check.values["because"]) == 5

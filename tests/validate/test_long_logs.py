@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.duplicates.similarity import sketch
-from kinemill.validate.faults import measuring
+from kinemill.validate.faults import measuring_checks
 from kinemill.validate.motion import sensor_noise
 from kinemill.validate.time_lag import lag
 from tests.validate.conftest import make_task
@@ -44,7 +44,7 @@ def test_the_lag_of_a_long_log_is_known_to_a_tenth_of_a_row(long_swing, late):
 def test_the_step_of_a_sensor_is_found_though_it_rests_at_first(long_swing):
     angle = 0.01 * np.round(long_swing["angle"] / 0.01)
     angle[:30_000] = 0.0
-    found = measuring(make_task())["quantization"].measure(
+    found = measuring_checks(make_task())["quantization"].measure(
         {**long_swing, "angle": angle}, make_task()
     )
     assert found["angle:step"] == pytest.approx(0.01)

@@ -12,7 +12,7 @@ from kinemill.ingest.tracks import make_tracks
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
-from kinemill.validate.dry_run import foretell
+from kinemill.validate.dry_run import dry_run
 from kinemill.validate.faults import checks_of
 from tests.validate.conftest import ROOT
 
@@ -125,7 +125,7 @@ def test_a_quaternion_of_another_length_is_a_fault_named_by_its_element(rule):
     (finding,) = verdict.findings
     assert (finding.check, finding.fault.start, finding.fault.stop) == ("quaternion", 200, 203)
     assert finding.fault.channel == "qy"
-    assert "has length 1.3" in finding.fault.found
+    assert "has length 1.3" in finding.fault.actual
     assert verdict.pieces == [(0, 200), (203, 500)]
 
 
@@ -178,7 +178,7 @@ def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
     assert (finding.check, finding.rule, finding.fault.start) == ("loop_closure", "warn", 494)
     assert verdict.pieces == [(0, 495)]
     step = 0.5 * abs(np.sin(2 * np.pi * 5 * 9.88))
-    assert f"the first row is {step:.3g} rad from the last" in finding.fault.found
+    assert f"the first row is {step:.3g} rad from the last" in finding.fault.actual
     assert verdict.measured["loop_closure"]["hip:gap"] == pytest.approx(step)
 
 
@@ -268,7 +268,7 @@ FLIPS = {"go_bdx__33.json": 8.400, "go_bdx__71.json": 3.533, "mini_bdx_all_30fps
 def clips(shared_data, tmp_path_factory):
     task = load_task(ROOT / "tests" / "tasks" / "duck_motion.yaml")
     home = Home(tmp_path_factory.mktemp("home"))
-    entries = foretell(task, home, shared_data / "awd_motion")
+    entries = dry_run(task, home, shared_data / "awd_motion")
     return {entry["file"].rpartition("/")[2]: entry for entry in entries}
 
 
@@ -317,7 +317,7 @@ def test_the_seam_of_a_real_walk_is_the_one_that_is_known(shared_data):
         for fault in checks_of(task)["loop_closure"].find(values, task)
         if fault.channel == "ankle"
     ]
-    assert fault.found.startswith("the first row is 0.509 rad from the last (6.2 times")
+    assert fault.actual.startswith("the first row is 0.509 rad from the last (6.2 times")
 
 
 def test_the_smaller_robots_exceed_the_limit_of_their_knee_and_the_larger_ones_keep_theirs(
@@ -349,7 +349,7 @@ def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(share
     assert measured["knee_velocity:lag_s"] == pytest.approx(0.5 / 30, abs=1e-4)
     values["knee_velocity"] = 1.1 * values["knee_velocity"]
     (fault,) = checks_of(task)["velocity"].find(values, task)
-    assert "a velocity 1.1 times" in fault.found
+    assert "a velocity 1.1 times" in fault.actual
 
 
 def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_put_right(shared_data):

@@ -38,7 +38,7 @@ def test_a_check_decides_about_what_it_finds_and_about_nothing_else(
 def test_a_warning_says_that_it_is_one(pendulum, swing):
     verdict = apply_checks_to_track(damaged(swing), pendulum(limits={"on_fault": "warn"}))
     assert verdict.findings[0].message == "9 N*m; a warning"
-    assert verdict.findings[1].message == verdict.findings[1].fault.found
+    assert verdict.findings[1].message == verdict.findings[1].fault.actual
 
 
 def test_a_check_says_how_many_rows_are_repaired(pendulum, swing):

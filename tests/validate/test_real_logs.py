@@ -62,7 +62,7 @@ def test_a_wrong_velocity_is_found_in_every_log(double_pendulum, simple_pendulum
                 wrong = {**values, channel: factor * values[channel]}
                 faults = task.validation.velocity.find(wrong, task)
                 assert [fault.channel for fault in faults] == [channel], name
-                assert message in faults[0].found, name
+                assert message in faults[0].actual, name
 
 
 def test_damage_done_to_a_real_log_is_found_in_its_rows(double_pendulum):

@@ -162,7 +162,7 @@ def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():
         for k in range(16)
     ]
     few = [measures.truncate(part) for part in parts]
-    every = measures.together(few)["rate"]
+    every = measures.merge_parts(few)["rate"]
     assert len(every["lag"]["values"]) == 512
     assert measures.spans(every)["lag"][::2] == [0.0, 1599.0]
     assert measures.spans({"lag": {"least": 1.0, "largest": 5.0, "values": [1.0, 5.0, 2.0]}}) == {
@@ -180,5 +180,7 @@ def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_o
     part = report_samples.gather(judged)
     assert (len(part["faulty"]), len(part["sound"])) == (100, 60)
     assert (len(part["faulty"][0]["reasons"]), part["faulty"][0]["more"]) == (8, 3)
-    both = report_samples.together([report_samples.truncate(part), report_samples.truncate(part)])
+    both = report_samples.merge_parts(
+        [report_samples.truncate(part), report_samples.truncate(part)]
+    )
     assert (len(both["faulty"]), len(both["sound"])) == (32, 8)

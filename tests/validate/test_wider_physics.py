@@ -8,7 +8,7 @@ import pytest
 from kinemill.task import Task
 from kinemill.validate import unit_outliers
 from kinemill.validate.apply_checks import apply_checks_to_track
-from kinemill.validate.faults import checks_of, measuring
+from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import noise, slope_and_offset
 from kinemill.validate.time_lag import lag
 from tests.validate.conftest import as_frame, make_task
@@ -96,7 +96,7 @@ def test_a_slipped_encoder_is_a_step_and_no_spike(arm):
     values["upper"][400:] += 0.3
     assert places(arm, "slip", values) == [(399, 401, "upper")]
     assert places(arm, "spike", values) == []
-    assert "a step of 0.3 rad" in faults(arm, "slip", values)[0].found
+    assert "a step of 0.3 rad" in faults(arm, "slip", values)[0].actual
 
 
 def test_a_clipped_velocity_is_contradicted_by_its_position(arm):
@@ -113,7 +113,7 @@ def test_a_clipped_position_is_contradicted_by_its_velocity(arm):
     values["upper"] = np.minimum(values["upper"], 1.3)
     found = faults(arm, "saturated", values)
     assert {fault.channel for fault in found} == {"upper"}
-    assert "1.3 rad" in found[0].found
+    assert "1.3 rad" in found[0].actual
 
 
 def resting_arm(bias: float):
@@ -172,7 +172,7 @@ def test_a_velocity_that_differs_from_the_slope_by_half_its_spread_is_reported(a
     assert [fault.channel for fault in faults(arm, "velocity", values)] == []  # it cancels
     (fault,) = faults(arm, "velocity_noise", values)
     assert (fault.start, fault.stop, fault.channel) == (0, 1000, "upper_velocity")
-    assert "53% of its own standard deviation" in fault.found
+    assert "53% of its own standard deviation" in fault.actual
     verdict = apply_checks_to_track(values, arm)
     assert {item.check for item in verdict.findings} == {"velocity_noise"}
     assert verdict.pieces == [(0, 1000)]  # a warning
@@ -220,7 +220,7 @@ def test_radians_in_a_column_of_degrees_are_found_by_a_speed_without_a_pair(unit
     assert fault.channel == "angle"
     assert (
         "57.3 times the change of angle: angle is in radians, but declared as degrees"
-        in fault.found
+        in fault.actual
     )
 
 
@@ -243,7 +243,7 @@ def test_a_velocity_that_overflows_is_named_with_its_range(arm):
     values["velocity"] -= 45.1 * np.sign(values["velocity"]) * high
     found = faults(task, "wrap_around", values)
     assert sum(fault.stop - fault.start for fault in found) == np.count_nonzero(high)
-    assert "45.1 rad/s are missing" in found[0].found
+    assert "45.1 rad/s are missing" in found[0].actual
 
 
 def test_a_counter_that_overflows_is_named_with_its_range(pendulum, swing):
@@ -265,7 +265,7 @@ def test_a_dead_band_is_found_with_its_width(arm):
     values["lower_velocity"] = np.where(small, 0.0, values["lower_velocity"])
     (fault,) = faults(arm, "dead_band", values)
     assert (fault.start, fault.stop, fault.channel) == (0, 1000, "lower_velocity")
-    assert float(fault.found.split(" with ")[1].split()[0]) == pytest.approx(0.6, abs=0.15)
+    assert float(fault.actual.split(" with ")[1].split()[0]) == pytest.approx(0.6, abs=0.15)
 
 
 def test_a_velocity_in_steps_has_no_dead_band(arm):
@@ -317,7 +317,7 @@ def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, 
     verdict = apply_checks_to_track(values, task)
     assert {item.check for item in verdict.findings} == {"time_unit"}
     assert (
-        f"as if timestamps in {unit} were read in another unit" in verdict.findings[0].fault.found
+        f"as if timestamps in {unit} were read in another unit" in verdict.findings[0].fault.actual
     )
     assert (verdict.pieces, verdict.findings[0].fault.channel) == ([], None)
 
@@ -349,14 +349,14 @@ def test_a_late_velocity_is_told_from_a_scaled_one(arm):
     values["upper_velocity"] = np.roll(values["upper_velocity"], 6)
     (fault,) = faults(arm, "velocity", values)
     assert fault.channel == "upper_velocity"
-    assert re.search(r"a velocity 0\.06\d* s after|a velocity 0\.0599 s after", fault.found)
+    assert re.search(r"a velocity 0\.06\d* s after|a velocity 0\.0599 s after", fault.actual)
 
 
 def test_an_offset_of_five_times_the_noise_is_named(arm):
     values = make_arm()
     values["lower_velocity"] += 0.1
     (fault,) = faults(arm, "velocity", values)
-    assert re.search(r"a velocity offset by (0\.1|0\.0999) rad/s", fault.found)
+    assert re.search(r"a velocity offset by (0\.1|0\.0999) rad/s", fault.actual)
 
 
 def test_the_delay_of_a_drive_is_measured_in_rows(arm):
@@ -370,7 +370,7 @@ def test_the_delay_of_a_drive_is_measured_in_rows(arm):
         "upper_velocity": velocity,
         "upper": np.cumsum(0.01 * velocity),
     }
-    measured = measuring(arm)["delay"].measure(values, arm)
+    measured = measuring_checks(arm)["delay"].measure(values, arm)
     assert measured["delay_s"] == pytest.approx(0.03)
     assert measured["torque>upper_velocity:gain"] == pytest.approx(2.0, rel=0.05)
 
@@ -381,13 +381,13 @@ def test_a_delay_beyond_its_bound_is_a_fault(arm):
     values = {**make_arm(), "torque": torque, "upper_velocity": velocity}
     values["upper"] = np.cumsum(0.01 * velocity)
     strict = type(arm.validation.delay)(max_delay=0.02)
-    assert [fault.found for fault in strict.find(values, arm)] == ["actions act 0.03 s late"]
+    assert [fault.actual for fault in strict.find(values, arm)] == ["actions act 0.03 s late"]
 
 
 def test_the_step_of_an_encoder_is_reported(pendulum, swing):
     values = swing()
     values["angle"] = 0.05 * np.round(values["angle"] / 0.05)
-    measured = measuring(pendulum())["quantization"].measure(values, pendulum())
+    measured = measuring_checks(pendulum())["quantization"].measure(values, pendulum())
     assert measured["angle:step"] == pytest.approx(0.05)
 
 

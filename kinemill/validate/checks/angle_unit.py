@@ -22,7 +22,7 @@ class AngleUnit(CheckSettings):
     recordings of the task.
     """
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     rtol: PositiveFloat = Field(
         default=0.05, description="largest relative difference between the scale and 57.3"
@@ -53,7 +53,7 @@ class AngleUnit(CheckSettings):
                     0,
                     len(values[channel]),
                     channel,
-                    found=f"{velocity} is {scale:.4g} times the change of {position}: "
+                    actual=f"{velocity} is {scale:.4g} times the change of {position}: "
                     f"{channel} is in {guess}",
                     expected=task.channels[channel].unit,
                     fix=f"set channels.{channel}.source: {{name: ..., unit: ...}}",

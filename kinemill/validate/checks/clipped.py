@@ -22,7 +22,7 @@ from kinemill.validate.motion import pairs
 class Clipped(CheckSettings):
     """No state without a derivative stays on its limit or has flattened peaks."""
 
-    judges: ClassVar[Literal["stretch"]] = "stretch"
+    phase: ClassVar[Literal["stretch"]] = "stretch"
     on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
     rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
     share: PositiveFloat = Field(
@@ -97,7 +97,7 @@ def _fault(name: str, run: tuple[int, int], end: float, what: str, task: Task) -
         start,
         stop,
         name,
-        found=f"{stop - start} rows at its {what}, {end:.6g} {unit}, where its slopes lead beyond",
+        actual=f"{stop - start} rows at its {what}, {end:.6g} {unit}, where its slopes lead beyond",
         expected="a sensor range that covers all motions of the robot",
         fix="widen the range of the sensor; or name it in validate.clipped.ignore, "
         "or set validate.clipped.on_fault: split to leave these rows out",

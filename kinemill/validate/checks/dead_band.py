@@ -12,14 +12,14 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import derivative, pairs, unlike_slope
+from kinemill.validate.motion import derivative, pairs, slope_error
 
 
 @CHECKS.register("dead_band")
 class DeadBand(CheckSettings):
     """No velocity is exactly zero while its position moves clearly."""
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     rows: PositiveInt = Field(
         default=3,
         description="rows at exactly zero while the position moves, from which the check fails",
@@ -51,7 +51,7 @@ class DeadBand(CheckSettings):
                         0,
                         len(v),
                         velocity,
-                        found=f"exactly 0 {unit} until {position} moves with {width:.3g} {unit}",
+                        actual=f"exactly 0 {unit} until {position} moves with {width:.3g} {unit}",
                         expected="small velocities as well",
                         fix="disable the dead band of the driver; or name it in "
                         "validate.dead_band.ignore",
@@ -69,7 +69,7 @@ class DeadBand(CheckSettings):
         zero, moves = finite & zero, finite & (v != 0.0)
         if np.count_nonzero(zero) < self.rows or not moves.any():
             return 0.0
-        noise = float(np.median(unlike_slope(v, x, dt)[moves]))
+        noise = float(np.median(slope_error(v, x, dt)[moves]))
         speeds = np.sort(np.abs(v[moves]))
         width = float(
             speeds[len(speeds) // 50]

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import pairs
 
 _ROWS = 800  # rows to evaluate at most
@@ -25,7 +25,7 @@ _TINY = 1e-9
 class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
-    judges: ClassVar[Literal["episode"]] = "episode"
+    phase: ClassVar[Literal["episode"]] = "episode"
     search_range: PositiveFloat = Field(default=0.1, description="longest delay to search for, s")
     min_explained: PositiveFloat = Field(
         default=0.1,
@@ -48,7 +48,7 @@ class Delay(CheckSettings):
                 0,
                 len(next(iter(values.values()))),
                 None,
-                found=f"actions act {late:.3g} s late",
+                actual=f"actions act {late:.3g} s late",
                 expected=f"at most {self.max_delay:g} s",
                 fix="check for a slow bus, or raise validate.delay.longest",
             )
@@ -56,7 +56,7 @@ class Delay(CheckSettings):
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
-        response = answer(values, task, self.search_range)
+        response = find_response(values, task, self.search_range)
         if response is None or response.explained < self.min_explained:
             return {}
         return {"delay_s": response.rows * task.dt} | {
@@ -67,7 +67,7 @@ class Delay(CheckSettings):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Response of velocities to actions `rows` later, after subtracting the effect of the states.
 
     `commands` (n, a) and accelerations `change` (n, v), unit/s^2, are residuals of a regression on
@@ -84,12 +84,14 @@ class Answer:
     change: Array
 
 
-def answer(values: Values, task: Task, search_range: float) -> Answer | None:
+def find_response(values: Values, task: Task, search_range: float) -> Response | None:
     """Return the response with the smallest residual within `search_range` s, or None."""
-    return remembered(values, ("answer", search_range), lambda: _answer(values, task, search_range))
+    return memoize(
+        values, ("answer", search_range), lambda: _fit_response(values, task, search_range)
+    )
 
 
-def _answer(values: Values, task: Task, search_range: float) -> Answer | None:
+def _fit_response(values: Values, task: Task, search_range: float) -> Response | None:
     velocities = [velocity for velocity, _ in pairs(task)]
     first_rows = {name: values[name][:_ROWS] for name in task.columns}
     actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
@@ -113,7 +115,7 @@ def _answer(values: Values, task: Task, search_range: float) -> Answer | None:
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
     explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
     best = int(np.argmax(explained))
-    return Answer(
+    return Response(
         actions,
         velocities,
         best,

@@ -20,7 +20,7 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
 class FrozenAction(CheckSettings):
     """No continuously changing action keeps one value for longer than `seconds`."""
 
-    judges: ClassVar[Literal["pattern"]] = "pattern"
+    phase: ClassVar[Literal["pattern"]] = "pattern"
     seconds: PositiveFloat = Field(default=0.3, description="longest allowed constant stretch, s")
     rows: PositiveInt = Field(
         default=10, description="minimum length of a constant stretch for slow logs, rows"
@@ -58,7 +58,7 @@ class FrozenAction(CheckSettings):
                 start,
                 stop,
                 name,
-                found=f"{values[name][start]:.6g} {task.channels[name].unit} for "
+                actual=f"{values[name][start]:.6g} {task.channels[name].unit} for "
                 f"{(stop - start - 1) * task.dt:.3g} s, although it otherwise changes in every row",
                 expected="a command that keeps changing, or is held at zero or at an end of its "
                 "range",

@@ -13,7 +13,7 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 class Limits(CheckSettings):
     """Every row is within the two-sided `limits` of its channel; channels without limits pass."""
 
-    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the rows of channel -> (n,) that lie outside the channel's limits."""
@@ -38,7 +38,7 @@ def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: s
             start,
             stop,
             name,
-            found=f"{_farthest(values[start:stop], low, high):.6g} {unit}",
+            actual=f"{_farthest(values[start:stop], low, high):.6g} {unit}",
             expected=f"{low:g} to {high:g} {unit}",
             fix=f"check the unit of the log's column, or widen channels.{name}.limits",
         )

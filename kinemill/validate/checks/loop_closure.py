@@ -18,7 +18,7 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, 
 class LoopClosure(CheckSettings):
     """The step from the last row to the first is consistent with its neighbors."""
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     on_fault: Rule | None = Field(
         default="warn", description="handling of a clip that does not close"
     )
@@ -49,7 +49,7 @@ class LoopClosure(CheckSettings):
                     rows - 1,
                     rows,
                     name,
-                    found=f"the first row is {seam.step:.3g} {unit} from the last "
+                    actual=f"the first row is {seam.step:.3g} {unit} from the last "
                     f"({seam.step / seam.largest:.2g} times the largest step inside), "
                     f"{seam.bend:.3g} {unit} different from the adjacent steps",
                     expected=f"a step within {self.kink * seam.usual_bend:.3g} {unit} of the "

@@ -20,7 +20,7 @@ class MaxJump(CheckSettings):
 
     # Channels are keys of this part itself, see `_direct`.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})
-    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
     bounds: dict[str, PositiveFloat] = Field(
         default={}, description="largest change by channel, unit per step"
     )
@@ -62,7 +62,7 @@ class MaxJump(CheckSettings):
                         start,
                         stop,
                         name,
-                        found=f"a jump of {largest:.6g} {channel.unit} in one step",
+                        actual=f"a jump of {largest:.6g} {channel.unit} in one step",
                         expected=f"at most {bound:g} {channel.unit} in {task.dt:g} s",
                         fix="check the log for spikes or lost samples, "
                         f"or raise validate.max_jump.{name}",

@@ -26,7 +26,7 @@ class Placeholder(CheckSettings):
     first row does not have, and they are never all zero again.
     """
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     on_fault: Rule | None = Field(
         default="split",
         description="handling of placeholder rows; split removes only the first rows",
@@ -108,7 +108,7 @@ def _fault(rows: int, channel: str, what: str, values: Values, task: Task) -> Fa
         0,
         rows,
         channel,
-        found=f"every {what} is exactly 0, and then {channel} is {value:.4g} {unit}",
+        actual=f"every {what} is exactly 0, and then {channel} is {value:.4g} {unit}",
         expected="the real motion; a robot at rest starts to move slowly",
         fix="no action needed: the log starts after these rows; or set "
         "validate.placeholder.on_fault",

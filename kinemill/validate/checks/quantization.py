@@ -16,7 +16,7 @@ _ROWS, _STRETCHES = 20_000, 20  # rows to evaluate, in stretches spread evenly o
 class Quantization(CheckSettings):
     """Quantization step of the states that have few distinct values."""
 
-    judges: ClassVar[Literal["episode"]] = "episode"
+    phase: ClassVar[Literal["episode"]] = "episode"
     share: PositiveFloat = Field(
         default=0.25,
         le=1.0,

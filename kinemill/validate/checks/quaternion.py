@@ -23,7 +23,7 @@ class Quaternion(CheckSettings):
     By default a change of sign is corrected from its row on, see `on_fault`.
     """
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     length: PositiveFloat = Field(
         default=0.01,
         description="largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for "
@@ -67,7 +67,7 @@ def _off(
         start,
         stop,
         names[int(np.argmax(change))],  # the element that changed most
-        found=f"the quaternion {', '.join(names)} has length {worst:.4g}",
+        actual=f"the quaternion {', '.join(names)} has length {worst:.4g}",
         expected=f"1 within {most:g}",
         fix="check for a lost element, or normalize when the log is written; "
         "or raise validate.quaternion.length",
@@ -82,7 +82,7 @@ def _flipped(names: tuple[str, ...], elements: Array, row: int) -> Fault:
         row,
         row + 1,
         names[int(np.argmax(np.abs(elements[:, row])))],  # the element that jumps farthest
-        found=f"the quaternion {', '.join(names)} continues with its sign changed",
+        actual=f"the quaternion {', '.join(names)} continues with its sign changed",
         expected="one sign from row to row: q and -q are the same rotation",
         fix="no action needed: the sign is corrected from here on",
         put_right=turn_back,

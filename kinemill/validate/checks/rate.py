@@ -18,7 +18,7 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 class Rate(CheckSettings):
     """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
 
-    judges: ClassVar[Literal["stretch"]] = "stretch"
+    phase: ClassVar[Literal["stretch"]] = "stretch"
     bounds: dict[str, PositiveFloat] = Field(
         default={}, description="largest rate by channel, unit/s"
     )
@@ -63,7 +63,7 @@ class Rate(CheckSettings):
                 start,
                 stop + self.rows,
                 name,
-                found=f"{float(rate[start:stop].max()):.4g} {channel.unit} per s over "
+                actual=f"{float(rate[start:stop].max()):.4g} {channel.unit} per s over "
                 f"{self.rows} steps",
                 expected=f"at most {bound:.4g} {channel.unit} per s",
                 fix=f"check the log for lost samples, or set validate.rate.bounds.{name}",

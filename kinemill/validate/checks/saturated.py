@@ -23,7 +23,7 @@ _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extre
 class Saturated(CheckSettings):
     """No state repeats its own extreme value while its partner shows motion beyond it."""
 
-    judges: ClassVar[Literal["stretch"]] = "stretch"
+    phase: ClassVar[Literal["stretch"]] = "stretch"
     rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
     share: PositiveFloat = Field(
         default=0.02, description="minimum contradiction, as a fraction of the channel's span"
@@ -106,7 +106,7 @@ class Saturated(CheckSettings):
             start,
             stop,
             name,
-            found=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
+            actual=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
             f"by {size:.3g} {unit}",
             expected="a sensor range that covers all motions of the robot",
             fix="widen the range of the sensor or driver, or exclude such runs",

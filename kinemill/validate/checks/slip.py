@@ -19,7 +19,7 @@ from kinemill.validate.motion import noise, noise_of, pairs, reach_of
 class Slip(CheckSettings):
     """No position steps farther than its velocity and its noise explain."""
 
-    judges: ClassVar[Literal["outlier"]] = "outlier"
+    phase: ClassVar[Literal["outlier"]] = "outlier"
     noise: PositiveFloat = Field(
         default=20.0,
         description="minimum step, as a multiple of the surrounding noise; clean logs stay below "
@@ -53,7 +53,7 @@ class Slip(CheckSettings):
                     start,
                     stop + 1,
                     position,
-                    found=f"a step of {float(error[start:stop].max()):.3g} {channel.unit} that "
+                    actual=f"a step of {float(error[start:stop].max()):.3g} {channel.unit} that "
                     f"{velocity} does not show",
                     expected=f"less than {self.noise:g} times the noise, or "
                     f"{floor:.3g} {channel.unit}",

@@ -18,7 +18,7 @@ from kinemill.validate.motion import (
     noise_of,
     pairs,
     reach_of,
-    unlike_slope,
+    slope_error,
 )
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
@@ -29,7 +29,7 @@ _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neig
 class Spike(CheckSettings):
     """No state differs from its neighbors by more than its noise explains."""
 
-    judges: ClassVar[Literal["outlier"]] = "outlier"
+    phase: ClassVar[Literal["outlier"]] = "outlier"
     noise: PositiveFloat = Field(
         default=12.0,
         description="minimum height, as a multiple of the surrounding noise; clean logs stay "
@@ -49,7 +49,7 @@ class Spike(CheckSettings):
             v, x = values[velocity], values[position]
             floor = self._floor(velocity, values, task)
             if floor is not None:
-                unlike = unlike_slope(v, x, task.dt)
+                unlike = slope_error(v, x, task.dt)
                 errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
                 faults += self._find(velocity, errors, floor, task)
             floor = self._floor(position, values, task)
@@ -80,7 +80,7 @@ class Spike(CheckSettings):
                 start,
                 stop,
                 name,
-                found=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
+                actual=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
                 f"where noise is {float(sizes[0][start]):.2g}",
                 expected=f"less than {self.noise:g} times the noise, or {floor:.3g} {channel.unit}",
                 fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",

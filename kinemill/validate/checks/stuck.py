@@ -20,7 +20,7 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 class Stuck(CheckSettings):
     """No state keeps one value for longer than `seconds` while another channel shows movement."""
 
-    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
     seconds: PositiveFloat = Field(default=0.5, description="longest allowed constant stretch, s")
     min_motion: PositiveFloat = Field(
         default=0.1,
@@ -160,7 +160,7 @@ def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: 
         # Resampling mixed the last frozen sample into the row after it.
         min(stop + 1, len(values[name])),
         name,
-        found=f"{values[name][start]:.6g} {task.channels[name].unit} for "
+        actual=f"{values[name][start]:.6g} {task.channels[name].unit} for "
         f"{(stop - start - 1) * task.dt:.3g} s while {proof}",
         expected="a value that changes when the robot moves",
         fix="check the sensor and its cable; or name it in validate.stuck.ignore",

@@ -20,7 +20,7 @@ class Swapped(CheckSettings):
     encoder noise.
     """
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     window: PositiveFloat = Field(default=0.1, description="window of the differences, s")
     min_correlation: PositiveFloat = Field(
         default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
@@ -83,7 +83,7 @@ def _fault(rows: int, own: tuple[str, str], other: tuple[str, str], same: float)
         0,
         rows,
         own[0],
-        found=f"it follows {other[1]} (correlation {same:.3f}), and {other[0]} follows {own[1]}",
+        actual=f"it follows {other[1]} (correlation {same:.3f}), and {other[0]} follows {own[1]}",
         expected=f"the derivative of {own[1]}",
         fix=f"swap the `source` of {own[0]} and {other[0]}, or of their positions",
     )

@@ -21,7 +21,7 @@ _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 
 class TimeUnit(CheckSettings):
     """Velocities and positions agree on the length of a step."""
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     factor: PositiveFloat = Field(
         default=1.25, gt=1.0, description="smallest common factor, or its inverse, that is a fault"
@@ -48,7 +48,7 @@ class TimeUnit(CheckSettings):
                 0,
                 rows,
                 None,
-                found=f"every velocity is {middle:.4g} times the change of its position per "
+                actual=f"every velocity is {middle:.4g} times the change of its position per "
                 f"{task.dt:g} s{guess}",
                 expected=f"rows {task.dt:g} s apart; they seem {task.dt / middle:.3g} s apart",
                 fix="set ingest.time_unit, or ingest.rate for a log without timestamps",

@@ -16,7 +16,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.validate.block_stats import whole
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
     noise_of,
     pairs,
@@ -41,7 +41,7 @@ _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log witho
 class Velocity(CheckSettings):
     """The velocity's integral over `window` follows the position's difference."""
 
-    judges: ClassVar[Literal["episode"]] = "episode"
+    phase: ClassVar[Literal["episode"]] = "episode"
     window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     relative: PositiveFloat = Field(
         default=0.03,
@@ -96,12 +96,12 @@ class Velocity(CheckSettings):
         problem = fit and self._explain(fit, channel.unit, task.channels[position].unit)
         if fit is None or problem is None:
             return None
-        off = rms(fit.said - fit.moved)
+        off = rms(fit.integral - fit.moved)
         return Fault(
             0,
             len(values[name]),
             name,
-            found=f"{problem} (rms difference {off:.3g} over {fit.window:g} s)",
+            actual=f"{problem} (rms difference {off:.3g} over {fit.window:g} s)",
             expected=f"the derivative of {position} within {100 * self.relative:g} %, "
             f"in {channel.unit}",
             fix="check the column's name, sign and unit (`source: {name: ..., unit: ...}`); "
@@ -110,7 +110,7 @@ class Velocity(CheckSettings):
 
     def _explain(self, fit: "Fit", unit: str, parent: str) -> str | None:
         """Describe how a velocity differs from its position's derivative, or return None."""
-        moves = max(rms(fit.said), rms(fit.moved))
+        moves = max(rms(fit.integral), rms(fit.moved))
         if not np.isfinite(fit.scale):
             return _explain_scale(fit.scale, parent) if moves > self.absolute else None
         if fit.error > max(self.absolute, self.shape * moves):
@@ -121,7 +121,7 @@ class Velocity(CheckSettings):
         )  # with identical windows offset and scale are indistinguishable
         tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / deviation
         # A slope from few windows is unreliable, so the difference itself must be large, too.
-        apart = rms(fit.said - fit.moved) if fit.short else max(off, moves - size)
+        apart = rms(fit.integral - fit.moved) if fit.short else max(off, moves - size)
         harmless = 0.1 * self.absolute + fit.half_row
         if abs(fit.scale - 1) > tolerance and apart > harmless:
             return _explain_scale(fit.scale, parent)
@@ -140,14 +140,23 @@ class Velocity(CheckSettings):
 class Fit:
     """A velocity as scale x (its position's change) + offset, `late` s after it.
 
-    `said`, `moved` (m,) are its integral and the position's difference over windows of `window` s,
-    `apart` s from each other; `error` is the rms residual of the fit and `scatter` the random
-    error of its mean, in the position's unit; `noise` and `speed` are the velocity's own noise and
-    rms, unit/s, and `span` the range of its values or of the position's slope, the smaller one; 0
-    in a log that is not short.
+    Attributes:
+        integral: integral of the velocity over each window, (m,) unit of the position.
+        moved: difference of the positions over each window, (m,) unit.
+        window: length of a window, s.
+        apart: distance between the starts of two windows, s.
+        dt: time step, s.
+        scale: factor of the fit.
+        offset: offset of the fit, unit/s.
+        late: delay of the velocity, s.
+        error: rms residual of the fit, unit.
+        noise: noise of the velocity, unit/s.
+        speed: rms of the velocity, unit/s.
+        span: range of the velocity, or of the position's slope if that is smaller, unit/s; 0 for
+            a log that is not short.
     """
 
-    said: Array
+    integral: Array
     moved: Array
     window: float
     apart: float
@@ -178,7 +187,7 @@ class Fit:
     @property
     def alone(self) -> float:
         """Number of non-overlapping windows."""
-        return max(1.0, self.apart * len(self.said) / self.window)
+        return max(1.0, self.apart * len(self.integral) / self.window)
 
     @property
     def short(self) -> bool:
@@ -188,7 +197,7 @@ class Fit:
 
 def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
     """Fit a velocity to its position; cached per track."""
-    return remembered(
+    return memoize(
         values, ("fit", name, window), lambda: _fitted(values, name, position, window, dt)
     )
 
@@ -196,21 +205,23 @@ def fit_of(values: Values, name: str, position: str, window: float, dt: float) -
 def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
     """Fit a velocity of channel -> (n,) over windows of `window` s; None if no window fits."""
     velocity, path = values[name], values[position]
-    said, moved, length, apart = windows_of(values, name, position, window, dt)
-    if not len(said):
+    integral, moved, length, apart = windows_of(values, name, position, window, dt)
+    if not len(integral):
         return None
-    scale, offset, error = _line(said, moved, length)
+    scale, offset, error = _line(integral, moved, length)
     late = 0.0
-    if scale > 0.0 or error > 0.3 * rms(said):  # an inverted velocity also looks half a period late
+    if scale > 0.0 or error > 0.3 * rms(
+        integral
+    ):  # an inverted velocity also looks half a period late
         finite = whole(values, name) and whole(values, position)
         late = lag(velocity, path, dt, finite=finite)
     if late and error > 0.02 * rms(moved):
-        said, moved, length, apart = windows_of(values, name, position, window, dt, late)
-        scale, offset, error = _line(said, moved, length)
+        integral, moved, length, apart = windows_of(values, name, position, window, dt, late)
+        scale, offset, error = _line(integral, moved, length)
     finite_velocity = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
-    is_short = apart * len(said) < _MIN_WINDOWS * length
+    is_short = apart * len(integral) < _MIN_WINDOWS * length
     return Fit(
-        said,
+        integral,
         moved,
         length,
         apart,
@@ -230,10 +241,10 @@ def _range(values: Array) -> float:
     return float(np.ptp(finite)) if len(finite) else 0.0
 
 
-def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float]:
+def _line(integral: Array, moved: Array, window: float) -> tuple[float, float, float]:
     """Return scale, offset in unit/s, and rms residual in unit of a line through (m,), (m,)."""
-    scale, offset = slope_and_offset(said, moved, window)
-    rest = said - (scale if np.isfinite(scale) else 1.0) * moved - offset * window
+    scale, offset = slope_and_offset(integral, moved, window)
+    rest = integral - (scale if np.isfinite(scale) else 1.0) * moved - offset * window
     return scale, offset, rms(rest)
 
 

@@ -25,7 +25,7 @@ _SAMPLE = 20_000  # rows to compare, one stretch in the middle of a long log
 class VelocityNoise(CheckSettings):
     """No velocity differs from its position's slope by a large part of its deviation."""
 
-    judges: ClassVar[Literal["episode"]] = "episode"
+    phase: ClassVar[Literal["episode"]] = "episode"
     on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
     share: PositiveFloat = Field(
         default=0.45,
@@ -71,7 +71,7 @@ class VelocityNoise(CheckSettings):
             0,
             len(values[name]),
             name,
-            found=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
+            actual=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
             f"{size / deviation:.0%} of its own standard deviation",
             expected=f"at most {self.share:.0%}, since the rows of {position} are smooth",
             fix="check that the column is this channel's velocity, and its filter; or name it in "

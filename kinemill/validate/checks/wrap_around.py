@@ -22,7 +22,7 @@ _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
 class WrapAround(CheckSettings):
     """No velocity or position wraps around by its whole range."""
 
-    judges: ClassVar[Literal["identity"]] = "identity"
+    phase: ClassVar[Literal["identity"]] = "identity"
     share: PositiveFloat = Field(
         default=0.7, description="minimum missing amount, as a fraction of the largest value"
     )
@@ -89,7 +89,7 @@ class WrapAround(CheckSettings):
                 start,
                 stop,
                 name,
-                found=f"{v[start]:.4g} {unit} where the position moves with {slope[start]:.4g}: "
+                actual=f"{v[start]:.4g} {unit} where the position moves with {slope[start]:.4g}: "
                 f"{size:.4g} {unit} are missing, which suggests an overflow at {size / 2:.4g}",
                 expected="a velocity that continues beyond the end of its counter",
                 fix=f"add {size:.4g} {unit} back when the log is written, or widen the counter",
@@ -114,7 +114,7 @@ class WrapAround(CheckSettings):
                 start,
                 stop + 1,
                 name,
-                found=f"a step of {step[start]:.4g} {unit}, its whole range: a counter of "
+                actual=f"a step of {step[start]:.4g} {unit}, its whole range: a counter of "
                 f"{size:.4g} {unit} that overflowed",
                 expected="a position that continues beyond the end of its counter",
                 fix=f"unwrap the counter by {size:.4g} {unit} when the log is written",

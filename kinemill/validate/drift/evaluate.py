@@ -26,7 +26,7 @@ LINES = "lines.json"
 
 
 @dataclass(frozen=True)
-class Judge:
+class DriftEvaluator:
     """What episodes are judged with.
 
     Attributes:

@@ -10,11 +10,11 @@ from kinemill.store import ArtifactRef, Json, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Champion, NullReporter, Progress
-from kinemill.validate.drift.evaluate import Judge
+from kinemill.validate.drift.evaluate import DriftEvaluator
 from kinemill.validate.drift.reference import Reference, make_reference, open_simulator
 from kinemill.validate.previous_snapshot import shards_of
 
-DRIFT, ALIKE, SHORT = "drift", "no drift", "too short"
+DRIFT, NO_DRIFT, TOO_SHORT = "drift", "no drift", "too short"
 
 FindChampion = Callable[[], Champion | None]
 
@@ -23,7 +23,7 @@ def find_drift(
     task: Task,
     home: Home,
     episodes: ArtifactRef,
-    champion: FindChampion,
+    find_champion: FindChampion,
     progress: Progress | None = None,
 ) -> Json:
     """Judge every episode that the champion never saw by the champion's own error on it.
@@ -36,7 +36,7 @@ def find_drift(
         task: its `verify` part says how errors are measured.
         home: where outcomes are kept.
         episodes: what `validate` published.
-        champion: asks for the champion; there may be none.
+        find_champion: asks for the champion; there may be none.
         progress: told after every recording.
 
     Returns:
@@ -44,36 +44,40 @@ def find_drift(
         error, since a champion that cannot be asked must not keep new logs out.
     """
     try:
-        found = champion()
-        judge = _judge(task, home, found, progress or NullReporter()) if found else None
+        champion = find_champion()
+        evaluator = (
+            _make_evaluator(task, home, champion, progress or NullReporter()) if champion else None
+        )
     except (BadInput, CorruptArtifact) as error:
-        return _keep(task, home, _unjudged(task, "not comparable", str(error)))
-    if found is None or judge is None:
+        return _publish_latest(task, home, _empty_document(task, "not comparable", str(error)))
+    if champion is None or evaluator is None:
         why = f"no version of {task.name} has passed the gate yet"
-        return _keep(task, home, _unjudged(task, "no champion", why))
+        return _publish_latest(task, home, _empty_document(task, "no champion", why))
     lines = [
         _line(task, line, recording)
         for shard in shards_of(home, episodes)
-        for recording in judge.shard(shard)
+        for recording in evaluator.shard(shard)
         for line in recording["episodes"]
     ]
-    return _keep(task, home, _document(task, found, judge.reference, lines))
+    return _publish_latest(task, home, _document(task, champion, evaluator.reference, lines))
 
 
-def _judge(task: Task, home: Home, champion: Champion, progress: Progress) -> Judge:
+def _make_evaluator(
+    task: Task, home: Home, champion: Champion, progress: Progress
+) -> DriftEvaluator:
     simulator = open_simulator(task, champion)
     reference = make_reference(task, home, champion, simulator)
-    return Judge(task, home, simulator, reference, champion.used(), progress)
+    return DriftEvaluator(task, home, simulator, reference, champion.used(), progress)
 
 
-def _unjudged(task: Task, status: str, why: str) -> Json:
+def _empty_document(task: Task, status: str, why: str) -> Json:
     return {
         "task": task.name,
         "status": status,
         "why": why,
         "champion": None,
         "rule": _rule(task),
-        "counts": {"recordings": 0, "episodes": 0, DRIFT: 0, ALIKE: 0, SHORT: 0},
+        "counts": {"recordings": 0, "episodes": 0, DRIFT: 0, NO_DRIFT: 0, TOO_SHORT: 0},
         "drifting": [],
         "episodes": [],
     }
@@ -97,7 +101,7 @@ def _document(task: Task, champion: Champion, reference: Reference, lines: list[
         if _size(line["ratio"]) > _size(largest["ratio"]):
             worst[line["recording"]] = line
     return {
-        **_unjudged(task, "judged", ""),
+        **_empty_document(task, "judged", ""),
         "champion": {
             "version": champion.version,
             "dataset": champion.dataset,
@@ -107,7 +111,7 @@ def _document(task: Task, champion: Champion, reference: Reference, lines: list[
         "counts": {
             "recordings": len(worst),
             "episodes": len(lines),
-            **{verdict: verdicts[verdict] for verdict in (DRIFT, ALIKE, SHORT)},
+            **{verdict: verdicts[verdict] for verdict in (DRIFT, NO_DRIFT, TOO_SHORT)},
         },
         "drifting": [
             {"recording": hash_, "name": line["name"], "told": line["told"]}
@@ -128,7 +132,7 @@ def _line(task: Task, measured: Json, recording: Json) -> Json:
         "episode": measured["episode"],
         "recording": recording["recording"],
         "name": recording["name"],
-        "verdict": DRIFT if drifts else ALIKE if worst else SHORT,
+        "verdict": DRIFT if drifts else NO_DRIFT if worst else TOO_SHORT,
         "told": _describe(task, measured, worst),
         "worst": worst,
         "ratio": ratio,
@@ -154,7 +158,7 @@ def _describe(task: Task, measured: Json, worst: str | None) -> str:
     )
 
 
-def _keep(task: Task, home: Home, document: Json) -> Json:
+def _publish_latest(task: Task, home: Home, document: Json) -> Json:
     """Note what was found last, in a few words, for whoever watches the task."""
     note = {key: document[key] for key in ("status", "counts", "drifting")}
     note["champion"] = document["champion"]["version"] if document["champion"] else None

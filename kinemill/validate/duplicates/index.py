@@ -1,9 +1,9 @@
-"""The index in which twins are looked up: an SQLite file that can be made again from the sketches.
+"""Index of near-duplicates: an SQLite file that can be rebuilt from the sketches.
 
-What is compared is a unit: a recording, or one part of a recording that has several. Units are
-numbered as they come; each lies under some keys of its own, at most `ROOM` under one key, the
-earliest, and at most `LOOKED` are compared with one: finding the twins of one costs the same among
-a thousand and a hundred thousand, also where all runs are alike.
+It compares units: a unit is a recording, or one part of a recording that has several. Units are
+numbered in the order in which they arrive. Each unit is stored under its own LSH keys. A key holds
+the earliest `ROOM` units, and one unit is compared with at most `MAX_COMPARED` others. So a search
+costs the same among a thousand and a hundred thousand units, even if all runs are similar.
 """
 
 import json
@@ -23,11 +23,17 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.duplicates.lsh import Keys, hashed, keys
 from kinemill.validate.duplicates.schema import connect
-from kinemill.validate.duplicates.similarity import Course, Json, courses_of, numbers, twins_of
+from kinemill.validate.duplicates.similarity import (
+    Course,
+    Json,
+    courses_of,
+    duplicate_distances,
+    numbers,
+)
 
 ROOM = 64  # units under one key
-MOST = 16  # twins named for one unit: the earliest
-LOOKED = 64  # units compared with one: those that have most keys in common with it
+MOST = 16  # duplicates listed for one unit, the earliest
+MAX_COMPARED = 64  # units compared with one: those that have most keys in common with it
 _BATCH = 1000  # units entered together
 _MAX_CACHED = 4096  # units in memory, of 2 KiB for each state
 _KEYS_PER_QUERY = 128  # keys asked for at a time: one statement for all, that is parsed once
@@ -40,7 +46,7 @@ class Sketched:
     Attributes:
         recording: content hash.
         name: name at first sight, and the part: `bag.h5/demo_3`.
-        sketch: what `twins.sketch` returned.
+        sketch: as `similarity.sketch` returns it.
         part: of the recording; empty where that is one.
     """
 
@@ -56,7 +62,7 @@ class Sketched:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Duplicate:
     """An earlier unit that another one repeats, at a distance without unit."""
 
     number: int
@@ -79,7 +85,7 @@ class _Unit:
     course: Course
 
 
-class TwinIndex:
+class DuplicateIndex:
     """The units of one task, inside one transaction.
 
     Attributes:
@@ -98,19 +104,19 @@ class TwinIndex:
         query = "SELECT 1 FROM seen WHERE recording = ?"
         return self._connection.execute(query, (recording,)).fetchone() is not None
 
-    def add(self, items: Iterable[Sketched]) -> dict[str, list[Twin]]:
-        """Enter units in the order given; return the earliest twins of each that has some.
+    def add(self, items: Iterable[Sketched]) -> dict[str, list[Duplicate]]:
+        """Add units in the given order; return the earliest duplicates of each unit that has some.
 
         A unit that is entered already keeps its number; its sketch is replaced.
         """
-        duplicates: dict[str, list[Twin]] = {}
+        duplicates: dict[str, list[Duplicate]] = {}
         remaining = iter(items)
         while some := list(islice(remaining, _BATCH)):
             courses = self._courses([one.sketch for one in some])
             for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
                 number = self._enter(item, its_keys.own)
                 self._cache[number] = _Unit(item.unit, item.recording, own)
-                if twins_ := self._twins(number, own, its_keys):
+                if twins_ := self._find_duplicates(number, own, its_keys):
                     duplicates[item.unit] = twins_
                     self._pair(number, twins_)
         return duplicates
@@ -144,12 +150,12 @@ class TwinIndex:
         )
         return number
 
-    def _twins(self, number: int, own: Course, its_keys: Keys) -> list[Twin]:
+    def _find_duplicates(self, number: int, own: Course, its_keys: Keys) -> list[Duplicate]:
         near = self._near(number, its_keys.probes)
         units = self._units(near)
-        far = twins_of(own, [unit.course for unit in units])
+        far = duplicate_distances(own, [unit.course for unit in units])
         duplicates = [
-            Twin(other, unit.unit, unit.recording, distance)
+            Duplicate(other, unit.unit, unit.recording, distance)
             for other, unit, distance in zip(near, units, far, strict=True)
             if distance is not None
         ]
@@ -164,10 +170,10 @@ class TwinIndex:
             some = list(probe_keys[first : first + _KEYS_PER_QUERY])
             some += some[-1:] * (_KEYS_PER_QUERY - len(some))
             hits.update(row[0] for row in self._connection.execute(query, (*some, number)))
-        if len(hits) <= LOOKED:
+        if len(hits) <= MAX_COMPARED:
             return sorted(hits)
         # Twins agree in many keys; what agrees in one by chance grows with the number of units.
-        return sorted(sorted(hits, key=lambda near: (-hits[near], near))[:LOOKED])
+        return sorted(sorted(hits, key=lambda near: (-hits[near], near))[:MAX_COMPARED])
 
     def _units(self, numbers_: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""
@@ -189,7 +195,7 @@ class TwinIndex:
         courses = courses_of(seconds, arrays, [from_json(one) for one in begins], self._task)
         return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
 
-    def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
+    def _pair(self, number: int, twins_: Sequence[Duplicate]) -> None:
         self._connection.executemany(
             "INSERT INTO pairs VALUES (?, ?, ?)",
             [(number, one.number, one.distance) for one in twins_],
@@ -232,16 +238,16 @@ class TwinIndex:
 
 
 @contextmanager
-def open_index(home: Home, task: Task) -> Generator[TwinIndex]:
+def open_index(home: Home, task: Task) -> Generator[DuplicateIndex]:
     """Open a task's index in one transaction.
 
     Raises:
         CorruptArtifact: the file is damaged where only a look-up tells.
     """
-    path = index_path(home, task.name, "twins.sqlite")
+    path = index_path(home, task.name, "duplicates.sqlite")
     connection, anew = connect(path, task)
     try:
-        yield TwinIndex(connection, task, anew=anew)
+        yield DuplicateIndex(connection, task, anew=anew)
         connection.execute("COMMIT")
     except sqlite3.OperationalError:  # locked, disk full: no damage
         raise

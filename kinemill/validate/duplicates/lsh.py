@@ -1,9 +1,9 @@
 """LSH keys: locality-sensitive hashing of recordings, so that few pairs are compared.
 
 The course of a sketch is hashed by the signs of random projections (Charikar 2002, section 3): two
-courses at an angle θ agree in one sign with probability 1 - θ/π, so twins share one of `TABLES`
-keys of `SIGNS` signs nearly always, and independent runs next to never. A log that begins or ends
-elsewhere is looked for as if it did not.
+courses at an angle θ agree in one sign with probability 1 - θ/π. So duplicates nearly always share
+one of `TABLES` keys of `SIGNS` signs, and independent runs almost never do. A search also tries the
+keys of a log that begins or ends slightly earlier or later.
 
 Symbols: p points of a sketch, q points of a shape, s states, c courses, m moves of both ends.
 """
@@ -30,7 +30,7 @@ _Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of a course: under which it is entered, and under which its twins are looked for."""
+    """Keys of a course: `own` to store it, `probes` to search for its duplicates."""
 
     own: list[int]
     probes: list[int]
@@ -54,7 +54,7 @@ def keys(courses: Sequence[Course]) -> list[list[int]]:
 
 
 def probes(one: Course) -> list[int]:
-    """Return the keys under which twins of a course are looked for: moved, and as long as that."""
+    """Return the keys to search for duplicates of a course, for every shift of its ends."""
     return hashed([one])[0].probes
 
 

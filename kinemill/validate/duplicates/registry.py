@@ -1,7 +1,7 @@
 """Which recordings are the same run once more: noted when a recording comes, and never changed.
 
 When a recording is judged for the first time and repeats one that was known before, the note
-`store/twins/<task>/<recording>.json` says with which one it belongs together: the root of the
+`store/duplicates/<task>/<recording>.json` says with which one it belongs together: the root of the
 earliest that it repeats. Because notes never change, data that comes later moves no episode from
 one side of a split to the other. In one batch recordings come in the order of their hashes.
 """
@@ -19,35 +19,35 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import bring_new, send, withdraw
 from kinemill.task import Task
-from kinemill.validate.duplicates.index import Sketched, Twin, TwinIndex, open_index
+from kinemill.validate.duplicates.index import Duplicate, DuplicateIndex, Sketched, open_index
 from kinemill.validate.duplicates.similarity import Json
 
 FORMAT = Format("note on near-duplicates", 1)
-SHOWN = 20  # pairs named
+MAX_PAIRS = 20  # pairs named
 
 
 @dataclass(frozen=True)
-class Repeats:
+class DuplicatePairs:
     """The pairs of recordings that are the same run.
 
     Attributes:
         total: number of pairs.
-        shown: the nearest of them: `{"pair": [name, name], "distance"}`.
+        nearest: the nearest of them: `{"pair": [name, name], "distance"}`.
     """
 
     total: int
-    shown: list[Json]
+    nearest: list[Json]
 
 
-def note_twins(
+def register_duplicates(
     task: Task,
     home: Home,
     new: Iterable[Sketched],
-    known: Callable[[], Iterable[Sketched]],
+    registered: Callable[[], Iterable[Sketched]],
     *,
     total: int,
-    gone: Iterable[str] = (),
-) -> Repeats:
+    removed: Iterable[str] = (),
+) -> DuplicatePairs:
     """Enter recordings into the index, and note of each that repeats another where it belongs.
 
     Asking again with the same recordings changes nothing. A crash leaves notes, which stay, or an
@@ -57,23 +57,23 @@ def note_twins(
         task: gives states, kinds and limits.
         home: where notes and index are.
         new: what was judged and was not known before; its order does not matter.
-        known: yields what was known before; asked only where the index lacks some;
+        registered: yields what was known before; asked only where the index lacks some;
             they are entered in that order.
-        total: number that `known` would yield.
-        gone: hashes of recordings that no longer belong to the task.
+        total: number that `registered` would yield.
+        removed: hashes of recordings that no longer belong to the task.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
-    with lock(home, f"twins-{task.name}"), open_index(home, task) as index:
+    with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
         bring_new(home, _folder(home, task.name))
-        index.remove(gone)
+        index.remove(removed)
         if index.anew or len(index) < total:
-            index.add(known())
-        _note(task, home, index, fresh)
-        fault_point("twins.noted")
-        return Repeats(*index.pairs(SHOWN))
+            index.add(registered())
+        _register(task, home, index, fresh)
+        fault_point("duplicates.registered")
+        return DuplicatePairs(*index.pairs(MAX_PAIRS))
 
 
-def twin_groups(home: Home, task: str) -> dict[str, str]:
+def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
     groups: dict[str, str] = {}
     for path in sorted(_folder(home, task).glob("*.json")):
@@ -84,23 +84,23 @@ def twin_groups(home: Home, task: str) -> dict[str, str]:
     return groups
 
 
-def forget_twins(home: Home, task: Task, recording: str) -> None:
+def forget_duplicates(home: Home, task: Task, recording: str) -> None:
     """Remove the note on a recording, and the recording from the index."""
-    with lock(home, f"twins-{task.name}"), open_index(home, task) as index:
+    with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
         index.forget(recording)
         withdraw(home, path := _path(home, task.name, recording))
         path.unlink(missing_ok=True)
 
 
 def _folder(home: Home, task: str) -> Path:
-    return home.store / "twins" / task
+    return home.store / "duplicates" / task
 
 
 def _path(home: Home, task: str, recording: str) -> Path:
     return _folder(home, task) / f"{recording}.json"
 
 
-def _note(task: Task, home: Home, index: TwinIndex, fresh: list[Sketched]) -> None:
+def _register(task: Task, home: Home, index: DuplicateIndex, fresh: list[Sketched]) -> None:
     registered = {item.recording for item in fresh if index.knows(item.recording)}
     duplicates = index.add(fresh)
     notes: dict[Path, Json] = {}
@@ -127,7 +127,11 @@ def _publish(home: Home, notes: Mapping[Path, Json]) -> None:
 
 
 def _document(
-    home: Home, task: str, recording: str, twins: dict[str, list[Twin]], notes: Mapping[Path, Json]
+    home: Home,
+    task: str,
+    recording: str,
+    duplicates: dict[str, list[Duplicate]],
+    notes: Mapping[Path, Json],
 ) -> Json:
     """Return the note on a recording.
 
@@ -135,22 +139,27 @@ def _document(
         home: where notes are.
         task: name of it.
         recording: hash of it.
-        twins: those of its parts, in the order of these.
+        duplicates: those of its parts, in the order of these.
         notes: those that are about to be published.
     """
 
-    def read(twin: Twin) -> Json:
-        path = _path(home, task, twin.recording)
+    def read(duplicate: Duplicate) -> Json:
+        path = _path(home, task, duplicate.recording)
         if path in notes:
             return notes[path]
         return FORMAT.open(path, read_json(path)) if path.is_file() else {"root": None, "parts": {}}
 
     parts: dict[str, str] = {}
-    for part, (twin, *_) in twins.items():
+    for part, (duplicate, *_) in duplicates.items():
         if part:
-            roots = parts if twin.recording == recording else read(twin)["parts"]
-            parts[part] = roots.get(twin.part, twin.unit)
-    others = [twin for each in twins.values() for twin in each if twin.recording != recording]
-    earliest = min(others, key=lambda twin: twin.number, default=None)
+            roots = parts if duplicate.recording == recording else read(duplicate)["parts"]
+            parts[part] = roots.get(duplicate.part, duplicate.unit)
+    others = [
+        duplicate
+        for each in duplicates.values()
+        for duplicate in each
+        if duplicate.recording != recording
+    ]
+    earliest = min(others, key=lambda duplicate: duplicate.number, default=None)
     root = (read(earliest)["root"] or earliest.recording) if earliest else None
     return FORMAT.stamp({"recording": recording, "root": root, "parts": parts})

@@ -1,4 +1,4 @@
-"""The file of the index of twins: its tables, its format, and what becomes of a damaged one."""
+"""SQLite schema of the near-duplicate index: tables, format, and repair of a damaged file."""
 
 import hashlib
 import sqlite3

@@ -1,9 +1,9 @@
-"""Near-duplicates: what two recordings must have in common to be the same run once more.
+"""Similarity of two recordings: the criterion for near-duplicates.
 
-Every criterion is local: whether two recordings are twins follows from their sketches and the task
-alone, never from what else there is, so that adding data changes no verdict. Twins have equally
-long episodes whose states run the same course, or first rows that are the same number by number, as
-in a log that was appended to after it was read.
+The criterion is local: it depends on the sketches of two recordings and on the task, and on no
+other recording. So adding data changes no earlier result. Near-duplicates have equally long
+episodes whose states follow the same course, or first rows that are equal number by number, as in
+a log that was appended to after it was read.
 
 Symbols: p points of a sketch, s states, d shifts.
 """
@@ -267,12 +267,12 @@ def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Sig
     return values, inside
 
 
-def twins(one: Course, other: Course) -> float | None:
+def duplicate_distance(one: Course, other: Course) -> float | None:
     """Return the distance of two recordings that are the same run; None for others."""
-    return twins_of(one, [other])[0]
+    return duplicate_distances(one, [other])[0]
 
 
-def twins_of(one: Course, others: Sequence[Course]) -> list[float | None]:
+def duplicate_distances(one: Course, others: Sequence[Course]) -> list[float | None]:
     """Return the distance of each of others that is the same run as one; None for the rest.
 
     Zero where first rows are the same.

@@ -9,7 +9,7 @@ from kinemill.ingest.membership import members
 from kinemill.store import MANIFEST, SUMMARY, read_json
 from kinemill.task import load_task
 from kinemill.validate.drift import find_drift, latest_drift
-from kinemill.validate.forget import forget, remains
+from kinemill.validate.forget import forget, stored_data
 from tests.validate.drift.conftest import CartPole, write_rollout
 
 
@@ -109,7 +109,7 @@ def test_what_was_measured_of_a_forgotten_recording_goes(robot):
     kept, gone = (robot.drive(number) for number in (20, 21))
     judge(robot)
     member = members(robot.home, robot.task.name)[gone]
-    assert len(remains(robot.task, robot.home, member).outcomes) == 3  # read, judged, measured
+    assert len(stored_data(robot.task, robot.home, member).outcomes) == 3  # read, judged, measured
     forget(robot.task, robot.home, member)
     (left,) = judgings(robot)
     assert read_json(left / SUMMARY)["hash"] == kept

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from kinemill.task import load_task
-from kinemill.validate.duplicates import index as twin_index
+from kinemill.validate.duplicates import index as duplicate_index
 from kinemill.validate.duplicates.index import ROOM, Sketched, open_index
 from kinemill.validate.duplicates.lsh import keys, probes
-from kinemill.validate.duplicates.registry import forget_twins, note_twins, twin_groups
-from kinemill.validate.duplicates.similarity import course, distance, sketch, twins
+from kinemill.validate.duplicates.registry import (
+    duplicate_groups,
+    forget_duplicates,
+    register_duplicates,
+)
+from kinemill.validate.duplicates.similarity import course, distance, duplicate_distance, sketch
 from tests.validate.conftest import make_swing, make_task, real_logs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,8 +34,8 @@ def nothing():
     return []
 
 
-def note(task, home, items, total=0, known=nothing, gone=()):
-    return note_twins(task, home, items, known, total=total, gone=gone)
+def note(task, home, items, total=0, registered=nothing, removed=()):
+    return register_duplicates(task, home, items, registered, total=total, removed=removed)
 
 
 def real(shared_data, folder, dt):
@@ -71,9 +75,9 @@ def test_near_repeats_among_real_logs_are_named(shared_data, home):
     items = [sketched(task, name, values) for name, values in logs.items()]
     found = note(task, home, items)
     assert found.total >= 20
-    assert {name for item in found.shown for name in item["pair"]} == set(logs)
+    assert {name for item in found.nearest for name in item["pair"]} == set(logs)
     assert all(
-        one.split("_")[0] == two.split("_")[0] for one, two in (x["pair"] for x in found.shown)
+        one.split("_")[0] == two.split("_")[0] for one, two in (x["pair"] for x in found.nearest)
     )
 
 
@@ -81,7 +85,7 @@ def test_the_repeats_among_the_identification_runs_are_all(shared_data, home, do
     """At full rate traj12 is within 0.115 deviations of traj00, two rows later."""
     task, logs = double_pendulum
     found = note(task, home, [sketched(task, name, values) for name, values in logs.items()])
-    assert [item["pair"] for item in found.shown] == [
+    assert [item["pair"] for item in found.nearest] == [
         ["A0_20220812_055640_7col.csv", "A0_20220815_traj01.csv"],
         ["A0_20220812_055032_7col.csv", "A0_20220815_traj00.csv"],
         ["A0_20220815_traj00.csv", "A0_20220815_traj12.csv"],
@@ -102,7 +106,11 @@ def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share
                 again = noisy(cut(values, first, last), share)
                 planted = sketched(task, f"{name} {first} {last}", again)
                 found = index.add([planted]).get(planted.unit, [])
-                assert hash_of(name) in {twin.recording for twin in found}, (name, first, last)
+                assert hash_of(name) in {duplicate.recording for duplicate in found}, (
+                    name,
+                    first,
+                    last,
+                )
                 index.remove([planted.recording])
 
 
@@ -112,7 +120,7 @@ def test_independent_runs_are_no_repeats_by_index_and_by_brute_force(home):
     assert note(task, home, items).total == 0
     courses = [course(item.sketch, task) for item in items[:60]]
     assert min(distance(one, two) for one, two in combinations(courses, 2)) > 0.3
-    assert twin_groups(home, task.name) == {}
+    assert duplicate_groups(home, task.name) == {}
 
 
 def test_near_repeats_are_paired_and_other_runs_are_not(home):
@@ -124,8 +132,8 @@ def test_near_repeats_are_paired_and_other_runs_are_not(home):
         "short": cut(make_swing(), 1, 200),
     }
     found = note(task, home, [sketched(task, name, values) for name, values in runs.items()])
-    assert [item["pair"] for item in found.shown] == [["a", "again"]]
-    assert found.shown[0]["distance"] < 0.05
+    assert [item["pair"] for item in found.nearest] == [["a", "again"]]
+    assert found.nearest[0]["distance"] < 0.05
 
 
 def test_the_distance_is_that_of_the_pair_and_the_same_both_ways():
@@ -163,7 +171,7 @@ def test_a_log_that_goes_on_belongs_to_what_it_began_with(home):
     half, whole = sketched(task, "half", cut(values, 0, 500)), sketched(task, "whole", values)
     note(task, home, [half])
     note(task, home, [whole], total=1)
-    assert twin_groups(home, task.name) == {whole.recording: half.recording}
+    assert duplicate_groups(home, task.name) == {whole.recording: half.recording}
 
 
 def test_a_beginning_at_rest_is_nobodys_own(home):
@@ -182,13 +190,16 @@ def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
     )
     note(task, home, [third])
     note(task, home, [first], total=1)
-    assert twin_groups(home, task.name) == {first.recording: third.recording}
-    before = {path: path.read_bytes() for path in home.store.glob("twins/*/*.json")}
+    assert duplicate_groups(home, task.name) == {first.recording: third.recording}
+    before = {path: path.read_bytes() for path in home.store.glob("duplicates/*/*.json")}
     found = note(task, home, [second], total=2)
-    assert (found.total, twin_groups(home, task.name)[second.recording]) == (3, third.recording)
+    assert (found.total, duplicate_groups(home, task.name)[second.recording]) == (
+        3,
+        third.recording,
+    )
     note(task, home, [first, second, third], total=3)  # asked again, as after a crash
     assert {path: path.read_bytes() for path in before} == before
-    assert third.recording not in twin_groups(home, task.name)
+    assert third.recording not in duplicate_groups(home, task.name)
 
 
 def test_in_one_batch_the_order_is_that_of_the_hashes(home):
@@ -196,7 +207,7 @@ def test_in_one_batch_the_order_is_that_of_the_hashes(home):
     items = [sketched(task, name, noisy(make_swing(500), 0.02, k)) for k, name in enumerate("abcd")]
     note(task, home, items)
     root, *others = sorted(item.recording for item in items)
-    assert twin_groups(home, task.name) == dict.fromkeys(others, root)
+    assert duplicate_groups(home, task.name) == dict.fromkeys(others, root)
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged", "of other rules"])
@@ -209,9 +220,9 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
     }
     for count, name in enumerate("abc"):
         note(task, home, [items[name]], total=count)
-    before = twin_groups(home, task.name)
+    before = duplicate_groups(home, task.name)
     assert before == {items["c"].recording: items["a"].recording}
-    path = home.store / "index" / task.name / "twins.sqlite"
+    path = home.store / "index" / task.name / "duplicates.sqlite"
     if damage == "gone":
         path.unlink()
     elif damage == "damaged":
@@ -222,9 +233,9 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
             update={"limits": (-21.0, 21.0)}
         )
     one = sketched(task, "d", independent(11))
-    again = note(task, home, [one], total=3, known=lambda: list(items.values()))
+    again = note(task, home, [one], total=3, registered=lambda: list(items.values()))
     assert again.total == 2
-    assert twin_groups(home, task.name) == before
+    assert duplicate_groups(home, task.name) == before
 
 
 def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch):
@@ -236,13 +247,13 @@ def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(twin_index.TwinIndex, "pairs", die)
+        patched.setattr(duplicate_index.DuplicateIndex, "pairs", die)
         with pytest.raises(KeyboardInterrupt):
             note(task, home, [two], total=1)
-    noted = twin_groups(home, task.name)
+    noted = duplicate_groups(home, task.name)
     assert noted == {two.recording: one.recording}
     assert note(task, home, [two], total=1).total == 1
-    assert twin_groups(home, task.name) == noted
+    assert duplicate_groups(home, task.name) == noted
 
 
 def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):
@@ -250,10 +261,10 @@ def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):
     items = [sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("abc")]
     items.sort(key=lambda item: item.recording)
     assert note(task, home, items).total == 3
-    assert note(task, home, [], total=2, gone=[items[1].recording]).total == 1
-    forget_twins(home, task, items[2].recording)
+    assert note(task, home, [], total=2, removed=[items[1].recording]).total == 1
+    forget_duplicates(home, task, items[2].recording)
     assert note(task, home, [], total=1).total == 0
-    assert twin_groups(home, task.name) == {items[1].recording: items[0].recording}
+    assert duplicate_groups(home, task.name) == {items[1].recording: items[0].recording}
 
 
 def test_parts_of_a_file_are_compared_each_by_itself(home):
@@ -276,7 +287,7 @@ def test_parts_of_a_file_are_compared_each_by_itself(home):
         ],
     )
     x, y = hash_of(first), hash_of(later)
-    assert twin_groups(home, task.name) == {
+    assert duplicate_groups(home, task.name) == {
         y: x,
         f"{x}/demo_1": f"{x}/demo_0",
         f"{y}/demo_0": f"{x}/demo_0",
@@ -291,6 +302,6 @@ def test_where_all_runs_are_alike_no_key_holds_more_than_its_room(home):
         longest = index._connection.execute("SELECT max(rank) FROM keys").fetchone()[0]
     assert longest == ROOM - 1
     root = min(item.recording for item in items)
-    assert set(twin_groups(home, task.name).values()) == {root}
-    assert len(twin_groups(home, task.name)) == len(items) - 1
-    assert twins(*[course(item.sketch, task) for item in items[-2:]]) < 0.05
+    assert set(duplicate_groups(home, task.name).values()) == {root}
+    assert len(duplicate_groups(home, task.name)) == len(items) - 1
+    assert duplicate_distance(*[course(item.sketch, task) for item in items[-2:]]) < 0.05
