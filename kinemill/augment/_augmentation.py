@@ -82,11 +82,13 @@ def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
 class Augmentation(Plugin):
     """Settings of an augmentation, which adds copies of training episodes."""
 
-    copies: PositiveInt = 1
+    copies: PositiveInt = Field(
+        default=1, description="number of varied copies of each chosen episode"
+    )
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=1.0, description="share of the episodes that is varied, by stable hash"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="seed of the random draws")
 
     @abstractmethod
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

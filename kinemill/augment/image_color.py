@@ -26,9 +26,15 @@ class ImageColor(ImageAugmentation):
     """Multiply by random factors of 1 - x to 1 + x, and rotate the hue."""
 
     type: Literal["image_color"] = "image_color"
-    brightness: Part = 0.2
-    contrast: Part = 0.2
-    saturation: Part = 0.2
+    brightness: Part = Field(
+        default=0.2, description="x, largest relative change of the brightness, either way"
+    )
+    contrast: Part = Field(
+        default=0.2, description="x, largest relative change of the contrast, either way"
+    )
+    saturation: Part = Field(
+        default=0.2, description="x, largest relative change of the saturation, either way"
+    )
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
         default=0.02, description="most of a turn of the color circle, either way"
     )

@@ -7,7 +7,7 @@ Random shifts are what helps most when policies learn from pixels (Kostrikov, Ya
 from typing import Literal
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.augment._media import ImageAugmentation, Pictures
 from kinemill.task import AUGMENTATIONS
@@ -18,7 +18,9 @@ class ImageCrop(ImageAugmentation):
     """Pad by `pixels` on each side, then crop to the original size at a random position."""
 
     type: Literal["image_crop"] = "image_crop"
-    pixels: PositiveInt = 4
+    pixels: PositiveInt = Field(
+        default=4, description="padding on each side, pixels; the largest shift of the image"
+    )
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) `frames` shifted by up to `pixels` whole pixels."""

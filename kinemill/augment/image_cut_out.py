@@ -18,7 +18,7 @@ class ImageCutOut(ImageAugmentation):
 
     type: Literal["image_cut_out"] = "image_cut_out"
     pixels: PositiveInt = Field(default=16, description="side of a square")
-    squares: PositiveInt = 1
+    squares: PositiveInt = Field(default=1, description="number of squares in each image")
     fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="gray, 0 is black")
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:

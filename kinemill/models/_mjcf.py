@@ -17,38 +17,56 @@ Quaternion = tuple[float, float, float, float]  # w first
 class TreeJoint(Settings):
     """A hinge or a slide of a body."""
 
-    name: str
-    kind: Literal["hinge", "slide"]
-    axis: Vector  # in the body's frame
-    anchor: Vector  # m, in the body's frame
-    reference: float = 0.0  # rad or m: the coordinate in the pose of the model file
-    armature: float = 0.0  # kg·m² or kg, of the drive's own rotor
-    stiffness: float = 0.0  # N·m/rad or N/m
-    spring_reference: float = 0.0  # rad or m: rest position of the spring
-    viscous: float = 0.0  # N·m·s/rad or N·s/m
-    coulomb: float = 0.0  # N·m or N
-    gear: float = 1.0  # N·m or N for one unit of its motor
+    name: str = Field(description="name of the joint")
+    kind: Literal["hinge", "slide"] = Field(
+        description="hinge: rotation about the axis; slide: translation along it"
+    )
+    axis: Vector = Field(description="direction of the axis in the body's frame")
+    anchor: Vector = Field(description="a point of the axis in the body's frame, m")
+    reference: float = Field(
+        default=0.0, description="coordinate of the joint in the pose of the model file, rad or m"
+    )
+    armature: float = Field(default=0.0, description="inertia of the drive's rotor, kg·m² or kg")
+    stiffness: float = Field(default=0.0, description="stiffness of the spring, N·m/rad or N/m")
+    spring_reference: float = Field(
+        default=0.0, description="rest position of the spring, rad or m"
+    )
+    viscous: float = Field(default=0.0, description="viscous friction, N·m·s/rad or N·s/m")
+    coulomb: float = Field(default=0.0, description="Coulomb friction, N·m or N")
+    gear: float = Field(
+        default=1.0, description="torque or force for one unit of the motor, N·m or N"
+    )
 
 
 class TreeBody(Settings):
     """A rigid body; its parent comes before it."""
 
-    name: str
+    name: str = Field(description="name of the body")
     parent: int = Field(ge=-1, description="index of the parent; -1 is the world")
-    position: Vector  # m, in the parent's frame, with joints at their reference
-    rotation: Quaternion  # in the parent's frame
-    mass: float = Field(ge=0.0)  # kg
-    center: Vector  # m, of mass, in the body's frame
-    principal: Quaternion  # of inertia, in the body's frame
-    inertia: Vector  # kg·m², about the principal axes
-    joints: tuple[TreeJoint, ...] = ()
+    position: Vector = Field(
+        description="origin in the parent's frame with all joints at their reference, m"
+    )
+    rotation: Quaternion = Field(
+        description="rotation in the parent's frame, as a quaternion (w, x, y, z)"
+    )
+    mass: float = Field(ge=0.0, description="mass, kg")
+    center: Vector = Field(description="center of mass in the body's frame, m")
+    principal: Quaternion = Field(
+        description="principal axes of inertia in the body's frame, as a quaternion"
+    )
+    inertia: Vector = Field(description="moments of inertia about the principal axes, kg·m²")
+    joints: tuple[TreeJoint, ...] = Field(
+        default=(), description="joints between the parent and this body"
+    )
 
 
 class Bodies(Settings):
     """A tree of bodies in a field of gravity."""
 
-    gravity: Vector  # m/s²
-    bodies: tuple[TreeBody, ...]
+    gravity: Vector = Field(description="acceleration of gravity in the world's frame, m/s²")
+    bodies: tuple[TreeBody, ...] = Field(
+        description="bodies of the tree; a parent comes before its children"
+    )
 
     @property
     def joints(self) -> list[TreeJoint]:

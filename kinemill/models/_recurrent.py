@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
 from kinemill.task.plugins import Model
@@ -12,8 +12,8 @@ from kinemill.task.plugins import Model
 class Recurrent(Model):
     """Settings of a recurrent network of stacked layers."""
 
-    hidden_size: PositiveInt = 128
-    layers: PositiveInt = 1
+    hidden_size: PositiveInt = Field(default=128, description="hidden units of each layer")
+    layers: PositiveInt = Field(default=1, description="number of stacked layers")
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False

@@ -25,7 +25,7 @@ class Latent(Model):
     size: PositiveInt = Field(default=4, description="hidden states")
     hidden_size: PositiveInt = Field(default=16, description="hidden units of the update")
     lag: PositiveFloat = Field(default=10.0, description="rows of each lag of the initial chain")
-    activation: Activation = "tanh"
+    activation: Activation = Field(default="tanh", description="activation function of the update")
     limits: dict[str, tuple[float, float]] = Field(
         default={}, description="where a sensor saturates, by state, in its unit"
     )

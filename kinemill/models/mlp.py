@@ -17,8 +17,12 @@ class MLP(Model):
     """Settings of the perceptron."""
 
     type: Literal["mlp"] = "mlp"
-    hidden_sizes: list[PositiveInt] = Field(default=[128, 128], min_length=1)
-    activation: Activation = "tanh"
+    hidden_sizes: list[PositiveInt] = Field(
+        default=[128, 128], min_length=1, description="hidden units of each layer"
+    )
+    activation: Activation = Field(
+        default="tanh", description="activation function of the hidden layers"
+    )
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False

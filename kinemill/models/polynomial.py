@@ -22,7 +22,7 @@ class Polynomial(Model):
     """Settings of the polynomial."""
 
     type: Literal["polynomial"] = "polynomial"
-    degree: int = Field(default=3, ge=2, le=7)
+    degree: int = Field(default=3, ge=2, le=7, description="highest degree of a product of inputs")
     rows: PositiveInt = Field(
         default=1, description="number of newest rows whose products are terms"
     )

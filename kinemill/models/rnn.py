@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kinemill.models._layers import Activation
 from kinemill.models._recurrent import Recurrent
 from kinemill.task.plugins import MODELS
@@ -12,7 +14,9 @@ class RNN(Recurrent):
     """Settings of the recurrent network."""
 
     type: Literal["rnn"] = "rnn"
-    activation: Activation = "tanh"
+    activation: Activation = Field(
+        default="tanh", description="activation function of the hidden units"
+    )
 
     def network_class(self) -> Any:
         """Return `RNNNetwork`."""

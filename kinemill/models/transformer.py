@@ -6,7 +6,7 @@ learned positions. The carry is the window without its newest row.
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
 from kinemill.task.plugins import MODELS, Model
@@ -17,11 +17,15 @@ class Transformer(Model):
     """Settings of the Transformer; its sequence is `learn.history` rows long."""
 
     type: Literal["transformer"] = "transformer"
-    size: PositiveInt = 64
-    heads: PositiveInt = 4
-    layers: PositiveInt = 2
-    mlp_ratio: PositiveInt = 2
-    activation: Activation = "silu"
+    size: PositiveInt = Field(default=64, description="D, size of the vector of each row")
+    heads: PositiveInt = Field(default=4, description="attention heads")
+    layers: PositiveInt = Field(default=2, description="number of Transformer layers")
+    mlp_ratio: PositiveInt = Field(
+        default=2, description="hidden units of the network after attention, as a multiple of D"
+    )
+    activation: Activation = Field(
+        default="silu", description="activation function of the network after attention"
+    )
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = True

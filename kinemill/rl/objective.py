@@ -56,15 +56,25 @@ class Reinforcement(Learn):
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
         SerializeAsAny[Algorithm], BeforeValidator(_named(ALGORITHMS, Algorithm))
-    ] = Field(default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}))
+    ] = Field(
+        default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}),
+        description="learning algorithm, by name or with its settings",
+    )
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
-        default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]})
+        default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]}),
+        description="network of the actor; critics have the same architecture",
     )
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(default_factory=lambda: OPTIMIZERS["adam"].model_validate({"lr": 3e-4, "eps": 1e-5}))
+    ] = Field(
+        default_factory=lambda: OPTIMIZERS["adam"].model_validate({"lr": 3e-4, "eps": 1e-5}),
+        description="optimizer of the networks",
+    )
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
-        Field(default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}))
+        Field(
+            default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}),
+            description="learning rate over the training",
+        )
     )
     num_envs: PositiveInt | None = Field(
         default=None, description="number of parallel environments; default: from the algorithm"
@@ -79,16 +89,26 @@ class Reinforcement(Learn):
     min_steps: NonNegativeInt = Field(
         default=0, description="steps before `patience` begins to count evaluations"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"  # small networks are slower on a GPU
-    batch_size: PositiveInt = 64
-    steps: PositiveInt = 100_000
-    grad_clip: float | None = Field(default=0.5, gt=0.0)
-    eval_every: PositiveInt = 10_000
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="cpu", description="device of the networks; small ones are slower on a GPU"
+    )
+    batch_size: PositiveInt = Field(default=64, description="environment steps per optimizer step")
+    steps: PositiveInt = Field(
+        default=100_000, description="total number of environment steps, over all environments"
+    )
+    grad_clip: float | None = Field(
+        default=0.5, gt=0.0, description="largest norm of the gradient; null: no clipping"
+    )
+    eval_every: PositiveInt = Field(
+        default=10_000, description="environment steps between evaluations"
+    )
     evals_per_round: PositiveInt = Field(
         default=5,
         description="evaluations per round; a round starts new episodes and ends with a checkpoint",
     )
-    save_every: PositiveInt = 10_000
+    save_every: PositiveInt = Field(
+        default=10_000, description="environment steps between checkpoints"
+    )
 
     _callbacks: tuple[Any, ...] = PrivateAttr(default=())
 

@@ -32,11 +32,13 @@ class Source(Settings):
     name: str = Field(
         description="column name; `state[3]` is a vector element, `topic.field` a message field"
     )
-    unit: str | None = None  # None: the channel's own unit
+    unit: str | None = Field(
+        default=None, description="unit of the column; default: the channel's own unit"
+    )
     scale: float = Field(
         default=1.0, description="factor on raw values such as encoder ticks; -1 inverts the sign"
     )
-    offset: float = 0.0
+    offset: float = Field(default=0.0, description="value that is added after scaling, in `unit`")
 
     @field_validator("scale")
     @classmethod
@@ -50,7 +52,10 @@ class Source(Settings):
 class ChannelResample(Settings):
     """Resampling of this channel, where it differs from `ingest.resample`."""
 
-    method: Literal["linear", "cubic", "hold"] | None = None
+    method: Literal["linear", "cubic", "hold"] | None = Field(
+        default=None,
+        description="as in `ingest.resample`; default: its method, `hold` for rewards and media",
+    )
     max_gap: PositiveFloat | None = Field(
         default=None,
         description="longest gap to interpolate in a signal with its own timestamps, s",
@@ -85,13 +90,17 @@ def _known_unit(value: Any) -> str:
 class Channel(Settings):
     """One signal: its role, kind and unit, and its column names in logs."""
 
-    role: Literal["state", "action", "observation", "reward", "image", "text"]
+    role: Literal["state", "action", "observation", "reward", "image", "text"] = Field(
+        description="use of the channel: models predict states, actions are inputs"
+    )
     kind: Literal["linear", "angle", "coordinate", "quaternion"] = Field(
         default="linear",
         description="angle: rad, unwrapped; coordinate: the position of zero is arbitrary; "
         "quaternion: four consecutive channels form one rotation",
     )
-    unit: Annotated[str, BeforeValidator(_known_unit)]
+    unit: Annotated[str, BeforeValidator(_known_unit)] = Field(
+        description="unit of the stored values, such as `rad/s`; 1 for none"
+    )
     source: Sources = Field(
         default=[],
         description="column names, the first one present in the log is used; default: "
@@ -103,7 +112,10 @@ class Channel(Settings):
     derivative_of: str | None = Field(
         default=None, description="the channel whose time derivative this one is"
     )
-    resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
+    resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = Field(
+        default=ChannelResample(),
+        description="resampling of this channel, where it differs from `ingest.resample`",
+    )
     shape: tuple[PositiveInt, PositiveInt, Literal[3]] | None = Field(
         default=None,
         description="shape of an image: height, width, 3 colors; default: as in the log",

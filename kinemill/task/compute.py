@@ -79,8 +79,8 @@ class Kubernetes(Compute):
     image: Annotated[str, LOCAL] = Field(
         description="container image with kinemill and the project, see deploy/Dockerfile"
     )
-    namespace: Annotated[str, LOCAL] = "default"
-    cpus: PositiveFloat = 1.0
+    namespace: Annotated[str, LOCAL] = Field(default="default", description="namespace of the job")
+    cpus: PositiveFloat = Field(default=1.0, description="CPUs of the pod")
     gpus: NonNegativeInt = Field(default=0, description="`nvidia.com/gpu` of the pod")
     memory: str = Field(
         default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="memory limit of the pod"
@@ -94,7 +94,9 @@ class Kubernetes(Compute):
         description="secrets to expose as environment variables, such as the "
         "passwords of store and database",
     )
-    service_account: Annotated[str | None, LOCAL] = None
+    service_account: Annotated[str | None, LOCAL] = Field(
+        default=None, description="service account of the pod; default: that of the namespace"
+    )
     node_selector: Annotated[dict[str, str], LOCAL] = Field(
         default={}, description="labels that a node must have"
     )

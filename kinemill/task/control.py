@@ -63,7 +63,9 @@ class Controller(Plugin):
         default="linear",
         description="interpolation between knots: hold the last one, linear or cubic",
     )
-    iterations: PositiveInt = 1
+    iterations: PositiveInt = Field(
+        default=1, description="rounds of drawing and updating plans per control step"
+    )
     noise: PositiveFloat = Field(
         default=0.3, description="standard deviation of a knot, in halves of the action's range"
     )
@@ -115,7 +117,7 @@ class Term(Aim):
         description="function of the error e, the quantity minus its target. squared: e²; "
         "upright: 1 - cos e; value: e; rate: squared change per second",
     )
-    weight: float = Field(default=1.0, ge=0.0)
+    weight: float = Field(default=1.0, ge=0.0, description="factor on the term")
     terminal: float = Field(
         default=0.0,
         ge=0.0,
@@ -126,13 +128,15 @@ class Term(Aim):
 class Reached(Aim):
     """A quantity that must be close to its target for the run to succeed."""
 
-    within: PositiveFloat
+    within: PositiveFloat = Field(description="largest allowed |error|, in the quantity's unit")
 
 
 class Risk(Settings):
     """How the costs of one plan under several models are combined."""
 
-    type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = "average"
+    type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = Field(
+        default="average", description="function of the costs"
+    )
     level: float = Field(
         default=0.9,
         gt=0.0,
@@ -169,19 +173,25 @@ class Control(Settings):
     derived: dict[str, Formula] = Field(
         default={}, description="name: a formula of channels, such as the position of a tip"
     )
-    cost: list[Term] = Field(min_length=1)
-    success: list[Reached] = []
+    cost: list[Term] = Field(min_length=1, description="running cost: the sum of these terms")
+    success: list[Reached] = Field(
+        default=[], description="quantities that must reach their targets for a run to succeed"
+    )
     hold: PositiveFloat = Field(
         default=2.0, description="s at the end of an episode for which `success` must hold"
     )
     max_rate: dict[str, PositiveFloat] = Field(
         default={}, description="action: largest change, its unit per second"
     )
-    risk: Risk = Risk()
-    uncertainty: Uncertainty = Uncertainty()
+    risk: Risk = Field(
+        default=Risk(), description="reduction of the costs of several predictions to one number"
+    )
+    uncertainty: Uncertainty = Field(
+        default=Uncertainty(), description="penalty on plans where the model is uncertain"
+    )
     controller: Annotated[
         SerializeAsAny[Controller], BeforeValidator(pick(CONTROLLERS, Controller))
-    ]
+    ] = Field(description="sampling controller, with its settings")
 
     @field_validator("plant")
     @classmethod

@@ -45,7 +45,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 @cache
 def validate_settings() -> type[ValidateBase]:
     """Return the model of the `validate` part: the common keys and one key per physical check."""
-    fields: dict[str, Any] = {name: (CHECKS[name], CHECKS[name]()) for name in CHECKS}
+    fields: dict[str, Any] = {
+        name: (check, Field(default=check(), description=(check.__doc__ or "").partition("\n")[0]))
+        for name, check in ((name, CHECKS[name]) for name in CHECKS)
+    }
     return create_model("Validate", __base__=ValidateBase, **fields)
 
 
@@ -68,24 +71,35 @@ def _task_name(value: str) -> str:
 class Task(Settings):
     """One robot and one learning problem, as defined in `tasks/<name>.yaml`."""
 
-    name: Annotated[str, AfterValidator(_task_name)] = Field(alias="task")
-    description: str = ""
+    name: Annotated[str, AfterValidator(_task_name)] = Field(
+        alias="task", description="name of the task, the same as that of its file"
+    )
+    description: str = Field(
+        default="", description="purpose of the task, shown by `kinemill task list`"
+    )
     dt: PositiveFloat = Field(description="time step of every episode, s")
     channels: dict[str, Channel] = Field(
         default={}, description="the robot's signals; those of an environment can be omitted"
     )
-    ingest: Ingest = Ingest()
+    ingest: Ingest = Field(
+        default=Ingest(), description="files that are logs, and how they are read"
+    )
     validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
         alias="validate",
         default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
+        description="checks of recordings, one key per check",
     )
-    dataset: Dataset = Dataset()
+    dataset: Dataset = Field(
+        default=Dataset(), description="assignment of episodes to training, validation and test"
+    )
     augment: list[
         Annotated[SerializeAsAny[Plugin], BeforeValidator(pick(AUGMENTATIONS, Plugin))]
-    ] = []
-    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))]
+    ] = Field(default=[], description="augmentations of training episodes, in this order")
+    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))] = Field(
+        description="learn type: a dynamics model or a kind of policy"
+    )
     compute: Annotated[SerializeAsAny[Compute], BeforeValidator(pick(TARGETS, Compute))] = Field(
-        default_factory=lambda: usual(TARGETS)
+        default_factory=lambda: usual(TARGETS), description="where a training runs"
     )
     track: Annotated[
         list[Annotated[SerializeAsAny[Track], BeforeValidator(pick(TRACKERS, Track))]],
@@ -94,15 +108,17 @@ class Task(Settings):
         default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
         description="metric trackers in addition to MLflow and the training folder",
     )
-    export: Export = Export()
-    verify: Verify = Verify()
-    promote: Promote = Promote()
-    retrain: Retrain = Retrain()
+    export: Export = Field(default=Export(), description="form of the exported model")
+    verify: Verify = Field(default=Verify(), description="verification of the exported model")
+    promote: Promote = Field(
+        default=Promote(), description="rules of the gate between challenger and champion"
+    )
+    retrain: Retrain = Field(default=Retrain(), description="triggers of automatic training")
     environment: Annotated[
         SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
     ] = Field(default=None, description="the environment in which a policy acts and is evaluated")
     control: Control | None = Field(default=None, description="the objective of a controller")
-    tune: Tune = Tune()
+    tune: Tune = Field(default=Tune(), description="hyperparameter search")
 
     _path: Path | None = PrivateAttr(default=None)
     _notes: list[str] = PrivateAttr(default_factory=list[str])

@@ -117,7 +117,7 @@ class Environment(Plugin):
         "fraction of half their range; logs hold the action without noise, so they "
         "show how to recover",
     )
-    trials: Trials = Trials()
+    trials: Trials = Field(default=Trials(), description="episodes in which a policy is evaluated")
 
     @field_validator("wrappers")
     @classmethod

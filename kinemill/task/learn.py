@@ -63,9 +63,11 @@ class Learn(Plugin):
 
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # a factory, since it imports the plug-in
+    ] = Field(default_factory=lambda: usual(OPTIMIZERS), description="optimizer of the weights")
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
-        Field(default_factory=lambda: usual(SCHEDULES))
+        Field(
+            default_factory=lambda: usual(SCHEDULES), description="learning rate over the training"
+        )
     )
     start_from: Annotated[str | None, MODEL] = Field(
         default=None,
@@ -84,11 +86,13 @@ class Learn(Plugin):
         default=False,
         description="if memory runs out, use twice as many micro-batches of half the size",
     )
-    steps: PositiveInt = 4000
+    steps: PositiveInt = Field(default=4000, description="largest number of optimizer steps")
     patience: PositiveInt | None = Field(
         default=10, description="evaluations without improvement before early stopping"
     )
-    grad_clip: PositiveFloat | None = 1.0
+    grad_clip: PositiveFloat | None = Field(
+        default=1.0, description="largest norm of the gradient; null: no clipping"
+    )
     ema: float | None = Field(
         default=None,
         gt=0.0,
@@ -103,7 +107,9 @@ class Learn(Plugin):
     deterministic: bool = Field(
         default=False, description="use deterministic kernels, which are slower"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="device of the training; auto: a GPU if there is one"
+    )
     compile: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="compile the training step (torch.compile); auto: if that saves time",
@@ -113,12 +119,18 @@ class Learn(Plugin):
         description="precision of float32 matrix multiplication; medium: bfloat16 units; auto: "
         "medium if matrices are large, it is faster and the gradient stays close",
     )
-    threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
-    seed: int = Field(default=0, ge=0)
-    eval_every: PositiveInt = 200
-    save_every: PositiveInt = 500
-    keep: Keep = Keep()
-    log_every: PositiveInt = 50
+    threads: PositiveInt = Field(
+        default=1, description="CPU threads; small models are slower with two on a busy machine"
+    )
+    seed: int = Field(
+        default=0, ge=0, description="seed of initial weights and of the order of batches"
+    )
+    eval_every: PositiveInt = Field(
+        default=200, description="steps between evaluations on validation data"
+    )
+    save_every: PositiveInt = Field(default=500, description="steps between checkpoints")
+    keep: Keep = Field(default=Keep(), description="checkpoints to keep")
+    log_every: PositiveInt = Field(default=50, description="steps between logged training metrics")
     eval_callback: Annotated[str | None, CODE] = Field(
         default=None,
         description="`module:function` or `file.py:function` next to the task file: (simulator, "

@@ -128,7 +128,7 @@ class Encoding(Plugin):
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
-    lr: float  # the peak of the schedule
+    lr: float = Field(description="peak of the learning rate")
 
     @abstractmethod
     def build(self, parameters: Iterable[Any]) -> Any:

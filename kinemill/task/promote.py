@@ -179,7 +179,9 @@ class Retrain(Settings):
     """Triggers of automatic training."""
 
     on_arrival: bool = Field(default=True, description="start a run on new logs in the drop folder")
-    after_new_recordings: PositiveInt = 1
+    after_new_recordings: PositiveInt = Field(
+        default=1, description="number of new recordings that starts a training"
+    )
     on_drift: bool = Field(
         default=True,
         description=("start a run when the champion's error on new episodes is too large"),
@@ -190,7 +192,10 @@ class Retrain(Settings):
         description="drift is an error above this factor times the champion's usual error on "
         "held-out stretches of the same length",
     )
-    cron: str | None = "0 3 * * *"
+    cron: str | None = Field(
+        default="0 3 * * *",
+        description="times of scheduled runs in cron syntax; null: none",
+    )
     max_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
         default=None,
         description="age of a champion, s or `30 days`; an older one is retrained if new logs "

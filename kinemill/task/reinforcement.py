@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.registry import Registry
 from kinemill.task.plugins import Plugin
@@ -56,7 +56,10 @@ class Runner(Plugin):
     """Runner of the parallel environments."""
 
     # processes; default: one per core, at most one per environment
-    workers: PositiveInt | None = None
+    workers: PositiveInt | None = Field(
+        default=None,
+        description="worker processes; default: one per core, at most one per environment",
+    )
 
     @abstractmethod
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:

@@ -43,7 +43,7 @@ class Tune(Settings):
     startup: NonNegativeInt = Field(
         default=6, description="random trials before the sampler uses earlier results"
     )
-    seed: NonNegativeInt = 0
+    seed: NonNegativeInt = Field(default=0, description="seed of the sampler")
 
     def problems(self, channels: Mapping[str, Any]) -> list[Problem]:
         """Return malformed choices, and keys that a search cannot change."""

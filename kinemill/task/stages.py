@@ -84,8 +84,13 @@ class Meta(Settings):
 class Ingest(Settings):
     """Which files are logs, and how they are read."""
 
-    format: str = "auto"  # by content and suffix
-    time: Annotated[list[str], BeforeValidator(as_list)] = ["time", "timestamp", "t"]
+    format: str = Field(
+        default="auto", description="reader of the logs; auto: by content and suffix"
+    )
+    time: Annotated[list[str], BeforeValidator(as_list)] = Field(
+        default=["time", "timestamp", "t"],
+        description="column names of the timestamps; the first one present is used",
+    )
     time_unit: Literal["s", "ms", "us", "ns"] | PositiveFloat = Field(
         default="s", description="unit of numeric timestamps; a number is s per counter tick"
     )
@@ -100,11 +105,17 @@ class Ingest(Settings):
         description="experiments in parallel columns of one file: for each, the columns of its "
         "channels, and of its timestamps as `time`, where they differ from `channels`",
     )
-    include: Annotated[Patterns, BeforeValidator(as_list)] = ["*"]
-    exclude: Annotated[Patterns, BeforeValidator(as_list)] = []
-    resample: Resample = Resample()
-    meta: Meta = Meta()
-    on_time_reversal: Literal["split", "quarantine"] = "split"
+    include: Annotated[Patterns, BeforeValidator(as_list)] = Field(
+        default=["*"], description="name patterns of the files that are logs"
+    )
+    exclude: Annotated[Patterns, BeforeValidator(as_list)] = Field(
+        default=[], description="name patterns of files that are not logs"
+    )
+    resample: Resample = Field(default=Resample(), description="resampling to the task's time step")
+    meta: Meta = Field(default=Meta(), description="sources of metadata")
+    on_time_reversal: Literal["split", "quarantine"] = Field(
+        default="split", description="if a clock goes back: split the log there, or quarantine it"
+    )
     min_file_age: float = Field(
         default=2.0, ge=0.0, description="time that a file must be unchanged before it is read, s"
     )
@@ -183,7 +194,7 @@ class ValidateBase(Settings):
 class Tail(Settings):
     """The last share of every training episode."""
 
-    tail: Share
+    tail: Share = Field(description="last share of the rows of every training episode")
 
 
 class Rows(Settings):
@@ -266,9 +277,14 @@ class Dataset(Settings):
         description="near-duplicates: `together` assigns them to the split of the first one; "
         "`apart` ignores them, for a task that repeats one motion",
     )
-    validation: Tail | Share | Choice = 0.15
-    test: Share | Choice = 0.2
-    unused: Choice = []
+    validation: Tail | Share | Choice = Field(
+        default=0.15,
+        description="share of the recordings, name patterns, rows, or the tail of each episode",
+    )
+    test: Share | Choice = Field(
+        default=0.2, description="share of the recordings, name patterns, or rows"
+    )
+    unused: Choice = Field(default=[], description="name patterns or rows that belong to no split")
 
     @field_validator("validation", "test", "unused", mode="before")
     @classmethod

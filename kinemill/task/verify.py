@@ -42,9 +42,16 @@ class Symmetry(Settings):
 class Verify(Settings):
     """Settings of the verification of the exported model."""
 
-    horizon: PositiveInt = 25
-    stride: PositiveInt = 5
-    latency_p99_ms: PositiveFloat | None = None
+    horizon: PositiveInt = Field(
+        default=25, description="length of the rollouts whose errors are measured, steps of `dt`"
+    )
+    stride: PositiveInt = Field(
+        default=5, description="steps of `dt` between the starts of two rollouts"
+    )
+    latency_p99_ms: PositiveFloat | None = Field(
+        default=None,
+        description="largest 99th percentile of the time of a step, ms; default: no check",
+    )
     energy: Energy | None = Field(
         default=None, description="energy that must not grow without input; default: no check"
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -29,8 +30,8 @@ class Output(Settings):
     derivative: d(of)/dt, integrated over one time step; delta: of[k+1] - of[k]; equal: of[k+1].
     """
 
-    relation: Kind
-    of: str
+    relation: Kind = Field(description="derivative, delta or equal")
+    of: str = Field(description="state channel that the output determines")
 
 
 class Follows(Settings):
@@ -40,8 +41,8 @@ class Follows(Settings):
     step; equal: it is the parent.
     """
 
-    relation: Kind
-    parent: str
+    relation: Kind = Field(description="derivative, delta or equal")
+    parent: str = Field(description="state channel that this one follows from")
 
 
 def outputs_of(

@@ -56,3 +56,23 @@ def test_the_schema_lists_every_model(validator):
 def test_a_typing_error_does_not_fit(validator, change):
     assert validator.is_valid(ARM)
     assert not validator.is_valid({**ARM, **change})
+
+
+def test_every_key_has_a_description(validator):
+    """An editor shows it; pydantic drops it where it repeats that of the referenced definition."""
+    definitions = validator.schema["$defs"]
+    objects = [
+        (name, each)
+        for name, one in {"Task": validator.schema, **definitions}.items()
+        for each in (one, *one.get("anyOf", []))
+        if "properties" in each
+    ]
+    missing = [
+        f"{name}.{key}"
+        for name, one in objects
+        for key, value in one["properties"].items()
+        if not {"const", "description"} & value.keys()
+        if "description" not in definitions.get(value.get("$ref", "").rpartition("/")[2], {})
+    ]
+    assert len(objects) > 100
+    assert missing == []

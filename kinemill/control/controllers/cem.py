@@ -20,7 +20,9 @@ class CEM(Controller):
     """Settings of the cross-entropy method."""
 
     type: Literal["cem"] = "cem"
-    iterations: PositiveInt = 2
+    iterations: PositiveInt = Field(
+        default=2, description="rounds of drawing and updating plans per control step"
+    )
     elites: PositiveInt = Field(default=16, description="n, the plans that count")
     least_noise: PositiveFloat = Field(default=0.05, description="s₀, so that it never stops")
 

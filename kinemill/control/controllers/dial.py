@@ -21,8 +21,13 @@ class DIAL(Controller):
     """Settings of the annealed controller."""
 
     type: Literal["dial"] = "dial"
-    iterations: PositiveInt = 3
-    noise: PositiveFloat = 0.6
+    iterations: PositiveInt = Field(
+        default=3, description="rounds of drawing and updating plans per control step"
+    )
+    noise: PositiveFloat = Field(
+        default=0.6,
+        description="standard deviation of a knot before annealing, in half action ranges",
+    )
     temperature: PositiveFloat = Field(default=0.1, description="as in mppi, in spreads")
     beta_opt_iter: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
     beta_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
@@ -31,8 +31,8 @@ class Targets(Environment):
     """Settings of the plane with targets."""
 
     type: Literal["targets"] = "targets"
-    pixels: PositiveInt = 64  # of the picture, both ways
-    text_bytes: PositiveInt = 64  # of the instruction
+    pixels: PositiveInt = Field(default=64, description="height and width of the image, pixels")
+    text_bytes: PositiveInt = Field(default=64, description="length of the instruction, bytes")
 
     def make(self, task: Any, *, render: bool = False) -> Any:
         """Return the environment."""

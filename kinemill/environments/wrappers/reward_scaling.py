@@ -14,8 +14,8 @@ class RewardScaling(Wrapper):
 
     scope = "training"
     type: Literal["reward_scaling"] = "reward_scaling"
-    factor: float = Field(default=0.1, gt=0.0)
-    offset: float = 0.0
+    factor: float = Field(default=0.1, gt=0.0, description="factor on each reward of the training")
+    offset: float = Field(default=0.0, description="value that is added to each scaled reward")
 
     def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with other rewards."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.task.environment import WRAPPERS, Wrapper
@@ -18,7 +20,10 @@ class VectorObs(Wrapper):
     """
 
     type: Literal["vector_obs"] = "vector_obs"
-    keys: list[str] | None = None  # which parts, in this order; default: all, sorted
+    keys: list[str] | None = Field(
+        default=None,
+        description="parts of the observation, in this order; default: all, sorted by name",
+    )
 
     def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
         """Return the environment with one vector `observation`, its parts named `part_index`.

@@ -15,8 +15,8 @@ class Sampling(Head):
         default=8, description="steps from noise to actions, one call of the network each"
     )
     condition: PositiveInt = Field(default=64, description="values of the condition")
-    width: PositiveInt = 128
-    layers: PositiveInt = 2
+    width: PositiveInt = Field(default=128, description="hidden units of each layer of the network")
+    layers: PositiveInt = Field(default=2, description="hidden layers of the network")
 
     def sizes(self) -> Any:
         """Return the `SamplerSizes`."""

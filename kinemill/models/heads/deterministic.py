@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kinemill.task.imitation import HEADS, Head
 
 
@@ -10,7 +12,9 @@ class Deterministic(Head):
     """The mean of the demonstrated actions; where demonstrations differ it lies between them."""
 
     type: Literal["deterministic"] = "deterministic"
-    loss: Literal["squared", "absolute"] = "squared"
+    loss: Literal["squared", "absolute"] = Field(
+        default="squared", description="squared or absolute error of the actions"
+    )
 
     def build(self, length: int, actions: int) -> Any:
         """Make the `DeterministicHead`."""

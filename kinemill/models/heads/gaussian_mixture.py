@@ -16,7 +16,7 @@ class GaussianMixture(Head):
 
     type: Literal["gaussian_mixture"] = "gaussian_mixture"
     seeded: ClassVar[bool] = True
-    components: PositiveInt = 5
+    components: PositiveInt = Field(default=5, description="number of normal distributions")
     min_std: PositiveFloat = Field(
         default=0.03,
         description="smallest standard deviation within a component, in those of training",

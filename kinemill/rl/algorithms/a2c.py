@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kinemill.rl.algorithms._on_policy import ActorCritic
 from kinemill.task.reinforcement import ALGORITHMS
 
@@ -13,9 +15,13 @@ class A2C(ActorCritic):
     """Settings."""
 
     type: Literal["a2c"] = "a2c"
-    n_steps: int = 5
-    gae_lambda: float = 1.0
-    normalize_advantage: bool = False
+    n_steps: int = Field(default=5, description="steps per environment between updates")
+    gae_lambda: float = Field(
+        default=1.0, description="λ of generalized advantage estimation; 1 uses whole returns"
+    )
+    normalize_advantage: bool = Field(
+        default=False, description="scale the advantages of a batch to mean 0, standard deviation 1"
+    )
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""

@@ -26,7 +26,9 @@ class PPO(ActorCritic):
     target_kl: PositiveFloat | None = Field(
         default=None, description="stop the epochs of an update when the policy has moved this far"
     )
-    normalize_advantage: bool = True
+    normalize_advantage: bool = Field(
+        default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
+    )
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
 from kinemill.rl.algorithms.ppo import PPO
@@ -17,7 +17,9 @@ class RecurrentPPO(PPO):
 
     recurrent: ClassVar[bool] = True
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
-    lstm_hidden_size: PositiveInt = 64  # of the actor and of the critic
+    lstm_hidden_size: PositiveInt = Field(
+        default=64, description="hidden units of the LSTM of the actor and of the critic"
+    )
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model.

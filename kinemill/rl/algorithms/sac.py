@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.task.reinforcement import ALGORITHMS
 
@@ -11,7 +13,9 @@ class SAC(OffPolicy):
     """Settings."""
 
     type: Literal["sac"] = "sac"
-    ent_coef: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
+    ent_coef: float | Literal["auto"] = Field(
+        default="auto", description="weight of the entropy in the objective; auto: learned"
+    )
 
     def learner(self, site: Any) -> Any:
         """Return what learns."""

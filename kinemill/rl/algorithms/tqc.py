@@ -13,7 +13,9 @@ class TQC(OffPolicy):
     """Settings."""
 
     type: Literal["tqc"] = "tqc"
-    ent_coef: float | Literal["auto"] = "auto"  # weight of the entropy; auto: learned
+    ent_coef: float | Literal["auto"] = Field(
+        default="auto", description="weight of the entropy in the objective; auto: learned"
+    )
     n_quantiles: PositiveInt = Field(default=25, description="of the return, in each critic")
     top_quantiles_to_drop_per_net: NonNegativeInt = Field(
         default=2, description="highest quantiles left out, in each critic"

@@ -33,18 +33,33 @@ class Dynamics(Supervised):
 
     version: ClassVar[int] = 4
     type: Literal["dynamics"] = "dynamics"
-    outputs: dict[str, Output] = {}  # none given: the delta of every state
-    relations: dict[str, Follows] = {}  # of states to states; else from channels' derivative_of
-    integrator: Integrator = "semi_implicit"
-    encoding: Encodings = Encodings()
+    outputs: dict[str, Output] = Field(
+        default={}, description="outputs of the network by name; default: the delta of every state"
+    )
+    relations: dict[str, Follows] = Field(
+        default={},
+        description="states that follow from others; default: by `derivative_of` of channels",
+    )
+    integrator: Integrator = Field(
+        default="semi_implicit", description="method that integrates derivatives over a time step"
+    )
+    encoding: Encodings = Field(
+        default=Encodings(), description="features that the network sees of each channel"
+    )
     window: Window = Field(
         default="carried",
         description="carried: recurrent models carry their hidden state through a rollout; "
         "sliding: they go over the last `history` rows anew at each step",
     )
-    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
-    history: PositiveInt = 10
-    horizon: PositiveInt = 10
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
+        description="architecture of the network"
+    )
+    history: PositiveInt = Field(
+        default=10, description="rows of states and actions that the model sees"
+    )
+    horizon: PositiveInt = Field(
+        default=10, description="length of the rollouts that are trained on, steps of `dt`"
+    )
     horizon_schedule: HorizonSchedule | None = Field(
         default=None, description="how the horizon grows while training; default: it does not"
     )
@@ -73,7 +88,9 @@ class Dynamics(Supervised):
         default="none", description="embedding: a learned vector for each task of the episodes"
     )
     embedding_size: PositiveInt = Field(default=4, description="length of that vector")
-    checkpoint: Literal["single_step", "multi_step", "likelihood"] = "multi_step"
+    checkpoint: Literal["single_step", "multi_step", "likelihood"] = Field(
+        default="multi_step", description="validation error that selects the best weights"
+    )
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems of outputs, relations and encodings."""

@@ -35,11 +35,13 @@ class Imitation(Demonstrated):
         "and carry on",
     )
     stride: PositiveInt = Field(default=1, description="rows between the presents of two sequences")
-    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
+        description="architecture of the network"
+    )
     head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
         default_factory=lambda: usual(HEADS), description="how the network comes to actions"
     )
-    chunk: Chunk = Chunk()
+    chunk: Chunk = Field(default=Chunk(), description="actions that are planned at once")
     image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
         Field(default_factory=lambda: usual(IMAGES), description="what sees each image")
     )

@@ -11,12 +11,14 @@ from kinemill.task.plugins import Optimizer
 class Moments(Optimizer):
     """Settings of Adam and of AdamW; each has a weight decay of its own kind."""
 
-    lr: PositiveFloat = 1e-3
-    weight_decay: float = Field(default=0.0, ge=0.0)
+    lr: PositiveFloat = Field(default=1e-3, description="peak of the learning rate")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="L2 penalty on the weights")
     betas: tuple[float, float] = Field(
         default=(0.9, 0.999), description="decay of the means of gradients and of their squares"
     )
-    eps: PositiveFloat = 1e-8
+    eps: PositiveFloat = Field(
+        default=1e-8, description="term that keeps the denominator of a step above zero"
+    )
 
     def made(self, kind: Any, parameters: Iterable[Any]) -> Any:
         """Make torch's optimizer of a kind; one fused kernel a step."""

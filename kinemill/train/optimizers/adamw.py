@@ -14,7 +14,11 @@ class AdamW(Moments):
     """Settings of AdamW."""
 
     type: Literal["adamw"] = "adamw"
-    weight_decay: float = Field(default=1e-5, ge=0.0)
+    weight_decay: float = Field(
+        default=1e-5,
+        ge=0.0,
+        description="decay of the weights in each step, times the learning rate",
+    )
 
     def build(self, parameters: Iterable[Any]) -> Any:
         """Make the optimizer."""

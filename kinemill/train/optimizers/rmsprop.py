@@ -13,12 +13,16 @@ class RMSprop(Optimizer):
     """Settings of RMSprop."""
 
     type: Literal["rmsprop"] = "rmsprop"
-    lr: PositiveFloat = 1e-3
+    lr: PositiveFloat = Field(default=1e-3, description="peak of the learning rate")
     alpha: float = Field(default=0.99, gt=0.0, lt=1.0, description="decay of the mean of squares")
-    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    momentum: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="share of the previous step that is added"
+    )
     centered: bool = Field(default=False, description="scaled by the variance, not the square")
     weight_decay: float = Field(default=0.0, ge=0.0, description="an L2 penalty")
-    eps: PositiveFloat = 1e-8
+    eps: PositiveFloat = Field(
+        default=1e-8, description="term that keeps the denominator of a step above zero"
+    )
 
     def build(self, parameters: Iterable[Any]) -> Any:
         """Make the optimizer."""

@@ -13,8 +13,10 @@ class SGD(Optimizer):
     """Settings of stochastic gradient descent."""
 
     type: Literal["sgd"] = "sgd"
-    lr: PositiveFloat = 1e-2
-    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    lr: PositiveFloat = Field(default=1e-2, description="peak of the learning rate")
+    momentum: float = Field(
+        default=0.9, ge=0.0, lt=1.0, description="share of the previous step that is added"
+    )
     nesterov: bool = Field(default=False, description="look ahead along the momentum")
     weight_decay: float = Field(default=0.0, ge=0.0, description="an L2 penalty")
 

@@ -30,7 +30,7 @@ class Decaying(Warmed):
     decay_steps: PositiveInt | None = Field(
         default=None, description="steps after the warm-up until it is at its lowest; default: all"
     )
-    min_lr: float = Field(default=1e-5, ge=0.0)
+    min_lr: float = Field(default=1e-5, ge=0.0, description="lowest learning rate")
 
     def done(self, step: int, steps: int) -> float:
         """Return which share of the decay is over, 0 to 1."""

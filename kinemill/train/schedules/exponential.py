@@ -13,7 +13,7 @@ class Exponential(Decaying):
     """Settings of exponential decay: η = top (min_lr / top)^(share of the decay that is over)."""
 
     type: Literal["exponential"] = "exponential"
-    min_lr: float = Field(default=1e-5, gt=0.0)
+    min_lr: float = Field(default=1e-5, gt=0.0, description="lowest learning rate")
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

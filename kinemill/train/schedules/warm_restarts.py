@@ -17,7 +17,7 @@ class WarmRestarts(Warmed):
     t_mult: PositiveInt = Field(
         default=2, description="times that each cosine is longer than the one before"
     )
-    min_lr: float = Field(default=1e-5, ge=0.0)
+    min_lr: float = Field(default=1e-5, ge=0.0, description="lowest learning rate")
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

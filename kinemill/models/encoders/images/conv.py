@@ -16,11 +16,20 @@ class Conv(ImageEncoder):
     """Convolutions, the first of them with stride 2, then keypoints or means of each channel."""
 
     type: Literal["conv"] = "conv"
-    channels: list[PositiveInt] = Field(default=[16, 32, 32], min_length=1)
-    halvings: PositiveInt = 2  # number of layers, from the first on, with stride 2
-    sharpness: PositiveFloat = 4.0  # initial inverse temperature of the spatial softmax
-    pool: Literal["keypoints", "mean"] = "keypoints"
-    queries: PositiveInt = 4  # positions that a text selects
+    channels: list[PositiveInt] = Field(
+        default=[16, 32, 32], min_length=1, description="output channels of each convolution"
+    )
+    halvings: PositiveInt = Field(
+        default=2, description="number of layers, from the first on, with stride 2"
+    )
+    sharpness: PositiveFloat = Field(
+        default=4.0, description="initial inverse temperature of the spatial softmax"
+    )
+    pool: Literal["keypoints", "mean"] = Field(
+        default="keypoints",
+        description="keypoints: positions of the largest activations; mean: means of each channel",
+    )
+    queries: PositiveInt = Field(default=4, description="positions that a text selects")
 
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:
         """Make the `ConvEncoder`."""

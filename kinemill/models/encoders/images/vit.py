@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from kinemill.task.imitation import IMAGES, ImageEncoder
 
@@ -12,10 +12,10 @@ class ViT(ImageEncoder):
     """Self-attention between the patches of an image."""
 
     type: Literal["vit"] = "vit"
-    patch: PositiveInt = 8
-    width: PositiveInt = 64
-    heads: PositiveInt = 4
-    layers: PositiveInt = 2
+    patch: PositiveInt = Field(default=8, description="side of a patch, pixels")
+    width: PositiveInt = Field(default=64, description="size of the vector of each patch")
+    heads: PositiveInt = Field(default=4, description="attention heads")
+    layers: PositiveInt = Field(default=2, description="number of Transformer layers")
 
     @model_validator(mode="after")
     def _divides(self) -> "ViT":

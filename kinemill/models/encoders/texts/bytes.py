@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.task.imitation import TEXTS, TextEncoder
 
@@ -12,8 +12,10 @@ class Bytes(TextEncoder):
     """Bytes and their neighbors, for any language, without a vocabulary."""
 
     type: Literal["bytes"] = "bytes"
-    width: PositiveInt = 64
-    layers: PositiveInt = 2
+    width: PositiveInt = Field(default=64, description="size of the vector of each byte")
+    layers: PositiveInt = Field(
+        default=2, description="number of convolutions over neighboring bytes"
+    )
 
     def build(self, length: int, words: tuple[str, ...]) -> Any:
         """Make the `BytesEncoder`."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from kinemill.task.imitation import TEXTS, TextEncoder
 
@@ -12,7 +12,7 @@ class Words(TextEncoder):
     """A bag of learned words."""
 
     type: Literal["words"] = "words"
-    max_words: PositiveInt = 16  # words that are read of a text
+    max_words: PositiveInt = Field(default=16, description="words that are read of a text")
 
     def build(self, length: int, words: tuple[str, ...]) -> Any:
         """Make the `WordsEncoder`."""
