@@ -9,10 +9,10 @@ part changes.
 
 import dagster as dg
 
-from assets.metadata import build_metadata, picture, table
-from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
+from kinemill_dagster.assets.metadata import build_metadata, picture, table
+from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -21,7 +21,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
     def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.augment import stage as augment
-        from resources.pictures import before_after
+        from kinemill_dagster.resources.pictures import before_after
 
         resource = get_task_resource(context)
         artifact = augment.run(resource.task, resource.home, dataset)

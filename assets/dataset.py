@@ -8,10 +8,10 @@ only. Rebuilt when an episode is accepted or the task's `dataset` part changes.
 
 import dagster as dg
 
-from assets.metadata import build_metadata, drawing, table
-from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
+from kinemill_dagster.assets.metadata import build_metadata, drawing, table
+from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 
 _CARD = """Dataset: the card of the environment that the policy is trained in, without logs.
 
@@ -31,7 +31,7 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
         from kinemill.dataset import DatasetSummary, load_dataset
         from kinemill.dataset import stage as dataset_stage
         from kinemill.dataset.histograms import histogram_sheet
-        from resources.pictures import clips_drawn
+        from kinemill_dagster.resources.pictures import clips_drawn
 
         resource = get_task_resource(context)
         artifact = dataset_stage.run(resource.task, resource.home, episodes)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from assets.stage import CheckResult, CheckSpec
 from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
-from resources.task_resource import TaskResource
+from kinemill_dagster.assets.stage import CheckResult, CheckSpec
+from kinemill_dagster.resources.task_resource import TaskResource
 
 CHECK = "drift"
 _CHECK = CheckSpec(

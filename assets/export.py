@@ -9,10 +9,10 @@ model or that part changes.
 
 import dagster as dg
 
-from assets.metadata import build_metadata, table
-from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
+from kinemill_dagster.assets.metadata import build_metadata, table
+from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 
 
 def make(task: Task) -> dg.AssetsDefinition:

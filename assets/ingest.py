@@ -11,11 +11,19 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from assets.metadata import build_metadata, drawing, reasons, table
-from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.store import Json
 from kinemill.task import Task
-from resources.io import note
+from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
+from kinemill_dagster.assets.stage import (
+    CheckResult,
+    CheckSpec,
+    Events,
+    Lines,
+    emit,
+    get_task_resource,
+    stage,
+)
+from kinemill_dagster.resources.io import note
 
 _CHECKS = {"readable": CheckSpec("every log has readable rows; unreadable rows are counted")}
 
@@ -38,7 +46,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.ingest import stage as ingest
         from kinemill.ingest.files import drop_folder
         from kinemill.task.web_overrides import within
-        from resources.pictures import recordings_drawn
+        from kinemill_dagster.resources.pictures import recordings_drawn
 
         resource, folder = (
             get_task_resource(context),

@@ -1,7 +1,7 @@
 """Concurrency pools: limit parallel trainings per machine, separately for GPUs and CPU cores."""
 
 from kinemill.task import Task
-from resources.devices import gpus
+from kinemill_dagster.resources.devices import gpus
 
 GPU, CPU = "gpu", "cpu"
 _TRAINS = "model"  # the only asset that occupies a slot

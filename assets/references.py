@@ -8,10 +8,10 @@ bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horiz
 
 import dagster as dg
 
-from assets.metadata import build_metadata, table
-from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
+from kinemill_dagster.assets.metadata import build_metadata, table
+from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 
 
 def make(task: Task) -> dg.AssetsDefinition:

@@ -11,15 +11,23 @@ reference is exported, verified and registered as the next version; `candidates`
 
 import dagster as dg
 
-from assets.metadata import build_metadata, table
-from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
-from resources.io import LATEST, handed_on, note
-from resources.links import report_link, task_link, version_link
-from resources.task_resource import rules_of
+from kinemill_dagster.assets.metadata import build_metadata, table
+from kinemill_dagster.assets.stage import (
+    CheckResult,
+    CheckSpec,
+    Events,
+    Lines,
+    emit,
+    get_task_resource,
+    stage,
+)
+from kinemill_dagster.resources.io import LATEST, handed_on, note
+from kinemill_dagster.resources.links import report_link, task_link, version_link
+from kinemill_dagster.resources.task_resource import rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
@@ -33,8 +41,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
     def registered_model(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.register import Produced, register_candidates
-        from resources.registration import artifact_of
-        from resources.training import files_page, run_page, tracked_run, version_page
+        from kinemill_dagster.resources.registration import artifact_of
+        from kinemill_dagster.resources.training import (
+            files_page,
+            run_page,
+            tracked_run,
+            version_page,
+        )
 
         resource, references = get_task_resource(context), made.pop("references", None)
         produced = Produced(**made, run_id=tracked_run(resource, made["model"]))

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import dagster as dg
 
-from assets import CHAIN
-from assets.metadata import build_metadata, readable
-from assets.pools import pool_of
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.validate.check_results import is_skipped
-from resources.retryable import note_fault
-from resources.task_resource import TaskResource
+from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.assets.metadata import build_metadata, readable
+from kinemill_dagster.assets.pools import pool_of
+from kinemill_dagster.resources.retryable import note_fault
+from kinemill_dagster.resources.task_resource import TaskResource
 
 OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]

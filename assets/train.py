@@ -8,11 +8,11 @@ Rebuilt when the data or the task's `learn` part changes; otherwise the cached m
 
 import dagster as dg
 
-from assets.metadata import build_metadata, picture
-from assets.stage import Events, emit, get_task_resource, stage
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
-from resources.task_resource import TaskResource
+from kinemill_dagster.assets.metadata import build_metadata, picture
+from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.resources.task_resource import TaskResource
 
 _KINDS = {"pytorch", "mlflow"}
 
@@ -42,7 +42,7 @@ def _from_card(task: Task) -> dg.AssetsDefinition:
 def _trained(
     context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
 ) -> Events:
-    from resources.training import train_elsewhere
+    from kinemill_dagster.resources.training import train_elsewhere
 
     resource = get_task_resource(context)
     artifact = train_elsewhere(context, resource, dataset, training_set)
@@ -50,7 +50,7 @@ def _trained(
 
 
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
-    from resources.training import run_page
+    from kinemill_dagster.resources.training import run_page
 
     summary = trained.summary
     return build_metadata(

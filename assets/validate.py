@@ -8,13 +8,21 @@ rows at its time step. Rebuilt when the recordings or the task's `validate` part
 
 import dagster as dg
 
-from assets import drift
-from assets.metadata import build_metadata, drawing, reasons, table
-from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef, open_ref, read_json
 from kinemill.task import Task
 from kinemill.validate.check_results import planned_checks
-from resources.links import report_link
+from kinemill_dagster.assets import drift
+from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
+from kinemill_dagster.assets.stage import (
+    CheckResult,
+    CheckSpec,
+    Events,
+    Lines,
+    emit,
+    get_task_resource,
+    stage,
+)
+from kinemill_dagster.resources.links import report_link
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -30,7 +38,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.validate import load_checks
         from kinemill.validate import stage as validate
         from kinemill.validate.summary import EpisodesSummary
-        from resources.pictures import episodes_drawn
+        from kinemill_dagster.resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))

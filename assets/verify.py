@@ -11,12 +11,20 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from assets.metadata import build_metadata, drawing, picture, table
-from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.store import ArtifactRef, Json, open_ref, read_json
 from kinemill.task import Task
-from resources.links import report_link
-from resources.task_resource import TaskResource
+from kinemill_dagster.assets.metadata import build_metadata, drawing, picture, table
+from kinemill_dagster.assets.stage import (
+    CheckResult,
+    CheckSpec,
+    Events,
+    Lines,
+    emit,
+    get_task_resource,
+    stage,
+)
+from kinemill_dagster.resources.links import report_link
+from kinemill_dagster.resources.task_resource import TaskResource
 
 _CHECKS = {
     "parity": CheckSpec("the files reproduce the trained network's outputs on all test inputs"),
@@ -78,7 +86,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 def _predicted(resource: TaskResource, verification: ArtifactRef, document: Json) -> Json:
     """Return the errors of a dynamics model, and their growth over the horizon."""
-    from resources.pictures import error_growth
+    from kinemill_dagster.resources.pictures import error_growth
 
     drawn = error_growth(resource.home, resource.task.name, verification)
     looped = document["closed_loop"]
@@ -91,7 +99,7 @@ def _predicted(resource: TaskResource, verification: ArtifactRef, document: Json
 
 def _trials(document: Json) -> Json:
     """Return a policy's returns in its environment, and its errors on the actions of logs."""
-    from resources.pictures import returns_drawn
+    from kinemill_dagster.resources.pictures import returns_drawn
 
     lines = [
         {

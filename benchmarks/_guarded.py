@@ -94,8 +94,8 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[Place]:
 def _users(home: Path, checkout: Path) -> dict[str, str]:
     """Make a user of each role; return the tokens."""
     from kinemill.store.home import Home
-    from pipelines.auth.users import Users
-    from pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.instance import open_instance
 
     made, tokens = Home(home), dict[str, str]()
     made.make()
@@ -144,7 +144,7 @@ def _fill(place: Place) -> None:
 
 
 def _server(place: Place, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "pipelines.auth", SERVERS[name], "--login"]
+    command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", SERVERS[name], "--login"]
     log = (place.home.parent / f"{name}.log").open("wb")
     environment = {
         **os.environ,

@@ -23,7 +23,7 @@ TASK = "cart_pole"
 OVERRIDES = {"learn.steps": 200, "learn.compile": "off"}  # what is beside the training is measured
 SERVED = 50  # tasks of the code location
 IDLE = 60.0  # s that the pages are left alone before their memory is read
-_LOADING = "from pipelines.definitions import defs; defs.get_repository_def()"
+_LOADING = "from kinemill_dagster.pipelines.definitions import defs; defs.get_repository_def()"
 
 
 def measure() -> list[Row]:

@@ -14,11 +14,11 @@ from kinemill.errors import KinemillError
 from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_json
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
-from pipelines.run_status_sensors import reason
-from resources import alerts
-from resources.alert_delivery import deliver
-from resources.io import latest
-from resources.tags import OWNER, TASK
+from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.resources import alerts
+from kinemill_dagster.resources.alert_delivery import deliver
+from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import OWNER, TASK
 
 _EVERY = 30  # s
 _LISTED = 5  # listed names, or lines of a gate

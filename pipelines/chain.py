@@ -6,21 +6,21 @@ from typing import Any
 
 import dagster as dg
 
-from assets import stages_of
 from kinemill.task import Task
-from pipelines.alerts import ALERTS
-from pipelines.backfill import backfill
-from pipelines.drift_sensor import drifts
-from pipelines.executor import in_process
-from pipelines.log_sensor import arrivals
-from pipelines.presets import preset_jobs
-from pipelines.run_status_sensors import cancellations, failures
-from pipelines.schedules import nightly
-from pipelines.staleness_sensor import ages
-from pipelines.tune import tune
-from resources.io import refs
-from resources.tags import MAX_RUNTIME, TASK
-from resources.task_resource import define_task_resource
+from kinemill_dagster.assets import stages_of
+from kinemill_dagster.pipelines.alerts import ALERTS
+from kinemill_dagster.pipelines.backfill import backfill
+from kinemill_dagster.pipelines.drift_sensor import drifts
+from kinemill_dagster.pipelines.executor import in_process
+from kinemill_dagster.pipelines.log_sensor import arrivals
+from kinemill_dagster.pipelines.presets import preset_jobs
+from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
+from kinemill_dagster.pipelines.schedules import nightly
+from kinemill_dagster.pipelines.staleness_sensor import ages
+from kinemill_dagster.pipelines.tune import tune
+from kinemill_dagster.resources.io import refs
+from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
+from kinemill_dagster.resources.task_resource import define_task_resource
 
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:

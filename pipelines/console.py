@@ -16,10 +16,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from assets import stages_of
 from kinemill.interrupts import SIGNALS
 from kinemill.task import Task
 from kinemill.tracking.throughput import Pace, Throttle, clock
+from kinemill_dagster.assets import stages_of
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")

@@ -13,7 +13,7 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.process import tune_process
 from kinemill.task import Task, list_tasks, load_task
-from pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import definitions_of
 
 _log = dg.get_dagster_logger("kinemill")
 

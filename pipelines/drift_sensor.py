@@ -11,9 +11,9 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.store import MANIFEST, Json, digest, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from pipelines.log_sensor import runs_of
-from resources.io import latest
-from resources.tags import AUTOMATIC, SOON, WHY
+from kinemill_dagster.pipelines.log_sensor import runs_of
+from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import AUTOMATIC, SOON, WHY
 
 _EVERY = 5  # s, the minimum of Dagster's sensor loop
 _LISTED = 3  # drifting recordings named in the reason of a run

@@ -8,7 +8,7 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.executor.in_process import InProcessExecutor
 
-from resources.processes import end_with_ancestors
+from kinemill_dagster.resources.processes import end_with_ancestors
 
 _SCHEMA: Any = dg.in_process_executor.config_schema
 

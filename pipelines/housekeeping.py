@@ -16,7 +16,7 @@ from dagster._core.storage.sql import get_alembic_config
 from kinemill.maintenance.liveness import NoOrchestrator, OldRun, Orchestrator
 from kinemill.maintenance.upgrade import Part
 from kinemill.store.home import Home
-from pipelines.instance import open_instance
+from kinemill_dagster.pipelines.instance import open_instance
 
 _LIVE = [
     dg.DagsterRunStatus.QUEUED,

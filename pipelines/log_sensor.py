@@ -19,9 +19,9 @@ from kinemill.errors import KinemillError
 from kinemill.store import digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from resources.io import LATEST, read_note
-from resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
-from resources.task_resource import rules_of
+from kinemill_dagster.resources.io import LATEST, read_note
+from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
+from kinemill_dagster.resources.task_resource import rules_of
 
 _EVERY = 5  # s, the minimum of Dagster's sensor loop
 _FIRST_PAUSE, _LONGEST = (

@@ -9,8 +9,8 @@ import os
 
 import dagster as dg
 
-from assets.pools import CPU, GPU
-from resources.devices import gpus
+from kinemill_dagster.assets.pools import CPU, GPU
+from kinemill_dagster.resources.devices import gpus
 
 
 def limits() -> dict[str, int]:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from kinemill.store.home import Home
 from kinemill.task import Task
-from resources.tags import MAX_RUNTIME, TASK
+from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
 
 _MOST = 100  # maximum number of listed clips; patterns are easier for more
 _QUICK, _LONG, _FEWEST = 10, 4, 10  # divisor and factor of the task's steps, and minimum steps

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TextIO, cast
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
-from assets import CHAIN, stages_of
 from kinemill.dataset import DatasetSummary
 from kinemill.errors import Blocked, KinemillError
 from kinemill.failures import quiet_threads
@@ -26,14 +25,15 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
-from pipelines.cancellation import cancel_run
-from pipelines.chain import definitions_of
-from pipelines.console import view
-from pipelines.instance import open_instance
-from pipelines.orphan_runs import free, reap
-from resources.io import handed_on, latest, read_note
-from resources.processes import boot_id
-from resources.tags import BOOT, OWNER, RESUME
+from kinemill_dagster.assets import CHAIN, stages_of
+from kinemill_dagster.pipelines.cancellation import cancel_run
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.console import view
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.orphan_runs import free, reap
+from kinemill_dagster.resources.io import handed_on, latest, read_note
+from kinemill_dagster.resources.processes import boot_id
+from kinemill_dagster.resources.tags import BOOT, OWNER, RESUME
 
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints

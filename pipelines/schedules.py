@@ -4,8 +4,8 @@ import dagster as dg
 
 from kinemill.store.home import Home
 from kinemill.task import Task
-from resources.io import latest
-from resources.tags import AT_NIGHT, AUTOMATIC
+from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC
 
 
 def nightly(task: Task) -> dg.ScheduleDefinition | None:

@@ -29,10 +29,10 @@ from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.tracking import end_orphans, lock, tracking_uri
-from pipelines.auth.login import Entrance
-from pipelines.auth.users import Users, home_token
-from pipelines.instance import checkout, open_instance
-from pipelines.pools import set_limits
+from kinemill_dagster.pipelines.auth.login import Entrance
+from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.instance import checkout, open_instance
+from kinemill_dagster.pipelines.pools import set_limits
 
 ADDRESSES = "addresses.json"  # addresses of the pages by name, for other commands
 _PORTS = 65536
@@ -144,7 +144,13 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) ->
 
 
 def _guarded(name: str, server: str, entrance: Entrance, port: int) -> Server:
-    command = [sys.executable, "-m", "pipelines.auth", server, *entrance.flags(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "kinemill_dagster.pipelines.auth",
+        server,
+        *entrance.flags(port),
+    ]
     return Server(name, command, entrance.url(port), entrance.public_url(port))
 
 

@@ -1,4 +1,4 @@
-"""Run one server in its own container: `python -m pipelines.service NAME`.
+"""Run one server in its own container: `python -m kinemill_dagster.pipelines.service NAME`.
 
 `kinemill ui` starts all servers on one machine; here each is a separate process. The pages are
 served on all addresses behind the same guard (`pipelines/auth`), and login is required:
@@ -22,10 +22,10 @@ from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.object_store import make_bucket
 from kinemill.tracking import open_tracking
-from pipelines.auth.login import Entrance
-from pipelines.auth.users import Users
-from pipelines.instance import checkout, open_instance, prepare
-from pipelines.pools import set_limits
+from kinemill_dagster.pipelines.auth.login import Entrance
+from kinemill_dagster.pipelines.auth.users import Users
+from kinemill_dagster.pipelines.instance import checkout, open_instance, prepare
+from kinemill_dagster.pipelines.pools import set_limits
 
 _EVERYWHERE, _HERE = "0.0.0.0", "127.0.0.1"
 _PORTS = {"webserver": 3000, "mlflow": 5000}
@@ -40,10 +40,10 @@ def command(name: str, home: Home) -> list[str]:
         BadInput: unknown name, or a server with pages and no users.
     """
     root = checkout()
-    workspace, assets = str(root / _WORKSPACE), str(root / "pipelines" / "definitions.py")
+    workspace = str(root / _WORKSPACE)
     code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]
     commands = {
-        "code": lambda: [*code, "-f", assets, "-d", str(root)],
+        "code": lambda: [*code, "-m", "kinemill_dagster.pipelines.definitions", "-d", str(root)],
         "daemon": lambda: ["dagster._daemon", "run", "-w", workspace],
         "webserver": lambda: [*_guarded("dagster_webserver", name, home), "--workspace", workspace],
         "mlflow": lambda: _guarded("mlflow", name, home),
@@ -57,7 +57,7 @@ def _guarded(server: str, name: str, home: Home) -> list[str]:
     entrance = Entrance(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(
         Users(home)
     )
-    return ["pipelines.auth", server, *entrance.flags(_PORTS[name])]
+    return ["kinemill_dagster.pipelines.auth", server, *entrance.flags(_PORTS[name])]
 
 
 def _listed(variable: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from pipelines.log_sensor import runs_of
-from resources.io import latest
-from resources.tags import AUTOMATIC, SOON, WHY
+from kinemill_dagster.pipelines.log_sensor import runs_of
+from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import AUTOMATIC, SOON, WHY
 
 _EVERY = 600  # s; ages are days
 _DAY = 86400.0  # s

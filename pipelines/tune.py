@@ -10,7 +10,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.stage import Lines
 from kinemill.errors import BadInput
 from kinemill.store import Json
 from kinemill.store.home import Home
@@ -19,7 +18,8 @@ from kinemill.task import load_task
 from kinemill.task.loader import named_task
 from kinemill.task.overrides import nested
 from kinemill.task.protocols import Progress
-from resources.task_resource import TaskResource
+from kinemill_dagster.assets.stage import Lines
+from kinemill_dagster.resources.task_resource import TaskResource
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
@@ -81,9 +81,12 @@ def _tune(
     show_progress: bool,
 ) -> Json:
     from kinemill.tune import Bounds, begin, best_of, describe
-    from pipelines.run import make_until, run_chain  # which knows all jobs, this one too
-    from resources.training import start_of
-    from resources.tune_processes import search_elsewhere
+    from kinemill_dagster.pipelines.run import (
+        make_until,
+        run_chain,
+    )  # which knows all jobs, this one too
+    from kinemill_dagster.resources.training import start_of
+    from kinemill_dagster.resources.tune_processes import search_elsewhere
 
     began, effective = time.time(), load_task(task, overrides, web=request.web)
     outer = {key: value for key, value in nested(overrides).items() if key != "tune"}

@@ -1,4 +1,4 @@
-"""Alert delivery in a separate process: `python -m resources.alert_delivery HOME`.
+"""Alert delivery in a separate process: `python -m kinemill_dagster.resources.alert_delivery HOME`.
 
 A slow or unreachable receiver does not delay others: every call has a time limit. A failed alert is
 retried later and dropped after `TRIES` attempts or a day, with a line in `alerts/alerts.log`. An
@@ -21,7 +21,7 @@ from kinemill.errors import KinemillError
 from kinemill.store import Json, publish_json, read_json
 from kinemill.store.home import Home, project_root
 from kinemill.store.locks import lock
-from resources.alerts import OLD, Alerts, folder, sent, settings, waiting
+from kinemill_dagster.resources.alerts import OLD, Alerts, folder, sent, settings, waiting
 
 TRIES = 5
 FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
@@ -39,7 +39,7 @@ def deliver(home: Home) -> None:
     if root is None or not _pending(home):
         return
     subprocess.Popen(
-        [sys.executable, "-m", "resources.alert_delivery", str(home.root)],
+        [sys.executable, "-m", "kinemill_dagster.resources.alert_delivery", str(home.root)],
         cwd=root,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
 from kinemill.process import exit_with_parent
 from kinemill.store.home import project_root
-from resources.compute.local import end
+from kinemill_dagster.resources.compute.local import end
 
 _TAIL = 2000  # bytes of the process's own output that are told
 
@@ -45,7 +45,7 @@ class Node:
         where = {DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({"path": str(self._messages)})}
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "resources.remote_job"],
+                [sys.executable, "-m", "kinemill_dagster.resources.remote_job"],
                 cwd=project_root(),
                 env={**os.environ, **environment, **where},
                 stdin=subprocess.DEVNULL,

@@ -43,7 +43,7 @@ class PrewarmedWorker:
                 [
                     sys.executable,
                     "-m",
-                    "resources.prewarmed_worker",
+                    "kinemill_dagster.resources.prewarmed_worker",
                     str(os.getpid()),
                     *self._libraries,
                 ],

@@ -17,7 +17,7 @@ from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.compute import Ray
-from resources.remote_job import HOME, RemoteJob
+from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 
 
 def read_on_nodes(
@@ -43,13 +43,13 @@ def read_on_nodes(
     publish_json(job, {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)})
     try:
         where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-        remote_job = RemoteJob.of("resources.ray_ingest", (where,), home, [job])
+        remote_job = RemoteJob.of("kinemill_dagster.resources.ray_ingest", (where,), home, [job])
         report(f"{new} new logs: {settings.workers} workers of the cluster read them")
         done = subprocess.run(
             [
                 sys.executable,
                 "-m",
-                "resources.ray_job",
+                "kinemill_dagster.resources.ray_job",
                 settings.model_dump_json(),
                 str(os.getpid()),
             ],

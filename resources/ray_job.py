@@ -30,8 +30,8 @@ from dagster_pipes import (
 from kinemill.process import exit_with_parent
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Ray
-from resources.node_job import Node
-from resources.remote_job import RemoteJob, taken_up
+from kinemill_dagster.resources.node_job import Node
+from kinemill_dagster.resources.remote_job import RemoteJob, taken_up
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
 _LOOK_EVERY = 0.3  # s

@@ -11,7 +11,7 @@ import sqlite3
 import dagster as dg
 
 from kinemill.errors import KinemillError, ProcessLost, Unreachable, causes
-from resources.tags import FAULT, MAX_RETRIES, RETRY_STEPS
+from kinemill_dagster.resources.tags import FAULT, MAX_RETRIES, RETRY_STEPS
 
 _NUMBERS = {
     errno.EIO,

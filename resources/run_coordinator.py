@@ -10,7 +10,7 @@ from typing import Any
 from dagster import DagsterRun, QueuedRunCoordinator
 from dagster._core.run_coordinator import SubmitRunContext
 
-from resources.tags import OWNER, USER_HEADER, USER_MAY_HEADER
+from kinemill_dagster.resources.tags import OWNER, USER_HEADER, USER_MAY_HEADER
 
 _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
 

@@ -14,8 +14,8 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from kinemill.process import process_of
 from kinemill.store import Json
-from resources.processes import boot_id, family_of, send, wait_for
-from resources.tags import BOOT, MAX_RETRIES
+from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
+from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES
 
 PATIENCE = 3.0  # s that a canceled run has to end by itself: it then tells MLflow
 _AFTER = 1.0  # s that SIGKILL may take

@@ -24,9 +24,9 @@ from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
-from resources.compute import COMPUTE
-from resources.prewarmed_worker import PREWARMED_WORKER
-from resources.retryable import note_refusal
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
+from kinemill_dagster.resources.retryable import note_refusal
 
 
 def rules_of(task: Task) -> str:
@@ -51,7 +51,7 @@ class TaskResource:
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Read new logs on the nodes of the task's cluster, if it has one."""
         if isinstance(self.task.compute, Ray):
-            from resources.ray_ingest import read_on_nodes
+            from kinemill_dagster.resources.ray_ingest import read_on_nodes
 
             read_on_nodes(self.task, self.home, folder, report)
 

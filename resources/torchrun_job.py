@@ -33,7 +33,7 @@ def run(job: str, processes: int) -> int:
                 "--max-restarts=0",
                 f"--monitor-interval={_LOOK_EVERY}",
                 "--module",
-                "resources.training_process",
+                "kinemill_dagster.resources.training_process",
                 job,
                 str(os.getpid()),
             ]

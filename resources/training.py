@@ -10,9 +10,9 @@ from kinemill.errors import TrainingFailed
 from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task.protocols import WarmStart
-from resources.compute import COMPUTE
-from resources.tags import RESUME
-from resources.task_resource import TaskResource
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.tags import RESUME
+from kinemill_dagster.resources.task_resource import TaskResource
 
 _JOB = "job.json"
 

@@ -27,9 +27,9 @@ from kinemill.tune import (
     write_job,
     write_report,
 )
-from resources.compute.local import end
-from resources.remote_job import HOME, RemoteJob
-from resources.training import models_folder
+from kinemill_dagster.resources.compute.local import end
+from kinemill_dagster.resources.remote_job import HOME, RemoteJob
+from kinemill_dagster.resources.training import models_folder
 
 _LOOK_EVERY = 0.5  # s
 _TAIL = 2000  # bytes of a worker's output quoted in an error
@@ -135,7 +135,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     remote_job = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
     alone = compute.model_copy(update={"workers": 1, "retries": 0})  # replaced above
     return [
-        "resources.ray_job",
+        "kinemill_dagster.resources.ray_job",
         alone.model_dump_json(),
         str(os.getpid()),
     ], remote_job.environment()

@@ -109,7 +109,7 @@ def families() -> set[str]:
         for file in tracked("kinemill/*.py", "resources/*.py")
         for package in FAMILY.findall((ROOT / file).read_text())
     }
-    return {package.replace(".", "/") for package in made}
+    return {package.removeprefix("kinemill_dagster.").replace(".", "/") for package in made}
 
 
 def test_contributing_lists_every_family_of_plug_ins_and_no_other():

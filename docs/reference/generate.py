@@ -299,8 +299,8 @@ def _summary(plugin: Any) -> str:
 
 def metadata() -> str:
     """Return the page of the keys in Dagster and MLflow, from the modules that define them."""
-    from assets.metadata import DESCRIPTIONS
     from kinemill.register import tags
+    from kinemill_dagster.assets.metadata import DESCRIPTIONS
 
     rows = [(f"`{key}`", text) for key, text in sorted(DESCRIPTIONS.items())]
     parts = [

@@ -14,17 +14,17 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user
 from kinemill.task import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
-from pipelines.auth.dagster_site import DagsterSite
-from pipelines.auth.middleware import Guard
-from pipelines.auth.mlflow_records import MlflowRecords
-from pipelines.auth.mlflow_site import MlflowSite
-from pipelines.auth.pages import with_pages
-from pipelines.auth.permissions import Site
-from pipelines.auth.proxy import proxy_at
-from pipelines.auth.request import LARGEST
-from pipelines.auth.rules import HERE, Rules
-from pipelines.auth.users import Users, home_token
-from pipelines.instance import checkout
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.middleware import Guard
+from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
+from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
+from kinemill_dagster.pipelines.auth.pages import with_pages
+from kinemill_dagster.pipelines.auth.permissions import Site
+from kinemill_dagster.pipelines.auth.proxy import proxy_at
+from kinemill_dagster.pipelines.auth.request import LARGEST
+from kinemill_dagster.pipelines.auth.rules import HERE, Rules
+from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.instance import checkout
 
 _SERVERS = ("dagster_webserver", "mlflow")
 _STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
@@ -119,7 +119,7 @@ def _rules(home: Home, site: Site, options: argparse.Namespace) -> Rules:
 def _run(app: Guard, options: argparse.Namespace) -> None:
     import uvicorn
 
-    from pipelines.auth.connections import LimitedProtocol
+    from kinemill_dagster.pipelines.auth.connections import LimitedProtocol
 
     uvicorn.run(
         app,
@@ -137,7 +137,7 @@ def _run(app: Guard, options: argparse.Namespace) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.auth")
+    parser = argparse.ArgumentParser(prog="python -m kinemill_dagster.pipelines.auth")
     parser.add_argument("server", choices=_SERVERS)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

@@ -4,7 +4,7 @@ import ipaddress
 import time
 from collections import deque
 
-from pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.calls import Refused
 
 PER_ADDRESS, IN_TOTAL = 10, 200  # wrong attempts within a window
 WINDOW = 60.0  # s

@@ -12,10 +12,10 @@ import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from pipelines.auth.attempts import Attempts
-from pipelines.auth.calls import Refused
-from pipelines.auth.permissions import Permission
-from pipelines.auth.users import Identity, Users
+from kinemill_dagster.pipelines.auth.attempts import Attempts
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.permissions import Permission
+from kinemill_dagster.pipelines.auth.users import Identity, Users
 
 _THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # for hashing; half the cores stay free
 _QUEUE = 16  # running and waiting hashes; about 2 s of work for one thread

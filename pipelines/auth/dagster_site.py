@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pipelines.auth.calls import Refused
-from pipelines.auth.operation import Field, Operation, parse_operation
-from pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
-from pipelines.auth.request import Request, parse_object, write_json
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.operation import Field, Operation, parse_operation
+from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
+from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
 
 OPERATING = {  # mutations that start and end runs, or reload task files
     "launchRun",

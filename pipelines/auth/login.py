@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 
 from kinemill.errors import BadInput
-from pipelines.auth.proxy import proxy_at
-from pipelines.auth.rules import HERE
-from pipelines.auth.users import Users
+from kinemill_dagster.pipelines.auth.proxy import proxy_at
+from kinemill_dagster.pipelines.auth.rules import HERE
+from kinemill_dagster.pipelines.auth.users import Users
 
 _EVERYWHERE = {"0.0.0.0", "::"}
 

@@ -13,9 +13,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.auth.calls import Call, Refused
-from pipelines.auth.permissions import Permission, Route
-from pipelines.auth.request import (
+from kinemill_dagster.pipelines.auth.calls import Call, Refused
+from kinemill_dagster.pipelines.auth.permissions import Permission, Route
+from kinemill_dagster.pipelines.auth.request import (
     Request,
     check_json,
     forwarded,
@@ -23,11 +23,11 @@ from pipelines.auth.request import (
     read_json,
     write_json,
 )
-from pipelines.auth.revocation import CLOSED, revocable
-from pipelines.auth.rules import Rules
-from pipelines.auth.uploads import Uploads
-from pipelines.auth.users import Identity
-from resources.tags import USER_HEADER, USER_MAY_HEADER
+from kinemill_dagster.pipelines.auth.revocation import CLOSED, revocable
+from kinemill_dagster.pipelines.auth.rules import Rules
+from kinemill_dagster.pipelines.auth.uploads import Uploads
+from kinemill_dagster.pipelines.auth.users import Identity
+from kinemill_dagster.resources.tags import USER_HEADER, USER_MAY_HEADER
 
 _SUBPROTOCOL = "graphql-ws"
 _log = logging.getLogger("kinemill.guard")

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.auth.calls import Refused
-from pipelines.auth.mlflow_records import MADE_BY, Records, Run
-from pipelines.auth.operation import parse_operation
-from pipelines.auth.permissions import Decision, Permission, Route, only
-from pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
+from kinemill_dagster.pipelines.auth.operation import parse_operation
+from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
+from kinemill_dagster.pipelines.auth.request import Request
 
 _RESERVED = ("kinemill.", "mlflow.user")  # tags that kinemill and the guard write
 _SNAKE = re.compile(r"[a-z][a-z0-9_]*")  # MLflow reads artifactLocation as artifact_location

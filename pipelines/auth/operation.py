@@ -20,7 +20,7 @@ from graphql.language import (
     SelectionSetNode,
 )
 
-from pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.calls import Refused
 
 # The largest query of Dagster's pages has 639 fields, 11 levels, 4 aliases and 3 root fields.
 _TOKENS, _FIELDS, _LEVELS, _ALIASES, _ROOTS = 20_000, 5_000, 30, 30, 20

@@ -16,7 +16,7 @@ from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, versions_of
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
-from resources.links import FILES, PREFIX, TASKS
+from kinemill_dagster.resources.links import FILES, PREFIX, TASKS
 
 _SUFFIXES = {".html", ".png", ".svg"}
 _SANDBOX = {

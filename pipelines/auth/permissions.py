@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal, Protocol
 
-from pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.request import Request
 
 NO_TASK: frozenset[str] = frozenset()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kinemill.errors import BadInput
-from pipelines.auth.calls import Call, Refused
+from kinemill_dagster.pipelines.auth.calls import Call, Refused
 
 SECRET = "KINEMILL_PROXY_SECRET"
 SECRET_HEADER = "x-kinemill-proxy"

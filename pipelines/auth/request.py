@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 from starlette.types import Receive, Scope
 
-from pipelines.auth.calls import Call, Refused
+from kinemill_dagster.pipelines.auth.calls import Call, Refused
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 SAFE = frozenset({"GET", "HEAD"})

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kinemill.errors import BadInput
-from pipelines.auth.calls import Call, Refused
-from pipelines.auth.credentials import Credentials
-from pipelines.auth.permissions import Decision, Permission, Site
-from pipelines.auth.proxy import Proxy
-from pipelines.auth.request import SAFE
-from pipelines.auth.sessions import Sessions
-from pipelines.auth.users import ROLES, Identity, Users
+from kinemill_dagster.pipelines.auth.calls import Call, Refused
+from kinemill_dagster.pipelines.auth.credentials import Credentials
+from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Site
+from kinemill_dagster.pipelines.auth.proxy import Proxy
+from kinemill_dagster.pipelines.auth.request import SAFE
+from kinemill_dagster.pipelines.auth.sessions import Sessions
+from kinemill_dagster.pipelines.auth.users import ROLES, Identity, Users
 
 _log = logging.getLogger("kinemill.guard")
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -6,8 +6,8 @@ import secrets
 import time
 from urllib.parse import urlsplit
 
-from pipelines.auth.calls import Call
-from pipelines.auth.users import Identity, Users
+from kinemill_dagster.pipelines.auth.calls import Call
+from kinemill_dagster.pipelines.auth.users import Identity, Users
 
 _LIFETIME = 12 * 3600  # s
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.calls import Refused
 
 
 class Uploads:

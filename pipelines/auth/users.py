@@ -20,8 +20,8 @@ from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import list_tasks
-from pipelines.auth.permissions import Permission
-from pipelines.auth.users_file import (
+from kinemill_dagster.pipelines.auth.permissions import Permission
+from kinemill_dagster.pipelines.auth.users_file import (
     GROUP,
     LOCAL_NAME,
     PROXIED_NAME,

@@ -17,4 +17,4 @@ from kinemill.registry import Registry
 
 Target = Callable[[dg.AssetExecutionContext, Path, Any], None]  # Any: its own class of `Compute`
 
-COMPUTE: Registry[Target] = Registry("resources.compute", "compute target")
+COMPUTE: Registry[Target] = Registry("kinemill_dagster.resources.compute", "compute target")

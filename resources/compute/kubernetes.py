@@ -17,8 +17,8 @@ from kinemill.store import read_json
 from kinemill.store.home import Home
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Kubernetes
-from resources.compute import COMPUTE
-from resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
 
 _GRACE = 5  # s that the training has to end; a checkpoint is published by renaming
 _GPU = "nvidia.com/gpu"
@@ -49,7 +49,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
             context=context,
             namespace=settings.namespace,
             image=settings.image,
-            command=["python", "-m", "resources.remote_job"],
+            command=["python", "-m", "kinemill_dagster.resources.remote_job"],
             env=environment(job),
             base_pod_spec=pod_spec(Home(Path(read_json(job)["home"])), settings),
             pod_wait_timeout=settings.max_runtime,
@@ -68,7 +68,7 @@ def environment(job: Path) -> dict[str, str]:
     """Return the non-secret variables of the pod: the job and the home."""
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    job_ = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
+    job_ = RemoteJob.of("kinemill_dagster.resources.training_process", (where, PARENT), home, [job])
     every = job_.environment(str(home.root))
     return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
 

@@ -12,8 +12,8 @@ from kinemill.errors import Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.home import project_root
 from kinemill.task import Compute
-from resources.compute import COMPUTE
-from resources.prewarmed_worker import PREWARMED_WORKER
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 
 LOG = "training.log"
 _PATIENCE = 2.0  # s between asking a process to end and making it, which loses no checkpoint
@@ -28,7 +28,12 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Compute) -> None
         ProcessLost: the child was killed.
         TrainingFailed: it ran out of time, or could not train.
     """
-    watch(context, job, settings, ["resources.training_process", str(job), str(os.getpid())])
+    watch(
+        context,
+        job,
+        settings,
+        ["kinemill_dagster.resources.training_process", str(job), str(os.getpid())],
+    )
 
 
 def watch(

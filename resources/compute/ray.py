@@ -8,9 +8,9 @@ import dagster as dg
 from kinemill.store import read_json
 from kinemill.store.home import Home
 from kinemill.task.compute import Ray
-from resources.compute import COMPUTE
-from resources.compute.local import watch
-from resources.remote_job import HOME, PARENT, RemoteJob
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.compute.local import watch
+from kinemill_dagster.resources.remote_job import HOME, PARENT, RemoteJob
 
 
 @COMPUTE.register("ray")
@@ -23,6 +23,8 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
     """
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    remote_job = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
-    module = ["resources.ray_job", settings.model_dump_json(), str(os.getpid())]
+    remote_job = RemoteJob.of(
+        "kinemill_dagster.resources.training_process", (where, PARENT), home, [job]
+    )
+    module = ["kinemill_dagster.resources.ray_job", settings.model_dump_json(), str(os.getpid())]
     watch(context, job, settings, module, remote_job.environment())

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.task.compute import Torchrun
-from resources.compute import COMPUTE
-from resources.compute.local import watch
+from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.compute.local import watch
 
 
 @COMPUTE.register("torchrun")
@@ -22,7 +22,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> Non
     """
     us = str(os.getpid())
     if settings.processes == 1:
-        watch(context, job, settings, ["resources.training_process", str(job), us])
+        watch(context, job, settings, ["kinemill_dagster.resources.training_process", str(job), us])
         return
-    module = ["resources.torchrun_job", str(job), us, str(settings.processes)]
+    module = ["kinemill_dagster.resources.torchrun_job", str(job), us, str(settings.processes)]
     watch(context, job, settings, module)

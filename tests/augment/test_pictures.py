@@ -1,7 +1,7 @@
 """The picture of an episode before and after."""
 
 from kinemill.augment import stage as augment
-from resources.pictures import before_after
+from kinemill_dagster.resources.pictures import before_after
 from tests.augment.conftest import make_task
 from tests.augment.test_stage import MIRROR, NOISE, publish
 

@@ -181,10 +181,3 @@ def test_an_internal_failure_is_code_3(tasks, home):
     done = kinemill("model", "list", "arm")
     assert done.returncode == 3
     assert done.stdout == ""
-
-
-def test_without_a_checkout_run_says_what_is_missing(tasks, tmp_path, monkeypatch):
-    monkeypatch.setenv("KINEMILL_PROJECT", str(tmp_path))
-    done = kinemill("run", "arm")
-    assert done.returncode == 2
-    assert "set KINEMILL_PROJECT to the folder of a kinemill checkout" in done.stderr

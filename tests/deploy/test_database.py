@@ -62,7 +62,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password(monkeypatch):
 def test_dagsters_settings_name_the_database_by_a_variable_alone(database, home, monkeypatch):
     import yaml
 
-    from pipelines.instance import prepare
+    from kinemill_dagster.pipelines.instance import prepare
 
     monkeypatch.setenv("DAGSTER_HOME", "")
     folder = prepare(home)

@@ -120,7 +120,7 @@ def wait_for(wanted, process):
 
 def said_in(home):
     """Return all that the event log of Dagster holds of the latest run, as text."""
-    from pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.instance import open_instance
 
     with open_instance(home) as instance:
         run = instance.get_runs(limit=1)[0]

@@ -14,7 +14,7 @@ from kinemill.errors import BadInput, ProcessLost
 from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.task.compute import Kubernetes
-from resources.compute import kubernetes as target
+from kinemill_dagster.resources.compute import kubernetes as target
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK
 
@@ -71,15 +71,17 @@ def test_no_secret_is_written_into_the_pod(job, monkeypatch):
     assert set(found) == {"KINEMILL_ERRAND", "KINEMILL_HOME"}
     assert "h1dden" not in json.dumps(found)
     errand = json.loads(found["KINEMILL_ERRAND"])
-    assert errand["module"] == "resources.training_process"
+    assert errand["module"] == "kinemill_dagster.resources.training_process"
     assert errand["arguments"] == ["{home}/dagster/trainings/arm/0123/job.json", "{parent}"]
     assert list(errand["files"]) == ["dagster/trainings/arm/0123/job.json"]
 
 
 def test_the_errand_says_of_the_home_there_what_it_said_of_the_home_here(job, home, tmp_path):
-    from resources.remote_job import RemoteJob
+    from kinemill_dagster.resources.remote_job import RemoteJob
 
-    errand = RemoteJob.of("resources.training_process", ("{home}/x", "{parent}"), home, [job])
+    errand = RemoteJob.of(
+        "kinemill_dagster.resources.training_process", ("{home}/x", "{parent}"), home, [job]
+    )
     there = Home(tmp_path / "node" / "mill")
     assert errand.arrive(there) == [f"{there.root}/x", str(os.getppid())]
     arrived = there.root / job.relative_to(home.root)
@@ -102,7 +104,7 @@ class Cluster:
 
     def read_namespaced_pod_log(self, name, namespace, **_):
         container = self.pods[name][1].spec.containers[0]
-        assert container.command == ["python", "-m", "resources.remote_job"]
+        assert container.command == ["python", "-m", "kinemill_dagster.resources.remote_job"]
         ran = subprocess.run(
             [sys.executable, *container.command[1:]],
             cwd=ROOT,
@@ -138,7 +140,7 @@ OVERRIDES = {
 
 @pytest.mark.slow
 def test_the_chain_trains_in_a_pod(cluster, workspace, logs):
-    from pipelines.run import run_chain
+    from kinemill_dagster.pipelines.run import run_chain
 
     shutil.copytree(logs, workspace.home.logs(TASK))
     assert run_chain(TASK, OVERRIDES)["status"] == "done"
@@ -152,7 +154,7 @@ def test_the_chain_trains_in_a_pod(cluster, workspace, logs):
 def test_an_evicted_pod_is_lost_and_not_a_failed_training(cluster, workspace, logs):
     from dagster_k8s.client import DagsterK8sError
 
-    from pipelines.run import run_chain
+    from kinemill_dagster.pipelines.run import run_chain
 
     cluster.fails = DagsterK8sError('Pod "training" was unexpectedly killed')
     shutil.copytree(logs, workspace.home.logs(TASK))

@@ -20,7 +20,7 @@ from tests.pipelines.conftest import TASK, Place
 pytestmark = pytest.mark.slow
 MAIN = "from kinemill.cli import main; main()"
 TRAIN = (
-    "import json, sys; from pipelines.run import make_until\n"
+    "import json, sys; from kinemill_dagster.pipelines.run import make_until\n"
     "make_until('model', sys.argv[1], json.loads(sys.argv[2]))"
 )
 LONG = {
@@ -59,7 +59,7 @@ def training_on(node):
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(raylet(node)).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "resources.remote_job" in process.cmdline():
+                if "kinemill_dagster.resources.remote_job" in process.cmdline():
                     return process
     return None
 
@@ -75,7 +75,7 @@ def wait_for(wanted, run, seconds=240):
 
 def messages(home):
     """Return all that Dagster was told in the latest run."""
-    from pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.instance import open_instance
 
     with open_instance(home) as instance:
         run = instance.get_runs(limit=1)[0]

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from kinemill.errors import BadInput
-from pipelines import service
-from pipelines.auth.__main__ import _parsed
-from pipelines.auth.users import Users
+from kinemill_dagster.pipelines import service
+from kinemill_dagster.pipelines.auth.__main__ import _parsed
+from kinemill_dagster.pipelines.auth.users import Users
 
 
 class Became(Exception):
@@ -44,7 +44,7 @@ def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monk
     monkeypatch.setenv("KINEMILL_PROXY_SECRET", "s" * 32)
     for name, server in (("webserver", "dagster_webserver"), ("mlflow", "mlflow")):
         arguments = become(name)
-        assert arguments[1:4] == ["-m", "pipelines.auth", server]
+        assert arguments[1:4] == ["-m", "kinemill_dagster.pipelines.auth", server]
         found = _parsed(arguments[3:])
         assert found.login
         assert found.host == "0.0.0.0"

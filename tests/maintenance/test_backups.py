@@ -257,7 +257,7 @@ import sys, time
 from pathlib import Path
 import dagster as dg
 from kinemill.store.home import Home
-from resources.task_resource import define_task_resource
+from kinemill_dagster.resources.task_resource import define_task_resource
 from kinemill.task import load_task
 with dg.build_resources({"cart": define_task_resource(load_task(sys.argv[1]))}) as made:
     print("began", flush=True)

@@ -85,7 +85,7 @@ def logs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory, tasks, logs) -> tuple[Place, dict]:
     """A home on which the chain ran once, and the document of that run; nobody may change it."""
-    from pipelines.run import run_chain
+    from kinemill_dagster.pipelines.run import run_chain
 
     site = Place(Home(tmp_path_factory.mktemp("home")), tasks)
     shutil.copytree(logs, site.home.logs(TASK))
@@ -116,7 +116,7 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
 def task_gone_wrong(workspace, tmp_path, monkeypatch):
     """The job of a task whose file is changed after Dagster has loaded it: `make(old, new)`."""
     from kinemill.task import load_task
-    from pipelines.chain import definitions_of
+    from kinemill_dagster.pipelines.chain import definitions_of
 
     def make(old, new):
         shutil.copytree(workspace.tasks, tmp_path / "tasks")
@@ -131,7 +131,10 @@ def task_gone_wrong(workspace, tmp_path, monkeypatch):
 
 def is_training(process):
     """Whether a process trains: one of ours, started with a job or before, that writes its log."""
-    ours = {"resources.training_process", "resources.prewarmed_worker"}
+    ours = {
+        "kinemill_dagster.resources.training_process",
+        "kinemill_dagster.resources.prewarmed_worker",
+    }
     with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
         logs = [Path(file.path).name for file in process.open_files()]
         return bool(ours & set(process.cmdline())) and "training.log" in logs

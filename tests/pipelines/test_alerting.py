@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 
 from kinemill.store import get_or_build, publish_json, read_json, write_json
-from pipelines import alerts as watching
-from pipelines.instance import open_instance
-from resources import alerts
+from kinemill_dagster.pipelines import alerts as watching
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.resources import alerts
 from tests.pipelines.conftest import TASK
 
 

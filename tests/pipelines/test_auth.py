@@ -9,12 +9,12 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from pipelines.auth.dagster_site import DagsterSite
-from pipelines.auth.login import Entrance
-from pipelines.auth.middleware import Guard
-from pipelines.auth.mlflow_site import MlflowSite
-from pipelines.auth.rules import HERE, Rules
-from pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.login import Entrance
+from kinemill_dagster.pipelines.auth.middleware import Guard
+from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
+from kinemill_dagster.pipelines.auth.rules import HERE, Rules
+from kinemill_dagster.pipelines.auth.users import Users, home_token
 from tests.pipelines.auth.records import FewRecords
 
 HERE_URL = "http://127.0.0.1:3000"

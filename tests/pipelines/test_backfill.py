@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pipelines.backfill import backfill
+from kinemill_dagster.pipelines.backfill import backfill
 from tests.pipelines.conftest import TASK
 
 

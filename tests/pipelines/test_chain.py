@@ -7,16 +7,16 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from assets import CHAIN
-from assets.metadata import DESCRIPTIONS
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from pipelines.chain import definitions_of
-from pipelines.instance import open_instance
-from pipelines.run import run_chain
-from resources.io import latest
+from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.assets.metadata import DESCRIPTIONS
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.resources.io import latest
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e

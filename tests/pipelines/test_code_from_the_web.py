@@ -6,11 +6,11 @@ from dagster._core.execution.api import create_execution_plan
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from pipelines.backfill import backfill
-from pipelines.chain import definitions_of
-from pipelines.definitions import build
-from pipelines.run import make_until, run_config
-from pipelines.tune import tune
+from kinemill_dagster.pipelines.backfill import backfill
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.definitions import build
+from kinemill_dagster.pipelines.run import make_until, run_config
+from kinemill_dagster.pipelines.tune import tune
 from tests.pipelines.conftest import TASK, TINY
 
 

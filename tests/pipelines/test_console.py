@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from kinemill.tracking.throughput import Pace, Throttle
-from pipelines import console as views
-from pipelines.console import LineView, LiveView
+from kinemill_dagster.pipelines import console as views
+from kinemill_dagster.pipelines.console import LineView, LiveView
 
 
 def drawn(note, state="running"):

@@ -7,16 +7,16 @@ import sys
 import dagster as dg
 import pytest
 
-from assets import CHAIN
-from assets.metadata import DESCRIPTIONS, build_metadata
 from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.overrides import leaves, nested
-from pipelines.chain import definitions_of
-from pipelines.definitions import build
-from pipelines.run import run_config
-from pipelines.run_status_sensors import failures
-from resources.task_resource import launchpad
+from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.assets.metadata import DESCRIPTIONS, build_metadata
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.definitions import build
+from kinemill_dagster.pipelines.run import run_config
+from kinemill_dagster.pipelines.run_status_sensors import failures
+from kinemill_dagster.resources.task_resource import launchpad
 from tests.pipelines.conftest import TASK
 
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
@@ -24,7 +24,7 @@ HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "panda
 
 def test_loading_the_definitions_imports_nothing_heavy(workspace):
     code = (
-        "import sys, json, pipelines.definitions;"
+        "import sys, json, kinemill_dagster.pipelines.definitions;"
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -148,7 +148,7 @@ def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(workspace, t
 
 
 def test_a_wrong_override_is_told_in_its_own_words(workspace):
-    from pipelines.run import run_chain
+    from kinemill_dagster.pipelines.run import run_chain
 
     with pytest.raises(TaskError, match=r"--set learn.stepps: unknown key; did you mean 'steps'"):
         run_chain(TASK, {"learn.stepps": 5})

@@ -11,8 +11,8 @@ from kinemill.sim.cart_pole import CartPole
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.validate.drift import latest_drift
-from pipelines.chain import definitions_of
-from pipelines.drift_sensor import drifts, next_training
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.drift_sensor import drifts, next_training
 from tests.pipelines.conftest import TASK
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)

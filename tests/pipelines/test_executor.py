@@ -7,7 +7,7 @@ import pytest
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
-from pipelines.executor import Cancellable
+from kinemill_dagster.pipelines.executor import Cancellable
 
 EVENTS = [dg.DagsterEventType.ENGINE_EVENT, *2 * [dg.DagsterEventType.STEP_START]]
 

@@ -4,8 +4,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from pipelines.auth.pages import with_pages
-from resources.links import report_link, task_link, version_link
+from kinemill_dagster.pipelines.auth.pages import with_pages
+from kinemill_dagster.resources.links import report_link, task_link, version_link
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def free():
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, tasks):
     """`kinemill ui` on an empty home, with an operator and a viewer beside its owner."""
-    from pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.auth.users import Users
 
     site = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
     with pytest.MonkeyPatch.context() as patch:
@@ -104,7 +104,7 @@ def test_what_a_viewer_and_an_operator_may_do(served):
 
 
 def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypatch):
-    from pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.auth.users import Users
 
     command = "from kinemill.cli import main; main()"
     requested = [sys.executable, "-c", command, "runs", "start", TASK, "--json", "--owner"]

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import CorruptArtifact
 from kinemill.failures import _DATABASES, _DOCUMENTS, check_databases
-from pipelines.instance import open_instance
+from kinemill_dagster.pipelines.instance import open_instance
 
 
 def columns(home):

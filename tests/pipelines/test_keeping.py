@@ -20,10 +20,10 @@ from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from pipelines.housekeeping import orchestrator, storage
-from pipelines.instance import open_instance
-from pipelines.run import run_chain
-from resources.io import latest
+from kinemill_dagster.pipelines.housekeeping import orchestrator, storage
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.resources.io import latest
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e

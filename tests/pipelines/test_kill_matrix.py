@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
-from resources.processes import send
+from kinemill_dagster.resources.processes import send
 from tests.pipelines.conftest import TASK, TINY, Place, is_training
 from tests.pipelines.serving import TERMINATE, Served, alive, until
 
@@ -78,7 +78,7 @@ def worker_of(training):
 
 
 def said(served, run_id):
-    from pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.instance import open_instance
 
     with open_instance(served.workspace.home) as instance:
         return [entry.user_message for entry in instance.all_logs(run_id)]
@@ -197,7 +197,7 @@ def test_trainings_of_two_tasks_take_turns(served):
 
 
 def messages(served, run_id):
-    from pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.instance import open_instance
 
     with open_instance(served.workspace.home) as instance:
         entries = instance.all_logs(run_id)

@@ -13,12 +13,20 @@ import pytest
 from kinemill.ingest import arrivals as arrived_logs
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from pipelines.chain import definitions_of
-from pipelines.instance import open_instance
-from pipelines.log_sensor import Runs, SensorState, arrivals, next_run, pause, read_state, runs_of
-from resources.io import LATEST, note
-from resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
-from resources.task_resource import rules_of
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.log_sensor import (
+    Runs,
+    SensorState,
+    arrivals,
+    next_run,
+    pause,
+    read_state,
+    runs_of,
+)
+from kinemill_dagster.resources.io import LATEST, note
+from kinemill_dagster.resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
+from kinemill_dagster.resources.task_resource import rules_of
 from tests.pipelines.conftest import TASK
 
 LOG = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart\n0.0,0,0,0,0,{}\n"

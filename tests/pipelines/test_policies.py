@@ -26,13 +26,13 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 from kinemill.errors import ProcessLost
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from pipelines import pools
-from pipelines.chain import definitions_of
-from pipelines.instance import prepare
-from pipelines.orphan_runs import reap
-from resources import run_launcher
-from resources.processes import boot_id
-from resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
+from kinemill_dagster.pipelines import pools
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import prepare
+from kinemill_dagster.pipelines.orphan_runs import reap
+from kinemill_dagster.resources import run_launcher
+from kinemill_dagster.resources.processes import boot_id
+from kinemill_dagster.resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK
 
@@ -196,7 +196,7 @@ def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch)
 
 
 def test_patience_with_a_canceled_run_is_less_than_5_s():
-    from resources.compute import local
+    from kinemill_dagster.resources.compute import local
 
     assert run_launcher.PATIENCE + run_launcher._AFTER < 5.0
     assert local._PATIENCE < run_launcher.PATIENCE
@@ -269,7 +269,7 @@ def test_two_runs_of_one_task_wait_for_each_other(instance):
     ],
 )
 def test_a_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
-    monkeypatch.setattr("assets.pools.gpus", lambda: gpus)
+    monkeypatch.setattr("kinemill_dagster.assets.pools.gpus", lambda: gpus)
     made = definitions_of([load_task(TASK, overrides)]).resolve_job_def(TASK)
     values = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
     assert values.pop(f"{TASK}__model") == pool

@@ -4,8 +4,8 @@ import dagster as dg
 import pytest
 
 from kinemill.task import list_tasks, load_task
-from pipelines.chain import definitions_of
-from pipelines.presets import known_motions, motion, presets_of
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.presets import known_motions, motion, presets_of
 
 
 @pytest.mark.parametrize("name", list_tasks())

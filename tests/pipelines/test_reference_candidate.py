@@ -15,9 +15,9 @@ from kinemill.task import load_task
 from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter
 from kinemill.verify.labels import label
-from pipelines.instance import open_instance
-from pipelines.run import run_chain
-from resources.io import latest
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.resources.io import latest
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e

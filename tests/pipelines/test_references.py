@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef
-from resources.io import RefIOManager, handed_on, latest
+from kinemill_dagster.resources.io import RefIOManager, handed_on, latest
 
 FIRST, SECOND = ArtifactRef("store/a/t/1", "1" * 64), ArtifactRef("store/a/t/2", "2" * 64)
 

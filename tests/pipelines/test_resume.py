@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from kinemill.errors import BadInput
-from pipelines.instance import open_instance
-from pipelines.run import run_chain
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.run import run_chain
 from tests.pipelines.conftest import TASK
 from tests.pipelines.test_training import start_run, training_of
 

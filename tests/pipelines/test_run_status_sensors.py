@@ -12,7 +12,7 @@ import pytest
 
 from kinemill.errors import KinemillError
 from kinemill.tracking import open_tracking, start_run
-from pipelines.run_status_sensors import cancellations, failures
+from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK
 

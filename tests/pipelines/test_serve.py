@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.errors import BadInput
-from pipelines.serve import free_port, free_ports
+from kinemill_dagster.pipelines.serve import free_port, free_ports
 
 
 @pytest.fixture

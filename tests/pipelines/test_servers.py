@@ -17,9 +17,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from assets import CHAIN
 from kinemill.cli.app import app
 from kinemill.store.home import Home
+from kinemill_dagster.assets import CHAIN
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Place, is_training
 from tests.pipelines.serving import until

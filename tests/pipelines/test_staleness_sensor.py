@@ -11,9 +11,9 @@ from kinemill.register.age import champion_term
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from pipelines.chain import definitions_of
-from pipelines.staleness_sensor import ages, next_training
-from resources.tags import OWNER, PRIORITY, WHY
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.staleness_sensor import ages, next_training
+from kinemill_dagster.resources.tags import OWNER, PRIORITY, WHY
 from tests.pipelines.conftest import TASK
 
 DAY = 86400.0
@@ -125,7 +125,7 @@ def test_a_run_under_way_is_waited_for(workspace, champion, dataset, monkeypatch
     dataset("new")
     task = load_task(TASK, {"retrain.max_age": 1e-6})
     job = definitions_of([task]).resolve_job_def(TASK)
-    monkeypatch.setattr("pipelines.staleness_sensor.load_task", lambda _: task)
+    monkeypatch.setattr("kinemill_dagster.pipelines.staleness_sensor.load_task", lambda _: task)
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         with dg.build_sensor_context(instance=instance) as context:

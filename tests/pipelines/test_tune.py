@@ -11,7 +11,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill.tune import list_trials
 from kinemill.tune.search import folder_of, read_search
-from pipelines.tune import TuneRequest, tune, tune_task
+from kinemill_dagster.pipelines.tune import TuneRequest, tune, tune_task
 from tests.pipelines.conftest import TASK
 
 SPACE = {"learn": {"optimizer": {"lr": {"range": [1e-4, 1e-2], "log": True}}}}

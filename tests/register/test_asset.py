@@ -1,7 +1,7 @@
 """Each rule of the gate as a check on `registered_model`, which never blocks."""
 
-from assets.register import _check_results, make
 from kinemill.register.gate.rules import RULES
+from kinemill_dagster.assets.register import _check_results, make
 
 
 def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import BadInput
-from resources import alert_delivery, alerts
-from resources.alerts import Event, alert
+from kinemill_dagster.resources import alert_delivery, alerts
+from kinemill_dagster.resources.alerts import Event, alert
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "tok3n"

@@ -7,7 +7,7 @@ from dagster._core.execution.api import create_execution_plan
 from kinemill.errors import KinemillError
 from kinemill.store.home import project_root
 from kinemill.task import load_task
-from resources.task_resource import define_task_resource, launchpad
+from kinemill_dagster.resources.task_resource import define_task_resource, launchpad
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
 
 
 def test_a_task_with_an_oldest_age_has_a_freshness_policy(task):
-    from assets.register import make
+    from kinemill_dagster.assets.register import make
 
     aged = task.model_copy(update={"retrain": task.retrain.model_copy(update={"max_age": 86400.0})})
     (policy,) = [spec.freshness_policy for spec in make(aged).specs]

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from resources.prewarmed_worker import PrewarmedWorker
+from kinemill_dagster.resources.prewarmed_worker import PrewarmedWorker
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def waiting():
     until = time.monotonic() + 10.0
     while not all(one.cmdline() for one in alive) and time.monotonic() < until:
         time.sleep(0.01)
-    return [one for one in alive if "resources.prewarmed_worker" in one.cmdline()]
+    return [one for one in alive if "kinemill_dagster.resources.prewarmed_worker" in one.cmdline()]
 
 
 def test_one_that_waits_runs_a_module_in_the_environment_it_is_given(spare, tmp_path):
@@ -57,7 +57,7 @@ def test_one_that_died_while_it_waited_is_not_taken(spare, tmp_path):
 
 def test_it_ends_with_the_one_it_waits_for(tmp_path):
     code = (
-        "import resources.prewarmed_worker as s, sys\n"
+        "import kinemill_dagster.resources.prewarmed_worker as s, sys\n"
         "one = s.PrewarmedWorker()\n"
         "one.prepare()\n"
         "print(one._waiting.pid, flush=True)\n"

@@ -8,12 +8,12 @@ import psutil
 import pytest
 
 from kinemill.process import process_of
-from resources.processes import boot_id, family_of, living, send, wait_for
+from kinemill_dagster.resources.processes import boot_id, family_of, living, send, wait_for
 from tests.conftest import ROOT
 
 RUN = """
 import time
-from resources.processes import end_with_ancestors
+from kinemill_dagster.resources.processes import end_with_ancestors
 end_with_ancestors()
 print("up", flush=True)
 time.sleep(60)

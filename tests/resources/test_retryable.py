@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from kinemill.errors import BadInput, Blocked, ProcessLost, TrainingFailed
-from resources.retryable import passes
+from kinemill_dagster.resources.retryable import passes
 
 
 class MlflowException(Exception):

@@ -14,9 +14,9 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from kinemill.train import find_model, job_folder, load_model
 from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
-from resources.task_resource import TaskResource
-from resources.torchrun_job import report_failures
-from resources.training import write_job
+from kinemill_dagster.resources.task_resource import TaskResource
+from kinemill_dagster.resources.torchrun_job import report_failures
+from kinemill_dagster.resources.training import write_job
 from tests.train.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
 
@@ -47,7 +47,14 @@ def by_torchrun(task):
 
 def start(job: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "resources.torchrun_job", str(job), str(os.getpid()), "2"],
+        [
+            sys.executable,
+            "-m",
+            "kinemill_dagster.resources.torchrun_job",
+            str(job),
+            str(os.getpid()),
+            "2",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed, Unreachable
-from resources.training_process import _exit_code
+from kinemill_dagster.resources.training_process import _exit_code
 
 
 @pytest.mark.parametrize(

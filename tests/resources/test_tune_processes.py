@@ -13,7 +13,7 @@ from kinemill.errors import TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill.tune import Bounds, list_trials
-from resources.tune_processes import search_elsewhere
+from kinemill_dagster.resources.tune_processes import search_elsewhere
 from tests.conftest import ROOT
 from tests.train.conftest import swing
 from tests.tune.conftest import TASK, begun, packed_with
@@ -24,7 +24,7 @@ from pathlib import Path
 from kinemill.task.protocols import NullReporter
 from kinemill.tune import Bounds
 from kinemill.tune.search import read_search
-from resources.tune_processes import search_elsewhere
+from kinemill_dagster.resources.tune_processes import search_elsewhere
 
 search_elsewhere(read_search(Path(sys.argv[1])), Bounds(50), 2, NullReporter())
 """

@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.task import TARGETS, Compute, load_task
-from resources.compute import COMPUTE
+from kinemill_dagster.resources.compute import COMPUTE
 from tests.conftest import ROOT
 
 CART_POLE = ROOT / "tasks" / "cart_pole.yaml"

@@ -12,8 +12,8 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.store.home import project_root
 from kinemill.task import load_task
 from kinemill.task.overrides import apply, leaves, nested
-from pipelines.run import run_config
-from resources.task_resource import define_task_resource
+from kinemill_dagster.pipelines.run import run_config
+from kinemill_dagster.resources.task_resource import define_task_resource
 
 CART_POLE = project_root() / "tasks" / "cart_pole.yaml"
 

@@ -81,7 +81,7 @@ def verdict_on(tmp_path, monkeypatch) -> Callable[..., Verdict]:
     """Run the chain: (system, episodes by split, settings of the task file) -> Verdict."""
 
     def run(system: System, runs: Runs, settings: Mapping[str, Any]) -> Verdict:
-        from pipelines.run import run_chain
+        from kinemill_dagster.pipelines.run import run_chain
 
         home, tasks = Home(tmp_path / "home"), tmp_path / "tasks"
         for split, episodes in runs.items():

@@ -6,7 +6,7 @@ Each case had a wrong verdict before: a bad model was promoted, or a good one re
 import pytest
 
 from kinemill.register import find_version
-from pipelines.run import run_chain
+from kinemill_dagster.pipelines.run import run_chain
 from tests.unseen.systems import ARM, AXIS, DRIVE, MASS, PENDULUM, RESTING_ARM, STRUCTURE
 
 pytestmark = pytest.mark.e2e

@@ -18,7 +18,7 @@ from kinemill.validate import stage as validate
 from kinemill.validate.clips import clip_of, clip_section, leading_joint, moving_joints
 from kinemill.validate.exemplar import recording_sheet
 from kinemill.validate.recording_page import view
-from resources.pictures import clips_drawn
+from kinemill_dagster.resources.pictures import clips_drawn
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("hip", "knee", "neck")

@@ -9,7 +9,7 @@ import pytest
 
 from kinemill.validate import stage as validate
 from kinemill.validate.exemplar import episode_sheet, recording_sheet
-from resources.pictures import episodes_drawn, recordings_drawn
+from kinemill_dagster.resources.pictures import episodes_drawn, recordings_drawn
 from tests.validate.conftest import as_frame
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -89,7 +89,7 @@ def test_a_sheet_is_drawn_once_for_each_outcome(home, pendulum, record, logs, mo
         episodes_drawn(task, home, recordings, episodes),
     )
     for name in ("recording_sheet", "episode_sheet"):
-        monkeypatch.setattr(f"resources.pictures.{name}", None)
+        monkeypatch.setattr(f"kinemill_dagster.resources.pictures.{name}", None)
     again = (
         recordings_drawn(task, home, recordings),
         episodes_drawn(task, home, recordings, episodes),

@@ -1,6 +1,6 @@
 """Records of MLflow for tests without a server."""
 
-from pipelines.auth.mlflow_records import Run
+from kinemill_dagster.pipelines.auth.mlflow_records import Run
 
 
 class FewRecords:

@@ -7,8 +7,8 @@ import time
 import pytest
 import uvicorn
 
-from pipelines.auth import connections
-from pipelines.auth.connections import LimitedProtocol
+from kinemill_dagster.pipelines.auth import connections
+from kinemill_dagster.pipelines.auth.connections import LimitedProtocol
 from tests.pipelines.test_auth import echo
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from pipelines.auth.calls import Refused
-from pipelines.auth.dagster_site import OPERATING, DagsterSite
-from pipelines.auth.permissions import Permission
-from pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.dagster_site import OPERATING, DagsterSite
+from kinemill_dagster.pipelines.auth.permissions import Permission
+from kinemill_dagster.pipelines.auth.request import Request
 
 SITE = DagsterSite(
     {"tiny": "tiny", "tiny_long": "tiny", "walker": "walker"}.get,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines.auth.calls import Refused
-from pipelines.auth.mlflow_records import MADE_BY
-from pipelines.auth.mlflow_site import MlflowSite
-from pipelines.auth.permissions import Permission
-from pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY
+from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
+from kinemill_dagster.pipelines.auth.permissions import Permission
+from kinemill_dagster.pipelines.auth.request import Request
 from tests.pipelines.auth.records import FewRecords
 
 SITE = MlflowSite(FewRecords())

@@ -6,8 +6,8 @@ from graphql.utilities import get_introspection_query
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.auth.calls import Refused
-from pipelines.auth.operation import parse_operation
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.operation import parse_operation
 
 NAMES = st.sampled_from(["a", "b", "version", "launchRun", "runs"])
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from kinemill.store.home import Home
-from pipelines.auth.calls import Refused
-from pipelines.auth.request import Request, parse_object, write_json
-from pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
+from kinemill_dagster.pipelines.auth.users import Users, home_token
 from tests.pipelines.test_auth import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
 __all__ = ["guarded"]  # a fixture

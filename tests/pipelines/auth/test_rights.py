@@ -3,8 +3,8 @@
 import pytest
 
 from kinemill.errors import BadInput
-from pipelines.auth.users import Users, home_token
-from pipelines.auth.users_file import User
+from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.auth.users_file import User
 from tests.pipelines.auth.test_dagster_site import LAUNCH
 from tests.pipelines.test_auth import DELETE, MLFLOW, PASSWORD, guarded
 

@@ -27,7 +27,7 @@ def nameless(logs: list[Path], folder: Path) -> dict[str, Path]:
 def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
     shared_data, home, tmp_path
 ):
-    from pipelines.run import run_chain
+    from kinemill_dagster.pipelines.run import run_chain
 
     logs = sorted((shared_data / "double_pendulum_sysid").glob("*.csv"))
     logs = [path for path in logs if "noise" not in path.name]
