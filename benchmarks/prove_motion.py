@@ -21,7 +21,13 @@ from benchmarks import ROOT, replace_section
 from kinemill.augment import stage as augment
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
-from kinemill.motion.walking_error import AHEAD, LinearWalk, alone, predicted, windows
+from kinemill.motion.gait_rollout import (
+    EVALUATION_ROWS,
+    LinearGait,
+    rollout_from_history,
+    rollout_from_start,
+    windows,
+)
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
@@ -81,21 +87,23 @@ def judge(policy: Any, data: Demonstrations) -> Walk:
     (test,) = data.packed.of("test")
     train_clips = [seen[one.start : one.stop] for one in data.packed.of("train")]
     clip, history = seen[test.start : test.stop], policy.sizes.history
-    line = LinearWalk.fit(
+    line = LinearGait.fit(
         [own[:, joints] for own in train_clips], [own[0, told] for own in train_clips], history
     )
-    rows = windows(clip, history + AHEAD)
+    rows = windows(clip, history + EVALUATION_ROWS)
     truth, known = rows[:, history:, joints], rows[:, :history, joints]
     now = torch.from_numpy(rows[:, history - 1].copy()).float()
-    walked = predicted(policy, torch.from_numpy(known.copy()).float(), now, AHEAD)
+    walked = rollout_from_history(
+        policy, torch.from_numpy(known.copy()).float(), now, EVALUATION_ROWS
+    )
     first = torch.from_numpy(clip[:1].copy()).float()
-    far = alone(policy, first, LONG, policy.joint_columns)[0].numpy()
+    far = rollout_from_start(policy, first, LONG, policy.joint_columns)[0].numpy()
     end, angles = far[-min(200, len(clip) // 2) :], clip[:, joints]
     ranges = np.max([np.ptp(own[:, joints], axis=0) for own in (*train_clips, clip)], axis=0)
     moving = ranges > 1e-3
     return Walk(
         policy=float(np.abs(walked.numpy() - truth).mean()),
-        linear=float(np.abs(line.walk(known, clip[0, told], AHEAD) - truth).mean()),
+        linear=float(np.abs(line.rollout(known, clip[0, told], EVALUATION_ROWS) - truth).mean()),
         stays=float(np.abs(known[:, -1:] - truth).mean()),
         long_finite=bool(np.isfinite(far).all()),
         long_range=float((np.ptp(end, axis=0)[moving] / ranges[moving]).max()),

@@ -21,7 +21,7 @@ from benchmarks import ROOT, replace_section
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
 from kinemill.motion.gait_reference import Reference
-from kinemill.motion.gait_setup import clips_of, family_of, scale_of
+from kinemill.motion.gait_setup import fit_family, scale_of, select_clips
 from kinemill.motion.tracking_fit import rebuild_policy
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -65,7 +65,7 @@ class Playing:
 
     def act(self, observation: Any) -> Any:
         """Return the gait at the next phase."""
-        self.phase += self._reference.pace
+        self.phase += self._reference.phase_step
         if self._still:
             return self._stance
         return joints_at(self._reference, self.phase, observation)
@@ -144,10 +144,10 @@ def reference_for(task: Task, data: Any) -> Reference:
     """Return the gaits of a task's clips."""
     learn: Any = task.learn
     about = learn.describe(task, data)
-    clips = clips_of(learn, task, data[1], "train")
+    clips = select_clips(learn, task, data[1], "train")
     family = rebuild_policy(learn, about).family
     assert family.layout == PolicyLayout.from_json(about["layout"])
-    family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
+    family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
     environment: Any = make_environment(task).unwrapped
     return Reference(family.eval(), clips.mean_commands(), environment.robots.body)
 

@@ -1,4 +1,4 @@
-"""Check that training clips repeat themselves, and name the clips that do not.
+"""Check that training clips are periodic, and name the clips that are not.
 
 Symbols: n rows, J joints.
 """
@@ -17,7 +17,7 @@ _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unu
 
 
 def check_cycles(learn: Any, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse training clips that `kinemill.motion.gaits.fit_gaits` cannot be fitted to.
+    """Check that `kinemill.motion.gaits.fit_gaits` can fit training clips.
 
     Args:
         learn: settings of `objectives.motion`.
@@ -25,36 +25,36 @@ def check_cycles(learn: Any, task: Any, clips: Mapping[str, Mapping[str, Any]]) 
         clips: values (n,) by channel, by name of the clip.
 
     Raises:
-        BadInput: no clip is learned from, they have no common cycle, or one is too short.
+        BadInput: No clip is selected, they have no common cycle, or one is too short.
     """
     where = f"{task.path or task.name}: dataset, train split"
-    wanted = [name for name in clips if any(fnmatch(name, own) for own in learn.motions)]
-    if not wanted:
-        found = ", ".join(sorted(clips)[:_NAMED])
+    selected = [name for name in clips if any(fnmatch(name, own) for own in learn.motions)]
+    if not selected:
+        names = ", ".join(sorted(clips)[:_NAMED])
         raise BadInput(
             where,
             f"has no clip of {', '.join(learn.motions)}",
-            expected=found or "clips",
+            expected=names or "clips",
             fix="change learn.motions",
         )
     joints = [learn.joints(task.channels)[name] for name in task.actions]
     angles = {
         name: np.stack([np.asarray(clips[name][one], np.float64) for one in joints], axis=1)
-        for name in wanted
+        for name in selected
     }
-    spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles.values()], axis=0))
-    moving = {name: clip[:, spread > STILL] for name, clip in angles.items()}
+    std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles.values()], axis=0))
+    curves = {name: clip[:, std > STILL] for name, clip in angles.items()}
     try:
-        cycle = learn.cycle / task.dt if learn.cycle else cycle_of(list(moving.values()))
+        cycle = learn.cycle / task.dt if learn.cycle else cycle_of(list(curves.values()))
     except BadInput as error:
-        odd = {name: clip for name, clip in moving.items() if not _repeats(clip)} or moving
+        odd = {name: clip for name, clip in curves.items() if not _repeats(clip)} or curves
         raise BadInput(
             where,
             f"clips repeat nothing, or not twice: {_spell(odd)}",
             expected="motions that repeat themselves, such as a gait, for at least two cycles",
             fix=_FIX,
         ) from error
-    short = {name: clip for name, clip in moving.items() if len(clip) < 2.0 * cycle}
+    short = {name: clip for name, clip in curves.items() if len(clip) < 2.0 * cycle}
     if short:
         raise BadInput(
             where,

@@ -1,4 +1,4 @@
-"""Gaits as tables over their phase, for robots that track them in physics.
+"""Reference motion: gaits as tables over their phase, for robots that track them in physics.
 
 Symbols: B rows, J joints, F feet, E clips, C commands, φ phase, rad.
 """
@@ -15,7 +15,7 @@ from kinemill.motion.gait_policy import GaitPolicy
 
 Floats = NDArray[np.float64]
 
-_ROWS = 4096  # of a cycle; linear interpolation between them is off by 1e-6 rad
+_ROWS = 4096  # per cycle; the error of linear interpolation is 1e-6 rad
 _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
 _SMOOTH = 0.06  # share of a cycle over which the trunk's velocity is averaged
 
@@ -48,7 +48,7 @@ class Reference:
         body: of the robot that tracks them.
 
     Attributes:
-        pace: advance of the phase per row, rad.
+        phase_step: advance of the phase per row, rad.
         middle: mean joint angles of the gaits, (J,), rad.
         clips: E.
         commands: (C, 3), those of the clips first.
@@ -60,7 +60,7 @@ class Reference:
             tensor.double().numpy() for tensor in (family.mean, family.directions)
         )
         self._harmonics = np.arange(1, (family.sizes.terms + 1) // 2)
-        self.pace, self.middle = float(family.pace.double()), self._mean[0]
+        self.phase_step, self.middle = float(family.phase_step.double()), self._mean[0]
         self._dt = family.layout.dt
         self.clips = len(commands)
         # Clips keep one row each, also where two have the same command.
@@ -79,19 +79,21 @@ class Reference:
             self._table = np.concatenate([self._table, self._cycle(command)[None]])
         return self._rows[key]
 
-    def _place(self, command: Floats) -> Tensor:
-        """Return the place (1, R) in the family for a command (3,)."""
-        return self._family.expected(torch.as_tensor(np.asarray(command, np.float32)).unsqueeze(0))
+    def _latent(self, command: Floats) -> Tensor:
+        """Return the latent (1, R) that a command (3,) predicts."""
+        return self._family.expected_latent(
+            torch.as_tensor(np.asarray(command, np.float32)).unsqueeze(0)
+        )
 
     def _cycle(self, command: Floats) -> Floats:
         """Return a closed cycle: joints, rates, feet, height, velocity, (_ROWS + 1, columns)."""
-        place = self._place(command)[0].double().numpy()
-        series = self._mean + np.einsum("r,rfj->fj", place, self._directions)
+        latent = self._latent(command)[0].double().numpy()
+        series = self._mean + np.einsum("r,rfj->fj", latent, self._directions)
         angles = np.linspace(0.0, 2.0 * np.pi, _ROWS + 1)[:, None] * self._harmonics
         waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
         slopes = [-self._harmonics * np.sin(angles), self._harmonics * np.cos(angles)]
         joints = series[0] + waves @ series[1:]
-        rates = np.concatenate(slopes, axis=1) @ series[1:] * self.pace / self._dt
+        rates = np.concatenate(slopes, axis=1) @ series[1:] * self.phase_step / self._dt
         body = self._body
         feet = body.to_level(body.soles(joints).mean(axis=-2))
         velocity = self._velocity(feet, command)
@@ -103,7 +105,7 @@ class Reference:
     def _velocity(self, feet: Floats, command: Floats) -> Floats:
         """Return the trunk velocity at which the bearing foot does not slip, (_ROWS + 1, 2)."""
         cycle = feet[:-1]
-        seconds = 2.0 * np.pi / self.pace * self._dt / len(cycle)
+        seconds = 2.0 * np.pi / self.phase_step * self._dt / len(cycle)
         speed = (np.roll(cycle, -1, axis=0) - np.roll(cycle, 1, axis=0)) / (2.0 * seconds)
         turn = np.stack([-cycle[..., 1], cycle[..., 0]], axis=-1) * command[2]
         load = np.exp(-(cycle[..., 2] - cycle[..., 2].min(axis=1, keepdims=True)) / _LIFT)
@@ -136,7 +138,7 @@ class Reference:
     def nearest_phase(self, joints: Floats, command: Floats) -> float:
         """Return the phase, rad, that explains joints (J,) best under a command (3,)."""
         angles = torch.as_tensor(np.asarray(joints, np.float32)).unsqueeze(0)
-        return float(self._family.phase_of(angles, self._place(command)))
+        return float(self._family.phase_of(angles, self._latent(command)))
 
 
 def _key(command: Floats) -> bytes:

@@ -1,47 +1,51 @@
-"""From settings and clips to the policy that walks, and what it is to minimize.
+"""Set up stage one of the training: a gait policy from settings and clips, and its loss.
 
-A network that saw nothing but a few clips would know them by heart. So each training window is
-moved to another place of the family, drawn anew each time, and its command with it: what is learned
-are gaits between and around the clips, with what the clips' own leave over.
+Few clips would be memorized. So each training window moves to a random latent of the family, drawn
+anew at each step, together with its command. The network learns gaits between and around the clips,
+with the residuals of the clips themselves.
 
 Symbols: N rows of all clips, W windows, B batch, H history, T horizon, D numbers observed, A
-targets, M numbers of a command.
+targets, M numbers of a command, E clips.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.errors import BadInput
-from kinemill.motion.gait_policy import GaitPolicy, GaitSizes
-from kinemill.motion.gaits import Gaits, fit_gaits
-from kinemill.motion.walking_error import (
-    AHEAD,
-    LinearWalk,
-    latest_rows,
-    predicted,
-    walk_on,
+from kinemill.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
+from kinemill.motion.gait_rollout import (
+    EVALUATION_ROWS,
+    LinearGait,
+    carry_of,
+    rollout,
+    rollout_from_history,
 )
+from kinemill.motion.gaits import Gaits, fit_gaits
+from kinemill.motion.objective import Motion
+from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import Objective
-from kinemill.train.objectives._bc_setup import start_policy
-from kinemill.train.objectives._teacher_forcing import KeyedNoise
+from kinemill.train.noise import KeyedNoise
 from kinemill.train.policy import PolicyLayout
-from kinemill.train.transfer import freeze
+from kinemill.train.transfer import freeze, start_policy
 from kinemill.validate.cycles import STILL
 
-_EDGE = 0.5  # spreads of error from which it counts linearly, so that a foot's knock is no storm
-JUDGED = 512  # validation windows, evenly spread
+# Huber loss: standard deviations from which an error counts linearly, since feet knock.
+_HUBER_DELTA = 0.5
+MAX_VALIDATION_WINDOWS = 512  # evenly spaced
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Clips:
+class Clips:
     """One split of the clips as arrays.
 
     Attributes:
@@ -51,21 +55,21 @@ class _Clips:
         episodes: first row of each clip, and the row after its last.
     """
 
-    observed: np.ndarray[Any, np.dtype[np.float32]]
+    observed: NDArray[np.float32]
     joints: list[int]
     commands: list[int]
     episodes: list[tuple[int, int]]
 
-    def angles(self) -> list[Any]:
-        """Return joint angles of each clip, (n, A) float64."""
+    def angles(self) -> list[Doubles]:
+        """Return joint angles of each clip, (n, A) rad."""
         return [self.observed[a:b][:, self.joints].astype(np.float64) for a, b in self.episodes]
 
-    def mean_commands(self) -> Any:
-        """Return the mean command of each clip, (E, M) float64."""
+    def mean_commands(self) -> Doubles:
+        """Return the mean command of each clip, (E, M), task units."""
         rows = [self.observed[a:b][:, self.commands].astype(np.float64) for a, b in self.episodes]
         return np.stack([own.mean(axis=0) for own in rows])
 
-    def starts(self, rows: int, stride: int = 1) -> tuple[Any, Any]:
+    def starts(self, rows: int, stride: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first row (W,) of each `stride`-th window of some rows, and its clip (W,)."""
         each = [np.arange(a, b - rows + 1, stride) for a, b in self.episodes]
         of = [np.full(len(own), clip) for clip, own in enumerate(each)]
@@ -74,217 +78,231 @@ class _Clips:
         return first, clip
 
 
-def clips_of(learn: Any, task: Task, data: Demonstrations, split: str) -> _Clips:
-    """Return a split's clips, those that `learn.motions` names.
+def select_clips(learn: Motion, task: Task, data: Demonstrations, split: str) -> Clips:
+    """Return the clips of a split that `learn.motions` matches.
 
     Raises:
-        BadInput: there are none.
+        BadInput: There are none.
     """
-    seen, joints = learn.seen(task.channels), learn.joints(task.channels)
+    names, joints = learn.observed_channels(task.channels), learn.joints(task.channels)
     every = data.packed.of(split)
     episodes = [one for one in every if any(fnmatch(one.name, own) for own in learn.motions)]
     if not episodes:
-        known = ", ".join(sorted({one.name for one in every})) or "none"
+        available = ", ".join(sorted({one.name for one in every})) or "none"
         where = f"{split} split of {data.packed.task}"
-        raise BadInput(where, f"has no clip of {', '.join(learn.motions)}", expected=known)
-    columns = [seen.index(joints[name]) for name in task.actions]
-    rest = [at for at, name in enumerate(seen) if task.channels[name].role == "observation"]
+        raise BadInput(where, f"has no clip of {', '.join(learn.motions)}", expected=available)
+    columns = [names.index(joints[name]) for name in task.actions]
+    commands = [at for at, name in enumerate(names) if task.channels[name].role == "observation"]
     spans = [(one.start, one.stop) for one in episodes]
-    return _Clips(data.observed(seen), columns, rest, spans)
+    return Clips(data.observed(names), columns, commands, spans)
 
 
-def steps_of(learn: Any, task: Task, data: Demonstrations) -> int:
-    """Return how many steps the epochs take, with the windows of a training set."""
-    clips = clips_of(learn, task, data, "train")
+def count_steps(learn: Motion, task: Task, data: Demonstrations) -> int:
+    """Return the training steps of `learn.epochs` over a training set, at most `learn.steps`."""
+    clips = select_clips(learn, task, data, "train")
     starts, _ = clips.starts(learn.history + learn.horizon, learn.stride)
     each = -(-len(starts) // (learn.batch_size * learn.accumulate))
     return min(learn.steps, max(1, learn.epochs * each))
 
 
-def about(learn: Any, task: Task, data: tuple[Demonstrations, Demonstrations]) -> dict[str, Any]:
-    """Return what `Motion.describe` says."""
-    own = [*learn.seen(task.channels), *task.actions]
-    ends = {name: task.channels[name].limits for name in own}
+def describe(learn: Motion, task: Task, data: Sequence[Demonstrations]) -> Json:
+    """Return the JSON object of `Motion.describe`."""
+    names = learn.observed_channels(task.channels)
+    own = [*names, *task.actions]
+    limits = {name: task.channels[name].limits for name in own}
     layout = PolicyLayout(
         dt=task.dt,
-        observation=tuple(learn.seen(task.channels)),
+        observation=tuple(names),
         actions=tuple(task.actions),
         units={name: task.channels[name].unit for name in own},
-        limits={name: found for name, found in ends.items() if found is not None},
+        limits={name: ends for name, ends in limits.items() if ends is not None},
         choices=(0,) * len(task.actions),
     )
     packed = data[0].packed
-    spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
-    clips = clips_of(learn, task, data[1], "train")
-    gaits, moving = family_of(learn, task, clips)
+    std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+    clips = select_clips(learn, task, data[1], "train")
+    gaits, moving_targets = fit_family(learn, task, clips)
     sizes = GaitSizes(
         history=learn.history,
         joints=tuple(clips.joints),
         commands=tuple(clips.commands),
-        moving=tuple(moving),
+        moving_targets=tuple(moving_targets),
         terms=len(gaits.mean),
         directions=len(gaits.directions),
         hidden=learn.hidden_size,
     )
-    angle = [name for name in layout.observation if task.channels[name].kind == "angle"]
     return {
         "layout": layout.to_json(),
         "units": layout.units,
         "limits": {name: layout.limits.get(name) for name in layout.units},
-        "train_std": {name: spread[name] for name in layout.actions},
-        "angles": angle,
+        "train_std": {name: std[name] for name in layout.actions},
+        "angles": [name for name in names if task.channels[name].kind == "angle"],
         "sizes": sizes.to_json(),
         "cycle": gaits.cycle * task.dt,
     }
 
 
 def prepare(
-    learn: Any,
+    learn: Motion,
     task: Task,
     data: tuple[Demonstrations, Demonstrations],
     device: torch.device,
     start: WarmStart | None,
 ) -> tuple[GaitPolicy, Objective]:
-    """Return the policy to train and its objective, as `Motion.prepare` says."""
-    said = about(learn, task, data)
-    clips = clips_of(learn, task, data[1], "train")
-    layout, sizes = PolicyLayout.from_json(said["layout"]), GaitSizes.from_json(said["sizes"])
+    """Return the policy to train and its objective, see `Supervised.prepare`."""
+    description = describe(learn, task, data)
+    train = select_clips(learn, task, data[1], "train")
     torch.manual_seed(learn.seed)
-    policy: Any = GaitPolicy(layout, sizes)
-    gaits, _ = family_of(learn, task, clips)
-    policy.adopt(gaits, scale_of(clips))
+    policy = make_policy(description)
+    gaits, _ = fit_family(learn, task, train)
+    policy.load_gaits(gaits, scale_of(train))
     policy.to(device)
     if start is not None:
         start_policy(policy, start)
     freeze(policy, learn.freeze)
-    watch = clips_of(learn, task, data[0], "validation")
-    known = clips_of(learn, task, data[0], "train")
-    walks = _Walks(learn, policy, gaits, (clips, known, watch))
+    validation = select_clips(learn, task, data[0], "validation")
+    original = select_clips(learn, task, data[0], "train")
+    loss = _GaitLoss(learn, policy, gaits, (train, original, validation))
     return policy, Objective(
-        loss=walks.loss,
-        evaluate=walks.evaluate,
+        loss=loss.loss,
+        evaluate=loss.evaluate,
         monitor="validation/error",
-        windows=len(walks.starts),
+        windows=len(loss.starts),
     )
 
 
-def family_of(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
-    """Return the gaits of training clips, and which of the targets move."""
+def make_policy(description: Json) -> GaitPolicy:
+    """Return the policy of a description, with random weights and without a family."""
+    sizes = GaitSizes.from_json(description["sizes"])
+    return GaitPolicy(PolicyLayout.from_json(description["layout"]), sizes)
+
+
+def fit_family(learn: Motion, task: Task, clips: Clips) -> tuple[Gaits, list[int]]:
+    """Return the gaits of training clips, and the indices of the targets that move."""
     angles, scale = clips.angles(), scale_of(clips)
-    spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
-    moving = np.flatnonzero(spread > STILL).tolist()
-    told = (clips.mean_commands() - scale["command_mean"]) / scale["command_std"]
+    std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
+    moving_targets = np.flatnonzero(std > STILL).tolist()
+    commands = (clips.mean_commands() - scale.command_mean) / scale.command_std
     cycle = learn.cycle / task.dt if learn.cycle else 0.0
-    kept = [clip[:, moving] for clip in angles]
-    return fit_gaits(kept, list(told), learn.harmonics, learn.directions, cycle), moving
+    curves = [clip[:, moving_targets] for clip in angles]
+    gaits = fit_gaits(curves, list(commands), learn.harmonics, learn.directions, cycle)
+    return gaits, moving_targets
 
 
-def scale_of(clips: _Clips) -> dict[str, Any]:
-    """Return mean and standard deviation of commands (M,), and mean joint angles (A,), rad."""
-    told = clips.mean_commands()
-    spread = told.std(axis=0)
-    return {
-        "command_mean": told.mean(axis=0),
-        "command_std": np.where(spread > 1e-6, spread, 1.0),
-        "rest_mean": np.concatenate(clips.angles()).mean(axis=0),
-    }
+def scale_of(clips: Clips) -> ClipScale:
+    """Return the means and standard deviations of clips."""
+    commands = clips.mean_commands()
+    std = commands.std(axis=0)
+    return ClipScale(
+        command_mean=commands.mean(axis=0),
+        command_std=np.where(std > 1e-6, std, 1.0),
+        rest_mean=np.concatenate(clips.angles()).mean(axis=0),
+    )
 
 
-class _Walks:
-    """The loss of walks through training windows, and the errors of walks through others.
+class _GaitLoss:
+    """Loss of rollouts through training windows, and validation errors.
 
     Args:
         learn: settings of `objectives.motion`.
-        policy: what is trained.
+        policy: the policy to train.
         gaits: of the training clips.
-        clips: training clips with their copies, without them, and validation clips.
+        clips: training clips with augmented copies, training clips without, validation clips.
     """
 
     def __init__(
-        self, learn: Any, policy: GaitPolicy, gaits: Gaits, clips: tuple[_Clips, ...]
+        self, learn: Motion, policy: GaitPolicy, gaits: Gaits, clips: tuple[Clips, Clips, Clips]
     ) -> None:
         self._learn, self._policy = learn, policy
-        train, known, watch = clips
-        self._device = policy.moving.device
+        train, original, validation = clips
+        self._device = policy.moving_targets.device
         self._rows = torch.from_numpy(train.observed).to(self._device)
-        self.starts, self._of = self._windows(train, learn.horizon, learn.stride, "train")
+        self.starts, self._clip = self._windows(train, learn.horizon, learn.stride, "train")
         first = torch.tensor([start for start, _ in train.episodes], device=self._device)
-        began = torch.from_numpy(gaits.phases).to(self._device)[self._of]
-        self._phases = began + (self.starts - first[self._of]) * 2.0 * np.pi / gaits.cycle
-        self._places = torch.from_numpy(gaits.places).float().to(self._device)
-        told = torch.from_numpy(train.mean_commands()).float().to(self._device)
-        self._tells = torch.linalg.pinv(self._places) @ (told - told.mean(dim=0))
-        self._watched = torch.from_numpy(watch.observed).to(self._device)
-        self._judged, _ = self._windows(watch, AHEAD, -(-_rows(watch) // JUDGED), "validation")
-        spread = np.concatenate(known.angles()).std(axis=0)[list(policy.sizes.moving)]
-        self._spread = torch.tensor(spread, dtype=torch.float32, device=self._device)
-        self._linear = LinearWalk.fit(known.angles(), list(known.mean_commands()), learn.history)
+        began = torch.from_numpy(gaits.phases).to(self._device)[self._clip]
+        self._phases = began + (self.starts - first[self._clip]) * 2.0 * np.pi / gaits.cycle
+        self._latents = torch.from_numpy(gaits.latents).float().to(self._device)
+        commands = torch.from_numpy(train.mean_commands()).float().to(self._device)
+        # Least-squares change of the command per unit of each latent, (R, M).
+        self._command_slopes = torch.linalg.pinv(self._latents) @ (commands - commands.mean(dim=0))
+        self._validation = torch.from_numpy(validation.observed).to(self._device)
+        rows = sum(stop - start for start, stop in validation.episodes)
+        stride = -(-rows // MAX_VALIDATION_WINDOWS)
+        self._validation_starts, _ = self._windows(
+            validation, EVALUATION_ROWS, stride, "validation"
+        )
+        std = np.concatenate(original.angles()).std(axis=0)[list(policy.sizes.moving_targets)]
+        self._std = torch.tensor(std, dtype=torch.float32, device=self._device)
+        commands = list(original.mean_commands())
+        self._linear = LinearGait.fit(original.angles(), commands, learn.history)
 
-    def _windows(self, clips: _Clips, ahead: int, stride: int, split: str) -> tuple[Tensor, Tensor]:
-        starts, of = clips.starts(self._learn.history + ahead, stride)
+    def _windows(
+        self, clips: Clips, horizon: int, stride: int, split: str
+    ) -> tuple[Tensor, Tensor]:
+        """Return first row and clip of each window, (W,), (W,)."""
+        starts, of = clips.starts(self._learn.history + horizon, stride)
         if not len(starts):
             raise BadInput(
                 f"{split} split",
-                f"no clip has {self._learn.history + ahead} rows",
-                expected=f"learn.history and {ahead} rows after it",
+                f"no clip has {self._learn.history + horizon} rows",
+                expected=f"learn.history and {horizon} rows after it",
                 fix="use longer clips, a larger dataset.validation, or a shorter learn.history",
             )
         return torch.from_numpy(starts).to(self._device), torch.from_numpy(of).to(self._device)
 
-    def loss(self, which: Tensor, step: int, place: tuple[int, int] | None = None) -> Tensor:
-        """Return the loss of windows (1, B) at a training step."""
-        chosen, known, policy = which.flatten(), self._learn.history, self._policy
-        chance = KeyedNoise(self._learn.seed, step, self._device, (1, place) if place else None)
-        rows = self._gather(self._rows, self.starts[chosen], self._learn.horizon)
-        self._move(rows, chosen, chance)
-        truth = rows[:, known:].index_select(2, self._moving)
-        self._disturb(rows, chance)
-        joints = rows[:, :known].index_select(2, policy.joint_columns)
-        carry, now = latest_rows(policy, joints[:, :-1]), rows[:, known - 1]
-        walked = walk_on(policy, now, carry, self._learn.horizon, policy.joint_columns)
-        error = (walked.index_select(2, policy.moving) - truth) / self._spread
-        return torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=_EDGE)
+    def loss(self, which: Tensor, step: int, part: tuple[int, int] | None = None) -> Tensor:
+        """Return the loss of windows (1, B) at a training step, a scalar."""
+        indices, history, policy = which.flatten(), self._learn.history, self._policy
+        noise = KeyedNoise(self._learn.seed, step, self._device, (1, part) if part else None)
+        rows = self._gather(self._rows, self.starts[indices], self._learn.horizon)
+        self._move(rows, indices, noise)
+        truth = rows[:, history:].index_select(2, self._moving_columns)
+        self._disturb(rows, noise)
+        joints = rows[:, :history].index_select(2, policy.joint_columns)
+        carry, first = carry_of(policy, joints[:, :-1]), rows[:, history - 1]
+        targets = rollout(policy, first, carry, self._learn.horizon, policy.joint_columns)
+        error = (targets.index_select(2, policy.moving_targets) - truth) / self._std
+        return torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=_HUBER_DELTA)
 
     @property
-    def _moving(self) -> Tensor:
-        return self._policy.joint_columns[self._policy.moving]
+    def _moving_columns(self) -> Tensor:
+        return self._policy.joint_columns[self._policy.moving_targets]
 
-    def _move(self, rows: Tensor, chosen: Tensor, chance: KeyedNoise) -> None:
-        """Move windows (B, H + T, D) to other places of the family, and their commands along."""
-        policy, of = self._policy, self._of[chosen]
-        change = chance.normal(len(rows), self._places.shape[1]) - self._places[of]
-        places = torch.arange(rows.shape[1], device=self._device)
-        phase = (self._phases[chosen].unsqueeze(1) + places * policy.pace).float()
-        rows[..., self._moving] += policy.curve(phase, change) - policy.curve(phase, 0.0 * change)
-        rows[..., policy.command_columns] += (change @ self._tells).unsqueeze(1)
+    def _move(self, rows: Tensor, indices: Tensor, noise: KeyedNoise) -> None:
+        """Move windows (B, H + T, D) to random latents, and their commands accordingly."""
+        policy, clip = self._policy, self._clip[indices]
+        change = noise.normal(len(rows), self._latents.shape[1]) - self._latents[clip]
+        steps = torch.arange(rows.shape[1], device=self._device)
+        phase = (self._phases[indices].unsqueeze(1) + steps * policy.phase_step).float()
+        rows[..., self._moving_columns] += policy.curve(phase, change) - policy.curve(
+            phase, 0.0 * change
+        )
+        rows[..., policy.command_columns] += (change @ self._command_slopes).unsqueeze(1)
 
-    def _disturb(self, rows: Tensor, chance: KeyedNoise) -> None:
-        """Add noise to the rows (B, H + T, D) that are seen, and to the command of the present."""
-        policy, seen = self._policy, self._learn.history
-        joints = chance.normal(len(rows), seen, len(self._moving)) * policy.spread
-        told = chance.normal(len(rows), len(policy.command_columns)) * policy.command_std
-        rows[:, :seen, self._moving] += self._learn.noise * joints
-        rows[:, seen - 1, policy.command_columns] += self._learn.noise * told
+    def _disturb(self, rows: Tensor, noise: KeyedNoise) -> None:
+        """Add noise to the history of windows (B, H + T, D) and to the last command in it."""
+        policy, history = self._policy, self._learn.history
+        joints = noise.normal(len(rows), history, len(self._moving_columns)) * policy.joint_scale
+        commands = noise.normal(len(rows), len(policy.command_columns)) * policy.command_std
+        rows[:, :history, self._moving_columns] += self._learn.noise * joints
+        rows[:, history - 1, policy.command_columns] += self._learn.noise * commands
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the mean error of joints over 25 rows of its own output, rad, and the linear's."""
-        rows, known = self._gather(self._watched, self._judged, AHEAD), self._learn.history
-        joints = rows.index_select(2, self._policy.joint_columns)
-        truth = joints[:, known:]
-        walked = predicted(self._policy, joints[:, :known], rows[:, known - 1], AHEAD)
-        told = rows[:, 0].index_select(1, self._policy.command_columns).double().cpu().numpy()
-        line = self._linear.walk(joints[:, :known].double().cpu().numpy(), told, AHEAD)
+        """Return mean absolute joint errors of rollouts, rad: of the policy and the reference."""
+        rows = self._gather(self._validation, self._validation_starts, EVALUATION_ROWS)
+        policy, history = self._policy, self._learn.history
+        joints = rows.index_select(2, policy.joint_columns)
+        past, truth = joints[:, :history], joints[:, history:]
+        targets = rollout_from_history(policy, past, rows[:, history - 1], EVALUATION_ROWS)
+        commands = rows[:, 0].index_select(1, policy.command_columns).double().cpu().numpy()
+        line = self._linear.rollout(past.double().cpu().numpy(), commands, EVALUATION_ROWS)
         return {
-            "validation/error": float((walked - truth).abs().mean()),
+            "validation/error": float((targets - truth).abs().mean()),
             "validation/linear": float(np.abs(line - truth.double().cpu().numpy()).mean()),
         }
 
-    def _gather(self, rows: Tensor, starts: Tensor, ahead: int) -> Tensor:
+    def _gather(self, rows: Tensor, starts: Tensor, horizon: int) -> Tensor:
         """Return windows (B, H + T, D) by their first rows."""
-        places = torch.arange(self._learn.history + ahead, device=self._device)
-        return rows[starts.unsqueeze(1) + places]
-
-
-def _rows(clips: _Clips) -> int:
-    return sum(stop - start for start, stop in clips.episodes)
+        steps = torch.arange(self._learn.history + horizon, device=self._device)
+        return rows[starts.unsqueeze(1) + steps]

@@ -1,9 +1,9 @@
 """An adversarial motion prior: a discriminator between steps of gaits and steps of the policy.
 
-Steps that it takes for a gait's are rewarded (Peng et al. 2021, AMP, eq. (6) to (8)): least squares
-toward 1 for steps of gaits and -1 for the policy's, a gradient penalty at the former, and a reward
-of max(0, 1 - (D - 1)² / 4). It trains whenever the policy has made `BATCH` steps.
-Symbols: J joints; a step is the joints before and after, (2 J,).
+The reward is high for steps that it classifies as a gait's (Peng et al. 2021, AMP, eq. (6) to (8)):
+least squares toward 1 for steps of gaits and -1 for the policy's, a gradient penalty at the former,
+and a reward of max(0, 1 - (D - 1)² / 4). It trains after each `BATCH` steps of the policy.
+Symbols: J joints; a step is two consecutive rows of joints, (2 J,).
 """
 
 from itertools import pairwise
@@ -43,9 +43,9 @@ class MotionPrior(nn.Module):
         self._steps = np.zeros((0, 2 * joints), np.float32)
         self._updates = 0
 
-    def reward(self, before: Floats, after: Floats) -> Floats:
-        """Return how similar steps, (B, J) and (B, J) rad, are to the gaits', 0 to 1, (B,)."""
-        steps = self._scaled(before, after)
+    def reward(self, previous: Floats, joints: Floats) -> Floats:
+        """Return the similarity of steps to the gaits', 0 to 1: (B, J) and (B, J) rad -> (B,)."""
+        steps = self._scaled(previous, joints)
         self._steps = np.concatenate([self._steps, steps])
         with torch.no_grad():
             score = self.network(torch.from_numpy(steps))[:, 0].double().numpy()
@@ -54,21 +54,21 @@ class MotionPrior(nn.Module):
         return np.maximum(0.0, 1.0 - 0.25 * (score - 1.0) ** 2)
 
     def _scaled(
-        self, before: Floats, after: Floats
+        self, previous: Floats, joints: Floats
     ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        """Return joints about the gaits' middle and their changes, near 1, (B, 2 J)."""
-        offset = (before - self._reference.middle) / _UNITS[0]
-        return np.concatenate([offset, (after - before) / _UNITS[1]], axis=1).astype(np.float32)
+        """Return joints about the gaits' mean and their changes, scaled to about 1, (B, 2 J)."""
+        offset = (previous - self._reference.middle) / _UNITS[0]
+        return np.concatenate([offset, (joints - previous) / _UNITS[1]], axis=1).astype(np.float32)
 
     def _gait_steps(self, random: np.random.Generator) -> Tensor:
         """Return random steps of the gaits, (BATCH, 2 J)."""
         reference = self._reference
         rows = random.integers(reference.clips, size=BATCH)
         phases = random.uniform(0.0, 2.0 * np.pi, BATCH)
-        before, after = (
-            reference.at(phases + advance, rows).joints for advance in (0.0, reference.pace)
+        previous, joints = (
+            reference.at(phases + advance, rows).joints for advance in (0.0, reference.phase_step)
         )
-        return torch.from_numpy(self._scaled(before, after))
+        return torch.from_numpy(self._scaled(previous, joints))
 
     def _update(self) -> None:
         random = np.random.default_rng([self._seed, self._updates])

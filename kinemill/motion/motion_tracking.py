@@ -1,9 +1,9 @@
 """Motion tracking: the reward of a policy that follows reference gaits in physics.
 
-Each joint target is the gait at the next phase plus a correction by the policy. The reward is 0.4
-of the task's own and 0.6 of imitation (Peng et al. 2018, section 5): pose, velocity, feet, and the
-trunk's attitude, height and velocity. Most episodes start inside the gait at a random phase
-(reference-state initialization), the others as an evaluation does.
+Each joint target is the gait at the next phase plus a correction by the policy. The reward is a
+weighted sum of the environment's and of imitation (Peng et al. 2018, section 5): pose, velocity,
+feet, and the trunk's attitude, height and velocity. Most episodes start inside the gait at a random
+phase (reference-state initialization), the others as in an evaluation.
 
 Symbols: B robots, J joints, F feet, φ phase, rad.
 """
@@ -21,21 +21,17 @@ from kinemill.environments.vector_env import EPISODE, summed
 from kinemill.motion.gait_reference import Floats, Pose, Reference
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.policy_inputs import policy_inputs
+from kinemill.motion.tracking_settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
-_INSIDE_GAIT = 0.8  # share of episodes that start inside the gait
-_TASK_COMMAND = 0.5  # share of episodes with a command of the task, the others have a clip's
-_TASK, _IMITATION = 0.4, 0.6
-_WEIGHTS = {"pose": 0.4, "velocity": 0.1, "feet": 0.25, "root": 0.25}
-_SCALES = {"pose": 4.0, "velocity": 0.02, "feet": 150.0, "root": 1.0}
-_ROOT = (40.0, 40.0, 1000.0, 4.0)  # weights of pitch and roll, rad, height, m, and velocity, m/s
+_DEFAULTS = TrackingSettings()
 
 Observations = NDArray[np.float32]
 Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Floats]
 
 
 class Tracking:
-    """Robots that track gaits; the interface is that of `kinemill.rl.sync_vec_env.Copies`.
+    """Robots that track gaits, with the interface of `kinemill.rl.vec_env`.
 
     Args:
         environment: settings of the robots.
@@ -43,6 +39,7 @@ class Tracking:
         robots: B.
         reference: the gaits to track.
         prior: a motion prior and its share of the imitation reward, or None.
+        settings: weights of the reward, and how training episodes start.
     """
 
     masked = False
@@ -54,9 +51,11 @@ class Tracking:
         robots: LeggedRobots,
         reference: Reference,
         prior: tuple[MotionPrior, float] | None = None,
+        settings: TrackingSettings = _DEFAULTS,
     ) -> None:
         count, joints = len(robots.position), len(robots.body.joints)
-        self._settings, self._reference, self._prior = environment, reference, prior
+        self._environment, self._reference, self._prior = environment, reference, prior
+        self._settings = settings
         self._robots, self._body = robots, robots.body
         self._limit = environment.steps or np.inf
         self._push_rows = max(1, round(environment.push_every / dt))
@@ -82,15 +81,17 @@ class Tracking:
     def _begin(self, rows: NDArray[np.intp]) -> None:
         """Start inside a gait, or in stance, under a command of the task or of a clip."""
         random, count, reference = self._random, len(rows), self._reference
-        ranges = sorted(self._settings.randomize.items())
+        ranges = sorted(self._environment.randomize.items())
         for row in rows if ranges else ():
             factors = {name: random.uniform(*ends) for name, ends in ranges}
             self._robots.vary(int(row), factors)
-            self._push[row] = factors.get("push", self._settings.push)
+            self._push[row] = factors.get("push", self._environment.push)
         of_clip = random.integers(reference.clips, size=count)
         of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
-        command_rows = np.where(random.random(count) < _TASK_COMMAND, of_task, of_clip)
-        command, inside = reference.commands[command_rows], random.random(count) < _INSIDE_GAIT
+        is_of_task = random.random(count) < self._settings.task_commands
+        command_rows = np.where(is_of_task, of_task, of_clip)
+        command = reference.commands[command_rows]
+        inside = random.random(count) < self._settings.gait_starts
         phase = random.uniform(0.0, 2.0 * np.pi, count)
         pose = reference.at(phase, command_rows)
         joints = np.where(inside[:, None], pose.joints, self._body.stance)
@@ -112,20 +113,20 @@ class Tracking:
         """
         robots = self._robots
         self._correction = np.clip(np.asarray(actions, float), -1.0, 1.0)
-        self._phase += self._reference.pace
+        self._phase += self._reference.phase_step
         pose = self._reference.at(self._phase, self._command_rows)
         targets = pose.joints + REACH * self._correction
         targets = np.clip(
             targets, self._body.low.astype(np.float32), self._body.high.astype(np.float32)
         )
-        before = robots.position[:, 7:]
+        previous = robots.position[:, 7:]
         robots.advance(targets)
         pushed = (robots.steps % self._push_rows == 0)[:, None] * self._push[:, None]
         robots.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
         task, imitation = robots.command_reward(), self._imitation(pose)
         if self._prior is not None:
             prior, share = self._prior
-            imitation += share * (prior.reward(before, robots.position[:, 7:]) - imitation)
+            imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
         self._returns += task
         self._sums += targets
         self._squares += targets * targets
@@ -138,7 +139,8 @@ class Tracking:
                 infos[row] = self._final_info(int(row), inputs[row].copy(), bool(ended[row]))
             self._begin(rows)
             inputs[rows] = self._inputs()[rows]
-        rewards = (_TASK * task + _IMITATION * imitation).astype(np.float32)
+        weights = self._settings.reward
+        rewards = (weights.task * task + weights.imitation * imitation).astype(np.float32)
         return inputs, rewards, dones, infos, self._masks
 
     def _final_info(self, row: int, inputs: Observations, ended: bool) -> dict[str, Any]:
@@ -155,22 +157,28 @@ class Tracking:
         )
 
     def _imitation(self, pose: Pose) -> Floats:
-        """Return how close robots are to the gaits, 0 to 1, (B,)."""
-        robots, body = self._robots, self._body
+        """Return the imitation reward of each robot, (B,)."""
+        robots, body, weights = self._robots, self._body, self._settings.reward
         rotation, joints = robots.rotation, robots.position[:, 7:]
-        pitch, roll = _pitch(rotation) - _pitch(body.level[None]), _roll(rotation)
+        pitch = _pitch(rotation) - _pitch(body.level[None])
+        roll = _roll(rotation) - _roll(body.level[None])
         sink = np.minimum(0.0, robots.position[:, 2] - pose.height)
         drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)
         feet = body.to_level(body.soles(joints).mean(axis=-2)) - pose.feet
-        root = (pitch**2, (roll - _roll(body.level[None])) ** 2, sink**2, drift)
-        errors = {
-            "pose": np.square(joints - pose.joints).sum(axis=1),
-            "velocity": np.square(robots.velocity[:, 6:] - pose.rates).sum(axis=1),
-            "feet": np.square(feet).sum(axis=(1, 2)),
-            "root": np.sum([w * part for w, part in zip(_ROOT, root, strict=True)], axis=0),
-        }
-        rewards = [_WEIGHTS[name] * np.exp(-_SCALES[name] * errors[name]) for name in errors]
-        return np.sum(rewards, axis=0)
+        joint_rates = robots.velocity[:, 6:] - pose.rates
+        root = (
+            weights.attitude_decay * pitch**2
+            + weights.attitude_decay * roll**2
+            + weights.height_decay * sink**2
+            + weights.trunk_velocity_decay * drift
+        )
+        terms = (
+            (weights.pose_weight, weights.pose_decay * np.square(joints - pose.joints).sum(axis=1)),
+            (weights.velocity_weight, weights.velocity_decay * np.square(joint_rates).sum(axis=1)),
+            (weights.feet_weight, weights.feet_decay * np.square(feet).sum(axis=(1, 2))),
+            (weights.root_weight, root),
+        )
+        return np.sum([weight * np.exp(-error) for weight, error in terms], axis=0)
 
     def close(self) -> None:
         """Do nothing: no process or file is open."""

@@ -42,7 +42,7 @@ def policy_inputs(
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
     to_world = np.moveaxis(np.array(rows), 2, 0)
-    next_joints = reference.at(phases + reference.pace, command_rows).joints
+    next_joints = reference.at(phases + reference.phase_step, command_rows).joints
     parts = [
         to_world[:, 2],
         TURN_SCALE * np.einsum("bji,bj->bi", to_world, observations[:, 4:7]),

@@ -5,17 +5,19 @@ Loop, checkpoints, resume and evaluation are those of `learn.type: reinforcement
 (`tracking_policy`) are different.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.errors import BadInput
-from kinemill.motion.gait_policy import GaitPolicy, GaitSizes
+from kinemill.motion.gait_policy import GaitPolicy
 from kinemill.motion.gait_reference import Floats, Reference
-from kinemill.motion.gait_setup import clips_of, family_of, scale_of
+from kinemill.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.motion_tracking import Tracking
+from kinemill.motion.objective import Motion
 from kinemill.motion.policy_inputs import input_size
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.learner import Learner, Site
@@ -25,12 +27,13 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.train.checkpoint import Groups
 from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.demonstrations import Demonstrations
 
 _LOG_STD = -1.6  # initial, of the actions: 0.2 of the largest correction
 
 
 def fit_tracking(
-    task: Task, data: Any, description: dict[str, Any], bench: TrainingContext
+    task: Task, data: Sequence[Demonstrations], description: Json, bench: TrainingContext
 ) -> Trained:
     """Train in the task's environment, and return the best policy.
 
@@ -40,21 +43,22 @@ def fit_tracking(
         description: as `Motion.describe` returned it.
         bench: device, folder and listeners of the training.
     """
-    learn: Any = task.learn
-    clips = clips_of(learn, task, data[1], "train")
+    learn = task.learn
+    assert isinstance(learn, Motion)
+    clips = select_clips(learn, task, data[1], "train")
     torch.manual_seed(learn.seed)
-    family = GaitPolicy(PolicyLayout.from_json(description["layout"]), _sizes(description))
-    family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
+    family = make_policy(description)
+    family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
     own_task = task.model_copy(update={"learn": learn.in_physics})
-    return _TrackingLoop(own_task, family, (clips.mean_commands(), learn.prior), bench).run()
+    return _TrackingLoop(own_task, family, (clips.mean_commands(), learn), bench).run()
 
 
-def rebuild_policy(learn: Any, description: dict[str, Any]) -> TrackingPolicy:
+def rebuild_policy(learn: Motion, description: Json) -> TrackingPolicy:
     """Return a policy from what `Motion.describe` returned, without its weights."""
     layout, physics = PolicyLayout.from_json(description["layout"]), learn.in_physics
     joints = len(layout.actions)
     core = physics.algorithm.core(physics, input_size(joints), joints)
-    return TrackingPolicy(layout, GaitPolicy(layout, _sizes(description)), core)
+    return TrackingPolicy(layout, make_policy(description), core)
 
 
 def check_environment(task: Task, layout: PolicyLayout) -> None:
@@ -84,25 +88,21 @@ def check_environment(task: Task, layout: PolicyLayout) -> None:
         )
 
 
-def _sizes(description: dict[str, Any]) -> GaitSizes:
-    return GaitSizes.from_json(description["sizes"])
-
-
 class _TrackingLoop(TrainingLoop):
     """One training.
 
     Args:
         task: its `learn` part that of reinforcement.
         family: the gaits to track.
-        style: commands of the clips, (E, 3), and the share of a motion prior in imitation.
+        motion: commands of the clips, (E, 3), and the settings of motion tracking.
         bench: device, folder and listeners of the training.
     """
 
     def __init__(
-        self, task: Task, family: GaitPolicy, style: tuple[Floats, float], bench: TrainingContext
+        self, task: Task, family: GaitPolicy, motion: tuple[Floats, Motion], bench: TrainingContext
     ) -> None:
         super().__init__(task, family.layout, bench)
-        environment, (commands, self._share) = task.environment, style
+        environment, (commands, self._motion) = task.environment, motion
         assert isinstance(environment, LeggedEnvironment)  # `check_environment`
         self._environment, self._family = environment, family.eval()
         body = environment.make(task).robots.body
@@ -116,11 +116,18 @@ class _TrackingLoop(TrainingLoop):
     def site(self) -> Site:
         """Return where the algorithm trains: robots that track gaits."""
         learn = self._learn
-        prior = (self._prior, self._share) if self._share else None
+        prior = (self._prior, self._motion.prior) if self._motion.prior else None
 
         def native(count: int) -> Tracking:
             robots = self._environment.many(self._task, count, self._bench.device)
-            return Tracking(self._environment, self._task.dt, robots, self._reference, prior)
+            return Tracking(
+                self._environment,
+                self._task.dt,
+                robots,
+                self._reference,
+                prior,
+                self._motion.tracking,
+            )
 
         environment = learn.runner.open(None, native, learn.num_envs or learn.algorithm.num_envs)
         return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))

@@ -1,6 +1,6 @@
-"""A policy that tracks a gait in physics: the gait at an advancing phase, plus a correction.
+"""Tracking policy: the gait at an advancing phase, plus a correction by a network.
 
-The phase starts where the family of gaits fits the first joints best and then advances at the pace
+The phase starts where the family of gaits fits the first joints best and then advances at the rate
 of the clips. Symbols: B batch, J joints, φ phase.
 """
 
@@ -37,28 +37,28 @@ class TrackingPolicy(PolicyModule):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, J), rad, and the carry."""
         observation, phase, begun, correction = tensors
-        place = self.family.expected(observation[:, self._command])
-        first = self.family.phase_of(observation[:, self._joints], place)
+        latent = self.family.expected_latent(observation[:, self._command])
+        first = self.family.phase_of(observation[:, self._joints], latent)
         phase = torch.where(begun > 0.5, phase, first)
         parts = [
             _trunk_inputs(observation),
-            *self._gait_inputs(observation, phase, correction, place),
+            *self._gait_inputs(observation, phase, correction, latent),
         ]
         correction = self.core(torch.cat(parts, dim=1))[0]
         # Not clamp: some runtimes turn NaN into a bound, and NaN has to stay NaN.
         correction = torch.where(correction > 1.0, 1.0, correction)
         correction = torch.where(correction < -1.0, -1.0, correction)
-        phase = phase + self.family.pace
-        target = self.family.curve(phase, place)[:, 0] + REACH * correction
+        phase = phase + self.family.phase_step
+        target = self.family.curve(phase, latent)[:, 0] + REACH * correction
         # Wrap the phase: float32 would lose precision over hours.
         phase = torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)
-        return self.family.within(target), phase, count_step(begun), correction
+        return self.family.bounded_targets(target), phase, count_step(begun), correction
 
     def _gait_inputs(
-        self, observation: Tensor, phase: Tensor, correction: Tensor, place: Tensor
+        self, observation: Tensor, phase: Tensor, correction: Tensor, latent: Tensor
     ) -> tuple[Tensor, ...]:
         middle = self.family.mean[0]
-        next_joints = self.family.curve(phase + self.family.pace, place)[:, 0] - middle
+        next_joints = self.family.curve(phase + self.family.phase_step, latent)[:, 0] - middle
         joints, rates = (
             observation[:, self._joints] - middle,
             RATE_SCALE * observation[:, self._rates],

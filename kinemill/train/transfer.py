@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
+from kinemill.models.networks.weights import different_weights
 from kinemill.task.protocols import WarmStart
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
+from kinemill.train.policy import PolicyModule
 from kinemill.train.warm_start import described, load_model
 
 _EQUAL_FIELDS = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
@@ -45,6 +47,27 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
                 fix="take its learn.model, learn.robots and learn.ensemble",
             )
     module.load_state_dict(expected | earlier)
+
+
+def start_policy(module: PolicyModule, start: WarmStart) -> None:
+    """Set the weights and the scaling of a policy to those of an earlier one.
+
+    Raises:
+        BadInput: It has other inputs or outputs, or another architecture.
+    """
+    where = f"learn.start_from: {start.address}"
+    earlier = load_model(Path(start.folder))
+    if getattr(earlier, "layout", None) != module.layout:
+        fix = "start from a policy with the same channels"
+        raise BadInput(where, "has other inputs or outputs than this policy", fix=fix)
+    values = earlier.state_dict()
+    if unlike := different_weights(values, module.state_dict()):
+        raise BadInput(
+            where,
+            f"is of another architecture: {', '.join(unlike[:5])}",
+            fix="take its learn.model, learn.head and encoders",
+        )
+    module.load_state_dict(values)
 
 
 def _unlike(

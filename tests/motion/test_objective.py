@@ -100,7 +100,7 @@ def test_cycle_phase_and_gaits_are_found():
     np.testing.assert_allclose(np.sin(found.phases - np.arange(4)), 0.0, atol=0.02)
     assert len(found.directions) == 2  # a gait of these has two free numbers
     phase = found.phases[1] + 2.0 * np.pi * np.arange(200) / found.cycle
-    series = found.mean + np.einsum("r,rfj->fj", found.places[1], found.directions)
+    series = found.mean + np.einsum("r,rfj->fj", found.latents[1], found.directions)
     np.testing.assert_allclose(fourier(phase, 6) @ series, known[1][:, :4], atol=0.02)
 
 

@@ -256,7 +256,7 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
     for name, value in again.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name
     other = policy_task(observations=["speed"])
-    with pytest.raises(BadInput, match="sees or gives something else"):
+    with pytest.raises(BadInput, match="other inputs or outputs"):
         other.learn.prepare(other, data, data, CPU, is_known)
     wide = policy_task(model={"type": "mlp", "hidden_sizes": [17]})
     with pytest.raises(BadInput, match="another architecture"):

@@ -14,7 +14,7 @@ from kinemill.dataset.sequences import make_sequences
 from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.train.objectives._teacher_forcing import KeyedNoise
+from kinemill.train.noise import KeyedNoise
 
 MAX_SEQUENCES = 2048  # sequences of validation, evenly spread
 CHUNK = 256  # of them at once

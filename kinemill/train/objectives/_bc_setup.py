@@ -10,7 +10,7 @@ from torch import Tensor
 from kinemill.errors import BadInput
 from kinemill.models._recurrent import Recurrent
 from kinemill.models.networks.text_encoders import vocabulary
-from kinemill.models.networks.weights import different_weights, load_weights
+from kinemill.models.networks.weights import load_weights
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
@@ -20,8 +20,7 @@ from kinemill.train.loop import Objective
 from kinemill.train.objectives._bc_loss import MAX_SEQUENCES, Cloning, Samples
 from kinemill.train.objectives._env_evaluation import FAILURE, EnvEvaluation
 from kinemill.train.obs_encoder import ObsEncoder
-from kinemill.train.transfer import freeze
-from kinemill.train.warm_start import load_model
+from kinemill.train.transfer import freeze, start_policy
 
 FITTED = 8192  # sequences shown at once to a network that is fitted
 Scale = Mapping[str, Tensor]
@@ -154,26 +153,3 @@ def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scaling tensors among trained weights."""
     own = {name: weights[name] for name in SCALES}
     return own | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
-
-
-def start_policy(module: BCPolicy, start: WarmStart) -> None:
-    """Set weights and scaling to those of an earlier policy.
-
-    Raises:
-        BadInput: it sees or gives something else, or is of another architecture.
-    """
-    from pathlib import Path
-
-    where = f"learn.start_from: {start.address}"
-    earlier = load_model(Path(start.folder))
-    if getattr(earlier, "layout", None) != module.layout:
-        fix = "start from a policy of equal channels"
-        raise BadInput(where, "sees or gives something else than this policy", fix=fix)
-    values = earlier.state_dict()
-    if unlike := different_weights(values, module.state_dict()):
-        raise BadInput(
-            where,
-            f"is of another architecture: {', '.join(unlike[:5])}",
-            fix="take its learn.model, learn.head and encoders",
-        )
-    module.load_state_dict(values)

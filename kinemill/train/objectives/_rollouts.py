@@ -12,7 +12,7 @@ from kinemill.train.build import step_of
 from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
-from kinemill.train.objectives._teacher_forcing import KeyedNoise
+from kinemill.train.noise import KeyedNoise
 from kinemill.train.robots import told
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018

@@ -1,7 +1,4 @@
-"""Teacher forcing, curriculum (horizon schedule) and reproducible noise of training rollouts."""
-
-from functools import cached_property
-from typing import Any
+"""Teacher forcing and curriculum (horizon schedule) of training rollouts."""
 
 from pydantic import Field, PositiveInt
 
@@ -39,52 +36,3 @@ class TeacherForcing(Settings):
     def at(self, step: int) -> float:
         """Return the probability that a step continues from the truth."""
         return self.first + (self.last - self.first) * min(1.0, step / self.steps)
-
-
-class KeyedNoise:
-    """Random tensors, reproducible from seed and training step alone, on any device.
-
-    Args:
-        seed: of the training.
-        step: of the training.
-        device: where the tensors are wanted.
-        part: where only a part of a batch is looked at: members, and first window and number of
-            windows of the whole batch; numbers are drawn for all of it.
-    """
-
-    def __init__(
-        self, seed: int, step: int, device: Any, part: tuple[int, tuple[int, int]] | None = None
-    ) -> None:
-        self._key, self._device, self._part = (seed * 7_368_787 + step) % 2**63, device, part
-
-    @cached_property
-    def _generator(self) -> Any:
-        import torch
-
-        return torch.Generator().manual_seed(self._key)
-
-    def below(self, probability: float, *shape: int) -> Any:
-        """Return a bool tensor that is true with a probability."""
-        import torch
-
-        return (self._drawn(torch.rand, shape) < probability).to(self._device)
-
-    def uniform(self, *shape: int) -> Any:
-        """Return a tensor of the uniform distribution over [0, 1)."""
-        import torch
-
-        return self._drawn(torch.rand, shape).to(self._device)
-
-    def normal(self, *shape: int) -> Any:
-        """Return a tensor of the standard normal distribution."""
-        import torch
-
-        return self._drawn(torch.randn, shape).to(self._device)
-
-    def _drawn(self, draw: Any, shape: tuple[int, ...]) -> Any:
-        """Return random numbers (M B, ...) for the windows of all members, member by member."""
-        if self._part is None:
-            return draw(*shape, generator=self._generator)
-        members, (first, whole) = self._part
-        rows = draw(members, whole, *shape[1:], generator=self._generator)
-        return rows[:, first : first + shape[0] // members].flatten(0, 1)

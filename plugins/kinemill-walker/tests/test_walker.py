@@ -12,7 +12,7 @@ from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.physics import MujocoThreads, MujocoWarp
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
-from kinemill.motion.gait_policy import GaitPolicy, GaitSizes
+from kinemill.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
 from kinemill.motion.gait_reference import Reference
 from kinemill.motion.gaits import fit_gaits
 from kinemill.motion.motion_prior import BATCH, MotionPrior
@@ -103,8 +103,7 @@ def family() -> GaitPolicy:
         20, tuple(range(7, 17)), (27, 28, 29), tuple(range(10)), len(gaits.mean), 1, 32
     )
     policy = GaitPolicy(layout, sizes)
-    scale = {"command_mean": [0.1, 0, 0], "command_std": [0.05, 1, 1], "rest_mean": middle}
-    policy.adopt(gaits, {name: np.array(value) for name, value in scale.items()})
+    policy.load_gaits(gaits, ClipScale(np.array([0.1, 0, 0]), np.array([0.05, 1, 1]), middle))
     return policy.eval()
 
 
@@ -202,7 +201,7 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
         for _ in range(20):
             seen = policy_inputs(observation[None], phase, added, reference, which)
             added = core(torch.from_numpy(seen))[0].numpy().clip(-1, 1)
-            phase = phase + reference.pace
+            phase = phase + reference.phase_step
             target = reference.at(phase, which).joints[0] + REACH * added[0]
             found, *carry = policy(torch.from_numpy(observation)[None], *carry)
             np.testing.assert_allclose(
@@ -260,8 +259,8 @@ def test_a_foot_that_bears_stays_where_it_is(family):
     for which, command in enumerate(reference.commands):
         pose = reference.at(phases, np.full(400, which))
         np.testing.assert_allclose(pose.velocity.mean(axis=0), command[:2], atol=1e-3)
-        ahead = reference.at(phases + reference.pace, np.full(400, which))
-        middle = reference.at(phases + 0.5 * reference.pace, np.full(400, which))
+        ahead = reference.at(phases + reference.phase_step, np.full(400, which))
+        middle = reference.at(phases + 0.5 * reference.phase_step, np.full(400, which))
         np.testing.assert_allclose(
             (ahead.joints - pose.joints) / 0.02, middle.rates, atol=0.2
         )  # rad/s
@@ -281,7 +280,7 @@ def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
 
     def clip() -> tuple[np.ndarray, np.ndarray]:
         phases, which = random.uniform(0.0, 2.0 * np.pi, 64), random.integers(2, size=64)
-        one, other = (reference.at(phases + k * reference.pace, which).joints for k in (0, 1))
+        one, other = (reference.at(phases + k * reference.phase_step, which).joints for k in (0, 1))
         return one, other
 
     def still() -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from kinemill.models.heads import HEADS
 from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.models.networks.heads import signal_and_noise
 from kinemill.models.networks.layers import clamp
-from kinemill.train.objectives._teacher_forcing import KeyedNoise
+from kinemill.train.noise import KeyedNoise
 
 CPU = torch.device("cpu")
 SETTINGS = {
