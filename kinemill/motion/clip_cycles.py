@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from kinemill.errors import BadInput
+from kinemill.motion.settings import MotionSettings
+from kinemill.task.document import Task
 from kinemill.validate.cycles import STILL, Floats, cycle_of
 
 _NAMED = 8  # clips that a message names
 _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"
 
 
-def check_cycles(learn: Any, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
+def check_cycles(learn: MotionSettings, task: Task, clips: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that `kinemill.motion.gaits.fit_gaits` can fit training clips.
 
     Args:

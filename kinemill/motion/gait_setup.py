@@ -27,7 +27,7 @@ from kinemill.motion.gait_rollout import (
     rollout_from_history,
 )
 from kinemill.motion.gaits import Gaits, fit_gaits
-from kinemill.motion.objective import Motion
+from kinemill.motion.settings import MotionSettings
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
@@ -78,7 +78,7 @@ class Clips:
         return first, clip
 
 
-def select_clips(learn: Motion, task: Task, data: Demonstrations, split: str) -> Clips:
+def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split: str) -> Clips:
     """Return the clips of a split that `learn.motions` matches.
 
     Raises:
@@ -97,7 +97,7 @@ def select_clips(learn: Motion, task: Task, data: Demonstrations, split: str) ->
     return Clips(data.observed(names), columns, commands, spans)
 
 
-def count_steps(learn: Motion, task: Task, data: Demonstrations) -> int:
+def count_steps(learn: MotionSettings, task: Task, data: Demonstrations) -> int:
     """Return the training steps of `learn.epochs` over a training set, at most `learn.steps`."""
     clips = select_clips(learn, task, data, "train")
     starts, _ = clips.starts(learn.history + learn.horizon, learn.stride)
@@ -105,7 +105,7 @@ def count_steps(learn: Motion, task: Task, data: Demonstrations) -> int:
     return min(learn.steps, max(1, learn.epochs * each))
 
 
-def describe(learn: Motion, task: Task, data: Sequence[Demonstrations]) -> Json:
+def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
     """Return the JSON object of `Motion.describe`."""
     names = learn.observed_channels(task.channels)
     own = [*names, *task.actions]
@@ -143,7 +143,7 @@ def describe(learn: Motion, task: Task, data: Sequence[Demonstrations]) -> Json:
 
 
 def prepare(
-    learn: Motion,
+    learn: MotionSettings,
     task: Task,
     data: tuple[Demonstrations, Demonstrations],
     device: torch.device,
@@ -177,7 +177,7 @@ def make_policy(description: Json) -> GaitPolicy:
     return GaitPolicy(PolicyLayout.from_json(description["layout"]), sizes)
 
 
-def fit_family(learn: Motion, task: Task, clips: Clips) -> tuple[Gaits, list[int]]:
+def fit_family(learn: MotionSettings, task: Task, clips: Clips) -> tuple[Gaits, list[int]]:
     """Return the gaits of training clips, and the indices of the targets that move."""
     angles, scale = clips.angles(), scale_of(clips)
     std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
@@ -211,7 +211,11 @@ class _GaitLoss:
     """
 
     def __init__(
-        self, learn: Motion, policy: GaitPolicy, gaits: Gaits, clips: tuple[Clips, Clips, Clips]
+        self,
+        learn: MotionSettings,
+        policy: GaitPolicy,
+        gaits: Gaits,
+        clips: tuple[Clips, Clips, Clips],
     ) -> None:
         self._learn, self._policy = learn, policy
         train, original, validation = clips

@@ -21,7 +21,7 @@ from kinemill.environments.vector_env import EPISODE, summed
 from kinemill.motion.gait_reference import Floats, Pose, Reference
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.policy_inputs import policy_inputs
-from kinemill.motion.tracking_settings import TrackingSettings
+from kinemill.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
 _DEFAULTS = TrackingSettings()

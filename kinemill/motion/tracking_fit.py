@@ -17,8 +17,8 @@ from kinemill.motion.gait_reference import Floats, Reference
 from kinemill.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.motion_tracking import Tracking
-from kinemill.motion.objective import Motion
 from kinemill.motion.policy_inputs import input_size
+from kinemill.motion.settings import MotionSettings
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.training_loop import TrainingLoop
@@ -44,7 +44,7 @@ def fit_tracking(
         bench: device, folder and listeners of the training.
     """
     learn = task.learn
-    assert isinstance(learn, Motion)
+    assert isinstance(learn, MotionSettings)
     clips = select_clips(learn, task, data[1], "train")
     torch.manual_seed(learn.seed)
     family = make_policy(description)
@@ -53,7 +53,7 @@ def fit_tracking(
     return _TrackingLoop(own_task, family, (clips.mean_commands(), learn), bench).run()
 
 
-def rebuild_policy(learn: Motion, description: Json) -> TrackingPolicy:
+def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
     """Return a policy from what `Motion.describe` returned, without its weights."""
     layout, physics = PolicyLayout.from_json(description["layout"]), learn.in_physics
     joints = len(layout.actions)
@@ -99,7 +99,11 @@ class _TrackingLoop(TrainingLoop):
     """
 
     def __init__(
-        self, task: Task, family: GaitPolicy, motion: tuple[Floats, Motion], bench: TrainingContext
+        self,
+        task: Task,
+        family: GaitPolicy,
+        motion: tuple[Floats, MotionSettings],
+        bench: TrainingContext,
     ) -> None:
         super().__init__(task, family.layout, bench)
         environment, (commands, self._motion) = task.environment, motion

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemill.motion.tracking_settings import TrackingReward, TrackingSettings
+from kinemill.motion.settings import TrackingReward, TrackingSettings
 from kinemill.task.plugins import OBJECTIVES
 
 
