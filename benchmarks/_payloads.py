@@ -88,7 +88,7 @@ class Payload:
 
 def payloads(place: Place) -> list[Payload]:
     """Return what requests ask for: changes of Dagster and of MLflow."""
-    return [*_mutations(place), *_writes(place)]
+    return [*_mutations(place), *_posts(place), *_uploads(place)]
 
 
 def _mutations(place: Place) -> list[Payload]:
@@ -151,10 +151,11 @@ def _graphql(name: str, make: Callable[[int], tuple[str, dict[str, Any]]]) -> Pa
     return Payload(name, "dagster", body, query=True)
 
 
-def _writes(place: Place) -> list[Payload]:
+def _posts(place: Place) -> list[Payload]:
+    """Return requests whose body is one JSON document."""
     known = place.known
     mill, olga, notes = known["mill"], known["of_olga"], known["notes"]
-    posts: dict[str, Callable[[int], dict[str, Any]]] = {
+    bodies: dict[str, Callable[[int], dict[str, Any]]] = {
         "experiments/create": lambda n: {"name": f"e{n}"},
         "experiments/update": lambda n: {"experiment_id": notes, "new_name": f"notes{n}"},
         "experiments/set-experiment-tag": lambda n: {
@@ -192,10 +193,15 @@ def _writes(place: Place) -> list[Payload]:
         },
         "logged-models": lambda n: {"experiment_id": notes, "name": f"l{n}"},
     }
-    made = [
+    return [
         Payload(name, "mlflow", lambda n, name=name, make=make: ("POST", f"{_API}/{name}", make(n)))
-        for name, make in posts.items()
+        for name, make in bodies.items()
     ]
+
+
+def _uploads(place: Place) -> list[Payload]:
+    """Return requests that write or delete files, and an experiment elsewhere on the disk."""
+    known = place.known
     located = Payload(
         "artifact_location",
         "mlflow",
@@ -222,7 +228,7 @@ def _writes(place: Place) -> list[Payload]:
     form = Payload(
         "upload form",
         "mlflow",
-        lambda n: ("POST", f"{_AJAX}/upload-artifact?run_uuid={mill}&path=u{n}.txt", b"x"),
+        lambda n: ("POST", f"{_AJAX}/upload-artifact?run_uuid={known['mill']}&path=u{n}.txt", b"x"),
     )
     tracked = Payload("trace", "mlflow", lambda n: ("POST", "/v1/traces", b"%d" % n))
-    return [*made, located, *puts, erase, form, tracked]
+    return [located, *puts, erase, form, tracked]

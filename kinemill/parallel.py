@@ -152,3 +152,11 @@ def _begin_single(parent: int) -> None:
 def _begin(parent: int) -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # must be set before polars is imported
     follow(parent)
+
+
+def run_pair(foreground: Callable[[], object], background: Callable[[], object]) -> None:
+    """Call one function in this thread and one in a second thread; return when both are done."""
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(background)
+        foreground()
+        other.result()

@@ -107,7 +107,10 @@ _ADMIN: Commands = {
     "backup": ("maintenance.backup", "Back up the home while it is in use."),
     "restore": ("maintenance.restore", "Restore the home from a backup."),
     "upgrade": ("maintenance.upgrade", "Upgrade the home to the installed versions."),
-    "rebuild-registry": ("admin.rebuild_registry", "Rebuild the MLflow registry from the store."),
+    "rebuild-registry": (
+        "maintenance.rebuild_registry",
+        "Rebuild the registry from the store.",
+    ),
 }
 _USERS: Commands = {
     "list": ("server.list_users", "List the users of the web pages with their roles."),

@@ -210,3 +210,21 @@ def _show(report: dict[str, Any], *, why: bool) -> None:
     typer.echo(
         f"{report['home']}: {spell_size(old_size)}, {spell_size(old_size - new_size)} {would}"
     )
+
+
+def rebuild_registry(as_json: Json = False) -> None:
+    """Rebuild the registry from the store.
+
+    Example: kinemill admin rebuild-registry
+    """
+    from kinemill.register.rebuild import rebuild_registry as rebuild
+    from kinemill.store.home import Home
+
+    summary = rebuild(Home.resolve())
+    if as_json:
+        document(summary)
+        return
+    rows = [[task, line["versions"], line["champion"]] for task, line in summary["tasks"].items()]
+    table(f"registry of {summary['home']}", ["task", "versions", "champion"], rows)
+    if summary["backup"]:
+        notify(f"the database as it was is in {summary['backup']}")

@@ -11,39 +11,40 @@ from kinemill.cli.output import Json, document, notify, table
 _PRINTED_ROWS = 8  # rows of a long simulation that are printed
 
 
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="EPISODE|LOG", help="Episode or log with the history and the actions."
+    ),
+]
+Row = Annotated[
+    int | None,
+    typer.Option(
+        "--row", min=0, help="With --from: first row to simulate; default: the first possible."
+    ),
+]
+Actions = Annotated[
+    Path | None,
+    typer.Option("--actions", help="CSV or Parquet file: one column per action, one row per step."),
+]
+Initial = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
+]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps; default: all.")]
+Output = Annotated[Path | None, typer.Option("--to", help="File to write, .csv or .parquet.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")]
+
+
 def simulate(
     model: ModelName,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="EPISODE|LOG", help="Episode or log with the history and the actions."
-        ),
-    ] = None,
-    row: Annotated[
-        int | None,
-        typer.Option(
-            "--row", min=0, help="With --from: first row to simulate; default: the first possible."
-        ),
-    ] = None,
-    actions: Annotated[
-        Path | None,
-        typer.Option(
-            "--actions", help="CSV or Parquet file: one column per action, one row per step."
-        ),
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Number of steps; default: all.")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="File to write, .csv or .parquet.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")
-    ] = None,
+    source: Source = None,
+    row: Row = None,
+    actions: Actions = None,
+    state: Initial = None,
+    steps: Steps = None,
+    to: Output = None,
+    plot: Plot = None,
     folder: ModelFolder = None,
     as_json: Json = False,
 ) -> None:

@@ -14,7 +14,7 @@ from kinemill.ingest.clock import EXACT, Floats, Rows
 from kinemill.ingest.column_chunks import ChunkedColumn
 from kinemill.ingest.header_units import contradicted_unit
 from kinemill.ingest.raw import Reason, reason, stretches
-from kinemill.ingest.run_pair import run_pair
+from kinemill.parallel import run_pair
 from kinemill.task import Source, Task
 from kinemill.task.channels import magnitude, rotations
 from kinemill.task.units import factor

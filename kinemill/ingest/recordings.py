@@ -1,14 +1,14 @@
 """One recording: what its outcome follows from, how it is read, and how it is opened again."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kinemill.errors import BadLog, spell_failure
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
-from kinemill.ingest.multi_experiment import read_parts
-from kinemill.ingest.raw import Reason, Unreadable, reason
+from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, refused_part
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
@@ -16,7 +16,7 @@ from kinemill.store import SUMMARY, ArtifactRef, Json, open_ref, read_json
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
-from kinemill.task import Task
+from kinemill.task import Source, Task
 
 VERSION = 6
 STAGE = "recording"
@@ -151,3 +151,51 @@ def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
         expected = error.expected or f"a log that {form} can read"
         reasons = [reason("format", where, error.problem, expected=expected, fix=fix)]
     return [("", Tracks([], 0, 0, reasons))]
+
+
+def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
+    """Read a file once, or once for each experiment that `ingest.parts` names.
+
+    A part has its own columns and its own clock, and becomes tracks of its own. A part that cannot
+    be read does not affect the others.
+
+    Raises:
+        Unreadable: No part can be read, all for the same reason.
+    """
+    if not task.ingest.parts:
+        return _as_list(reader.read(path, task))
+    logs, failed = list[RawLog](), list[Unreadable]()
+    for part, sources in task.ingest.parts.items():
+        try:
+            part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))
+        except Unreadable as error:
+            failed.append(error)
+            logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))
+        else:
+            logs += [replace(log, part=f"{log.part}/{part}".lstrip("/")) for log in part_logs]
+    if len(failed) == len(logs) and all(one.reasons == failed[0].reasons for one in failed):
+        raise failed[0]  # the fault is in the file, not in the parts
+    return logs
+
+
+def _as_list(logs: RawLog | list[RawLog]) -> list[RawLog]:
+    return logs if isinstance(logs, list) else [logs]
+
+
+def _task_of_part(task: Task, sources: Mapping[str, list[Source]]) -> Task:
+    """Return the task with the columns of one part."""
+    channels = {
+        name: channel.model_copy(update={"source": sources.get(name, channel.source)})
+        for name, channel in task.channels.items()
+    }
+    time = [source.name for source in sources.get("time", [])] or task.ingest.time
+    ingest = task.ingest.model_copy(update={"time": time})
+    return task.model_copy(update={"channels": channels, "ingest": ingest})
+
+
+def _name_part(item: Reason, part: str) -> Reason:
+    """Return the reason with the key that names the columns of the part in its fix."""
+    channel = item["channel"]
+    usual = f"`channels.{channel}.source`" if channel else "`ingest.time`"
+    own = f"`ingest.parts.{part}.{channel or 'time'}`"
+    return {**item, "fix": (item["fix"] or "").replace(usual, own)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.ingest.run_pair import run_pair
+from kinemill.parallel import run_pair
 from kinemill.store.atomic_write import LARGE
 from kinemill.store.digests import BLOCK, cache_digest
 

@@ -1,20 +1,70 @@
-"""The clocks of a log, each cut where it goes back or is silent, and what they have in common.
+"""The topics of a log: each clock is split at resets and gaps, then intersected with the others.
 
-Symbols: N rows of a clock as logged, n of them with a usable stamp, C channels, t time in s.
+A simulator that starts an episode resets its clock to zero. Then timestamps alone no longer tell
+episodes apart, so samples also carry the number of clock resets before them.
+
+Symbols: N rows of a clock as logged, n of them with a usable timestamp, C channels, t time in s.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from kinemill.ingest.channels import Channel, convert_units
-from kinemill.ingest.clock import Clock, Rows, read_clock, usable
-from kinemill.ingest.clock_resets import ResetCounts, Stamps, count_resets
+from kinemill.ingest.clock import Clock, Floats, Rows, read_clock, usable
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
 _STRETCHES, _STRETCH = 20, 1000  # of a long log that tell how far stamps are apart, and their rows
+
+
+ResetCounts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """The clock of one topic: times (n,) s as logged, and positions in the file (n,) or None."""
+
+    seconds: Floats
+    order: Rows | None
+
+
+def count_resets(topics: list[Stamps]) -> list[ResetCounts]:
+    """Return the number of clock resets before each sample of each topic, (n,) from 0.
+
+    A topic whose time goes back was reset between two of its samples. The result has the fewest
+    resets that explain all topics, each right before the first sample that shows it. Without
+    positions in the file, the k-th reset of a topic is the k-th reset of every other topic.
+    """
+    orders = [topic.order for topic in topics if topic.order is not None]
+    if len(orders) < len(topics):
+        return [_count_own_resets(topic.seconds) for topic in topics]
+    spans: list[tuple[int, int]] = []
+    for topic, order in zip(topics, orders, strict=True):
+        back = _reset_rows(topic.seconds)
+        spans += [(int(order[at]), int(order[at + 1])) for at in back]
+    resets: list[int] = []
+    for earlier_at, later_at in sorted(spans, key=lambda span: span[1]):
+        if not resets or resets[-1] <= earlier_at:
+            resets.append(later_at)
+    if not resets:
+        return [np.zeros(len(order), np.int64) for order in orders]
+    return [np.searchsorted(resets, order, side="right").astype(np.int64) for order in orders]
+
+
+def _count_own_resets(seconds: Floats) -> ResetCounts:
+    resets, counts = _reset_rows(seconds), np.zeros(len(seconds), np.int64)
+    if len(resets):
+        counts[resets + 1] = 1
+        np.cumsum(counts, out=counts)
+    return counts
+
+
+def _reset_rows(seconds: Floats) -> Rows:
+    """Return the rows of (n,) s after which time goes back."""
+    return np.flatnonzero(seconds[1:] < seconds[:-1])
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ import polars as pl
 from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.ingest.raw import MAX_LISTED, TIME, Images, RawLog, Reason, Texts, reason
-from kinemill.ingest.time_units import doubtful_unit, likely_unit
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.task import Task
+
+_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_LIKELY = 10.0  # factor by which the rate of a log may differ from that of the task
+_FAR = 100.0  # factor beyond which it is in doubt
 
 
 @dataclass(frozen=True)
@@ -230,14 +233,54 @@ def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
 
 def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: Task) -> Reason:
     step = max(topic.usual_step() for topic in topics)
-    usual = f"; stamps are usually {step:.3g} s apart" if step else ""
+    usual = f"; timestamps are usually {step:.3g} s apart" if step else ""
     unit = likely_unit(step, ticks, task.dt)
     return reason(
         "too_short",
         "whole log" if rows == total else "between gaps",
         f"{rows} rows in stretches shorter than two steps{usual}",
         expected=f"stretches of at least {task.dt:.3g} s without a gap of {task.max_gap:.3g} s",
-        fix=f"if the stamps are in {unit}, say so at `ingest.time_unit`"
+        fix=f"if the timestamps are in {unit}, set `ingest.time_unit: {unit}`"
         if unit
         else "if the log is meant to be slow, raise `dt` or `ingest.resample.max_gap`",
     )
+
+
+def likely_unit(step: float, ticks: float, dt: float) -> str | None:
+    """Return the unit in which timestamps would be about `dt` apart; None if they already are.
+
+    Args:
+        step: usual distance of two timestamps as read, s.
+        ticks: units per second that they were read with.
+        dt: time step of the task, s.
+    """
+    if not step or 1.0 / _LIKELY < step / dt < _LIKELY:
+        return None
+    for unit, other in _TICKS.items():
+        if other != ticks and 1.0 / _LIKELY < step * ticks / other / dt < _LIKELY:
+            return unit
+    return None
+
+
+def doubtful_unit(log: RawLog, step: float, task: Task) -> list[Reason]:
+    """Return a reason if the timestamps of a table seem to be in another unit; drop nothing.
+
+    Args:
+        log: has timestamps of its own, not a rate.
+        step: usual distance of two timestamps as read, s.
+        task: its `ingest.time_unit` is the unit they were read in.
+    """
+    unit = likely_unit(step, log.ticks, task.dt)
+    own = not log.signals and log.ticks == task.ingest.ticks
+    if unit is None or not own or 1.0 / _FAR < step / task.dt < _FAR:
+        return []
+    return [
+        reason(
+            "time_unit",
+            "whole log",
+            f"timestamps are usually {step:.3g} s apart, as if in {unit} and read as "
+            f"{task.ingest.time_unit}",
+            expected=f"about the time step of {task.dt:g} s",
+            fix=f"if they are in {unit}, set `ingest.time_unit: {unit}`",
+        )
+    ]

@@ -113,7 +113,7 @@ def test_a_wrong_time_unit_is_guessed_from_the_stamps(write, task, unit, ticks):
     rows = "".join(f"{round(k * ticks / 100)},1,2,3\n" for k in range(30))
     tracks = make_tracks(read(write("a.csv", HEADER + rows), task), task)
     fix = tracks.reasons[-1]["fix"]
-    assert fix == f"if the stamps are in {unit}, say so at `ingest.time_unit`"
+    assert fix == f"if the timestamps are in {unit}, set `ingest.time_unit: {unit}`"
 
 
 @pytest.mark.parametrize("prefix", ["", "# robot, a\n"])

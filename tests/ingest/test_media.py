@@ -8,8 +8,7 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Images, Texts, Unreadable
-from kinemill.ingest.readers._heaps import damaged_heap
-from kinemill.ingest.readers.hdf5 import read
+from kinemill.ingest.readers.hdf5 import damaged_heap, read
 from kinemill.ingest.readers.npz import read as read_npz
 from kinemill.ingest.rows import read_rows
 

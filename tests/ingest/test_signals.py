@@ -7,7 +7,6 @@ import pytest
 from kinemill.ingest import load_recordings
 from kinemill.ingest import recordings as stage
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.clock_resets import Stamps, count_resets
 from kinemill.ingest.raw import (
     RawLog,
     Reader,
@@ -19,6 +18,7 @@ from kinemill.ingest.raw import (
     row_numbers,
     split_index,
 )
+from kinemill.ingest.topics import Stamps, count_resets
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import Source
 

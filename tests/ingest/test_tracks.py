@@ -123,7 +123,7 @@ def test_a_log_slower_than_max_gap_is_refused_and_says_what_to_change(task):
     assert (tracks.frames, tracks.rows, tracks.dropped_rows) == ([], 0, 4)
     last = tracks.reasons[-1]
     assert last["check"] == "too_short"
-    assert "stamps are usually 0.2 s apart" in str(last["found"])
+    assert "timestamps are usually 0.2 s apart" in str(last["found"])
     assert "max_gap" in str(last["fix"])
 
 
@@ -224,7 +224,10 @@ def test_stamps_a_thousand_times_too_close_are_named_with_their_unit(make_task, 
     tracks = make_tracks(raw([k * ticks / 100 for k in range(50)], ticks=task.ingest.ticks), task)
     assert tracks.frames == []
     assert checks(tracks) == ["too_short"]
-    assert tracks.reasons[0]["fix"] == f"if the stamps are in {true}, say so at `ingest.time_unit`"
+    assert (
+        tracks.reasons[0]["fix"]
+        == f"if the timestamps are in {true}, set `ingest.time_unit: {true}`"
+    )
 
 
 @pytest.mark.parametrize(("step", "unit", "true"), [(0.01, "ms", "s"), (10.0, "s", "ms")])
@@ -237,7 +240,7 @@ def test_a_long_log_in_another_unit_is_read_and_told(make_task, step, unit, true
     assert checks(tracks) == ["time_unit"]
     (told_reason,) = tracks.reasons
     assert told_reason["found"].endswith(f"apart, as if in {true} and read as {unit}")
-    assert told_reason["fix"] == f"if they are in {true}, say so at `ingest.time_unit`"
+    assert told_reason["fix"] == f"if they are in {true}, set `ingest.time_unit: {true}`"
 
 
 def test_half_way_to_the_same_rotation_with_its_sign_changed_is_that_rotation(make_task):

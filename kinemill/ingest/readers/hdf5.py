@@ -7,6 +7,8 @@ storage and virtual data sets are refused. Pictures are read when they are wante
 time; texts are data sets of strings, or attributes as `@language`.
 """
 
+import mmap
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +25,16 @@ from kinemill.ingest.readers._arrays import (
     unusable_array,
 )
 from kinemill.ingest.readers._attributes import of_hdf5
-from kinemill.ingest.readers._heaps import LENGTHS, damaged_heap
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Global heaps: HDF5 File Format Specification 3.0, III.E
+_HEAP = b"GCOL\x01\x00\x00\x00"  # signature with version and three reserved bytes
+_HEAP_HEADER = struct.Struct("<8sQ")  # signature, bytes of the heap
+_HEAP_OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
+_LENGTHS = 8  # bytes of sizes and addresses that all writers use
 STARTS = (0, 512, 1024, 2048)  # where a user block may push the signature to, in the first 4096
 DEEPEST = 8  # groups inside groups
 MOST = 1_000_000  # objects that are looked at; groups can hold each other in circles
@@ -131,8 +137,8 @@ class _Hdf5:
     def _refuse_damaged_heaps(self, dtype: Any) -> None:
         """Look at where strings of any length lie; a damaged heap keeps the library for ever."""
         if dtype.hasobject and not self._heaps_are_whole:
-            if set(self._file.id.get_create_plist().get_sizes()) != {LENGTHS}:
-                message = f"its sizes and addresses are not {LENGTHS} bytes long"
+            if set(self._file.id.get_create_plist().get_sizes()) != {_LENGTHS}:
+                message = f"its sizes and addresses are not {_LENGTHS} bytes long"
                 raise ValueError(message)
             if trouble := damaged_heap(self._path):
                 raise ValueError(trouble)
@@ -252,3 +258,37 @@ def _recognizes(head: bytes) -> bool:
 READERS.register("hdf5")(
     Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, attributes=of_hdf5)
 )
+
+
+def damaged_heap(path: Path) -> str | None:
+    """Return a message about the first damaged global heap, which holds texts, or None.
+
+    The library (2.0) follows the sizes of objects. A free block of size 0 makes it loop forever,
+    and a huge one makes it read outside of the file.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for start in _starts(content):
+            _, size = _HEAP_HEADER.unpack_from(content, start)
+            # The library itself refuses a heap that ends beyond the file.
+            if start + size <= len(content) and not _is_whole(content, start, start + size):
+                return f"the heap of texts at byte {start} is damaged"
+    return None
+
+
+def _starts(content: mmap.mmap) -> Iterator[int]:
+    start = content.find(_HEAP)
+    while 0 <= start <= len(content) - _HEAP_HEADER.size:
+        yield start
+        start = content.find(_HEAP, start + 1)
+
+
+def _is_whole(content: mmap.mmap, start: int, stop: int) -> bool:
+    """Return whether the objects of a heap fill it to its end."""
+    offset = start + _HEAP_HEADER.size
+    while offset + _HEAP_OBJECT.size <= stop:
+        index, _, _, size = _HEAP_OBJECT.unpack_from(content, offset)
+        used = size if index == 0 else _HEAP_OBJECT.size + (size + 7) // 8 * 8
+        if used < _HEAP_OBJECT.size or offset + used > stop:
+            return False
+        offset += used
+    return True
