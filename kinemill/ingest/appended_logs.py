@@ -1,10 +1,9 @@
-"""A log that went on after it was read: the longer recording takes the shorter one's place.
+"""Appended logs: a longer file of the same name supersedes the recording that it begins with.
 
 A logger that pauses longer than `ingest.min_file_age` and then appends leaves two contents under
-one name, the first of which the second begins with, byte for byte. Both would be recordings that
-share their first rows. The first is then left out of the snapshot by a decision that says so and
-that a person can take back; its raw bytes stay. Nothing is compared but a digest of the new file's
-first bytes, so any format whose files grow at their end is served.
+one name. Both would be recordings that share their first rows. A decision then excludes the
+shorter one from the snapshot; a user can withdraw it, and the raw bytes are kept. Only a digest of
+the first bytes of the new file is compared, so any format that grows at its end is supported.
 """
 
 import hashlib
@@ -27,19 +26,19 @@ def supersede(
     previous_hash: str | None,
     decisions: Mapping[str, Decision],
 ) -> Decision | None:
-    """Leave out the recording that a file was before it grew.
+    """Exclude the recording that a file was before it grew.
 
-    To be asked once the new content is recorded and has tracks, so that nothing is lost meanwhile.
+    Call this when the new content is recorded and has tracks, so that no rows are lost meanwhile.
 
     Args:
-        task: whose recordings they are.
-        home: where memberships and decisions are kept.
+        task: task of the recordings.
+        home: holds memberships and decisions.
         grown: the file as it is now, and its content hash.
-        previous_hash: content hash that was read under the same name before; None: none was.
-        decisions: those that count; a person's decision about the old recording stands.
+        previous_hash: content hash read under the same name before; None if there was none.
+        decisions: current decisions; a manual decision about the old recording is kept.
 
     Returns:
-        the decision; None if there is nothing to leave out, or it is left out already.
+        the decision; None if there is nothing to exclude, or it is excluded already.
     """
     path, hash_ = grown
     if previous_hash is None or previous_hash == hash_ or previous_hash in decisions:
@@ -55,7 +54,7 @@ def supersede(
 
 
 def _begins_with(path: Path, count: int, hash_: str) -> bool:
-    """Return whether the first `count` bytes of a file have this sha256; False if it is gone."""
+    """Return whether the first `count` bytes of a file have this sha256; False if it is missing."""
     hasher = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""What the arrival sensor sees of a drop folder: which logs are complete, and which are news.
+"""Arrivals: which logs of a drop folder are complete and were not read yet, for the log sensor.
 
-No tick reads a large log: up to `WHOLE` bytes a file is known by its sha256, as the store knows it;
-beyond that by its size and blocks of it, and by how the files looked that were read before.
+No tick reads a large log. Up to `WHOLE` bytes a file is identified by its sha256, as in the store;
+above that by its size, a sample of its blocks, and the stats of files that were read before.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 WHOLE = 4 * 2**20  # bytes; a few ms of hashing
-_BLOCK, _BLOCKS = 2**14, 8  # bytes, and how many of them are looked at, the last among them
-_PER_TICK = 2**28  # bytes that are read before the rest waits for the next tick
-_CACHE_SIZE = 200_000  # contents that are not read again as long as their files look the same
+_BLOCK, _BLOCKS = 2**14, 8  # bytes of a block; number of sampled blocks, the last one included
+_PER_TICK = 2**28  # bytes that are read per tick; the rest waits for the next one
+_CACHE_SIZE = 200_000  # contents in memory, so that files with an equal stat are not read again
 
 
 class NewLogs(NamedTuple):
-    """What a drop folder holds that no ingest has read.
+    """Logs of a drop folder that no ingest has read.
 
     Attributes:
-        ids: of contents, hex; no two logs share one.
-        more: there were too many for one tick; the next one sees the rest.
+        ids: content identifiers, hex; different logs have different ones.
+        more: whether logs were left for the next tick.
         any_read: whether any log of the folder was ever read.
     """
 
@@ -38,31 +38,16 @@ class NewLogs(NamedTuple):
     any_read: bool
 
 
-def settled_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> list[Path]:
-    """Return the logs under `folder` that at `now` are unchanged for `ingest.min_file_age` s.
-
-    Args:
-        task: says which files are logs.
-        home: where is kept which files were read already.
-        folder: a drop folder; one that does not exist holds nothing.
-        now: s since the epoch.
-    """
-    result = _scan_folder(task, folder, open_scan_cache(task, home, folder).files)
-    return [
-        file_stat.path for file_stat in sorted([*result.unchanged, *_settled(task, result, now)])
-    ]
-
-
 def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
-    """Tell which complete logs under `folder` no ingest has read.
+    """Return which complete logs under `folder` no ingest has read.
 
-    A rename or a copy is no news, nor is a touched file of up to `WHOLE` bytes. Each file is read
-    once as long as it looks the same.
+    Complete: unchanged for `ingest.min_file_age` s. A renamed or copied log is not new, nor is a
+    file of up to `WHOLE` bytes that was only touched. Each file is read once per stat.
 
     Args:
-        task: says which files are logs.
-        home: where is kept which files were read already.
-        folder: a drop folder; one that does not exist holds nothing.
+        task: defines which files are logs.
+        home: holds the list of files that were read.
+        folder: a drop folder; a missing one holds no logs.
         now: s since the epoch.
     """
     read = open_scan_cache(task, home, folder).files
@@ -80,7 +65,7 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
 
 
 class _ReadHistory:
-    """What was read of a folder before: contents, and by size what a large log may be a copy of."""
+    """What was read of a folder before: content hashes, and large files by size."""
 
     def __init__(self, task: Task, home: Home, folder: Path, read: CachedFiles) -> None:
         self._task, self._home, self._folder = task.name, home, str(folder)
@@ -93,8 +78,8 @@ class _ReadHistory:
     def has(self, file_stat: FileStat, content: str) -> bool:
         """Return whether a log was read, under any name.
 
-        The book leaves out files that were read within a second of their last change, as a run
-        right after the logs were written does. Their recordings are members.
+        The scan cache omits files that were read within a second of their last change, such as logs
+        that a run reads right after writing them. Their recordings are members.
         """
         if file_stat.size <= WHOLE:
             return content in self._contents or is_member(self._home, self._task, content)
@@ -110,7 +95,7 @@ class _ReadHistory:
         if cached := _content_cache.get(FileStat(self._folder, name, *entry[0])):
             return cached == content
         if name == file_stat.name:
-            return False  # it was written to, or touched
+            return False  # it was changed or touched
         with suppress(OSError):
             return _sample(Path(self._folder, name), size) == content
         return False
@@ -121,7 +106,7 @@ def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
 
 
 def _settled(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
-    """Return the files that are new, or look different, and are complete."""
+    """Return the files that are new or changed, and complete."""
     moment = time.time() if now is None else now
     return [
         file_stat for file_stat in result.logs if file_stat.age(moment) >= task.ingest.min_file_age
@@ -129,18 +114,17 @@ def _settled(task: Task, result: ScanResult, now: float | None) -> list[FileStat
 
 
 def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
-    """Return what identifies the contents of logs, of as many as one tick has time to read.
+    """Return the content identifiers of as many logs as one tick may read.
 
-    A file that is gone since it was seen, or not ours to read, has an empty one.
+    A file that is missing or cannot be read has an empty identifier.
     """
     bytes_left, contents = _PER_TICK, dict[FileStat, str]()
     for file_stat in waiting:
         if bytes_left <= 0:
             break
         if file_stat not in _content_cache:
-            bytes_left -= (
-                min(file_stat.size, WHOLE) + _BLOCK
-            )  # opening one costs as much as a block
+            # opening a file costs as much as reading a block
+            bytes_left -= min(file_stat.size, WHOLE) + _BLOCK
             _content_cache[file_stat] = _content(file_stat)
         contents[file_stat] = _content_cache[file_stat]
     for old in list(_content_cache)[:-_CACHE_SIZE]:
@@ -148,7 +132,7 @@ def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
     return contents
 
 
-_content_cache: dict[FileStat, str] = {}  # by this process
+_content_cache: dict[FileStat, str] = {}  # of this process
 
 
 def _content(file_stat: FileStat) -> str:
@@ -159,7 +143,7 @@ def _content(file_stat: FileStat) -> str:
 
 
 def _sample(path: Path, size: int) -> str:
-    """Return the sha256 of a file's size and of blocks spread evenly over it."""
+    """Return the sha256 of the size of a file and of blocks spread evenly over it."""
     hasher = hashlib.sha256(f"sample {size}".encode())
     with path.open("rb") as file:
         for number in range(_BLOCKS):

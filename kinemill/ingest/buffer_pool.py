@@ -1,6 +1,6 @@
-"""Buffer pool: memory pages for the rows of large logs, reused from one log to the next.
+"""Buffer pool: memory for the rows of large logs, reused from one log to the next.
 
-New pages are cleared by the system, which takes as long as to fill them.
+The system clears new pages, which takes as long as filling them.
 """
 
 import sys
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-LEAST = 1 << 17  # numbers; less is not worth it
+LEAST = 1 << 17  # numbers; smaller arrays are not pooled
 
 
 class _ThreadBuffer(local):
-    """The largest array that the thread has asked for."""
+    """The largest array that the thread has requested."""
 
     def __init__(self) -> None:
         self.array = np.empty(0)
@@ -23,11 +23,11 @@ _buffer = _ThreadBuffer()
 
 
 def borrow_array(shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return an array (k, n) of whatever numbers: the thread's last one, if nobody refers to it."""
+    """Return an uninitialized array (k, n): the buffer of the thread, if nothing refers to it."""
     size = shape[0] * shape[1]
     if size < LEAST:
         return np.empty(shape)
-    # Views refer to the array that they are of, so that none is left if this is all there are.
+    # Each view holds a reference to its base array, so this count shows that no view is left.
     unused = sys.getrefcount(_buffer.array) == _ALONE
     if not unused or _buffer.array.size < size:
         _buffer.array = np.empty(size)

@@ -23,21 +23,21 @@ TURN = 2.0 * np.pi
 Channel = Floats | ChunkedColumn  # (n,)
 Values = dict[str, Floats]
 BLOCK = 32_768  # rows
-# An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
+# A wrapping encoder covers at most one turn, slightly more with noise added after wrapping.
 WRAPPED_RANGE = TURN + 0.1
 
 
 def convert_units(
     name: str, series: pl.Series, source: Source, task: Task
 ) -> tuple[Channel, list[Reason]]:
-    """Return a channel (n,) in the task's unit, odd values as NaN, and what is odd about it."""
+    """Return a channel (n,) in the task's unit, unusable values as NaN, and reasons for them."""
     reasons = contradicted_unit(name, source, task)
     if (chunks := _unchanged_chunks(name, series, source, task)) is not None:
         return chunks, reasons
     whole = series.fill_null(np.nan) if series.null_count() else series
     value = whole.to_numpy()
     channel = task.channels[name]
-    with np.errstate(over="ignore"):  # what overflows is out of range
+    with np.errstate(over="ignore"):  # an overflow is out of range
         if (source.scale, source.offset) != (1.0, 0.0):
             value = source.scale * value + source.offset
         if source.unit and source.unit != channel.unit:
@@ -51,16 +51,16 @@ def convert_units(
 
 
 def _within(value: Floats, most: float) -> bool:
-    """Return whether every |value| of (n,) is at most `most`; False if one is NaN."""
+    """Return whether every |value| of (n,) is at most `most`; False if a value is NaN."""
     return not len(value) or bool(value.min() >= -most and value.max() <= most)
 
 
 def _cut_off(
     name: str, series: pl.Series, value: Floats, task: Task
 ) -> tuple[Floats, list[Reason]]:
-    """Return (n,) with NaN for values that no statistic can hold, and the reason with the rows."""
+    """Replace values of (n,) that are too large for statistics by NaN; return the reason."""
     most, unit = magnitude(task.channels[name]), task.channels[name].unit
-    sound = np.abs(value) <= most  # False of NaN
+    sound = np.abs(value) <= most  # False for NaN
     logged = series.is_finite().fill_null(value=False).to_numpy()
     rows = np.flatnonzero(~sound & logged)
     value = np.where(sound, value, np.nan)
@@ -81,7 +81,7 @@ def _cut_off(
 def _unchanged_chunks(
     name: str, series: pl.Series, source: Source, task: Task
 ) -> ChunkedColumn | None:
-    """Return a channel of which nothing is to be changed in the pieces it has; None for others."""
+    """Return a channel in its chunks if no value has to change, or None."""
     same = source.unit in {None, task.channels[name].unit}
     if not same or (source.scale, source.offset) != (1.0, 0.0):
         return None
@@ -127,8 +127,8 @@ def _not_finite_reason(
 def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: Task) -> Values:
     """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
-    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from q to -q,
-    the same rotation, is q.
+    Angles are unwrapped first: halfway between 3.1 and -3.1 rad is π, not 0. Halfway between q and
+    -q, which are the same rotation, is q.
     """
     signs = _signs(values, task)
     turned = {name: np.asarray(values[name]) * sign for name, sign in signs.items()}
@@ -149,9 +149,9 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
 
 
 def _signs(values: Mapping[str, Channel], task: Task) -> Values:
-    """Return, by element, the signs (n,) that make the quaternions continuous whose sign changes.
+    """Return the signs (n,) by element that make quaternions continuous.
 
-    Whether that is a fault is for validation to say, so it is put back after interpolation.
+    Validation decides whether a sign change is a fault, so it is restored after interpolation.
     """
     signs: Values = {}
     for names in rotations(task.channels):
@@ -168,14 +168,14 @@ def _signs(values: Mapping[str, Channel], task: Task) -> Values:
 
 
 def unwrap(angle: Channel) -> Channel:
-    """Make an angle (n,) rad continuous where an encoder wrapped it; NaN stay where they are.
+    """Make an angle (n,) rad continuous where an encoder wrapped it; NaN is kept.
 
-    An angle that covers more than one turn was not wrapped, and is returned as it is: a jump in it
-    is a fault that validation must see.
+    An angle that covers more than one turn was not wrapped and is returned unchanged: a jump in it
+    is a fault that validation must detect.
     """
     if not len(angle):
         return angle
-    # NaN if a row is; no row jumps by more than the whole range.
+    # NaN if a row is NaN; no row jumps by more than the whole range.
     reach = angle.value_range() if isinstance(angle, ChunkedColumn) else float(np.ptp(angle))
     if reach > WRAPPED_RANGE or reach < np.pi:
         return angle
@@ -192,17 +192,17 @@ def unwrap(angle: Channel) -> Channel:
 
 
 def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
-    """Interpolate channels (n,) at (n,) s onto (m,) s; a step on a stamp takes that row alone.
+    """Interpolate channels (n,) at (n,) s onto (m,) s; a step at a timestamp takes that row alone.
 
-    NaN reaches the steps between it and its neighbors, and no further.
+    A NaN affects the steps up to the neighboring rows only.
     """
     if _is_grid(seconds, grid, exact):
         return {name: np.asarray(own) for name, own in values.items()}
-    # One array for all: numpy has large ones in large pages, which cost half as much to fill.
+    # One array for all channels: large arrays use large pages, which cost half as much to fill.
     out = borrow_array((len(values), len(grid)))
 
     def fill(starts: range) -> None:
-        # So few rows at a time that what is worked out on the way stays in the processor's cache.
+        # Blocks of rows that fit into the processor's cache.
         scratch = np.empty((2, min(BLOCK, len(grid))))
         for start in starts:
             block = slice(start, start + BLOCK)
@@ -212,7 +212,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
             lower, upper = lower - first, upper - first
             for own, to in zip(values.values(), out, strict=True):
                 near = own[first : last + 1]
-                # All rows are there; to be told so, and not to look, is what `clip` is for.
+                # All indices are valid; mode="clip" skips the bounds check.
                 near.take(lower, out=low, mode="clip")
                 near.take(upper, out=high, mode="clip")
                 high -= low
@@ -229,7 +229,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
 
 
 def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
-    """Tell whether stamps (n,) s are the grid (m,) s."""
+    """Return whether timestamps (n,) s equal the grid (m,) s."""
     if len(seconds) != len(grid):
         return False
     blocks = (slice(start, start + BLOCK) for start in range(0, len(grid), BLOCK))
@@ -237,7 +237,7 @@ def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
 
 
 def _neighbors(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
-    """Return rows of (n,) s before and after rising (k,) s, and what share of the way these are."""
+    """Return the rows of (n,) s before and after rising (k,) s, and the fraction between them."""
     lower = _rows_before(seconds, grid)
     lower_time = seconds[lower]
     width = seconds[lower + 1] - lower_time
@@ -251,7 +251,7 @@ def _neighbors(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows,
 def _rows_before(seconds: Floats, grid: Floats) -> Rows:
     """Return the last row of (n,) s at or before each of rising (k,) s, at most the last but one.
 
-    The rows of a short grid are near each other, and quick to search; where each step has about one
+    Rows of a short grid are close to each other and quick to search. Where each step has about one
     row, they are counted instead.
     """
     first, last = np.searchsorted(seconds, grid[[0, -1]], side="right").tolist()
@@ -266,7 +266,7 @@ def _rows_before(seconds: Floats, grid: Floats) -> Rows:
 def _counted_rows(seconds: Floats, grid: Floats, first: int) -> Rows | None:
     """Return the last row at or before each of (k,) s, counted from `first`, or None.
 
-    There is one unless a row lies farther from its count than the next, or the log ends.
+    None if a row is farther from its count than the next row, or the log ends.
     """
     count = len(grid)
     if first + count + 2 > len(seconds):
@@ -281,10 +281,10 @@ def _counted_rows(seconds: Floats, grid: Floats, first: int) -> Rows | None:
 
 
 def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
-    """Draw a cubic spline through channels (n,) at (n,) s and take it at (m,) s.
+    """Fit a cubic spline through channels (n,) at (n,) s and evaluate it at (m,) s.
 
-    For motions sampled not much faster than they move: a line cuts the peak of a sine of 5 Hz that
-    is sampled at 30 Hz by 13 %, a spline by 1 %. NaN reaches as far as it does with lines.
+    For motions close to the Nyquist limit: linear interpolation of a 5 Hz sine sampled at 30 Hz
+    cuts its peak by 13 %, a spline by 1 %. A NaN affects the same steps as in `linear`.
     """
     from scipy.interpolate import CubicSpline
 
@@ -301,7 +301,7 @@ def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: f
 
 
 def hold(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
-    """Take for each step the last row at or before it: channels (n,) at (n,) s -> at (m,) s."""
+    """Take the last row at or before each step: channels (n,) at (n,) s -> at (m,) s."""
     last = np.searchsorted(seconds, grid + exact, side="right") - 1
     rows = np.clip(last, 0, len(seconds) - 1)
     return {name: np.asarray(own)[rows] for name, own in values.items()}

@@ -1,6 +1,6 @@
-"""Timestamps of a log to increasing seconds: unit, order, repeats, gaps.
+"""Clock: timestamps of a log to increasing seconds, by unit, order, repeats and gaps.
 
-Symbols: N rows of the log, t time in s since the log's first stamp.
+Symbols: N rows of the log, t time in s since the first timestamp of the log.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from kinemill.ingest.raw import MAX_LISTED, Reason, reason, stretches
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
-_BLOCK = 16_384  # rows, which stay in the processor's cache
-LATEST = 2.0**63  # ticks; no clock shows more, in whatever unit
-EXACT = 1e-6  # of a time step: what rounding makes of stamps that are meant to be equal
+_BLOCK = 16_384  # rows that fit into the processor's cache
+LATEST = 2.0**63  # ticks; the largest timestamp of any clock
+EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The rows with a usable stamp, cut into segments in which time rises without a gap.
+    """The rows with a usable timestamp, in segments in which time rises without a gap.
 
-    `rows[i]` is the place (from 0) of row i in the log, `seconds[i]` its time in s; `segments` are
-    ranges of i.
+    `rows[i]` is the position (from 0) of row i in the log, `seconds[i]` its time in s; `segments`
+    are ranges of i.
     """
 
     rows: Rows
@@ -44,14 +44,14 @@ def read_clock(
     origin: float | None = None,
     breaks: Sequence[float] = (),
 ) -> Clock:
-    """Turn stamps into rising seconds.
+    """Convert timestamps to rising seconds.
 
     Args:
-        stamps: Int64 or Float64 (N,), in units of which `ticks` make a second.
-        ticks: units per second.
-        max_gap: a longer silence starts a new segment, s.
-        step: the task's time step, s; stamps differ when they do by more than 1e-6 of it.
-        origin: the stamp that becomes 0 s; default: the first.
+        stamps: Int64 or Float64 (N,), in ticks.
+        ticks: ticks per second.
+        max_gap: a longer gap starts a new segment, s.
+        step: time step of the task, s; timestamps differ if they do by more than 1e-6 of it.
+        origin: the timestamp that becomes 0 s; default: the first.
         breaks: a new segment starts after each of these times, s.
     """
     rows, seconds, lost = _finite(stamps, ticks, origin)
@@ -82,7 +82,7 @@ def read_clock(
 
 
 def _rises(seconds: Floats, most: float) -> bool:
-    """Tell whether seconds (n,) rise from row to row, by `most` s at most."""
+    """Return whether seconds (n,) rise from row to row, by at most `most` s."""
     for start in range(0, len(seconds) - 1, _BLOCK):
         change = np.diff(seconds[start : start + _BLOCK + 1])
         if not (change.min() > 0.0 and change.max() <= most):
@@ -91,8 +91,8 @@ def _rises(seconds: Floats, most: float) -> bool:
 
 
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
-    """Return places and seconds of the rows with a finite stamp, and places of the others."""
-    if stamps.null_count() == 0:  # of small logs polars takes longer to ask than numpy to look
+    """Return positions and seconds of rows with a finite timestamp, and positions of the others."""
+    if stamps.null_count() == 0:  # for small logs numpy is faster than polars
         every = stamps.to_numpy()
         good = np.abs(every) <= LATEST if stamps.dtype.is_float() else np.isfinite(every)
     else:
@@ -100,7 +100,7 @@ def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows
     lost = np.flatnonzero(~good)
     rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
-    # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
+    # Integers are rebased as integers: float64 resolves epoch nanoseconds to 256 ns only.
     zero = values[:1] if origin is None else origin
     seconds = (values - zero).astype(np.float64, copy=False)
     seconds /= ticks
@@ -108,7 +108,7 @@ def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows
 
 
 def usable(stamps: pl.Series) -> pl.Series:
-    """Return which stamps (N,) are numbers that a clock can show, as (N,) of bool."""
+    """Return which timestamps (N,) are numbers that a clock can show, as (N,) of bool."""
     return (stamps.cast(pl.Float64).abs() <= LATEST).fill_null(value=False)
 
 

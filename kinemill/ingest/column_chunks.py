@@ -1,7 +1,7 @@
-"""A channel in the pieces in which it was read: a large CSV comes in some dozens.
+"""Column chunks: a channel in the pieces in which it was read, some dozens for a large CSV.
 
-To put a long log together takes as long as to look at all of it, in memory that nobody has used
-yet; whoever goes through it in blocks need not.
+Concatenating a long log takes as long as reading all of it, in new memory. Functions that work in
+blocks avoid that.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class ChunkedColumn:
-    """A channel (n,), n at least one; `np.asarray` puts it together."""
+    """A channel (n,), n at least one; `np.asarray` concatenates it."""
 
     def __init__(self, parts: Sequence[Floats]) -> None:
         self._parts = [part for part in parts if len(part)]
@@ -27,7 +27,7 @@ class ChunkedColumn:
         return np.concatenate(self._parts, dtype=dtype)
 
     def __getitem__(self, rows: slice) -> Floats:
-        """Return some rows in one piece."""
+        """Return some rows as one array."""
         start, stop, _ = rows.indices(len(self))
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = max(int(np.searchsorted(self._starts, stop)), first + 1)
@@ -38,6 +38,6 @@ class ChunkedColumn:
         return slices[0] if len(slices) == 1 else np.concatenate(slices)
 
     def value_range(self) -> float:
-        """Return the largest value less the smallest, NaN if a row is."""
+        """Return the largest value minus the smallest; NaN if a row is NaN."""
         high, low = ([getattr(part, of)() for part in self._parts] for of in ("max", "min"))
         return float(np.max(high) - np.min(low))

@@ -1,7 +1,7 @@
-"""All columns of a log that no task describes yet: what a draft is made from.
+"""Columns of a log without a task: the input of a draft.
 
-Text tables are read here, forgiving what a reader would refuse; of other formats the reader tells
-what there is (`surveying.py`).
+Text tables are read here, more leniently than by a reader. For other formats the reader lists the
+columns (`draft/schema_inference.py`).
 """
 
 import csv
@@ -17,27 +17,27 @@ from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import unique_names
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
-MOST = 1_000_000  # rows looked at
+MOST = 1_000_000  # rows read
 
-Samples = tuple[Floats, Floats]  # (n,) s from the first stamp of the log, (n,) in the log's unit
+Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a log, or one part of it, holds.
+    """The columns of a log, or of one part of it.
 
     Args:
         path: the log.
-        time: name of the column or field that is the clock; None: rows are counted, or messages
-            stamped when they were logged.
-        time_unit: of the clock, if it is a number.
-        values: the samples of each column of numbers, on the clock of the table or on its own.
-        left_out: other columns, and why.
-        part: of the log, where that has several.
-        rate: of rows without stamps, Hz, which a person told.
-        labels: what columns are called elsewhere, where that says more than their own names.
-        text: what was done in the log.
-        own_clocks: topics have stamps of their own.
+        time: name of the clock column or field; None if rows are counted, or messages have the time
+            at which they were logged.
+        time_unit: unit of the clock, if it is a number.
+        values: samples of each numeric column, on the clock of the table or on its own.
+        left_out: other columns, with reasons.
+        part: part of the log, if it has several.
+        rate: rate of rows without timestamps, Hz, as given by the user.
+        labels: other names of columns, where they are more descriptive.
+        text: instruction of the log.
+        own_clocks: whether topics have their own timestamps.
     """
 
     path: Path
@@ -53,12 +53,12 @@ class Table:
 
     @property
     def step(self) -> float:
-        """Usual distance of two stamps of the fastest clock, s."""
+        """Usual distance of two timestamps of the fastest clock, s."""
         return min(usual_step(seconds) for seconds, _ in self.values.values())
 
 
 def usual_step(seconds: Floats) -> float:
-    """Return the median distance of rising stamps (n,) s."""
+    """Return the median distance of rising timestamps (n,) s."""
     steps = np.diff(seconds)
     steps = steps[steps > 0.0]
     return float(np.median(steps)) if len(steps) else np.inf
@@ -105,7 +105,7 @@ def _text(path: Path) -> pl.DataFrame:
 
 
 def _numbers(column: pl.Series) -> Floats | None:
-    """Return a column as numbers with NaN where it has none; None if it is no column of numbers."""
+    """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
     decimal = column.str.strip_chars().str.replace(",", ".", literal=True)
     numbers = decimal.cast(pl.Float64, strict=False)
     if numbers.null_count() > 0.5 * len(numbers):
@@ -116,10 +116,10 @@ def _numbers(column: pl.Series) -> Floats | None:
 def table_of(
     path: Path, numbers: dict[str, Floats], left_out: dict[str, str], rate: float | None = None
 ) -> Table:
-    """Return columns of one length as a table on the clock that is one of them, or by `rate`, Hz.
+    """Return columns of one length as a table, on the clock among them or by `rate`, Hz.
 
     Raises:
-        BadLog: no column is a clock, and nobody told a rate.
+        BadLog: no column is a clock, and no rate is given.
     """
     if rate is not None:
         samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
@@ -139,7 +139,7 @@ def table_of(
 def stamped(
     path: Path, clock: str, stamps: Floats, numbers: dict[str, Floats], left_out: dict[str, str]
 ) -> Table:
-    """Return columns (n,) with their stamps (n,), whose unit is guessed; rows out of order go."""
+    """Return columns (n,) on timestamps (n,) of an inferred unit; drop rows out of order."""
     unit, ticks = _time_unit(clock, stamps)
     good = np.isfinite(stamps)
     seconds = (stamps[good] - stamps[good][0]) / ticks
@@ -149,7 +149,7 @@ def stamped(
 
 
 def _clock(numbers: dict[str, Floats]) -> str | None:
-    """Return the column that is the clock: named so and rising; else the first that rises."""
+    """Return the clock column: a rising one with a name of a clock, else the first that rises."""
     rising = [
         name
         for name, values in numbers.items()
@@ -171,11 +171,11 @@ _EPOCH = [(1e18, "ns"), (1e15, "us"), (1e12, "ms"), (1e9, "s")]
 
 
 def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
-    """Guess the unit of stamps: as the name says, as epoch times, or as robots are sampled."""
+    """Infer the unit of timestamps: by name, as epoch times, or by common sampling rates."""
     named = next((unit for unit in ("ms", "us", "ns") if unit in split_words(name)), None)
     largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
     epoch = next((unit for least, unit in _EPOCH if largest >= least), None)
-    # Few robots log slower than every 10 s, and none by whole seconds of a fraction.
+    # Few robots log slower than every 10 s.
     relative = "s" if step < 10 else "ms" if step < 1e4 else "us" if step < 1e7 else "ns"
     whole = bool(np.all(np.mod(stamps[np.isfinite(stamps)], 1.0) == 0.0))
     if relative == "s" and whole and epoch is None and step >= 2:

@@ -1,13 +1,13 @@
-"""What was decided about recordings, mostly by people: who, when and why, never changed afterwards.
+"""Decisions about recordings, mostly manual: who, when and why. They are never changed.
 
-One file a decision, `store/decisions/<task>/<number>.json`, numbered in order. The last decision
-about a recording counts, until it is withdrawn:
+One file per decision, `store/decisions/<task>/<number>.json`, numbered in order. The last decision
+about a recording is current until it is withdrawn:
 
-- `release`: what the checks found in it no longer cuts or holds it;
-- `reject`: it is never taken, though its bytes are kept;
-- `forget`: it is never taken, and all that was kept of it is gone;
-- `supersede`: it went on in a longer recording of the same name, which is taken in its place;
-- `withdraw`: as if nothing had been decided.
+- `release`: checks no longer cut or quarantine it;
+- `reject`: it is excluded, and its bytes are kept;
+- `forget`: it is excluded, and its stored data is deleted;
+- `supersede`: a longer recording of the same name replaces it;
+- `withdraw`: the previous decision no longer applies.
 """
 
 from dataclasses import dataclass
@@ -42,12 +42,12 @@ class Decision:
 
     @property
     def bars(self) -> bool:
-        """Whether the recording is not to be taken."""
+        """Whether the decision excludes the recording."""
         return self.decision in _BARRED
 
     @property
     def status(self) -> str:
-        """What a recording is by a decision that bars it: rejected, forgotten or superseded."""
+        """Status of an excluded recording: rejected, forgotten or superseded."""
         return _BARRED[self.decision]
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Decision:
         return dict(vars(self))
 
     def reason(self, task: str) -> Reason:
-        """Return why a file with this content is not taken."""
+        """Return why a file with this content is excluded."""
         undo = "forget {} {} --undo" if self.decision == "forget" else "quarantine {} undo {}"
         said = f", because: {self.because}" if self.because else ""
         return reason(
@@ -72,7 +72,7 @@ def _folder(home: Home, task: str) -> Path:
 
 
 def decisions_elsewhere(home: Home, task: str) -> None:
-    """Learn of what was decided on other machines."""
+    """Fetch the decisions of other machines."""
     bring_new(home, _folder(home, task))
 
 
@@ -80,8 +80,7 @@ def audit(home: Home, task: str) -> list[Decision]:
     """Return every decision of a task, oldest first.
 
     Raises:
-        CorruptArtifact: one of them cannot be read; to go on without it might take what a person
-            rejected.
+        CorruptArtifact: a decision cannot be read; without it a rejected recording might be used.
     """
     return [_read(path) for path in sorted(_folder(home, task).glob("*.json"))]
 
@@ -96,7 +95,7 @@ def _read(path: Path) -> Decision:
 
 
 def current_decisions(home: Home, task: str) -> dict[str, Decision]:
-    """Return the decision that counts, by content hash; recordings without one are left out."""
+    """Return the current decision by content hash; recordings without one are omitted."""
     last = {decision.recording: decision for decision in audit(home, task)}
     return {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}
 
@@ -104,14 +103,14 @@ def current_decisions(home: Home, task: str) -> dict[str, Decision]:
 def decide(
     home: Home, task: str, recording: tuple[str, str], decision: Kind, because: str
 ) -> Decision:
-    """Note a decision about a recording for ever.
+    """Record a decision about a recording permanently.
 
     Args:
-        home: where decisions are kept.
+        home: holds the decisions.
         task: name of the task.
-        recording: its content hash, and its name at first sight.
-        decision: what was decided.
-        because: why, in a person's words; may be empty.
+        recording: content hash, and name at first ingest.
+        decision: the decision.
+        because: reason given by the user; may be empty.
     """
     folder = _folder(home, task)
     with lock(home, f"decisions-{task}"):

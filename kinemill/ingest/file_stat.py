@@ -1,4 +1,4 @@
-"""How files look, which tells those that have changed from those that have not, unread."""
+"""File stats: detect changed files without reading them."""
 
 import os
 import stat
@@ -10,9 +10,9 @@ from kinemill.store.json_io import valid_text
 
 
 class FileStat(NamedTuple):
-    """One file as it was seen: what tells a changed file from an unchanged one.
+    """The stat of a file, which differs between a changed file and an unchanged one.
 
-    The time at which its status changed is among it, because nobody can set that one back.
+    It includes the time of the last status change, which no user can set back.
     """
 
     folder: str
@@ -24,7 +24,7 @@ class FileStat(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where the file lies."""
+        """Path of the file."""
         return Path(self.folder, self.name)
 
     @property
@@ -33,27 +33,27 @@ class FileStat(NamedTuple):
         return valid_text(self.name)
 
     def age(self, now: float) -> float:
-        """Return the distance, in s, of the last change from `now`.
+        """Return the time between the last change and `now`, s, as an absolute value.
 
-        A stamp in the future, of a robot whose clock is off, ages like one in the past.
+        So a timestamp in the future, from a robot whose clock is wrong, ages as well.
         """
         return abs(now - self.mtime_ns / 1e9)
 
 
 StatKey = tuple[int, int, int, int]  # size, times of the last changes of content and status, inode
-Entry = tuple[StatKey, bytes]  # how a file looked, and its content hash
+Entry = tuple[StatKey, bytes]  # stat of a file, and its content hash
 CachedFiles = Mapping[str, Entry]  # by name
-NOTHING = bytes(32)  # in place of a content hash: a side-car is looked at, not kept
+NOTHING = bytes(32)  # in place of a content hash: side-car files are not stored
 
 
 class UnchangedFiles(Mapping[FileStat, bytes]):
-    """Content hashes, 32 bytes, of files that look the same as before.
+    """Content hashes, 32 bytes, of files whose stat is unchanged.
 
-    Their sights are made when they are asked for: of a hundred thousand files none is, mostly.
+    `FileStat` objects are created on demand: of a hundred thousand files usually none is needed.
 
     Args:
-        folder: where the files lie.
-        files: looks and hashes by name.
+        folder: folder of the files.
+        files: stats and hashes by name.
     """
 
     def __init__(self, folder: str, files: CachedFiles) -> None:
@@ -72,11 +72,11 @@ class UnchangedFiles(Mapping[FileStat, bytes]):
         return hash_
 
     def contents(self) -> set[bytes]:
-        """Return the hashes alone."""
+        """Return the hashes."""
         return {hash_ for _, hash_ in self.files.values()}
 
     def without(self, file_stats: Iterable[FileStat]) -> "UnchangedFiles":
-        """Return all but some."""
+        """Return the files without some."""
         names = {file_stat.name for file_stat in file_stats}
         if not names:
             return self
@@ -85,12 +85,12 @@ class UnchangedFiles(Mapping[FileStat, bytes]):
 
 
 def stat_key(status: os.stat_result) -> StatKey:
-    """Return how a file looks."""
+    """Return the stat of a file as a key."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def read_file_stat(folder: str, name: str) -> FileStat | None:
-    """Return the stat of a file; None if it is gone, out of reach or no regular file."""
+    """Return the stat of a file; None if it is missing, unreachable or no regular file."""
     status = stat_of(Path(folder, name))
     return (
         FileStat(folder, name, *stat_key(status))
@@ -100,10 +100,10 @@ def read_file_stat(folder: str, name: str) -> FileStat | None:
 
 
 def stat_of(path: Path) -> os.stat_result | None:
-    """Return the stat of a path; None if there is nothing, or the path cannot be followed.
+    """Return the stat of a path; None if it is missing or cannot be followed.
 
     Unlike `Path.is_file`, this covers names that are too long, loops of links and folders without
-    access: in a folder of logs each of these concerns one file alone.
+    access: in a folder of logs each of these affects one file only.
     """
     try:
         return path.stat()

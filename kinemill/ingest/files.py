@@ -26,19 +26,19 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS, Task
 
-HEAD = 4096  # bytes a reader sees to recognize its format
+HEAD = 4096  # bytes from which a reader recognizes its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
 class ScanResult(NamedTuple):
-    """What lies in a folder.
+    """The content of a folder.
 
     Attributes:
-        logs: files that are new, or look different than when they were read.
-        familiar: those that look the same, and their content hashes.
-        sidecars: what describes logs beside them, new or different.
-        known_sidecars: side-cars that look the same.
-        ignored: why each of the rest is left alone, by name.
+        logs: files that are new or changed since they were read.
+        unchanged: files with an equal stat, and their content hashes.
+        sidecars: new or changed files that describe logs.
+        known_sidecars: unchanged files that describe logs.
+        ignored: reason by name for each of the rest.
     """
 
     logs: list[FileStat]
@@ -49,7 +49,7 @@ class ScanResult(NamedTuple):
 
 
 def empty_scan() -> ScanResult:
-    """Return what lies in an empty folder."""
+    """Return the content of an empty folder."""
     return ScanResult([], UnchangedFiles("", {}), [], [], {})
 
 
@@ -60,13 +60,13 @@ def readers(task: Task) -> dict[str, Reader]:
 
 
 def drop_folder(task: Task, home: Home) -> Path:
-    """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
+    """Return the drop folder of the task: `ingest.watch`, or `logs/<task>` in the home."""
     watch = task.ingest.watch
     return Path(watch).expanduser() if watch else home.logs(task.name)
 
 
 def require_channels(task: Task) -> None:
-    """Check that a task can read logs at all; one that learns in its environment needs no channels.
+    """Check that a task can read logs; one that learns in its environment needs no channels.
 
     Raises:
         BadInput: the task declares no channels.
@@ -81,17 +81,17 @@ def require_channels(task: Task) -> None:
 
 
 def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanResult:
-    """List the logs under `folder` that the task wants, and why every other file is left alone.
+    """List the logs of the task under `folder`, and why every other file is ignored.
 
-    Hidden files and folders are in none. Pipes, links that lead out of the folder or nowhere, names
-    that programs give to half-written files and what cannot be read are ignored: no file keeps the
-    others from being listed. A path of one file is a log by any name.
+    Hidden files and folders are skipped. Ignored are pipes, links that are broken or lead out of
+    the folder, temporary names of half-written files, and files that cannot be read: no file
+    prevents the others from being listed. A path of one file is a log by any name.
 
     Args:
-        task: says which files are logs.
-        folder: searched recursively, each file looked at once.
-        cached: how wanted logs and side-cars looked when they were read, and their content hashes,
-            by name; those that look the same are not asked about again.
+        task: defines which files are logs.
+        folder: searched recursively, each file once.
+        cached: stats and content hashes of logs and side-car files that were read, by name; files
+            with an equal stat are not examined again.
 
     Raises:
         BadInput: there is no such folder or file.
@@ -114,7 +114,7 @@ def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanRes
 
 
 def _entry_key(entry: os.DirEntry[str]) -> StatKey | None:
-    """Return how a file looks: whatever looks as a regular file did is that file."""
+    """Return the stat key of a directory entry; a file with a cached key is that regular file."""
     try:
         return stat_key(entry.stat())
     except OSError:
@@ -129,7 +129,7 @@ def _classify(
     admitted: dict[str, Reader],
     result: ScanResult,
 ) -> None:
-    """Say what a file is that is new, or looks different."""
+    """Return the kind of a file that is new or changed."""
     if entry.name.startswith("."):
         return
     try:
@@ -148,7 +148,7 @@ def _classify(
 
 
 def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
-    """Return the stat of a file, or why it is left alone.
+    """Return the stat of a file, or why it is ignored.
 
     Raises:
         OSError: it cannot be reached.
@@ -164,17 +164,17 @@ def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | 
 
 
 def why_unread(error: OSError) -> str:
-    """Return why a file or folder cannot be read, in a few words."""
+    """Return in a few words why a file or folder cannot be read."""
     return f"cannot be read: {error.strerror or error}"
 
 
 def _leads_out(entry: os.DirEntry[str], folder: Path) -> bool:
-    """Tell whether a link leads to what is not in the folder; nothing else is read from there."""
+    """Return whether a link leads out of the folder; such files are not read."""
     return not real_path(Path(entry.path)).is_relative_to(real_path(folder))
 
 
 def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
-    """Tell whether a file's ending is that of a log; a shared one is looked into."""
+    """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
     name, path = entry.name.lower(), Path(entry.path)
     ending = [
         reader
@@ -187,14 +187,14 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError:
-        return True  # to be told that it cannot be read
+        return True  # so that the error is reported
     return any(reader.recognizes(head) for reader in ending)
 
 
 def _changed_entries(
     top: str, cached: CachedFiles, unchanged: dict[str, Entry], ignored: dict[str, str]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files below a folder that are new or look different, with their names.
+    """Yield the files below a folder that are new or changed, with their names.
 
     Folders are kept in a list instead of recursion: a tree may be deeper than Python's stack.
 
@@ -202,7 +202,7 @@ def _changed_entries(
         top: the folder, searched with all folders in it.
         cached: stats and hashes of files, by name.
         unchanged: receives the files with an equal stat, of which there may be a hundred thousand.
-        ignored: gets the folders that cannot be listed, and why.
+        ignored: receives the folders that cannot be listed, with reasons.
     """
     waiting = [(top, "")]
     while waiting:
@@ -219,12 +219,12 @@ def _changed_entries(
 
 
 def _entries(folder: str, below: str, ignored: dict[str, str]) -> Iterator[os.DirEntry[str]]:
-    """Yield what a folder holds; one that cannot be listed is noted, and the others go on."""
+    """Yield the entries of a folder; note a folder that cannot be listed, and continue."""
     try:
         with os.scandir(folder) as entries:
             yield from entries
     except FileNotFoundError:
-        return  # it is gone since it was listed
+        return  # deleted since it was listed
     except OSError as error:
         ignored[valid_text(below) or "."] = why_unread(error)
 
@@ -233,7 +233,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
-        return False  # `_stat_entry` meets the same error, and says so
+        return False  # `_stat_entry` raises and reports the same error
 
 
 def _is_temporary(name: str) -> bool:
@@ -241,7 +241,7 @@ def _is_temporary(name: str) -> bool:
 
 
 def recognize(task: Task, path: Path) -> str:
-    """Return the format of a file: by its content, else by its ending, else the first there is."""
+    """Return the format of a file: by its content, else by its suffix, else the first format."""
     admitted = readers(task)
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -257,7 +257,7 @@ def wait_for_settled(
 ) -> tuple[list[FileStat], list[FileStat]]:
     """Wait up to `min_file_age` s for recent files; return the stable and the changing ones.
 
-    A file that looks the same after the wait is still; one that is gone is in neither list.
+    A file with an equal stat after the wait is stable; a deleted one is in neither list.
     """
     youngest = min((file_stat.age(time.time()) for file_stat in file_stats), default=min_file_age)
     if youngest >= min_file_age:

@@ -1,4 +1,4 @@
-"""Copies of large logs that are written while they are hashed: most that look new, are."""
+"""Hash copy: copy large logs while they are hashed, because most files that look new are new."""
 
 import shutil
 from collections.abc import Callable, Generator
@@ -11,15 +11,15 @@ from kinemill.ingest.file_stat import FileStat
 from kinemill.store.disk_space import telling
 from kinemill.store.home import Home
 
-LEAST = 1 << 20  # bytes; a smaller file is read again in no time
-MOST = 1 << 29  # bytes that are written ahead at most, as some may turn out to be known
+LEAST = 1 << 20  # bytes; smaller files are read twice instead
+MOST = 1 << 29  # bytes of all copies, since some may turn out to be known
 
 
 @contextmanager
 def reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
-    """Yield what says where a file may be written while it is hashed, None for nowhere.
+    """Yield a function that returns the path for the copy of a file, or None for no copy.
 
-    What nobody has taken from there in the end is removed.
+    Copies that were not moved elsewhere are deleted at the end.
     """
     folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
     bytes_left, guard = MOST, Lock()

@@ -1,4 +1,4 @@
-"""The unit that a column's name states, against the unit that the task reads the column in."""
+"""Header units: compare the unit in a column's name with the unit that the task assumes."""
 
 import re
 from functools import cache
@@ -17,22 +17,22 @@ _SPELLED = {"%": "percent", "°": "deg", "°/s": "deg/s", "deg/sec": "deg/s", "r
 
 @cache
 def stated_unit(column: str) -> str | None:
-    """Return the unit that the name of a column ends with, or None."""
+    """Return the unit at the end of a column's name, or None."""
     if match := _STATED.search(column):
         text = match[1].strip()
         text = _SPELLED.get(text, UNITS.get(text.lower(), text))
         try:
             return check_unit(text)
         except BadInput:
-            return None  # a remark, such as "(filtered)"
+            return None  # a comment, such as "(filtered)"
     last = (split_words(column) or [""])[-1]
     return UNITS[last] if last in _SUFFIXES else None
 
 
 def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:
-    """Return a reason if a column states another unit than the task reads it in.
+    """Return a reason if a column states another unit than the task assumes.
 
-    A `scale` or `offset` of the task converts raw values, so nothing is compared then.
+    With a `scale` or `offset` in the task nothing is compared, since they convert raw values.
 
     Args:
         name: of the channel.
@@ -57,7 +57,7 @@ def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:
 
 @cache
 def _agree(stated: str, read: str) -> bool:
-    """Return whether two units are one; `speed_rad` may mean rad/s."""
+    """Return whether two units are equal; `speed_rad` may mean rad/s."""
     if is_derivative(read, stated):
         return True
     try:

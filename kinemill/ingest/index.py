@@ -1,9 +1,9 @@
-"""Which snapshot holds all recordings of a task: a cache, so that nothing is listed in full.
+"""Ingest index: names the snapshot of all recordings of a task, so that no full listing is needed.
 
-`store/index/<task>/recordings.json` names the snapshot, the rules it was made by and the decisions
-it follows. What is about to be taken is noted in `store/pending/<task>.json` before anything is
-entered, so that after a crash nothing is forgotten. Losing the index costs one look at every
-recording, which also heals those that are damaged.
+`store/index/<task>/recordings.json` names the snapshot, the digest of the ingest rules and the
+decisions it includes. New recordings are noted in `store/pending/<task>.json` before they are
+entered, so that a crash loses none. Without the index, every recording is checked once, which also
+repairs damaged ones.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _INDEX = "recordings.json"
 
 @dataclass(frozen=True)
 class Index:
-    """A snapshot, the digest of the rules it was made by, and the decisions it follows."""
+    """A snapshot, the digest of its ingest rules, and the decisions it includes."""
 
     rules: str
     snapshot: ArtifactRef
@@ -40,16 +40,16 @@ def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
         sets = (frozenset(document["barred"]), frozenset(document["released"]))
         return Index(document["rules"], ref, *sets), Snapshot(home, ref)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
-        return None  # it is only a cache
+        return None  # the index is only a cache
 
 
 def save_index(home: Home, task: str, index: Index) -> None:
-    """Keep the index of a snapshot that is published."""
+    """Save the index of a published snapshot."""
     publish_json(index_path(home, task, _INDEX), _document(index))
 
 
 def stage_index(home: Home, task: str, index: Index) -> Move:
-    """Write the index aside, and return the move that keeps it."""
+    """Write the index to a temporary file, and return the move that publishes it."""
     path = index_path(home, task, _INDEX)
     aside = aside_of(path)
     aside.write_bytes(as_json(_document(index)))
@@ -67,7 +67,7 @@ def _document(index: Index) -> Json:
 
 
 def clear_pending(home: Home, task: str) -> None:
-    """Forget what was pending: an index tells of all of it."""
+    """Clear the pending recordings: the index includes all of them."""
     _pending(home, task).unlink(missing_ok=True)
 
 
@@ -76,11 +76,11 @@ def _pending(home: Home, task: str) -> Path:
 
 
 def add_pending(home: Home, task: str, hashes: Iterable[str]) -> None:
-    """Note the recordings that are about to be taken, before any of them is."""
+    """Note recordings as pending before any of them is entered."""
     publish_json(_pending(home, task), sorted({*hashes, *pending(home, task)}))
 
 
 def pending(home: Home, task: str) -> list[str]:
-    """Return the recordings that an ingest was about to take when it ended early."""
+    """Return the recordings that an interrupted ingest left pending."""
     path = _pending(home, task)
     return read_json(path) if path.is_file() else []

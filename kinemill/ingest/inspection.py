@@ -1,7 +1,4 @@
-"""Looking without touching: which recordings there are, how they were read, how a log would be.
-
-Nothing here writes into the home.
-"""
+"""Inspection: find recordings and show how logs are read, without writing into the home."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,20 +15,20 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
 
-SHORTEST = 6  # characters of a hash that name a recording
+SHORTEST = 6  # characters of a hash that identify a recording
 
 
 def find_member(task: Task, home: Home, which: str) -> Member:
-    """Return the recording of a task that `which` names.
+    """Return the recording of a task that `which` identifies.
 
     Args:
-        task: whose recordings are searched.
-        home: where they are kept.
-        which: name at first sight, or its last part; content hash or its beginning; or the id of
-            one of its episodes.
+        task: task of the recordings.
+        home: holds the recordings.
+        which: name at first ingest, or its last part; content hash or its beginning; or id of one
+            of its episodes.
 
     Raises:
-        BadInput: none has this name, or several.
+        BadInput: no recording matches, or several do.
     """
     matches = _by_hash(task, home, which) or _by_name(task, home, which)
     if len(matches) == 1:
@@ -51,8 +48,8 @@ def find_member(task: Task, home: Home, which: str) -> Member:
 
 
 def _by_hash(task: Task, home: Home, which: str) -> list[str]:
-    """Return the content hashes that begin so, or whose episode is called so."""
-    # An episode is called after the first 16 characters of its recording's hash.
+    """Return the content hashes with this beginning, or of the episode with this id."""
+    # The id of an episode starts with the first 16 characters of its recording's hash.
     start = which.rpartition("-")[0] if which[16:17] == "-" else which
     if len(start) < SHORTEST or set(start) - set("0123456789abcdef"):
         return []
@@ -60,9 +57,9 @@ def _by_hash(task: Task, home: Home, which: str) -> list[str]:
 
 
 def _by_name(task: Task, home: Home, which: str) -> list[str]:
-    """Return the hashes of recordings that were first seen under a name, or whose last part it is.
+    """Return the hashes of recordings by their name at first ingest, or its last part.
 
-    What is in the last snapshot is found in it; only for what is not are all members looked at.
+    The last snapshot is searched first; all members only for names that it does not hold.
     """
     index = load_index(home, task.name)
     listed = ((entry["hash"], entry["name"]) for entry in index[1]) if index else ()
@@ -72,7 +69,7 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
 
 
 def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
-    """Return the hashes that fit, by the better kind of name that fits at all."""
+    """Return the hashes with the full name; without any, those whose last part matches."""
     which = valid_text(which)
     last, exact, close = Path(which).name, list[str](), list[str]()
     for hash_, name in listed:
@@ -84,20 +81,20 @@ def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
 
 
 def read_before(task: Task, home: Home, member: Member) -> Artifact | None:
-    """Return how a recording was read under the task's present rules, or None if it was not."""
+    """Return the recording as read by the task's present rules, or None if it was not."""
     return peek(home, STAGE, task.name, digest(recording_inputs(task, member)))
 
 
 def as_recording(home: Home, member: Member, artifact: Artifact, *, released: bool) -> Recording:
-    """Return a recording whose outcome is known, without checking its bytes."""
+    """Return a recording of a known artifact, without checking its bytes."""
     folder = home.root / artifact.ref.path
     return Recording(member.hash, member.name, artifact.ref, folder, artifact.summary, released)
 
 
 def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
-    """Read a log into `folder`, a scratch folder outside the home, exactly as ingest would.
+    """Read a log into `folder`, a scratch folder outside of the home, exactly as ingest would.
 
-    A log whose bytes are known keeps its name at first sight and what was decided about it.
+    A log with known bytes keeps its name at first ingest and its decisions.
     """
     hash_ = file_digest(path)
     fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)

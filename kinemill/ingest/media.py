@@ -1,11 +1,11 @@
-"""Images and texts of a recording: written once beside its tracks, which say which is when.
+"""Media: images and texts of a recording, stored once next to its tracks, which refer to them.
 
-`image-<channel>.npy` holds the pictures that any step refers to, (F, H, W, 3) uint8, in the order
-of the log; `text-<channel>.json` each text once. They are not compressed: of camera pictures lz4
-and zstd save 2 to 8 %; PNG saves a third and takes a hundred times as long to read one, which
-training would pay again in every epoch. A memory map reads the pictures of a batch and no other.
+`image-<channel>.npy` holds the images that steps refer to, (F, H, W, 3) uint8, in the order of the
+log; `text-<channel>.json` holds each text once. Images are not compressed: lz4 and zstd save 2 to
+8 % of camera images; PNG saves a third and takes a hundred times as long to decode, in each epoch.
+A memory map reads only the images of a batch.
 
-Symbols: F pictures, H height, W width, m steps of a track.
+Symbols: F images, H height, W width, m steps of a track.
 """
 
 from dataclasses import replace
@@ -21,29 +21,29 @@ from kinemill.ingest.tracks import Tracks
 from kinemill.store import ArtifactRef, publish_json
 from kinemill.task import Task
 
-RECORDING = "recording.json"  # beside episodes: the recording whose media they refer to
+RECORDING = "recording.json"  # next to episodes: the recording whose media they refer to
 
 Parts = list[tuple[str, Tracks]]
 
 
 def image_file(channel: str) -> str:
-    """Return the name of the file of a channel's pictures."""
+    """Return the file name of the images of a channel."""
     return f"image-{channel}.npy"
 
 
 def text_file(channel: str) -> str:
-    """Return the name of the file of a channel's texts."""
+    """Return the file name of the texts of a channel."""
     return f"text-{channel}.json"
 
 
 def store_media(parts: Parts, folder: Path) -> Parts:
-    """Write the images and texts that tracks refer to into `folder`, those of all parts together.
+    """Write the images and texts that tracks of all parts refer to into `folder`.
 
-    A part whose pictures cannot be read, or differ in shape from those of the parts before, is
-    left without tracks, with the reason; the others go on.
+    A part whose images cannot be read, or differ in shape from those of earlier parts, loses its
+    tracks and gets a reason; the others are kept.
 
     Returns:
-        the parts, their references now rows of the files.
+        the parts; their references are now rows of the files.
     """
     pictures, texts = dict[str, _Pictures](), dict[str, list[str]]()
     stored: Parts = []
@@ -75,13 +75,13 @@ def store_media(parts: Parts, folder: Path) -> Parts:
 
 
 def refer_to_recording(task: Task, recording: ArtifactRef, stored: Path, folder: Path) -> None:
-    """Write down beside episodes which recording holds the images and texts they refer to.
+    """Write next to episodes which recording holds the images and texts that they refer to.
 
     Args:
-        task: names the channels; without image and text channels nothing is written.
-        recording: as it was published.
+        task: without image and text channels nothing is written.
+        recording: the published recording.
         stored: its folder.
-        folder: of the episodes.
+        folder: folder of the episodes.
     """
     if task.media:
         images = [name for name in task.media if task.channels[name].role == "image"]
@@ -91,7 +91,7 @@ def refer_to_recording(task: Task, recording: ArtifactRef, stored: Path, folder:
 
 
 class _Pictures:
-    """A file of pictures that grows."""
+    """A growing file of images."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.shape, self.count = shape, 0
@@ -103,13 +103,13 @@ class _Pictures:
         self.count += len(pictures)
 
     def cut(self, count: int) -> None:
-        """Forget all but the first `count`."""
+        """Drop all but the first `count` images."""
         self.count = count
         self._file.seek(self._start + count * int(np.prod(self.shape)))
         self._file.truncate()
 
     def close(self) -> None:
-        self._head()  # numpy leaves room for the number of rows to grow
+        self._head()  # numpy reserves space in the header for the number of rows
         self._file.close()
 
     def _head(self) -> int:
@@ -123,7 +123,7 @@ class _Pictures:
 def _append(
     pictures: dict[str, _Pictures], name: str, images: Images, tracks: Tracks, folder: Path
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Write the pictures of one channel that a part's tracks use; return their rows by old row."""
+    """Write the images of one channel that a part's tracks use; return their rows by old row."""
     if name not in pictures:
         pictures[name] = _Pictures(folder / image_file(name), images.shape)
     file = pictures[name]
@@ -144,7 +144,7 @@ def _append(
 
 
 def _add_texts(all_texts: list[str], texts: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Add texts to those known; return the place of each."""
+    """Add texts to those known; return the position of each."""
     all_texts += [text for text in dict.fromkeys(texts) if text not in all_texts]
     return np.array([all_texts.index(text) for text in texts], np.int64)
 

@@ -1,4 +1,4 @@
-"""Which recordings a task has, what each was called at first sight, and its raw bytes."""
+"""Membership: the recordings of a task, their names at first ingest, and their raw bytes."""
 
 import errno
 import re
@@ -18,24 +18,24 @@ from kinemill.store.remote_sync import bring_file, bring_new, send, withdraw
 
 FORMAT = Format("membership", 1)
 _ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")
-# Reading the file failed, not writing the copy: a full or read-only home concerns every log.
+# Errors of reading the file, not of writing the copy: a full home affects every log.
 _UNREADABLE = {errno.EIO, errno.ESTALE, errno.ENXIO, errno.EISDIR}
 
 
 @dataclass(frozen=True)
 class Member:
-    """A recording of a task: its content hash, and what it was called at first sight."""
+    """A recording of a task: its content hash, and its name at first ingest."""
 
     hash: str
     name: str
     bytes: int
     suffix: str
-    # What its side-car file says; not part of what a recording is.
+    # Content of its side-car file; not part of its identity.
     meta: dict[str, str] = field(default_factory=dict[str, str], compare=False)
 
 
 class Moved(BadLog):
-    """A file that changed, or could no longer be read, while it was read."""
+    """A file changed, or became unreadable, while it was read."""
 
 
 def name_new_members(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
@@ -49,10 +49,10 @@ def name_new_members(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Memb
 
 
 def new_member(hash_: str, name: str, size: int) -> Member:
-    """Return the member that a file of this name becomes.
+    """Return the member for a file of this name.
 
-    The ending, which may tell the format, is kept where it is one: it becomes part of the name of
-    the kept copy, which is 64 characters long without it.
+    A valid suffix, which may tell the format, is kept: it is appended to the name of the kept copy,
+    which has 64 characters.
     """
     ending = _ENDING.search(name.lower())
     return Member(hash_, name, size, ending[0] if ending else "")
@@ -70,13 +70,13 @@ def members(home: Home, task: str) -> dict[str, Member]:
 
 
 def find_member(home: Home, task: str, hash_: str) -> Member | None:
-    """Return the member of that content hash, without looking at any other."""
+    """Return the member with this content hash; read no other one."""
     path = _folder(home, task) / f"{hash_}.json"
     return _read(path) if path.is_file() else None
 
 
 def is_member(home: Home, task: str, hash_: str) -> bool:
-    """Return whether a recording of that content hash is a member, without reading its entry."""
+    """Return whether a recording with this content hash is a member, without reading its entry."""
     return (_folder(home, task) / f"{hash_}.json").is_file()
 
 
@@ -90,16 +90,16 @@ def begin_with(home: Home, task: str, start: str) -> list[str]:
 
 
 def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
-    """Write aside what makes a recording a member of a task; the name of its first entry stays.
+    """Write the membership entry to a temporary file; the name of the first entry is kept.
 
     Args:
-        home: where memberships are kept.
+        home: holds the memberships.
         task: name of the task.
         member: the recording.
-        anew: write what is known of it over what was known before.
+        anew: overwrite the existing entry.
 
     Returns:
-        the move that enters it; none if it is a member already.
+        the move that publishes it; none if it is a member already.
     """
     entry = _folder(home, task) / f"{member.hash}.json"
     if entry.is_file() and not anew:
@@ -117,7 +117,7 @@ def enter(home: Home, task: str, member: Member) -> None:
 
 
 def sync_members(home: Home, task: str, on_new: Callable[[list[str]], None]) -> None:
-    """Learn of the members that other machines entered; `on_new` hears of their hashes before."""
+    """Fetch the members that other machines entered; call `on_new` with their hashes before."""
 
     def hashes(names: list[str]) -> None:
         on_new([name.removesuffix(".json") for name in names])
@@ -126,7 +126,7 @@ def sync_members(home: Home, task: str, on_new: Callable[[list[str]], None]) -> 
 
 
 def forget_member(home: Home, task: str, member: Member) -> None:
-    """End the membership of a recording; the next ingest looks at all others."""
+    """End the membership of a recording; the next ingest checks all others."""
     drop_indexes(home, task)
     entry = _folder(home, task) / f"{member.hash}.json"
     withdraw(home, entry)
@@ -134,19 +134,19 @@ def forget_member(home: Home, task: str, member: Member) -> None:
 
 
 def raw_path(home: Home, member: Member) -> Path:
-    """Return where the bytes of a recording are kept."""
+    """Return the path of the raw bytes of a recording."""
     return home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
 
 
 def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, list[Move]]:
-    """Return where a recording's bytes can be read, copied from `source` if no whole copy is kept.
+    """Return where the bytes of a recording can be read; copy `source` if no intact copy is kept.
 
     Returns:
-        the kept copy, or one that is written aside, with the move that keeps it.
+        the kept copy, or a temporary one, with the move that keeps it.
 
     Raises:
-        CorruptArtifact: there is no whole copy and no file to make one from.
-        Moved: the file has other bytes by now, or is not ours to read.
+        CorruptArtifact: there is no intact copy and no file to copy.
+        Moved: the file has changed, or may not be read.
     """
     raw = raw_path(home, member)
     if source is None:

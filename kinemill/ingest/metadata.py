@@ -1,9 +1,9 @@
 """Metadata of a recording, such as session, robot and operator.
 
-From attributes inside the file, from the log's name at first sight by the named groups of a
-pattern, and from a side-car file beside the log: the later of these has the last word. Attributes
-(under `@name`) and side-car are kept with the membership when the log is first seen; the pattern is
-applied whenever somebody asks, so changing it costs nothing.
+Sources, the later ones override: attributes inside of the file, named groups of a pattern on the
+log's name at first ingest, and a side-car file next to the log. Attributes (`@name`) and side-car
+are stored with the membership at first ingest. The pattern is applied on each read, so changing it
+needs no new ingest.
 """
 
 import re
@@ -23,18 +23,18 @@ from kinemill.task import Task
 from kinemill.task.yaml import read_yaml
 
 LARGEST = 64 * 1024  # bytes of a side-car
-OWN = "@"  # before the names of what a log says of itself
-ATTRIBUTES = "attributes_problem"  # what was wrong with these, in place of them
-PROBLEM = "sidecar_problem"  # what was wrong with the side-car, in place of what it says
+OWN = "@"  # prefix of attributes of the log itself
+ATTRIBUTES = "attributes_problem"  # key of the error, in place of attributes
+PROBLEM = "sidecar_problem"  # key of the error, in place of the side-car's content
 
 
 def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
-    """Return what is known of a recording.
+    """Return the metadata of a recording.
 
     Args:
-        task: whose `ingest.meta` holds the pattern.
-        name: name at first sight.
-        stored: what its attributes and its side-car said.
+        task: its `ingest.meta` holds the pattern.
+        name: name at first ingest.
+        stored: attributes and side-car content.
     """
     pattern = task.ingest.meta.name
     match = re.search(pattern, name) if pattern else None
@@ -45,9 +45,9 @@ def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]
 
 
 def read_attributes(task: Task, log: Path) -> dict[str, str]:
-    """Return what a log says of itself, each name with an `@` in front.
+    """Return the attributes of a log, each name with an `@` in front.
 
-    Attributes that cannot be read cost no recording: what is wrong stands in their place.
+    An error is stored in place of attributes that cannot be read; the recording is kept.
     """
     try:
         attributes = readers(task)[recognize(task, log)].attributes(log)
@@ -58,10 +58,10 @@ def read_attributes(task: Task, log: Path) -> dict[str, str]:
 
 
 def read_sidecar(task: Task, log: Path) -> dict[str, str]:
-    """Return what the side-car beside `log` says, nothing where there is none.
+    """Return the content of the side-car of `log`, empty without one.
 
-    One level of nesting becomes `calibration.gain`; values are kept as text. A side-car that
-    cannot be used costs no recording: what is wrong with it stands in its place.
+    One level of nesting becomes `calibration.gain`; values are text. An error is stored in place of
+    a side-car that cannot be read; the recording is kept.
     """
     for ending in task.ingest.meta.sidecar:
         for path in (log.with_name(log.name + ending), log.with_name(log.stem + ending)):
@@ -79,15 +79,15 @@ def _read_safely(path: Path) -> dict[str, str]:
 
 
 def _valid(values: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata in valid Unicode: YAML and HDF5 can spell what no file can hold."""
+    """Return metadata in valid Unicode: YAML and HDF5 can hold text that no file can."""
     return {valid_text(key): valid_text(value) for key, value in values.items()}
 
 
 def describe(task: Task, member: Member, log: Path | None) -> Member:
-    """Return `member` with what the log and its side-car say, the same object if that adds nothing.
+    """Return `member` with attributes and side-car of the log; the same object if nothing is new.
 
-    What was said once stays; a side-car that was missing or broken may come later, as long as the
-    log lies where it is.
+    Stored values are kept; a side-car that was missing or broken may be added later, as long as the
+    log is at its place.
     """
     if log is None:
         return member

@@ -1,6 +1,6 @@
-"""What a column's name says about it: role, unit, and which of several readings to take.
+"""Name heuristics: infer role, unit and preference of a column from its name.
 
-Names are cut into words at separators, capitals and digits: `vel_meas1` is vel, meas and 1.
+Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas and 1.
 """
 
 import re
@@ -13,12 +13,12 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "theta
             "speed", "rate", "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm"}  # fmt: skip
-DRIVE = {"motor", "input", "current"}  # an action only if nothing else in the name says otherwise
+DRIVE = {"motor", "input", "current"}  # an action if no other word of the name tells otherwise
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
 STAMP = {"time", "timestamp", "t", "stamp", "sec", "secs", "seconds"}
-# Which reading of a quantity to take, best first: a plain one, what was measured or commanded.
+# Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
     "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
     "action": [
@@ -28,8 +28,8 @@ _READINGS = {
         {"filt", "filtered", "est"},
     ],
 }
-# Plans, disturbances and models of friction are neither what the robot did nor what it was told,
-# counters count rows, and what describes an estimate, a sensor or a run is no part of the robot.
+# Plans, disturbances and friction models are neither states nor commands; counters count rows;
+# diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
           "setpoint", "setpoints", "padding", "flag", "flags", "valid", "status", "variance",
@@ -51,32 +51,32 @@ _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 @dataclass(frozen=True)
 class Guess:
-    """What a name tells: `family` groups readings of one quantity, as `tau 1`.
+    """Result of the heuristics: `family` groups variants of one quantity, as `tau 1`.
 
-    `label` is what the column is called elsewhere, where that says more than its `name`.
+    `label` is another name of the column, where that is more descriptive than `name`.
     """
 
     name: str
-    role: str | None  # state, action, or None: not worth learning by its name
+    role: str | None  # state, action, or None if it should not be learned
     what: str  # position, velocity, acceleration, action or unknown
     unit: str | None
     family: str
     index: str  # of the joint: the digits at the end
-    preference: int  # among readings of the same family, the lowest is taken
+    preference: int  # of variants of a family, the one with the lowest value is used
     turning: bool
     label: str = ""
 
 
 def split_words(name: str) -> list[str]:
-    """Cut a column's name into lower-case words and numbers."""
+    """Split a column's name into lower-case words and numbers."""
     return [token.lower() for token in _TOKEN.findall(name)]
 
 
 def guess(name: str, label: str = "") -> Guess:
-    """Say what a column probably is, from its name alone, or from its label."""
+    """Infer the meaning of a column from its name or its label."""
     parts = split_words(label or name)
     tokens = set(parts)
-    # A hand has an index finger; in a plain column's name the word counts rows.
+    # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
     what = "acceleration" if tokens & ACCELERATION and not aside else _what(tokens)
     role = None if aside or what == "acceleration" else "action" if what == "action" else "state"
@@ -121,6 +121,6 @@ def _unit(parts: list[str], what: str) -> str | None:
 
 
 def is_stamp(name: str) -> bool:
-    """Tell whether a column is probably the log's clock."""
+    """Return whether a column is probably the clock of the log."""
     parts = split_words(name)
     return bool(parts) and parts[0] in STAMP

@@ -1,8 +1,7 @@
 """Prefetch: read many new logs in parallel processes before one ingest stores them.
 
-A share publishes what it reads, the kept bytes and the outcome of each recording, and enters no
-member. The ingest that follows does all it would do, and finds the reading done; whether a share
-was read, or ended halfway, changes nothing but how long that takes.
+A share publishes raw bytes and recordings, and enters no members. The ingest that follows finds
+these artifacts cached. A share that failed only costs time.
 """
 
 from pathlib import Path
@@ -20,7 +19,7 @@ from kinemill.task.protocols import NullReporter, Progress
 
 
 def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
-    """Return the logs in a folder that look different than at the last ingest, by name.
+    """Return the logs of a folder that are new or changed since the last ingest, by name.
 
     Raises:
         BadInput: there is no such folder.
@@ -35,14 +34,14 @@ def read_ahead(
     share: tuple[int, int],
     progress: Progress | None = None,
 ) -> int:
-    """Read one share of the new logs in a folder, and return how many recordings that were.
+    """Read one share of the new logs of a folder, and return the number of recordings.
 
     Args:
-        task: says which files are logs and how they are read.
-        home: where outcomes and raw bytes are kept, one that the others have too.
-        folder: where the logs are; every share sees the same.
-        share: its number, from 0, and how many shares there are.
-        progress: hears of each file.
+        task: defines which files are logs and how they are read.
+        home: holds artifacts and raw bytes; shared by all processes.
+        folder: folder of the logs; the same for all shares.
+        share: its number, from 0, and the number of shares.
+        progress: receives each file.
 
     Raises:
         BadInput: there is no such folder.
@@ -62,7 +61,7 @@ def read_ahead(
 
 
 def _hash(file_stat: FileStat) -> str | None:
-    """Return the sha256 of a file's bytes; None if it cannot be read: the ingest reports that."""
+    """Return the sha256 of a file; None if it cannot be read: the ingest reports that."""
     try:
         return digest_to_copy(file_stat.path)
     except OSError:

@@ -1,8 +1,8 @@
-"""Columns of one raw log as readers return them: time stamps and channels, not yet converted.
+"""Raw log: the columns that a reader returns, with timestamps and channels as logged.
 
 A reader is a `Reader` registered under its format's name in `kinemill/ingest/readers/`. It matches
-columns by name with `match_columns`, reads only those, and says `Unreadable` when it cannot. A file
-that holds several runs is a list of `RawLog`, one for each, with its `part` named.
+columns by name with `match_columns`, reads only those, and raises `Unreadable` on errors. A file
+with several runs is a list of `RawLog`, one for each `part`.
 """
 
 import re
@@ -21,7 +21,7 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
 TIME = "time_s"
-MAX_LISTED = 3  # stretches of rows named in one reason; the rest is counted
+MAX_LISTED = 3  # stretches of rows listed in one reason; the rest is counted
 
 Reason = dict[str, str | None]
 
@@ -29,9 +29,9 @@ Reason = dict[str, str | None]
 def reason(
     check: str, where: str, actual: str, *, expected: str, fix: str, channel: str | None = None
 ) -> Reason:
-    """Return one reason why a log, or a stretch of it, is not used as it stands.
+    """Return one reason why a log, or a stretch of it, was not accepted unchanged.
 
-    Names that a file brings along become valid Unicode.
+    Names from the file are converted to valid Unicode.
     """
     return {
         "check": check,
@@ -44,7 +44,7 @@ def reason(
 
 
 class Unreadable(BadLog):
-    """A log that cannot be read as the task describes it, with every reason."""
+    """A log cannot be read as the task describes it; every reason is listed."""
 
     def __init__(self, *reasons: Reason) -> None:
         self.reasons = list(reasons)
@@ -56,15 +56,15 @@ class Unreadable(BadLog):
 
 @dataclass(frozen=True)
 class Signal:
-    """The samples of one channel in a log whose channels have stamps of their own.
+    """The samples of one channel in a log whose channels have their own timestamps.
 
-    Signals of one topic share one `time` object, and count as one in numbers of rows.
+    Signals of one topic share one `time` object; their rows are counted once.
 
     Args:
-        time: stamps (n,), Int64 or Float64, in units of which the log's `ticks` make a second.
-        values: (n,) Float64 in the unit of the channel's source, null where there is none.
-        order: places of the samples in the file (n,), rising and comparable between signals; they
-            tell what was written before and after a reset of the clock. None: the file has none.
+        time: timestamps (n,), Int64 or Float64, in ticks of the log.
+        values: (n,) Float64 in the unit of the channel's source, null for missing values.
+        order: positions of the samples in the file (n,), rising and comparable between signals;
+            they separate samples before and after a clock reset. None: the file has none.
     """
 
     time: pl.Series
@@ -77,12 +77,12 @@ Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 @dataclass(frozen=True)
 class Images:
-    """The pictures of one channel in a part of a log; none is in memory.
+    """The images of one channel in a part of a log; none is in memory.
 
     Args:
-        shape: height, width and colors of each.
-        read: yields the pictures at rising rows (n,), a few at a time, (k, H, W, 3) uint8; raises
-            `BadLog` when their bytes are damaged.
+        shape: height, width and colors of each image.
+        read: yields the images at rising rows (n,), a few at a time, (k, H, W, 3) uint8; raises
+            `BadLog` if their bytes are damaged.
     """
 
     shape: tuple[int, ...]
@@ -91,28 +91,26 @@ class Images:
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of one channel in a part of a log, each once."""
+    """The distinct texts of one channel in a part of a log."""
 
     texts: list[str]
 
 
 @dataclass(frozen=True)
 class RawLog:
-    """One log, or one part of a log, as its file has it.
+    """One log, or one part of a log, as in its file.
 
-    `frame` holds `time_s` (Int64 or Float64, counted in units of `ticks` per second) and each
-    channel (Float64, null where the log has no value) in the unit of its source, row after row as
-    in the file: row 1 is the first after the header. Where channels have stamps of their own,
-    `signals` holds each channel and the frame is empty. A log without stamps counts its rows
-    (`row_numbers`), and `ticks` is its rate in Hz.
+    `frame` holds `time_s` (Int64 or Float64, `ticks` per second) and each channel (Float64, null
+    for missing values) in the unit of its source. Row 1 is the first after the header. If channels
+    have their own timestamps, `signals` holds each channel and the frame is empty. A log without
+    timestamps counts its rows (`row_numbers`), and `ticks` is its rate in Hz.
 
     `part` names an episode with its own clock among those of one file, such as `data/demo_3`. A
-    part that cannot be read has no column and no signal, and its reasons: see `refused_part`.
-    Nothing is
-    interpolated across `breaks`, however short.
+    part that cannot be read has reasons and no column or signal: see `refused_part`. Nothing is
+    interpolated across `breaks`.
 
-    Of images and texts, `media` says how to read them, and the column or signal of such a channel
-    says which: the row of the picture, or the place of the text.
+    `media` reads images and texts; the column or signal of such a channel holds the row of the
+    image, or the index of the text.
     """
 
     frame: pl.DataFrame
@@ -122,12 +120,12 @@ class RawLog:
     reasons: list[Reason] = field(default_factory=list[Reason])
     part: str = ""
     signals: dict[str, Signal] = field(default_factory=dict[str, Signal])
-    breaks: list[int] = field(default_factory=list[int])  # stamps after which samples were lost
+    breaks: list[int] = field(default_factory=list[int])  # timestamps after which samples are lost
     media: dict[str, Images | Texts] = field(default_factory=dict[str, Images | Texts])
 
 
 class Header(Exception):
-    """The names of all columns of a log: what a reader tells a task that wants none of them."""
+    """All column names of a log, raised by a reader for a task without channels."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -136,11 +134,11 @@ class Header(Exception):
 
 @dataclass(frozen=True)
 class About:
-    """What files beside a log say of it.
+    """Descriptions of a log in other files.
 
     Args:
-        labels: what its columns are called there, by their names in the log.
-        text: what was done in it.
+        labels: descriptive names of its columns, by their names in the log.
+        text: instruction of the log.
     """
 
     labels: dict[str, str] = field(default_factory=dict[str, str])
@@ -148,12 +146,12 @@ class About:
 
 
 def refused_part(part: str, reasons: list[Reason]) -> RawLog:
-    """Return a part of a log of which nothing can be used; the other parts go on."""
+    """Return a part of a log that cannot be read; other parts are not affected."""
     return RawLog(pl.DataFrame(), {}, 1.0, 0, reasons, part)
 
 
 def row_numbers(rows: int) -> pl.Series:
-    """Return the stamps of a log without stamps: 0, 1, 2, ... as `time_s`, Int64 (N,)."""
+    """Return the timestamps of a log without timestamps: 0, 1, 2, ... as `time_s`, Int64 (N,)."""
     return pl.Series(TIME, np.arange(rows, dtype=np.int64))
 
 
@@ -162,15 +160,15 @@ class Reader:
     """One log format.
 
     Args:
-        suffixes: endings of file names that are logs of this format, in lower case.
-        recognizes: tells from a file's first 4096 bytes whether it is of this format.
+        suffixes: suffixes of log files of this format, in lower case.
+        recognizes: returns whether the first 4096 bytes of a file are of this format.
         read: reads one file, one part or several; raises `Unreadable`.
-        shared: other files end so too; one that is not recognized is no log, unless the task names
-            this format.
-        describes: tells of a file of this format that it is about logs beside it, and is none.
-        about: finds what is said of a log beside it.
-        attributes: finds what a log says of itself beside its data, such as a robot's serial
-            number; may raise anything where the file is damaged.
+        shared: whether other files have the suffix too; unrecognized ones are no logs, unless the
+            task sets this format.
+        describes: returns whether a file of this format only describes logs next to it.
+        about: returns descriptions of a log from files next to it.
+        attributes: returns attributes in the log, such as the serial number of a robot; may raise
+            anything if the file is damaged.
     """
 
     suffixes: tuple[str, ...]
@@ -187,9 +185,9 @@ TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a log keeps what a task wants: positions in its header.
+    """Positions of the columns of a task in the header of a log.
 
-    `time` is None for a log without stamps: row k is at k / `rate` s.
+    `time` is None for a log without timestamps: row k is at k / `rate` s.
     """
 
     time: int | None
@@ -202,13 +200,13 @@ _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)
 
 
 def split_index(name: str) -> tuple[str, int | None]:
-    """Split the name of an element from its place: `x[3]` -> ("x", 3), `x` -> ("x", None)."""
+    """Split an element into name and index: `x[3]` -> ("x", 3), `x` -> ("x", None)."""
     match = _INDEX.match(name)
     return (match[1], int(match[2])) if match else (name, None)
 
 
 def elements(name: str, width: int) -> list[str]:
-    """Return the names under which a header lists a vector: `x[0]`, `x[1]`, ..."""
+    """Return the names of a vector's elements: `x[0]`, `x[1]`, ..."""
     return [f"{name}[{index}]" for index in range(width)]
 
 
@@ -226,16 +224,16 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def match_columns(header: Sequence[str], task: Task, rate: float | None = None) -> Columns:
-    """Find the task's time and numbers in `header`, each by the first of its names that is there.
+    """Find the task's time and numeric channels in `header`, each by its first name present.
 
     Args:
-        header: names of the log's columns; a vector stands as its `elements`.
-        task: names what is wanted.
-        rate: rows per second, Hz, that the log states for itself; `ingest.rate` goes before it.
+        header: names of the log's columns; a vector is listed by its `elements`.
+        task: names the columns.
+        rate: rows per second, Hz, as stated in the log; `ingest.rate` overrides it.
 
     Raises:
-        Unreadable: names are missing, or one that is wanted stands twice.
-        Header: the task wants nothing.
+        Unreadable: names are missing, or a required one is repeated.
+        Header: the task has no channels.
     """
     names = [name.strip() for name in header]
     if not task.channels:
@@ -298,7 +296,7 @@ def _listed(names: list[str], most: int = 12) -> str:
 
 
 def stretches(rows: np.ndarray[Any, np.dtype[np.int64]]) -> str:
-    """Name rising row numbers: `row 7`, or `rows 3-5, 9 and 40 more`."""
+    """Spell rising row numbers: `row 7`, or `rows 3-5, 9 and 40 more`."""
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
     spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:MAX_LISTED]]
     more = sum(len(run) for run in runs[MAX_LISTED:])

@@ -1,4 +1,4 @@
-"""Recordings: read, written aside, and brought to their places many at a time."""
+"""Recording: read logs, stage their artifacts, and publish them in groups."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,25 +15,25 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 
-Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the recording's bytes
+Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the bytes of the recording
 
 
 def read_again(
     task: Task, home: Home, selected: list[Member], progress: Progress
 ) -> Iterator[tuple[Member, Artifact]]:
-    """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
+    """Read stored recordings by the task's present rules, or find them cached; publish no snapshot.
 
     Raises:
-        CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
+        CorruptArtifact: both the stored bytes and the artifact of a recording are damaged.
     """
     for member, artifact in record([(task, home, member, None) for member in selected], progress):
-        if not isinstance(artifact, str):  # a kept copy does not move
+        if not isinstance(artifact, str):  # a stored copy cannot move
             yield member, artifact
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A recording that was read: its outcome and what goes with it, or why it could not be read."""
+    """A recording that was read: its artifact and moves to publish, or why it could not be read."""
 
     member: Member
     why: str = ""
@@ -43,7 +43,7 @@ class _Read:
 
 
 def _read_aside(job: Job) -> _Read:
-    """Read one recording, and write aside what is not there yet of it."""
+    """Read one recording, and stage the artifacts that are missing."""
     task, home, member, source = job
     moves: list[Move] = []
 
@@ -71,15 +71,15 @@ def record(
     enter: bool = True,
     first: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Member, Artifact | str]]:
-    """Publish recordings and enter them as members, many at a time.
+    """Publish recordings and enter them as members, in groups.
 
-    A file that could not be read has no outcome: why it could not is in its place.
+    A file that could not be read yields the reason in place of an artifact.
 
     Args:
-        jobs: what is to be read.
-        progress: hears of each.
-        enter: False leaves them what they are, members or not.
-        first: is done before any is published, beside the reading.
+        jobs: recordings to read.
+        progress: receives each of them.
+        enter: False does not change the membership.
+        first: is done in parallel to reading, before anything is published.
     """
     with ThreadPoolExecutor(1) as executor:
         done_first = executor.submit(first)

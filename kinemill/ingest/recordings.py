@@ -1,4 +1,4 @@
-"""One recording: what its outcome follows from, how it is read, and how it is opened again."""
+"""Recordings: inputs of their key, reading, and opening published ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Recording:
     ref: ArtifactRef
     folder: Path
     summary: Json
-    released: bool = False  # by a person: what checks find in it does not count
+    released: bool = False  # manually: faults that checks find are ignored
 
 
 def load_recordings(home: Home, ref: ArtifactRef) -> list[Recording]:
@@ -57,7 +57,7 @@ def open_recording(home: Home, entry: Json) -> Recording:
 
 
 def reading_rules(task: Task) -> Json:
-    """Return all of the task that the set of its recordings, and what is read of them, follow."""
+    """Return the parts of the task that recordings depend on."""
     patterns = {"include": task.ingest.include, "exclude": task.ingest.exclude}
     meta = {"sidecar": task.ingest.meta.sidecar}
     return {"version": VERSION, "columns": task.columns, **_own_part(task), **patterns, **meta}

@@ -1,4 +1,4 @@
-"""Report of an ingest: one entry per file, with what became of it and why."""
+"""Report of an ingest: one entry per file, with outcome and reasons."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from kinemill.store import Artifact, ArtifactRef, Json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-_CHANGED = "changed while it was looked at"
+_CHANGED = "changed while it was read"
 
 
 class Reporter:
-    """Tells of each file what is known of its content."""
+    """Describes the outcome of files by their content."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Reporter:
         self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
     def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
-        """Return the report's entry of one file: name, digest, outcome, episodes, rows and reasons.
+        """Return the entry of one file: name, digest, outcome, episodes, rows and reasons.
 
         Args:
             file_stat: the file.
@@ -60,14 +60,14 @@ class Reporter:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest found: the snapshot of all recordings, and what became of each file.
+    """Result of an ingest: the snapshot of all recordings, and the outcome of each file.
 
     Attributes:
         artifact: the snapshot.
-        ignored: why files are left alone, by name.
-        reporter: says what became of a content.
-        read: content hashes of the files that are new or look different than before.
-        unread: why some of these have none.
+        ignored: reason by name for files that were ignored.
+        reporter: describes the outcome of files.
+        read: content hashes of the files that are new or changed.
+        unread: reasons for those that could not be read.
         unchanged: content hashes of all others.
     """
 
@@ -80,7 +80,7 @@ class IngestReport:
 
     @cached_property
     def fresh(self) -> list[Json]:
-        """The entries of the files that are new or look different than at the last ingest."""
+        """The entries of the files that are new or changed since the last ingest."""
         listed = [
             self.reporter.describe_file(file_stat, hash_) for file_stat, hash_ in self.read.items()
         ]
@@ -90,12 +90,12 @@ class IngestReport:
 
     @property
     def cached(self) -> int:
-        """How many files brought nothing new."""
+        """Number of files without new content."""
         return len(self.unchanged) + sum(entry["outcome"] == "known" for entry in self.fresh)
 
     @cached_property
     def files(self) -> list[Json]:
-        """The entries of all files; reads all of the snapshot."""
+        """The entries of all files; reads the whole snapshot."""
         listed = [
             self.reporter.describe_file(file_stat, hash_.hex())
             for file_stat, hash_ in self.unchanged.items()
@@ -121,12 +121,12 @@ def _report(
 
 
 def unstable(file_stat: FileStat, why: str) -> Json:
-    """Return the report's entry of a file that is not complete yet, or cannot be read."""
+    """Return the entry of a file that is incomplete or cannot be read."""
     return _report(file_stat, None, "unstable", {}, [unread(why)])
 
 
 def unread(why: str) -> Reason:
-    """Return the reason why a file was not read, which the next ingest tries again."""
+    """Return the reason why a file was not read; the next ingest tries again."""
     return reason(
         "settled",
         "file",
@@ -140,7 +140,7 @@ def _excluded(member: Member) -> Reason:
     return reason(
         "patterns",
         "file",
-        f"the same content was first seen as {member.name!r}",
+        f"the same content was first ingested as {member.name!r}",
         expected="a name that `ingest.include` and `exclude` admit",
-        fix="names at first sight decide",
+        fix="the name at first ingest decides; change the patterns to include it",
     )

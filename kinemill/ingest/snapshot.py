@@ -1,8 +1,8 @@
-"""The snapshot of a task's recordings: published in shards, so that one more rewrites one of them.
+"""Snapshot of a task's recordings, in shards, so that one new recording rewrites one shard.
 
-Snapshot, groups and shards are outcomes like any other. An entry is `{"hash", "name", "ref",
-"tracks", "rows", "dropped_rows", "reasons"}`, the last four numbers, and `"released": true` where a
-person let the recording through.
+Snapshot, groups and shards are artifacts. An entry is `{"hash", "name", "ref", "tracks", "rows",
+"dropped_rows", "reasons"}`, the last four numbers, and `"released": true` for a recording that was
+released manually.
 """
 
 import hashlib
@@ -43,10 +43,10 @@ NUMBERS = ("recordings", "quarantined", "tracks", "rows", "dropped_rows")
 
 
 class Snapshot:
-    """A published snapshot; entries are read from the shards that are asked for, each once.
+    """A published snapshot; shards are read on demand, each once.
 
     Raises:
-        CorruptArtifact: the snapshot, or a group or shard when it is asked for, is damaged.
+        CorruptArtifact: the snapshot, or a group or shard on demand, is damaged.
     """
 
     def __init__(self, home: Home, ref: ArtifactRef) -> None:
@@ -70,7 +70,7 @@ class Snapshot:
         return self.artifact.summary["recordings"]
 
     def __iter__(self) -> Iterator[Json]:
-        """Yield the entries, sorted by hash, reading one shard after the other."""
+        """Yield the entries, sorted by hash, one shard at a time."""
         for _, node in self.tree.shards():
             yield from self._entries(node)
 
@@ -80,7 +80,7 @@ class Snapshot:
         node = tree.shard(name) if is_shard else tree.nodes(name[:-1]).get(name)
         if node:
             return node["ref"]["digest"]
-        # Before there were groups there was nothing that one could be known by.
+        # A small snapshot has no groups.
         return digest({at: one["ref"] for at, one in tree.shards() if at.startswith(name)})
 
     def find(self, hash_: str) -> Json | None:
@@ -110,7 +110,7 @@ After = Callable[[Artifact], Sequence[Move]]
 def publish(
     home: Home, task: str, entries: Iterable[Json], after: After = lambda _: ()
 ) -> Artifact:
-    """Publish the snapshot of these recordings, and what is to come `after` it."""
+    """Publish the snapshot of these recordings, then the moves of `after`."""
     every = list(entries)
     cuts = cuts_for(len(every))
     return _publish(home, task, None, cuts, grouped(every, cuts), after)
@@ -123,17 +123,17 @@ def amend(
     changes: Mapping[str, Json | None],
     after: After = lambda _: (),
 ) -> Artifact | None:
-    """Publish what a snapshot becomes, writing only the shards that change and their groups.
+    """Publish a snapshot with changes; write only the shards that change and their groups.
 
     Args:
-        home: where snapshots are kept.
+        home: holds the snapshots.
         task: name of the task.
-        previous: the snapshot that changes.
-        changes: new entries by hash, None for recordings that are not in it, or leave it.
-        after: what is to come after a snapshot that is new.
+        previous: the snapshot to change.
+        changes: new entries by hash, None to remove a recording.
+        after: moves that follow a new snapshot.
 
     Returns:
-        the snapshot, the same one if nothing changes; None if nothing is left in it.
+        the snapshot, the same one if nothing changes; None if it would be empty.
     """
     changes = {hash_: entry for hash_, entry in changes.items() if previous.find(hash_) != entry}
     if not changes:
@@ -166,7 +166,7 @@ def _publish(
     shards: Mapping[str, list[Json]],
     after: After,
 ) -> Artifact:
-    """Publish some shards, those without entries being gone, and all that is above them."""
+    """Publish changed shards, remove empty ones, and publish the groups above them."""
 
     def make(get_or_build: GetOrBuild) -> Artifact:
         def group(name: str, nodes: Nodes) -> Json:

@@ -134,7 +134,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
         decisions = current_decisions(home, task.name)
         taking = _Ingest(task, home, decisions, described)
         result = taking.take(read, unchanged, earlier, progress)
-    unread |= dict.fromkeys(unstable, "changed while it was looked at")
+    unread |= dict.fromkeys(unstable, "changed while it was read")
     if result is None:
         raise _nothing(task, source, unread)
     if not is_file(source):
@@ -174,7 +174,7 @@ class _Ingest:
         self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
     ) -> None:
         self._task, self._home, self._decisions = task, home, decisions
-        self._described = described  # logs of which a side-car says something new
+        self._described = described  # logs with a new or changed side-car
         self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
         self._released = frozenset(
             hash_ for hash_, made in decisions.items() if made.decision == "release"
@@ -190,10 +190,10 @@ class _Ingest:
         """Read new recordings and publish the snapshot; return None if there is no recording.
 
         Args:
-            read: content hashes of the files that look different than before.
+            read: content hashes of the files that are new or changed.
             unchanged: content hashes of all others.
-            earlier: what was read under the names of the first before.
-            progress: hears of each recording.
+            earlier: content hashes read before under the names of changed files.
+            progress: receives each recording.
         """
         requested = self._requested(read, unchanged)
         contents = list(read.items())
@@ -225,7 +225,7 @@ class _Ingest:
     def _superseded(
         self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
     ) -> dict[str, Json | None]:
-        """Remove the recordings whose bytes a longer file of the same name begins with."""
+        """Exclude recordings whose bytes a longer file of the same name begins with."""
         superseded: dict[str, Json | None] = {}
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
@@ -239,7 +239,7 @@ class _Ingest:
     def _jobs(
         self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
     ) -> tuple[list[Job], set[str]]:
-        """Return what is to be read, known members and new ones, and the hashes of the new."""
+        """Return the recordings to read, and the hashes of those that are no members yet."""
         jobs, entered = list[Job](), set[str]()
         for hash_ in sorted(requested):
             existing = find_member(self._home, self._task.name, hash_)
@@ -251,18 +251,18 @@ class _Ingest:
         return jobs, entered
 
     def _requested(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
-        """Return the hashes of all recordings that are to be looked into."""
+        """Return the hashes of all recordings to check."""
         if self._previous is None:
             existing = members(self._home, self._task.name)
             return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
         index, snapshot = self._previous
         decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
-        # Of a file that looks different and is not, only what stands beside it can be new.
+        # A file with a new stat and known content can only have a new side-car.
         new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
         return {*new, *self._pending, *decided_anew}
 
     def _publish(self, changes: Mapping[str, Json | None]) -> Artifact | None:
-        """Publish the snapshot with these changes, and the index of it."""
+        """Publish the snapshot with these changes, and its index."""
         home, task = self._home, self._task.name
 
         def index_of(artifact: Artifact) -> Index:
@@ -301,10 +301,7 @@ _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why ther
 
 
 def _hash(file_stat: FileStat, copy_path: Path | None) -> _Hashed:
-    """Return the sha256 of a file's bytes, or why there is none.
-
-    Where it may be written `copy_path`, it is copied on the way.
-    """
+    """Return the sha256 of a file, or why it could not be read; copy it to `copy_path` if given."""
     try:
         hash_ = digest_to_copy(file_stat.path, copy_path)
         if copy_path and copy_path.exists():
@@ -312,7 +309,7 @@ def _hash(file_stat: FileStat, copy_path: Path | None) -> _Hashed:
     except OSError as error:
         return None, why_unread(error)
     same = read_file_stat(file_stat.folder, file_stat.name) == file_stat
-    return (hash_, "") if same else (None, "changed while it was looked at")
+    return (hash_, "") if same else (None, "changed while it was read")
 
 
 def _split(hashed: Mapping[FileStat, _Hashed]) -> tuple[dict[FileStat, str], dict[FileStat, str]]:

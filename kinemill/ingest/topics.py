@@ -17,7 +17,7 @@ from kinemill.ingest.clock import Clock, Floats, Rows, read_clock, usable
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
-_STRETCHES, _STRETCH = 20, 1000  # of a long log that tell how far stamps are apart, and their rows
+_STRETCHES, _STRETCH = 20, 1000  # stretches of a long log that are sampled, and rows of each
 
 
 ResetCounts = np.ndarray[Any, np.dtype[np.int64]]
@@ -69,14 +69,14 @@ def _reset_rows(seconds: Floats) -> Rows:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time between two resets of the clock, from `start` to `stop` s inclusive."""
+    """Time between two clock resets, from `start` to `stop` s inclusive."""
 
     n_resets: int
     start: float
     stop: float
 
 
-Piece = tuple[Span, slice]  # what a stretch spans, and which of a topic's n samples are in it
+Piece = tuple[Span, slice]  # time of a stretch, and its samples among the n of a topic
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Topic:
         ]
 
     def usual_step(self) -> float:
-        """Return the usual distance of two stamps in s; 0 if there is none.
+        """Return the usual distance of two timestamps in s; 0 without timestamps.
 
-        Of a long log, that in stretches spread evenly over it.
+        In a long log, it is measured in stretches spread evenly over it.
         """
         seconds, rows = self.clock.seconds, _STRETCHES * _STRETCH
         starts = np.linspace(0, max(len(seconds) - _STRETCH, 0), _STRETCHES).astype(np.intp)
@@ -148,12 +148,12 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
 
 
 def _at(order: Rows | None, rows: Rows) -> Rows | None:
-    """Return the places (N,) of some rows (n,), which may be all."""
+    """Return the positions (N,) of rows (n,)."""
     return order if order is None or len(order) == len(rows) else order[rows]
 
 
 def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
-    """Group signals by their stamps; what may be bridged is part of a clock too."""
+    """Group signals by their timestamps and their `max_gap`."""
     own: dict[tuple[int, float], _Shared] = {}
     for name in task.recorded:
         signal, gap = signals[name], task.bridged(name)
@@ -163,10 +163,10 @@ def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
 
 
 def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
-    """Group the columns of a table: all on the one clock of its rows.
+    """Group the columns of a table by clock.
 
-    A channel with a `max_gap` of its own that has empty cells is sampled less often: its clock are
-    the rows in which it has a value.
+    A channel with its own `max_gap` that has empty cells is sampled less often: its clock consists
+    of the rows in which it has a value.
     """
     rows = np.arange(frame.height, dtype=np.int64)
     table = _Shared(Signal(frame[TIME], pl.Series(), rows), task.max_gap, {})
@@ -185,7 +185,7 @@ def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
 
 
 def _first_stamp(shared: list[_Shared]) -> float | None:
-    """Return the least of the topics' first stamps, as it is in the log."""
+    """Return the earliest first timestamp of the topics, as logged."""
     stamps: list[float] = []
     for one in shared:
         time = one.signal.time
@@ -196,10 +196,10 @@ def _first_stamp(shared: list[_Shared]) -> float | None:
 def _in_units(
     one: _Shared, rows: Rows, log: RawLog, task: Task
 ) -> tuple[dict[str, Channel], list[Reason]]:
-    """Return the channels of a clock at its usable rows (n,) of (N,), and what is odd in them."""
+    """Return the channels of a clock at its usable rows (n,) of (N,), and reasons."""
     usable, reasons = dict[str, Channel](), list[Reason]()
     for name, series in one.channels.items():
-        source = log.sources.get(name) or Source(name=name)  # references have none
+        source = log.sources.get(name) or Source(name=name)  # media references have no source
         values, issues = convert_units(name, series, source, task)
         usable[name] = values if len(rows) == len(values) else np.asarray(values)[rows]
         reasons += issues
@@ -207,7 +207,7 @@ def _in_units(
 
 
 def _of_topic(one: _Shared, reasons: list[Reason]) -> list[Reason]:
-    """Say whose clock it is: the first of its channels stands for all."""
+    """Name the clock in reasons by its first channel."""
     name = next(iter(one.channels))
     return [
         {**item, "channel": name, "where": (item["where"] or "").replace("row", "sample")}

@@ -1,8 +1,8 @@
-"""From a raw log to tracks: continuous stretches on the task's grid, in the task's units.
+"""Tracks: continuous stretches of a log on the task's grid, in the task's units.
 
-Each clock of a log (one for a table, one for each topic of a bag) is cut where it goes back or is
-silent; a track is a stretch that lies inside one piece of every clock, and every channel comes to
-its grid by its own method. Nothing is interpolated across a gap.
+Each clock of a log (one for a table, one for each topic of a bag) is split at resets and gaps. A
+track is a stretch that lies inside one piece of every clock; every channel is resampled by its own
+method. Nothing is interpolated across a gap.
 
 Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
@@ -27,8 +27,8 @@ _FAR = 100.0  # factor beyond which it is in doubt
 class Tracks:
     """The usable stretches of one log: frames of `time_s` and the task's recorded channels.
 
-    Rows are samples: those of a log with several clocks count for each clock. Columns of images and
-    texts are Int32 and say which of `media`.
+    Rows are samples; those of a log with several clocks are counted for each clock. Columns of
+    images and texts are Int32 and refer to `media`.
     """
 
     frames: list[pl.DataFrame]
@@ -43,7 +43,7 @@ class _Stretch:
     """A stretch that lies inside one piece of every clock.
 
     `samples` are those of each topic that its grid needs: the ones inside, and at either edge the
-    neighbor outside, if the piece goes on; `rows` counts the ones inside.
+    neighbor outside, if the piece continues; `rows` counts the ones inside.
     """
 
     span: Span
@@ -54,8 +54,8 @@ class _Stretch:
 def make_tracks(log: RawLog, task: Task) -> Tracks:
     """Bring a raw log to the task's clock, units and grid.
 
-    Missing and infinite values become NaN, and so do the steps beside them; what to do about NaN
-    is for validation to say.
+    Missing and infinite values become NaN, and so do the steps next to them; validation decides
+    about NaN.
     """
     if not log.signals and not log.frame.width:
         return Tracks([], 0, log.dropped_rows, log.reasons)
@@ -82,7 +82,7 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
 
 
 def _no_media(log: RawLog, task: Task) -> list[Reason]:
-    """Return a reason for each image or text channel that the log's reader did not bring."""
+    """Return a reason for each image or text channel that the reader did not return."""
     return [
         reason(
             "media",
@@ -139,7 +139,7 @@ def _inside(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
 
 
 def _grid(span: Span, dt: float) -> Floats:
-    """Return the grid of a stretch (m,): its first second and every `dt` s from there, in s."""
+    """Return the grid of a stretch (m,): its start and every `dt` s from there, in s."""
     steps = int(np.floor((span.stop - span.start) / dt + EXACT)) + 1
     grid = np.arange(steps, dtype=np.float64)
     grid *= dt
@@ -163,7 +163,7 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
 
 
 def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
-    """Return a reason for each of the longest times in which not every channel has samples."""
+    """Return a reason for each of the longest times in which a channel has no samples."""
     if len(topics) == 1:
         return []
     used = [item.span for item in stretches]
@@ -190,7 +190,7 @@ def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> li
 
 
 def _rest(piece: Span, used: list[Span]) -> list[Span]:
-    """Return what is left of a piece when the stretches in use are taken out."""
+    """Return the parts of a piece that no used stretch covers."""
     within = [span for span in used if span.n_resets == piece.n_resets and span.stop >= piece.start]
     within = sorted((span for span in within if span.start <= piece.stop), key=lambda s: s.start)
     edges = [
@@ -206,7 +206,7 @@ def _rest(piece: Span, used: list[Span]) -> list[Span]:
 
 
 def _merged(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
-    """Join the times that overlap: every topic that has samples there tells of the same silence."""
+    """Merge overlapping times: all topics with samples there report the same gap."""
     merged: list[tuple[str, Span]] = []
     for name, span in sorted(lost, key=lambda item: (item[0], item[1].n_resets, item[1].start)):
         last = merged[-1] if merged else ("", span)
@@ -218,9 +218,9 @@ def _merged(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
 
 
 def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
-    """Return the first channel of each topic that has not begun in the middle of a span, or ended.
+    """Return the first channel of each topic that has no samples at the middle of a span.
 
-    A silence between two of its pieces is a gap, and was said with its clock.
+    A silence between two of its pieces is a gap, which its clock has reported.
     """
     middle, names = 0.5 * (span.start + span.stop), list[str]()
     for topic in topics:

@@ -8,7 +8,7 @@ import pytest
 
 from kinemill.ingest import load_recordings, scan_cache
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import find_new_logs, settled_logs
+from kinemill.ingest.arrivals import find_new_logs
 
 LONG_AGO = 1e9  # s: 2001, before any other file
 
@@ -104,7 +104,7 @@ def test_a_copy_under_way_is_left_alone_and_taken_once_when_it_has_its_name(
     for name in ("b.csv.part", "b.csv.tmp", ".b.csv.Xy12", "~b.csv", "b.csv.crdownload"):
         write(name, whole[: len(whole) // 2])
     assert take() == ({"a.csv": "known"}, ["a.csv"], [])
-    assert settled_logs(task, home, logs) == [logs / "a.csv"]
+    assert not find_new_logs(task, home, logs).ids
     (logs / "b.csv.part").write_bytes(whole + b"1.0,10.0,10.0,100.0\n")
     (logs / "b.csv.part").rename(logs / "b.csv")
     assert take() == ({"a.csv": "known", "b.csv": "episodes"}, ["a.csv", "b.csv"], ["b.csv"])

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import find_new_logs, settled_logs
+from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.files import recognize, scan
 from kinemill.task import READERS
 
@@ -28,20 +28,20 @@ def test_a_file_is_settled_once_it_did_not_change_for_long_enough(
     make_task, home, logs, aged, swing
 ):
     task = make_task(ingest__min_file_age=2.0)
-    old, young = aged("old.csv", swing), aged("young.csv", swing, age=1.5)
-    assert settled_logs(task, home, logs, NOW) == [old]
-    assert settled_logs(task, home, logs, NOW + 1.0) == [old, young]
+    aged("old.csv", swing)
+    aged("young.csv", f"{swing}\n", age=1.5)
+    assert len(find_new_logs(task, home, logs, NOW).ids) == 1
+    assert len(find_new_logs(task, home, logs, NOW + 1.0).ids) == 2
 
 
 def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(
     make_task, home, logs, aged, swing
 ):
-    late = aged("late.csv", swing, age=-3600.0)
-    assert settled_logs(make_task(ingest__min_file_age=2.0), home, logs, NOW) == [late]
+    aged("late.csv", swing, age=-3600.0)
+    assert find_new_logs(make_task(ingest__min_file_age=2.0), home, logs, NOW).ids
 
 
 def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
-    assert settled_logs(task, home, logs / "absent", NOW) == []
     assert find_new_logs(task, home, logs / "absent") == (frozenset(), False, False)
 
 

@@ -1,4 +1,4 @@
-"""Arrays as files declare them, their columns, and the sizes that are refused unread.
+"""Arrays as files declare them, their columns, and sizes that are refused without reading.
 
 Symbols: N rows, C columns of an array.
 """
@@ -19,7 +19,7 @@ LARGEST = 2 << 30  # bytes that the arrays of one part may declare
 SMALL = 64 << 20  # bytes that an array may declare however little of it is stored
 _OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES}
 DENSEST = 1100  # declared bytes per stored byte; deflate reaches 1032
-WIDEST = 4096  # columns of an array that are listed one by one
+WIDEST = 4096  # columns of an array that are listed
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Array:
     """An array as its file declares it, rows first.
 
     Args:
-        shape: (N,), (N, C) or anything else, which then cannot be a channel.
+        shape: (N,), (N, C), or another one, which then cannot be a channel.
         dtype: of its elements.
         load: reads all of it, in the declared shape.
-        stored: bytes that it takes in the file; None when the file does not say.
+        stored: bytes that it takes in the file; None if the file does not state them.
         trouble: why it cannot be read, such as `is a link to another file`.
-        rows: reads the rows from the first to before the second, also when the file was closed;
-            None where only all of it can be read, and only while the file is open.
+        rows: reads a range of rows, also after the file was closed; None if only all of it can be
+            read, and only while the file is open.
     """
 
     shape: tuple[int, ...]
@@ -51,7 +51,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of one array; `trouble` says why it is none."""
+    """One column of one array; `trouble` is the reason if it cannot be a channel."""
 
     name: str
     array: Array
@@ -65,7 +65,7 @@ class Column:
 
 
 def columns_of(name: str, array: Array) -> list[Column]:
-    """List the columns of an array, and under its bare name why it is no single one."""
+    """List the columns of an array, and the reason why the array itself is no column."""
     if array.trouble:
         return [Column(name, array, trouble=array.trouble)]
     if array.dtype.names:
@@ -107,7 +107,7 @@ def _no_column(array: Array) -> str:
 
 
 def check_columns(columns: dict[str, Column]) -> None:
-    """Refuse columns that are none, and declared sizes that no honest file has.
+    """Refuse columns that cannot be channels, and implausible declared sizes.
 
     Raises:
         Unreadable: with a reason for each channel.
@@ -138,7 +138,7 @@ def check_columns(columns: dict[str, Column]) -> None:
 
 
 def size_problem(name: str, array: Array, largest: int = LARGEST) -> Reason | None:
-    """Say why the declared size of an array, in bytes, is not that of an honest file."""
+    """Return a message if the declared size of an array, in bytes, is implausible, or None."""
     where = f"array {name!r}"
     if array.size > largest:
         return _too_large(where, array.size, largest)
@@ -164,11 +164,11 @@ def _too_large(where: str, size: int, largest: int = LARGEST) -> Reason:
 
 
 def damaged_file(what: str, error: BaseException) -> Unreadable:
-    """Return the refusal of a file that is not what it says it is.
+    """Return the error for a file whose content does not match its format.
 
     Raises:
-        OSError: the machine was at fault, not the file: a refusal would hold a sound log in
-            quarantine for good, because outcomes are kept by content.
+        OSError: the machine was at fault, not the file: an error about the file would quarantine an
+            intact log permanently, because artifacts are kept by content.
     """
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         raise error
@@ -185,15 +185,15 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
 
 
 def unusable_array(trouble: str) -> Array:
-    """Return an array that cannot be read, and why."""
+    """Return an array that cannot be read, with the reason."""
     return Array((0,), np.dtype(np.float64), lambda: np.empty(0), trouble=trouble)
 
 
 def read_texts(array: Array) -> list[str] | None:
-    """Return the texts of an array (N,) or of one element; None if it holds something else.
+    """Return the texts of an array (N,) or of one element; None if it holds no texts.
 
     Raises:
-        Unreadable: it declares more than an honest file has.
+        Unreadable: its declared size is implausible.
     """
     if array.trouble or array.dtype.kind not in "SU" or len(array.shape) > 1:
         return None

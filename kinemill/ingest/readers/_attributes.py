@@ -1,7 +1,7 @@
-"""What a file says of itself beside its data: attributes, as text under names.
+"""Attributes of a file, as text under names.
 
-They are read when a log is first seen, become metadata of the recording, and are no part of what it
-is: nothing here may cost a recording, so what cannot be read is passed over.
+They are read at first ingest and become metadata of the recording, not part of its identity.
+Attributes that cannot be read are skipped, so that they never cost a recording.
 """
 
 import json
@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import numpy as np
 
-MOST, LONGEST = 64, 1000  # attributes that are kept, and characters of each
+MOST, LONGEST = 64, 1000  # largest number of attributes, and of characters of each
 
 
 def texts(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Return attributes as text: numbers and text alone, objects of JSON by `name.key`."""
+    """Return numbers and texts among attributes as text, JSON objects as `name.key`."""
     attributes: dict[str, str] = {}
     for name, value in pairs:
         for key, one in _flat(name, value):
@@ -26,7 +26,7 @@ def texts(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def _flat(name: str, value: Any) -> Iterable[tuple[str, Any]]:
-    """Yield what is in an object of JSON one by one; anything else is itself."""
+    """Yield the items of a JSON object one by one; any other value itself."""
     value = _text(value) if isinstance(value, bytes) else value
     if isinstance(value, str) and value.startswith("{"):
         try:
@@ -39,7 +39,7 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str | None:
-    """Spell a number or a text; None if it is anything else."""
+    """Return a number or a text as text; None for anything else."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = cast(Any, value).reshape(-1)[0]
     if isinstance(value, bytes):
@@ -52,7 +52,7 @@ def _text(value: Any) -> str | None:
 
 
 def of_hdf5(path: Path) -> dict[str, str]:
-    """Return the attributes of a file's root."""
+    """Return the attributes of the root of a file."""
     import h5py
 
     with h5py.File(path, "r", locking=False) as file:
@@ -62,7 +62,7 @@ def of_hdf5(path: Path) -> dict[str, str]:
 
 
 def of_parquet(path: Path) -> dict[str, str]:
-    """Return the metadata of a file, without what programs keep there for themselves."""
+    """Return the metadata of a file without keys of Arrow and pandas."""
     from pyarrow.parquet import read_metadata
 
     pairs: dict[bytes, bytes] = read_metadata(path).metadata or {}

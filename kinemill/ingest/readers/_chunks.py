@@ -1,4 +1,4 @@
-"""The records of an MCAP file from its start, as far as they are whole."""
+"""Records of an MCAP file from its start, as far as they are intact."""
 
 import io
 import struct
@@ -12,18 +12,18 @@ from kinemill.ingest.raw import Unreadable, reason
 MAGIC = b"\x89MCAP0\r\n"
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, INDEX, STATISTICS = 2, 3, 4, 5, 6, 7, 11
 ATTACHMENT = 9
-LARGEST_CHUNK = 1 << 30  # bytes when unpacked; writers make chunks of about 1 MB
+LARGEST_CHUNK = 1 << 30  # uncompressed bytes; writers make chunks of about 1 MB
 _HEAD = struct.Struct("<BQ")
 _FOOTER = struct.Struct("<BQQQI")
 
 
 class Damaged(Exception):
-    """A record that is not what it says it is, or that is cut."""
+    """A record is invalid or cut."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its opcode, its bytes, and where it begins; `cut` if the file ends inside it."""
+    """One record: its opcode, its bytes, and its offset; `cut` if the file ends inside it."""
 
     opcode: int
     payload: bytes
@@ -32,7 +32,7 @@ class Record:
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Yield the records of a file up to its footer; attachments are passed over.
+    """Yield the records of a file up to its footer; skip attachments.
 
     Raises:
         Unreadable: it is no MCAP file.
@@ -65,9 +65,9 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def definitions(path: Path) -> Iterator[Record]:
-    """Yield the schemas and channels that the summary at the end of a file repeats, if it is whole.
+    """Yield the schemas and channels in the summary at the end of a file, if it is intact.
 
-    They stand in the chunk of their first message too, which may be damaged.
+    The chunk of their first message holds them too, but may be damaged.
     """
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
@@ -84,10 +84,10 @@ def definitions(path: Path) -> Iterator[Record]:
 
 
 def unpack(record: Record) -> bytes:
-    """Return the bytes of a chunk; of one that is cut, as many as can be had.
+    """Return the bytes of a chunk; for a cut one, as many as can be decompressed.
 
     Raises:
-        Damaged: its checksum or its size is not what it says, or it cannot be unpacked.
+        Damaged: its checksum or size is wrong, or it cannot be decompressed.
     """
     try:
         _, _, size, crc, name = struct.unpack_from("<QQQII", record.payload)
@@ -107,7 +107,7 @@ def unpack(record: Record) -> bytes:
 
 
 def _decompress(compression: str, data: bytes, size: int) -> bytes:
-    """Unpack at most `size` + 1 bytes, whatever the packed bytes claim to hold."""
+    """Decompress at most `size` + 1 bytes, whatever size the data claims."""
     import lz4.frame
     import zstandard
 
@@ -128,8 +128,8 @@ def inner(data: bytes, offset: int) -> Iterator[Record]:
     """Yield the records in the bytes of a chunk, up to the first that is cut.
 
     Args:
-        data: of the chunk, unpacked.
-        offset: where the chunk begins in the file.
+        data: bytes of the chunk, decompressed.
+        offset: offset of the chunk in the file.
     """
     at = 0
     while at + _HEAD.size <= len(data):

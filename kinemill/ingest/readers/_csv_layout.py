@@ -1,4 +1,4 @@
-"""How one CSV file is written: what must be known before its rows can be read."""
+"""Layout of a CSV file: separator, header and edges, which are needed to read its rows."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
 
-LONGEST_LINE = 1 << 18  # bytes: ten thousand columns; no header or row is longer
+LONGEST_LINE = 1 << 18  # bytes, enough for ten thousand columns
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
 NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
-EXACT_DIGITS = 15  # float64 holds integers of as many digits exactly; epoch ns have 19
+EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -23,19 +23,19 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 
 @dataclass(frozen=True)
 class Layout:
-    """One file's header and edges.
+    """Header and edges of a file.
 
     Args:
-        names: of the header, spaces and quotes taken off; a repeated one is numbered.
+        names: of the header, without spaces and quotes; a repeated one is numbered.
         separator: of fields.
         header_line: lines before the header.
         start: bytes before the first line under the header.
         first_row: without its newline.
         last_row: without its newline.
-        cut: the file does not end in a newline.
+        cut: whether the file does not end in a newline.
         blank_end: blank lines at the end.
-        decimal_comma: numbers are written as 1,5.
-        comments: lines under the header that start with # were seen.
+        decimal_comma: whether numbers are written as 1,5.
+        comments: whether lines under the header start with #.
     """
 
     names: list[str]
@@ -54,7 +54,7 @@ class Layout:
         return split(line.decode(errors="replace"), self.separator)
 
     def first(self, index: int) -> str:
-        """Return a field of the first row; nothing if the row is shorter."""
+        """Return a field of the first row; an empty one if the row is shorter."""
         fields = self.fields(self.first_row)
         return fields[index].strip() if index < len(fields) else ""
 
@@ -73,10 +73,10 @@ def whole_file(problem: str, expected: str, fix: str) -> Reason:
 
 
 def split(line: str, separator: str) -> list[str]:
-    """Split one line into fields, quotes taken off.
+    """Split one line into fields without quotes.
 
     Raises:
-        Unreadable: it has a carriage return inside, or a field without end.
+        Unreadable: it contains a carriage return, or a field without end.
     """
     try:
         return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
@@ -86,17 +86,17 @@ def split(line: str, separator: str) -> list[str]:
 
 
 def is_date(text: str) -> bool:
-    """Tell a stamp such as `2024-05-01T12:00:00.25Z` (ISO 8601) from anything else."""
+    """Return whether a field is an ISO 8601 timestamp such as `2024-05-01T12:00:00.25Z`."""
     return _DATE.match(text) is not None
 
 
 def is_long_integer(text: str) -> bool:
-    """Tell an integer that float64 would round, such as epoch nanoseconds."""
+    """Return whether a field is an integer that float64 would round, such as epoch nanoseconds."""
     return re.fullmatch(rf"[+-]?\d{{{EXACT_DIGITS + 1},}}", text) is not None
 
 
 def inspect(path: Path) -> Layout:
-    """Look at the first and the last lines of a file.
+    """Read the first and the last lines of a file.
 
     Raises:
         Unreadable: it is no text in UTF-8, or has no header, or no rows.
@@ -140,15 +140,15 @@ def _is_content(line: bytes) -> bool:
 
 
 def _header(lines: list[bytes]) -> tuple[bytes, int]:
-    """Return the header and its place among the lines.
+    """Return the header and its line number.
 
-    It is the first line that is no comment; or the last comment before it, if that first line has
+    It is the first line that is no comment, or the last comment before it, if that first line has
     as many fields and most of them are numbers.
     """
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
     content = next((at for at, line in enumerate(lines) if _is_content(line)), len(lines))
     comments = [at for at, line in enumerate(lines[:content]) if line.strip()]
-    # A tab may stand before or after a column without a name.
+    # A tab at the edge of a line separates a column without a name.
     text = lines[content].strip(b" \r\n") if content < len(lines) else b""
     if comments:
         comment = lines[comments[-1]].strip()
@@ -167,7 +167,7 @@ def _separator(header: bytes) -> str:
 
 
 def _is_row(text: bytes, header: bytes) -> bool:
-    """Tell whether a line is a row under a header: as many fields, most of them numbers."""
+    """Return whether a line is a row under a header: as many fields, most of them numbers."""
     separator = _separator(header)
     width = len(split(header.decode(errors="replace"), separator))
     fields = [field.strip() for field in split(text.decode(errors="replace"), separator)]
@@ -176,7 +176,7 @@ def _is_row(text: bytes, header: bytes) -> bool:
 
 
 def _commas(rows: list[bytes], separator: str) -> bool:
-    """Tell whether numbers are written with a decimal comma: some are, and none with a point."""
+    """Return whether numbers have a decimal comma: some do, and none has a point."""
     fields = [field for row in rows for field in split(row.decode(errors="replace"), separator)]
     points = any("." in field and _NUMBER.fullmatch(field.strip()) for field in fields)
     return not points and any(_WITH_COMMA.fullmatch(field.strip()) for field in fields)

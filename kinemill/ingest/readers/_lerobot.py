@@ -1,9 +1,9 @@
 """LeRobot data sets, versions 2.1 and 3: the episodes in a Parquet file under `data/`.
 
-A file of version 2.1 is one episode, one of version 3 holds many: the parts `episode 7`, known by
+A file of version 2.1 is one episode, one of version 3 holds many: the parts `episode 7`, by
 `episode_index`. Sources are elements of vectors: `observation.state[3]`, `action[0]`, in the order
-that `meta/info.json` lists (`kinemill new` takes channel names from there); a vector of one element
-is `action`. The Parquet files under `meta/` are no logs. Videos are not read.
+of `meta/info.json` (`kinemill new` takes channel names from there); a vector of one element is
+`action`. The Parquet files under `meta/` are no logs. Videos are not read.
 """
 
 from dataclasses import replace
@@ -14,12 +14,12 @@ import polars as pl
 from kinemill.ingest.raw import TIME, RawLog
 
 EPISODE, FRAME, STAMP = COUNTERS = ["episode_index", "frame_index", "timestamp"]
-# float32 knows a stamp to 6e-8 of itself; twice that is what it takes to be a rounded k / fps.
+# float32 resolves a timestamp to a relative 6e-8; a rounded k / fps is within twice that.
 ROUNDED = 1.2e-7
 
 
 def episodes(log: RawLog, counters: pl.DataFrame) -> RawLog | list[RawLog]:
-    """Cut a file into its episodes, in the order of their indices.
+    """Split a file into its episodes, in the order of their indices.
 
     Args:
         log: all rows of the file.
@@ -41,13 +41,13 @@ def _episode(log: RawLog, counters: pl.DataFrame, part: str) -> RawLog:
     rate = _rate(counters[FRAME], counters[STAMP])
     if rate is None or not stamps.equals(counters[STAMP].cast(stamps.dtype)):
         return replace(log, part=part)
-    # Exact times, where float32 stamps would be off the grid by a part of a microsecond.
+    # Exact times: float32 timestamps would be off the grid by a fraction of a microsecond.
     exact = counters[FRAME].cast(pl.Int64).alias(TIME)
     return replace(log, frame=log.frame.with_columns(exact), ticks=rate, part=part)
 
 
 def _rate(frames: pl.Series, stamps: pl.Series) -> float | None:
-    """Return the whole number of frames per second, Hz, that the stamps were made with, if any."""
+    """Return the integer frame rate of the timestamps, Hz, or None."""
     if (
         frames.null_count()
         or stamps.null_count()

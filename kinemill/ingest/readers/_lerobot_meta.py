@@ -1,6 +1,6 @@
-"""What `meta/` of a LeRobot data set says of the files beside it: names of elements, and tasks.
+"""Metadata of a LeRobot data set in `meta/`: names of elements, and tasks.
 
-A recording is what its own file holds, so this is for drafts of task files and not for ingest.
+A recording depends on its own file only, so this is used for drafts of task files, not by ingest.
 """
 
 import json
@@ -13,9 +13,9 @@ from kinemill.ingest.file_stat import is_file, stat_of
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import About, elements
 
-LARGEST = 16 << 20  # bytes of a file that is looked at
-HIGHEST = 5  # folders above a file in which `meta/` is looked for
-MAX_TASKS = 3  # tasks that are told
+LARGEST = 16 << 20  # bytes; larger files are not read
+HIGHEST = 5  # folders above a file that are searched for `meta/`
+MAX_TASKS = 3  # tasks that are listed
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ def dataset_of(path: Path, below: str) -> Path | None:
 
 
 def about(path: Path) -> About:
-    """Return what a file's columns are called, and what was to be done, as far as that is said."""
+    """Return labels of a file's columns and the tasks, as far as `meta/` has them."""
     folder = dataset_of(path, "data")
     if folder is None:
         return About()
@@ -41,9 +41,9 @@ def about(path: Path) -> About:
 
 
 def _labels(feature: str, described: Json) -> dict[str, str]:
-    """Label each element of a feature by its own name, and what is no state by the feature's too.
+    """Label each element of a feature by its own name, with the feature's unless it is a state.
 
-    Names that do not fit the shape, or that two elements share, say nothing.
+    Names that do not fit the shape, or are repeated, are ignored.
     """
     names, shape = list(_names(described.get("names"))), described.get("shape")
     if shape != [len(names)] or len(set(names)) < len(names):
@@ -56,7 +56,7 @@ def _labels(feature: str, described: Json) -> dict[str, str]:
 
 
 def _names(names: Any) -> Iterator[str]:
-    """Yield names, which stand in a list, in a list in a list, or in lists under keys."""
+    """Yield names from a list, from nested lists, or from lists under keys."""
     if isinstance(names, str):
         yield names
     elif isinstance(names, list):
@@ -79,7 +79,7 @@ def _tasks(meta: Path) -> Iterator[str]:
         try:
             frame = pl.read_parquet(table, glob=False)
         except (pl.exceptions.PolarsError, OSError):
-            return  # of a draft it is a description, and no more
+            return  # it is only the description of a draft
         for name in ("task", "__index_level_0__"):
             for value in frame[name].to_list() if name in frame.columns else []:
                 yield from _text(value)
