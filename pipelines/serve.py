@@ -109,10 +109,10 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) 
                 _log(line)
             _log("stop with Ctrl-C")
             return _watch(servers, logs)
-        except _Stop as asked:
+        except _Stop as stop_request:
             _log("stopping")
             message = "all servers are stopped; runs in progress restart with the next server"
-            raise Interrupted(f"{message}; {resume()}") from asked
+            raise Interrupted(f"{message}; {resume()}") from stop_request
         finally:
             (logs / ADDRESSES).unlink(missing_ok=True)
             stop(servers)

@@ -35,7 +35,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)

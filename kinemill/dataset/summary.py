@@ -41,7 +41,7 @@ class Leakage:
     """Shares of the rows of a split that repeat training rows, 0 to 1."""
 
     near_duplicates: float
-    repeated: float
+    repeated_rows: float
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class DatasetSummary:
                     f"about {leakage.near_duplicates:.0%} of the {side} rows are of recordings "
                     "with a near-duplicate in training, so errors look small; use other recordings"
                 )
-            if leakage.repeated >= DUPLICATE_SHARE:
+            if leakage.repeated_rows >= DUPLICATE_SHARE:
                 texts.append(
-                    f"about {leakage.repeated:.0%} of the {side} rows recur in training rows of "
-                    "the same recording, so errors look small; use whole recordings"
+                    f"about {leakage.repeated_rows:.0%} of the {side} rows recur in training "
+                    "rows of the same recording, so errors look small; use whole recordings"
                 )
         return texts
 

@@ -1,7 +1,7 @@
 """Domain randomization: parameters of an environment that are drawn or set for each episode.
 
-An environment with a method `vary(parameters)` is told so before each reset; of another one they
-are attributes, such as `length` and `masspole` of Gymnasium's cart-pole.
+The method `vary(parameters)` of the environment is called before each reset. Without such a method
+the parameters are attributes, such as `length` and `masspole` of Gymnasium's cart-pole.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ import numpy as np
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
-_STREAM = 11  # apart from what else is drawn by an episode's seed
+_STREAM = 11  # a random stream of its own for each episode's seed
 
 
 class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Draws parameters at each reset; those of a seeded one follow from its seed.
+    """Draws parameters at each reset; a seeded reset determines them.
 
     Args:
-        env: what has them.
-        drawn: lowest and highest value of each that is drawn.
-        fixed: value of each that is set.
+        env: the environment.
+        drawn: lowest and highest value of each random parameter.
+        fixed: value of each fixed parameter.
 
     Raises:
-        BadInput: it has no such parameter.
+        BadInput: The environment has no such parameter.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._drawn, self._fixed = dict(drawn), dict(fixed or {})
         self._random = np.random.default_rng(0)
-        self._told = hasattr(env.unwrapped, "vary")
-        for name in () if self._told else (*self._drawn, *self._fixed):
+        self._has_vary = hasattr(env.unwrapped, "vary")
+        for name in () if self._has_vary else (*self._drawn, *self._fixed):
             if not isinstance(getattr(env.unwrapped, name, None), int | float):
-                known = [key for key, value in vars(env.unwrapped).items() if _is_number(value)]
+                names = [key for key, value in vars(env.unwrapped).items() if _is_number(value)]
                 where = f"environment.randomize, variants: {name}"
-                raise BadInput(where, "is no number of the environment", fix=nearest(name, known))
+                raise BadInput(where, "is no number of the environment", fix=nearest(name, names))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Draw anew, then begin an episode."""
+        """Draw the parameters and start an episode."""
         if seed is not None:
             self._random = np.random.default_rng([seed, _STREAM])
         values = {
@@ -53,7 +53,7 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
             for name, (low, high) in self._drawn.items()
         }
         values |= self._fixed
-        if self._told:
+        if self._has_vary:
             self.env.unwrapped.vary(values)  # pyright: ignore[reportAttributeAccessIssue]
         else:
             for name, value in values.items():

@@ -66,8 +66,8 @@ def _inputs(rows: Floats, command: Floats) -> Floats:
 
 def carry_of(policy: GaitPolicy, joints: Tensor) -> tuple[Tensor, ...]:
     """Return the carry of a policy after joint angles (B, H - 1, A), rad."""
-    moving = joints.index_select(2, policy.moving_targets)
-    rows = torch.cat([moving[:, :1], moving], dim=1)
+    selected = joints.index_select(2, policy.moving_targets)
+    rows = torch.cat([selected[:, :1], selected], dim=1)
     return rows, torch.ones(len(joints), 1, device=joints.device)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from kinemill.environments.evaluation import numbers_in
 from kinemill.environments.vector_env import EPISODE
 
-_OUTCOMES = ("return", "length", "success")
+_TRAIN_KEYS = ("return", "length", "success")
 
 
 class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -59,9 +59,9 @@ def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> 
     means = {"episodes/count": float(len(episodes))}
     for key in dict.fromkeys(key for one in episodes for key in one):
         mean = float(np.mean([one.get(key, 0.0) for one in episodes]))
-        means[f"train/{key}" if key in _OUTCOMES else f"episodes/{_action_name(key, actions)}"] = (
-            mean
-        )
+        means[
+            f"train/{key}" if key in _TRAIN_KEYS else f"episodes/{_action_name(key, actions)}"
+        ] = mean
     return means | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
 
 

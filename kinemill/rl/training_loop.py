@@ -33,7 +33,7 @@ from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.run_config import dotted
 from kinemill.train.training_state import State
 
-WATCHED, STATISTICS = "evaluation/return", "statistics.csv"
+MONITOR, STATISTICS = "evaluation/return", "statistics.csv"
 
 
 @dataclass
@@ -145,7 +145,7 @@ class TrainingLoop:
         """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
         state, learn = self._training.state, self._learn
         began, first_step = time.perf_counter(), state.step
-        number = len(state.history.get(WATCHED, ()))
+        number = len(state.history.get(MONITOR, ()))
         until = min(first_step + learn.eval_every, learn.steps)
         fresh, ends = number % learn.evals_per_round == 0, (number + 1) % learn.evals_per_round == 0
         seed = derive_seed(learn.seed, "round", number) if fresh else None
@@ -159,7 +159,7 @@ class TrainingLoop:
         state.record(values)  # without times: equal trainings have equal curves
         pace = {"seconds": state.seconds, "steps_per_second": (state.step - first_step) / took}
         self._tracker.log_metrics(values | pace, state.step)
-        note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
+        note = f"return {values[MONITOR]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
             state.saved = state.step
@@ -190,7 +190,7 @@ class TrainingLoop:
             self._training.best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.min_steps:
             state.waited += 1
-        return evaluation_metrics(trials) | {WATCHED: mean}
+        return evaluation_metrics(trials) | {MONITOR: mean}
 
     def policy(self, learner: Learner) -> Any:
         """Return the policy as it is now, in evaluation mode, on the CPU."""
@@ -257,7 +257,7 @@ class TrainingLoop:
             step=state.step,
             best_step=state.best_step,
             best=-state.best,
-            monitor=WATCHED,
+            monitor=MONITOR,
             summary={
                 "parameters": sum(value.numel() for value in policy.core.parameters()),
                 "objective": state.best,

@@ -62,7 +62,7 @@ def _ending(task: Task) -> str:
 
 
 def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> dict[str, Any]:
-    """Return what a task must be told to read dummy logs, and to be done with them soon.
+    """Return the overrides with which a task reads dummy logs and trains briefly.
 
     Args:
         task: as its file has it.
@@ -119,7 +119,7 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
     time = np.asarray(np.arange(rows) * task.dt, np.float64)
     if repeats(task):
         walked = gait(task, dummy.seed, time, random)
-        return walked | _beside(task, walked, random)
+        return walked | _observations_and_rewards(task, walked, random)
     # Slow robots (a tank every 4 s) are slow in everything.
     omega = 2.0 * np.pi * np.exp(random.uniform(np.log(LOWEST), np.log(HIGHEST), SINES))
     omega = omega * min(1.0, 0.1 / task.dt) * max(1.0, 4.0 / (rows * task.dt))
@@ -144,7 +144,7 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
             noise = NOISE * float(np.abs(signal - signal.mean()).max())
             table[name] = signal + noise * random.standard_normal(rows)
     ordered = {name: table[name] for name in ("time", *task.actions, *task.states)}
-    return ordered | _beside(task, ordered, random)
+    return ordered | _observations_and_rewards(task, ordered, random)
 
 
 def _refuse_slopes_of_rotations(task: Task) -> None:
@@ -158,7 +158,7 @@ def _refuse_slopes_of_rotations(task: Task) -> None:
             )
 
 
-def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
+def _observations_and_rewards(task: Task, table: Table, random: np.random.Generator) -> Table:
     """Return observations, mixtures of the states, and rewards, each (n,)."""
     states = np.stack([table[name] for name in task.states])
     span = np.maximum(np.ptp(states, axis=1, keepdims=True), 1e-12)

@@ -39,6 +39,6 @@ def place_near(values: Floats) -> float:
     return short_number(float(values.mean()), float(values.std()))
 
 
-def short_number(middle: float, spread: float) -> float:
-    """Return a number with few digits within a few times `spread` of `middle`."""
-    return round(middle, -floor(log10(max(4.0 * spread, 1e-300))))
+def short_number(mean: float, std: float) -> float:
+    """Return a number with few digits within a few standard deviations of the mean."""
+    return round(mean, -floor(log10(max(4.0 * std, 1e-300))))

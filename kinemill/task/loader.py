@@ -163,7 +163,7 @@ def _own_values(document: Document) -> frozenset[Value]:
     """
     context = Context(document.path.resolve().parent)
     task = check_task(document, copy.deepcopy(document.value), {}, context)
-    return frozenset({*context.seen, *marked_values(task)})
+    return frozenset({*context.validated, *marked_values(task)})
 
 
 def _parse(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
@@ -264,8 +264,8 @@ def _is_redundant(where: Location, item: Any, errors: list[tuple[Location, Any]]
 def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
     if item["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1], value)
-        return loc, f"unknown key; {nearest(str(loc[-1]), known)}"
+        names = _known_keys(loc[:-1], value)
+        return loc, f"unknown key; {nearest(str(loc[-1]), names)}"
     if item["type"] == "missing":
         return loc, "is missing"
     if item["type"] == "literal_error":

@@ -186,10 +186,10 @@ def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -
         message = f"needs a `type`, one of {', '.join(family)}"
         raise ValueError(message)
     try:
-        chosen = family[named]
+        member = family[named]
     except BadInput as error:
         raise ValueError(str(error)) from error
-    return chosen.model_validate(value, context=context)
+    return member.model_validate(value, context=context)
 
 
 def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P]:

@@ -26,14 +26,14 @@ class Context:
 
     Attributes:
         folder: of the task file; relative paths start there.
-        known: values of marked fields that web requests may use, since the task file has them;
+        allowed: values of marked fields that web requests may use, since the task file has them;
             None for a user of this machine.
-        seen: values of marked fields that were validated.
+        validated: values of marked fields that were validated.
     """
 
     folder: Path
-    known: frozenset[Value] | None = None
-    seen: set[Value] = field(default_factory=set[Value])
+    allowed: frozenset[Value] | None = None
+    validated: set[Value] = field(default_factory=set[Value])
 
     def values(self) -> dict[str, Any]:
         """Return it as the mapping that pydantic expects."""
@@ -63,10 +63,10 @@ class Local:
         if not isinstance(context, Context):
             return value
         named = str(info.field_name), _spelled(value)
-        context.seen.add(named)
-        if context.known is None or (self.public and str(value).startswith(self.public)):
+        context.validated.add(named)
+        if context.allowed is None or (self.public and str(value).startswith(self.public)):
             return value
-        if value is not None and named not in context.known:
+        if value is not None and named not in context.allowed:
             message = (
                 "names code, a file or a machine, which web requests cannot choose; set it in the "
                 "task file, or use kinemill run on the machine itself"

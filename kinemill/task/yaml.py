@@ -118,13 +118,13 @@ class _Reader:
         self.lines: dict[Location, int] = {}
         self.problems: list[str] = []
         self._open: set[int] = set()  # the ancestors of the current node
-        self._left = MOST_VALUES
+        self._remaining = MOST_VALUES
 
     def read(self, node: yaml.Node, at: Location) -> Any:
         self.lines.setdefault(at, node.start_mark.line + 1)
-        self._left -= 1
-        if self._left <= 0:  # nested aliases can expand a few lines to gigabytes
-            return self._complain(node, MANY) if self._left == 0 else None
+        self._remaining -= 1
+        if self._remaining <= 0:  # nested aliases can expand a few lines to gigabytes
+            return self._complain(node, MANY) if self._remaining == 0 else None
         if id(node) in self._open:
             return self._complain(node, "an alias that refers to its own parent")
         self._open.add(id(node))

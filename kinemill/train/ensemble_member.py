@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinemill.train.robots import told
+from kinemill.train.robots import robots_set
 
 WIDTH = 64  # of the hidden layer behind the variance: it is smoother than what it belongs to
 SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0  # log variances in spreads of the outputs, at first
@@ -108,7 +108,7 @@ class Member(nn.Module):
         Returns:
             Predictions and their variances, (B, T, S) each; without noise the variances are 0.
         """
-        with told(self.step, robots):
+        with robots_set(self.step, robots):
             whole, covariances = self._unrolled(states, past_actions, actions, truth, fed)
         if self.noise is None:
             return whole, torch.zeros_like(whole)

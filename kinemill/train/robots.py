@@ -1,4 +1,4 @@
-"""Several robots with one trunk: a learned vector for each, appended to what the network sees.
+"""Robot embedding: one trunk for several robots, with a learned vector per robot as extra input.
 
 Symbols: B batch, K rows, F features, V length of the vector.
 """
@@ -18,20 +18,20 @@ from kinemill.train.layout import Layout
 
 
 class RobotNetwork(nn.Module):
-    """A network that knows which robot it is of; the task's own, the first, unless it is told.
+    """A network with a vector per robot; without `robots_set` it uses the first, the task's own.
 
     Args:
         trunk: network of F + V features, see `models`.
-        robots: how many there are.
+        robots: number of robots.
         length: V.
     """
 
     def __init__(self, trunk: Any, robots: int, length: int) -> None:
         super().__init__()
-        self.trunk, self.chosen = trunk, None
+        self.trunk, self.robot_index = trunk, None
         self.vectors = nn.Parameter(torch.randn(robots, length))
 
-    chosen: Tensor | None  # (B,) int64
+    robot_index: Tensor | None  # (B,) int64
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -48,9 +48,9 @@ class RobotNetwork(nn.Module):
         return self.trunk(torch.cat([features, self._vector(features)], dim=1), *carry)
 
     def _vector(self, features: Tensor) -> Tensor:
-        if self.chosen is None:
+        if self.robot_index is None:
             return self.vectors[0].expand(features.shape[0], -1)
-        return self.vectors.index_select(0, self.chosen)
+        return self.vectors.index_select(0, self.robot_index)
 
 
 def make_robot_network(model: Model, layout: Layout, robots: int, length: int) -> RobotNetwork:
@@ -70,19 +70,19 @@ def make_robot_network(model: Model, layout: Layout, robots: int, length: int) -
 
 
 @contextmanager
-def told(module: nn.Module, robots: Tensor | None) -> Generator[None]:
-    """Let the networks inside `module` know the robot of each row, (B,) int64, for a while."""
+def robots_set(module: nn.Module, robots: Tensor | None) -> Generator[None]:
+    """Set the robot of each row, (B,) int64, of the networks in `module`; context manager."""
     if robots is None:
         yield
         return
     networks = [part for part in module.modules() if isinstance(part, RobotNetwork)]
     for network in networks:
-        network.chosen = robots
+        network.robot_index = robots
     try:
         yield
     finally:
         for network in networks:
-            network.chosen = None
+            network.robot_index = None
 
 
 def robots_of(dataset: PackedDataset) -> tuple[str, ...]:
@@ -96,5 +96,5 @@ def robot_by_window(dataset: PackedDataset, robots: tuple[str, ...], starts: Ten
     firsts = np.array([one.start for one in dataset.episodes])
     order = np.argsort(firsts)
     which = np.searchsorted(firsts[order], starts.cpu().numpy(), side="right") - 1
-    known = np.array([robots.index(one.task or dataset.task) for one in dataset.episodes])
-    return torch.from_numpy(known[order][which]).to(starts.device)
+    indices = np.array([robots.index(one.task or dataset.task) for one in dataset.episodes])
+    return torch.from_numpy(indices[order][which]).to(starts.device)

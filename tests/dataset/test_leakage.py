@@ -52,7 +52,7 @@ def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(hom
     summary = made(
         home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL
     )
-    assert leakage(summary, "validation").repeated == 1.0
+    assert leakage(summary, "validation").repeated_rows == 1.0
     assert leakage(summary, "test") == Leakage(0.0, 0.0)
     (warning,) = summary.warnings
     assert warning.startswith("about 100% of the validation rows recur in training rows")
@@ -60,7 +60,7 @@ def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(hom
 
 def test_an_angle_that_grows_from_turn_to_turn_repeats_all_the_same(home):
     summary = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repeated == 1.0
+    assert leakage(summary, "validation").repeated_rows == 1.0
 
 
 def test_a_tail_under_another_excitation_repeats_nothing(home):
@@ -74,7 +74,7 @@ def test_a_robot_that_rests_at_the_end_repeats_nothing(home):
     values[-ROWS // 2 :] = values[-ROWS // 2]
     values[-ROWS // 2 :, 1] = 0.0
     summary = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repeated == 0.0
+    assert leakage(summary, "validation").repeated_rows == 0.0
 
 
 @pytest.mark.parametrize("repeats", ["together", "apart"])
@@ -98,7 +98,7 @@ def test_test_rows_cut_from_a_periodic_recording_count(home):
         test={"rows": [2000, 2600], "of": "a.csv"},
         validation=["val*"],
     )
-    assert leakage(summary, "test").repeated == 1.0
+    assert leakage(summary, "test").repeated_rows == 1.0
 
 
 def test_tails_of_two_recordings_of_the_same_run_are_reported_as_near_duplicates(home):

@@ -231,7 +231,7 @@ class Chain:
             {"onnx": exported.digest, "found": json.dumps(document)},
             lambda folder: _verify(folder, document),
         )
-        none = {"near_duplicates": 0.0, "repeated": 0.0}
+        none = {"near_duplicates": 0.0, "repeated_rows": 0.0}
         dataset = self._once(
             "dataset",
             {},

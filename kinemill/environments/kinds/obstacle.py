@@ -1,6 +1,6 @@
-"""A tool that has to pass a round obstacle, on either side: two ways, both as good.
+"""Obstacle: a tool passes a round obstacle on either side, a task with two equal modes.
 
-The expert goes left or right by chance. Who learns the mean of both goes between them, into it.
+The expert passes on a random side. The mean of both sides leads into the obstacle.
 """
 
 from typing import Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from kinemill.task.environment import KINDS, Environment
 START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
 # The expert: m beside the obstacle's middle that it passes, m before it that it turns, m/s.
 WIDE, TURN, SPEED = 0.25, 0.33, 0.4
-_SIDES = 23  # apart from what else is drawn by an episode's seed
+_STREAM = 23  # a random stream of its own for each episode's seed
 
 
 @KINDS.register("obstacle")
@@ -29,13 +29,13 @@ class Obstacle(Environment):
         return ObstaclePlane(max(1, round(task.dt / 0.01)), render=render)
 
     def expert(self, environment: Any) -> Any:
-        """Return who passes on one side or the other, by chance."""
+        """Return the expert, which passes on a random side."""
         del environment
         return EitherSide()
 
 
 class ObstaclePlane(Gantry):
-    """Observes place and rates; to touch the obstacle ends the episode."""
+    """Observes position and velocity; touching the obstacle ends the episode."""
 
     observation_names: ClassVar[tuple[str, ...]] = ("x", "y", "x_rate", "y_rate")
 
@@ -48,7 +48,7 @@ class ObstaclePlane(Gantry):
         return self.numbers()
 
     def evaluate(self) -> tuple[float, bool, bool]:
-        """The goal is on the right, and the obstacle is not to be touched."""
+        """Return reward, whether the episode ends, and success; the goal is on the right."""
         away = float(np.linalg.norm(self.position - (GOAL, 0.0)))
         hit = float(np.linalg.norm(self.position)) < RADIUS + TOOL
         return -away, hit or away < NEAR, away < NEAR
@@ -60,14 +60,14 @@ class ObstaclePlane(Gantry):
 
 
 class EitherSide:
-    """The expert: straight on, a point beside the obstacle, then the goal."""
+    """The expert: straight on, then to a point beside the obstacle, then to the goal."""
 
     def __init__(self) -> None:
         self._side = 1.0
 
     def reset(self, seed: int) -> None:
         """Choose a side, by the seed."""
-        self._side = float(np.random.default_rng([seed, _SIDES]).choice([-1.0, 1.0]))
+        self._side = float(np.random.default_rng([seed, _STREAM]).choice([-1.0, 1.0]))
 
     def act(self, observation: Any) -> Any:
         """Return velocities (2,), m/s."""

@@ -13,7 +13,7 @@ import numpy as np
 from kinemill.environments.legged.body import Body, Floats
 from kinemill.errors import BadInput
 
-_FEW = 8  # robots below which threads cost more than they save
+_MIN_ROBOTS = 8  # with fewer robots, threads cost more than they save
 _VARIED = (  # fields of a model that mass, friction and gain change
     "body_mass",
     "body_inertia",
@@ -59,7 +59,7 @@ class MujocoThreads:
 
         library: Any = mujoco
         self.models, self._substeps = _models(library, body, count), substeps
-        threads = len(os.sched_getaffinity(0)) if count >= _FEW else 0
+        threads = len(os.sched_getaffinity(0)) if count >= _MIN_ROBOTS else 0
         self._data = [library.MjData(self.models[0]) for _ in range(max(1, threads))]
         self._rollout: Any = rollout.Rollout(nthread=threads)
 

@@ -154,10 +154,10 @@ class LeggedRobots:
         forward = rotation[:, :2, 0]
         forward = forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
         x, y = self.velocity[:, 0], self.velocity[:, 1]
-        along = forward[:, 0] * x + forward[:, 1] * y
-        across = forward[:, 0] * y - forward[:, 1] * x
+        forward_speed = forward[:, 0] * x + forward[:, 1] * y
+        lateral_speed = forward[:, 0] * y - forward[:, 1] * x
         turning = np.einsum("bj,bj->b", rotation[:, 2], self.velocity[:, 3:6])
-        return np.stack([along, across, turning], axis=1)
+        return np.stack([forward_speed, lateral_speed, turning], axis=1)
 
     def speed_error(self) -> Floats:
         """Return the distance between mean velocity and command, m/s, (B,)."""

@@ -134,8 +134,8 @@ def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
     if not leakage:
         return RowOverlap()
     test, validation = leakage["test"], leakage["validation"]
-    total = validation.near_duplicates + validation.repeated
-    return RowOverlap(test.near_duplicates, test.repeated, total)
+    total = validation.near_duplicates + validation.repeated_rows
+    return RowOverlap(test.near_duplicates, test.repeated_rows, total)
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

@@ -26,18 +26,18 @@ class Samples:
     """The sequences of one split as tensors on a device.
 
     Attributes:
-        feed: what is seen at a row.
+        feed: inputs at a row.
         actions: (N, A) float32 in task units.
         last: (N,) int64, last row of the episode that each row is of.
-        known: (W, K) int64, rows that are known.
+        rows: (W, K) int64, observed rows of each sequence.
         there: (W, K) 1, or 0 where a row is before the episode's first.
-        weights: (W,) float64, how often each is drawn.
+        weights: (W,) float64, sampling weights.
     """
 
     feed: Feed
     actions: Tensor
     last: Tensor
-    known: Tensor
+    rows: Tensor
     there: Tensor
     weights: Tensor
 
@@ -61,13 +61,13 @@ class Samples:
             feed=Feed(data, module.layout, device, np.unique(sequences.observed[which])),
             actions=torch.from_numpy(np.array(data.actions)).to(device),
             last=torch.from_numpy(data.last_rows).to(device),
-            known=torch.from_numpy(sequences.observed[which]).to(device),
+            rows=torch.from_numpy(sequences.observed[which]).to(device),
             there=torch.from_numpy(sequences.observed_mask[which].astype(np.float32)).to(device),
             weights=torch.from_numpy(sequences.weights[which]),
         )
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.rows)
 
     def rows_learned(self, module: BCPolicy) -> float:
         """Return the mean number of trained rows of a sequence: 1, or up to K."""
@@ -88,9 +88,9 @@ class Cloning:
 
     Args:
         learn: settings of `objectives.imitation`.
-        module: what is trained.
-        train: sequences to learn from.
-        watch: sequences to judge by.
+        module: the policy to train.
+        train: training sequences.
+        watch: validation sequences.
     """
 
     def __init__(self, learn: Any, module: BCPolicy, train: Samples, watch: Samples) -> None:
@@ -109,7 +109,7 @@ class Cloning:
         keyed = None if part is None else (1, part)
         noise = KeyedNoise(self.learn.seed, step, which.device, keyed)
         total, _ = self._losses(self.train, which.flatten(), noise, step // self._epoch_steps)
-        # Not over the rows that are there: so parts of a batch add up to what the whole of it has.
+        # A constant divisor, not the number of recorded rows, lets parts of a batch add up to it.
         return total / (which.numel() * self._usual_rows)
 
     def _losses(
@@ -125,12 +125,12 @@ class Cloning:
         self, samples: Samples, which: Tensor, epoch: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return conditions of the head (B R, E), their rows (B R,), and their mask (B R,)."""
-        known = samples.known.index_select(0, which)
+        observed = samples.rows.index_select(0, which)
         there = samples.there.index_select(0, which)
-        features = self.module.see(samples.feed.at(known.flatten(), epoch))
-        conditions = self.module.conditions(features.view(*known.shape, -1), there)
+        features = self.module.see(samples.feed.at(observed.flatten(), epoch))
+        conditions = self.module.conditions(features.view(*observed.shape, -1), there)
         count = conditions.shape[1]
-        rows, there = known[:, -count:].flatten(), there[:, -count:].flatten()
+        rows, there = observed[:, -count:].flatten(), there[:, -count:].flatten()
         return conditions.flatten(0, 1), rows, there
 
     @torch.no_grad()
@@ -161,7 +161,7 @@ class Cloning:
         """Yield features (n, K, F) and target chunks (n, T A), for closed-form fits."""
         with torch.no_grad():
             for some in torch.arange(len(self.train)).split(count):
-                known = self.train.known[some.to(self.train.known.device)]
-                features = self.module.see(self.train.feed.at(known.flatten()))
-                targets, _ = self.train.future_actions(known[:, -1], self.module.chunk.length)
-                yield features.view(*known.shape, -1), self.module.scaled(targets).flatten(1)
+                observed = self.train.rows[some.to(self.train.rows.device)]
+                features = self.module.see(self.train.feed.at(observed.flatten()))
+                targets, _ = self.train.future_actions(observed[:, -1], self.module.chunk.length)
+                yield features.view(*observed.shape, -1), self.module.scaled(targets).flatten(1)

@@ -13,7 +13,7 @@ from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
 from kinemill.train.noise import KeyedNoise
-from kinemill.train.robots import told
+from kinemill.train.robots import robots_set
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows judged at once
@@ -31,7 +31,7 @@ class Rollouts:
         module: what is trained, a `Step` or an `Ensemble`.
         train: windows to learn from.
         watch: windows to judge by.
-        robots: which robot each window is of, training (W,) and validation (V,); None: not told.
+        robots: which robot each window is of, training (W,) and validation (V,); None: one robot.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Rollouts:
         if self.disturbance is not None:
             states, past, actions = disturbed(self.disturbance, noise, states, past, actions)
         if self.ensemble is None and forcing is None:
-            with told(self.module, robots):
+            with robots_set(self.module, robots):
                 predicted = self.module.rollout(states, past, actions)
             return self.step.wrap(predicted - truth) / self.std, None
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
@@ -158,7 +158,7 @@ class Rollouts:
         """Return errors (B, T, S) and, with noise, total variances, in standard deviations."""
         states, past, actions, truth = windows.gather(which)
         robots = self.robots[windows is self.watch] if self.robots else None
-        with told(self.module, robots[which] if robots is not None else None):
+        with robots_set(self.module, robots[which] if robots is not None else None):
             if self.ensemble is None or self.noise is None:
                 predicted, variance = self.module.rollout(states, past, actions), None
             else:
