@@ -80,33 +80,33 @@ def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
     return load_model(home.root / model.ref.path), Demonstrations.open(home, dataset)
 
 
-def judge(policy: Any, data: Demonstrations) -> Walk:
+def evaluate(policy: Any, data: Demonstrations) -> Walk:
     """Compare a policy with the linear model on the test clip."""
-    seen = data.observed(policy.layout.observation).astype(np.float64)
-    joints, told = list(policy.sizes.joints), list(policy.sizes.commands)
+    observed = data.observed(policy.layout.observation).astype(np.float64)
+    joints, commands = list(policy.sizes.joints), list(policy.sizes.commands)
     (test,) = data.packed.of("test")
-    train_clips = [seen[one.start : one.stop] for one in data.packed.of("train")]
-    clip, history = seen[test.start : test.stop], policy.sizes.history
+    train_clips = [observed[one.start : one.stop] for one in data.packed.of("train")]
+    clip, history = observed[test.start : test.stop], policy.sizes.history
     line = LinearGait.fit(
-        [own[:, joints] for own in train_clips], [own[0, told] for own in train_clips], history
+        [own[:, joints] for own in train_clips], [own[0, commands] for own in train_clips], history
     )
     rows = windows(clip, history + EVALUATION_ROWS)
-    truth, known = rows[:, history:, joints], rows[:, :history, joints]
+    truth, past = rows[:, history:, joints], rows[:, :history, joints]
     now = torch.from_numpy(rows[:, history - 1].copy()).float()
     walked = rollout_from_history(
-        policy, torch.from_numpy(known.copy()).float(), now, EVALUATION_ROWS
+        policy, torch.from_numpy(past.copy()).float(), now, EVALUATION_ROWS
     )
     first = torch.from_numpy(clip[:1].copy()).float()
     far = rollout_from_start(policy, first, LONG, policy.joint_columns)[0].numpy()
     end, angles = far[-min(200, len(clip) // 2) :], clip[:, joints]
     ranges = np.max([np.ptp(own[:, joints], axis=0) for own in (*train_clips, clip)], axis=0)
-    moving = ranges > 1e-3
+    is_moving = ranges > 1e-3
     return Walk(
         policy=float(np.abs(walked.numpy() - truth).mean()),
-        linear=float(np.abs(line.rollout(known, clip[0, told], EVALUATION_ROWS) - truth).mean()),
-        stays=float(np.abs(known[:, -1:] - truth).mean()),
+        linear=float(np.abs(line.rollout(past, clip[0, commands], EVALUATION_ROWS) - truth).mean()),
+        stays=float(np.abs(past[:, -1:] - truth).mean()),
         long_finite=bool(np.isfinite(far).all()),
-        long_range=float((np.ptp(end, axis=0)[moving] / ranges[moving]).max()),
+        long_range=float((np.ptp(end, axis=0)[is_moving] / ranges[is_moving]).max()),
         long_error=min(
             float(np.abs(end - angles[at : at + len(end)]).mean())
             for at in range(len(angles) - len(end))
@@ -117,12 +117,12 @@ def judge(policy: Any, data: Demonstrations) -> Walk:
 def prove(name: str, seed: int) -> Walk:
     """Train and judge once, or return what came of it the last time."""
     root = HOMES / f"motion-{name}-{seed}"
-    kept = root / "walk.json"
-    if not kept.is_file():
+    path = root / "walk.json"
+    if not path.is_file():
         task = load_task(ROOT / "tasks" / f"{name}.yaml", {"learn.seed": seed})
-        found = judge(*learn(task, Home(root), CLIPS))
-        kept.write_text(json.dumps(asdict(found)))
-    return Walk(**json.loads(kept.read_text()))
+        results = evaluate(*learn(task, Home(root), CLIPS))
+        path.write_text(json.dumps(asdict(results)))
+    return Walk(**json.loads(path.read_text()))
 
 
 def main() -> None:
@@ -136,14 +136,14 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     for name in TASKS:
-        found = [prove(name, seed) for seed in SEEDS]
-        middle = statistics.median(one.policy for one in found)
-        spread = ", ".join(f"{one.policy:.4f}" for one in found)
+        results = [prove(name, seed) for seed in SEEDS]
+        middle = statistics.median(one.policy for one in results)
+        values_text = ", ".join(f"{one.policy:.4f}" for one in results)
         lines.append(
-            f"| {name} | **{middle:.4f}** ({spread}) | {found[0].linear:.4f} | "
-            f"{found[0].stays:.4f} | {all(one.long_finite for one in found)} | "
-            f"{max(one.long_range for one in found):.2f} | "
-            f"{max(one.long_error for one in found):.4f} |"
+            f"| {name} | **{middle:.4f}** ({values_text}) | {results[0].linear:.4f} | "
+            f"{results[0].stays:.4f} | {all(one.long_finite for one in results)} | "
+            f"{max(one.long_range for one in results):.2f} | "
+            f"{max(one.long_error for one in results):.4f} |"
         )
     text = "\n".join(lines) + "\n"
     replace_section("motion", text)

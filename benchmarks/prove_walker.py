@@ -113,23 +113,23 @@ class Walk:
     success: float
 
 
-def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Walk:
+def evaluate(task: Task, walking: Walking, reference: Reference, trials: int) -> Walk:
     """Try something that walks, from the starts of the task's own trials."""
-    environment, found = make_environment(task), list[list[float]]()
+    environment, results = make_environment(task), list[list[float]]()
     core: Any = environment.unwrapped
     assert task.environment is not None
     for seed in range(task.environment.trials.seed, task.environment.trials.seed + trials):
         observation, _ = environment.reset(seed=seed)
         walking.begin(observation)
-        off, over, told = list[float](), False, dict[str, Any]()
+        off, over, info = list[float](), False, dict[str, Any]()
         while not over:
-            observation, _, fell, cut, told = environment.step(walking.act(observation))
+            observation, _, fell, cut, info = environment.step(walking.act(observation))
             gait = joints_at(reference, walking.phase, observation)
             off.append(float(np.abs(observation[7:17] - gait).mean()))
             over = fell or cut
         speed = float(core.robots.speed_error()[0])
-        found.append([len(off) * task.dt, speed, float(np.mean(off)), float(told["is_success"])])
-    return Walk(*(float(value) for value in np.mean(found, axis=0)))
+        results.append([len(off) * task.dt, speed, float(np.mean(off)), float(info["is_success"])])
+    return Walk(*(float(value) for value in np.mean(results, axis=0)))
 
 
 def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
@@ -166,9 +166,9 @@ def main() -> None:
     steps = int(model.summary["best_step"])
     trials = int(os.environ.get("TRIALS", "50"))
     rows = {
-        f"policy after {steps:,} steps": judge(task, Learned(policy), reference, trials),
-        "gait played back": judge(task, Playing(reference), reference, trials),
-        "standing": judge(task, Playing(reference, still=True), reference, trials),
+        f"policy after {steps:,} steps": evaluate(task, Learned(policy), reference, trials),
+        "gait played back": evaluate(task, Playing(reference), reference, trials),
+        "standing": evaluate(task, Playing(reference, still=True), reference, trials),
     }
     lines = [
         "| what walks | stands, s | velocity off by, m/s | joints off by, rad | success |",

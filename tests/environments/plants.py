@@ -20,20 +20,20 @@ class Point(gymnasium.Env):
             )
         self.action_space = Box(-2.0, 2.0, (1,), np.float32)
 
-    def _seen(self):
-        place, goal = np.float32([self.x]), np.float32([self.goal])
-        return {"place": place, "goal": goal} if self.parts else np.concatenate([place, goal])
+    def _observation(self):
+        position, goal = np.float32([self.x]), np.float32([self.goal])
+        return {"place": position, "goal": goal} if self.parts else np.concatenate([position, goal])
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.x, self.goal = self.np_random.uniform(-1, 1), 0.0
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action):
         self.x += self.gain * float(action[0])
         ended = abs(self.x) > self.edge
         info = {"is_success": abs(self.x) < 0.1, "pushed": float(abs(action[0]))}
-        return self._seen(), -abs(self.x), ended, False, info
+        return self._observation(), -abs(self.x), ended, False, info
 
     def render(self):
         return np.zeros((8, 8, 3), np.uint8)
@@ -43,16 +43,16 @@ class Broken(Point):
     """Its sensor of distance gives nothing."""
 
     def step(self, action):
-        seen, _, *rest = super().step(action)
-        return seen, float("nan"), *rest
+        observation, _, *rest = super().step(action)
+        return observation, float("nan"), *rest
 
 
 class Rich(Point):
     """Each reward is finite, and their sum is not."""
 
     def step(self, action):
-        seen, _, *rest = super().step(action)
-        return seen, 1e308, *rest
+        observation, _, *rest = super().step(action)
+        return observation, 1e308, *rest
 
 
 class Toward:
@@ -91,18 +91,18 @@ class Doors(gymnasium.Env):
         self.observation_space = Dict({"observation": box, "action_mask": Box(0, 1, (5,), np.int8)})
         self.action_space = gymnasium.spaces.MultiDiscrete([3, 2])
 
-    def _seen(self):
+    def _observation(self):
         mask = np.array([self.turn == 0, self.turn == 1, 0, 1, 1], np.int8)
         return {"observation": np.eye(2, dtype=np.float32)[self.turn], "action_mask": mask}
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.turn, self.steps = int(self.np_random.integers(2)), 0
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action):
         if int(action[0]) != self.turn:
             raise AssertionError("a forbidden door was taken")
         reward, self.steps = float(action[1] == self.turn), self.steps + 1
         self.turn = int(self.np_random.integers(2))
-        return self._seen(), reward, self.steps == 10, False, {}
+        return self._observation(), reward, self.steps == 10, False, {}

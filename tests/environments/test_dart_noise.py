@@ -19,54 +19,54 @@ class Bench(gymnasium.Env):
     action_space = Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
 
     def __init__(self):
-        self.told = []
+        self.actions_sent = []
 
     def reset(self, *, seed=None, options=None):
         return np.zeros(1, np.float32), {}
 
     def step(self, action):
-        self.told.append(action)
+        self.actions_sent.append(action)
         return np.zeros(1, np.float32), 0.0, False, False, {}
 
 
-def told(seed, spread, rows=4000):
+def actions_sent(seed, std, rows=4000):
     bench = Bench()
-    noisy = DartNoise(bench, spread)
+    noisy = DartNoise(bench, std)
     noisy.reset(seed=seed)
     for _ in range(rows):
         noisy.step(np.array([0.0, 0.5]))
-    return np.array(bench.told)
+    return np.array(bench.actions_sent)
 
 
 def test_noise_has_the_spread_asked_for_and_follows_from_the_seed():
     """0.1 of half the range: 0.2 and 0.05, to 5 % (4,000 draws give 1.1 %)."""
-    found = told(3, 0.1)
-    assert found.std(0) == pytest.approx([0.2, 0.05], rel=0.05)
-    assert found.mean(0) == pytest.approx([0.0, 0.5], abs=0.02)
-    np.testing.assert_array_equal(found, told(3, 0.1))
-    assert not np.array_equal(found, told(4, 0.1))
-    assert Bench.action_space.contains(told(3, 5.0, 50).astype(np.float32)[0])
-    assert (np.abs(told(3, 5.0, 50)[:, 0]) <= 2.0).all()
+    actual = actions_sent(3, 0.1)
+    assert actual.std(0) == pytest.approx([0.2, 0.05], rel=0.05)
+    assert actual.mean(0) == pytest.approx([0.0, 0.5], abs=0.02)
+    np.testing.assert_array_equal(actual, actions_sent(3, 0.1))
+    assert not np.array_equal(actual, actions_sent(4, 0.1))
+    assert Bench.action_space.contains(actions_sent(3, 5.0, 50).astype(np.float32)[0])
+    assert (np.abs(actions_sent(3, 5.0, 50)[:, 0]) <= 2.0).all()
 
 
 def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path):
     """The tool starts near the middle: a steady hand keeps to a line, an unsteady one leaves it."""
     aside = {}
-    for spread in (0.0, 0.6):
-        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.dart_noise": spread})
-        shown = demonstrate(task, tmp_path / str(spread), range(8))
+    for std in (0.0, 0.6):
+        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.dart_noise": std})
+        episodes = demonstrate(task, tmp_path / str(std), range(8))
         far = []
-        for one in shown:
+        for one in episodes:
             with h5py.File(one.file) as log:
                 (episode,) = log.values()
-                place = episode["observations/place"][:]
+                position = episode["observations/place"][:]
                 actions = episode["actions"][:]
-            line = place[-1] - place[0]
-            off = place - place[0]
-            across = (off[:, 0] * line[1] - off[:, 1] * line[0]) / np.linalg.norm(line)
-            far.append(np.abs(across).max())
+            line = position[-1] - position[0]
+            off = position - position[0]
+            lateral = (off[:, 0] * line[1] - off[:, 1] * line[0]) / np.linalg.norm(line)
+            far.append(np.abs(lateral).max())
             assert np.linalg.norm(actions, axis=1).max() <= 0.4 + 1e-6  # the expert's own speed
-        aside[spread] = np.mean(far)
+        aside[std] = np.mean(far)
     assert aside[0.0] < 0.01
     assert aside[0.6] > 0.02
 

@@ -37,7 +37,7 @@ def test_a_name_is_a_gymnasium_id_and_a_colon_makes_it_a_class():
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ("CartPole-v9", "cannot be made"),
         ("nowhere:Env", "cannot be imported"),
@@ -47,8 +47,8 @@ def test_a_name_is_a_gymnasium_id_and_a_colon_makes_it_a_class():
         ({**POINT, "randomize": {"gain2": [0.5, 1.5]}}, "did you mean 'gain'"),
     ],
 )
-def test_what_is_no_environment_is_said_to_be_none(environment, told):
-    with pytest.raises(BadInput, match=told):
+def test_what_is_no_environment_is_said_to_be_none(environment, message):
+    with pytest.raises(BadInput, match=message):
         make_environment(task_in(environment))
 
 
@@ -66,9 +66,9 @@ def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
 def test_an_episode_without_an_end_is_refused_and_one_that_ends_late_is_not():
     steady = {"type": "python", "path": "tests.environments.plants:Steady"}
     task = task_in(steady)
-    with pytest.raises(BadInput, match=r"of point: an episode has no end: 100,000 steps") as told:
+    with pytest.raises(BadInput, match=r"of point: an episode has no end: 100,000 steps") as error:
         try_policy(task, Hold(), [0])
-    assert "set environment.steps" in str(told.value)
+    assert "set environment.steps" in str(error.value)
     late = task_in({**steady, "arguments": {"ends": LONGEST}})
     assert try_policy(late, Hold(), [0]).lengths == (LONGEST,)
     longer = task_in({**steady, "steps": LONGEST + 1})
@@ -91,16 +91,16 @@ def test_a_limit_longer_than_gymnasiums_own_counts():
 
 def test_the_names_are_the_channels_or_the_environments_or_numbered():
     task = task_in("CartPole-v1")
-    found = layout_of(task, make_environment(task))
-    assert found.observation == ("obs_0", "obs_1", "obs_2", "obs_3")
-    assert (found.actions, found.choices) == (("action_0",), (2,))
-    assert found.limits["obs_0"] == pytest.approx((-4.8, 4.8))
-    assert "obs_1" not in found.limits
+    actual = layout_of(task, make_environment(task))
+    assert actual.observation == ("obs_0", "obs_1", "obs_2", "obs_3")
+    assert (actual.actions, actual.choices) == (("action_0",), (2,))
+    assert actual.limits["obs_0"] == pytest.approx((-4.8, 4.8))
+    assert "obs_1" not in actual.limits
 
     task = task_in(POINT)
-    found = layout_of(task, make_environment(task))
-    assert (found.observation, found.units["position"]) == (("position", "target"), "m")
-    assert (found.choices, found.limits["action_0"]) == ((0,), (-2.0, 2.0))
+    actual = layout_of(task, make_environment(task))
+    assert (actual.observation, actual.units["position"]) == (("position", "target"), "m")
+    assert (actual.choices, actual.limits["action_0"]) == ((0,), (-2.0, 2.0))
 
     channels = {
         "place": {"role": "state", "unit": "m", "limits": [-5, 5]},
@@ -108,9 +108,9 @@ def test_the_names_are_the_channels_or_the_environments_or_numbered():
         "push": {"role": "action", "unit": "N"},
     }
     task = task_in(POINT, channels)
-    found = layout_of(task, make_environment(task))
-    assert (found.observation, found.actions) == (("place", "aim"), ("push",))
-    assert (found.limits["place"], found.units["push"]) == ((-5.0, 5.0), "N")
+    actual = layout_of(task, make_environment(task))
+    assert (actual.observation, actual.actions) == (("place", "aim"), ("push",))
+    assert (actual.limits["place"], actual.units["push"]) == ((-5.0, 5.0), "N")
     del channels["aim"]
     task = task_in(POINT, channels)
     with pytest.raises(BadInput, match="has 2 observation numbers, these are 1"):
@@ -153,17 +153,20 @@ def test_a_variant_may_change_settings_of_the_environment():
 
 
 def test_trials_tell_return_success_and_what_happened():
-    found = try_policy(task_in(POINT), Toward(), [5, 6, 7], record=1)
-    assert (found.lengths, found.successes, found.seeds) == ((20,) * 3, (True,) * 3, (5, 6, 7))
+    actual = try_policy(task_in(POINT), Toward(), [5, 6, 7], record=1)
+    assert (actual.lengths, actual.successes, actual.seeds) == ((20,) * 3, (True,) * 3, (5, 6, 7))
     # All that is lost is where the point starts, |x| <= 1, which it leaves with the first step.
-    assert max(map(abs, found.returns)) < 1e-5
-    (run,) = found.episodes
+    assert max(map(abs, actual.returns)) < 1e-5
+    (run,) = actual.episodes
     assert run.observations["observation"].shape == (21, 2)
     assert run.actions.shape == (20, 1)
     assert run.events["pushed"] == pytest.approx(
         abs(run.observations["observation"][0, 0]), abs=1e-5
     )
-    assert (found.document()["success"], found.document()["success_interval"]) == (1.0, [1.0, 1.0])
+    assert (actual.document()["success"], actual.document()["success_interval"]) == (
+        1.0,
+        [1.0, 1.0],
+    )
 
 
 def test_trials_are_the_same_for_any_number_of_processes():
@@ -205,9 +208,9 @@ def test_a_log_has_a_tasks_own_columns_and_data_sets(tmp_path):
         "push": {"role": "action", "unit": "N", "source": "actions[0]"},
     }
     task = task_in(POINT, channels).model_copy()
-    told = task.model_dump(mode="json", by_alias=True)
-    told["ingest"] = {"format": "hdf5"}
-    task = Task.model_validate(told)
+    document = task.model_dump(mode="json", by_alias=True)
+    document["ingest"] = {"format": "hdf5"}
+    task = Task.model_validate(document)
     (run,) = try_policy(task, Toward(), [1], record=1).episodes
     with h5py.File(write_episode(task, run, tmp_path)) as file:
         group = file["episode_0"]
@@ -235,19 +238,24 @@ def test_every_wrapper_of_the_policy_does_in_torch_what_it_does_around_the_envir
     from kinemill.environments import layout_of
 
     random = np.random.default_rng(0)
-    known = {"normalize_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}}
+    estimates = {
+        "normalize_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}
+    }
     for name in (name for name in WRAPPERS if WRAPPERS[name].scope == "policy"):
-        given = {"angle_features": {"of": ["position"]}}.get(name, {})
-        task = task_in({**POINT, "wrappers": [{"type": name, **given}]})
-        outside, inside = make_environment(task), learning_environment(task, [known.get(name, {})])
+        settings = {"angle_features": {"of": ["position"]}}.get(name, {})
+        task = task_in({**POINT, "wrappers": [{"type": name, **settings}]})
+        outside, inside = (
+            make_environment(task),
+            learning_environment(task, [estimates.get(name, {})]),
+        )
         adapter = task.environment.wrappers[0].module(layout_of(task, outside), 2)
-        adapter.load(known.get(name, {}))
+        adapter.load(estimates.get(name, {}))
         carry = tuple(torch.zeros(1, *shape) for shape in adapter.carry_shapes)
-        raw, seen = outside.reset(seed=4)[0], inside.reset(seed=4)[0]
+        raw, observation = outside.reset(seed=4)[0], inside.reset(seed=4)[0]
         for step in range(6):
             first = torch.full((1, 1), float(step == 0))
-            found, carry = adapter.observe(torch.from_numpy(raw)[None], first, carry)
-            assert found.numpy()[0] == pytest.approx(seen, abs=1e-6), name
+            actual, carry = adapter.observe(torch.from_numpy(raw)[None], first, carry)
+            assert actual.numpy()[0] == pytest.approx(observation, abs=1e-6), name
             action = random.uniform(-1, 1, 1).astype(np.float32)
-            wanted = adapter.act(torch.from_numpy(action)[None]).numpy()[0]
-            raw, seen = outside.step(wanted)[0], inside.step(action)[0]
+            expected = adapter.act(torch.from_numpy(action)[None]).numpy()[0]
+            raw, observation = outside.step(expected)[0], inside.step(action)[0]

@@ -10,7 +10,7 @@ from kinemill.environments.legged.body import body_of
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 
-SIDES = {"front_left": (0.1, 0.06), "front_right": (0.1, -0.06), "back_left": (-0.1, 0.06),
+HIPS = {"front_left": (0.1, 0.06), "front_right": (0.1, -0.06), "back_left": (-0.1, 0.06),
          "back_right": (-0.1, -0.06)}  # fmt: skip
 LEG = """
 <body name="{name}" pos="{x} {y} 0" euler="0 0 {yaw}">
@@ -31,11 +31,11 @@ def quadruped(**changed) -> str:
         "joint": "<freejoint/>",
         "servos": "".join(
             f'<position joint="{name}_{joint}" kp="20" kv="0.5"/>'
-            for name in SIDES
+            for name in HIPS
             for joint in ("hip", "knee")
         ),
     } | changed
-    legs = "".join(LEG.format(name=name, x=x, y=y, yaw=0.2 * y) for name, (x, y) in SIDES.items())
+    legs = "".join(LEG.format(name=name, x=x, y=y, yaw=0.2 * y) for name, (x, y) in HIPS.items())
     return f"""
 <mujoco>
   <compiler angle="radian"/>

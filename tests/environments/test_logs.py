@@ -58,10 +58,10 @@ def accepted(task, home, folder):
 def test_a_task_takes_every_row_of_its_own_expert(name, home, tmp_path):
     task = TASKS[name]
     try:
-        shown = demonstrate(task, tmp_path / "logs", range(8))
+        episodes = demonstrate(task, tmp_path / "logs", range(8))
     except BadInput as error:
         pytest.skip(f"no expert: {error}")
-    assert all(one.file for one in shown)
+    assert all(one.file for one in episodes)
     assert accepted(task, home, tmp_path / "logs") == (8, 0)
 
 

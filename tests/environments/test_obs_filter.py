@@ -30,8 +30,8 @@ class Homing(PolicyModule):
     """To the goal, as fast as it is far: sees y before x, the camera, none of the rates shown."""
 
     def __init__(self) -> None:
-        images, seen = {"camera": (64, 64, 3)}, ("y", "x")
-        super().__init__(PolicyLayout(0.05, seen, tuple(LIMITS), UNITS, LIMITS, images=images))
+        images, subset = {"camera": (64, 64, 3)}, ("y", "x")
+        super().__init__(PolicyLayout(0.05, subset, tuple(LIMITS), UNITS, LIMITS, images=images))
         self.goal = torch.nn.Parameter(torch.from_numpy(GOAL))
 
     @property
@@ -60,10 +60,10 @@ def folder(tmp_path_factory):
 
 def homes(run):
     """All four numbers are recorded, and what was done follows from the first two, in order."""
-    place = run.observations["observation"][:-1, :2]
+    position = run.observations["observation"][:-1, :2]
     assert run.layout.observation == ("x", "y", "x_rate", "y_rate")
     assert run.observations["observation"].shape == (13, 4)
-    assert run.actions == pytest.approx(np.clip(GOAL - place, -0.5, 0.5), abs=1e-6)
+    assert run.actions == pytest.approx(np.clip(GOAL - position, -0.5, 0.5), abs=1e-6)
 
 
 def test_it_is_tried_alone_and_by_several_processes(task, folder):
@@ -105,22 +105,22 @@ def test_it_is_record_frames(task, folder, tmp_path):
 def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, home, way):
     logs = home.logs("targets")
     if way == "rollout":
-        (found,) = roll_out(task, load(folder), [3], logs)
-        path = found["file"]
+        (run,) = roll_out(task, load(folder), [3], logs)
+        path = run["file"]
     else:
-        (shown,) = demonstrate(task, logs, [3], expert=load(folder), failures=True)
-        path = shown.file
+        (full,) = demonstrate(task, logs, [3], expert=load(folder), failures=True)
+        path = full.file
     with h5py.File(path) as file:
-        place, rates = (file[f"episode_0/observations/{name}"][:] for name in ("place", "rates"))
-        wanted = np.clip(GOAL - place, -0.5, 0.5)
-        assert file["episode_0/actions"][:] == pytest.approx(wanted, abs=1e-6)
+        position, rates = (file[f"episode_0/observations/{name}"][:] for name in ("place", "rates"))
+        expected = np.clip(GOAL - position, -0.5, 0.5)
+        assert file["episode_0/actions"][:] == pytest.approx(expected, abs=1e-6)
     assert (rates[-1] * GOAL > 0).all()  # m/s, on its way there
     assert [entry["outcome"] for entry in ingest.run(task, home, logs).files] == ["episodes"]
 
 
 def test_names_that_are_not_shown_leave_everything_in_its_place():
-    shown, seen = (PolicyLayout(0.1, tuple(names), (), {}) for names in ("abc", "cb"))
+    full, subset = (PolicyLayout(0.1, tuple(names), (), {}) for names in ("abc", "cb"))
     whole = np.arange(6.0).reshape(2, 3)  # two steps
-    assert (narrowed(whole, seen, shown) == whole[:, [2, 1]]).all()
-    assert narrowed(whole, PolicyLayout(0.1, tuple("qb"), (), {}), shown) is whole
-    assert narrowed(whole, shown, shown) is whole
+    assert (narrowed(whole, subset, full) == whole[:, [2, 1]]).all()
+    assert narrowed(whole, PolicyLayout(0.1, tuple("qb"), (), {}), full) is whole
+    assert narrowed(whole, full, full) is whole

@@ -23,7 +23,7 @@ def task_of(name, **environment):
     return load_task(ROOT / "tasks" / f"{name}.yaml", changed)
 
 
-def shown(task, seeds):
+def demonstrated(task, seeds):
     environment = make_environment(task)
     expert = task.environment.expert(environment)
     return [run_episode(task, environment, expert, seed) for seed in seeds]
@@ -31,7 +31,7 @@ def shown(task, seeds):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_expert_succeeds_from_every_start(name):
-    runs = shown(task_of(name), range(12))
+    runs = demonstrated(task_of(name), range(12))
     assert all(run.success and run.terminated for run in runs)
     assert all(np.isfinite(run.observations["observation"]).all() for run in runs)
 
@@ -44,15 +44,15 @@ def test_a_posture_brings_the_tip_where_it_is_wanted():
 
 
 def test_both_ways_round_the_obstacle_are_shown_and_the_middle_never():
-    runs = shown(task_of("obstacle"), range(30))
-    sides = [
+    runs = demonstrated(task_of("obstacle"), range(30))
+    sides_passed = [
         run.observations["observation"][:, 1][np.abs(run.rewards).argmin() // 2] for run in runs
     ]
-    share = np.mean(np.array(sides) > 0)
+    share = np.mean(np.array(sides_passed) > 0)
     assert 0.2 < share < 0.8
     for run in runs:
-        place = run.observations["observation"][:, :2]
-        assert np.linalg.norm(place, axis=1).min() > 0.14
+        position = run.observations["observation"][:, :2]
+        assert np.linalg.norm(position, axis=1).min() > 0.14
 
 
 def test_parameters_change_what_happens_and_a_wrong_name_is_told():
@@ -76,8 +76,8 @@ def test_light_and_camera_change_the_picture_alone():
     def picture(**fixed):
         randomize = {name: [value, value + 1e-9] for name, value in fixed.items()}
         environment = make_environment(task_of("targets", randomize=randomize))
-        seen, _ = environment.reset(seed=4)
-        return seen["camera"].astype(float), seen["observation"]
+        observation, _ = environment.reset(seed=4)
+        return observation["camera"].astype(float), observation["observation"]
 
     (usual, numbers), (dark, same), (moved, _) = picture(), picture(light=0.5), picture(camera=0.05)
     assert dark == pytest.approx(usual / 2, abs=1.0)
@@ -95,8 +95,8 @@ def test_a_disc_and_a_bar_cover_what_their_areas_say():
     ):
         picture = draw([shape], 64, 0.5)[..., 0].astype(float)
         assert (1 - picture / picture.max()).mean() == pytest.approx(area, rel=0.03)
-    left = draw([Disc((-0.3, 0.3), 0.1, black)], 64, 0.5)
-    assert left[:32, :32].min() < 10 < left[32:].min()  # y is up
+    left_image = draw([Disc((-0.3, 0.3), 0.1, black)], 64, 0.5)
+    assert left_image[:32, :32].min() < 10 < left_image[32:].min()  # y is up
 
 
 def test_what_a_policy_sees_there_has_names_units_and_limits():
@@ -147,8 +147,8 @@ def test_failures_are_left_out_unless_they_are_wanted(tmp_path):
     """In one row nobody reaches anything."""
     task = task_of("reach", steps=1)
     assert [one.file for one in demonstrate(task, tmp_path, [0, 1])] == [None, None]
-    kept = demonstrate(task, tmp_path, [0, 1], failures=True)
-    assert all(one.file.is_file() and not one.success for one in kept)
+    episodes = demonstrate(task, tmp_path, [0, 1], failures=True)
+    assert all(one.file.is_file() and not one.success for one in episodes)
 
 
 def test_an_environment_without_an_expert_says_what_to_do():

@@ -33,14 +33,14 @@ def test_true_physics_is_that_of_the_plant_and_its_reward_the_cost_negative():
     task = swing_up({"type": "plant", "steps": 50})
     environment = make_environment(task)
     run = run_episode(task, environment, Idle(), 3)
-    seen = run.observations["observation"]
-    advance, _, _ = Pendulum().stepper(seen[0].astype(float))
-    for row in seen[1:]:
+    observed = run.observations["observation"]
+    advance, _, _ = Pendulum().stepper(observed[0].astype(float))
+    for row in observed[1:]:
         assert row == pytest.approx(advance(np.zeros(1), 1), abs=1e-5)
     # 3 |tip - its place upright| + 0.02 velocity^2, dt = 0.02 s
-    tip = np.stack([np.sin(seen[1:, 0]), -np.cos(seen[1:, 0])])
-    wanted = -0.02 * (3 * np.hypot(*(tip - [[0], [1]])) + 0.02 * seen[1:, 1] ** 2)
-    assert run.rewards == pytest.approx(wanted, abs=1e-5)
+    tip = np.stack([np.sin(observed[1:, 0]), -np.cos(observed[1:, 0])])
+    expected = -0.02 * (3 * np.hypot(*(tip - [[0], [1]])) + 0.02 * observed[1:, 1] ** 2)
+    assert run.rewards == pytest.approx(expected, abs=1e-5)
     assert (run.terminated, run.success) == (False, False)
 
 
@@ -67,7 +67,7 @@ def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory):
+def trained(tmp_path_factory):
     """A model of the pendulum that was hardly trained: what it says is what counts here."""
     from kinemill.export import stage as export
     from kinemill.store.home import Home
@@ -87,31 +87,31 @@ def learned_task(folder, **more) -> Task:
     return swing_up({"type": "learned", "model": str(folder), "steps": 12, **more})
 
 
-def test_a_learned_simulator_moves_one_row_as_it_moves_many(learned):
-    task = learned_task(learned)
-    environment, simulator = make_environment(task), load(learned)
+def test_a_learned_simulator_moves_one_row_as_it_moves_many(trained):
+    task = learned_task(trained)
+    environment, simulator = make_environment(task), load(trained)
     rows = task.environment.vectorized(task)(3)
-    seen, _ = rows.reset([0, 1, 2])
+    observed, _ = rows.reset([0, 1, 2])
     one, _ = environment.reset(seed=5)
     environment.unwrapped._row = rows._states[1].copy()
     past = np.zeros((1, 1, 1), np.float32)
-    known = np.stack([seen[1], seen[1]])[None]
+    history = np.stack([observed[1], observed[1]])[None]
     for push in (0.5, -1.0, 0.25):
         after, rewards, dones, _, _ = rows.step(np.full((3, 1), push))
         one, reward, _, _, _ = environment.step(np.array([push]))
-        wanted = simulator.rollout(known, past, np.full((1, 1, 1), push, np.float32))[0, 0]
-        assert one == pytest.approx(wanted, abs=1e-5)
+        expected = simulator.rollout(history, past, np.full((1, 1, 1), push, np.float32))[0, 0]
+        assert one == pytest.approx(expected, abs=1e-5)
         assert after[1] == pytest.approx(one, abs=1e-5)
         assert rewards[1] == pytest.approx(reward, abs=1e-5)
-        known = np.stack([known[0, 1], wanted])[None]
+        history = np.stack([history[0, 1], expected])[None]
         past = np.full((1, 1, 1), push, np.float32)
     assert not dones.any()
     assert layout_of(task, environment).observation == ("angle", "velocity")
 
 
-def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_control_says(learned):
+def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_control_says(trained):
     start, true = {"angle": [2.0, 3.0], "velocity": [-7.0, -6.0]}, {"plant": {"physics": "plant"}}
-    task = learned_task(learned, start=start, variants=true)
+    task = learned_task(trained, start=start, variants=true)
     one = make_environment(task).reset(seed=1)[0]
     for angle, velocity in [one, *task.environment.vectorized(task)(4).reset(range(4))[0]]:
         assert 2.0 <= angle <= 3.0
@@ -122,11 +122,11 @@ def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_contro
         load_task(ROOT / "tasks" / "pendulum_swing_up.yaml", wrong)
 
 
-def test_the_card_freezes_the_model_and_says_where_it_is_from(learned, home):
-    task = learned_task(learned, variants={"plant": {"physics": "plant"}}, trials={"episodes": 2})
+def test_the_card_freezes_the_model_and_says_where_it_is_from(trained, home):
+    task = learned_task(trained, variants={"plant": {"physics": "plant"}}, trials={"episodes": 2})
     card = open_card(home, make_card(task, home).ref)
     assert (card.folder / "sources" / "rollout.onnx").is_file()
-    assert card.document["lineage"]["dataset"] == load(learned).interface.dataset
+    assert card.document["lineage"]["dataset"] == load(trained).interface.dataset
     pinned = card.task(task)
     assert pinned.environment.model == str(card.folder / "sources")
     true = try_policy(pinned, Idle(), [4], variant="plant", record=1).episodes[0]

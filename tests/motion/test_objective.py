@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from benchmarks import ROOT
-from benchmarks.prove_motion import judge, learn
+from benchmarks.prove_motion import evaluate, learn
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
@@ -68,10 +68,10 @@ def clips(tmp_path_factory):
 def task_file(tmp_path_factory):
     lines = ["task: puppet", f"dt: {DT}", "channels:"]
     for name in JOINTS:
-        kept = f'unit: rad, limits: [-1.5, 1.5], source: "joints_pos[{name}]"'
+        fields = f'unit: rad, limits: [-1.5, 1.5], source: "joints_pos[{name}]"'
         lines += [
-            f"  {name}: {{role: state, {kept}}}",
-            f"  {name}_target: {{role: action, {kept}, resample: {{lead: 1}}}}",
+            f"  {name}: {{role: state, {fields}}}",
+            f"  {name}_target: {{role: action, {fields}, resample: {{lead: 1}}}}",
         ]
     lines += ["  forward: {role: observation, unit: m/s, source: Vel_x}"]
     lines += ["  turn: {role: observation, unit: rad/s, source: Yaw}"]
@@ -87,21 +87,23 @@ def task_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def learned(task_file, clips, tmp_path_factory):
+def trained(task_file, clips, tmp_path_factory):
     return learn(load_task(task_file), Home(tmp_path_factory.mktemp("home")), clips)
 
 
 def test_cycle_phase_and_gaits_are_found():
-    known = [gait(np.array(command), 200, first) for first, command in enumerate(COMMANDS.values())]
-    told = [np.array(command) for command in COMMANDS.values()]
-    found = fit_gaits([clip[:, :4] for clip in known], told, 6, 8)
-    assert found.cycle == pytest.approx(CYCLE, abs=0.01)
+    clips_made = [
+        gait(np.array(command), 200, first) for first, command in enumerate(COMMANDS.values())
+    ]
+    commands = [np.array(command) for command in COMMANDS.values()]
+    actual = fit_gaits([clip[:, :4] for clip in clips_made], commands, 6, 8)
+    assert actual.cycle == pytest.approx(CYCLE, abs=0.01)
     # Clip k starts k rad later than the first: swing and bend are of one phase.
-    np.testing.assert_allclose(np.sin(found.phases - np.arange(4)), 0.0, atol=0.02)
-    assert len(found.directions) == 2  # a gait of these has two free numbers
-    phase = found.phases[1] + 2.0 * np.pi * np.arange(200) / found.cycle
-    series = found.mean + np.einsum("r,rfj->fj", found.latents[1], found.directions)
-    np.testing.assert_allclose(fourier(phase, 6) @ series, known[1][:, :4], atol=0.02)
+    np.testing.assert_allclose(np.sin(actual.phases - np.arange(4)), 0.0, atol=0.02)
+    assert len(actual.directions) == 2  # a gait of these has two free numbers
+    phase = actual.phases[1] + 2.0 * np.pi * np.arange(200) / actual.cycle
+    series = actual.mean + np.einsum("r,rfj->fj", actual.latents[1], actual.directions)
+    np.testing.assert_allclose(fourier(phase, 6) @ series, clips_made[1][:, :4], atol=0.02)
 
 
 def test_clips_that_repeat_nothing_are_refused():
@@ -139,8 +141,8 @@ def test_clips_shorter_than_two_cycles_are_named(task_file):
 
 
 @pytest.fixture(scope="module")
-def walk(learned):
-    return judge(*learned)
+def walk(trained):
+    return evaluate(*trained)
 
 
 def test_a_walk_under_an_unseen_command_is_as_near_as_the_clip_is_noisy(walk):
@@ -155,8 +157,8 @@ def test_a_walk_goes_on_for_a_thousand_rows_of_its_own(walk):
     assert walk.long_error < 0.05
 
 
-def test_nan_stays_in_its_row_and_targets_within_limits(learned):
-    policy, _ = learned
+def test_nan_stays_in_its_row_and_targets_within_limits(trained):
+    policy, _ = trained
     observation = torch.zeros(3, 7)
     observation[1, 2] = torch.nan
     observation[2] = 1e4
@@ -180,8 +182,8 @@ def test_frames_in_a_npy_file_are_the_clip_that_they_are_in_json(task_file, clip
 
     content = json.loads((clips / "a.json").read_text())
     frames = np.array(content["Frames"])
-    told = np.tile([content["Vel_x"], content["Yaw"]], (len(frames), 1))
-    np.save(tmp_path / "a.npy", np.concatenate([frames, told], axis=1))
+    commands = np.tile([content["Vel_x"], content["Yaw"]], (len(frames), 1))
+    np.save(tmp_path / "a.npy", np.concatenate([frames, commands], axis=1))
     sources = {
         **{f"channels.{name}.source": f"arr_0[{k + 1}]" for k, name in enumerate(JOINTS)},
         **{f"channels.{name}_target.source": f"arr_0[{k + 1}]" for k, name in enumerate(JOINTS)},
@@ -190,9 +192,9 @@ def test_frames_in_a_npy_file_are_the_clip_that_they_are_in_json(task_file, clip
         "ingest.format": "npz",
         "ingest.rate": 50.0,
     }
-    found = READERS["npz"].read(tmp_path / "a.npy", load_task(task_file, sources))
+    actual = READERS["npz"].read(tmp_path / "a.npy", load_task(task_file, sources))
     expected = READERS["motion_json"].read(clips / "a.json", load_task(task_file))
-    log = found if not isinstance(found, list) else found[0]
+    log = actual if not isinstance(actual, list) else actual[0]
     assert log.ticks == expected.ticks == 50.0
     np.testing.assert_array_equal(log.frame.to_numpy(), expected.frame.to_numpy())
 
@@ -224,7 +226,7 @@ def test_an_action_that_follows_no_joint_is_an_error_that_says_what_to_set(task_
 @pytest.mark.parametrize("robot", ["go_bdx", "mini_bdx"])
 def test_real_clips_under_unseen_commands(shared_data, tmp_path, robot):
     task = load_task(ROOT / "tasks" / f"{robot}.yaml")
-    walk = judge(*learn(task, Home(tmp_path), shared_data / "awd_motion"))
+    walk = evaluate(*learn(task, Home(tmp_path), shared_data / "awd_motion"))
     assert walk.policy < 0.8 * walk.linear
     assert walk.long_finite
     assert walk.long_range < 2.0
@@ -237,14 +239,14 @@ def test_motions_that_no_clip_is_called_are_refused_with_the_known_ones(task_fil
 
 
 @pytest.mark.slow
-def test_the_file_walks_as_the_policy_in_torch_far_off_its_clips_too(learned, tmp_path):
-    policy, _ = learned
+def test_the_file_walks_as_the_policy_in_torch_far_off_its_clips_too(trained, tmp_path):
+    policy, _ = trained
     write_policy(policy, describe(policy, "puppet", "none"), tmp_path)
     loaded = load(tmp_path)
     for seed in range(2):
         inputs = random_inputs(loaded.interface, 256, 3, seed=seed)
         inputs["observation"] = inputs["observation"] * (1.0, 10.0)[seed]
         cases = make_cases(policy, loaded.interface, inputs)
-        found = play(loaded, cases.inputs)
-        assert bool((np.abs(found - cases.action) <= cases.allowed).all())
-        assert float(np.abs(found - cases.action).max()) < 5e-6
+        actual = play(loaded, cases.inputs)
+        assert bool((np.abs(actual - cases.action) <= cases.allowed).all())
+        assert float(np.abs(actual - cases.action).max()) < 5e-6

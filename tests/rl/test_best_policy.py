@@ -9,14 +9,16 @@ from tests.rl.test_training_loop import published, rl_task
 
 
 @pytest.fixture
-def looks(monkeypatch):
+def evaluations(monkeypatch):
     """What evaluations said in turn, once filled in; afterwards the seeds of each."""
     said, seeds, run = [], [], Evaluator.run
 
-    def tell(self, policy, given):
-        found = run(self, policy, given)
-        seeds.append(tuple(given))
-        return replace(found, returns=tuple(said.pop(0) for _ in given[:1])) if said else found
+    def tell(self, policy, seeds_used):
+        trials = run(self, policy, seeds_used)
+        seeds.append(tuple(seeds_used))
+        return (
+            replace(trials, returns=tuple(said.pop(0) for _ in seeds_used[:1])) if said else trials
+        )
 
     monkeypatch.setattr(Evaluator, "run", tell)
     return said, seeds
@@ -35,29 +37,29 @@ def test_a_policy_that_does_not_change_looks_the_same_each_time(home):
     assert len(set(returns)) == 1
 
 
-def test_policies_are_compared_from_starts_that_nothing_else_is_tried_from(home, looks):
+def test_policies_are_compared_from_starts_that_nothing_else_is_tried_from(home, evaluations):
     task = rl_task()
     published(task, home)
-    *watched, final = looks[1]
-    assert len(set(watched)) == 1
-    assert not set(watched[0]) & set(final)
+    *selection, final = evaluations[1]
+    assert len(set(selection)) == 1
+    assert not set(selection[0]) & set(final)
 
 
-def test_the_target_is_to_be_reached_from_new_starts_too(home, looks):
-    said, seeds = looks
+def test_the_target_is_to_be_reached_from_new_starts_too(home, evaluations):
+    said, seeds = evaluations
     said += [-9.0, -4.0, -8.0, -3.0, -8.0, -4.0, -5.0]  # the 3rd, 5th, 7th: from new starts
     folder = published(rl_task(target=-5.0), home)
-    watched, confirming = [seeds[k] for k in (0, 1, 3, 5)], [seeds[k] for k in (2, 4, 6)]
-    assert len(set(watched)) == 1
-    assert len({*watched, *confirming}) == 4
+    selection, confirming = [seeds[k] for k in (0, 1, 3, 5)], [seeds[k] for k in (2, 4, 6)]
+    assert len(set(selection)) == 1
+    assert len({*selection, *confirming}) == 4
     assert [value for _, value in curve(folder)] == [-9.0, -4.0, -3.0, -4.0]
 
 
-def test_the_policy_that_reached_the_target_is_kept(home, looks):
+def test_the_policy_that_reached_the_target_is_kept(home, evaluations):
     """One that looked better was refuted from new starts."""
     from kinemill.store import read_json
 
-    looks[0].extend([-1.0, -99.0, -4.0, -5.0])
+    evaluations[0].extend([-1.0, -99.0, -4.0, -5.0])
     folder = published(rl_task(target=-5.0), home)
     summary = read_json(folder / "summary.json")
     assert summary["reached"]

@@ -102,13 +102,15 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
     policy = load_model(home.root / trained.ref.path)
     learner = task.learn.algorithm.learner(site_of(task))
     learner.start(policy.restart.named())
-    seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
-    wanted = learner.model.predict(seen, deterministic=True)[0]
-    assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
+    observations = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    expected = learner.model.predict(observations, deterministic=True)[0]
+    assert policy(torch.from_numpy(observations))[0].detach().numpy() == pytest.approx(
+        expected, abs=1e-5
+    )
     assert policy.core.extractor.network.inner.out_features == 7
     file = load(home.root / export.run(task, home, trained.ref, card.ref).ref.path)
-    found = np.stack([file.act(one) for one in seen])
-    assert found == pytest.approx(wanted, abs=1e-5)
+    actual = np.stack([file.act(one) for one in observations])
+    assert actual == pytest.approx(expected, abs=1e-5)
 
 
 def test_its_policy_class_is_what_the_library_builds(shop):
@@ -117,10 +119,10 @@ def test_its_policy_class_is_what_the_library_builds(shop):
     task = rl_task(POINT, RESTING, **LEARN)
     learner = task.learn.algorithm.learner(site_of(task))
     assert type(learner.model.policy) is waveshop.FromRest
-    seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
-    assert learner.model.predict(seen, deterministic=True)[0] == pytest.approx(0.25)
+    observations = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    assert learner.model.predict(observations, deterministic=True)[0] == pytest.approx(0.25)
     with torch.no_grad():
-        head = learner.core()(torch.from_numpy(seen))[0]
+        head = learner.core()(torch.from_numpy(observations))[0]
     assert head.numpy() == pytest.approx(0.25)
 
 
@@ -157,7 +159,7 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
         "verdict = stage.run(task, home, export.run(task, home, model, card).ref, model, card)\n"
         "print(verdict.summary['passed'], task.learn.model.waves)\n"
     )
-    places = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}
+    variables = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=places)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
     assert done.stdout.split()[-2:] == ["True", "5"], done.stderr

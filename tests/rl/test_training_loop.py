@@ -59,8 +59,8 @@ def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
 
 def site_of(task, **how):
     layout = layout_of(task, make_environment(task))
-    known = estimate(task, derive_seed(task.learn.seed, "estimate"))
-    return open_site(task, layout, known, torch.device("cpu"), **how)
+    estimates = estimate(task, derive_seed(task.learn.seed, "estimate"))
+    return open_site(task, layout, estimates, torch.device("cpu"), **how)
 
 
 def place_of(name: str) -> dict:
@@ -99,15 +99,15 @@ def test_the_policy_does_what_the_library_would_do(name):
     carry, memory, start = policy.initial_carry(7), None, np.ones(7, bool)
     for _ in range(3):
         seen = random.normal(0.0, 2.0, (7, len(layout.observation))).astype(np.float32)
-        given = [torch.from_numpy(one) for one in (seen, mask) if one is not None]
+        inputs = [torch.from_numpy(one) for one in (seen, mask) if one is not None]
         with torch.no_grad():
-            action, *carry = policy(*given, *carry)
+            action, *carry = policy(*inputs, *carry)
         how = {"action_masks": mask} if layout.mask else {}
         if name == "recurrent_ppo":
             how = {"state": memory, "episode_start": start}
-        wanted, memory = learner.model.predict(seen, deterministic=True, **how)
+        expected, memory = learner.model.predict(seen, deterministic=True, **how)
         start = np.zeros(7, bool)
-        assert action.numpy() == pytest.approx(wanted.reshape(7, -1), abs=1e-5)
+        assert action.numpy() == pytest.approx(expected.reshape(7, -1), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_networks_may_be_shared_or_of_any_family(home, algorithm, model):
     learner = task.learn.algorithm.learner(site_of(task))
     learner.start(policy.restart.named())
     seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
-    wanted = learner.model.predict(seen, deterministic=True)[0]
-    assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
+    expected = learner.model.predict(seen, deterministic=True)[0]
+    assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_model_that_remembers_is_for_recurrent_ppo():
@@ -195,7 +195,7 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
 
 
 @pytest.mark.parametrize(
-    ("environment", "wanted"),
+    ("environment", "expected"),
     [
         # 1 + 0.8 + 0.64 ... = 5: what comes after the limit of time still counts
         ({"arguments": {}, "steps": 3}, 5.0),
@@ -203,7 +203,7 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
         ({"arguments": {"ends": 3}}, 1.75),
     ],
 )
-def test_what_is_cut_off_has_not_ended(environment, wanted):
+def test_what_is_cut_off_has_not_ended(environment, expected):
     where = {"type": "python", "path": "tests.environments.plants:Steady", **environment}
     task = rl_task(
         where,
@@ -214,7 +214,7 @@ def test_what_is_cut_off_has_not_ended(environment, wanted):
     learner = task.learn.algorithm.learner(site_of(task))
     learner.advance(6_000, 3)
     value = learner.model.policy.predict_values(torch.ones(1, 1)).item()
-    assert value == pytest.approx(wanted, abs=0.25)
+    assert value == pytest.approx(expected, abs=0.25)
 
 
 def test_a_replay_buffer_knows_what_was_cut_off():
@@ -263,9 +263,9 @@ def test_a_policy_says_nan_where_it_saw_nan():
         policy = TrainingLoop(task, layout, bench()).policy(
             task.learn.algorithm.learner(site_of(task))
         )
-        given = policy.blank(3)
-        given[0][1, 0] = torch.nan  # a robot's own first number, of the second row
-        action = policy(*given, *policy.initial_carry(3))[0]
+        inputs = policy.blank(3)
+        inputs[0][1, 0] = torch.nan  # a robot's own first number, of the second row
+        action = policy(*inputs, *policy.initial_carry(3))[0]
         assert torch.isnan(action).all(dim=1).tolist() == [False, True, False], name
 
 
@@ -281,40 +281,40 @@ def test_an_a2c_goes_on_from_what_ppo_learned_with_its_critic_and_normalization(
         seed=4,
         start_from=start.folder,
     )
-    found, before = load_model(published(task, home, start=start)), load_model(Path(start.folder))
+    found, previous = load_model(published(task, home, start=start)), load_model(Path(start.folder))
     # At a rate of 1e-9 nothing moves: the critic, the deviation of actions, mean and spread.
-    assert set(found.state_dict()) == set(before.state_dict())
-    for name, value in before.state_dict().items():
+    assert set(found.state_dict()) == set(previous.state_dict())
+    for name, value in previous.state_dict().items():
         assert torch.allclose(found.state_dict()[name], value, atol=1e-6), name
     assert any("value_net" in name for name in found.state_dict())
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"algorithm": {"type": "sac"}}, "was learned by ppo"),
         ({"model": {"type": "mlp", "hidden_sizes": [9]}}, "other networks"),
         ({"environment": {**POINT, "wrappers": ["frame_stack"]}}, "has the wrappers"),
     ],
 )
-def test_what_cannot_be_gone_on_from_is_told(home, changed, told):
+def test_what_cannot_be_gone_on_from_is_told(home, changed, message):
     start = start_in(published(rl_task(steps=64), home))
     environment = changed.pop("environment", POINT)
     task = rl_task(environment, start_from=start.folder, steps=64, **changed)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         published(task, home, start=start)
 
 
 @pytest.mark.parametrize(
-    ("environment", "algorithm", "told"),
+    ("environment", "algorithm", "message"),
     [
         (CART, "sac", "cannot learn choice actions"),
         (DOORS, "ppo", "maskable_ppo"),
         (CART, "maskable_ppo", "wants an environment that observes `action_mask`"),
     ],
 )
-def test_an_algorithm_that_cannot_act_there_is_refused(environment, algorithm, told):
-    with pytest.raises(BadInput, match=told):
+def test_an_algorithm_that_cannot_act_there_is_refused(environment, algorithm, message):
+    with pytest.raises(BadInput, match=message):
         site_of(rl_task(environment, algorithm))
 
 
@@ -339,8 +339,8 @@ def test_a_return_that_is_no_number_ends_the_training():
 def test_a_return_that_is_no_number_is_told_before_anything_is_learned(home):
     """Chance already brings it: the card names environment, seed and step."""
     task = rl_task({**POINT, "path": "tests.environments.plants:Broken"})
-    told = r"environment of point, seed 1000000: the reward of step 0 is nan, actions drawn at"
-    with pytest.raises(BadInput, match=told):
+    message = r"environment of point, seed 1000000: the reward of step 0 is nan, actions drawn at"
+    with pytest.raises(BadInput, match=message):
         make_card(task, home)
     task = rl_task({**POINT, "path": "tests.environments.plants:Rich"})
     with pytest.raises(BadInput, match="the rewards come to a return of inf"):
@@ -365,9 +365,9 @@ def test_statistics_of_episodes_are_curves(home):
 
     folder = published(rl_task(steps=64), home)
     found = json.loads((folder / "history.json").read_text())
-    wanted = {"train/return", "train/length", "train/success", "episodes/event/pushed"}
-    wanted |= {"episodes/action/action_0/mean", "learner/value_loss", "evaluation/return"}
-    assert wanted <= set(found)
+    expected = {"train/return", "train/length", "train/success", "episodes/event/pushed"}
+    expected |= {"episodes/action/action_0/mean", "learner/value_loss", "evaluation/return"}
+    assert expected <= set(found)
     # 16 steps of each copy, then 32: the episode of 10 that began in the first goes on
     assert found["train/length"] == [[32, 10.0], [64, 10.0]]
     assert found["episodes/count"] == [[32, 2.0], [64, 4.0]]

@@ -85,10 +85,10 @@ def derivative(state, u, b=0.5, c=0.006):
 
 def test_the_logged_forces_in_the_text_book_equations_give_the_logged_motion():
     log = CartPole().log(2.0, np.random.default_rng(3))
-    held = np.diff(np.round(log["timestamp"], 3))
+    intervals = np.diff(np.round(log["timestamp"], 3))
     state = np.array([log["qpos_cart"][0], log["qpos_pole"][0], 0.0, 0.0])
     worst = np.zeros(2)
-    for k, seconds in enumerate(held):
+    for k, seconds in enumerate(intervals):
         worst = np.maximum(worst, np.abs(state[:2] - [log["qpos_cart"][k], log["qpos_pole"][k]]))
         steps = 4
         for _ in range(steps):

@@ -26,8 +26,8 @@ def test_every_log_but_the_copy_is_a_recording_and_the_cut_line_is_gone(demo):
     report, _, _ = demo
     assert report.artifact.summary["recordings"] == 24 + 4
     assert report.artifact.summary["dropped_rows"] == 1
-    known = [entry["file"] for entry in report.files if entry["outcome"] == "known"]
-    assert known == ["run-0000_copy.csv"]
+    cached = [entry["file"] for entry in report.files if entry["outcome"] == "known"]
+    assert cached == ["run-0000_copy.csv"]
 
 
 def test_the_nan_stretch_and_the_stuck_encoder_are_cut_out_and_nothing_else(demo):
@@ -53,12 +53,12 @@ def test_three_broken_logs_give_two_episodes_each_all_others_one(demo):
 
 def test_every_side_has_episodes_and_no_recording_is_on_two(demo):
     _, _, dataset = demo
-    sides = {
+    cells_passed = {
         split: {episode.recording for episode in dataset.of(split)}
         for split in ("train", "validation", "test")
     }
-    assert all(sides.values())
-    assert len(set.union(*sides.values())) == sum(map(len, sides.values()))
+    assert all(cells_passed.values())
+    assert len(set.union(*cells_passed.values())) == sum(map(len, cells_passed.values()))
 
 
 def test_the_packed_velocity_is_the_derivative_of_the_packed_angle(demo):

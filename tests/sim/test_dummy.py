@@ -36,9 +36,9 @@ def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     report = ingest.run(task, home, tmp_path / "logs")
     accepted = validate.run(task, home, report.artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
-    outcome = dataset_stage.run(task, home, accepted.ref)
-    assert outcome.summary["episodes"] == {"train": 2, "validation": 1, "test": 1, "unused": 0}
-    dataset = load_dataset(home, outcome.ref)
+    artifact = dataset_stage.run(task, home, accepted.ref)
+    assert artifact.summary["episodes"] == {"train": 2, "validation": 1, "test": 1, "unused": 0}
+    dataset = load_dataset(home, artifact.ref)
     assert (dataset.std > 0).all()
     for name, low, high in zip(
         dataset.columns, dataset.values.min(axis=0), dataset.values.max(axis=0), strict=True

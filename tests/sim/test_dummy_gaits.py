@@ -33,16 +33,16 @@ def test_clips_are_gaits_of_one_cycle_that_follow_their_commands(file, tmp_path)
     """32 rows are a cycle; three commands lead in three directions, the rest is rounding."""
     task, clips = clips_of(file, tmp_path, episodes=8)
     joints = [*task.learn.joints(task.channels).values()]
-    told = [clip.select("command_x", "command_y", "command_yaw").to_numpy() for clip in clips]
-    assert all((np.ptp(rows, axis=0) == 0.0).all() for rows in told)
-    assert (np.std([rows[0] for rows in told], axis=0) > 0.02).all()  # m/s, m/s, rad/s
+    commands = [clip.select("command_x", "command_y", "command_yaw").to_numpy() for clip in clips]
+    assert all((np.ptp(rows, axis=0) == 0.0).all() for rows in commands)
+    assert (np.std([rows[0] for rows in commands], axis=0) > 0.02).all()  # m/s, m/s, rad/s
     angles = [clip.select(joints).to_numpy() for clip in clips]
-    found = fit_gaits(angles, [rows[0] / 0.1 for rows in told], 6, 8)
-    assert found.cycle == pytest.approx(32.0, abs=0.01)
-    sizes = np.linalg.norm(found.directions.reshape(len(found.directions), -1), axis=1)
+    gaits = fit_gaits(angles, [rows[0] / 0.1 for rows in commands], 6, 8)
+    assert gaits.cycle == pytest.approx(32.0, abs=0.01)
+    sizes = np.linalg.norm(gaits.directions.reshape(len(gaits.directions), -1), axis=1)
     assert len(sizes) >= 3
     assert sizes[3:].sum() < 0.1 * sizes[:3].sum()
-    assert found.rest.max() < 1e-3  # rad
+    assert gaits.rest.max() < 1e-3  # rad
 
 
 def test_a_target_is_where_its_joint_will_be_at_the_next_row(tmp_path):

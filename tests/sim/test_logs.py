@@ -61,9 +61,9 @@ def test_another_seed_writes_other_logs(folder, tmp_path):
 
 
 def test_writing_the_same_logs_again_touches_nothing(folder):
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    previous = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     write_logs(folder, episodes=3, seconds=SECONDS)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == previous
 
 
 def test_logs_have_the_columns_of_the_convention(folder):

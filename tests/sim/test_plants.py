@@ -64,11 +64,11 @@ def test_the_energy_that_a_task_asks_a_model_about_is_kept_by_its_plant_without_
     states = simulate(plant, start, 1500)
     columns = dict(zip(plant.measured, states.T, strict=True))
     values = {state: columns[task.channels[state].source[0].name] for state in task.states}
-    found = Expression(task.verify.energy.formula).value(values)
+    actual = Expression(task.verify.energy.formula).value(values)
     moved = Expression(task.verify.energy.formula.partition("-")[0]).value(values)
     # RK4 keeps what is the energy to 1e-8 of what goes to and fro; a coefficient a hundredth off
     # would not be kept to 1e-3.
-    assert np.ptp(found) < 1e-6 * np.ptp(moved)
+    assert np.ptp(actual) < 1e-6 * np.ptp(moved)
 
 
 @pytest.mark.parametrize(("step", "lost"), [(0.002, 2e-4), (0.01, 0.05)])
@@ -84,8 +84,8 @@ def test_two_free_poles_keep_their_energy(step, lost):
 def test_a_swinging_pole_keeps_its_energy_at_fifty_hertz():
     plant = CartPoleSwingUp(cart_damping=0.0, pole_damping=0.0, track=1e6)
     x, angle, v, w = simulate(plant, [0.0, 2.8, 0.0, 0.0], 500).T
-    found = 0.6 * v**2 + 0.06 * np.cos(angle) * v * w + 0.012 * w**2 - 0.5886 * np.cos(angle)
-    assert np.ptp(found) < 2e-4  # J: (10 rad/s · 0.02 s)^5 / 120 = 3e-6 a step, at the bottom only
+    actual = 0.6 * v**2 + 0.06 * np.cos(angle) * v * w + 0.012 * w**2 - 0.5886 * np.cos(angle)
+    assert np.ptp(actual) < 2e-4  # J: (10 rad/s · 0.02 s)^5 / 120 = 3e-6 a step, at the bottom only
     assert x[-1] != 0.0
 
 
@@ -130,6 +130,6 @@ def test_links_in_pictures_keep_their_lengths(name):
 def test_two_poles_are_balanced_by_the_regulator_and_fall_without_it():
     plant = DoubleCartPole()
     start = UPRIGHT + np.array([0.3, 0.1, -0.05, 0.0, 0.0, 0.0])
-    held, _ = plant.run(np.zeros((400, 1)), np.full(400, 2), start)
-    np.testing.assert_allclose(held[-1], UPRIGHT, atol=1e-3)  # after 8 s
+    clamped, _ = plant.run(np.zeros((400, 1)), np.full(400, 2), start)
+    np.testing.assert_allclose(clamped[-1], UPRIGHT, atol=1e-3)  # after 8 s
     assert np.abs(simulate(plant, start, 100)[-1, 1] - pi) > 0.5  # rad, after 1 s

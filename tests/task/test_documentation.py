@@ -9,14 +9,14 @@ from tests.conftest import ROOT
 
 
 def keys_of(model: BaseModel) -> set[str]:
-    found: set[str] = set()
+    keys: set[str] = set()
     for name, field in type(model).model_fields.items():
-        found.add(field.alias or name)
+        keys.add(field.alias or name)
         value = getattr(model, name)
         for inner in value.values() if isinstance(value, dict) else [value]:
             if isinstance(inner, BaseModel):
-                found |= keys_of(inner)
-    return found
+                keys |= keys_of(inner)
+    return keys
 
 
 def test_the_page_on_the_task_file_names_every_key():
@@ -30,16 +30,16 @@ def test_the_page_on_the_task_file_names_every_key():
 
 def test_the_page_on_the_task_file_names_every_encoding_and_its_keys():
     page = (ROOT / "docs" / "task-file.md").read_text()
-    wanted = {key for name in ENCODINGS for key in {name, *ENCODINGS[name].model_fields}}
-    assert [key for key in sorted(wanted) if f"`{key}`" not in page] == []
+    expected = {key for name in ENCODINGS for key in {name, *ENCODINGS[name].model_fields}}
+    assert [key for key in sorted(expected) if f"`{key}`" not in page] == []
 
 
 def test_the_page_on_the_task_file_names_all_of_reinforcement():
     page = (ROOT / "docs" / "task-file.md").read_text()
     shipped = [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).environment.trials]
     shipped += [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).learn]
-    wanted = {key for one in shipped for key in keys_of(one)}
+    expected = {key for one in shipped for key in keys_of(one)}
     for family in (ALGORITHMS, WRAPPERS, RUNNERS):
-        wanted |= {key for name in family for key in {name, *family[name].model_fields}}
-    missing = [key for key in sorted(wanted) if f"`{key}`" not in page and f".{key}`" not in page]
+        expected |= {key for name in family for key in {name, *family[name].model_fields}}
+    missing = [key for key in sorted(expected) if f"`{key}`" not in page and f".{key}`" not in page]
     assert missing == []

@@ -8,15 +8,15 @@ from kinemill.task import load_task
 
 
 @pytest.mark.parametrize(
-    ("safe", "told"),
+    ("safe", "message"),
     [
         ("{cart_forse: 0}", "unknown action 'cart_forse'; did you mean 'cart_force'"),
         ("{cart_position: 0}", "unknown action 'cart_position'"),
         ("{cart_force: 11}", r"11 is outside the limits \[-10.0, 10.0\] of cart_force"),
     ],
 )
-def test_a_safe_action_that_cannot_be_sent_is_refused(safe, told):
-    with pytest.raises(TaskError, match=told):
+def test_a_safe_action_that_cannot_be_sent_is_refused(safe, message):
+    with pytest.raises(TaskError, match=message):
         load_task("cart_pole_swing_up", {"export.safe_action": yaml.safe_load(safe)})
 
 

@@ -10,13 +10,13 @@ from kinemill.task.expressions import Expression
 
 def test_a_formula_is_worked_out_as_python_would():
     values = {"a": 0.3, "b": -2.0}
-    found = Expression("-0.6 * cos(a) + b**2 / (1 - a) - abs(b)").value(values)
-    assert found == pytest.approx(-0.6 * math.cos(0.3) + 4.0 / 0.7 - 2.0, abs=1e-15)
+    actual = Expression("-0.6 * cos(a) + b**2 / (1 - a) - abs(b)").value(values)
+    assert actual == pytest.approx(-0.6 * math.cos(0.3) + 4.0 / 0.7 - 2.0, abs=1e-15)
 
 
 def test_arrays_go_through_element_by_element():
-    found = Expression("sin(a) + pi").value({"a": np.array([[0.0, math.pi / 2]])})
-    np.testing.assert_allclose(found, [[math.pi, math.pi + 1]], atol=1e-15)
+    actual = Expression("sin(a) + pi").value({"a": np.array([[0.0, math.pi / 2]])})
+    np.testing.assert_allclose(actual, [[math.pi, math.pi + 1]], atol=1e-15)
 
 
 def test_names_are_what_has_to_be_known():

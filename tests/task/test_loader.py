@@ -106,9 +106,9 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
     ],
 )
 def test_mistakes_in_the_parts_of_other_stages(problems, more, says):
-    found = problems(more=more + "\n")
-    assert any(says in problem for problem in found), found
-    assert all("arm.yaml:10: " in problem for problem in found)
+    actual = problems(more=more + "\n")
+    assert any(says in problem for problem in actual), actual
+    assert all("arm.yaml:10: " in problem for problem in actual)
 
 
 @pytest.mark.parametrize("line", ["0 3 * * *", "*/15 8-18 1,15 * 1-5", "5 4 * * 0/2"])
@@ -123,32 +123,32 @@ def test_a_mistake_in_one_of_several_forms_is_told_once(problems, more):
 
 @pytest.mark.parametrize("name", ["learn", "model", "augment"])
 def test_a_channel_or_output_called_like_a_family_is_one_like_others(problems, name):
-    (found,) = problems("  tau: {role", f"  {name}: {{kid: linear, role")
-    assert found == f"arm.yaml:6: channels.{name}.kid: unknown key; did you mean 'kind'?"
+    (actual,) = problems("  tau: {role", f"  {name}: {{kid: linear, role")
+    assert actual == f"arm.yaml:6: channels.{name}.kid: unknown key; did you mean 'kind'?"
     outputs = f"type: dynamics\n  outputs: {{{name}: {{relation: delta, of: q, fo: 1}}}}"
-    (found,) = problems("type: dynamics", outputs)
-    assert found.startswith(f"arm.yaml:9: learn.outputs.{name}.fo: unknown key")
+    (actual,) = problems("type: dynamics", outputs)
+    assert actual.startswith(f"arm.yaml:9: learn.outputs.{name}.fo: unknown key")
 
 
 @pytest.mark.parametrize("name", ["time_s", "episode", "nrmse", "joint 1", "joint.1", "a:min", "1"])
 def test_a_channel_that_would_be_taken_for_something_else_is_refused(problems, name):
-    (found,) = problems("  tau: {role", f'  "{name}": {{role')
-    assert found.startswith(f"arm.yaml:6: channels.{name}: '{name}' ")
-    assert found.endswith("column at `source`")
+    (actual,) = problems("  tau: {role", f'  "{name}": {{role')
+    assert actual.startswith(f"arm.yaml:6: channels.{name}: '{name}' ")
+    assert actual.endswith("column at `source`")
 
 
 def test_a_cycle_of_derivatives_names_each_channel_in_it_and_no_other(problems):
     more = "  a: {role: state, unit: 1/s, derivative_of: b}\n"
     more += "  b: {role: state, unit: '1', derivative_of: c}\n"
     more += "  c: {role: state, unit: s, derivative_of: b}\n"
-    found = problems("channels:\n", "channels:\n" + more)
-    cycle = [problem.split(":")[2].strip() for problem in found if "itself" in problem]
+    actual = problems("channels:\n", "channels:\n" + more)
+    cycle = [problem.split(":")[2].strip() for problem in actual if "itself" in problem]
     assert cycle == ["channels.b.derivative_of", "channels.c.derivative_of"]
 
 
 def test_all_mistakes_are_told_at_once(problems):
-    found = problems("dt: 0.01", "dt: fast\nfoo: 1\nbar: 2")
-    assert len(found) == 3
+    actual = problems("dt: 0.01", "dt: fast\nfoo: 1\nbar: 2")
+    assert len(actual) == 3
 
 
 @pytest.mark.parametrize("content", ["", "- 1\n", "just text\n"])
@@ -217,8 +217,8 @@ def test_a_whole_part_can_be_replaced(load):
     ],
 )
 def test_a_mistake_in_an_override_names_the_override(problems, item, says):
-    found = problems(sets=(item,))
-    assert any(says in problem for problem in found), found
+    actual = problems(sets=(item,))
+    assert any(says in problem for problem in actual), actual
 
 
 @pytest.mark.parametrize(

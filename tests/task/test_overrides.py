@@ -81,19 +81,19 @@ def _without_empty(value):
     """Drop empty mappings, which `leaves` of a mapping cannot spell as anything but themselves."""
     if not isinstance(value, dict):
         return value
-    found = {key: _without_empty(item) for key, item in value.items()}
-    return {key: item for key, item in found.items() if item != {}}
+    cleaned = {key: _without_empty(item) for key, item in value.items()}
+    return {key: item for key, item in cleaned.items() if item != {}}
 
 
 @given(MAPPINGS, MAPPINGS)
 @SLOW
 def test_an_override_that_was_applied_is_in_force(value, changes):
-    before = copy.deepcopy(changes)
+    original = copy.deepcopy(changes)
     try:
         apply(value, nested(changes))
     except BadInput:
         return
-    assert changes == before
+    assert changes == original
     again = copy.deepcopy(value)
     apply(again, nested(changes))
     assert again == value
@@ -158,12 +158,12 @@ def test_what_config_shows_is_what_a_run_records(pieces):
     """Through the run config as Dagster stores it, in any order and nesting."""
     overrides = {key: value for piece in pieces for key, value in piece.items()}
     try:
-        shown = load_task(CART_POLE, overrides)
+        loaded = load_task(CART_POLE, overrides)
     except BadInput:  # and no other error: a run refuses it before Dagster is asked
         return
     config = run_config(load_task(CART_POLE), overrides, None)
     stored = yaml.safe_load(json.dumps(config))
-    assert recorded(stored).model_dump() == shown.model_dump()
+    assert recorded(stored).model_dump() == loaded.model_dump()
 
 
 @pytest.mark.parametrize(

@@ -64,14 +64,14 @@ def every_model():
         validate_settings(),
         *(one[name] for one in _FAMILIES.values() for name in one),
     ]
-    seen = []
+    calls = []
     while waiting:
         model = waiting.pop()
-        if model not in seen:
-            seen.append(model)
+        if model not in calls:
+            calls.append(model)
             for info in model.model_fields.values():
                 waiting += models(info.annotation)
-    return seen
+    return calls
 
 
 def is_free(annotation):
@@ -128,7 +128,7 @@ def test_no_unmarked_field_says_that_it_names_a_file(name, info):
 
 def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
     """A validator before the type may take a text for more than it is, as `mjcf` does."""
-    found = {
+    refused = {
         getattr(one.func, "__qualname__", repr(one.func)).partition(".")[0]
         for model in every_model()
         for info in model.model_fields.values()
@@ -136,7 +136,7 @@ def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
         for one in info.metadata
         if type(one).__name__ == "BeforeValidator"
     }
-    assert found <= READ, found - READ
+    assert refused <= READ, refused - READ
 
 
 # Each was read: they choose a plug-in by its name, or take one item for a list of one.
@@ -262,6 +262,6 @@ def test_a_folder_of_logs_lies_in_the_drop_folder(tmp_path):
     (drop / "link").symlink_to(other)
     assert within(drop, drop / "new") == (drop / "new").resolve()
     assert within(drop, drop) == drop.resolve()
-    for wanted in (other, drop / "link", drop / ".." / "other", drop.parent):
+    for folder in (other, drop / "link", drop / ".." / "other", drop.parent):
         with pytest.raises(BadInput, match="is outside"):
-            within(drop, wanted)
+            within(drop, folder)

@@ -44,8 +44,8 @@ from kinemill.task.yaml import read_yaml, scalar
     ],
 )
 def test_scalars_follow_the_core_schema_of_yaml_1_2(text, value):
-    found = scalar(text)
-    assert (found, type(found)) == (value, type(value))
+    actual = scalar(text)
+    assert (actual, type(actual)) == (value, type(value))
 
 
 def test_nan_is_a_number_however_it_is_spelled():

@@ -154,11 +154,11 @@ def test_a_file_that_cannot_be_opened_does_not_end_the_training(task, folder):
 def test_an_error_of_the_training_closes_all_trackers_and_goes_on_up(task, folder):
     ended = []
 
-    class Seen(Broken):
+    class Recorded(Broken):
         def close(self, ended_well):
             ended.append(ended_well)
 
-    tracked = task.model_copy(update={"track": [Seen("never")]})
+    tracked = task.model_copy(update={"track": [Recorded("never")]})
     with (
         pytest.raises(ValueError, match="the training"),
         logged(tracked, folder, (Listener(), Listener())),

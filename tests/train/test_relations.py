@@ -50,14 +50,14 @@ class Formula(nn.Module):
 
     def __init__(self, formula):
         super().__init__()
-        self.answer, self.calls = formula, 0
+        self.formula, self.calls = formula, 0
 
     def warm_up(self, states, actions, features):
         return ()
 
     def forward(self, state, action, features):
         self.calls += 1
-        return (self.answer(state, action),)
+        return (self.formula(state, action),)
 
 
 def scale_of(layout) -> dict[str, torch.Tensor]:

@@ -74,7 +74,7 @@ def test_items_have_names_that_tell_them_apart():
 
 
 @pytest.mark.parametrize(
-    ("space", "told"),
+    ("space", "message"),
     [
         (
             "    learn: {model: {select: [{type: mlp}, {type: gru, hidden_sise: 3}]}}\n",
@@ -110,8 +110,8 @@ def test_items_have_names_that_tell_them_apart():
         ("    augment: [{type: mirror, flip: {select: [[velo]]}}]\n", "did you mean 'velocity'?"),
     ],
 )
-def test_a_wrong_space_is_told_with_line_and_key(task_file, space, told):
-    assert told in wrong(task_file, space)
+def test_a_wrong_space_is_told_with_line_and_key(task_file, space, message):
+    assert message in wrong(task_file, space)
 
 
 @pytest.mark.parametrize("model", list(MODELS))

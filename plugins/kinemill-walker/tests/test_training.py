@@ -55,7 +55,7 @@ class Killer(NullReporter):
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
-    task, found = load_task(WALKER, SHORT), []
+    task, models = load_task(WALKER, SHORT), []
     for after in (None, 900):
         home = Home(tmp_path / str(after))
         refs = data_of(task, home, shared_data / "awd_motion")
@@ -63,10 +63,10 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
             with pytest.raises(Killed):
                 train.run(task, home, *refs, (NullReporter(), Killer(after)))
         model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
-        found.append(load_model(home.root / model.ref.path))
-        assert isinstance(found[-1], TrackingPolicy)
+        models.append(load_model(home.root / model.ref.path))
+        assert isinstance(models[-1], TrackingPolicy)
         assert model.summary["best_step"] > 0
-    whole, interrupted = (one.state_dict() for one in found)
+    whole, interrupted = (one.state_dict() for one in models)
     assert all(torch.equal(value, interrupted[name]) for name, value in whole.items())
 
 

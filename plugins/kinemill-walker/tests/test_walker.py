@@ -41,28 +41,28 @@ def task(**environment) -> Task:
 
 def stands(environment, seed: int) -> tuple[int, dict, np.ndarray]:
     observation, _ = environment.reset(seed=seed)
-    targets, rows, told = BODY.stance.astype(np.float32), 0, {}
+    targets, rows, info = BODY.stance.astype(np.float32), 0, {}
     while True:
-        observation, _, over, cut, told = environment.step(targets)
+        observation, _, over, cut, info = environment.step(targets)
         rows += 1
         if over or cut:
-            return rows, told, observation
+            return rows, info, observation
 
 
 def test_it_stands_still_for_five_seconds_which_is_no_success():
     environment = make_environment(task(push=0.0))
-    rows, told, observation = stands(environment, 3)
+    rows, info, observation = stands(environment, 3)
     assert rows == 250
-    assert told["is_success"] is False  # 0.13 m/s are commanded, and 0.1 of them may be missing
+    assert info["is_success"] is False  # 0.13 m/s are commanded, and 0.1 of them may be missing
     height = environment.unwrapped.robots.position[0, 2]
     assert height == pytest.approx(0.143, abs=0.005)  # as in the clips
     assert abs(observation[7:17] - BODY.stance).max() < 0.05
 
 
 def test_it_falls_when_it_is_pushed_over():
-    rows, told, _ = stands(make_environment(task(push=3.0, push_every=0.5)), 0)
+    rows, info, _ = stands(make_environment(task(push=3.0, push_every=0.5)), 0)
     assert rows < 100
-    assert told["is_success"] is False
+    assert info["is_success"] is False
 
 
 def test_an_episode_follows_from_its_seed():
@@ -117,8 +117,8 @@ def test_feet_are_where_mujoco_has_them():
         data.qpos[:3], data.qpos[7:] = 0.0, own
         data.qpos[3:7] = BODY.attitude
         mujoco.mj_kinematics(model, data)
-        found = BODY.to_level(BODY.soles(own)).reshape(8, 3)
-        np.testing.assert_allclose(found, data.geom_xpos[1:], atol=1e-12)
+        actual = BODY.to_level(BODY.soles(own)).reshape(8, 3)
+        np.testing.assert_allclose(actual, data.geom_xpos[1:], atol=1e-12)
         assert BODY.height(own) == pytest.approx(0.008 - data.geom_xpos[1:, 2].min())
     assert BODY.soles(joints).shape == (5, 2, 4, 3)
 
@@ -130,8 +130,8 @@ def robots_of(count: int, physics=MujocoThreads) -> LeggedRobots:
 def walked(walkers: LeggedRobots, rows: int = 25) -> np.ndarray:
     count, random = len(walkers.position), np.random.default_rng(3)
     joints = BODY.stance + random.normal(0.0, 0.02, (count, 10))
-    command, moving = np.zeros((count, 3)), random.normal(0.0, 0.05, (count, 2))
-    walkers.begin(np.arange(count), command, joints, np.zeros((count, 10)), moving)
+    command, rates = np.zeros((count, 3)), random.normal(0.0, 0.05, (count, 2))
+    walkers.begin(np.arange(count), command, joints, np.zeros((count, 10)), rates)
     for _ in range(rows):
         walkers.advance(BODY.stance + random.normal(0.0, 0.1, (count, 10)))
     return walkers.position
@@ -141,8 +141,8 @@ def test_many_walk_as_one_does():
     """On threads and one by one: to the last bit, heavier ones among them."""
     many = robots_of(9)
     many.vary(4, {"mass": 1.2, "gain": 0.9})
-    found, random = walked(many), np.random.default_rng(3)
-    joints, moving = (
+    actual, random = walked(many), np.random.default_rng(3)
+    joints, rates = (
         BODY.stance + random.normal(0.0, 0.02, (9, 10)),
         random.normal(0.0, 0.05, (9, 2)),
     )
@@ -151,10 +151,10 @@ def test_many_walk_as_one_does():
         one = robots_of(1)
         one.vary(0, {"mass": 1.2, "gain": 0.9} if row == 4 else {})
         still = np.zeros((1, 10))
-        one.begin([0], np.zeros((1, 3)), joints[[row]], still, moving[[row]])
+        one.begin([0], np.zeros((1, 3)), joints[[row]], still, rates[[row]])
         for own in targets:
             one.advance(own[[row]])
-        np.testing.assert_array_equal(one.position[0], found[row])
+        np.testing.assert_array_equal(one.position[0], actual[row])
 
 
 @pytest.mark.slow  # the kernels of MuJoCo Warp take two minutes to compile for a CPU
@@ -199,15 +199,15 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     carry = policy.initial_carry(1)
     with torch.no_grad():
         for _ in range(20):
-            seen = policy_inputs(observation[None], phase, added, reference, which)
-            added = core(torch.from_numpy(seen))[0].numpy().clip(-1, 1)
+            inputs = policy_inputs(observation[None], phase, added, reference, which)
+            added = core(torch.from_numpy(inputs))[0].numpy().clip(-1, 1)
             phase = phase + reference.phase_step
             target = reference.at(phase, which).joints[0] + REACH * added[0]
-            found, *carry = policy(torch.from_numpy(observation)[None], *carry)
+            actual, *carry = policy(torch.from_numpy(observation)[None], *carry)
             np.testing.assert_allclose(
-                found[0].numpy(), target.clip(BODY.low, BODY.high), atol=1e-5
+                actual[0].numpy(), target.clip(BODY.low, BODY.high), atol=1e-5
             )
-            observation = environment.step(found[0].numpy())[0]
+            observation = environment.step(actual[0].numpy())[0]
 
 
 def walks(family: GaitPolicy, count: int, **environment) -> Tracking:
@@ -233,9 +233,9 @@ def test_episodes_of_a_training_end_and_begin_anew(family):
     first, _ = tracking.reset([5, *[None] * 15])
     dones, ends = 0, []
     for _ in range(60):
-        seen, rewards, done, infos, _ = tracking.step(np.zeros((16, 10)))
-        assert seen.shape == (16, WIDTH)
-        assert np.isfinite(seen).all()
+        inputs, rewards, done, infos, _ = tracking.step(np.zeros((16, 10)))
+        assert inputs.shape == (16, WIDTH)
+        assert np.isfinite(inputs).all()
         assert ((rewards >= 0.0) & (rewards <= 1.0)).all()
         dones += int(done.sum())
         ends += [info for info in infos if info]
@@ -259,10 +259,10 @@ def test_a_foot_that_bears_stays_where_it_is(family):
     for which, command in enumerate(reference.commands):
         pose = reference.at(phases, np.full(400, which))
         np.testing.assert_allclose(pose.velocity.mean(axis=0), command[:2], atol=1e-3)
-        ahead = reference.at(phases + reference.phase_step, np.full(400, which))
+        following = reference.at(phases + reference.phase_step, np.full(400, which))
         middle = reference.at(phases + 0.5 * reference.phase_step, np.full(400, which))
         np.testing.assert_allclose(
-            (ahead.joints - pose.joints) / 0.02, middle.rates, atol=0.2
+            (following.joints - pose.joints) / 0.02, middle.rates, atol=0.2
         )  # rad/s
 
 
@@ -289,9 +289,9 @@ def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
 
     for _ in range(4 * BATCH // 64):
         prior.reward(*still())
-    found = [prior.reward(*make()).mean() for make in (clip, still)]
-    assert found[0] > found[1] + 0.15
-    twin = MotionPrior(reference, 10, seed=0)
-    twin.restore(prior.tensors())
+    actual = [prior.reward(*make()).mean() for make in (clip, still)]
+    assert actual[0] > actual[1] + 0.15
+    copy = MotionPrior(reference, 10, seed=0)
+    copy.restore(prior.tensors())
     step = clip()
-    np.testing.assert_array_equal(twin.reward(*step), prior.reward(*step))
+    np.testing.assert_array_equal(copy.reward(*step), prior.reward(*step))
