@@ -1,9 +1,8 @@
-"""A first task file, drafted from logs: what their columns probably are, with every guess marked.
+"""Draft builder: a first task file from the columns of logs, with every inference marked.
 
-Any format will do that has a reader: `surveying.py` asks it for all that a log holds. Readings of
-one quantity (measured, filtered) are one channel; plans and columns that never change are left out
-and named in comments. A velocity is the derivative of a position only where its
-integral follows the position in the data.
+Any format with a reader is supported (`schema_inference.py`). Variants of one quantity (measured,
+filtered) become one channel. Plans and constant columns are omitted and named in comments. A
+velocity is the derivative of a position only if its integral follows the position in the data.
 """
 
 import os
@@ -27,23 +26,23 @@ from kinemill.ingest.raw import split_index
 from kinemill.task import READERS
 from kinemill.task.float_precision import far_from_zero, place_near
 
-MOST_LOGS = 40  # of a folder that are looked at
-EVEN = 1e-6  # of a step: what stamps of even rows are off it by
+MOST_LOGS = 40  # logs of a folder that are read
+EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
-MARGIN = 0.5  # of the range seen, added on both sides of it
-REST = 0.1  # of the largest value likewise: a joint that rests in one log moves in another
+MARGIN = 0.5  # of the observed range, added on both sides
+REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
 
 
 def draft(name: str, source: Path, rate: float | None = None) -> str:
     """Draft the task file `name` from a log, or from all logs of a folder.
 
     Args:
-        name: what the task will be called.
+        name: name of the new task.
         source: a log of any format that has a reader, or a folder of them.
-        rate: rows per second, Hz, of logs without stamps that do not say so themselves.
+        rate: rows per second, Hz, of logs without timestamps that do not state it.
 
     Raises:
-        BadInput: there is no log of such a format, or none of its columns can be learned from.
+        BadInput: there is no log of such a format, or none of its columns can be learned.
         BadLog: the only log cannot be read.
     """
     every, problems = _tables(source, rate)
@@ -67,7 +66,7 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
 
 
 def _tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, str]]:
-    """Return what logs hold, and why others cannot be read, by name."""
+    """Return the tables of the logs, and why others cannot be read, by name."""
     if is_file(source):
         return survey(source, rate)[:MOST_LOGS], {}
     if not is_folder(source):
@@ -106,7 +105,7 @@ def _endings() -> tuple[str, ...]:
 
 
 def _dt(tables: list[Table], step: float) -> float:
-    """Return the time step, s: that of stamps that are even, else a usual one near it."""
+    """Return the time step, s: that of evenly spaced timestamps, else a usual one close to it."""
     clocks = {id(seconds): seconds for table in tables for seconds, _ in table.values.values()}
     if all(_even(seconds) for seconds in clocks.values()):
         return float(f"{step:.12g}")
@@ -127,14 +126,14 @@ def nice(step: float) -> float:
     return float(f"{step:.2g}")
 
 
-Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: the best readings, and the rest
+Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
 
 
 def _choose_all(tables: list[Table]) -> list[Choice]:
-    """Take the best reading of each quantity of each log.
+    """Choose the best variant of each quantity of each log.
 
-    Accelerations, which follow from velocities, are states only where there is no other.
+    Accelerations, which follow from velocities, are states only if there are no others.
     """
     choices = [_choose(table) for table in tables]
     if any(
@@ -147,8 +146,8 @@ def _choose_all(tables: list[Table]) -> list[Choice]:
 def _with_common_columns(every: list[ChosenTable]) -> tuple[list[ChosenTable], dict[str, str]]:
     """Return the logs that have every column which more than half of them have, and the others.
 
-    What a task names every log must have. Where that would leave out half of the logs or more, the
-    columns of all of them are what counts.
+    Every log must have all channels of a task. If that excluded half of the logs or more, only the
+    columns that all logs have are used.
     """
     counted = Counter(family for _, (selected, _) in every for family in selected)
     common = {family for family, count in counted.items() if 2 * count > len(every)}
@@ -164,7 +163,7 @@ def _with_common_columns(every: list[ChosenTable]) -> tuple[list[ChosenTable], d
 
 
 def _columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]:
-    """Return the channels that all of these logs have, and why other columns are left out."""
+    """Return the channels that all of these logs have, and why other columns are omitted."""
     families: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
     for table, (selected, others) in used:
@@ -186,13 +185,13 @@ def _columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]:
 
 
 def _choose(table: Table, *, accelerations: bool = False) -> Choice:
-    """Take the best reading of each quantity of a log; say what the others are."""
+    """Choose the best variant of each quantity of a log; return reasons for the others."""
     selected: dict[str, Guess] = {}
     others = letter_columns(table)
     guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
     duplicates = _find_duplicates(table)
     for name_guess in sorted(guesses, key=lambda item: item.preference):
-        # Plain unknown columns are quantities of their own, whatever words they share.
+        # Unknown columns without other words are separate quantities.
         family = (
             name_guess.name
             if name_guess.what == "unknown"
@@ -214,9 +213,9 @@ def _choose(table: Table, *, accelerations: bool = False) -> Choice:
 
 
 def _find_duplicates(table: Table) -> dict[str, str]:
-    """Return columns that repeat another one number by number, and which; names go before places.
+    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
 
-    A clip lists a joint by its place and by its name, and an array of one column with and without.
+    A clip lists a joint by index and by name, and an array of one column with and without index.
     """
     first: dict[bytes, str] = {}
     duplicates: dict[str, str] = {}
@@ -283,7 +282,7 @@ def _units(columns: list[Column]) -> list[Column]:
 
 
 def _offset(column: Column) -> Column:
-    """Give what is far from zero an offset: float32 would lose its motion, as of UTM positions."""
+    """Set an offset for values far from zero, such as UTM positions, as float32 is too coarse."""
     if column.kind != "linear":
         return column
     values = column.values
@@ -298,7 +297,7 @@ def _offset(column: Column) -> Column:
 
 
 def _limited(column: Column) -> Column:
-    """Give what is linear limits: the range seen without its rarest thousandths, and a margin."""
+    """Set limits of linear channels: the observed range without outliers, and a margin."""
     if column.kind != "linear":
         return column
     values = (column.values + column.offset) / SPEEDS.get(column.log_unit or "", 1.0)

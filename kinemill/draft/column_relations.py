@@ -1,4 +1,4 @@
-"""What columns of a drafted task say of each other: four are a rotation, an action is a target."""
+"""Column relations of a draft: four columns are a rotation, an action is a target position."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from kinemill.ingest.raw import split_index
 
 ELEMENTS = 4  # of a quaternion
 LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
-LETTERS = 0.8  # of the characters of a text, at least
-AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # what elements are called but by number
-NEAR = 0.3  # of the position's size: what a joint is off its target, root mean square
+LETTERS = 0.8  # least share of letters in a text
+AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements without an index
+NEAR = 0.3  # rms distance between a joint and its target, relative to the position
 
 
 def letter_columns(table: Table) -> dict[str, str]:
-    """Return the columns that are the codes of letters: elements of a vector that spells a text."""
+    """Return the columns that are character codes: elements of a vector that spells a text."""
     vectors: dict[str, list[str]] = {}
     for name in table.values:
         base, index = split_index(name)
@@ -33,7 +33,7 @@ def letter_columns(table: Table) -> dict[str, str]:
 
 
 def _spell(codes: Floats) -> bool:
-    """Return whether (n,) are codes of printed characters, padded with 0, and mostly letters."""
+    """Return whether (n,) are codes of printable characters, padded with 0, and mostly letters."""
     inked = codes[codes != 0.0]
     if not len(inked) or not np.all((inked == np.round(inked)) & (inked >= 32) & (inked < 127)):
         return False
@@ -43,7 +43,7 @@ def _spell(codes: Floats) -> bool:
 
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
-    """Recognize four channels, one after the other, of one vector whose length is always 1."""
+    """Recognize four consecutive channels of one vector whose length is always 1."""
     result, start = list(columns), 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
@@ -58,7 +58,7 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
 
 
 def _one_vector(four: list[Column]) -> bool:
-    """Tell whether names differ in their last word alone, which is a number or an axis."""
+    """Return whether names differ in their last word only, which is an index or an axis."""
     parts = [split_words(column.guess.label or column.guess.name) for column in four]
     if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
         return False
@@ -79,7 +79,7 @@ def _is_unit(four: list[Column]) -> bool:
 
 
 def name_targets(columns: list[Column]) -> list[Column]:
-    """Give actions the unit of the position that has their name and that they are near to."""
+    """Give actions the unit of the position that has their name and is close to them."""
     return [
         _target(column, columns)
         if column.guess.role == "action" and not column.guess.unit
@@ -108,7 +108,7 @@ def _called(column: Column) -> str:
 
 
 def _near(action: Column, position: Column) -> bool:
-    """Tell whether all logs that have both agree, row by row."""
+    """Return whether all logs that have both columns agree, row by row."""
     shared_logs = [log for log in action.samples if log in position.samples]
     pairs = [(action.samples[log][1], position.samples[log][1]) for log in shared_logs]
     if not pairs or any(len(one) != len(other) for one, other in pairs):

@@ -1,7 +1,7 @@
-"""Which velocity of a drafted task is the derivative of which position: what the data say.
+"""Derivatives of a draft: which velocity is the derivative of which position, from the data.
 
-A velocity is one where its integral over short windows follows the position; the scale at which it
-does tells deg/s from rad/s.
+A velocity matches if its integral over short windows follows the position; the scale tells deg/s
+from rad/s.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ SPEEDS = {"deg/s": DEGREES, "rpm": 30.0 / np.pi}  # of 1 rad/s
 
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
-    """Find for each velocity the position whose derivative it is, in the data."""
+    """Find for each velocity the position whose derivative it is."""
     plain = [column for column in columns if column.kind != "quaternion"]
     positions = [column for column in plain if column.guess.what in {"position", "unknown"}]
     return [
@@ -66,7 +66,7 @@ def _same(one: Column, other: Column) -> bool:
 
 
 def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
-    """Yield the error and the log's unit of the velocity if its integral follows the position."""
+    """Yield error and unit of the velocity if its integral follows the position."""
     shared_logs = [log for log in velocity.samples if log in position.samples]
     pairs = [
         _integrals(velocity.samples[log], position.samples[log], position) for log in shared_logs
@@ -86,7 +86,7 @@ def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | 
 
 
 def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
-    """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
+    """Return over windows the velocity's integral (m,) and the position's difference (m,)."""
     seconds, speed = velocity
     angle = position[1] / (DEGREES if column.log_unit == "deg" else 1.0)
     if len(speed) < 4 or not np.array_equal(seconds, position[0]):
@@ -94,8 +94,7 @@ def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Fl
     angle = unwrap(angle) if column.kind == "angle" else angle
     steps = np.diff(seconds)
     area = 0.5 * steps * (speed[1:] + speed[:-1])
-    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile. Nor is a
-    # reset of the clock.
+    # Windows with a gap of the log or a clock reset are left out: the motion there is unknown.
     usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
     unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
     path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))

@@ -1,7 +1,7 @@
-"""Schema inference: every column of a log of any format, read without a task.
+"""Schema inference: read every column of a log of any format, without a task.
 
-A task that wants no channel is answered with the whole header (`raw.Header`); a second reading asks
-for every name in it, and again without those that the reader refuses.
+A task without channels makes a reader return the whole header (`raw.Header`). A second reading
+requests every name in it, then again without those that the reader refuses.
 """
 
 from collections import Counter
@@ -21,25 +21,25 @@ from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
 from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
-ROUNDS = 20  # readings of a log, each without what the one before refused
-SLOW = 4.0  # times the step of the fastest topic: a slower one would leave few rows in common
+ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
+SLOW = 4.0  # times the step of the fastest topic; slower topics leave few rows in common
 COVERED = 0.8  # of the log's duration that a topic must span
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
 @dataclass(frozen=True)
 class _ReadResult:
-    """Parts of a log with all that could be read of them: names by their places, and the rest."""
+    """Parts of a log with all columns that could be read: names by position, and the rest."""
 
     names: list[str]
     logs: list[RawLog]
     refused: dict[str, str]
     time: str | None = None
-    searched: bool = False  # for a clock among the columns
+    searched: bool = False  # whether the clock was searched among the columns
 
 
 def form_of(path: Path) -> str | None:
-    """Return the format of a file by its content, else by its ending; None: no reader claims it."""
+    """Return the format of a file by its content, else by its suffix; None if no reader matches."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     name = path.name.lower()
@@ -53,11 +53,11 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
 
     Args:
         path: a log of any format that has a reader.
-        rate: rows per second, Hz, of a log without stamps, if that does not say so itself.
+        rate: rows per second, Hz, of a log without timestamps, unless the log states it.
 
     Raises:
         BadInput: there is no such file.
-        BadLog: it is no log, or nothing tells the time of its rows.
+        BadLog: it is no log, or the time of its rows is unknown.
     """
     if not is_file(path):
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
@@ -72,7 +72,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
 
 
 def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
-    """Read all that can be a channel, and with it a clock: stamps, or the rate of the rows."""
+    """Read all columns that can be channels, with a clock: timestamps, or the rate of the rows."""
     listed = _header(reader, path)
     stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
@@ -93,7 +93,7 @@ def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
 
 
 def _is_aside(name_guess: Guess) -> bool:
-    """Return whether a name says that a column is no state; the draft decides on accelerations."""
+    """Return whether a column is no state by name; the draft decides on accelerations."""
     return name_guess.role is None and name_guess.what != "acceleration"
 
 
@@ -106,13 +106,13 @@ def _header(reader: Reader, path: Path) -> list[str]:
 
 
 def _is_stamp(name: str) -> bool:
-    """Tell whether a field of a message is a stamp, or part of one."""
+    """Return whether a field of a message is a timestamp, or part of one."""
     return bool(set(split_words(name.rpartition(".")[2])) & _STAMPS)
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """What tells the time: a column of stamps, a rate in Hz, or neither: what the log says."""
+    """The clock: a column of timestamps, a rate in Hz, or neither (the log states its rate)."""
 
     time: list[str] = field(default_factory=list[str])
     rate: float | None = None
@@ -126,7 +126,7 @@ def _empty() -> Task:
 
 
 def _asking(names: list[str], clock: _Clock) -> Task:
-    """Return a task that wants all `names`, as channels called after their places."""
+    """Return a task that requests all `names`, as channels named after their positions."""
     channels = {
         str(index): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
         for index, name in enumerate(names)
@@ -141,10 +141,10 @@ def _role(name: str) -> str:
 
 
 def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _ReadResult:
-    """Read a log again and again, each time without the columns that the reader refused.
+    """Read a log repeatedly, each time without the columns that the reader refused.
 
     Raises:
-        Unreadable: nothing is left, or what is wrong is not one of the columns.
+        Unreadable: no column is left, or the problem is not in a column.
     """
     refused: dict[str, str] = {}
     for _ in range(ROUNDS):
@@ -177,7 +177,7 @@ def _parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
 
 
 def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) -> dict[str, str]:
-    """Return the columns whose number of rows is not that of most; of actions, one less will do."""
+    """Return the columns whose length differs from that of most; actions may have one row less."""
     rows: dict[str, int] = {}
     for name in names:
         try:
@@ -197,7 +197,7 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> 
     if result.searched:
         return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
-    if result.time and log.ticks == 1.0:  # plain numbers, of which nobody knows the unit yet
+    if result.time and log.ticks == 1.0:  # plain numbers of unknown unit
         return replace(
             stamped(path, result.time, _floats(time), numbers, result.refused), part=log.part
         )
@@ -211,7 +211,7 @@ def _floats(column: pl.Series) -> Floats:
 
 
 def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
-    """Keep the topics that are about as fast as the fastest, and last as long as the log."""
+    """Keep the topics that are about as fast as the fastest one and cover the log's duration."""
     stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
     origin, samples = min(stamps), dict[str, Samples]()
     for index, name in enumerate(result.names):

@@ -1,4 +1,4 @@
-"""What a draft found, and the task file that says it: one line a channel, guesses in comments."""
+"""Task draft writer: spell a draft as a task file, one line per channel, inferences in comments."""
 
 import re
 from collections import Counter
@@ -25,21 +25,21 @@ _YAML_WORDS = {
     "off",
 }  # to one YAML or another
 _ALONE = "the end of the only log; name another log when there is one"
-TEST = 0.2  # of the only log
-MANY_LOGS = 20  # from here on a share by hash leaves no side of the split empty
-NAMED = 20  # columns that were left out for one reason and are named
+TEST = 0.2  # test share of a single log
+MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
+NAMED = 20  # omitted columns that are named per reason
 
 
 @dataclass(frozen=True)
 class Column:
-    """One channel to be: its guess, its names in the logs, and its samples in each of them."""
+    """A channel of the draft: its inferred meaning, and its names and samples in the logs."""
 
     guess: Guess
     names: list[str]
     samples: dict[tuple[Path, str], Samples]  # by log and part
     kind: str = "linear"
     unit: str = "1"
-    sure: bool = False  # of the unit
+    sure: bool = False  # whether the unit is certain
     log_unit: str | None = None  # where it differs
     offset: float = 0.0  # added to the log's values, in the log's unit
     derivative_of: str | None = None
@@ -55,7 +55,7 @@ class Column:
 
     @property
     def longest_gap(self) -> float:
-        """Longest time between two samples that is nothing unusual, s."""
+        """Longest usual time between two samples, s."""
         steps = np.concatenate([np.diff(seconds) for seconds, _ in self.samples.values()])
         steps = steps[steps > 0.0]
         return 3.0 * float(np.quantile(steps, 0.99)) if len(steps) else 0.0
@@ -67,7 +67,7 @@ class Column:
 
 
 def name_channels(columns: list[Column]) -> list[Column]:
-    """Call channels after their columns, without what the names of all have in front."""
+    """Name channels after their columns, without a common prefix."""
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
     plain = [_identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
@@ -81,26 +81,26 @@ def name_channels(columns: list[Column]) -> list[Column]:
 
 
 def _identifier(name: str) -> str:
-    """Make what no identifier may hold `_`."""
+    """Replace characters that identifiers cannot contain by `_`."""
     name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
     return name if PLAIN.match(name) and name not in _YAML_WORDS else f"channel_{name}"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """All that a drafted task says."""
+    """The content of a drafted task."""
 
     name: str
     tables: list[Table]
     dt: float
-    step: float  # median distance of stamps, s
+    step: float  # median distance of timestamps, s
     columns: list[Column]
     left_out: dict[str, str]
     unused: dict[str, str] = field(default_factory=dict[str, str])  # logs, and why
 
     @property
     def logs(self) -> list[Path]:
-        """The logs it was made from."""
+        """The logs of the draft."""
         return list(dict.fromkeys(table.path for table in self.tables))
 
 
@@ -162,7 +162,7 @@ def _source(column: Column) -> list[str]:
 
 
 def _resample(column: Column, draft: Draft) -> list[str]:
-    """Let a signal with a clock of its own be as silent as it usually is."""
+    """Set the usual gaps of a signal with its own clock as its `max_gap`."""
     if not all(table.own_clocks for table in draft.tables):
         return []
     gap = max(column.longest_gap, 5.0 * column.step)
@@ -173,14 +173,14 @@ def _resample(column: Column, draft: Draft) -> list[str]:
 
 
 def _text(name: str) -> str:
-    """Spell a name so that YAML reads it as it is."""
+    """Spell a name so that YAML reads it unchanged."""
     if PLAIN.match(name) and name.lower() not in _YAML_WORDS:
         return name
     return _quoted(name)
 
 
 def _quiet(text: str) -> str:
-    """Take line breaks and other control characters out of a comment."""
+    """Remove line breaks and other control characters from a comment."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -191,7 +191,7 @@ def _no_action(columns: list[Column]) -> list[str]:
 
 
 def _unused(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Yield the first logs that the draft does not describe, and why."""
+    """Yield the first logs that the draft does not describe, with reasons."""
     yield from list(draft.unused.items())[:NAMED]
     if len(draft.unused) > NAMED:
         yield f"{len(draft.unused) - NAMED} more", "likewise"
@@ -210,7 +210,7 @@ def _named(names: list[str]) -> str:
 
 
 def _ingest(draft: Draft) -> list[str]:
-    """Say where stamps are, if anywhere, and which files are no logs."""
+    """Set where timestamps are, and which files are no logs."""
     names = list(dict.fromkeys(table.time for table in draft.tables if table.time))
     parts: list[str] = []
     if names:
@@ -231,7 +231,7 @@ def _dataset(draft: Draft) -> str:
     if last is None:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
         return f"dataset: {{validation: {{tail: 0.1}}, test: [{rows}]}}  # {_ALONE}"
-    # Patterns see names relative to the folder that is ingested.
+    # Patterns match names relative to the ingested folder.
     test = _quoted("*" + re.sub(r"([*?\[])", r"[\1]", last))
     return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{test}]}}  # name your own"
 
@@ -246,7 +246,7 @@ def _rows(draft: Draft) -> int:
 
 
 def _last(draft: Draft, parts: list[str]) -> str | None:
-    """Return the name of the last log, or part of one, for others to be tested with."""
+    """Return the name of the last log, or part of one, as the test split."""
     if len(parts) > 1:
         return f"/{parts[-1]}"
     last = draft.logs[-1]

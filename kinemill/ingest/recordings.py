@@ -64,7 +64,7 @@ def reading_rules(task: Task) -> Json:
 
 
 def recording_inputs(task: Task, member: Member) -> Json:
-    """Return everything that the outcome of a recording depends on."""
+    """Return the inputs of the key of a recording."""
     return {
         "version": VERSION,
         "hash": member.hash,
@@ -75,10 +75,10 @@ def recording_inputs(task: Task, member: Member) -> Json:
 
 
 def _own_part(task: Task) -> Json:
-    """Return what recordings depend on: patterns and waiting times are not among it."""
+    """Return the part of the task that recordings depend on, without patterns and waiting times."""
     part = task.part("dt", "channels", "ingest")
     unrelated = {"include", "exclude", "min_file_age", "watch", "meta"}
-    # A task without parts keeps the keys it had before there were any.
+    # A task without parts has no key `parts`.
     unrelated |= set[str]() if part["ingest"]["parts"] else {"parts"}
     return {
         "dt": part["dt"],

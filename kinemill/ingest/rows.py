@@ -1,7 +1,7 @@
-"""Rows of tracks and episodes on the disk: Arrow IPC, not compressed, one batch a file.
+"""Rows of tracks and episodes on disk: uncompressed Arrow IPC, one batch per file.
 
-The file is the memory: writing costs a copy, and reading none, as the columns are views of the
-mapped file. Parquet cost three times as much to write and read, and of float64 its lz4 saved 1 %.
+Columns are views of the mapped file, so reading copies nothing. Parquet takes three times as long
+to write and read, and its lz4 saves 1 % of float64.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from kinemill.store.atomic_write import LARGE
 from kinemill.store.digests import BLOCK, cache_digest
 
 SUFFIX = ".arrow"
-_BLOCK = 2 * BLOCK  # bytes that are written at once
+_BLOCK = 2 * BLOCK  # bytes that are written together
 
 
 def write_rows(frame: pl.DataFrame, path: Path) -> None:
-    """Write rows, each column in one piece, to a file of one's own; its sha256 is known then."""
+    """Write rows, each column in one piece, to a new file; return its sha256."""
     import pyarrow as pa
 
     table = frame.rechunk().to_arrow()
@@ -34,19 +34,19 @@ def write_rows(frame: pl.DataFrame, path: Path) -> None:
 
 
 class _Hashed:
-    """A new file, hashed while it is written; a large part of it at the same time."""
+    """A new file that is hashed while it is written; large parts in a second thread."""
 
     def __init__(self, path: Path) -> None:
         self._file, self._hasher = path.open("wb", buffering=0), hashlib.sha256()
-        self.closed = False  # is asked by Arrow
+        self.closed = False  # Arrow reads it
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that was written, in hex."""
+        """The sha256 of all bytes written, in hex."""
         return self._hasher.hexdigest()
 
     def write(self, part: Any) -> int:
-        """Write a buffer of bytes, all of it."""
+        """Write a buffer of bytes."""
         whole = memoryview(part)
         if len(whole) < LARGE:
             self._hasher.update(whole)
@@ -62,7 +62,7 @@ class _Hashed:
                 block = block[self._file.write(block) :]
 
     def flush(self) -> None:
-        """Do nothing: all is written."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
         """Close the file."""
@@ -77,15 +77,15 @@ class _Hashed:
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read rows, each column in one piece, all of them or those named; nothing may write to them.
+    """Read rows, each column in one piece, read-only.
 
     Args:
-        path: a file of `write_rows`, or the Parquet that recordings before version 4 were kept in.
+        path: a file of `write_rows`.
         columns: names; default: all.
     """
     if path.suffix != SUFFIX:
         named = list(columns) if columns is not None else None
-        # In one piece: every look at a column of several copies it.
+        # In one piece: each access to a column of several pieces copies it.
         return pl.read_parquet(path, glob=False, columns=named).rechunk()
     import pyarrow as pa
 

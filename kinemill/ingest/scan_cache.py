@@ -1,11 +1,9 @@
-"""Scan cache: file sizes and times at the last ingest; unchanged files are not read again.
+"""Scan cache: stats and hashes of files at the last ingest; unchanged files are not read again.
 
-A cache for each folder of logs: `store/index/<task>/sights-<folder>`, and beside it what differs
-from that since it was written, `sights-<folder>-since`, so that one more log among many costs the
-writing of a few lines. Losing a file costs the reading of the logs once more that only it knows.
-
-Each file begins with the sha256 of the rest, a Parquet table; of the second, that of the first
-stands before what is hashed, so that it goes with no other.
+Each folder of logs has a cache `store/index/<task>/sights-<folder>` and a file with the changes
+since it was written, `sights-<folder>-since`, so that one new log among many appends a few lines. A
+lost file costs reading its logs once more. Each file begins with the sha256 of the rest, a Parquet
+table; the second also hashes the digest of the first, so that they belong together.
 """
 
 import hashlib
@@ -26,23 +24,23 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 _DIGEST = 32  # bytes of a sha256
-_FRESH = 1.0  # s; a file changed later than this before it was read may look the same afterwards
-_MIN_CHANGES = 32  # lines that are kept apart, whatever the number of all
+_FRESH = 1.0  # s; a file that changed within this time before it was read may change unnoticed
+_MIN_CHANGES = 32  # smallest number of changes before the first file is rewritten
 _SCHEMA = {
-    "name": pl.Binary,  # as the file system spells it, which need not be UTF-8
+    "name": pl.Binary,  # as in the file system, which need not be UTF-8
     "size": pl.Int64,
     "mtime_ns": pl.Int64,
     "ctime_ns": pl.Int64,
     "inode": pl.UInt64,
     "hash": pl.Binary,
 }
-_DELETED: Entry = ((0, 0, 0, 0), b"")  # in the second file: the first knows it in vain
+_DELETED: Entry = ((0, 0, 0, 0), b"")  # in the second file: deletes an entry of the first
 
 Files = dict[str, Entry]
 
 
 class _Table(NamedTuple):
-    """One file of a book, and its sha256."""
+    """One file of a scan cache, and its sha256."""
 
     files: Files
     digest: bytes
@@ -53,29 +51,29 @@ _NONE = _Table({}, b"")
 
 @dataclass(frozen=True)
 class ScanCache:
-    """Looks and content hashes (32 bytes) of the files of one folder, by name."""
+    """Stats and content hashes (32 bytes) of the files of one folder, by name."""
 
     path: Path
     files: CachedFiles = field(default_factory=Files)
-    since: CachedFiles = field(default_factory=Files)  # what of it is not as the first file says
+    since: CachedFiles = field(default_factory=Files)  # changes to the first file
     first: _Table = _NONE
 
     def hash_before(self, file_stat: FileStat) -> str | None:
-        """Return the sha256 of what was last read under a file's name, whatever it is now."""
+        """Return the sha256 last read under a file's name, whatever its stat is now."""
         entry = self.files.get(file_stat.name)
         return entry[1].hex() if entry else None
 
     def write(
         self, hashes: Mapping[FileStat, bytes], same: Set[str], now: float | None = None
     ) -> None:
-        """Keep the looks and hashes of files that are new or changed, and forget those gone.
+        """Save the stats and hashes of new or changed files, and drop deleted ones.
 
-        Files that have only just changed are left out: a change within the same tick of the file
-        system's clock would not show.
+        Files that have just changed are left out: another change within the same tick of the file
+        system's clock would go unnoticed.
 
         Args:
             hashes: of the files that were read.
-            same: names of those that are as they are kept.
+            same: names of those with an equal stat.
             now: s since the epoch.
         """
         latest = (time.time() if now is None else now) - _FRESH
@@ -88,7 +86,7 @@ class ScanCache:
         if not changes and not deleted:
             return
         since = {**self.since, **dict.fromkeys(deleted, _DELETED), **changes}
-        # As many lines written each time as, all in all, when the first file is written anew.
+        # The square root balances appended lines against rewrites of the first file.
         if self.first is not _NONE and len(since) <= max(
             _MIN_CHANGES, len(self.first.files) ** 0.5
         ):
@@ -100,8 +98,8 @@ class ScanCache:
 
 
 def open_scan_cache(task: Task, home: Home, folder: Path) -> ScanCache:
-    """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
-    # What is kept was wanted and claimed, which may be otherwise by other rules.
+    """Return the cache of the files of `folder`; an empty one if it is missing or damaged."""
+    # The cache depends on the rules that define which files are logs.
     of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
     name = digest([*of, str(real_path(folder))])[:16]
     path = index_path(home, task.name, f"sights-{name}")
@@ -122,7 +120,7 @@ def _changes_path(path: Path) -> Path:
 
 
 def _written(files: CachedFiles, of: bytes = b"") -> bytes:
-    """Spell a file of a book; `of` is the digest of the first, where this is the second."""
+    """Encode a file of a scan cache; `of` is the digest of the first file, for the second."""
     rows = [(os.fsencode(name), *look, hash_) for name, (look, hash_) in files.items()]
     buffer = io.BytesIO()
     pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(buffer, compression="lz4")
@@ -140,7 +138,7 @@ def _table(path: Path, of: bytes = b"") -> _Table:
 
 @lru_cache(maxsize=32)
 def _read(path: Path, of: bytes, mtime_ns: int, inode: int) -> _Table:
-    """Read a file of a book once as long as it is the same one."""
+    """Read a file of a scan cache, once while it is the same file."""
     del mtime_ns, inode
     content = path.read_bytes()
     stored_digest = content[:_DIGEST]

@@ -1,4 +1,4 @@
-"""Keeping a home: making room in it, backing it up and restoring it, bringing it to new versions.
+"""Maintenance of a home: garbage collection, backup, restore and upgrade.
 
-Symbols: none; sizes are in bytes, ages in s.
+Sizes are in bytes, ages in s.
 """

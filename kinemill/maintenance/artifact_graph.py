@@ -1,8 +1,8 @@
-"""The outcomes of every stage as a graph: what each one was made from, or names.
+"""Artifact graph: which artifact of any stage depends on which others.
 
-An outcome needs another if its manifest's `inputs` hold the digest of the other's manifest, if one
-of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the digest
-of the set of episodes that the other published.
+An artifact depends on another if its manifest's `inputs` hold the digest of the other's manifest,
+if one of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the
+digest of the set of episodes that the other published.
 """
 
 import hashlib
@@ -25,16 +25,16 @@ _EPISODES = "episodes"
 
 @dataclass(frozen=True)
 class Node:
-    """A published outcome.
+    """A published artifact.
 
     Attributes:
         path: of its folder, relative to the home.
         stage: that published it.
-        task: whose it is.
+        task: name of its task.
         digest: of its manifest.
-        bytes: on the disk; a file with several names counts by its share.
-        used: s since the epoch when it was published, or last found to be known.
-        needs: paths of the outcomes that it was made from or names.
+        bytes: on the disk; a file with several links counts by its share.
+        used: s since the epoch when it was published, or last found cached.
+        needs: paths of the artifacts that it depends on.
     """
 
     path: str
@@ -48,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True)
 class _Read:
-    """An outcome as it was read, before the digests in it are looked up."""
+    """An artifact as read, before its digests are resolved."""
 
     path: str
     stage: str
@@ -58,23 +58,23 @@ class _Read:
     used: float
     inputs: frozenset[str]
     paths: frozenset[str]
-    of_set: str | None  # digest of the set of episodes it publishes
+    of_set: str | None  # digest of its set of episodes
 
 
 @dataclass(frozen=True)
 class Graph:
-    """All outcomes of a home, by path."""
+    """All artifacts of a home, by path."""
 
     nodes: Mapping[str, Node]
     _by_digest: Mapping[str, str]
 
     def at(self, digest: str | None) -> Iterable[str]:
-        """Return the path of the outcome whose manifest has this digest, if it is there."""
+        """Return the path of the artifact whose manifest has this digest, or None."""
         path = self._by_digest.get(digest or "")
         return [path] if path else []
 
     def needed_by(self) -> dict[str, set[str]]:
-        """Return, for each outcome that another needs, the paths of those others."""
+        """Return, for each artifact that others depend on, the paths of those others."""
         users: dict[str, set[str]] = {}
         for node in self.nodes.values():
             for path in node.needs:
@@ -83,13 +83,13 @@ class Graph:
 
 
 def survey(home: Home) -> Graph:
-    """Read the manifests and the JSON documents of all outcomes; those without one are no part."""
+    """Read the manifests and JSON documents of all artifacts; skip folders without manifest."""
     read = list(_read_all(home))
     by_digest = {one.digest: one.path for one in read}
     sets: dict[str, str] = {}
     for one in sorted(read, key=lambda one: one.used):
         if one.stage == _EPISODES and one.of_set:
-            sets[one.of_set] = one.path  # of several with the same episodes, the one used last
+            sets[one.of_set] = one.path  # among equal sets of episodes, the one used last
     nodes = {one.path: _node(one, by_digest, sets) for one in read}
     return Graph(nodes, by_digest)
 
@@ -103,7 +103,7 @@ def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> 
 
 def _read_all(home: Home) -> Iterator[_Read]:
     for manifest in home.store.glob(f"*/*/*/{MANIFEST}"):
-        # Another process may set a damaged one aside in the meantime.
+        # Another process may quarantine a damaged one in the meantime.
         with suppress(FileNotFoundError):
             yield _read_one(home, manifest)
 
@@ -132,7 +132,7 @@ def _of_set(folder: Path) -> str | None:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    """Parse a document; of a damaged one, which the next run sets aside, nothing is known."""
+    """Parse a document; return nothing for a damaged one, which the next run quarantines."""
     with suppress(ValueError):
         value = json.loads(text)
         return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The pool of backups: files by their sha256, each once, and what each backup is made of."""
+"""Backup pool: files by their sha256, each stored once, and the file list of each backup."""
 
 import fcntl
 from collections.abc import Generator, Iterable
@@ -20,7 +20,7 @@ _ASIDES = ".aside-*"
 
 
 class Entry(NamedTuple):
-    """A file of a backup: where it was in the home, what is in it, and how it looked."""
+    """A file of a backup: its path in the home, its digest, and its stat."""
 
     path: str
     sha256: str
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 @dataclass
 class Pool:
-    """The files of all backups in a folder, and what this one has added."""
+    """The files of all backups in a folder, and those that this backup added."""
 
     folder: Path
     link: bool
@@ -39,10 +39,10 @@ class Pool:
 
     @contextmanager
     def open(self) -> Generator[None]:
-        """Hold the pool while a backup is written; sweep what dead backups have left in it.
+        """Lock the pool while a backup is written; delete incomplete files of dead backups.
 
-        Backups share the lock, so a file that another one still writes is never removed: they are
-        swept only by a backup that holds the pool alone. A dead process holds no lock.
+        Backups share the lock, so a file that another one still writes is never deleted: only a
+        backup that holds the pool alone deletes them. A dead process holds no lock.
         """
         objects = self.folder / OBJECTS
         objects.mkdir(parents=True, exist_ok=True)
@@ -55,37 +55,37 @@ class Pool:
             yield
 
     def object_path(self, sha256: str) -> Path:
-        """Return where the bytes of this sha256 are."""
+        """Return the path of the bytes with this sha256."""
         return self.folder / OBJECTS / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int) -> bool:
-        """Tell whether they are there, as far as their number tells."""
+        """Return whether they exist with this size."""
         path = self.object_path(sha256)
         return path.is_file() and path.stat().st_size == size
 
     def aside(self) -> Path:
-        """Return where to write what is to be taken in."""
+        """Return the temporary path of a file to add."""
         path = self.folder / OBJECTS / f".aside-{uuid4().hex}"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def take(self, aside: Path, sha256: str) -> Move | None:
-        """Return the move that takes a file in; None, and it is gone, if it is there already."""
+        """Return the move that adds a file; delete it and return None if the pool has it."""
         size = aside.stat().st_size
         if self.has(sha256, size):
             aside.unlink()
             return None
         self.added[sha256] = size
         path = self.object_path(sha256)
-        path.unlink(missing_ok=True)  # of another size: damaged
+        path.unlink(missing_ok=True)  # a different size shows damage
         path.parent.mkdir(parents=True, exist_ok=True)
         return Move(aside, path)
 
     def verify(self, files: Iterable[Entry]) -> None:
-        """Read what this backup has added once more; of what was there before, look at the size.
+        """Read again what this backup added; of older files, check the size.
 
         Raises:
-            CorruptArtifact: the disk did not keep what was written.
+            CorruptArtifact: the disk did not store what was written.
         """
         for entry in files:
             whole = self.has(entry.sha256, entry.bytes)
@@ -97,12 +97,12 @@ class Pool:
 
 
 def is_pool(folder: Path) -> bool:
-    """Tell whether a folder holds backups, or one that was cut off."""
+    """Return whether a folder holds backups, or an interrupted one."""
     return (folder / BACKUPS).is_dir() or (folder / OBJECTS).is_dir()
 
 
 def damaged(stored: Path, path: str) -> CorruptArtifact:
-    """Return the error about a file of a backup whose bytes are not those that were taken in."""
+    """Return the error for a file of a backup whose bytes have changed."""
     return CorruptArtifact(
         stored,
         f"is missing, or its bytes have changed; it holds {path}",
@@ -111,11 +111,11 @@ def damaged(stored: Path, path: str) -> CorruptArtifact:
 
 
 def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
-    """Return when a backup was made, and its files.
+    """Return the time of a backup, and its files.
 
     Args:
         folder: with backups.
-        at: the beginning of when it was made; None: the last one.
+        at: beginning of the time of the backup; None: the last one.
 
     Raises:
         BadInput: there is none, or none of that time.

@@ -1,11 +1,11 @@
 """Backups: a pool of files by their sha256, and one small document for each backup.
 
-`objects/ab/abcd...` holds the bytes of every file that any backup has, once; `backups/STAMP.json`
-says which files were where, how large, how old. So a second backup copies what is new, an old one
-stays whole, and a backup that was cut off is none: its document comes last.
+`objects/ab/abcd...` holds the bytes of every file of any backup, once; `backups/STAMP.json` lists
+the files with path, size and time. A second backup only copies new files, and older ones stay
+complete. The document is written last, so an interrupted backup does not count.
 
-Databases are copied by SQLite's online backup, before all else: whatever they name was published
-before, and is thus in the copy of the store that follows. `kinemill admin gc` waits meanwhile.
+Databases are copied first, by SQLite's online backup: everything they refer to was published
+before, so the copy of the store includes it. `kinemill admin gc` waits meanwhile.
 """
 
 import os
@@ -30,30 +30,30 @@ from kinemill.store.home import Home
 from kinemill.store.locks import MAINTENANCE, lock
 from kinemill.task.protocols import Progress
 
-# Made again by whoever needs it, or of processes of this machine.
+# Caches, and files of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml"}
 _LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
-_BATCH = 200  # files brought to the disk at once
+_BATCH = 200  # files flushed to disk together
 
 
 def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> Json:
     """Back up a home while it is in use.
 
     Args:
-        home: what is backed up.
-        to: a folder outside the home, new or with earlier backups.
-        progress: hears how far it is.
-        link: what never changes becomes another name of the same file where the disk is the same;
-            that needs no room, and is no help against a failing disk.
+        home: the home.
+        to: a folder outside of the home, new or with earlier backups.
+        progress: receives messages.
+        link: hard-link immutable files on the same disk instead of copying them; this needs no
+            space, and does not protect against a failing disk.
 
     Returns:
-        the document of `kinemill admin backup`. It names damaged artifacts and raw logs, which
-        are left out: the next run makes them again, or reports what it needs.
+        the document of `kinemill admin backup`. It names damaged artifacts and raw logs, which are
+        left out: the next run rebuilds them, or reports what it needs.
 
     Raises:
         BadInput: the folder is in the home, or the home is empty.
-        KinemillError: the registry is lost, damaged, or not what the store has recorded.
-        CorruptArtifact: a database is damaged, or the disk did not keep what was written.
+        KinemillError: the registry is missing, damaged, or differs from the records in the store.
+        CorruptArtifact: a database is damaged, or the disk did not store what was written.
     """
     _check(home, to)
     check_all(home)
@@ -103,9 +103,9 @@ def _left_out() -> list[str]:
 
 
 def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -> list[Entry]:
-    """Bring all files of a home into the pool: databases, what changes, then what never does."""
+    """Add all files of a home to the pool: databases, then changing files, then immutable ones."""
     files, copied = list[Entry](), set[Path]()
-    with _ledgers_held(home):  # MLflow's database and the ledgers as they are at one moment
+    with _ledgers_held(home):  # a consistent state of MLflow's database and the ledgers
         files += _batched(_copied(home, pool, path) for path in _ledgers(home, copied))
         for path in databases(home):
             copied.add(path)
@@ -121,7 +121,7 @@ def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -
 
 @contextmanager
 def _ledgers_held(home: Home) -> Generator[None]:
-    """Hold the locks under which records are written, so that no commit is half in a backup."""
+    """Hold the locks of all ledgers, so that no commit is half in a backup."""
     with ExitStack() as locks:
         for task in ledger_tasks(home):
             locks.enter_context(lock(home, f"ledger-{task}"))
@@ -129,7 +129,7 @@ def _ledgers_held(home: Home) -> Generator[None]:
 
 
 def _ledgers(home: Home, copied: set[Path]) -> list[Path]:
-    """Return the files of the ledgers, and note them as copied; later ones are for the next one."""
+    """Return the files of the ledgers, marked as copied; later ones belong to the next backup."""
     ledgers = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
     copied.update(ledgers)
     return ledgers
@@ -141,7 +141,7 @@ def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
         looked = path.stat()
         copy_database(path, aside)
     except FileNotFoundError:
-        return None  # of a run that was deleted meanwhile
+        return None  # the run was deleted meanwhile
     sha256 = file_digest(aside)
     entry = _entry(home, path, sha256, aside.stat().st_size, looked)
     if move := pool.take(aside, sha256):
@@ -159,7 +159,7 @@ _Files = Iterator[_One]
 
 
 def _batched(files: _Files) -> Iterator[Entry]:
-    """Yield entries as they come, and bring their files to the disk some at a time."""
+    """Yield entries, and flush their files to disk in batches."""
     moves, targets = list[Move](), set[Path]()
     for entry, move in files:
         if move and move.target in targets:  # twice in this batch
@@ -175,7 +175,7 @@ def _batched(files: _Files) -> Iterator[Entry]:
 
 
 def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
-    """Take every file that may change while it is read: what is read is what is kept."""
+    """Add every file that may change while it is read, as it was read."""
     for path in _walk(home):
         if (
             path in copied
@@ -184,12 +184,12 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
             or _is_frozen(home, path)
         ):
             continue
-        with suppress(FileNotFoundError):  # it went meanwhile: a checkpoint that was replaced
+        with suppress(FileNotFoundError):  # deleted meanwhile, such as a replaced checkpoint
             yield _copied(home, pool, path)
 
 
 def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
-    """Take the outcomes, and the raw bytes, whose names say what is in them."""
+    """Add artifacts and raw bytes, which never change."""
     for manifest in sorted(home.store.glob(f"*/*/*/{MANIFEST}")):
         yield from _whole(
             home, damage, lambda manifest=manifest: _artifact_files(home, pool, manifest)
@@ -203,7 +203,7 @@ def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
 
 
 def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Files:
-    """Yield all of an outcome or nothing of it; a damaged one is noted and left out."""
+    """Yield all files of an artifact or none; note a damaged one and leave it out."""
     try:
         yield from take()
     except CorruptArtifact as error:
@@ -228,7 +228,7 @@ def _is_frozen(home: Home, path: Path) -> bool:
 
 
 def _pooled(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
-    """Take a file whose digest was noted when it was made, reading it only if it is new."""
+    """Add a file whose digest is known; read it only if it is new."""
     try:
         looked = path.stat()
         if pool.has(sha256, looked.st_size):
@@ -266,13 +266,13 @@ def _linked(home: Home, pool: Pool, path: Path) -> _One:
     except FileNotFoundError:
         raise
     except OSError:
-        return _copied(home, pool, path)  # another disk
+        return _copied(home, pool, path)  # links need the same disk
     looked, sha256 = path.stat(), file_digest(aside)
     return _entry(home, path, sha256, looked.st_size, looked), pool.take(aside, sha256)
 
 
 def _walk(home: Home) -> Iterator[Path]:
-    """Yield the files of a home, without what is written aside or left out."""
+    """Yield the files of a home without temporary and excluded ones."""
     for folder, below, names in os.walk(home.root):
         here = Path(folder)
         out = _LEFT_OUT if here == home.root else set[str]()

@@ -1,10 +1,10 @@
 """Garbage collection: delete artifacts that no registered version depends on, oldest first.
 
-In this order: pieces of dead processes, logs, then outcomes that nothing kept goes back to, those
-that were used longest ago first. An outcome goes after those that were made from it, so that a
-crash leaves none without its sources. With a budget it ends as soon as the home is small enough;
-only when all that is not enough go training sets of versions that are neither newest nor under an
-alias: the next run that needs one makes the same again.
+The order is: temporary files of dead processes, logs, then unused artifacts, the least recently
+used first. An artifact is deleted after those that depend on it, so that a crash leaves none
+without its inputs. With a budget, collection ends as soon as the home is small enough. Training
+sets of versions that are neither newest nor under an alias are deleted last: the next run that
+needs one builds the same again.
 """
 
 import time
@@ -25,21 +25,21 @@ from kinemill.task.protocols import Progress
 
 DAY = 86400.0  # s
 _MARGIN = (
-    60.0  # s before somebody began to work: what they use they may have found a little earlier
+    60.0  # s before a process started to work: it may have looked up artifacts a little earlier
 )
-_AGAIN = ("training_set",)  # stages whose outcomes a run makes again, the same
+_AGAIN = ("training_set",)  # stages whose artifacts a run can rebuild identically
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a call is to do.
+    """Limits of a collection.
 
     Attributes:
-        task: whose outcomes and logs may go; None: everybody's.
-        budget: bytes that the home may have; None: all that may go goes.
-        unused: days since an outcome was last used, after which it may go.
-        logs: days after which logs may go.
-        dry: nothing goes; what would is said.
+        task: only artifacts and logs of this task; None: of all tasks.
+        budget: largest size of the home, bytes; None: no limit, delete everything unused.
+        unused: days since an artifact was last used, after which it may be deleted.
+        logs: days after which logs may be deleted.
+        dry: report only, delete nothing.
     """
 
     task: str | None = None
@@ -51,29 +51,30 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Look:
-    """The store as it was found: its outcomes, what must stay, and what is taken to be in use."""
+    """The store as read: its artifacts, which are required, and which are in use."""
 
     graph: Graph
-    required: dict[str, str]  # why, by path
-    weak: set[str]  # kept for versions alone that are neither newest nor under an alias
+    required: dict[str, str]  # reason by path
+    weak: set[str]  # required only by versions that are neither newest nor under an alias
     used_since: float  # s since the epoch
-    began: float  # when whoever is at work began; now, if there is nobody
+    began: float  # start of the oldest process at work, s since the epoch; now without any
 
 
 def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Progress) -> Json:
-    """Make room in a home, or say what would go.
+    """Delete unused files of a home, or report which ones.
 
     Args:
-        home: where.
-        limits: of size and age, and the task.
-        orchestrator: who runs chains: what its runs use stays, and its old ones go.
-        progress: hears what goes.
+        home: the home.
+        limits: of size, age and task.
+        orchestrator: runs pipelines; artifacts of its active runs are kept, its old runs are
+            deleted.
+        progress: receives messages.
 
     Returns:
         the document of `kinemill admin gc`.
 
     Raises:
-        KinemillError: the registry cannot be read, so nobody knows what must stay.
+        KinemillError: the registry cannot be read, so required artifacts are unknown.
     """
     with lock(home, "maintenance", progress.log_message):
         old_size = size_of(home.root)
@@ -101,9 +102,9 @@ def _look(home: Home, limits: Limits, orchestrator: Orchestrator) -> _Look:
 
 
 def _required_by(graph: Graph, gc_roots: list[Root]) -> dict[str, str]:
-    """Return why each outcome stays, by path: its own reason, or that of what was made from it."""
+    """Return by path why each artifact is required: its own reason, or that of a dependent one."""
     required: dict[str, str] = {}
-    for root in sorted(gc_roots, key=lambda root: "champion" not in root.why):  # which says most
+    for root in sorted(gc_roots, key=lambda root: "champion" not in root.why):  # best reason first
         waiting = [root.path]
         while waiting:
             path = waiting.pop()
@@ -116,7 +117,7 @@ def _required_by(graph: Graph, gc_roots: list[Root]) -> dict[str, str]:
 def _candidates(
     home: Home, limits: Limits, look: _Look, orchestrator: Orchestrator, *, short: bool
 ) -> Iterator[Item]:
-    """Yield what may go, in the order in which it goes."""
+    """Yield deletable items in the order of deletion."""
     old = time.time() - limits.logs * DAY
     lists = (
         leftovers.pieces(home, min(look.began, time.time() - DAY)),
@@ -135,7 +136,7 @@ def _candidates(
 
 
 def _unused_artifacts(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
-    """Yield the outcomes that nothing kept goes back to, oldest first, users before the used."""
+    """Yield unused artifacts, oldest first, dependents before their inputs."""
     nodes, needed_by, text = look.graph.nodes, look.graph.needed_by(), set[str]()
     free = [node for path, node in nodes.items() if path not in look.required]
     for node in sorted(free, key=lambda node: (node.used, node.path)):

@@ -1,12 +1,12 @@
-"""GC roots: what garbage collection has to keep, and why.
+"""GC roots: artifacts that garbage collection must keep, and why.
 
-- what a registered version was made from or consists of, champion or not;
-- each task's newest dataset, the latest outcome of each stage, and what its caches name, which is
-  where the recordings in quarantine are;
-- what a run that has not ended, or ended a short while ago, was handed;
-- what was published or found known since then.
+- inputs and files of registered versions, champion or not;
+- each task's newest dataset, the latest artifact of each stage, and those that its caches refer
+  to, which include quarantined recordings;
+- artifacts given to a run that is active or ended a short while ago;
+- artifacts that were published or found cached since then.
 
-Raw bytes, drop folders, memberships, decisions, catalogs and audit trails are never looked at.
+Raw bytes, drop folders, memberships, decisions, catalogs and audit logs are never candidates.
 """
 
 import re
@@ -24,18 +24,18 @@ from kinemill.register.versions import Version, versions_of
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 
-_SNAPSHOTS = {"recordings", "episodes"}  # what is in quarantine, and why, is below them
+_SNAPSHOTS = {"recordings", "episodes"}  # they refer to quarantined recordings
 _PATH = re.compile(rb'"path":\s*"(store/[^"]+)"')
 
 
 @dataclass(frozen=True)
 class Root:
-    """An outcome that has to stay.
+    """An artifact that must be kept.
 
     Attributes:
         path: of its folder, relative to the home.
         why: in a few words.
-        weak: what can be made again from the rest may go when room is short.
+        weak: whether it can be rebuilt, so that it may be deleted to meet a budget.
     """
 
     path: str
@@ -44,12 +44,12 @@ class Root:
 
 
 def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
-    """Yield what has to stay; an outcome may come several times, for several reasons.
+    """Yield the artifacts to keep; one may occur several times, for several reasons.
 
     Args:
-        home: whose store it is.
-        graph: of its outcomes.
-        used_since: s since the epoch; what was used later is taken to be in use.
+        home: the home.
+        graph: of its artifacts.
+        used_since: s since the epoch; artifacts used later count as in use.
 
     Raises:
         KinemillError: there is no registry, or it cannot be read, but there are models in it.
@@ -70,7 +70,7 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
 
 
 def _newest(graph: Graph) -> Iterator[Root]:
-    """Yield the snapshots used last, whatever became of the caches that name them."""
+    """Yield the most recently used snapshots, even without the caches that refer to them."""
     last: dict[tuple[str, str], Node] = {}
     for node in sorted(graph.nodes.values(), key=lambda node: node.used):
         if node.stage in _SNAPSHOTS:
@@ -127,7 +127,7 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
     stamped = version.tags
     name = " and ".join(version.aliases) or (version.decision or "undecided")
     why = f"{version.task} version {version.number}, {name}"
-    # Of a reference, the model trained in the same run stays, too: a training may start from it.
+    # For a reference model, also keep the model of the same run: a warm start may need it.
     named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.TRAINED_FOLDER)
     paths = [stamped[tag] for tag in named if tag in stamped]
     if report := stamped.get(tags.REPORT):
@@ -139,7 +139,7 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
 
 
 def _cataloged(home: Home, version: Version) -> list[str]:
-    """Return where the version's dataset lies by the catalog, even with a damaged manifest."""
+    """Return the path of the version's dataset by the catalog, even with a damaged manifest."""
     try:
         return [find_dataset(home, version.task, version.tags.get(tags.DATASET, "")).ref.path]
     except BadInput:

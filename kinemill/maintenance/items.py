@@ -1,4 +1,4 @@
-"""Things that may go, each with its kind, size and reason, and how they go."""
+"""Items that garbage collection may delete, with kind, size and reason."""
 
 import shutil
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from kinemill.store.home import Home
 
 @dataclass(frozen=True)
 class Item:
-    """Something that may go.
+    """A deletable item.
 
     Attributes:
-        kind: what people call it: `model`, `training log`.
+        kind: shown to the user: `model`, `training log`.
         name: path relative to the home, or the id of a run.
-        task: whose it is, or "".
+        task: name of its task, or "".
         bytes: that become free.
         used: s since the epoch when it was last used.
-        why: it may go, in a few words.
-        remove: makes it go; returns whether it went.
+        why: why it may be deleted, in a few words.
+        remove: deletes it; returns whether it was deleted.
     """
 
     kind: str
@@ -35,16 +35,16 @@ class Item:
 
 
 def drop(home: Home, path: Path, used_since: float | None = None) -> bool:
-    """Move a file or folder out of sight at once, then delete it; a crash leaves it in `.staging/`.
+    """Move a file or folder to `.staging/`, then delete it; a crash leaves no partial folder.
 
     Args:
-        home: whose it is.
-        path: what goes.
-        used_since: s since the epoch; what was used later stays. It is asked after the move too,
-            so that what another process has just found known is put back.
+        home: the home.
+        path: the file or folder.
+        used_since: s since the epoch; anything used later is kept. This is checked again after the
+            move, so that an artifact which another process has just found cached is restored.
 
     Returns:
-        whether it went.
+        whether it was deleted.
     """
     aside = home.store / ".staging" / f"gone-{uuid4().hex}"
     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,10 @@ def drop(home: Home, path: Path, used_since: float | None = None) -> bool:
     try:
         path.rename(aside)
     except FileNotFoundError:
-        return False  # somebody else was faster
+        return False  # another process deleted it
     fault_point("gc.aside")
     if _is_in_use(aside, used_since):
-        with suppress(OSError):  # it was made anew meanwhile, and that one is as good
+        with suppress(OSError):  # it was rebuilt meanwhile, identically
             aside.rename(path)
             return False
     if aside.is_dir() and not aside.is_symlink():

@@ -1,4 +1,4 @@
-"""What runs leave behind beside outcomes: pieces of dead processes, logs, deleted runs' files."""
+"""Leftovers of runs: temporary files of dead processes, logs, and files of deleted runs."""
 
 from collections.abc import Collection, Iterator
 from functools import partial
@@ -12,17 +12,17 @@ from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.tracking.maintenance import deleted_runs
 
-# Where files are written aside: drop folders and other people's files are never looked at.
+# Folders with temporary files; drop folders and files of users are never touched.
 _FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
 _PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
 
 
 def pieces(home: Home, cutoff: float) -> Iterator[Item]:
-    """Yield what processes wrote aside and never moved to its place, last touched before a time.
+    """Yield temporary files that processes never moved to their place, last changed before a time.
 
     Args:
-        home: where.
-        cutoff: s since the epoch; before whoever is at work began.
+        home: the home.
+        cutoff: s since the epoch, before the start of any process at work.
     """
     staged = (home.store / ".staging").glob("*")
     for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
@@ -33,19 +33,19 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
 
 
 def damaged(home: Home, cutoff: float) -> Iterator[Item]:
-    """Yield outcomes that were found damaged, and set aside, before a time."""
+    """Yield damaged artifacts that were quarantined before a time."""
     for path in (home.store / ".corrupt").glob("*"):
         if _touched(path) < cutoff:
             yield _item(home, "damaged outcome", path, "was damaged, and made again if needed")
 
 
 def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[Item]:
-    """Yield logs and checkpoints of trainings that ended, untouched since a time.
+    """Yield logs and checkpoints of finished trainings that were last changed before a time.
 
     Args:
-        home: where.
+        home: the home.
         cutoff: s since the epoch.
-        required: paths of models whose logs stay.
+        required: paths of models whose logs are kept.
     """
     locked = {one.lock for one in at_work(home)}
     for folder in sorted(home.runs.glob("*/*")):
@@ -76,7 +76,7 @@ def _forget(home: Home, orchestrator: Orchestrator, run: OldRun) -> bool:
 
 
 def deleted_in_mlflow(home: Home) -> Iterator[Item]:
-    """Yield the files of MLflow's runs that somebody deleted and no version came from."""
+    """Yield the files of MLflow runs that a user deleted and no version depends on."""
     if not home.has_registry:
         return
     required: dict[str, set[str | None]] = {}

@@ -1,4 +1,4 @@
-"""Who is at work in a home now, and since when: what they use is left alone."""
+"""Liveness: which processes work in a home, and since when; artifacts in use are kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from typing import Protocol
 from kinemill.store.home import Home
 from kinemill.store.locks import Holder, holders
 
-_IDLE = {"up", "maintenance", "alerts"}  # held by who uses no outcome
+_IDLE = {"up", "maintenance", "alerts"}  # locks of processes that use no artifacts
 
 
 @dataclass(frozen=True)
 class OldRun:
-    """A run of the orchestrator that ended long ago, and that nothing shown goes back to.
+    """A run of the orchestrator that ended long ago and is not the latest of anything.
 
     Attributes:
         id: of the run.
-        task: whose chain it was, or "".
+        task: name of its task, or "".
         ended: s since the epoch.
         files: its logs and its own storage.
     """
@@ -30,14 +30,14 @@ class OldRun:
 
 
 class Orchestrator(Protocol):
-    """What the keeper asks of whoever runs chains."""
+    """What maintenance needs from the program that runs pipelines."""
 
     def live_since(self) -> float | None:
-        """Return when the oldest run that has not ended was made, s since the epoch, or None."""
+        """Return the start of the oldest active run, s since the epoch, or None."""
         ...
 
     def old_runs(self, cutoff: float) -> Iterable[OldRun]:
-        """Yield runs that ended before a time, without those that show what is latest."""
+        """Yield runs that ended before a time, without the latest ones."""
         ...
 
     def forget_run(self, run: str) -> None:
@@ -46,7 +46,7 @@ class Orchestrator(Protocol):
 
 
 class NoOrchestrator:
-    """The orchestrator of a home in which none has ever run."""
+    """The orchestrator of a home without runs."""
 
     def live_since(self) -> float | None:
         """Return None."""
@@ -58,16 +58,16 @@ class NoOrchestrator:
         return ()
 
     def forget_run(self, run: str) -> None:
-        """Have none to delete."""
+        """Do nothing: there are no runs."""
 
 
 def at_work(home: Home) -> list[Holder]:
-    """Return who holds a lock of the home and uses its outcomes."""
+    """Return the holders of locks of the home that use its artifacts."""
     return [one for one in holders(home) if one.lock not in _IDLE]
 
 
 def oldest(home: Home, orchestrator: Orchestrator) -> float | None:
-    """Return since when somebody has been at work, s since the epoch, or None."""
+    """Return the start of the oldest process at work, s since the epoch, or None."""
     times = [datetime.fromisoformat(one.since).timestamp() for one in at_work(home)]
     since = orchestrator.live_since()
     return min([*times, *([] if since is None else [since])], default=None)

@@ -1,4 +1,4 @@
-"""Restore a home from a backup: all of it beside the old one first, then in its place."""
+"""Restore a home from a backup: completely to a temporary folder first, then in its place."""
 
 import os
 import shutil
@@ -24,23 +24,23 @@ _NOTHING = {
     "backups",
     _ASIDE,
     RESTORE_MARKER,
-}  # what an empty home may have
+}  # entries that an empty home may have
 
 
 def restore(
     home: Home, source: Path, progress: Progress, *, at: str | None = None, replace: bool = False
 ) -> Json:
-    """Make a home what it was when a backup was made; every file is checked on the way.
+    """Restore a home to the state of a backup; check every file.
 
-    Nothing is in its place before all of it is read and whole. What was there is moved to
-    `.replaced-TIME/` in the home, for a person to delete. Killed in between, the home says that it
-    is half restored, and restoring it once more ends that.
+    All files are read and checked before any is moved to its place. Existing content is moved to
+    `.replaced-TIME/` in the home; the user can delete it. If the process is killed in between, the
+    home is marked as half restored, and another restore completes it.
 
     Args:
         home: empty, unless `replace`.
         source: a folder with backups.
-        progress: hears how far it is.
-        at: the beginning of when the backup was made; None: the last one.
+        progress: receives messages.
+        at: beginning of the time of the backup; None: the last one.
         replace: the home need not be empty.
 
     Returns:
@@ -48,7 +48,7 @@ def restore(
 
     Raises:
         BadInput: the home is not empty or in use, or there is no such backup.
-        CorruptArtifact: a file of the backup is damaged; the home is as it was.
+        CorruptArtifact: a file of the backup is damaged; the home is unchanged.
     """
     made, files = open_backup(source, at)
     _check(home, files, replace=replace)
@@ -84,7 +84,7 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
 
 
 def _bring(source: Path, entry: Entry, aside: Path) -> None:
-    """Copy one file of the backup beside the home."""
+    """Copy one file of the backup to the temporary folder."""
     stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
     to = aside / entry.path
     if not to.resolve().is_relative_to(aside.resolve()):
@@ -102,7 +102,7 @@ def _bring(source: Path, entry: Entry, aside: Path) -> None:
 
 
 def _exchange(home: Home, aside: Path) -> str | None:
-    """Put what was brought in its place, the old one aside; return where that is now."""
+    """Move the restored content to its place; return where the old content is."""
     (home.root / RESTORE_MARKER).touch()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old, moved = home.root / f".replaced-{stamp}", list[str]()

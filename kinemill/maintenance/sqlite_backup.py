@@ -1,4 +1,4 @@
-"""SQLite files as they are at one moment, copied while other processes write to them."""
+"""SQLite backup: consistent copies of databases while other processes write to them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from kinemill.errors import CorruptArtifact
 from kinemill.store.home import Home
 
 _MAGIC = b"SQLite format 3\x00"
-_SIDE_FILES = ("-wal", "-shm", "-journal")  # SQLite's own files beside a database
-_PAGES = 1000  # copied at a time; writers go on in between
+_SIDE_FILES = ("-wal", "-shm", "-journal")  # files of SQLite next to a database
+_PAGES = 1000  # copied at a time; writers continue in between
 _WAIT = 60.0  # s for a lock
 
 
 def databases(home: Home) -> Iterator[Path]:
-    """Yield MLflow's and Dagster's databases of a home, and the caches that are one."""
+    """Yield MLflow's and Dagster's databases of a home, and caches that are databases."""
     if home.mlflow_db.is_file():
         yield home.mlflow_db
     others = [*home.dagster.rglob("*.db"), *home.store.glob("index/*/*.sqlite")]
@@ -23,21 +23,21 @@ def databases(home: Home) -> Iterator[Path]:
 
 
 def is_database(path: Path) -> bool:
-    """Tell whether a file is an SQLite database."""
+    """Return whether a file is an SQLite database."""
     with path.open("rb") as file:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
 def belongs_to_database(path: Path) -> bool:
-    """Tell whether a file is one that SQLite keeps beside a database; a copy needs none of them."""
+    """Return whether SQLite keeps a file next to a database; copies do not need it."""
     return path.name.endswith(_SIDE_FILES)
 
 
 def copy_database(source: Path, to: Path) -> None:
-    """Copy a database as it is at one moment, by SQLite's online backup.
+    """Copy a consistent state of a database by SQLite's online backup.
 
     Raises:
-        CorruptArtifact: it is damaged; nothing is left at `to`.
+        CorruptArtifact: it is damaged; there is no file at `to` then.
     """
     try:
         with (

@@ -1,8 +1,7 @@
-"""Migration of a home to the installed versions: Dagster storage, MLflow, our documents.
+"""Upgrade a home to the installed versions: Dagster storage, MLflow, and documents of kinemill.
 
-Outcomes are known by their bytes and never change: one of an older format is read by its format's
-hop, and made again by the next run when it is too old for that. What does change, memberships and
-the catalog, is written anew here, so that the next version needs no more than its own hop either.
+Artifacts are addressed by content and never change. Memberships and the catalog may change, so they
+are rewritten here in the current format.
 """
 
 from collections import Counter
@@ -25,7 +24,7 @@ from kinemill.store.locks import holders, lock
 from kinemill.task.protocols import Progress
 from kinemill.tracking import maintenance
 
-# What may be written anew, and where it lies in the store.
+# Documents that may be rewritten, and their paths in the store.
 _CHANGING: tuple[tuple[Format, str], ...] = (
     (MEMBERSHIP, "members/*/*.json"),
     (CATALOG, "versions/*/*/*.json"),
@@ -34,10 +33,10 @@ _CHANGING: tuple[tuple[Format, str], ...] = (
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a home with a version of its own.
+    """A part of a home with its own version.
 
     Attributes:
-        name: that people know.
+        name: shown to the user.
         current: its version.
         target: the version that the installed packages need.
         is_readable: whether they can read the current version.
@@ -50,19 +49,19 @@ class Part:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it is to be upgraded."""
+        """Whether it needs an upgrade."""
         return self.current != self.target
 
 
 class Storage(Protocol):
-    """Somebody else's storage in the home, that is upgraded by its own means."""
+    """Storage in the home that another library upgrades."""
 
     def parts(self) -> Sequence[Part]:
-        """Return what it consists of."""
+        """Return its parts."""
         ...
 
     def upgrade(self) -> None:
-        """Bring all of it to what is wanted."""
+        """Upgrade all of it."""
         ...
 
 
@@ -73,7 +72,7 @@ class Mlflow:
         self._home = home
 
     def parts(self) -> Sequence[Part]:
-        """Return it, if it is there."""
+        """Return the database, if it exists."""
         if not self._home.has_registry:
             return ()
         return (Part("MLflow's database", *maintenance.revision(self._home)),)
@@ -84,15 +83,15 @@ class Mlflow:
 
 
 class Documents:
-    """Our own documents that may change, and the home as a whole."""
+    """Documents of kinemill that may change, and the home as a whole."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
 
     def parts(self) -> Sequence[Part]:
-        """Return each kind of document with the formats that were found."""
+        """Return each kind of document with the formats found."""
         if not self._home.store.is_dir() and not self._home.has_registry:
-            return ()  # nothing was ever made in it
+            return ()  # an empty home
         parts = [Part("home", str(self._home.format), str(FORMAT))]
         if not (self._home.root / STAMP).is_file():
             parts = [Part("home", "not noted", str(FORMAT))]
@@ -107,7 +106,7 @@ class Documents:
         return parts
 
     def upgrade(self) -> None:
-        """Write documents of the format before anew, one after the other, each at once."""
+        """Rewrite documents of the previous format, each atomically."""
         for form, where in _CHANGING:
             for path, number in _numbered(self._home, where):
                 if number != form.number:
@@ -121,28 +120,28 @@ def _numbered(home: Home, where: str) -> Iterator[tuple[Path, int]]:
         document = read_json(path)
         number = document.get("format", 1) if isinstance(document, dict) else None
         if not isinstance(number, int):
-            raise CorruptArtifact(path, "says no format", fix="restore it from a backup")
+            raise CorruptArtifact(path, "states no format", fix="restore it from a backup")
         yield path, number
 
 
 def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: bool = False) -> Json:
-    """Bring all parts of a home to what the installed versions want, after a backup.
+    """Upgrade all parts of a home to the installed versions, after a backup.
 
-    Nothing is touched when nothing is due, so it may be called at any time; killed in between, it
-    goes on from there when it is called again.
+    Nothing changes if nothing is outdated, so it may be called at any time. If it is killed, the
+    next call continues.
 
     Args:
-        home: in which nobody is at work.
+        home: no process may work in it.
         orchestrator: Dagster's storage.
-        progress: hears what is done.
-        saved: the shared database, of which no backup is made here, was saved by somebody else.
+        progress: receives messages.
+        saved: whether the user has backed up a shared database, which is not backed up here.
 
     Returns:
         the document of `kinemill admin upgrade`.
 
     Raises:
-        BadInput: somebody is at work, a part is of a newer version, or a shared database is not
-            saved.
+        BadInput: a process works in the home, a part is of a newer version, or a shared database
+            is not backed up.
     """
     if working := [one for one in holders(home) if one.lock != "maintenance"]:
         who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
@@ -182,7 +181,7 @@ def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
 
 
 def _back_up(home: Home, *, saved: bool) -> str | None:
-    """Copy the databases into the home; return where they are."""
+    """Copy the databases to a folder in the home; return its path."""
     if database() is not None and not saved:
         fix = "save it with pg_dump, then: kinemill admin upgrade --saved"
         raise BadInput("the shared database", "no backup of it is made here", fix=fix)

@@ -1,8 +1,8 @@
-"""MATLAB files of versions 5 to 7: their arrays of numbers, as MathWorks' document lays them out.
+"""MATLAB files of versions 5 to 7: their numeric arrays, by MathWorks' format document.
 
 A file is a header of 128 bytes and elements: a tag (type, bytes), then the content. An array is an
-element of elements: flags, dimensions, name, values; or such an element packed with zlib. Our own,
-because scipy's reader ends the process on one of 70 files with a changed byte.
+element of elements: flags, dimensions, name, values; or such an element compressed with zlib. This
+is our own parser, because scipy's reader crashes on one of 70 files with a changed byte.
 """
 
 import struct
@@ -18,7 +18,7 @@ import numpy as np
 from kinemill.ingest.readers._arrays import Array, Values, unusable_array
 
 HEADER = 128
-HEAD = 4096  # bytes at the start of an array that hold all but its values
+HEAD = 4096  # bytes at the start of an array that hold everything except its values
 MATRIX, PACKED = 14, 15  # types of elements
 NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
@@ -30,7 +30,7 @@ COMPLEX = 0x0800
 
 @dataclass(frozen=True)
 class _Location:
-    """Where an array's values lie: `skip` bytes into the content of an element of the file."""
+    """Location of an array's values: `skip` bytes into the content of an element of the file."""
 
     path: Path
     start: int
@@ -50,11 +50,11 @@ class _Location:
 
 
 def arrays(path: Path) -> dict[str, Array]:
-    """Return the arrays of a file by name, their values unread.
+    """Return the arrays of a file by name, with values unread.
 
     Raises:
-        ValueError: the file is not laid out so, or is cut short.
-        zlib.error: what is packed cannot be unpacked.
+        ValueError: the file has another layout, or is cut.
+        zlib.error: compressed data is damaged.
     """
     with path.open("rb") as file:
         header = file.read(HEADER)
@@ -85,7 +85,7 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
 
 
 def _array(head: bytes, order: str, location: _Location) -> tuple[str, Array]:
-    """Read flags, dimensions and name, and where the values are."""
+    """Read flags, dimensions and name, and the location of the values."""
     at = 8 if location.packed else 0
     _, first, size = _tag(head, at, order)
     flags, _ = _unpack(f"{order}II", head, first)
@@ -123,13 +123,13 @@ def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Locati
 
 
 def _tag(content: bytes, at: int, order: str) -> tuple[int, int, int]:
-    """Return type, first byte and size of an element; up to four bytes stand in the tag itself."""
+    """Return type, first byte and size of an element; up to four bytes are stored in the tag."""
     kind, size = _unpack(f"{order}II", content, at)
     return (kind & 0xFFFF, at + 4, kind >> 16) if kind >> 16 else (kind, at + 8, size)
 
 
 def _next(first: int, size: int) -> int:
-    """Return where the element after one begins: on a multiple of eight."""
+    """Return the start of the next element, a multiple of eight."""
     return first + size + -(first + size) % 8
 
 

@@ -1,8 +1,8 @@
-"""Images and texts among the arrays of a file: which are a channel's, and how they are read.
+"""Images and texts among the arrays of a file: which belong to a channel, and how they are read.
 
-An image channel is an array of pictures (N, H, W, 3) uint8; nothing of it is read here. A text
-channel is one text for the part or one for each row, in an array of texts or in an attribute
-(`@language`) of the part's group or of one further out.
+An image channel is an array of images (N, H, W, 3) uint8, which is not read here. A text channel is
+one text for the part or one for each row, in an array of texts or in an attribute (`@language`) of
+the part's group or of one of its parents.
 
 Symbols: N rows of a part, H height, W width.
 """
@@ -19,9 +19,9 @@ from kinemill.ingest.readers._arrays import LARGEST, Array, size_problem
 from kinemill.registry import nearest
 from kinemill.task import Channel, Task
 
-LARGEST_IMAGES = 64 << 30  # bytes that the pictures of one channel in one part may declare
-BLOCK = 16 << 20  # bytes of pictures in memory at a time
-LONGEST_TEXT = 1 << 20  # characters of all different texts of a part: instructions, not books
+LARGEST_IMAGES = 64 << 30  # bytes that the images of one channel in one part may declare
+BLOCK = 16 << 20  # bytes of images in memory at a time
+LONGEST_TEXT = 1 << 20  # characters of all distinct texts of a part
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class MediaColumn:
 
     Args:
         channel: its name in the task.
-        media: what there is.
-        rows: one for each of so many rows; 0 for a text that is the same in all.
-        text_indices: of the text of each row among the texts (N,).
+        media: the images or texts.
+        rows: number of rows; 0 for one text for all rows.
+        text_indices: index of the text of each row (N,).
     """
 
     channel: str
@@ -41,7 +41,7 @@ class MediaColumn:
     text_indices: NDArray[np.int64] | None = None
 
     def references(self, rows: int) -> NDArray[np.float64]:
-        """Return what the column of the channel holds in the first rows (rows,)."""
+        """Return the references in the column of the channel for the first rows (rows,)."""
         if self.text_indices is not None:
             return self.text_indices[:rows].astype(np.float64)
         return np.arange(rows, dtype=np.float64) if self.rows else np.zeros(rows)
@@ -51,7 +51,7 @@ class HasTexts(Protocol):
     """The texts of one file."""
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        """Return the texts that an array or, as `@name`, an attribute of a group holds."""
+        """Return the texts in an array or, for `@name`, in an attribute of a group."""
         ...
 
 
@@ -63,11 +63,11 @@ def read_media(
     Args:
         tree: the file.
         part: name of the part's group.
-        arrays: the part's, by the names at which a task finds them.
-        task: names what is wanted.
+        arrays: arrays of the part, by source name.
+        task: names the channels.
 
     Raises:
-        Unreadable: with a reason for each channel that is missing or something else.
+        Unreadable: with a reason for each channel that is missing or of another type.
     """
     columns, reasons = list[MediaColumn](), list[Reason]()
     for name in task.media:
@@ -119,7 +119,7 @@ def _sliced(values: Any) -> Callable[[int, int], Any]:
 def _blocks(
     read: Callable[[int, int], Any], array: Array
 ) -> Callable[[NDArray[np.int64]], Iterator[Pictures]]:
-    """Return what yields the pictures at rising rows, reading a block of the file at a time."""
+    """Return a function that yields the images at rising rows, one block of the file at a time."""
     size = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))
 
     def blocks(rows: NDArray[np.int64]) -> Iterator[Pictures]:
@@ -158,7 +158,7 @@ def _text(name: str, sources: list[str], tree: HasTexts, part: str) -> MediaColu
 
 
 def _look_up(tree: HasTexts, part: str, source: str) -> list[str] | None:
-    """Return the texts of a source; attributes of groups further out count for all below them."""
+    """Return the texts of a source; attributes of parent groups apply to all groups below."""
     if source.startswith("/"):
         return tree.texts("", source.lstrip("/"))
     group = part

@@ -1,9 +1,8 @@
-"""Pictures and texts among messages: an image channel is a topic, or a field of one.
+"""Images and texts among messages: an image channel is a topic, or a field of one.
 
-`source: /camera/image` is the picture that each message of a topic is (ROS `Image`, ROS and
-Foxglove `CompressedImage`), `source: /task.data` the field that holds it, or a text. Topics of
-texts speak when there is something new, so that a text counts until the next one comes, and the
-first one from the start on.
+`source: /camera/image` is the image in each message of a topic (ROS `Image`, ROS and Foxglove
+`CompressedImage`), `source: /task.data` the field with it, or a text. Topics of texts send changes
+only, so a text is held until the next one, and the first one is used from the start.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ Order = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class MessageMedia:
-    """What a task wants of pictures and texts, gathered message by message.
+    """Images and texts that a task requests, collected message by message.
 
     Attributes:
         names: sources, the bare topic or `topic.field`.
@@ -44,7 +43,7 @@ class MessageMedia:
                 yield source, name
 
     def take(self, source: str, value: Any) -> float | None:
-        """Keep what a message holds; return its number among its kind, None if it holds none."""
+        """Store the image or text of a message; return its number, None if the message has none."""
         if source in self._pictures:
             picture = of_message(value, _field)
             return None if picture is None else float(self._pictures[source].add(*picture))
@@ -60,7 +59,7 @@ class MessageMedia:
             available: names of all fields, for the error about a missing one.
 
         Raises:
-            Unreadable: with a reason for each channel of which there is nothing.
+            Unreadable: with a reason for each channel without images or texts.
         """
         contents: dict[str, tuple[str, Images | Texts]] = {}
         for source, channel in self._channels.items():
@@ -79,10 +78,10 @@ class MessageMedia:
 
 
 def hold_texts(texts: pl.Series, positions: Sequence[int], base: Signal) -> Signal:
-    """Return which text counts at each sample of another signal, by the order of the file.
+    """Return the text at each sample of another signal, by the order of the file.
 
     Args:
-        texts: number of the text in each message (k,), null where it holds none.
+        texts: number of the text in each message (k,), null for messages without one.
         positions: of these messages in the file (k,).
         base: the signal; it has an order.
     """

@@ -1,7 +1,7 @@
-"""Messages on topics, as MCAP files and ROS bags hold them: each wanted field becomes a signal.
+"""Messages on topics of MCAP files and ROS bags: each requested field becomes a signal.
 
-A field is named `topic.field.sub[2]`, with the topic as it stands in the log. Stamps are the times
-at which messages were logged, in ns, or a field of the message that `ingest.time` names, such as
+A field is named `topic.field.sub[2]`, with the topic as in the log. Timestamps are the times at
+which messages were logged, in ns, or a field of the message that `ingest.time` names, such as
 `header.stamp`; a topic has one clock.
 """
 
@@ -29,7 +29,7 @@ from kinemill.task import Ingest, Source, Task
 
 LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
 NS = 1_000_000_000
-SHOWN_FIELDS, SHOWN_ELEMENTS = 500, 16  # names kept for messages about columns that are not there
+SHOWN_FIELDS, SHOWN_ELEMENTS = 500, 16  # names kept for errors about missing columns
 
 _TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _FRACTIONS = ("nsec", "nanosec", "nsecs")
@@ -40,7 +40,7 @@ Path = tuple[str | int, ...]
 
 @dataclass
 class _Topic:
-    """What has been read of one topic: a value, or nothing, for each of its messages."""
+    """Values of one topic: one, or None, for each of its messages."""
 
     paths: dict[str, Path]
     clocks: dict[str, Path]
@@ -48,11 +48,11 @@ class _Topic:
     order: list[int] = field(default_factory=list[int])
     stamps: dict[str, list[int | None]] = field(default_factory=dict[str, list[int | None]])
     values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
-    broken: list[int] = field(default_factory=list[int])  # places of messages that do not decode
+    broken: list[int] = field(default_factory=list[int])  # positions of undecodable messages
 
 
 class MessageCollector:
-    """The fields that a task wants, gathered message by message in the order of the file."""
+    """The fields that a task requests, collected message by message in the order of the file."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -68,24 +68,24 @@ class MessageCollector:
 
     @property
     def lists_all(self) -> bool:
-        """Tell whether nothing is wanted but the names of all fields."""
+        """Return whether only the names of all fields are requested."""
         return not self._task.channels
 
     def wants(self, topic: str) -> bool:
-        """Tell whether a wanted name may be a field of a topic, or the topic itself."""
+        """Return whether a requested name may be a field of a topic, or the topic itself."""
         inside = any(name.startswith(f"{topic}.") for name in [*self._names, *self._media.names])
         return inside or topic in self._media.names
 
     def is_new(self, topic: str) -> bool:
-        """Tell whether no message of a topic was shown yet."""
+        """Return whether no message of a topic was recorded for errors yet."""
         return topic not in self._field_names
 
     def show(self, topic: str, message: object) -> None:
-        """Remember what the first message of a topic holds, for who asks for what is not there."""
+        """Store the field names of the first message of a topic for errors."""
         self._field_names.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
 
     def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
-        """Take the wanted fields of one message.
+        """Store the requested fields of one message.
 
         Args:
             topic: as in the log.
@@ -124,14 +124,14 @@ class MessageCollector:
         return one
 
     def log(self, dropped: int = 0, reasons: list[Reason] | None = None) -> RawLog:
-        """Return the log that was gathered.
+        """Return the collected log.
 
         Args:
-            dropped: messages that were lost on the way.
-            reasons: why.
+            dropped: number of lost messages.
+            reasons: why they were lost.
 
         Raises:
-            Unreadable: a channel, or the stamp that the task names, is in no message.
+            Unreadable: a channel, or the timestamp that the task names, is in no message.
         """
         mute = [name for name, topic in self._topics.items() if topic.broken and not topic.order]
         if mute:
@@ -170,7 +170,7 @@ class MessageCollector:
         )
 
     def _clock(self, topic: _Topic, channel: str) -> pl.Series:
-        """Return the stamps of a topic, Int64 ns: the first that `ingest.time` names and it has."""
+        """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`."""
         names = self._task.ingest.time
         for name in names:
             stamps = topic.stamps.get(name, [])
@@ -182,7 +182,7 @@ class MessageCollector:
 
 
 def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
-    """Return what messages of a topic held under a name."""
+    """Return the values of a field of a topic as a signal."""
     values = pl.Series(topic.values[name], dtype=pl.Float64)
     return Signal(clock, values, np.array(topic.order, dtype=np.int64))
 
@@ -193,7 +193,7 @@ def _path(name: str) -> Path:
 
 
 def _follow(message: Any, path: Path) -> Any:
-    """Return what lies at a path in a message, None if there is nothing."""
+    """Return the value at a path in a message, or None."""
     for key in path:
         if isinstance(key, int):
             listed = isinstance(message, list | tuple | np.ndarray)
@@ -217,7 +217,7 @@ def _number(value: Any) -> float | None:
 
 
 def _stamp(value: Any, ticks: float) -> int | None:
-    """Return a stamp in ns, of seconds and a fraction, or of a number of `ticks` per second."""
+    """Return a timestamp in ns, from seconds and a fraction, or from a number in ticks."""
     seconds = _follow(value, ("sec",)) if value is not None else None
     if isinstance(seconds, int | np.integer):
         parts = [_follow(value, (name,)) for name in _FRACTIONS]

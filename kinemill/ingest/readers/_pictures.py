@@ -1,7 +1,7 @@
-"""Pictures as logs of tables and messages hold them: PNG, JPEG, or the pixels of a ROS `Image`.
+"""Images in tables and messages: PNG, JPEG, or the pixels of a ROS `Image`.
 
-They stay as they are until they are stored; then they are (H, W, 3) uint8, gray ones thrice. What
-is no 8-bit picture, such as depth, is refused.
+They stay encoded until they are stored as (H, W, 3) uint8, gray ones with three equal channels.
+Images without 8 bits per color, such as depth, are refused.
 
 Symbols: H height, W width.
 """
@@ -23,8 +23,8 @@ from kinemill.task import Channel
 
 FORMATS = ("PNG", "JPEG")
 LARGEST_PICTURE = 64 << 20  # pixels
-BLOCK = 16  # pictures decoded at a time
-_COLORS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes a pixel, places of r, g, b
+BLOCK = 16  # images decoded at a time
+_COLORS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes per pixel, positions of r, g, b
     "rgb8": (3, (0, 1, 2)),
     "bgr8": (3, (2, 1, 0)),
     "rgba8": (4, (0, 1, 2)),
@@ -36,7 +36,7 @@ _COLORS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes a pixel, pl
 
 
 class Plain(NamedTuple):
-    """What the bytes of a picture without a header of its own mean; `step`: bytes of a row."""
+    """Layout of an image without a header; `step`: bytes of a row."""
 
     height: int
     width: int
@@ -46,7 +46,7 @@ class Plain(NamedTuple):
 
 @dataclass
 class PictureFile:
-    """The pictures of one channel in the order of the log, kept on disk until they are stored."""
+    """The images of one channel in the order of the log, in a file until they are stored."""
 
     channel: str
     _file: Any = field(default_factory=tempfile.TemporaryFile)
@@ -58,13 +58,13 @@ class PictureFile:
         return len(self._locations)
 
     def add(self, picture: bytes, plain: Plain | None = None) -> int:
-        """Keep one more; return its number."""
+        """Add an image; return its number."""
         self._locations.append((self._file.tell(), len(picture), plain))
         self._file.write(picture)
         return len(self._locations) - 1
 
     def images(self, spec: Channel) -> Images:
-        """Return what reads them; see `as_images`."""
+        """Return the reader of the images; see `as_images`."""
         return as_images(self.channel, self._decoded, spec)
 
     def _decoded(self, number: int) -> Pictures:
@@ -76,16 +76,16 @@ class PictureFile:
 def as_images(
     channel: str, picture: Callable[[int], Pictures], spec: Channel, first: int = 0
 ) -> Images:
-    """Return the pictures of a channel, decoded when they are read.
+    """Return the images of a channel, decoded on demand.
 
     Args:
         channel: its name.
-        picture: returns one by its number.
-        spec: may say a shape.
-        first: number of one that is there.
+        picture: returns an image by its number.
+        spec: may state a shape.
+        first: number of an existing image.
 
     Raises:
-        Unreadable: the first one is no picture, or of another shape than the channel says.
+        Unreadable: the first one is no image, or of another shape than the channel states.
     """
     try:
         shape = picture(first).shape
@@ -109,10 +109,10 @@ def as_images(
 
 
 def decode_picture(picture: bytes, plain: Plain | None = None) -> Pictures:
-    """Return a picture as (H, W, 3) uint8.
+    """Return an image as (H, W, 3) uint8.
 
     Raises:
-        BadLog: it is none, too large, or holds more than eight bits a color.
+        BadLog: it is no image, too large, or has more than eight bits per color.
     """
     return _decode_file(picture) if plain is None else _pixels(picture, plain)
 
@@ -146,12 +146,12 @@ def _pixels(picture: bytes, plain: Plain) -> Pictures:
 
 
 def of_message(message: Any, get: Callable[[Any, str], Any]) -> tuple[bytes, Plain | None] | None:
-    """Return the picture in a message as ROS and Foxglove have them; None if there is none.
+    """Return the image in a ROS or Foxglove message; None if there is none.
 
     Args:
         message: with `data`, and `height`, `width`, `encoding`, `step` if it has no header; bytes
             in JSON are base64. Or the bytes themselves.
-        get: the field of a message by its name, None if it has none.
+        get: returns the field of a message by its name, or None.
     """
     content = message if isinstance(message, str | bytes | np.ndarray) else get(message, "data")
     data = _bytes(content)

@@ -1,4 +1,4 @@
-"""ROS messages, decoded by what their own log says about their types (rosbags)."""
+"""ROS messages, decoded by the type definitions in their own log (rosbags)."""
 
 import re
 from collections.abc import Callable
@@ -9,20 +9,20 @@ Decoder = Callable[[bytes], object]
 
 FORMATS = ("ros2msg", "ros2idl", "ros1msg")  # encodings of definitions
 _NAME = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
-_ONE_AT_A_TIME = Lock()  # rosbags passes the classes that it makes through one global module
+_ONE_AT_A_TIME = Lock()  # rosbags stores generated classes in one global module
 
 
 class Undecodable(Exception):
-    """A message, or the definition of its type, that rosbags cannot read."""
+    """rosbags cannot decode a message or the definition of its type."""
 
 
 def decoder(name: str, encoding: str, definition: str) -> Decoder:
-    """Return what decodes the bytes of a message; it raises `Undecodable`.
+    """Return a function that decodes the bytes of a message; it raises `Undecodable`.
 
     Args:
         name: type of the message, such as `sensor_msgs/msg/JointState`.
-        encoding: of the definition, one of `FORMATS`; "" for a type that every ROS 2 knows.
-        definition: the type and all it is made of.
+        encoding: of the definition, one of `FORMATS`; "" for a standard type of ROS 2.
+        definition: the type and all types that it uses.
 
     Raises:
         Undecodable: the definition cannot be read.
@@ -32,7 +32,7 @@ def decoder(name: str, encoding: str, definition: str) -> Decoder:
         with _ONE_AT_A_TIME:
             store = _types(kind, encoding, definition)
         decode: Any = store.deserialize_ros1 if encoding == "ros1msg" else store.deserialize_cdr
-    except Exception as error:  # rosbags' own, and what its parser trips over
+    except Exception as error:  # errors of rosbags and of its parser
         raise Undecodable(f"type {name!r}: {_first_line(error)}") from error
 
     def read(data: bytes) -> object:
@@ -58,7 +58,7 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
             types |= get_types_from_idl(part) if part.strip() else {}
     else:
         types |= get_types_from_msg(definition, kind)
-    # rosbags makes Python code of these names and runs it: nothing but names may get there.
+    # rosbags generates and runs Python code with these names, so only valid names may pass.
     names = [
         name
         for name, (consts, fields) in types.items()

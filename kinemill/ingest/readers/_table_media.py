@@ -1,4 +1,4 @@
-"""Images and texts in columns of a table: encoded pictures, and one text a row."""
+"""Images and texts in columns of a table: encoded images, and one text per row."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from kinemill.task import Channel, Task
 
 
 def is_picture(kind: pl.DataType) -> bool:
-    """Tell whether a column holds encoded pictures: bytes, alone or as a field of that name."""
+    """Return whether a column holds encoded images: bytes, alone or as a field of that name."""
     if isinstance(kind, pl.Struct):
         return any(field.name == "bytes" and field.dtype == pl.Binary for field in kind.fields)
     return kind == pl.Binary
@@ -23,7 +23,7 @@ def media_columns(schema: Mapping[str, pl.DataType], task: Task) -> dict[str, st
     """Find the column of each image and text channel.
 
     Raises:
-        Unreadable: with a reason for each channel that is missing or something else.
+        Unreadable: with a reason for each channel that is missing or of another type.
     """
     columns, reasons = dict[str, str](), list[Reason]()
     for channel in task.media:

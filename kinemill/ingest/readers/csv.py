@@ -1,9 +1,9 @@
-"""CSV logs: one header line, one row per time stamp, one column per channel.
+"""CSV logs: one header line, one row per timestamp, one column per channel.
 
-Fields are separated by comma, semicolon or tab, whichever the header has most of; between the
-latter two a number may be written with a decimal comma. Lines that start with # are comments,
-except one that is the header. Stamps are numbers in `ingest.time_unit`, or ISO 8601 dates. Row 1 is
-the first line after the header; comments and blank lines are not counted.
+Fields are separated by comma, semicolon or tab, whichever is most frequent in the header; with the
+latter two, numbers may have a decimal comma. Lines that start with # are comments, except for the
+header. Timestamps are numbers in `ingest.time_unit`, or ISO 8601 dates. Row 1 is the first line
+after the header; comments and blank lines are not counted.
 """
 
 import csv
@@ -44,21 +44,21 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 LARGE = 1 << 20  # bytes
-# polars parses a large file on all cores; the next one gets the memory that this one is done with.
+# polars parses a large file on all cores; the next one reuses its memory.
 _TURN = Lock()
-MISSING = ["NA", "N/A", "na", "n/a", "null", "NULL", "None", "none"]  # written for "no value"
+MISSING = ["NA", "N/A", "na", "n/a", "null", "NULL", "None", "none"]  # spellings of a missing value
 _DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M")  # ISO 8601
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one CSV file, columns matched by name; values keep the log's own units.
+    """Read one CSV file, with columns matched by name; values keep the units of the log.
 
-    A last line without its newline, or with too few fields, is dropped and counted: nobody can
-    know how much of it is missing.
+    A last line without a newline, or with too few fields, is dropped and counted: a truncated
+    "2,3." would parse as 3.0.
 
     Raises:
-        Unreadable: a column is missing or stands twice, a value is not a number, a row has more
-            fields than the header, or the file holds no rows.
+        Unreadable: a column is missing or repeated, a value is not a number, a row has more fields
+            than the header, or the file holds no rows.
     """
     layout = inspect(path)
     columns = match_columns(layout.names, task)
@@ -95,7 +95,7 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
 
 
 def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
-    """Read the wanted columns as numbers: at full speed, and with care where that fails."""
+    """Read the requested columns as numbers; fall back to the lenient parser."""
     source = _whole_lines(path, layout) if layout.cut else path
     try:
         for kind in [] if layout.comments else _time_kinds(layout, columns):
@@ -125,7 +125,7 @@ def _whole_lines(path: Path, layout: Layout) -> bytes:
 
 
 def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
-    """Stamps such as epoch nanoseconds need Int64; a later `0.01` after `0` needs Float64."""
+    """Return the types to try: epoch ns need Int64; a later `0.01` after `0` needs Float64."""
     first = "" if columns.time is None else layout.first(columns.time)
     if is_date(first):
         return []
@@ -160,32 +160,31 @@ def _read_fast(
             names[at]: time if name == TIME else pl.Float64 for name, at in indices.items()
         },
         decimal_comma=layout.decimal_comma,
-        glob=False,  # a home may be called `runs[2]`
-        encoding="utf8-lossy",  # an odd byte in a comment column does not spoil the numbers
+        glob=False,  # a path may contain `[2]`
+        encoding="utf8-lossy",  # invalid bytes in a text column do not affect numbers
     )
-    # A column may be the source of two channels.
+    # Two channels may have the same source.
     query = rows.select(pl.col(names[at]).alias(name) for name, at in indices.items())
     with _TURN if isinstance(source, Path) and source.stat().st_size >= LARGE else nullcontext():
         return query.collect()
 
 
 def _is_complete(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:
-    """Tell whether a frame has a number for every field of the file.
+    """Return whether a frame has a number for every field of the file.
 
-    Then no row was short. A long one polars has refused, as it was to read the last column.
+    Then no row was short. polars refuses a long row, because the last column is requested.
     """
     read = set(_selected_columns(columns).values())
     return len(read) == len(layout.names) and not any(series.null_count() for series in frame)
 
 
 def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
-    """Tell whether there are as many separators as so many rows have.
+    """Return whether there are as many separators as this number of rows has.
 
-    polars looks at the wanted columns alone: two lines that ran into one, or a comment, are rows
-    to it.
+    polars only parses the requested columns: it takes merged lines and comments for rows.
     """
     n_separators, sign = 0, ord(layout.separator)
-    block = bytearray(1 << 18)  # stays in the processor's cache
+    block = bytearray(1 << 18)  # fits into the processor's cache
     window = np.frombuffer(block, dtype=np.uint8)
     with source.open("rb", buffering=0) if isinstance(source, Path) else io.BytesIO(source) as file:
         file.seek(layout.start)
@@ -195,10 +194,10 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
 
 
 def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
-    """Read text and turn it into numbers, forgiving spaces, comments and signs for "no value".
+    """Read text and convert it to numbers; allow spaces, comments and spellings of missing values.
 
     Raises:
-        Unreadable: a value is text, with row, channel and text of the first in each channel.
+        Unreadable: a value is text, with row, channel and text of the first one in each channel.
     """
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)
@@ -215,7 +214,7 @@ def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFra
 
 
 def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.DataFrame:
-    """Read columns as they are written, null where there is nothing."""
+    """Read columns as text, null for empty fields."""
     header = layout.separator.join(str(index) for index in range(len(layout.names)))
     return (
         pl.scan_csv(
@@ -226,7 +225,7 @@ def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.Data
             comment_prefix=COMMENT,
             glob=False,
             encoding="utf8-lossy",
-            truncate_ragged_lines=True,  # what is cut off was seen to be empty
+            truncate_ragged_lines=True,  # the removed fields are empty
         )
         .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in indices.items())
         .select(pl.all().replace([*MISSING, ""], None))
@@ -235,7 +234,7 @@ def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.Data
 
 
 def _stamps(text: pl.Series, first: str) -> pl.Series:
-    """Return stamps as Float64, as Int64 where all are whole and long, or dates as Int64 ns."""
+    """Return timestamps as Float64, as Int64 if all are whole and long, or dates as Int64 ns."""
     if is_date(first):
         plain = text.str.replace("T", " ").str.replace(",", ".").str.replace("Z$", "")
         dates = pl.Series(TIME, [None] * len(text), dtype=pl.Int64)
@@ -265,7 +264,7 @@ def _text_reason(name: str, text: pl.Series, numbers: pl.Series) -> Reason | Non
 
 
 def _rows(data: bytes, layout: Layout) -> Iterator[list[str]]:
-    """Yield the fields of each row, blank lines and comments aside."""
+    """Yield the fields of each row, without blank lines and comments."""
     file = io.BytesIO(data)
     file.seek(layout.start)
     with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
@@ -274,7 +273,7 @@ def _rows(data: bytes, layout: Layout) -> Iterator[list[str]]:
 
 
 def _refuse_long_rows(data: bytes, layout: Layout) -> None:
-    """Refuse a row with more fields than the header; empty ones (a trailing comma) are fine."""
+    """Refuse a row with more fields than the header; empty ones (a trailing comma) are allowed."""
     width = len(layout.names)
     for number, row in enumerate(_rows(data, layout), start=1):
         if any(field.strip() for field in row[width:]):
@@ -290,9 +289,9 @@ def _refuse_long_rows(data: bytes, layout: Layout) -> None:
 
 
 def _recognizes(head: bytes) -> bool:
-    """Tell text with a line of several fields from anything else."""
+    """Return whether text has a line of several fields."""
     if b"\0" in head or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
-        return False  # JSON has commas too
+        return False  # JSON has commas as well
     lines = head.removeprefix(BOM).split(b"\n")
     line = next((line for line in lines if line.strip() and not line.startswith(b"#")), lines[0])
     return any(separator in line for separator in (b",", b";", b"\t"))

@@ -1,10 +1,10 @@
 """HDF5 logs: one file of one episode, or a group for each episode.
 
-Groups called `episode_*` (Minari) or `data/demo_*` (robomimic) are episodes, or those which
-`ingest.groups` names; otherwise the file is one. Sources are names of data sets below the group,
-`observations/joint_pos[3]`. Nothing outside the file is read: links to other files, external
-storage and virtual data sets are refused. Pictures are read when they are wanted, a block at a
-time; texts are data sets of strings, or attributes as `@language`.
+Groups called `episode_*` (Minari) or `data/demo_*` (robomimic) are episodes, or those that
+`ingest.groups` names; otherwise the file is one episode. Sources are names of data sets below the
+group, `observations/joint_pos[3]`. Nothing outside of the file is read: links to other files,
+external storage and virtual data sets are refused. Images are read on demand, one block at a time;
+texts are data sets of strings, or attributes as `@language`.
 """
 
 import mmap
@@ -35,11 +35,11 @@ _HEAP = b"GCOL\x01\x00\x00\x00"  # signature with version and three reserved byt
 _HEAP_HEADER = struct.Struct("<8sQ")  # signature, bytes of the heap
 _HEAP_OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
 _LENGTHS = 8  # bytes of sizes and addresses that all writers use
-STARTS = (0, 512, 1024, 2048)  # where a user block may push the signature to, in the first 4096
-DEEPEST = 8  # groups inside groups
-MOST = 1_000_000  # objects that are looked at; groups can hold each other in circles
-CHUNK = 256 << 20  # bytes of one chunk, which is unpacked as a whole
-TEXTS = 64 << 20  # bytes of texts in memory at a time, and characters of different ones
+STARTS = (0, 512, 1024, 2048)  # offsets of the signature after a user block, in the first 4096
+DEEPEST = 8  # depth of nested groups
+MOST = 1_000_000  # objects that are read; groups can contain each other in cycles
+CHUNK = 256 << 20  # bytes of one chunk, which is decompressed as a whole
+TEXTS = 64 << 20  # bytes of texts in memory at a time, and characters of distinct texts
 _DAMAGE = (
     OSError,
     RuntimeError,
@@ -56,13 +56,13 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read the data sets that the task names, of each episode.
 
     Raises:
-        Unreadable: the file is damaged, or is one episode that lacks what the task names.
+        Unreadable: the file is damaged, or is one episode without a data set that the task names.
     """
     return read_file(path, task, "HDF5")
 
 
 def read_file(path: Path, task: Task, what: str, *, columns_first: bool = False) -> Any:
-    """Read an HDF5 file; MATLAB's have columns first and call themselves something else."""
+    """Read an HDF5 file; in MATLAB files columns come first, and the format has another name."""
     import h5py
 
     try:
@@ -73,7 +73,7 @@ def read_file(path: Path, task: Task, what: str, *, columns_first: bool = False)
 
 
 class _Hdf5:
-    """The data sets of one open file, found through hard links alone."""
+    """The data sets of one open file, found through hard links only."""
 
     def __init__(self, file: Any, columns_first: bool) -> None:
         self._file, self._columns_first = file, columns_first
@@ -117,7 +117,7 @@ class _Hdf5:
         return self._texts(item)
 
     def _texts(self, item: Any) -> list[str]:
-        """Read a data set of strings a few at a time: many may be one and the same long one."""
+        """Read a data set of strings a few at a time: many may be equal and long."""
         array = Array(item.shape, item.dtype, lambda: item[...], int(item.id.get_storage_size()))
         if wrong := size_problem(item.name, array):
             raise Unreadable(wrong)
@@ -127,7 +127,7 @@ class _Hdf5:
             return _strings(item[()])
         texts: list[str] = []
         for start in range(0, item.shape[0], step):
-            # Equal texts are kept once.
+            # Equal texts are stored once.
             texts += [unique.setdefault(one, one) for one in _strings(item[start : start + step])]
             if sum(map(len, unique)) > TEXTS:
                 message = f"more than {TEXTS} characters of text in {item.name}"
@@ -135,7 +135,7 @@ class _Hdf5:
         return texts
 
     def _refuse_damaged_heaps(self, dtype: Any) -> None:
-        """Look at where strings of any length lie; a damaged heap keeps the library for ever."""
+        """Check the heaps of strings; a damaged one makes the library loop forever."""
         if dtype.hasobject and not self._heaps_are_whole:
             if set(self._file.id.get_create_plist().get_sizes()) != {_LENGTHS}:
                 message = f"its sizes and addresses are not {_LENGTHS} bytes long"
@@ -145,9 +145,9 @@ class _Hdf5:
             self._heaps_are_whole = True
 
     def _walk(self, start: Any, stop_at: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-        """Yield what is below `start`, by relative name, and nothing below `stop_at` groups.
+        """Yield the objects below `start`, by relative name, and none below `stop_at` groups.
 
-        A link that leaves the file, or might, is the text that says so.
+        A link that leaves the file, or might, is yielded as a text about it.
         """
         open_groups, n_objects = [("", start)], 0
         while open_groups:
@@ -183,7 +183,7 @@ class _Hdf5:
 
 
 def _rows(path: Path, name: str, start: int, stop: int) -> Values:
-    """Read rows of a data set that was looked at before.
+    """Read rows of a data set that was checked before.
 
     Raises:
         Unreadable: their bytes are damaged.
@@ -211,7 +211,7 @@ def _strings(values: Any) -> list[str]:
 
 
 def _reach(group: Any, name: str) -> Any:
-    """Return what is stored under a name, or where its link leads."""
+    """Return the object of a name, or a text about a link that must not be followed."""
     import h5py
 
     link = group.get(name, getlink=True)
@@ -229,7 +229,7 @@ def _is_group(item: Any) -> bool:
 
 
 def _trouble(item: Any) -> str:
-    """Say why an object, or the text that `_reach` gave for it, must not or cannot be read."""
+    """Return why an object, or the text of `_reach`, must not or cannot be read."""
     import h5py
 
     if isinstance(item, str):

@@ -1,8 +1,8 @@
 """MATLAB logs: `.mat` files of versions 5 to 7 and 7.3, one array for each name.
 
 A row or column vector is a channel under its own name; column k of a matrix, counted from 0, is
-`x[k]`. `Ts` or `dt` (s), `fs` (Hz) beside them tell the time of logs without stamps. Structs, cells
-and objects are not read, except that version 7.3 keeps the fields of a struct as `s/field`.
+`x[k]`. `Ts` or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. Structs, cells and
+objects are not read, except that version 7.3 stores the fields of a struct as `s/field`.
 """
 
 import zlib
@@ -54,7 +54,7 @@ class _Mat:
         return None if group else only_number(self._arrays.get(name))
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        del group, name  # MATLAB keeps text as codes of letters
+        del group, name  # MATLAB stores text as character codes
         return None
 
 

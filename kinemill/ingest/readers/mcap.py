@@ -1,7 +1,7 @@
-"""MCAP logs: JSON and ROS messages on topics; a file cut short is read as far as it goes.
+"""MCAP logs: JSON and ROS messages on topics; a cut file is read up to its end.
 
-The file is read from its start, record by record, and not by the index at its end, so that a log
-of a robot that lost power is as good as what was written of it.
+The file is read from its start, record by record, and not by the index at its end, so that the log
+of a robot that lost power is usable as far as it was written.
 """
 
 import io
@@ -35,13 +35,13 @@ from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-METADATA = 0x0C  # a name, and texts by their keys
+METADATA = 0x0C  # opcode: a name, and texts by key
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish time in ns
 
 
 @dataclass
 class _State:
-    """What is known of a file after some of its records."""
+    """State of reading a file record by record."""
 
     gathering: MessageCollector
     schemas: dict[int, Any] = field(default_factory=dict[int, Any])
@@ -51,21 +51,21 @@ class _State:
     reasons: list[Reason] = field(default_factory=list[Reason])
     n_messages: Counter[int] = field(default_factory=Counter[int])  # messages by channel
     lost: Counter[int] = field(default_factory=Counter[int])
-    damaged: bool = False  # the last chunk was; the index after it tells what is lost
+    damaged: bool = False  # whether the last chunk was; its index tells what is lost
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one MCAP file, fields matched by `topic.field.sub[2]`.
+    """Read one MCAP file, with fields matched by `topic.field.sub[2]`.
 
-    A damaged chunk is left out, and its messages are counted if its index is whole; what follows
-    the place where a file is cut is lost.
+    A damaged chunk is left out, and its messages are counted if its index is intact. Messages
+    behind the end of a cut file are lost.
 
     Raises:
-        Unreadable: the file is no MCAP file, holds no message, or lacks a wanted field; or a wanted
-            topic is in an encoding other than JSON and ROS.
+        Unreadable: the file is no MCAP file, holds no message, or lacks a requested field; or a
+            requested topic has an encoding other than JSON and ROS.
     """
     state = _State(MessageCollector(task))
-    with suppress(Damaged):  # what matters in a damaged summary stands in the chunks too
+    with suppress(Damaged):  # the chunks repeat the definitions of a damaged summary
         for record in definitions(path):
             _take(record, state)
     try:
@@ -110,7 +110,11 @@ def _take_chunk(record: Record, state: _State) -> None:
         return
     state.damaged = False
     for own in inner(data, record.offset):
-        if own.opcode in {SCHEMA, CHANNEL, MESSAGE}:  # a chunk in a chunk would go on for ever
+        if own.opcode in {
+            SCHEMA,
+            CHANNEL,
+            MESSAGE,
+        }:  # no nested chunks, which could recurse forever
             _take(own, state)
 
 
@@ -127,7 +131,7 @@ def _take_schema(payload: bytes, state: _State) -> None:
 
 
 def _take_channel(payload: bytes, state: _State) -> None:
-    """Note a channel's topic, and how its messages are decoded if one of its fields is wanted."""
+    """Store a channel's topic, and its decoder if one of its fields is requested."""
     from mcap.data_stream import ReadDataStream
     from mcap.exceptions import McapError
     from mcap.records import Channel
@@ -185,7 +189,7 @@ def _take_message(payload: bytes, state: _State) -> None:
 
 
 def _compare(payload: bytes, state: _State) -> None:
-    """Compare the numbers of messages with those that the file states for itself."""
+    """Compare the numbers of messages with those that the file states."""
     (length,) = struct.unpack_from("<I", payload, 42)
     for channel, count in struct.iter_unpack("<HQ", payload[46 : 46 + length - length % 10]):
         state.lost[channel] = max(count - state.n_messages[channel], 0)

@@ -1,10 +1,10 @@
 """Reference motions as JSON: `Frames` of numbers, laid out by `Frame_offset` and `Frame_size`.
 
-Sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`;
-commands of the whole clip, such as `Vel_x`, are channels with the same value in each row. What
-makers state there is measured end to end, in the world; `walked_x`, `walked_y` and `walked_yaw` are
-how the trunk moved on average, m/s along and across its heading and rad/s, from `root_pos` and
-`root_quat` (x, y, z, w). Row k is at k / `FPS`, or k x `FrameDuration` s where there is no `FPS`.
+Sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`.
+Commands of the whole clip, such as `Vel_x`, are channels with the same value in each row; files
+state them end to end, in the world frame. `walked_x`, `walked_y` and `walked_yaw` are the mean
+velocity of the trunk, m/s along and across its heading and rad/s, from `root_pos` and `root_quat`
+(x, y, z, w). Row k is at k / `FPS`, or k x `FrameDuration` s without `FPS`.
 """
 
 import json
@@ -29,7 +29,7 @@ from kinemill.ingest.readers._arrays import damaged_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-LARGEST = 256 << 20  # bytes of a file; in memory its numbers take ten times as much
+LARGEST = 256 << 20  # bytes of a file; its numbers take ten times as much memory
 KEYS = (b'"Frames"', b'"FrameDuration"', b'"Frame_offset"')
 
 
@@ -50,8 +50,8 @@ def read(path: Path, task: Task) -> RawLog:
     """Read one clip.
 
     Raises:
-        Unreadable: the file is no whole clip, its frames differ in width or hold anything but
-            numbers, its layout does not fit them, or a channel is missing.
+        Unreadable: the file is no complete clip, its frames differ in width or hold other values
+            than numbers, its layout does not fit them, or a channel is missing.
     """
     clip = _clip(_parse(path))
     header = [*clip.columns, *clip.constants]
@@ -158,7 +158,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _rate(content: dict[str, Any]) -> float | None:
-    """Return frames per second, Hz: `FPS`, for `FrameDuration` is often rounded to 0.1 ms."""
+    """Return frames per second, Hz; prefer `FPS`, because `FrameDuration` is often rounded."""
     for key, per_second in (("FPS", True), ("FrameDuration", False)):
         value = content.get(key)
         if isinstance(value, int | float) and 1e-6 < value < 1e6:

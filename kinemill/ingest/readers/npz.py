@@ -1,4 +1,4 @@
-"""NumPy logs: `.npz` with one array for each name, or one `.npy`, which is called `arr_0`.
+"""NumPy logs: `.npz` with one array for each name, or one `.npy`, whose array is `arr_0`.
 
 Columns of a matrix are `x[3]`; fields of a structured array are `log[angle]`, or in a `.npy` their
 own names. Pickled objects are refused.
@@ -26,7 +26,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
-ALONE = "arr_0"  # what numpy.savez calls an array without a name
+ALONE = "arr_0"  # name of an unnamed array in numpy.savez
 _DAMAGE = (
     OSError,
     ValueError,

@@ -1,8 +1,8 @@
-"""Parquet logs: one row per time stamp, one column per channel, or vectors of them (`state[3]`).
+"""Parquet logs: one row per timestamp, one column per channel, or vectors of them (`state[3]`).
 
-Files of LeRobot data sets, known by their columns, come out as its episodes: see `_lerobot.py`.
-Images (PNG or JPEG, as bytes or as LeRobot's struct of bytes and path) and texts are columns too.
-pyarrow reads the bytes, because polars ends the process on some damaged files.
+Files of LeRobot data sets, recognized by their columns, are split into episodes. Images (PNG or
+JPEG, as bytes or as LeRobot's struct of bytes and path) and texts are columns as well. pyarrow
+reads the bytes, because polars crashes on some damaged files.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 MAGIC = b"PAR1"
-# polars panics on some damaged files; its exception is no Exception. Arrow's are of these kinds.
+# Exceptions of Arrow; polars panics on some damaged files, with an exception that is no Exception.
 _DAMAGE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
@@ -49,20 +49,20 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class _Column:
-    """What a name in the header stands for."""
+    """The source of a name in the header."""
 
     name: str
     kind: pl.DataType
     expression: pl.Expr
-    stored: str  # the column of the file it is taken from
-    width: int = 1  # numbers that are read for each row
+    stored: str  # column of the file
+    width: int = 1  # numbers per row
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
-    """Read one Parquet file, columns matched by name; one of LeRobot is cut into its episodes.
+    """Read one Parquet file, with columns matched by name; split one of LeRobot into its episodes.
 
-    Values keep the log's own units. A column of time stamps (`datetime`, `duration`) keeps its own
-    unit too; a plain number is in `ingest.time_unit`.
+    Values keep the units of the log. A time column (`datetime`, `duration`) keeps its own unit; a
+    plain number is in `ingest.time_unit`.
 
     Raises:
         Unreadable: the file is damaged, a column is missing, or one holds no numbers.
@@ -86,7 +86,7 @@ def _frame(table: Any) -> pl.DataFrame:
 def _read(
     file: Any, schema: Mapping[str, pl.DataType], extra: list[str], task: Task
 ) -> tuple[RawLog, pl.DataFrame]:
-    """Read what the task wants, and the columns `extra` it."""
+    """Read the columns that the task requests, and the columns `extra`."""
     header = _header(file, schema, task)
     matched = match_columns([column.name for column in header], task)
     selected = {channel: header[index] for channel, index in matched.channels.items()}
@@ -111,7 +111,7 @@ def _read(
 
 
 def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
-    """List all columns, and the elements of those that are vectors."""
+    """List all columns, and the elements of vectors."""
     sources = [source.name for channel in task.channels.values() for source in channel.source]
     vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
     header: list[_Column] = []
@@ -179,7 +179,7 @@ def _refuse_size(rows: int, width: int) -> None:
 
 
 def _time(name: str, schema: Mapping[str, pl.DataType], task: Task) -> tuple[pl.Expr, float]:
-    """Return the stamps as Int64 or Float64, and how many of their units make a second."""
+    """Return the timestamps as Int64 or Float64, and their ticks per second."""
     kind, column = schema[name], pl.col(name)
     if isinstance(kind, pl.Datetime | pl.Duration):
         return column.cast(pl.Int64), TICKS[kind.time_unit or "us"]

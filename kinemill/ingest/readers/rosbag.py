@@ -1,8 +1,8 @@
 """ROS bags: ROS 1 `.bag` files and the SQLite files (`.db3`) of ROS 2 bag folders.
 
-Each storage file of a ROS 2 bag is a log; the `metadata.yaml` beside it is not needed. Storage
-files in MCAP are read as `mcap.py` says. Stamps are the times of recording, unless `ingest.time`
-names a field such as `header.stamp`.
+Each storage file of a ROS 2 bag is a log; its `metadata.yaml` is not needed. Storage files in MCAP
+are read by `mcap.py`. Timestamps are the times of recording, unless `ingest.time` names a field
+such as `header.stamp`.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ _ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one bag file, fields matched by `topic.field.sub[2]`.
+    """Read one bag file, with fields matched by `topic.field.sub[2]`.
 
-    Of a bag that breaks off in the middle, the messages before are used.
+    Of a cut bag, the messages before the cut are used.
 
     Raises:
-        Unreadable: the file is no bag or damaged, its types are not known, or a field is missing.
+        Unreadable: the file is no bag or damaged, its types are unknown, or a field is missing.
     """
     gathering, reasons = MessageCollector(task), list[Reason]()
     count = 0
@@ -44,11 +44,11 @@ def read(path: Path, task: Task) -> RawLog:
 
 
 class _Broken(Exception):
-    """A bag that cannot be opened, or cannot be read on."""
+    """A bag cannot be opened, or cannot be read further."""
 
 
 def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, object, int]]:
-    """Yield topic, message (None if it cannot be decoded) and stamp, ns, of each wanted message."""
+    """Yield topic, message (None if undecodable) and timestamp, ns, of each requested message."""
     with path.open("rb") as file:
         ros1 = file.read(len(BAG)) == BAG
     try:
@@ -59,7 +59,7 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
                 yield connection.topic, _decoded(decoders[connection.id], data), stamp
     except Unreadable:
         raise
-    except Exception as error:  # rosbags' own, and what bytes that are no bag make it trip over
+    except Exception as error:  # errors of rosbags, and others that damaged bytes cause
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise _Broken(f"cannot be read ({line[:200]})") from error
 
@@ -75,10 +75,7 @@ def _open(path: Path, ros1: bool) -> Any:
 
 
 def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict[int, Decoder]:
-    """Return what decodes the messages of each topic of which a field is wanted, or any of all.
-
-    A topic that nobody wants is decoded too, as long as none is wanted: its fields are shown.
-    """
+    """Return the decoder of each topic with a requested field; all topics if none is requested."""
     selected = [one for one in connections if gathering.wants(one.topic)] or list(connections)
     decoders: dict[int, Decoder] = {}
     reasons: list[Reason] = []

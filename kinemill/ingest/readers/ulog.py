@@ -1,8 +1,8 @@
-"""PX4 ULog: topics of a flight controller, each at a rate of its own.
+"""PX4 ULog: topics of a flight controller, each at its own rate.
 
-A field is named `topic.field[i]`, one of a further instance `topic[1].field[i]`. Stamps
-are µs since the controller started (`timestamp`, unless `ingest.time` names another field). A
-drop-out that the logger recorded splits the log; a file that was cut short is used and said to be.
+A field is named `topic.field[i]`, one of a further instance `topic[1].field[i]`. Timestamps are µs
+since the start of the controller (`timestamp`, unless `ingest.time` names another field). A
+drop-out in the log splits it; a cut file is used and reported.
 """
 
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 STAMP = "timestamp"
-NEVER = 1 << 63  # µs; a stamp beyond is damage
+NEVER = 1 << 63  # µs; a larger timestamp is damaged
 
 
 @dataclass(frozen=True)
 class _Records:
-    """The whole records of one topic: where they are, (n,), and what is in them.
+    """The intact records of one topic: their positions (n,) and content.
 
-    Stale are those stamped before the log began: the logger takes the last message of each topic
-    along, however old.
+    Stale records have timestamps before the start of the log: the logger includes the last message
+    of each topic, however old.
     """
 
     name: str
@@ -54,7 +54,7 @@ class _Records:
     at: Rows
     time: pl.Series
     order: Rows
-    short: int  # records that are smaller than their type
+    short: int  # number of records that are smaller than their type
     stale: int
 
     def values(self, name: str, data: bytes) -> pl.Series:
@@ -63,10 +63,10 @@ class _Records:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one ULog file, fields matched by `topic.field`.
+    """Read one ULog file, with fields matched by `topic.field`.
 
     Raises:
-        Unreadable: the file is no ULog file, holds no data, or lacks a wanted field.
+        Unreadable: the file is no ULog file, holds no data, or lacks a requested field.
     """
     data = path.read_bytes()
     contents = read_records(data)
@@ -121,10 +121,10 @@ def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) 
 
 
 def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], list[Reason]]:
-    """Return the last stamps before drop-outs, and a reason for each.
+    """Return the last timestamps before drop-outs, and a reason for each.
 
-    Only what the log has before a drop-out tells when it was, and only in the topics that are
-    read: the latest stamp of a log may be one that was stale when it was logged.
+    The time of a drop-out is known only from samples before it, in the topics that are read: the
+    latest timestamp of a log may have been stale when it was logged.
     """
     breaks, reasons = list[int](), list[Reason]()
     for position, seconds in contents.dropouts:
@@ -149,7 +149,7 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
 
 
 def _file_reasons(contents: Contents, size: int, short: int) -> list[Reason]:
-    """Return what a person should know about the file as it was found."""
+    """Return reasons about the file as a whole."""
     reasons: list[Reason] = []
     if contents.cut is not None:
         reasons.append(
@@ -197,7 +197,7 @@ def _damage(where: str, problem: str) -> Reason:
 
 
 def _attributes(path: Path) -> dict[str, str]:
-    """Return what the flight controller says of itself: hardware, software, serial number."""
+    """Return attributes of the flight controller: hardware, software, serial number."""
     return texts(read_records(path.read_bytes()).said.items())
 
 
