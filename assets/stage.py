@@ -13,6 +13,7 @@ from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.validate.check_results import is_skipped
 from kinemill_dagster.assets import CHAIN
+from kinemill_dagster.assets.lineage import external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.retryable import note_fault
@@ -59,6 +60,7 @@ def stage(
         kinds=kinds,
         owners=OWNERS,
         ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
+        deps=external_deps(task, name),
         io_manager_key="refs",
         pool=pool_of(task, name),
         required_resource_keys={task.name},

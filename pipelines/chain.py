@@ -1,4 +1,4 @@
-"""Dagster definitions of a task: assets, job, sensors and schedule."""
+"""Dagster definitions of a task: assets with automation conditions, jobs, and sensors."""
 
 import importlib
 from collections.abc import Sequence
@@ -8,15 +8,13 @@ import dagster as dg
 
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
+from kinemill_dagster.assets.lineage import external_assets
 from kinemill_dagster.pipelines.alerts import ALERTS
+from kinemill_dagster.pipelines.automation import Condition, automation_sensors, conditions_of
 from kinemill_dagster.pipelines.backfill import backfill
-from kinemill_dagster.pipelines.drift_sensor import drifts
 from kinemill_dagster.pipelines.executor import in_process
-from kinemill_dagster.pipelines.log_sensor import arrivals
 from kinemill_dagster.pipelines.presets import preset_jobs
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
-from kinemill_dagster.pipelines.schedules import nightly
-from kinemill_dagster.pipelines.staleness_sensor import ages
 from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
@@ -24,8 +22,25 @@ from kinemill_dagster.resources.task_resource import define_task_resource
 
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:
-    """Return the assets of one task, in the order of the stages."""
-    return [importlib.import_module(f"assets.{stage}").make(task) for stage in stages_of(task)]
+    """Return the assets of one task, in the order of the stages, with automation conditions."""
+    conditions = conditions_of(task)
+    return [
+        _automated(_make(stage, task), conditions.get(asset))
+        for stage, asset in stages_of(task).items()
+    ]
+
+
+def _make(stage: str, task: Task) -> dg.AssetsDefinition:
+    return importlib.import_module(f"kinemill_dagster.assets.{stage}").make(task)
+
+
+def _automated(asset: dg.AssetsDefinition, condition: Condition | None) -> dg.AssetsDefinition:
+    """Return an asset with its automation condition, a layer above the assets."""
+    if condition is None:
+        return asset
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(automation_condition=condition)
+    )
 
 
 def definitions_of(
@@ -39,11 +54,13 @@ def definitions_of(
         web: whether run configuration comes over the web; see `resources.task_resource`.
     """
     return dg.Definitions(
-        assets=[*others, *(asset for task in tasks for asset in chain(task))],
+        assets=[
+            *others,
+            *(asset for task in tasks for asset in (*external_assets(task), *chain(task))),
+        ],
         jobs=[*(job for task in tasks for job in (_job(task), *preset_jobs(task))), backfill, tune],
-        schedules=[schedule for task in tasks if (schedule := nightly(task))],
         sensors=[
-            *(made for task in tasks for made in _watchers(task)),
+            *automation_sensors(tasks),
             failures,
             cancellations,
             *ALERTS,
@@ -64,15 +81,3 @@ def _job(task: Task) -> Any:
         description=task.description or f"The full pipeline of {task.name}.",
         tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
     )
-
-
-def _watchers(task: Task) -> list[dg.SensorDefinition]:
-    """Return the sensors that a task file enables."""
-    retrain, logs = task.retrain, task.learn.from_logs
-    predicts = logs and task.learn.gives == "dynamics"
-    made = {
-        arrivals: logs and retrain.on_arrival,
-        drifts: predicts and retrain.on_drift,
-        ages: logs and retrain.max_age is not None,
-    }
-    return [make(task) for make, on in made.items() if on]

@@ -202,6 +202,12 @@ class Retrain(Settings):
         "arrived",
     )
 
+    on_upstream: bool = Field(
+        default=True,
+        description="start a run when a task that this one starts from, or trains in, has a new "
+        "champion",
+    )
+
     @field_validator("cron")
     @classmethod
     def _five_fields(cls, value: str | None) -> str | None:

@@ -1,41 +1,13 @@
-"""Staleness sensor: start a training when the champion is old and there are new logs."""
-
-import time
+"""Age: decide whether a champion is so old that new logs need a training."""
 
 import dagster as dg
 
-from kinemill.errors import KinemillError
 from kinemill.store.home import Home
-from kinemill.task import Task, load_task
-from kinemill_dagster.pipelines.log_sensor import runs_of
+from kinemill.task import Task
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.tags import AUTOMATIC, SOON, WHY
 
-_EVERY = 600  # s; ages are days
 _DAY = 86400.0  # s
-
-
-def ages(task: Task) -> dg.SensorDefinition:
-    """Return the sensor that runs the pipeline of `task` when its champion is too old."""
-
-    @dg.sensor(
-        name=f"{task.name}_age",
-        job_name=task.name,
-        minimum_interval_seconds=_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the pipeline of {task.name} if its champion is old and logs are new.",
-    )
-    def watch(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        try:
-            now = load_task(task.path or task.name)
-        except KinemillError as error:
-            return dg.SkipReason(str(error))
-        called = next_training(now, Home.resolve(), time.time())
-        if isinstance(called, dg.RunRequest) and runs_of(context.instance, task.name).going():
-            return dg.SkipReason("checked again when the current run has ended")
-        return called
-
-    return watch
 
 
 def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.SkipReason:

@@ -1,4 +1,4 @@
-"""Log sensor: start the pipeline when logs arrive, once per set of logs, with useful retries.
+"""Arrivals: decide whether logs in the drop folder need a run, once per set of logs.
 
 Logs that still grow are skipped. Logs that arrive during a run of the task wait for the next run,
 which reads all of them. A run that failed transiently (its process was killed, a database was
@@ -10,20 +10,18 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import dagster as dg
 
-from kinemill.errors import KinemillError
 from kinemill.store import digest
 from kinemill.store.home import Home
-from kinemill.task import Task, load_task
+from kinemill.task import Task
 from kinemill_dagster.resources.io import LATEST, read_note
-from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
+from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON, TASK, WHY
 from kinemill_dagster.resources.task_resource import rules_of
 
-_EVERY = 5  # s, the minimum of Dagster's sensor loop
 _FIRST_PAUSE, _LONGEST = (
     300.0,
     86400.0,
@@ -43,10 +41,10 @@ Fate = Literal[
 
 @dataclass(frozen=True)
 class SensorState:
-    """State of the sensor between ticks.
+    """State of the condition between ticks.
 
     Attributes:
-        asked: digest of the last request; empty: none.
+        request: digest of the last request; empty: none.
         attempt: number of the attempt, from 1.
         at: time of the request, s since the epoch.
         pending: whether the result of the run is still unknown.
@@ -67,7 +65,10 @@ class SensorState:
 
 @dataclass(frozen=True)
 class Call:
-    """Decision of the sensor: a run or none, the reason, and the new state."""
+    """Decision about the drop folder: a run or none, the reason, and the new state.
+
+    A request without asset selection runs the whole pipeline.
+    """
 
     request: dg.RunRequest | None
     why: str
@@ -80,37 +81,6 @@ class Runs:
 
     fate: Callable[[str], Fate]
     going: Callable[[], bool]
-
-
-def arrivals(task: Task) -> dg.SensorDefinition:
-    """Return the sensor that runs the pipeline of `task` once per new set of logs.
-
-    With `retrain.after_new_recordings` above 1, new logs are processed up to the dataset at once,
-    and the other stages run when there are enough new recordings.
-    """
-
-    @dg.sensor(
-        name=f"{task.name}_arrivals",
-        job_name=task.name,
-        minimum_interval_seconds=_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the pipeline when logs arrive in the drop folder of {task.name}.",
-    )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            now = load_task(task.path or task.name)
-        except KinemillError as error:
-            return dg.SkipReason(str(error))
-        state, runs = read_state(context.cursor), runs_of(context.instance, task.name)
-        call = next_run(now, Home.resolve(), state, runs)
-        requests = [call.request] if call.request else []
-        if call.state == state and not requests:
-            return dg.SkipReason(call.why)
-        cursor = json.dumps(asdict(call.state))
-        skip = None if requests else dg.SkipReason(call.why)
-        return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=cursor)
-
-    return watch
 
 
 def read_state(cursor: str | None) -> SensorState:
@@ -214,7 +184,7 @@ def _ask(task: Task, state: SensorState, why: str, now: float, *, whole: bool) -
     request = dg.RunRequest(
         run_key=f"{task.name}-{next_state.key}",
         asset_selection=selection,
-        tags={**AUTOMATIC, **SOON},
+        tags={**AUTOMATIC, **SOON, WHY: why},
     )
     return Call(request, why, next_state)
 
@@ -232,7 +202,7 @@ def runs_of(instance: dg.DagsterInstance, task: str) -> Runs:
     """Return the runs of a task in Dagster."""
 
     def going() -> bool:
-        filters = dg.RunsFilter(job_name=task, statuses=UNDER_WAY)
+        filters = dg.RunsFilter(tags={TASK: task}, statuses=UNDER_WAY)
         return bool(instance.get_runs(filters, limit=1))
 
     def fate(key: str) -> Fate:

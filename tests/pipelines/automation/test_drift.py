@@ -1,4 +1,4 @@
-"""What the drift sensor asks for: a training, once for every set of recordings that drift."""
+"""What drift requests: a training, once for every set of recordings that drift."""
 
 import json
 
@@ -11,8 +11,10 @@ from kinemill.sim.cart_pole import CartPole
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.validate.drift import latest_drift
+from kinemill_dagster.pipelines.automation.conditions import ChampionDrifts
+from kinemill_dagster.pipelines.automation.drift import next_training
+from kinemill_dagster.pipelines.automation.tick import open_tick
 from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.drift_sensor import drifts, next_training
 from tests.pipelines.conftest import TASK
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -88,27 +90,23 @@ def test_the_task_can_switch_it_off(workspace, found):
 
 def tick(workspace, instance, cursor=None):
     task = load_task(TASK)
-    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        return drifts(task)(context)
+    with open_tick(instance):
+        return ChampionDrifts(task).decide(task, cursor)
 
 
 def test_a_run_under_way_is_waited_for(workspace, found):
     found(A)
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        run = instance.create_run_for_job(
+            job, tags={"kinemill/task": TASK}, status=dg.DagsterRunStatus.STARTED
+        )
         waiting = tick(workspace, instance)
-        assert "when the current run has ended" in waiting.skip_message
+        assert "after the active run" in waiting.why
         instance.report_run_canceled(instance.get_run_by_id(run.run_id))
         result = tick(workspace, instance)
-    (request,) = result.run_requests
-    assert request.tags["kinemill/why"].startswith("1 new recordings drift")
+    assert result.request.tags["kinemill/why"].startswith("1 new recordings drift")
     assert json.loads(result.cursor) == {"request": json.loads(result.cursor)["request"]}
-
-
-def test_every_task_has_its_sensor(workspace):
-    names = {sensor.name for sensor in definitions_of([load_task(TASK)]).sensors or []}
-    assert f"{TASK}_drift" in names
 
 
 def check_of(instance, run_id):
@@ -120,7 +118,7 @@ def check_of(instance, run_id):
 
 @pytest.mark.e2e
 def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
-    """A log from where things weigh 6 times as much: the check warns, the sensor asks once."""
+    """A log from where things weigh 6 times as much: the check warns, one run is requested."""
     task = load_task(TASK, {"retrain.after_new_recordings": 100})
     job = definitions_of([task]).resolve_job_def(TASK)
     table = CartPole(gravity=60.0).log(6.0, np.random.default_rng(6))

@@ -1,58 +1,24 @@
-"""Drift sensor: start a training when new logs drift from the champion."""
+"""Drift: decide whether new logs that drift from the champion need a training."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from kinemill.errors import BadInput, KinemillError
+from kinemill.errors import BadInput
 from kinemill.store import MANIFEST, Json, digest, read_json
 from kinemill.store.home import Home
-from kinemill.task import Task, load_task
-from kinemill_dagster.pipelines.log_sensor import runs_of
+from kinemill.task import Task
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.tags import AUTOMATIC, SOON, WHY
 
-_EVERY = 5  # s, the minimum of Dagster's sensor loop
 _LISTED = 3  # drifting recordings named in the reason of a run
-
-
-def drifts(task: Task) -> dg.SensorDefinition:
-    """Return the sensor that runs the pipeline of `task` once per new set of drifting recordings.
-
-    It reads the result of the last run or of `kinemill data drift`, and measures nothing itself.
-    """
-
-    @dg.sensor(
-        name=f"{task.name}_drift",
-        job_name=task.name,
-        minimum_interval_seconds=_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Runs the pipeline of {task.name} when new logs drift from its champion.",
-    )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            now = load_task(task.path or task.name)
-        except KinemillError as error:
-            return dg.SkipReason(str(error))
-        cursor: Json = json.loads(context.cursor or "{}")
-        call = next_training(now, Home.resolve(), cursor)
-        if call.request is None:
-            return dg.SkipReason(call.why)
-        # Checked last: the run in progress may already train on these recordings.
-        if runs_of(context.instance, task.name).going():
-            return dg.SkipReason(f"{call.why}; checked again when the current run has ended")
-        context.log.info(call.why)
-        return dg.SensorResult(run_requests=[call.request], cursor=json.dumps(call.cursor))
-
-    return watch
 
 
 @dataclass(frozen=True)
 class Call:
-    """Decision of the sensor: a run or none, the reason, and the new cursor."""
+    """Decision about the last drift result: a run or none, the reason, and the new cursor."""
 
     request: dg.RunRequest | None
     why: str

@@ -11,8 +11,11 @@ from kinemill.register.age import champion_term
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
+from kinemill_dagster.pipelines.automation import conditions_of
+from kinemill_dagster.pipelines.automation.age import next_training
+from kinemill_dagster.pipelines.automation.conditions import ChampionTooOld
+from kinemill_dagster.pipelines.automation.tick import open_tick
 from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.staleness_sensor import ages, next_training
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, WHY
 from tests.pipelines.conftest import TASK
 
@@ -106,29 +109,38 @@ def test_other_ages_are_refused(workspace, spelled):
         load_task(TASK, {"retrain.max_age": spelled})
 
 
-def watchers(**overrides):
-    defs = definitions_of([load_task(TASK, overrides)])
-    names = {sensor.name for sensor in defs.sensors or []}
-    names |= {schedule.name for schedule in defs.schedules or []}
-    return {name.removeprefix(f"{TASK}_") for name in names if name.startswith(TASK)}
+def triggers(**overrides):
+    """Return the names of the conditions of a task."""
+    names, left = set(), list(conditions_of(load_task(TASK, overrides)).values())
+    while left:
+        condition = left.pop()
+        names.add(condition.name)
+        left += condition.children
+    return names & {"NewLogs", "EnoughRecordings", "ChampionDrifts", "ChampionTooOld", "Scheduled"}
 
 
-def test_a_task_switches_each_of_them_on_and_off(workspace):
-    assert watchers() == {"arrivals", "drift"}
-    assert watchers(**{"retrain.on_arrival": False}) == {"drift"}
-    assert watchers(**{"retrain.on_drift": False}) == {"arrivals"}
-    every = watchers(**MONTH, **{"retrain.cron": "0 3 * * *"})
-    assert every == {"arrivals", "drift", "age", "nightly"}
+def test_a_task_switches_each_trigger_on_and_off(workspace):
+    assert triggers() == {"NewLogs", "ChampionDrifts"}
+    assert triggers(**{"retrain.on_arrival": False}) == {"ChampionDrifts"}
+    assert triggers(**{"retrain.on_drift": False}) == {"NewLogs"}
+    every = triggers(**MONTH, **{"retrain.cron": "0 3 * * *", "retrain.after_new_recordings": 5})
+    assert every == {"NewLogs", "EnoughRecordings", "ChampionDrifts", "ChampionTooOld", "Scheduled"}
 
 
-def test_a_run_under_way_is_waited_for(workspace, champion, dataset, monkeypatch):
+def test_a_run_under_way_is_waited_for(workspace, champion, dataset):
     dataset("new")
     task = load_task(TASK, {"retrain.max_age": 1e-6})
     job = definitions_of([task]).resolve_job_def(TASK)
-    monkeypatch.setattr("kinemill_dagster.pipelines.staleness_sensor.load_task", lambda _: task)
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-        with dg.build_sensor_context(instance=instance) as context:
-            assert "current run" in ages(task)(context).skip_message
-            instance.report_run_canceled(run)
-            assert ages(task)(context).run_key == f"{TASK}-age-1-new"
+    with dg.DagsterInstance.ephemeral() as instance, open_tick(instance) as tick:
+        condition = ChampionTooOld(task)
+        run = instance.create_run_for_job(
+            job, tags={"kinemill/task": TASK}, status=dg.DagsterRunStatus.STARTED
+        )
+        waiting = condition.decide(task, None)
+        assert (waiting.request, waiting.why) == (None, "checked again after the active run")
+        instance.report_run_canceled(run)
+        due = condition.decide(task, waiting.cursor)
+        assert due.request.run_key == f"{TASK}-age-1-new"
+        assert condition.decide(task, due.cursor).why == "checked less than ten minutes ago"
+        tick.moment += 601.0
+        assert condition.decide(task, due.cursor).why == "already requested"

@@ -1,4 +1,4 @@
-"""What the arrival sensor asks for: once for what is new, never for a growing file."""
+"""What new logs in the drop folder request: once for what is new, never for a growing file."""
 
 import builtins
 import json
@@ -13,19 +13,20 @@ import pytest
 from kinemill.ingest import arrivals as arrived_logs
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.log_sensor import (
+from kinemill_dagster.pipelines.automation.arrivals import (
     Runs,
     SensorState,
-    arrivals,
     next_run,
     pause,
     read_state,
     runs_of,
 )
+from kinemill_dagster.pipelines.automation.conditions import NewLogs
+from kinemill_dagster.pipelines.automation.tick import Decision, open_tick
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources.io import LATEST, note
-from kinemill_dagster.resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
+from kinemill_dagster.resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY, WHY
 from kinemill_dagster.resources.task_resource import rules_of
 from tests.pipelines.conftest import TASK
 
@@ -60,7 +61,7 @@ def test_new_logs_are_asked_for_once(workspace, drop):
     drop("a.csv", 1)
     call = look(workspace, SensorState())
     assert call.request.asset_selection is None
-    assert call.request.tags == {OWNER: "kinemill", PRIORITY: "-1"}
+    assert call.request.tags == {OWNER: "kinemill", PRIORITY: "-1", WHY: "1 new logs"}
     after = look(workspace, call.state)
     assert (after.request, after.state) == (None, replace(call.state, pending=False))
     assert look(workspace, after.state).request is None
@@ -246,8 +247,9 @@ def test_what_one_tick_has_no_time_for_waits_for_the_next(workspace, drop, monke
 
 
 def tick(instance, cursor=None):
-    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        return arrivals(load_task(TASK))(context)
+    task = load_task(TASK)
+    with open_tick(instance):
+        return NewLogs(task).decide(task, cursor)
 
 
 def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
@@ -255,18 +257,18 @@ def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
         requested = tick(instance)
-        (request,) = requested.run_requests
-        tags = {RUN_KEY: request.run_key}
+        request = requested.request
+        tags = {RUN_KEY: request.run_key, "kinemill/task": TASK}
         run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
         fate = runs_of(instance, TASK).fate
         assert (runs_of(instance, TASK).going(), fate(request.run_key)) == (True, "going")
-        assert tick(instance, requested.cursor).skip_message == "its run is in progress"
+        assert tick(instance, requested.cursor).why == "its run is in progress"
         instance.report_run_failed(run)
         assert fate(request.run_key) == "passing"
-        assert "attempt 2 in 5 min" in tick(instance, requested.cursor).skip_message
+        assert "attempt 2 in 5 min" in tick(instance, requested.cursor).why
         instance.add_run_tags(run.run_id, {FAULT: "lasting"})
         assert fate(request.run_key) == "lasting"
-        assert "before it had read 1 logs" in tick(instance, requested.cursor).skip_message
+        assert "before it had read 1 logs" in tick(instance, requested.cursor).why
         take()
         closed = tick(instance, requested.cursor)
         assert not json.loads(closed.cursor)["pending"]
@@ -283,7 +285,7 @@ def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
     os.mkfifo(folder / "pipe.csv")
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
-        (request,) = tick(instance).run_requests
+        request = tick(instance).request
         selected = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]
         done = job.execute_in_process(
             instance=instance, tags={RUN_KEY: request.run_key}, asset_selection=selected
@@ -301,7 +303,7 @@ def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
 
 def read_cursor(result):
     """Return what a tick asks for, and what it remembers."""
-    return len(result.run_requests or []), result.cursor
+    return int(result.is_due), result.cursor
 
 
 def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
@@ -310,7 +312,9 @@ def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
         requested, cursor = read_cursor(tick(instance))
         assert requested == 0
         assert read_state(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
-        assert isinstance(tick(instance, cursor), dg.SkipReason)  # and it looks no more
+        assert tick(instance, cursor) == Decision(
+            None, "no new logs", cursor
+        )  # and it looks no more
         new = folder / "new.csv"
         new.write_text(LOG.format(7))
         os.utime(new, (time.time() - 10.0,) * 2)

@@ -1,0 +1,78 @@
+"""Edges of the asset graph that leave a task: its logs, its champion, and other tasks.
+
+Logs, champions and robots are not made by Dagster. They are external assets, which
+`pipelines/registry_events.py` and `pipelines/automation` observe.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from kinemill.task import Task
+
+LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
+_CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
+# Which asset reads a part of the task file; all other parts are read by `verification`.
+_READERS = {"learn": "model", "environment": "dataset"}
+
+
+def external_assets(task: Task) -> list[dg.AssetSpec]:
+    """Return the assets of a task that exist outside of Dagster."""
+    logs = dg.AssetSpec(
+        [task.name, LOGS],
+        group_name=task.name,
+        kinds={"file"},
+        description="Log files in the drop folder. Observed when complete new logs arrive.",
+    )
+    champion = dg.AssetSpec(
+        [task.name, CHAMPION],
+        deps=[dg.AssetKey([task.name, "registered_model"])],
+        group_name=task.name,
+        kinds={"mlflow"},
+        description="The version with the alias `champion`. Observed after every promotion, "
+        "rollback and canary decision.",
+    )
+    robots = dg.AssetSpec(
+        [task.name, ROBOTS],
+        deps=[champion.key],
+        group_name=task.name,
+        kinds={"onnx"},
+        description="Bundles that robots pulled. Observed after every pull.",
+    )
+    return [*([logs] if task.learn.from_logs else []), champion, robots]
+
+
+def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:
+    """Return the upstream assets of an asset that are external or belong to other tasks."""
+    keys = [dg.AssetKey([task.name, LOGS])] if asset == "recordings" else []
+    keys += [dg.AssetKey([name, CHAMPION]) for name in upstream_champions(task).get(asset, [])]
+    if asset == "dataset":
+        keys += [dg.AssetKey([joined.task, "episodes"]) for joined in task.dataset.join]
+    return keys
+
+
+def upstream_champions(task: Task) -> dict[str, list[str]]:
+    """Return the tasks whose champion an asset of this task reads, by asset.
+
+    A reference is a value `models:/TASK@champion` in the task file. A fixed version never changes,
+    so it is no edge.
+    """
+    found: dict[str, set[str]] = {}
+    for part, value in task.model_dump(mode="json").items():
+        for text in _texts(value):
+            if (match := _CHAMPION_OF.fullmatch(text)) and match[1] != task.name:
+                found.setdefault(_READERS.get(part, "verification"), set()).add(match[1])
+    return {asset: sorted(names) for asset, names in found.items()}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
