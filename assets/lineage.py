@@ -1,6 +1,6 @@
 """Edges of the asset graph that leave a task: its logs, its champion, and other tasks.
 
-Logs, champions and robots are not made by Dagster. They are external assets, which
+Logs and champions are not made by Dagster. They are external assets, which
 `pipelines/registry_events.py` and `pipelines/automation` observe.
 """
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from kinemill.task import Task
 
-LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
+LOGS, CHAMPION = "logs", "champion"
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Which asset reads a part of the task file; all other parts are read by `verification`.
 _READERS = {"learn": "model", "environment": "dataset"}
@@ -34,14 +34,7 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         description="The version with the alias `champion`. Observed after every promotion, "
         "rollback and canary decision.",
     )
-    robots = dg.AssetSpec(
-        [task.name, ROBOTS],
-        deps=[champion.key],
-        group_name=task.name,
-        kinds={"onnx"},
-        description="Bundles that robots pulled. Observed after every pull.",
-    )
-    return [*([logs] if task.learn.from_logs else []), champion, robots]
+    return [*([logs] if task.learn.from_logs else []), champion]
 
 
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:

@@ -95,7 +95,7 @@ def _mutations(place: Place) -> list[Payload]:
     run = {task: place.known[f"run_{task}"] for task in (MINE, OTHER)}
     gate = {"resources": {MINE: {"config": {"promote": {"interval": False}}}}}
     where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-    sensor = json.dumps({**where, "sensorName": f"{MINE}_arrivals"})
+    sensor = json.dumps({**where, "sensorName": "automation"})
     graphql: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
         "limit": lambda n: (
             f'mutation {{ setConcurrencyLimit(concurrencyKey: "k{n}", limit: {n % 9}) }}',

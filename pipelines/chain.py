@@ -14,6 +14,7 @@ from kinemill_dagster.pipelines.automation import Condition, automation_sensors,
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.presets import preset_jobs
+from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.io import refs
@@ -61,6 +62,7 @@ def definitions_of(
         jobs=[*(job for task in tasks for job in (_job(task), *preset_jobs(task))), backfill, tune],
         sensors=[
             *automation_sensors(tasks),
+            registry_events([task.name for task in tasks]),
             failures,
             cancellations,
             *ALERTS,

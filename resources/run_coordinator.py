@@ -3,6 +3,9 @@
 The guard of the pages says who asks (`pipelines/auth`). An administrator may launch for somebody
 else, by the tag `kinemill/owner`; for all others it is what the guard says, whatever the request
 claims. The limits of runs at once for each owner act on it.
+
+A run of single assets, launched from the asset graph, has no tags of a task's job. It gets the
+task's tag here, so that two runs of one task never run at once.
 """
 
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 from dagster import DagsterRun, QueuedRunCoordinator
 from dagster._core.run_coordinator import SubmitRunContext
 
-from kinemill_dagster.resources.tags import OWNER, USER_HEADER, USER_MAY_HEADER
+from kinemill_dagster.resources.tags import OWNER, TASK, USER_HEADER, USER_MAY_HEADER
 
 _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
 
@@ -26,4 +29,7 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
         may_tell = context.get_request_header(USER_MAY_HEADER) == "administer"
         if name and not (text and may_tell):
             self._instance.add_run_tags(run.run_id, {OWNER: name})
+        tasks = {key.path[0] for key in run.asset_selection or ()}
+        if TASK not in run.tags and len(tasks) == 1:
+            self._instance.add_run_tags(run.run_id, {TASK: tasks.pop()})
         return super().submit_run(context)

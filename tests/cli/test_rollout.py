@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.log_sensor import Runs, SensorState, next_run
+from kinemill_dagster.pipelines.automation.arrivals import Runs, SensorState, next_run
 
 FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
 

@@ -116,13 +116,13 @@ def served(first_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def arrived(served):
-    """One log more in the drop folder: the runs that the sensor started."""
+    """One log more in the drop folder: the runs that the automation sensor started."""
 
     def done(count):
-        runs = [run for run in served.runs() if run["jobName"] == TASK and is_sensed(run)]
+        runs = [run for run in served.runs() if is_sensed(run)]
         return runs if len(runs) == count and all(r["status"] in ENDED for r in runs) else None
 
-    selector = {**REPOSITORY, "sensorName": f"{TASK}_arrivals"}
+    selector = {**REPOSITORY, "sensorName": "automation"}
     until(lambda: served.ask(TICKS, s=selector)["sensorOrError"]["sensorState"]["ticks"], "a tick")
     assert done(0) == []  # the chain has used the logs that were there
     from kinemill.sim import write_logs
@@ -139,7 +139,7 @@ def is_sensed(run):
     return any(tag["key"] == "dagster/run_key" for tag in run["tags"])
 
 
-def test_the_arrival_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(
+def test_the_automation_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(
     served, arrived
 ):
     assert [run["status"] for run in arrived] == ["SUCCESS"]

@@ -1,0 +1,94 @@
+"""Registry events in Dagster: promotions, rollbacks and canary decisions as observations.
+
+The registry's ledger is the source of truth; it changes in runs, by `kinemill model`, and by
+MLflow's pages. No Dagster event marks such a change, so one sensor for all tasks reads the ledgers
+and reports each entry of the audit trail on the external asset `TASK/champion`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from kinemill.errors import KinemillError
+from kinemill.register import tags
+from kinemill.register.alias_switch import Event
+from kinemill.register.ledger import Ledger, changes, ledger_folder
+from kinemill.register.versions import CHAMPION as ALIAS
+from kinemill.store.home import Home
+from kinemill_dagster.assets.lineage import CHAMPION
+from kinemill_dagster.resources.links import task_link, version_link
+from kinemill_dagster.resources.training import version_page
+
+_INTERVAL = 10  # s
+_MOST = 200  # events per tick
+
+
+def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
+    """Return the sensor that reports the registry's decisions about some tasks."""
+
+    @dg.sensor(
+        name="registry_events",
+        minimum_interval_seconds=_INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports promotions, rollbacks and canary decisions on the champion assets.",
+    )
+    def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        home, reported = Home.resolve(), json.loads(context.cursor or "{}")
+        events = list[dg.AssetObservation]()
+        for task in tasks:
+            if len(events) >= _MOST:
+                break  # the next tick continues
+            try:
+                events += new_events(home, task, reported)
+            except KinemillError as error:  # a damaged ledger does not hide the others
+                context.log.warning(f"{task}: {error}")
+        if not events:
+            return dg.SkipReason("no new decision in the registry")
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
+
+    return report
+
+
+def new_events(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetObservation]:
+    """Yield the decisions about a task after the last reported record, and note the last one.
+
+    Args:
+        home: the home with the ledgers.
+        task: the task.
+        reported: number of the last reported record by task; updated.
+
+    Raises:
+        CorruptArtifact: a record of the ledger is damaged or missing.
+    """
+    first = reported.get(task, 0)
+    if not (ledger_folder(home, task) / f"{first + 1:06d}.json").is_file():
+        return
+    ledger = Ledger(task)
+    for change in changes(home, task):
+        ledger.add(change)
+        if ledger.number > first:
+            noted = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
+            yield from (_observation(ledger, Event(**json.loads(text))) for text in noted if text)
+    reported[task] = ledger.number
+
+
+def _observation(ledger: Ledger, event: Event) -> dg.AssetObservation:
+    champion = ledger.aliases.get(ALIAS)
+    return dg.AssetObservation(
+        dg.AssetKey([ledger.task, CHAMPION]),
+        description=f"{event.what}: version {event.version}",
+        metadata={
+            "event": event.what,
+            "version": event.version,
+            "champion": champion or 0,
+            "user": event.who,
+            "reason": event.why,
+            "time": event.at,
+            "page": version_link(ledger.task, event.version),
+            "history": task_link(ledger.task),
+            "registry": version_page(ledger.task, event.version),
+        },
+        # A canary decision leaves the champion, and what depends on it stays fresh.
+        tags={"dagster/data_version": str(champion)},
+    )
