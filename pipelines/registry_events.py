@@ -68,8 +68,8 @@ def new_events(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.A
     for change in changes(home, task):
         ledger.add(change)
         if ledger.number > first:
-            noted = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            yield from (_observation(ledger, Event(**json.loads(text))) for text in noted if text)
+            texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
+            yield from (_observation(ledger, Event(**json.loads(text))) for text in texts if text)
     reported[task] = ledger.number
 
 

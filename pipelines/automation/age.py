@@ -1,4 +1,4 @@
-"""Age: decide whether a champion is so old that new logs need a training."""
+"""Staleness: decide whether a champion is so old that new logs need a training."""
 
 import dagster as dg
 

@@ -58,8 +58,10 @@ class TaskAutomationSensor(dg.AutomationConditionSensorDefinition):
             data: Any = super().evaluate_tick(context)
         for warning in tick.warnings:
             context.log.warning(warning)
-        due = {key.path[0] for one in data.run_requests or [] for key in one.asset_selection or []}
-        requests = [_request(self._tasks[name], tick) for name in sorted(due & set(self._tasks))]
+        names = {
+            key.path[0] for one in data.run_requests or [] for key in one.asset_selection or []
+        }
+        requests = [_request(self._tasks[name], tick) for name in sorted(names & set(self._tasks))]
         return type(data)(
             run_requests=requests,
             skip_message=None if requests else tick.summary(),
