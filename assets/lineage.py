@@ -12,10 +12,13 @@ import dagster as dg
 
 from kinemill.task import Task
 
+OWNERS = ["team:robotics"]
+EXTERNAL = {"external": "observed"}
 LOGS, CHAMPION = "logs", "champion"
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
-# Which asset reads a part of the task file; all other parts are read by `verification`.
-_READERS = {"learn": "model", "environment": "dataset"}
+# Which asset reads a part of the task file that can name a champion.
+_READERS, _OTHERS = {"learn": "model", "environment": "dataset"}, "verification"
+_BY_READER = {*_READERS.values(), _OTHERS}
 
 
 def external_assets(task: Task) -> list[dg.AssetSpec]:
@@ -24,6 +27,8 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         [task.name, LOGS],
         group_name=task.name,
         kinds={"file"},
+        owners=OWNERS,
+        tags=EXTERNAL,
         description="Log files in the drop folder. Observed when complete new logs arrive.",
     )
     champion = dg.AssetSpec(
@@ -31,6 +36,8 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         deps=[dg.AssetKey([task.name, "registered_model"])],
         group_name=task.name,
         kinds={"mlflow"},
+        owners=OWNERS,
+        tags=EXTERNAL,
         description="The version with the alias `champion`. Observed after every promotion, "
         "rollback and canary decision.",
     )
@@ -40,7 +47,8 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:
     """Return the upstream assets of an asset that are external or belong to other tasks."""
     keys = [dg.AssetKey([task.name, LOGS])] if asset == "recordings" else []
-    keys += [dg.AssetKey([name, CHAMPION]) for name in upstream_champions(task).get(asset, [])]
+    if asset in _BY_READER:
+        keys += [dg.AssetKey([name, CHAMPION]) for name in upstream_champions(task).get(asset, [])]
     if asset == "dataset":
         keys += [dg.AssetKey([joined.task, "episodes"]) for joined in task.dataset.join]
     return keys
@@ -56,7 +64,7 @@ def upstream_champions(task: Task) -> dict[str, list[str]]:
     for part, value in task.model_dump(mode="json").items():
         for text in _texts(value):
             if (match := _CHAMPION_OF.fullmatch(text)) and match[1] != task.name:
-                found.setdefault(_READERS.get(part, "verification"), set()).add(match[1])
+                found.setdefault(_READERS.get(part, _OTHERS), set()).add(match[1])
     return {asset: sorted(names) for asset, names in found.items()}
 
 

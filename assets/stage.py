@@ -13,13 +13,12 @@ from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.validate.check_results import is_skipped
 from kinemill_dagster.assets import CHAIN
-from kinemill_dagster.assets.lineage import external_deps
+from kinemill_dagster.assets.lineage import OWNERS, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
-OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]
 _NAMED = 3  # recordings or episodes listed in a failure
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute

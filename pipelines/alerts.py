@@ -11,6 +11,9 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
+from kinemill.register.alias_switch import What
+from kinemill.register.audit_log import audit_trail
+from kinemill.register.ledger import ledger_folder, read_ledger
 from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_json
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
@@ -60,7 +63,7 @@ def _pages(home: Home) -> str:
     name="alerts",
     minimum_interval_seconds=_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends alerts: failures, refusals, quarantine, drift, stalled runs, full disks.",
+    description="Sends alerts: failures, decisions, quarantine, drift, stalled runs, full disks.",
 )
 def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Check the results of the last runs, and send due alerts."""
@@ -90,6 +93,7 @@ def _sources(
     yield disk(home)
     for task in sorted(path.name for path in (home.dagster / "refs" / "latest").glob("*")):
         yield refusals(home, task)
+        yield decisions(home, task)
         yield quarantines(home, task, settings.quarantine_share)
         yield drifts(home, task)
 
@@ -158,6 +162,32 @@ def refusals(home: Home, task: str) -> Iterator[NewAlert]:
     stays = f"version {previous} stays champion" if previous else "there is no champion"
     title = f"{task} version {facts['version']} is refused"
     yield NewAlert("refused", title, "\n".join([*lines[:_LISTED], stays]), event)
+
+
+_KIND_OF_DECISION: dict[What, alerts.Kind] = {
+    "champion": "promoted",
+    "promoted": "promoted",
+    "rolled back": "rolled_back",
+    "canary": "canary",
+    "canary ended": "canary",
+}
+
+
+def decisions(home: Home, task: str) -> Iterator[NewAlert]:
+    """Yield the recent decisions that changed the champion or the canary, oldest first."""
+    folder = ledger_folder(home, task)
+    if not folder.is_dir() or time.time() - folder.stat().st_mtime > _LATELY * 86400.0:
+        return
+    for decision in audit_trail(read_ledger(home, task)):
+        kind = _KIND_OF_DECISION.get(decision.what)
+        if kind is None:
+            continue
+        at = datetime.fromisoformat(decision.at).timestamp()
+        before = f"the champion before was version {decision.previous}" if decision.previous else ""
+        body = "\n".join(filter(None, (f"by {decision.who}: {decision.why}", before)))
+        title = f"{task} version {decision.version}: {decision.what}"
+        key = f"{task}:{decision.at}:{decision.what}:{decision.version}"
+        yield NewAlert(kind, title, body, alerts.Event(key, at, task))
 
 
 def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:

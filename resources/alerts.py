@@ -3,7 +3,7 @@
 One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), says who hears:
 
     urls: ["slack://...", "mailto://..."]        # any address that apprise knows
-    on: [failure, refused, waiting, quarantine, drift, stalled, disk]      # default: all
+    on: [failure, refused, promoted]             # default: all kinds
     quarantine_share: 0.2                        # from which share of the recordings on
     stalled_after: 1800                          # s without a word of a run
     routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
@@ -30,7 +30,18 @@ from kinemill.store.home import Home
 from kinemill.task.yaml import read_yaml
 
 VARIABLE = "KINEMILL_ALERTS"
-Kind = Literal["failure", "refused", "waiting", "quarantine", "drift", "stalled", "disk"]
+Kind = Literal[
+    "failure",
+    "refused",
+    "waiting",
+    "promoted",
+    "rolled_back",
+    "canary",
+    "quarantine",
+    "drift",
+    "stalled",
+    "disk",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OLD = 30 * 86400.0  # s; what happened before is no news, and what was told may be forgotten
 

@@ -1,11 +1,13 @@
 """Audit log of a task: who made which version champion, when, and why."""
 
 import json
+from dataclasses import asdict
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.register import tags
+from kinemill.register.alias_switch import Event
 from kinemill.register.consistency import is_registered
-from kinemill.register.ledger import read_ledger
+from kinemill.register.ledger import Ledger, read_ledger
 from kinemill.register.versions import CHAMPION
 from kinemill.store import Json
 from kinemill.store.home import Home
@@ -29,8 +31,7 @@ def audit(home: Home, task: str) -> Json:
     except KinemillError as error:
         gaps = [str(error)]
     ledger = read_ledger(home, task)
-    keys = sorted(key for key in ledger.notes if key.startswith(tags.EVENT))
-    events: list[Json] = [json.loads(ledger.notes[key]) for key in keys]
+    events: list[Json] = [asdict(event) for event in audit_trail(ledger)]
     if not events:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
     return {
@@ -39,3 +40,9 @@ def audit(home: Home, task: str) -> Json:
         "events": events,
         "gaps": gaps,
     }
+
+
+def audit_trail(ledger: Ledger) -> list[Event]:
+    """Return the events of a task, oldest first."""
+    keys = sorted(key for key in ledger.notes if key.startswith(tags.EVENT))
+    return [Event(**json.loads(ledger.notes[key])) for key in keys]

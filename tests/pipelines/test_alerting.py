@@ -3,10 +3,14 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 
 import dagster as dg
 import pytest
 
+from kinemill.register import tags
+from kinemill.register.alias_switch import Event
+from kinemill.register.ledger import Change, append
 from kinemill.store import get_or_build, publish_json, read_json, write_json
 from kinemill_dagster.pipelines import alerts as watching
 from kinemill_dagster.pipelines.instance import open_instance
@@ -84,6 +88,35 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\non: [refused]\n")
     emit(home, "registered_model", "decision", decided(6, "waiting", False))
     assert len(look()) == 1
+
+
+def test_promotions_rollbacks_and_canaries_are_sent_once(heard):
+    home, look = heard
+    publish_json(home.dagster / "refs" / "latest" / TASK / "model.json", {})
+    decisions = [
+        ("champion", 1),
+        ("refused", 2),
+        ("canary", 3),
+        ("promoted", 3),
+        ("rolled back", 1),
+    ]
+    for number, (what, version) in enumerate(decisions):
+        event = Event(f"2026-03-01T00:0{number}:00Z", "ada", what, version, None, "because")
+        created = {"number": version, "run_id": "r", "source": "s"} if number < 3 else None
+        note = {f"{tags.EVENT}{number}": json.dumps(asdict(event))}
+        append(home, TASK, Change(created=created, notes=note))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alerts, "OLD", float("inf"))
+        message = look()
+        assert look() == message
+    assert message == [
+        f"kinemill: {TASK} version 1: champion",
+        f"kinemill: {TASK} version 1: rolled back",
+        f"kinemill: {TASK} version 3: canary",
+        f"kinemill: {TASK} version 3: promoted",
+    ]
+    kinds = sorted(read_json(path)["kind"] for path in alerts.waiting(home).glob("*.json"))
+    assert kinds == ["canary", "promoted", "promoted", "rolled_back"]
 
 
 def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(heard):

@@ -256,7 +256,9 @@ def lives(process):
 def _versions(served):
     nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
     return {
-        node["assetKey"]["path"][1]: (node["staleStatus"], node["dataVersion"]) for node in nodes
+        node["assetKey"]["path"][1]: (node["staleStatus"], node["dataVersion"])
+        for node in nodes
+        if node["assetKey"]["path"][1] in CHAIN.values()
     }
 
 
