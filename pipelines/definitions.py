@@ -14,6 +14,7 @@ from kinemill.errors import KinemillError
 from kinemill.process import tune_process
 from kinemill.task import Task, list_tasks, load_task
 from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.resources.database_listeners import install_listeners
 
 _log = dg.get_dagster_logger("kinemill")
 
@@ -49,4 +50,5 @@ def build() -> dg.Definitions:
 
 
 tune_process()  # this process is Dagster's: a code server or a run worker
+install_listeners()
 defs = build()

@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.executor.in_process import InProcessExecutor
 
 from kinemill_dagster.resources.processes import end_with_ancestors
 
@@ -23,34 +20,46 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     """
     end_with_ancestors()
     make: Any = dg.in_process_executor.executor_creation_fn
-    plain = make(context)
-    return Cancellable(plain.retries, plain.step_dependency_config, plain.marker_to_close)
+    return Cancellable(make(context))
 
 
-class Cancellable(InProcessExecutor):
-    """Dagster's executor for a run that may be marked as canceled while its process starts.
+class Cancellable(dg.Executor):
+    """An executor for a run that may be marked as canceled while its process starts.
 
     Dagster checks for cancellation once, before the process reports that the run has started. A
     later cancellation would be overwritten by that report, and the run would continue.
+
+    Args:
+        executor: the executor of Dagster that runs the steps.
     """
 
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[dg.DagsterEvent]:
+    def __init__(self, executor: dg.Executor) -> None:
+        self._executor = executor
+
+    @property
+    def retries(self) -> Any:
+        """Return the retry mode of the executor."""
+        return self._executor.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        """Return the step dependency config of the executor."""
+        return self._executor.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Yield the events of the steps; stop if the run is marked as canceled.
 
         Raises:
             DagsterExecutionInterruptedError: the run was canceled.
         """
-        _check(plan_context)
-        for event in super().execute(plan_context, execution_plan):
+        _check(plan_context.instance, plan_context.dagster_run)
+        for event in self._executor.execute(plan_context, execution_plan):
             yield event
             if event.event_type == dg.DagsterEventType.STEP_START:
-                _check(plan_context)
+                _check(plan_context.instance, plan_context.dagster_run)
 
 
-def _check(context: PlanOrchestrationContext) -> None:
-    instance, run = context.instance, context.dagster_run
+def _check(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     if instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELED):
         instance.report_run_canceling(run)  # Dagster then ends the run as canceled, not as failed
         raise dg.DagsterExecutionInterruptedError("The run was canceled while it started.")

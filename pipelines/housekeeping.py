@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.sql import get_alembic_config
 
 from kinemill.maintenance.liveness import NoOrchestrator, OldRun, Orchestrator
 from kinemill.maintenance.upgrade import Part
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.resources.dagster_api import can_migrate
 
 _LIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -106,16 +103,7 @@ class Storage:
 
 def _part(name: str, storage: Any) -> Part:
     current, latest = storage.alembic_version()
-    return Part(name, str(current), str(latest), current == latest or _is_known(str(current)))
-
-
-def _is_known(revision: str) -> bool:
-    """Return whether the installed Dagster can migrate from a schema."""
-    scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
-    try:
-        return bool(scripts.get_revision(revision))
-    except CommandError:
-        return False
+    return Part(name, str(current), str(latest), current == latest or can_migrate(str(current)))
 
 
 @contextmanager

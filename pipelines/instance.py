@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
-from dagster._core.instance.ref import InstanceRef
 
 from kinemill.errors import BadInput
 from kinemill.failures import check_databases
@@ -18,18 +17,13 @@ from kinemill.store import publish_file
 from kinemill.store.database import address_of, make_schema
 from kinemill.store.home import Home, project_root
 from kinemill.store.locks import lock
+from kinemill_dagster.resources.dagster_api import open_uncaptured
+from kinemill_dagster.resources.database_listeners import install_listeners
 
 _SETTINGS = "dagster.yaml"
 _SHARED = (
     "KINEMILL_DAGSTER_STORAGE"  # variable with the schema, so that it is not written to a file
 )
-# Capturing output starts two processes per step and would hide the live view of a terminal.
-_QUIET = {
-    "compute_logs": {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-}
 
 
 def checkout() -> Path:
@@ -79,13 +73,15 @@ def _settings() -> bytes:
 def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
     """Open the persistent instance for runs in this process, without capturing its output.
 
+    Capturing starts two processes per step and would hide the live view of a terminal.
+
     Raises:
         CorruptArtifact: a database of Dagster is damaged.
     """
     folder = prepare(home)
-    ref = InstanceRef.from_dir(str(folder), overrides=_QUIET)
+    install_listeners()
     with lock(home, "dagster"):  # creating the same tables concurrently fails
         check_databases(home)
-        opened = dg.DagsterInstance.from_ref(ref)
+        opened = open_uncaptured(folder)
     with opened as instance:
         yield instance

@@ -5,7 +5,8 @@ home that uses only `kinemill run` has no daemon, and a killed run would occupy 
 """
 
 import dagster as dg
-from dagster._core.launcher import WorkerStatus
+
+from kinemill_dagster.resources.dagster_api import WorkerStatus
 
 _DIED = "its process is gone"
 

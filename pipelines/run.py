@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.utils import make_new_run_id
 
 from kinemill.dataset import DatasetSummary
 from kinemill.errors import Blocked, KinemillError
@@ -69,7 +69,7 @@ def run_chain(
     plain, home = load_task(task), Home.resolve()
     load_task(task, overrides, web=web)  # checked before Dagster is started
     remember_task(home, plain)
-    run_id = make_new_run_id()
+    run_id = str(uuid4())
     _mute_logs()
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
@@ -103,7 +103,7 @@ def make_until(
     every = list(stages_of(plain).values())
     load_task(task, overrides, web=web)
     remember_task(home, plain)
-    run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
+    run_id, upto = str(uuid4()), every[: every.index(asset) + 1]
     _mute_logs()
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:

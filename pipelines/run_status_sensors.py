@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.events import JobFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from kinemill.store.home import Home
@@ -22,14 +21,14 @@ _EVERY = 5  # s, the minimum of Dagster's sensor loop
 def failures(context: dg.RunFailureSensorContext) -> None:
     """Append one line for a failed run: job, time and error."""
     run, errors = context.dagster_run, context.get_step_failure_events()
-    home, text = Home.resolve(), context.failure_event.event_specific_data
-    # Run monitoring reports a lost process without step data.
-    whole = text.error if isinstance(text, JobFailureData) else None
+    home, failure = Home.resolve(), context.failure_event
+    # Run monitoring reports a lost process without data.
+    whole = failure.job_failure_data.error if failure.event_specific_data else None
     line = {
         "run": run.run_id,
         "job": run.job_name,
         "noted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "message": reason(whole) if whole else context.failure_event.message,
+        "message": reason(whole) if whole else failure.message,
         "steps": {
             event.step_key: reason(event.step_failure_data.error)
             for event in errors

@@ -33,6 +33,7 @@ from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.users import Users, home_token
 from kinemill_dagster.pipelines.instance import checkout, open_instance
 from kinemill_dagster.pipelines.pools import set_limits
+from kinemill_dagster.pipelines.service import daemon_arguments
 
 ADDRESSES = "addresses.json"  # addresses of the pages by name, for other commands
 _PORTS = 65536
@@ -138,7 +139,7 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) ->
     }
     return [
         _guarded("Dagster", "dagster_webserver", entrance, dagster_port),
-        Server("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]),
+        Server("daemon", [sys.executable, *daemon_arguments(workspace)]),
         _guarded("MLflow", "mlflow", entrance, mlflow_port),
     ]
 

@@ -14,6 +14,7 @@ served on all addresses behind the same guard (`pipelines/auth`), and login is r
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
@@ -44,13 +45,20 @@ def command(name: str, home: Home) -> list[str]:
     code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]
     commands = {
         "code": lambda: [*code, "-m", "kinemill_dagster.pipelines.definitions", "-d", str(root)],
-        "daemon": lambda: ["dagster._daemon", "run", "-w", workspace],
+        "daemon": lambda: daemon_arguments(workspace),
         "webserver": lambda: [*_guarded("dagster_webserver", name, home), "--workspace", workspace],
         "mlflow": lambda: _guarded("mlflow", name, home),
     }
     if name not in commands:
         raise BadInput(name, "is not a server", fix=nearest(name, list(commands)))
-    return ["-m", *commands[name]()]
+    arguments = commands[name]()
+    return arguments if name == "daemon" else ["-m", *arguments]
+
+
+def daemon_arguments(workspace: str) -> list[str]:
+    """Return the arguments of Python that start Dagster's daemon."""
+    script = Path(sysconfig.get_path("scripts")) / "dagster-daemon"
+    return [str(script), "run", "-w", workspace]
 
 
 def _guarded(server: str, name: str, home: Home) -> list[str]:

@@ -10,9 +10,9 @@ task's tag here, so that two runs of one task never run at once.
 
 from typing import Any
 
-from dagster import DagsterRun, QueuedRunCoordinator
-from dagster._core.run_coordinator import SubmitRunContext
+from dagster import DagsterRun, QueuedRunCoordinator, SubmitRunContext
 
+from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.tags import OWNER, TASK, USER_HEADER, USER_MAY_HEADER
 
 _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
@@ -20,6 +20,10 @@ _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags c
 
 class OwnedRunCoordinator(QueuedRunCoordinator):
     """Dagster's queue, in which every launched run has an owner."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        install_listeners()  # the daemon and every webserver load this class
+        super().__init__(*args, **kwargs)
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Put a run into the queue, with its owner."""

@@ -8,12 +8,16 @@ from typing import Any
 
 import dagster as dg
 import psutil
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
-from dagster._core.launcher.base import LaunchRunContext
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from kinemill.process import process_of
 from kinemill.store import Json
+from kinemill_dagster.resources.dagster_api import (
+    GRPC_INFO_TAG,
+    CheckRunHealthResult,
+    LaunchRunContext,
+    WorkerStatus,
+)
+from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
 from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES
 
@@ -23,7 +27,7 @@ _ANOTHER = 75.0  # s after which the daemon has a code server again; it looks ev
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
-class WatchedRunLauncher(DefaultRunLauncher):
+class WatchedRunLauncher(dg.DefaultRunLauncher):
     """Dagster's own launcher, which also answers whether a started run still has its process.
 
     Without it a run stays STARTED for ever when its process was killed together with the server
@@ -36,6 +40,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
+        install_listeners()
         super().__init__(*args, **named)
         self._lost: dict[str, float] = {}  # when it was noticed that a run's code server is gone
 

@@ -13,7 +13,6 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
-from dagster._config.errors import PostProcessingError
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -25,6 +24,7 @@ from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
 from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 from kinemill_dagster.resources.retryable import note_refusal
 

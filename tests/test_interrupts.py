@@ -29,7 +29,7 @@ main()
 """
 IN_DAGSTER = """
     import dagster as dg
-    from dagster._core.errors import raise_execution_interrupts
+    from tests.dagster_internals import raise_execution_interrupts
     with raise_execution_interrupts():
         print("ready", flush=True)
         time.sleep(60)

@@ -116,6 +116,44 @@ def test_nothing_in_the_project_runs_what_it_reads():
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+# All private names of Dagster are imported here: one file of the project, one of the tests.
+ADAPTERS = {"resources/dagster_api.py", "tests/dagster_internals.py"}
+
+
+def private_modules_of_dagster(source: str) -> list[str]:
+    """Name the private modules of Dagster that a module imports or starts."""
+    modules = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules += [item.name for item in node.names]
+        if isinstance(node, ast.ImportFrom):
+            modules += [f"{node.module}.{item.name}" for item in node.names]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            modules += [line.strip().removeprefix("from ") for line in node.value.splitlines()]
+    return [module for module in modules if module.startswith("dagster._")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from dagster._core.launcher import WorkerStatus",
+        "from dagster import _core",
+        "import dagster._check as check",
+        "start([python, '-m', 'dagster._daemon'])",
+        "CODE = '\\n    from dagster._core import errors'",
+    ],
+)
+def test_the_search_for_private_modules_sees_all_forms(source):
+    assert private_modules_of_dagster(source) != []
+
+
+def test_private_modules_of_dagster_are_used_in_the_adapters_only():
+    sources = {name: (ROOT / name).read_text() for name in tracked("*.py")}
+    users = {name for name, source in sources.items() if private_modules_of_dagster(source)}
+    assert users - {"tests/test_structure.py"} == ADAPTERS
+    assert "dagster._" not in (ROOT / "dagster.yaml").read_text()
+
+
 def test_importing_looks_at_no_environment_file_client_or_clock():
     effects = {"open", "getenv", "now", "time", "connect", "run", "Popen", "mkdir", "read_text"}
     effects |= {"read_bytes", "glob", "cwd", "MlflowClient", "default_rng", "get_context"}

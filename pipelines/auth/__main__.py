@@ -35,18 +35,14 @@ _GRACE = 3  # s for open responses at shutdown
 def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
     """Return Dagster's web app, with its code server."""
     from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster_webserver.app import create_app_from_workspace_process_context
-    from dagster_webserver.version import __version__
 
-    target = WorkspaceFileTarget([str(workspace)])
+    from kinemill_dagster.resources.dagster_api import open_web_app
+    from kinemill_dagster.resources.database_listeners import install_listeners
+
+    install_listeners()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
-        with WorkspaceProcessContext(
-            instance, target, version=__version__, read_only=read_only
-        ) as context:
-            app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+        with open_web_app(instance, workspace, read_only=read_only) as app:
             site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
             yield with_pages(app, home), site
 

@@ -102,7 +102,7 @@ def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path)
         if service["image"] == "kinemill":
             module, which = service["command"]
             assert (module, which) == ("kinemill_dagster.pipelines.service", name)
-            assert name == "bucket" or command(name, home)[0] == "-m"
+            assert name == "bucket" or len(command(name, home)) > 2
             for key in ("KINEMILL_DATABASE", "KINEMILL_REMOTE"):
                 value = re.sub(r"\$\{\w+:\?\}", "secret", service["environment"][key])
                 monkeypatch.setenv(key, value)

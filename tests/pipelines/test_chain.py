@@ -4,8 +4,6 @@ import re
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
@@ -17,6 +15,11 @@ from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest
+from tests.dagster_internals import (
+    CachingStaleStatusResolver,
+    LoadingContextForTest,
+    StaleStatus,
+)
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e

@@ -2,7 +2,6 @@
 
 import dagster as dg
 import pytest
-from dagster._core.execution.api import create_execution_plan
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
@@ -37,7 +36,7 @@ def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace,
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
     with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot choose"):
-        create_execution_plan(job(), run_config=config)
+        dg.validate_run_config(job(), config)
 
 
 def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):

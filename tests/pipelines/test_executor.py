@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import dagster as dg
 import pytest
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
 
 from kinemill_dagster.pipelines.executor import Cancellable
 
@@ -27,14 +25,14 @@ class Instance:
         self.canceling.append(run.run_id)
 
 
-def executed(monkeypatch, marked):
+def executed(marked):
     """Return the events that came, whether the run was interrupted, and the instance."""
     events = [SimpleNamespace(event_type=kind) for kind in EVENTS]
-    monkeypatch.setattr(InProcessExecutor, "execute", lambda *_: iter(events))
+    plain = SimpleNamespace(execute=lambda *_: iter(events))
     instance, observed = Instance(marked), []
     context = SimpleNamespace(instance=instance, dagster_run=SimpleNamespace(run_id="r"))
     try:
-        for event in Cancellable(RetryMode.DISABLED).execute(context, None):
+        for event in Cancellable(plain).execute(context, None):
             observed.append(event.event_type)
     except dg.DagsterExecutionInterruptedError:
         return observed, instance
@@ -42,11 +40,11 @@ def executed(monkeypatch, marked):
 
 
 @pytest.mark.parametrize(("marked", "count"), [(0, 0), (1, 2), (2, 3)])
-def test_it_ends_at_the_next_look(monkeypatch, marked, count):
-    observed, instance = executed(monkeypatch, marked)
+def test_it_ends_at_the_next_look(marked, count):
+    observed, instance = executed(marked)
     assert observed == EVENTS[:count]
     assert instance.canceling == ["r"]  # so that Dagster ends it as canceled, not as failed
 
 
-def test_a_run_without_the_mark_goes_to_its_end(monkeypatch):
-    assert executed(monkeypatch, marked=3) == (EVENTS, None)
+def test_a_run_without_the_mark_goes_to_its_end():
+    assert executed(marked=3) == (EVENTS, None)

@@ -154,7 +154,7 @@ def test_a_killed_code_server_takes_its_runs_along_and_they_are_replaced(served)
     ended_well(served, run, attempts=2)
 
 
-@pytest.mark.parametrize("words", ["dagster._daemon", "dagster_webserver"])
+@pytest.mark.parametrize("words", ["dagster-daemon", "dagster_webserver"])
 def test_a_run_outlives_the_daemon_and_the_webserver(served, words):
     began = time.time()
     run = served.launch(**ENOUGH, seed=len(words))

@@ -9,19 +9,6 @@ from types import SimpleNamespace
 import dagster as dg
 import psutil
 import pytest
-from dagster._core.events import EngineEventData
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import WorkerStatus
-from dagster._core.remote_origin import (
-    GrpcServerCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
-    QueuedRunCoordinatorDaemon,
-)
 
 from kinemill.errors import ProcessLost
 from kinemill.store.home import Home
@@ -31,9 +18,18 @@ from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.pipelines.orphan_runs import reap
 from kinemill_dagster.resources import run_launcher
+from kinemill_dagster.resources.dagster_api import GRPC_INFO_TAG, WorkerStatus
 from kinemill_dagster.resources.processes import boot_id
 from kinemill_dagster.resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
 from tests.conftest import ROOT
+from tests.dagster_internals import (
+    EngineEventData,
+    GrpcServerCodeLocationOrigin,
+    QueuedRunCoordinatorDaemon,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    execute_run_monitoring_iteration,
+)
 from tests.pipelines.conftest import TASK
 
 RETRY = "dagster/will_retry"
@@ -54,7 +50,7 @@ def opened(tmp_path_factory):
         for name in ("DAGSTER_HOME", "KINEMILL_HOME"):
             patch.setenv(name, "")  # `prepare` sets them
         folder = prepare(Home(tmp_path_factory.mktemp("policies")))
-        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
             yield instance
 
 

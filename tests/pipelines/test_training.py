@@ -11,12 +11,12 @@ import time
 import dagster as dg
 import psutil
 import pytest
-from dagster._core.launcher import WorkerStatus
 
 from kinemill.register import find_version, list_versions
 from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.resources.dagster_api import WorkerStatus
 from tests.pipelines.conftest import TASK, is_training
 
 pytestmark = pytest.mark.e2e

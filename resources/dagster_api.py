@@ -1,0 +1,85 @@
+"""The private names of Dagster that this project needs; no other module imports `dagster._*`.
+
+Each name is here because no public API of Dagster does its work:
+
+| name | use | why no public API does it |
+|---|---|---|
+| `CheckRunHealthResult`, `WorkerStatus` | result of a launcher's `check_run_worker_health` | the
+  method is public, the classes that it returns are not exported |
+| `LaunchRunContext` | argument of a launcher's `launch_run` | type of the method to override |
+| `GRPC_INFO_TAG` | address of the code server that started a run | recorded in this tag only |
+| `InstanceRef`, `NoOpComputeLogManager` | open an instance that captures no output |
+  `DagsterInstance.get` accepts no changed settings |
+| `PostProcessingError` | reject run config before a launch | any other exception becomes a server
+  error in the launchpad instead of an error of the field |
+| `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard | the
+  command `dagster-webserver` accepts no middleware |
+| `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
+  `DagsterInstance.upgrade` does not check before it starts |
+
+`make test-dagster` runs the tests with three minor versions. A name that Dagster moves is changed
+here only.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._config.errors import PostProcessingError
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+__all__ = [
+    "GRPC_INFO_TAG",
+    "CheckRunHealthResult",
+    "LaunchRunContext",
+    "PostProcessingError",
+    "WorkerStatus",
+    "can_migrate",
+    "open_uncaptured",
+    "open_web_app",
+]
+
+
+def open_uncaptured(folder: Path) -> dg.DagsterInstance:
+    """Open the instance of a folder with `dagster.yaml`, without capturing the output of steps."""
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+
+    manager = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+    ref = InstanceRef.from_dir(str(folder), overrides={"compute_logs": manager})
+    return dg.DagsterInstance.from_ref(ref)
+
+
+@contextmanager
+def open_web_app(
+    instance: dg.DagsterInstance, workspace: Path, *, read_only: bool
+) -> Generator[Any]:
+    """Open the app of Dagster's webserver (ASGI) with the code servers of a workspace file."""
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+    from dagster_webserver.version import __version__
+
+    target = WorkspaceFileTarget([str(workspace)])
+    with WorkspaceProcessContext(
+        instance, target, version=__version__, read_only=read_only
+    ) as context:
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+
+
+def can_migrate(revision: str) -> bool:
+    """Return whether the installed Dagster can migrate its storage from a schema revision."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+    from dagster._core.storage.sql import get_alembic_config
+
+    scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
+    try:
+        return bool(scripts.get_revision(revision))
+    except CommandError:
+        return False

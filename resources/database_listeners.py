@@ -1,0 +1,42 @@
+"""Listeners on the SQLite databases of Dagster and MLflow: longer lock timeout, full disk.
+
+A process calls `install_listeners` before it opens a database: the run coordinator and the launcher
+of `dagster.yaml`, the definitions, `open_instance` and the guarded webserver do. So Dagster's
+default storage needs no subclass.
+"""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from kinemill.store.disk_space import full_system
+from kinemill.store.home import Home
+
+TIMEOUT = 120  # s, above the longest backup of a database that was measured
+
+
+def install_listeners() -> None:
+    """Wait for locked databases up to `TIMEOUT`, and report a full disk; repeated calls do nothing.
+
+    With the default timeouts (5 and 30 s) a run fails because another process copies a database
+    or keeps a transaction open. Engines that exist already are included.
+    """
+    if not event.contains(Engine, "connect", _set_timeout):
+        event.listen(Engine, "connect", _set_timeout)
+        event.listen(Engine, "handle_error", _explain_full_disk)
+
+
+def _set_timeout(connection: Any, _record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute(f"PRAGMA busy_timeout = {TIMEOUT * 1000}")
+
+
+def _explain_full_disk(context: ExceptionContext) -> None:
+    """Raise an error with the file system instead of SQLite's, which does not name it."""
+    home = Home.find().root
+    if not isinstance(context.original_exception, sqlite3.Error) or not home.is_dir():
+        return
+    if full := full_system(home):
+        context.chained_exception = full
