@@ -44,14 +44,28 @@ def _automated(asset: dg.AssetsDefinition, condition: Condition | None) -> dg.As
     )
 
 
+def task_definitions(task: Task) -> dg.Definitions:
+    """Return assets, jobs and resources of a task that is a component; sensors are shared."""
+    return dg.Definitions(
+        assets=[*external_assets(task), *chain(task)],
+        jobs=[_job(task), *preset_jobs(task)],
+        resources={"refs": refs, task.name: define_task_resource(task)},
+    )
+
+
 def definitions_of(
-    tasks: Sequence[Task], others: Sequence[dg.AssetsDefinition] = (), *, web: bool = True
+    tasks: Sequence[Task],
+    others: Sequence[dg.AssetsDefinition] = (),
+    *,
+    components: Sequence[Task] = (),
+    web: bool = True,
 ) -> dg.Definitions:
-    """Return the definitions of some tasks, and of assets that belong to none.
+    """Return the definitions of some tasks, of assets that belong to none, and all sensors.
 
     Args:
         tasks: the tasks, as in their files.
         others: assets of no task.
+        components: tasks with definitions elsewhere, for which sensors are added.
         web: whether run configuration comes over the web; see `resources.task_resource`.
     """
     return dg.Definitions(
@@ -61,8 +75,8 @@ def definitions_of(
         ],
         jobs=[*(job for task in tasks for job in (_job(task), *preset_jobs(task))), backfill, tune],
         sensors=[
-            *automation_sensors(tasks),
-            registry_events([task.name for task in tasks]),
+            *automation_sensors([*tasks, *components]),
+            registry_events([task.name for task in (*tasks, *components)]),
             failures,
             cancellations,
             *ALERTS,

@@ -2,51 +2,52 @@
 
 Importing it only reads the task files: torch, MLflow and Great Expectations are imported by the
 stages that use them. An invalid task file becomes an asset that shows the errors; the other tasks
-load normally.
+load normally. Components of other types in `defs/` are loaded too.
 """
 
+import importlib
+import sys
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from kinemill.errors import KinemillError
 from kinemill.process import tune_process
+from kinemill.store.home import project_root
 from kinemill.task import Task, list_tasks, load_task
+from kinemill.task.component_file import DEFS, component_tasks
+from kinemill_dagster.pipelines.broken_task import broken_task
 from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.resources.database_listeners import install_listeners
 
 _log = dg.get_dagster_logger("kinemill")
 
 
-def broken(path: Path, error: KinemillError) -> dg.AssetsDefinition:
-    """Return the asset for an invalid task file; materializing it shows the errors again."""
-
-    @dg.asset(
-        key=[path.stem, "task_file"],
-        group_name="broken_tasks",
-        kinds={"yaml"},
-        description=f"This task file cannot be used:\n\n```\n{error}\n```",
-        metadata={"file": dg.MetadataValue.path(str(path))},
-    )
-    def task_file() -> dg.MaterializeResult[Any]:
-        load_task(path)
-        return dg.MaterializeResult(metadata={"next": "fixed: reload the code location"})
-
-    return task_file
-
-
 def build() -> dg.Definitions:
-    """Read the task files and return the definitions of all of them."""
-    tasks: list[Task] = []
+    """Read the task files and `defs/` of the project; return the definitions of all tasks."""
+    root = project_root()
+    components = set(component_tasks(root)) if root else set[str]()
+    tasks: dict[str, Task] = {}
     assets: list[dg.AssetsDefinition] = []
-    for path in list_tasks().values():
+    for name, path in list_tasks().items():
         try:
-            tasks.append(load_task(path))
+            tasks[name] = load_task(path)
         except KinemillError as error:
             _log.warning("%s", error)
-            assets.append(broken(path, error))
-    return definitions_of(tasks, assets)
+            if name not in components:
+                assets.append(broken_task(path, error))
+    own = [task for name, task in tasks.items() if name not in components]
+    others = [task for name, task in tasks.items() if name in components]
+    made = definitions_of(own, assets, components=others)
+    return dg.Definitions.merge(made, _load_components(root)) if root and components else made
+
+
+def _load_components(root: Path) -> dg.Definitions:
+    """Return the definitions of the components in `defs/` of a project."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    module = importlib.import_module(DEFS)
+    return dg.ComponentTree.from_module(module, project_root=root).build_defs()
 
 
 tune_process()  # this process is Dagster's: a code server or a run worker

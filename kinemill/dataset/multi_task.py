@@ -14,6 +14,7 @@ from kinemill.ingest.metadata import PROBLEM, metadata
 from kinemill.store import ArtifactRef, index_path, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
+from kinemill.task.component_file import sibling
 from kinemill.task.stages import Joined
 from kinemill.validate import load_episodes
 from kinemill.validate.duplicates.registry import duplicate_groups
@@ -65,8 +66,7 @@ def _context(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> SplitC
 
 
 def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
-    path = task.path.with_name(f"{joined.task}{task.path.suffix}") if task.path else joined.task
-    other = load_task(path)
+    other = load_task(sibling(task.path, joined.task) if task.path else joined.task)
     where = f"{task.path or task.name}: dataset.join: {other.name}"
     if differences := [*_differences(task, other)]:
         fix = "give both tasks the same channels, or remove it"

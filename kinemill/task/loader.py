@@ -9,20 +9,31 @@ from pydantic import BaseModel, ValidationError
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
-from kinemill.store.home import Home, tasks_folder
+from kinemill.store.home import Home, project_root, tasks_folder
 from kinemill.store.json_io import publish_json, read_json
 from kinemill.task.channels import problems_between
+from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.document import Task, validate_settings
 from kinemill.task.overrides import apply, blame, family_at, leaves, nested
 from kinemill.task.plugins import Settings
 from kinemill.task.search import Problem, wrong_choices
 from kinemill.task.web_overrides import Context, Value, marked_values
-from kinemill.task.yaml import Document, Location, read_yaml
+from kinemill.task.yaml import Document, Location
 
 
 def list_tasks() -> dict[str, Path]:
-    """Return the task files by name, sorted."""
-    return {path.stem: path for path in sorted(tasks_folder().glob("*.yaml"))}
+    """Return the task files by name, sorted: those of the tasks folder and of components.
+
+    Raises:
+        BadInput: Two files define tasks of the same name, or there is no project.
+    """
+    folder, root = tasks_folder(), project_root()
+    tasks = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    components = component_tasks(root) if root else {}
+    for name, path in components.items():
+        if path != tasks.get(name, path).resolve():
+            raise BadInput(f"task {name!r}", f"is in two files: {tasks[name]} and {path}")
+    return dict(sorted((tasks | components).items()))
 
 
 def task_path(name: str) -> Path:
@@ -74,7 +85,7 @@ def load_task(
         TaskError: every problem found, each with file, line, key and nearest valid name.
     """
     path = task_path(str(name))
-    document = read_yaml(path)
+    document = read_task_file(path)
     if not isinstance(document.value, dict):
         raise TaskError([f"{path}: is not a task; expected keys such as `task`, `dt`, `channels`"])
     value, notes = copy.deepcopy(document.value), list[str]()
@@ -96,9 +107,9 @@ def task_name(name: str) -> str:
         TaskError: The file does not hold a task of that name.
     """
     path = task_path(name)
-    value = read_yaml(path).value
-    if isinstance(value, dict) and value.get("task") == path.stem:
-        return path.stem
+    value = read_task_file(path).value
+    if isinstance(value, dict) and value.get("task") == name_of(path):
+        return name_of(path)
     return load_task(name).name
 
 
@@ -143,8 +154,8 @@ def check_task(
     """Check `value`, the content of `document` after `changes`, and return it as a task."""
     context = context or Context(document.path.resolve().parent)
     task, problems = _parse(value, context)
-    if task and task.name != document.path.stem:
-        problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
+    if task and task.name != name_of(document.path):
+        problems.append((("task",), f"{task.name!r} is in {place_of(document.path)}"))
     if task and not problems:
         errors = wrong_choices(task.tune.space, lambda choices: _under(choices, value, context))
         problems = [(("tune", "space", *where), what) for where, what in errors]

@@ -10,6 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Json, digest, publish_file, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
+from kinemill.task.component_file import task_bytes
 from kinemill.task.protocols import WarmStart
 from kinemill.task.search import FixedChooser, select_values, single_choices
 from kinemill.tune.defaults import DataFacts, default_space
@@ -111,7 +112,7 @@ def begin(
         prunes=task.tune.pruning != "none" and not {"horizon", "checkpoint"} & set(learn),
         start=start,
     )
-    publish_file(search.folder / TASKS / f"{task.name}.yaml", task.path.read_bytes())
+    publish_file(search.folder / TASKS / f"{task.name}.yaml", task_bytes(task.path))
     publish_json(search.folder / JOB, _to_json(search))
     return search
 

@@ -1,0 +1,83 @@
+"""Tasks as Dagster components: `defs/NAME/defs.yaml` holds a task, or the path of its file.
+
+    type: kinemill_dagster.KinemillTask
+    attributes:
+      task: arm
+      dt: 0.01
+
+A path (`attributes: {file: tasks/arm.yaml}`) starts at the project. The name of a task in a
+`defs.yaml` is that of its folder. Such a file holds one component.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from kinemill.errors import TaskError
+from kinemill.task.yaml import Document, read_yaml
+
+COMPONENT = "kinemill_dagster.KinemillTask"
+COMPONENT_FILE = "defs.yaml"
+DEFS = "defs"  # folder of a project with its components
+_TYPE = re.compile(rf"^type:\s*['\"]?{re.escape(COMPONENT)}\b", re.MULTILINE)
+
+
+def name_of(path: Path) -> str:
+    """Return the name that the task of a file must have."""
+    return path.parent.name if path.name == COMPONENT_FILE else path.stem
+
+
+def place_of(path: Path) -> str:
+    """Describe where a task file gets its name from, for errors."""
+    if path.name == COMPONENT_FILE:
+        return f"a folder called {path.parent.name}"
+    return f"a file called {path.name}"
+
+
+def sibling(path: Path, name: str) -> Path:
+    """Return the file of another task beside a task file, or beside the folder of a component."""
+    if path.name == COMPONENT_FILE:
+        return path.parent.with_name(name) / path.name
+    return path.with_name(f"{name}{path.suffix}")
+
+
+def read_task_file(path: Path) -> Document:
+    """Read a task file, or the attributes of a component with their lines.
+
+    Raises:
+        TaskError: The file cannot be read, or holds no task component.
+    """
+    document = read_yaml(path)
+    if path.name != COMPONENT_FILE:
+        return document
+    component: dict[str, Any] = document.value if isinstance(document.value, dict) else {}
+    if component.get("type") != COMPONENT or not isinstance(component.get("attributes"), dict):
+        raise TaskError([f"{path}: is not a component of type {COMPONENT} with `attributes`"])
+    lines = {at[1:]: line for at, line in document.lines.items() if at[:1] == ("attributes",)}
+    return Document(path, component["attributes"], lines)
+
+
+def task_bytes(path: Path) -> bytes:
+    """Return the content of a task file; a component is converted to one."""
+    if path.name != COMPONENT_FILE:
+        return path.read_bytes()
+    return yaml.safe_dump(read_task_file(path).value, sort_keys=False).encode()
+
+
+def component_tasks(root: Path) -> dict[str, Path]:
+    """Return the files of the tasks that a project defines as components, by name."""
+    files = sorted((root / DEFS).rglob(COMPONENT_FILE))
+    texts = {path: path.read_text(errors="replace") for path in files}
+    paths = [_task_file(root, path) for path, text in texts.items() if _TYPE.search(text)]
+    return {name_of(path): path for path in paths}
+
+
+def _task_file(root: Path, path: Path) -> Path:
+    """Return the task file that a component names, or the file of the component."""
+    try:
+        attributes = cast("dict[str, Any]", read_task_file(path).value)
+    except TaskError:
+        return path  # loading the task reports it
+    return (root / str(attributes["file"])).resolve() if "file" in attributes else path

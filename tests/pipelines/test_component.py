@@ -1,0 +1,181 @@
+"""The component `KinemillTask` in a scratch project, with the commands of `dg`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.conftest import ROOT
+from tests.pipelines.conftest import BROKEN, TINY
+
+TYPE = "kinemill_dagster.KinemillTask"
+PROJECT = """\
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "defs"
+defs_module = "defs"
+code_location_target_module = "kinemill_dagster.pipelines.definitions"
+"""
+FUNCTION = """\
+import dagster as dg
+
+
+@dg.asset
+def plan():
+    return None
+"""
+DG = Path(sys.executable).parent / "dg"
+pytestmark = pytest.mark.skipif(not DG.exists(), reason="dg is not installed")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with a task file; `dg` adds the components."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("tasks", "defs", "pipelines"):
+        (folder / name).mkdir()
+    (folder / "pipelines" / "definitions.py").touch()
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "workspace.yaml").write_bytes((ROOT / "workspace.yaml").read_bytes())
+    (folder / "tasks" / "tiny.yaml").write_text(TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dg(project):
+    """Run a command of `dg` in the project; return its output."""
+    kept = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    bin_folder = str(DG.parent)
+    environment = {
+        **kept,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(DG.parents[1]),
+        "KINEMILL_HOME": str(project / "var"),
+        "KINEMILL_PROJECT": str(project),
+        "COLUMNS": "200",
+    }
+    environment.pop("KINEMILL_TASKS", None)
+
+    def run(*arguments, code=0):
+        done = subprocess.run(
+            [str(DG), *arguments],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def scaffolded(dg, project):
+    """The project after `dg scaffold defs`: a component with a task, and one with a file."""
+    dg("scaffold", "defs", TYPE, "arm")
+    dg("scaffold", "defs", TYPE, "small", "--file", "tasks/tiny.yaml")
+    (project / "defs" / "plan.py").write_text(FUNCTION)
+    return project
+
+
+@pytest.fixture(scope="module")
+def editor_schema():
+    """The schema that `dg utils configure-editor` gives to editors."""
+    from dagster.components.list import list_all_components_schema
+
+    schema = list_all_components_schema(entry_points=True, extra_modules=())
+    return Draft202012Validator(schema)
+
+
+def test_dg_lists_the_component(dg):
+    assert TYPE in dg("list", "components")
+
+
+def test_scaffolded_components_load(dg, scaffolded):
+    assert (scaffolded / "defs" / "small" / "defs.yaml").read_text() == (
+        f"type: {TYPE}\nattributes:\n  file: tasks/tiny.yaml\n"
+    )
+    assert "All definitions loaded successfully" in dg("check", "defs")
+    listed = json.loads(dg("list", "defs", "--json"))
+    prefixes = {asset["asset_key_parts"][0] for asset in listed["assets"]}
+    assert prefixes == {
+        "arm",
+        "tiny",
+        "plan",
+    }  # the task file and the component that names it are one task
+    assert {"arm", "tiny"} <= {job["name"] for job in listed["jobs"]}
+
+
+def test_a_typing_error_fails_the_check_with_its_line(dg, scaffolded):
+    file = scaffolded / "defs" / "arm" / "defs.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("dt: 0.01", "dt: 0.01\n  chanels: {}"))
+    try:
+        assert "chanels" in dg("check", "yaml", code=1)
+    finally:
+        file.write_text(text)
+
+
+def test_dg_describes_the_component(dg):
+    schema = json.loads(dg("utils", "inspect-component", TYPE, "--defs-yaml-json-schema"))
+    attributes = schema["properties"]["attributes"]
+    assert {"file", "task", "dt", "channels", "learn"} <= set(attributes["properties"])
+    parameters = json.loads(dg("utils", "inspect-component", TYPE, "--scaffold-params-schema"))
+    assert set(parameters["properties"]) == {"file", "log"}
+
+
+def test_an_editor_completes_and_checks_the_yaml(editor_schema):
+    task = yaml.safe_load(TINY)
+    definitions = editor_schema.schema["$defs"].values()
+    kinds = [one.get("properties", {}).get("type", {}).get("const") for one in definitions]
+    assert {"mlp", "gru", "dynamics"} <= set(kinds)
+    assert editor_schema.is_valid({"type": TYPE, "attributes": task})
+    assert editor_schema.is_valid({"type": TYPE, "attributes": {"file": "tasks/tiny.yaml"}})
+    for wrong in (
+        {**task, "dt": "fast"},
+        {**task, "chanels": {}},
+        {**task, "learn": {**task["learn"], "model": {"type": "mpl"}}},
+        {**task, "file": "tasks/tiny.yaml"},
+        {},
+    ):
+        assert not editor_schema.is_valid({"type": TYPE, "attributes": wrong})
+
+
+def test_a_component_with_an_invalid_task_shows_the_errors_as_an_asset(tmp_path):
+    import dagster as dg
+
+    from kinemill_dagster import KinemillTask
+
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    (asset,) = dg.build_defs_for_component(KinemillTask(file)).assets
+    assert asset.key == dg.AssetKey(["broken", "task_file"])
+    assert "dt" in asset.descriptions_by_key[asset.key]
+
+
+def test_a_component_in_a_project_of_another_kind_has_all_it_needs(tmp_path):
+    import dagster as dg
+
+    from kinemill_dagster import KinemillTask
+
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    defs = dg.build_defs_for_component(KinemillTask(file))
+    dg.Definitions.validate_loadable(defs)
+    assert defs.resolve_job_def("tiny").name == "tiny"
+
+
+def test_importing_the_package_imports_no_dagster():
+    code = "import kinemill_dagster, sys; assert 'KinemillTask' in dir(kinemill_dagster); "
+    code += "print('dagster' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
