@@ -1,4 +1,4 @@
-"""The queue of runs: each belongs to whoever launched it in the web pages or from a terminal.
+"""Run coordinator: each run belongs to whoever launched it on the web pages or in a terminal.
 
 The guard of the pages says who asks (`pipelines/auth`). An administrator may launch for somebody
 else, by the tag `kinemill/owner`; for all others it is what the guard says, whatever the request
