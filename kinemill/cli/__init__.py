@@ -1,4 +1,4 @@
-"""The `kinemill` command: one file per group of commands, heavy imports inside each of them.
+"""The `kinemill` command: one file per group of commands; heavy imports are inside of functions.
 
 Documents go to stdout and everything else to stderr. Exit codes: 0 done, 1 a blocking check or the
 gate refused, 2 bad input or usage, 3 internal failure, 4 full disk, 130 Ctrl-C, 143 SIGTERM.
@@ -11,7 +11,7 @@ from kinemill.process import tune_process
 
 
 def main() -> None:
-    """Run the command, and report in one line a signal that ends it."""
+    """Run the command; if a signal ends it, report that in one line."""
     SIGNALS.install()
     try:
         _main()
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def _main() -> None:
-    """Run the command; where only the runtime is installed, say what is missing."""
+    """Run the command; if only the runtime is installed, report the missing package."""
     tune_process()
     try:
         from kinemill.cli.app import main as run

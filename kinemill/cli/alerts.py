@@ -68,7 +68,7 @@ def _test(home: Any, settings: Any) -> list[dict[str, Any]]:
 
 
 def _waiting(home: Any, settings: Any) -> list[dict[str, Any]]:
-    """Return how many alerts each receiver is still to hear, has heard, and will never hear."""
+    """Return the number of alerts per receiver that are queued, sent and given up."""
     from kinemill.cli.project import project
     from kinemill.store import read_json
 

@@ -15,7 +15,7 @@ line of its docstring, so that the help of a group imports no command."""
 
 
 class LazyCommand(TyperCommand):
-    """Stands for a command in the help and in completion, and imports it when it is used."""
+    """Placeholder of a command in help and completion; imports the command when it is used."""
 
     def __init__(self, name: str, path: str, summary: str) -> None:
         super().__init__(name, help=summary)
@@ -128,7 +128,7 @@ def _group(name: str, summary: str, example: str, *members: TyperCommand | Typer
     """Return a group of commands.
 
     Args:
-        name: the word that is typed.
+        name: of the group.
         summary: of the help.
         example: a command line, without `kinemill`.
         members: commands and groups in the order of the help.
@@ -244,7 +244,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if is_interruption(error):  # a library made an error of the signal
+        if is_interruption(error):  # a library converted the signal to an error
             raise
         from kinemill.failures import report
 

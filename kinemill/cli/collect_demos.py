@@ -18,16 +18,16 @@ def demonstrate(
     failures: bool,
     as_json: bool,
 ) -> None:
-    """Write an expert's episodes as logs, and say how they went.
+    """Write an expert's episodes as logs, and report their results.
 
     Args:
         task: with an `environment` part.
         to: folder for the logs.
-        seeds: of the starts.
-        expert: who acts; None: the environment's own expert.
-        workers: processes.
-        failures: whether episodes that failed are written, too.
-        as_json: whether one document is printed.
+        seeds: of the initial states.
+        expert: chooses the actions; None: the environment's own expert.
+        workers: number of processes.
+        failures: whether to write failed episodes as well.
+        as_json: whether to print one document.
     """
     from kinemill.cli.progress import Spoken, counted
     from kinemill.environments import demonstrations
@@ -49,10 +49,10 @@ def demonstrate(
 
 
 def shown_by(task: Any, planner: Any, model: str | None) -> Any:
-    """Return who acts: a planner, or a trained policy; None stands for the environment's expert.
+    """Return the expert: a planner, or a trained policy; None for the environment's own.
 
     Args:
-        task: whose states and actions they are.
+        task: defines states and actions.
         planner: plans from states and past actions; or None.
         model: a policy's folder or address; or None.
     """

@@ -129,7 +129,7 @@ def _print_horizons(comparison: dict[str, Any], names: list[str]) -> None:
 
 
 def _ratio(one: dict[str, Any]) -> str:
-    """Spell a ratio; with a word for one that is surely worse or better."""
+    """Spell a ratio, with a word if the difference is significant."""
     if one["ratio"] is None:
         return "diverges"
     low, high = one["interval"]

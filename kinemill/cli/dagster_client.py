@@ -1,7 +1,7 @@
 """Client of a running Dagster server, over GraphQL; imports no Dagster.
 
-Its address is `KINEMILL_URL`, else what `kinemill ui` of this home wrote down. `KINEMILL_TOKEN` is
-sent along as a bearer token where it is set, to the servers of this home else the home's own token.
+Its address is `KINEMILL_URL`, else the one that `kinemill ui` of this home has saved. The bearer
+token is `KINEMILL_TOKEN`, else, for the servers of this home, the token of the home.
 """
 
 import json
@@ -17,16 +17,16 @@ from kinemill.failures import check_databases, damaged_databases
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
-SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
+SERVED, TOKEN = "addresses.json", "token"  # next to the servers' logs
 _HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to one that runs"
 _SECONDS = 60.0
 _DAMAGED = ("malformed", "file is not a database", "no such table", "no such column")
 _HERE = {"127.0.0.1", "localhost", "::1"}
-_REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error that Dagster caught
+_REFUSED, _CAUGHT = {401, 403}, 500  # 500 with a response: an error that Dagster caught
 
 
 class NoServer(BadInput):
-    """No Dagster server answers; start one or set its address."""
+    """No Dagster server responds; start one or set its address."""
 
 
 class Server:
@@ -40,11 +40,11 @@ class Server:
         self.url = url.rstrip("/")
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Ask a GraphQL question; return what it answers under `data`.
+        """Send a GraphQL query; return the `data` of the response.
 
         Raises:
-            NoServer: no server answers there.
-            KinemillError: somebody does, but not to this.
+            NoServer: no server responds.
+            KinemillError: the server refuses the query or is no Dagster.
         """
         response = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
         if response.get("errors") or not isinstance(response.get("data"), dict):
@@ -54,11 +54,11 @@ class Server:
         return response["data"]
 
     def failure(self, message: str, prefix: str = "") -> KinemillError:
-        """Return the error for one that Dagster caught: its first line, or the damaged database.
+        """Return the error for a failure in Dagster: its first line, or the damaged database.
 
         Args:
-            message: of Dagster, on many lines where a library is quoted.
-            prefix: text for an answer that is of no Dagster.
+            message: of Dagster, on several lines if it quotes a library.
+            prefix: text for a response that is not from Dagster.
         """
         if any(text in message for text in _DAMAGED):
             for damage in damaged_databases(Home.find()) if self.url == _own_url() else ():
@@ -75,11 +75,11 @@ class Server:
 
 
 def find_server() -> Server:
-    """Return the Dagster that commands speak to.
+    """Return the Dagster server that commands use.
 
     Raises:
         NoServer: none is known.
-        CorruptArtifact: a database of the Dagster that serves this home is damaged.
+        CorruptArtifact: a database of the Dagster server of this home is damaged.
     """
     if url := os.environ.get("KINEMILL_URL"):
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
@@ -93,7 +93,7 @@ def find_server() -> Server:
 
 
 def _check_databases(home: Home) -> None:
-    """Pass if no database of Dagster is damaged; one that another process creates may look so."""
+    """Check Dagster's databases under their lock; one that is being created may look damaged."""
     try:
         check_databases(home)
     except CorruptArtifact:
@@ -102,12 +102,12 @@ def _check_databases(home: Home) -> None:
 
 
 def _own_url() -> str | None:
-    """Return the address of the Dagster that serves this home, if one does."""
+    """Return the address of the Dagster server of this home, or None."""
     return _written(Home.find()).get("Dagster")
 
 
 def mlflow_url(home: Home) -> str | None:
-    """Return where MLflow's pages are, if that is known."""
+    """Return the address of MLflow's pages, or None."""
     return os.environ.get("KINEMILL_MLFLOW_URL") or _written(home).get("MLflow")
 
 
@@ -119,17 +119,17 @@ def _written(home: Home) -> dict[str, str]:
 
 
 def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the JSON that an address answers with, to `body` by POST or without one by GET.
+    """Return the JSON response of an address, by POST with a `body`, else by GET.
 
     Raises:
-        NoServer: no server answers there.
-        KinemillError: what answers refuses, or is something else.
+        NoServer: no server responds.
+        KinemillError: the server refuses, or the response is no JSON.
     """
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers)
     if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
-        # To this server alone, wherever it sends us on to.
+        # Redirects must not pass the token to other servers.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with _opener(url).open(request, timeout=_SECONDS) as reply:
@@ -147,7 +147,7 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _own_token(url: str) -> str | None:
-    """Return the token of the home, for a server that it wrote down itself."""
+    """Return the token of the home, for a server that the home has saved."""
     home, address = Home.find(), urllib.parse.urlsplit(url)
     if not any(
         address.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
@@ -160,13 +160,13 @@ def _own_token(url: str) -> str | None:
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens an address; one of this machine is never asked for through a proxy."""
+    """Return the opener of an address; addresses of this machine never use a proxy."""
     here = urllib.parse.urlsplit(url).hostname in _HERE
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
 
 
 def _graphql(said: bytes) -> dict[str, Any] | None:
-    """Return the answer to a GraphQL question, if that is what was said."""
+    """Return the response to a GraphQL query, or None if it is something else."""
     try:
         document = json.loads(said)
     except ValueError:

@@ -15,7 +15,7 @@ Recording = Annotated[
 ]
 Because = Annotated[str, typer.Option("--because", help="Reason, written to the audit log.")]
 
-_NAMED = 8  # files that were left alone
+_NAMED = 8  # ignored files that are listed
 
 
 def ingest(
@@ -28,7 +28,7 @@ def ingest(
 ) -> None:
     """Read logs into the store.
 
-    Logs that are in the store already are skipped. A rejected log is listed with the reason.
+    Logs that the store already holds are skipped. A rejected log is listed with the reason.
 
     Example: kinemill data ingest my_robot path/to/logs
     """
@@ -134,13 +134,13 @@ def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) ->
 
 
 def _print_ignored(ignored: dict[str, str]) -> None:
-    """Report which files were not read, and why."""
+    """Report which files were ignored, and why."""
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
         names.setdefault(why, []).append(spell_name(name))
     for why, each in names.items():
         more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
-        notify(f"left alone ({why}): {', '.join(each[:_NAMED])}{more}")
+        notify(f"ignored ({why}): {', '.join(each[:_NAMED])}{more}")
 
 
 def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -268,7 +268,7 @@ def _forget(
 
 
 def _confirm(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) -> None:
-    """Ask before what cannot be undone.
+    """Ask for confirmation of an irreversible deletion.
 
     Raises:
         BadInput: stdin is not a terminal.
@@ -287,7 +287,7 @@ def _confirm(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool
 
 
 def _spell_use(used: list[dict[str, Any]]) -> str:
-    """Say which dataset and model versions used a recording."""
+    """Spell which dataset and model versions used a recording."""
     if not used:
         return "no dataset and no model used it"
     datasets = ", ".join(f"v{item['version']}" for item in used)

@@ -9,7 +9,7 @@ from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
-_SHORT = 12  # characters of a digest that people get to see
+_SHORT = 12  # characters of a digest that are shown
 DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]
 _SPLITS = ("train", "validation", "test")
 

@@ -60,7 +60,7 @@ def _refuse(name: str, target: Path) -> None:
 
 
 def _read_back(name: str, text: str) -> dict[str, Any]:
-    """Load the draft as any task is loaded, before anybody sees it."""
+    """Load the draft like any task, to check it before it is shown."""
     from kinemill.task import load_task
 
     with TemporaryDirectory(prefix="kinemill-draft-") as folder:

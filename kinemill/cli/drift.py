@@ -39,13 +39,13 @@ def drift(
 
 
 def _measure_home(task: Any, home: Any) -> dict[str, Any]:
-    """Judge the recordings of a task, read and validated under its present rules."""
+    """Measure the recordings of a task, read and validated by its present rules."""
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         return _measure(task, home, Path(empty), home)
 
 
 def _measure_logs(task: Any, home: Any, logs: Path) -> dict[str, Any]:
-    """Judge logs by the champion of `home`, in a home of their own that goes away."""
+    """Measure logs with the champion of `home`, in a temporary home."""
     from kinemill.store.home import Home
 
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:

@@ -12,16 +12,17 @@ from kinemill.task import list_tasks, load_task
 
 
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
-    """Write dummy logs of a task; return it, their folder and the overrides to run with.
+    """Write dummy logs of a task; return it, their folder and the overrides of the run.
 
-    From here on this process, and those it starts, keep everything in `dummy/` of the home.
+    From then on, this process and its children use `dummy/` of the home as their home.
 
     Args:
-        task: name or path; with `states=N` among the settings also a new name, whose task is made.
+        task: name or path; with `states=N` among the settings also a new name, whose task is
+            created.
         settings: `key=value` of `kinemill.sim.Dummy`.
 
     Raises:
-        BadInput: an unknown setting, or dimensions for a task that has its own.
+        BadInput: an unknown setting, or dimensions for an existing task.
     """
     from kinemill.sim import dummy_overrides, write_dummy_logs
 
@@ -31,7 +32,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     loaded = load_task(task)
     _refuse_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
-    # Other settings, or another task, make other logs, and those from before are not of this run.
+    # Logs of other settings or tasks do not belong to this run.
     inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
     below = f"{digest([dummy.model_dump(mode='json'), inputs])[:12]}/"
     folder = home.logs(loaded.name)
@@ -41,10 +42,10 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
 
 
 def _refuse_pictures(task: Any, dummy: Any) -> None:
-    """Raise where the environment, which the policy is evaluated in, has pictures of another size.
+    """Refuse an image size that differs from what the environment renders.
 
     Raises:
-        BadInput: `image` differs from what the environment of the task renders.
+        BadInput: `image` differs from the environment's size.
     """
     if dummy.image is None or task.environment is None or task.learn.gives != "policy":
         return
@@ -82,7 +83,7 @@ def _read(settings: list[str]) -> Any:
 
 
 def _write_task(name: str, dummy: Any, home: Home) -> str:
-    """Write the task file of a robot of some dimensions; return its path."""
+    """Write the task file of a robot with these dimensions; return its path."""
     from kinemill.sim import dummy_task
 
     if name in list_tasks() or "/" in name:

@@ -78,7 +78,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Options:
-    """Options of `evaluate`; None stands for the task's own."""
+    """Options of `evaluate`; None stands for the value of the task."""
 
     logs: Path
     out: Path
@@ -180,10 +180,10 @@ Predictors = dict[str, Any]
 def _predictors(
     loaded: LoadedModel, logs: Any, horizon: int
 ) -> tuple[tuple[Predictors, Predictors], list[str], Any]:
-    """Return what the model is compared with, what has to be said about it, and the scale.
+    """Return the models to compare with, notes about them, and the scale of errors.
 
-    What it is compared with is by name: over windows, then over whole episodes. The scale of errors
-    is that of the training rows, or None where these are not known.
+    The models are by name: over windows, then over whole episodes. The scale is the standard
+    deviation of the training rows, or None if these are unknown.
     """
     from kinemill.verify.evaluation import references_for
     from kinemill.verify.references import Persistence
@@ -210,7 +210,7 @@ def _predictors(
 
 
 def _stated_scale(loaded: LoadedModel) -> Any:
-    """Return the scale of errors that the bundle of a model states, or None."""
+    """Return the scale of errors in the bundle of a model, or None."""
     from kinemill.store import read_json
     from kinemill.verify.scale import stated_scale
 
@@ -220,7 +220,7 @@ def _stated_scale(loaded: LoadedModel) -> Any:
 
 
 def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
-    """Return the dataset that the model learned from: ref and rows; or None and why it is not."""
+    """Return the dataset that the model was trained on: ref and rows; or None and the reason."""
     from kinemill.dataset import find_version, load_dataset
     from kinemill.errors import BadInput, CorruptArtifact
     from kinemill.verify.files import unlike
@@ -237,7 +237,7 @@ def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
 
 
 def _champion(loaded: LoadedModel) -> tuple[Any, str]:
-    """Return the champion, if there is another one than the model itself."""
+    """Return the champion, unless it is the model itself."""
     from kinemill.errors import CorruptArtifact
     from kinemill.register.bundle import model_digest
     from kinemill.register.champion import load_champion
@@ -259,7 +259,7 @@ def _champion(loaded: LoadedModel) -> tuple[Any, str]:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    """Print the errors at the horizon, how they grow, and where all the rest is."""
+    """Print the errors at the horizon, their growth, and where the report is."""
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
     from kinemill.verify.findings import best_reference
     from kinemill.verify.headline import headline
@@ -283,7 +283,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 def _print_model(summary: dict[str, Any]) -> None:
-    """Print what else is known of the model: MAE, free run, whiteness."""
+    """Print further results of the model: MAE, free run, whiteness."""
     own, free = summary["accuracy"]["model"]["channels"], summary["free_run"]["model"]["rmse"]
     residuals = summary["residuals"]["channels"]
     rows = [

@@ -1,4 +1,4 @@
-"""Export commands: a model to a folder that runs anywhere, episodes to other file formats."""
+"""Export commands: a model to a portable folder, episodes to other file formats."""
 
 from pathlib import Path
 from typing import Annotated

@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-MOST_REASONS = 4  # of one log that are spelled out; `kinemill data show` prints all
+MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
 
 
 def show_files(title: str, files: Sequence[dict[str, Any]]) -> None:
-    """Print what became of each log, its first reasons, and how often which outcome was."""
+    """Print the outcome of each log, its first reasons, and the number of logs per outcome."""
     typer.echo(title)
     for file in files:
         typer.echo(f"{file['outcome']:<{_WIDTH}} {spell_name(file['file'])}{_size(file)}")
@@ -33,7 +33,7 @@ def _size(file: dict[str, Any]) -> str:
 
 
 def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> None:
-    """Print reasons as indented paragraphs, and which checks the ones beyond `most` are of."""
+    """Print reasons as indented paragraphs; count those beyond `most` by check."""
     listed = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
     columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     wrap = textwrap.TextWrapper(
@@ -48,7 +48,7 @@ def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> 
 
 
 def spell_reason(reason: dict[str, Any]) -> str:
-    """Spell where it is, what was found, what was expected and what to do in one sentence."""
+    """Spell a reason as one sentence: where, found, expected and fix."""
     what = " ".join(part for part in (reason["check"], reason["channel"]) if part)
     expected = f", expected {reason['expected']}" if reason["expected"] else ""
     fix = f"; {reason['fix']}" if reason["fix"] else ""
@@ -56,7 +56,7 @@ def spell_reason(reason: dict[str, Any]) -> str:
 
 
 def spell_name(name: str) -> str:
-    """Spell a file's name on one line: what a terminal would act on is written as its code."""
+    """Spell a file's name on one line, with control characters as escapes."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in name

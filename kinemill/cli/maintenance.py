@@ -10,7 +10,7 @@ from kinemill.cli.completion import complete_task
 from kinemill.cli.output import Json, document, notify, table
 
 _POWERS = ["", "k", "m", "g", "t"]
-_OVER = 1  # exit code: not enough may go for the budget, or something is damaged
+_OVER = 1  # exit code: the home exceeds the budget, or something is damaged
 
 
 def gc(
@@ -161,7 +161,7 @@ def upgrade(
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `20GB`, `500 M`, `4GiB` or `1e9` stand for.
+    """Return the bytes of a size such as `20GB`, `500 M`, `4GiB` or `1e9`.
 
     Raises:
         BadInput: it is no size.
@@ -176,7 +176,7 @@ def parse_size(text: str) -> int:
 
 
 def spell_size(size: float) -> str:
-    """Spell bytes in the unit that people use."""
+    """Spell bytes with a unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 1000:
             return f"{size:.3g} {unit}"

@@ -1,6 +1,6 @@
-"""Metrics of a run: from the folder of its training, or from MLflow where there is no such folder.
+"""Metrics of a run: from its training folder, or from MLflow if there is no such folder.
 
-The folder has each number as soon as it is made; MLflow has it 5 s later, and for good.
+The folder has each value immediately; MLflow has it 5 s later, and permanently.
 """
 
 import urllib.parse
@@ -15,18 +15,18 @@ from kinemill.tracking.jsonl import FILE, Point, Reader, as_series
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training
 
 LOSS = "train/loss"
-_OF_REGISTRATION = "test/"  # in the same run of MLflow, but not of the training
-_MOST = 25000  # values that MLflow gives at once
+_OF_REGISTRATION = "test/"  # metrics of the registration, in the same MLflow run
+_MOST = 25000  # largest page of values of MLflow
 
 
 @dataclass
 class Numbers:
-    """What is known of a training's numbers so far.
+    """The metrics of a training so far.
 
     Attributes:
         run: id in Dagster.
-        task: its task.
-        points: read so far, in the order they were made.
+        task: name of its task.
+        points: read so far, in the order of logging.
     """
 
     run: str
@@ -37,13 +37,13 @@ class Numbers:
 
     @classmethod
     def of(cls, run: str, task: str) -> "Numbers":
-        """Read all there is of a run."""
+        """Read all metrics of a run."""
         numbers = cls(run, task)
         list(numbers.new())
         return numbers
 
     def new(self) -> Iterator[Point]:
-        """Yield the points that came since the last call; the same step may come in several."""
+        """Yield the points since the last call; one step may come in several points."""
         if self._link is None:
             self._link = noted_training(Home.resolve(), self.run)
         points = self._from_folder() if self._link else None
@@ -53,12 +53,12 @@ class Numbers:
 
     @property
     def step(self) -> int | None:
-        """The last step with a number."""
+        """The last step with a value."""
         return self.points[-1]["step"] if self.points else None
 
     @property
     def total(self) -> int | None:
-        """Steps that the training is to make."""
+        """Number of steps of the training."""
         return self._link.steps if self._link else None
 
     @property
@@ -71,7 +71,7 @@ class Numbers:
         return as_series(self.points)
 
     def _from_folder(self) -> list[Point] | None:
-        """Return what is new in the training's folder; None if that has no numbers."""
+        """Return new points of the training folder; None if it has no metrics."""
         if self._link is None:
             return None
         path = Home.resolve().root / self._link.folder / FILE
@@ -80,20 +80,20 @@ class Numbers:
         return list(self._reader.new()) if path.is_file() else None
 
     def _from_mlflow(self) -> list[Point]:
-        """Return what is new in MLflow; nothing where it does not answer."""
+        """Return new points of MLflow; none if it does not respond."""
         url = mlflow_url(Home.resolve())
         if url is None:
             return []
         try:
             points = _points(url, self.task, self.run)
         except (NoServer, KinemillError):
-            return []  # there may be none: Dagster alone is asked for
+            return []  # only Dagster is required
         last = self.step if self.step is not None else -1
         return [point for point in points if point["step"] > last]
 
 
 def _points(url: str, task: str, run: str) -> list[Point]:
-    """Return the points of the MLflow run that a run of Dagster made."""
+    """Return the points of the MLflow run of a Dagster run."""
     api = f"{url}/api/2.0/mlflow"
     name = urllib.parse.quote(task)
     experiment = fetch(f"{api}/experiments/get-by-name?experiment_name={name}")

@@ -28,14 +28,14 @@ ModelFolder = Annotated[
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model.
+    """A loaded model.
 
     Attributes:
-        task: a `Task`; of a registered model the one that it was made with.
+        task: a `Task`; for a registered model the one it was trained with.
         home: a `Home`.
         simulator: a `Simulator`; NaN and infinity pass through it.
-        folder: where its files are.
-        name: what to call it: `@champion`, `:3`, or its folder.
+        folder: folder of its files.
+        name: shown to the user: `@champion`, `:3`, or its folder.
         version: in the registry, or None for a folder.
     """
 
@@ -47,7 +47,7 @@ class LoadedModel:
     version: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """Say which it is."""
+        """Return the identity of the model as a JSON object."""
         return {
             "name": self.name,
             "version": self.version,
@@ -57,10 +57,10 @@ class LoadedModel:
 
 
 def address_of(model: str) -> tuple[Any, str]:
-    """Return the task of TASK, TASK@alias or TASK:version, and what follows its name.
+    """Split TASK, TASK@alias or TASK:version into the task and the rest.
 
     Raises:
-        BadInput: there is no such task, or it is no such address.
+        BadInput: there is no such task, or the address is invalid.
     """
     from kinemill.task import load_task
 
@@ -69,7 +69,7 @@ def address_of(model: str) -> tuple[Any, str]:
 
 
 def load_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
-    """Find and load the model that a command line names.
+    """Load the model that a command line names.
 
     Raises:
         BadInput: there is no such task, version or folder.
@@ -81,7 +81,7 @@ def load_model(model: str, folder: Path | None, changed: Any = None) -> LoadedMo
 
 
 def load_policy_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
-    """Find and load the policy that a command line names; `Chosen.simulator` is the policy.
+    """Load the policy that a command line names; `LoadedModel.simulator` is the policy.
 
     Raises:
         BadInput: there is no such task, version or folder, or it is no policy.
@@ -115,7 +115,7 @@ def _load(model: str, folder: Path | None, changed: Any, load: Callable[..., Any
 
 
 def _parts(model: str) -> tuple[str, str]:
-    """Split TASK@alias into its parts; the path of a task file may hold anything."""
+    """Split TASK@alias into its parts; the path of a task file may contain any character."""
     from kinemill.errors import BadInput
 
     if Path(model).is_file():

@@ -8,7 +8,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import Json, TaskName, document, quantity, table, wrapped
 
-_SHORT = 16  # characters of a digest that people get to see
+_SHORT = 16  # characters of a digest that are shown
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 
@@ -47,7 +47,7 @@ def list_models(task: TaskName, as_json: Json = False) -> None:
 
 
 def _alias_text(line: dict[str, Any]) -> str:
-    """Spell the aliases; a champion with too little test data is a provisional one."""
+    """Spell the aliases; a champion with too little test data is marked as provisional."""
     kind = "provisional " if line["provisional"] else ""
     return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line["aliases"])
 
@@ -59,7 +59,7 @@ def _verdict(line: dict[str, Any]) -> str:
 
 
 def _error(measured: dict[str, Any]) -> str:
-    """Spell the error of the model; nothing for a version whose verification has none."""
+    """Spell the error of the model; empty without a verification."""
     return quantity(measured["model"]) if "model" in measured else ""
 
 

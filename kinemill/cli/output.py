@@ -48,7 +48,7 @@ def logs_path(logs: Path, option: str = "") -> Path:
     """Return the absolute path of a log or a folder of logs.
 
     Raises:
-        BadInput: there is nothing, or its name cannot be followed.
+        BadInput: the path does not exist, or cannot be followed.
     """
     from kinemill.errors import BadInput
 
@@ -64,7 +64,7 @@ def logs_path(logs: Path, option: str = "") -> Path:
 
 
 def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str, Any]:
-    """Return what `--with` and `--set` change of a task; single keys count after presets."""
+    """Return the overrides of `--with` and `--set`; single keys override presets."""
     from kinemill.task import parse_overrides
     from kinemill.task.presets import preset_overrides
 
@@ -83,7 +83,7 @@ def notify(message: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under headings; numbers to four digits, nothing for None."""
+    """Print rows under headings; numbers with four digits, nothing for None."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -94,13 +94,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for row in rows:
         drawn.add_row(*(_drawn(cell) for cell in row))
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width
+    if not console.is_terminal:  # files and pipes have no width
         console.width = max(console.width, PIPED)
     console.print(drawn)
 
 
 class Bad(str):
-    """Text of a cell that is bad news: red where the terminal has colors."""
+    """Text of a cell with a problem: red if the terminal has colors."""
 
 
 def _drawn(cell: Any) -> Any:
@@ -110,7 +110,7 @@ def _drawn(cell: Any) -> Any:
 
 
 def wrapped(text: str) -> str:
-    """Break a sentence at the width of the terminal; a pipe gets it in one line."""
+    """Wrap a sentence at the width of the terminal; keep it on one line in a pipe."""
     from rich.console import Console
 
     console = Console()
@@ -127,14 +127,14 @@ def spell(cell: Any) -> str:
 
 
 def quantity(value: float | None, digits: int = 4) -> str:
-    """Spell a measured number; null in a document stands for one that is not finite."""
+    """Spell a measured number; null in a document means not finite."""
     if value is None or not math.isfinite(value):
         return NOT_FINITE
     return f"{value:.{digits}g}"
 
 
 def interval(ends: Sequence[float | None], digits: int = 4) -> str:
-    """Spell a 95 % interval; one without finite ends is none."""
+    """Spell a 95 % interval; "no interval" if an end is not finite."""
     if any(end is None or not math.isfinite(end) for end in ends):
         return "no interval"
     return "95 % interval " + " to ".join(quantity(end, digits) for end in ends)

@@ -16,14 +16,14 @@ FILMS = "films"
 
 @dataclass(frozen=True)
 class Options:
-    """What is wanted of a rollout.
+    """Options of a rollout.
 
     Attributes:
         model: `champion`, `@alias`, `:3`, an address or a folder.
         variant: settings of the environment that differ.
-        workers: processes.
-        video: whether the first episodes are filmed.
-        as_json: whether one document is printed.
+        workers: number of processes.
+        video: whether to record the first episodes as a video.
+        as_json: whether to print one document.
     """
 
     model: str
@@ -34,12 +34,12 @@ class Options:
 
 
 def act(task: Any, to: Path, seeds: range, options: Options) -> None:
-    """Let a registered policy act in its task's environment.
+    """Run a registered policy in its task's environment.
 
     Args:
         task: with an `environment` part.
         to: folder for the logs.
-        seeds: of the starts.
+        seeds: of the initial states.
         options: of the command line.
     """
     from kinemill.cli.progress import Spoken, counted
@@ -61,7 +61,7 @@ def act(task: Any, to: Path, seeds: range, options: Options) -> None:
 
 
 def refuse(values: Mapping[str, Any]) -> None:
-    """Refuse options that mean nothing to a policy.
+    """Refuse options that do not apply to a policy.
 
     Raises:
         BadInput: one of them was given.
@@ -71,7 +71,7 @@ def refuse(values: Mapping[str, Any]) -> None:
 
 
 def address_of(task: str, model: str) -> str:
-    """Return the address or folder that a short name of a version stands for."""
+    """Return the address or folder of a short name of a version."""
     if model == "champion":
         return f"models:/{task}@champion"
     if model.startswith("@"):

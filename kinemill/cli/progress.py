@@ -17,11 +17,11 @@ class Spoken:
         self._throttle, self._pace = Throttle(), Pace()
 
     def log_message(self, message: str) -> None:
-        """Print a message, such as who holds the lock that is waited for."""
+        """Print a message, such as the holder of a lock."""
         notify(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Print how far the stage is, with pace and time left, where a line is due."""
+        """Print progress with rate and time left, if a line is due."""
         self._pace.note(done)
         if self._throttle.is_due(stage, done, total):
             notify(
@@ -36,7 +36,7 @@ class Spoken:
 
 
 def counted(items: Iterable[T], total: int, stage: str, progress: Progress) -> Iterator[T]:
-    """Yield some items, and report each one as done when the next is asked for."""
+    """Yield items, and report each one as done when the next is requested."""
     for done, item in enumerate(items, 1):
         yield item
         progress.advance(stage, done, total)

@@ -173,7 +173,7 @@ def _print_change(change: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _print_causes(causes: list[dict[str, Any]]) -> None:
-    """Print the causes of a refusal by rank, and then the lines that only follow from one."""
+    """Print the causes of a refusal by rank, then their consequences."""
     own = [line for line in causes if line["follows"] is None]
     for rank, line in enumerate(own, 1):
         typer.echo(f"{rank}. {line['rule']}: {line['fix']}")

@@ -8,7 +8,7 @@ import typer
 
 from kinemill.cli.output import Json, Overrides, TaskName, document, notify, quantity, table
 
-_PLAIN = ("zero", "random")  # policies that plan nothing, to compare with
+_PLAIN = ("zero", "random")  # baselines without planning
 
 
 Controller = Annotated[
@@ -68,16 +68,16 @@ Variant = Annotated[
 
 @dataclass(frozen=True)
 class _Rollout:
-    """What every rollout is asked for, whoever acts.
+    """Options of every rollout.
 
     Attributes:
         task: the `Task`.
-        controller: by its name; None: the task's own.
-        model: what plans are tried on, or the policy.
+        controller: name of it; None: the task's own.
+        model: of the planner, or the policy.
         threads: of the model.
-        seeds: of the starts.
+        seeds: of the initial states.
         to: folder for the logs.
-        as_json: whether one document is printed.
+        as_json: whether to print one document.
     """
 
     task: Any
@@ -130,7 +130,7 @@ def rollout(
 
 
 def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> Any:
-    """Return the task with its overrides, and with a controller that plans in place of its own."""
+    """Return the task with its overrides, and with the named controller in place of its own."""
     from kinemill.task import load_task, parse_overrides
 
     changed = parse_overrides(overrides or [])
@@ -143,7 +143,7 @@ def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> A
 
 
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
-    """Let an expert show how it is done: a planner, a trained policy, or the environment's own."""
+    """Record demonstrations of a planner, a trained policy, or the environment's own expert."""
     from kinemill.cli.collect_demos import demonstrate, shown_by
 
     task, model = options.task, None if options.model == "champion" else options.model
@@ -160,7 +160,7 @@ def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
 
 
 def _control(options: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
-    """Let a controller run the task's plant."""
+    """Run a controller in the task's plant."""
     from kinemill.cli.progress import Spoken, counted
     from kinemill.control.recorded_runs import run_and_log
     from kinemill.control.report import page
@@ -182,7 +182,7 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
 
 
 def _folder(task: Any, to: Path | None) -> Path:
-    """Return where logs go: the folder that is watched, unless another is named."""
+    """Return the folder for logs: the drop folder, unless another is named."""
     from kinemill.store.home import Home
 
     drop_folder = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
@@ -190,7 +190,7 @@ def _folder(task: Any, to: Path | None) -> Path:
 
 
 def _policy(options: _Rollout) -> tuple[str, Any]:
-    """Return the name of what chooses actions, and itself: a planner, or one without a plan."""
+    """Return the name and the object that chooses actions: a planner, or a baseline."""
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
     from kinemill.control.cost import control_of
 

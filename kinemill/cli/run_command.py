@@ -61,7 +61,7 @@ def _try(
     *,
     as_json: bool,
 ) -> None:
-    """Run the pipeline on synthetic logs; the model need not be good, so the gate may refuse it."""
+    """Run the pipeline on synthetic logs; the gate may refuse the model."""
     from kinemill.cli.dummy import prepare
 
     task, logs, spelled = prepare(task, settings)

@@ -10,13 +10,13 @@ Json = dict[str, Any]
 
 
 class Run(dict[str, Any]):
-    """The document of `kinemill run` with what came of it.
+    """The document of `kinemill run` with the model that it produced.
 
     Args:
         document: of the run.
-        task: the `Task` as it was run.
-        where: folder of the exported model, or its address in the registry; None: nothing came.
-        summary: what the training says of itself.
+        task: the `Task` of the run.
+        where: folder of the exported model, or its address in the registry; None without a model.
+        summary: of the training.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class Run(dict[str, Any]):
 
     @property
     def model(self) -> Any:
-        """What the run made, as a robot loads it: a `Policy` or a `Simulator`.
+        """The model as a robot loads it: a `Policy` or a `Simulator`.
 
         Raises:
-            BadInput: the run came to no model.
+            BadInput: the run produced no model.
         """
         if self._where is None:
             raise BadInput(f"run of {self.task.name}", f"made no model: {self.get('status')}")
@@ -46,7 +46,7 @@ class Run(dict[str, Any]):
         """The policy: `reset(seed)`, `act(observation)`.
 
         Raises:
-            BadInput: the run made a simulator, or nothing.
+            BadInput: the run produced a simulator, or no model.
         """
         if self.task.learn.gives != "policy":
             raise BadInput(f"task {self.task.name}", "learns dynamics", fix="use .model")
@@ -56,7 +56,7 @@ class Run(dict[str, Any]):
     def metrics(self) -> Json:
         """The document's metrics, with `final`, `global_step` and `best_step` of the training.
 
-        `final` is that of the best policy on fresh seeds; of others their watched error.
+        `final` is the result of the best policy on new seeds; else the error that selects weights.
         """
         summary = self._summary
         final = summary.get(
@@ -80,9 +80,9 @@ class Run(dict[str, Any]):
         """Run the policy in the task's environment.
 
         Args:
-            episodes: how many.
-            seed: of the first start; the others follow.
-            variant: the name of settings of the environment that differ.
+            episodes: number of episodes.
+            seed: of the first episode; the others follow.
+            variant: name of settings of the environment that differ.
             to: folder for logs of the episodes, if they are to be kept.
 
         Returns:
@@ -99,7 +99,7 @@ class Run(dict[str, Any]):
 
 
 def of_chain(document: Mapping[str, Any], task: Any) -> Run:
-    """Return the run of a chain: its model is the version that it registered."""
+    """Return the result of a pipeline run; its model is the registered version."""
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import find_version
     from kinemill.register.warm_start import trained_in
@@ -126,18 +126,18 @@ def run_with_objects(
     model: Any = None,
     callbacks: Sequence[Any] = (),
 ) -> Run:
-    """Train and export in this process, with objects in the place of names; nothing is registered.
+    """Train and export in this process with objects in place of names; register nothing.
 
     Args:
         name: of a task that learns by reinforcement, or path of its file.
         overrides: dotted key to value.
-        environment: makes a new `gymnasium.Env` each time; default: the task's.
-        wrappers: go around it, from the innermost one outwards.
+        environment: returns a new `gymnasium.Env` on each call; default: the task's.
+        wrappers: from the innermost to the outermost.
         model: settings of a model, a `kinemill.task.plugins.Model`.
-        callbacks: of stable-baselines3's kind.
+        callbacks: of stable-baselines3's type.
 
     Raises:
-        BadInput: the task learns otherwise.
+        BadInput: the task has another learn type.
     """
     from kinemill.environments.card import make_card
     from kinemill.export import stage as export

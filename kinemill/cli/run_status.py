@@ -11,9 +11,9 @@ from kinemill.errors import BadInput
 OWNER, TASK, RESUME = "kinemill/owner", "kinemill/task", "kinemill/resume"
 PRIORITY, RETRY = "dagster/priority", "dagster/auto_retry_run_id"
 LATEST = 10  # runs listed
-_PAGE = 500  # runs looked through at a time for one that starts like this
-_LENGTH = 36  # of a whole id
-_EVENTS = 1000  # of a failed run, read at a time for what it said
+_PAGE = 500  # runs per query when an id is completed
+_LENGTH = 36  # characters of an id
+_EVENTS = 1000  # events of a failed run per query
 _STATUS = {
     "QUEUED": "queued",
     "NOT_STARTED": "queued",
@@ -58,17 +58,17 @@ fragment Told on PythonError { message className errorChain { error { message cl
 
 
 def latest(server: Server, count: int = LATEST) -> list[dict[str, Any]]:
-    """Return how the latest runs stand, the newest first."""
+    """Return the status of the latest runs, newest first."""
     response = _right(server, server.ask(_RUNS, limit=count)["runsOrError"], "Runs")
     return [document_of(server, run) for run in response["results"]]
 
 
 def one(server: Server, run: str) -> dict[str, Any]:
-    """Return how a run stands.
+    """Return the status of a run.
 
     Args:
-        server: that knows it.
-        run: its id, or how that begins.
+        server: the Dagster server.
+        run: its id, or the beginning of it.
 
     Raises:
         BadInput: there is no such run, or several.
@@ -77,7 +77,7 @@ def one(server: Server, run: str) -> dict[str, Any]:
 
 
 def look_up(server: Server, run: str) -> dict[str, Any]:
-    """Return what Dagster knows of a run, by its id or how that begins."""
+    """Return the run with this id, or this beginning of an id."""
     whole = run if len(run) == _LENGTH else _completed(server, run)
     response = server.ask(_ONE, id=whole)["runOrError"]
     if response["__typename"] == "RunNotFoundError":
@@ -91,7 +91,7 @@ def status_of(run: Mapping[str, Any]) -> str:
 
 
 def task_of(run: Mapping[str, Any]) -> str:
-    """Return the task of a run, also of one that makes a few assets alone."""
+    """Return the task of a run, also of one that materializes only some assets."""
     assets = run.get("assetSelection") or []
     named = assets[0]["path"][0] if assets else run["jobName"]
     return _tags(run).get(TASK) or named
@@ -123,7 +123,7 @@ def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completed(server: Server, start: str) -> str:
-    """Return the one id that starts like this, looking through all of them, newest first."""
+    """Return the only id with this beginning, among all runs."""
     matches = [run for run in _ids(server) if start and run.startswith(start)]
     if len(matches) > 1:
         examples = ", ".join(run[: len(start) + 4] for run in matches[:3])
@@ -176,7 +176,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _model(run: Mapping[str, Any], task: str) -> str | None:
-    """Return the address of the version that the run registered or found known."""
+    """Return the address of the version that the run registered or found cached."""
     for made in run["assetMaterializations"]:
         if made["assetKey"]["path"][-1] == "registered_model":
             for entry in made["metadataEntries"]:
@@ -186,7 +186,7 @@ def _model(run: Mapping[str, Any], task: str) -> str | None:
 
 
 def _error(server: Server, run: str) -> str | None:
-    """Return what a failed run said: that of its step, if one failed, else of the run."""
+    """Return the error of a failed run: that of its failed step, else that of the run."""
     message, after = None, None
     while True:
         response = server.ask(_SAID, id=run, after=after, limit=_EVENTS)["logsForRun"]
@@ -201,7 +201,7 @@ def _error(server: Server, run: str) -> str | None:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    """Return what we or a library said first, without what was wrapped around it."""
+    """Return the innermost message of an error, without those that wrap it."""
     chain = [error, *(link["error"] for link in error["errorChain"])]
     ours = [one for one in chain if one["message"].startswith("kinemill.")]
     said = (ours or chain)[0 if ours else -1]

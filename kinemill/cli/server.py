@@ -121,7 +121,7 @@ def _users() -> Any:
 
 
 def _names(tasks: str | None) -> list[str] | None:
-    """Return the names in `a,b`; None where no limit is given."""
+    """Return the names in `a,b`; None without a limit."""
     return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
 
 

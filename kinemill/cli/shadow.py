@@ -9,13 +9,13 @@ import typer
 from kinemill.cli.output import document, notify, quantity, table
 from kinemill.interrupts import Interrupted, resume
 
-_EVERY = 5.0  # s between looks for new logs
+_EVERY = 5.0  # s between scans for new logs
 
 
 def run_shadow(
     model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
 ) -> None:
-    """Measure both on the new logs, and with --watch on each log that arrives."""
+    """Measure both versions on the new logs, and with --watch on each log that arrives."""
     from kinemill.cli.model_ref import address_of
     from kinemill.errors import BadInput
     from kinemill.register.shadow_evaluation import shadow

@@ -79,17 +79,17 @@ def simulate(
 
 
 def _strict(loaded: LoadedModel) -> Any:
-    """Return the model such that a NaN in its inputs is an error."""
+    """Load the model so that a NaN in its inputs is an error."""
     from kinemill.runtime import load
 
     return load(loaded.folder)
 
 
 def _states(spelled: list[str]) -> dict[str, float]:
-    """Read NAME=VALUE.
+    """Parse NAME=VALUE.
 
     Raises:
-        BadInput: it is spelled otherwise.
+        BadInput: the text has another form.
     """
     from kinemill.errors import BadInput
 
@@ -112,7 +112,7 @@ def _start(
     initial: dict[str, float],
     steps: int | None,
 ) -> tuple[Any, dict[str, float]]:
-    """Return where to start, and the states that are moved from there."""
+    """Return the initial rows and actions, and the states to move from there."""
     from kinemill.errors import BadInput
 
     if (source is None) == (actions is None):
@@ -126,7 +126,7 @@ def _start(
 
 
 def _start_at_rest(loaded: LoadedModel, actions: Path | None, initial: dict[str, float]) -> Any:
-    """Start from a state that stood still under the first action."""
+    """Start from a state at rest under the first action."""
     from kinemill.verify.actions import read_actions
     from kinemill.verify.simulation import Start
 
@@ -173,7 +173,7 @@ def _rows(loaded: LoadedModel, source: str) -> tuple[Any, str]:
 
 
 def _summary(loaded: LoadedModel, start: Any, trajectory: Any) -> dict[str, Any]:
-    """Say what was simulated, and how far off it ended where that is known."""
+    """Return what was simulated, and the errors at the end if the truth is known."""
     simulator = loaded.simulator
     last = trajectory.row(-1, named=True)
     ends = {name: {"unit": simulator.units[name], "value": last[name]} for name in simulator.states}

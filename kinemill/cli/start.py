@@ -44,8 +44,8 @@ mutation($id: String!, $policy: TerminateRunPolicy) {
   ... on TerminateRunFailure { message } ... on Error { message } } }
 """
 _SAFE, _FORCED = "SAFE_TERMINATE", "MARK_AS_CANCELED_IMMEDIATELY"
-_TRIES = 10  # to end a run
-_PATIENCE = 30.0  # s for a run to end once it was told to
+_TRIES = 10  # attempts to cancel a run
+_PATIENCE = 30.0  # s for a run to end after it was canceled
 _LOOK_EVERY = 0.3  # s
 
 
@@ -100,7 +100,7 @@ def start(
 
 
 def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[str, Any]:
-    """Return the run config: overrides for the task's resource, the folder for `recordings`."""
+    """Return the run config: overrides for the task's resource, and the folder of `recordings`."""
     from kinemill.task.overrides import nested
 
     config: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str
 
 
 def _job_selector(server: Any, task: str) -> dict[str, str]:
-    """Return where the job of a task is; a file newer than the server's view makes it look anew."""
+    """Return the selector of a task's job; reload the code location if the file is newer."""
     from kinemill.errors import BadInput
     from kinemill.registry import nearest
 
@@ -147,7 +147,7 @@ def _job_selector(server: Any, task: str) -> dict[str, str]:
 
 
 def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
-    """Return (location, repository, jobs) of all that the server has loaded."""
+    """Return (location, repository, jobs) of everything that the server has loaded."""
     response = server.ask(_REPOSITORIES)["repositoriesOrError"]
     if response["__typename"] != "RepositoryConnection":
         raise server.failure(response.get("message", response["__typename"]))
@@ -188,7 +188,7 @@ def cancel(run: RunName, as_json: Json = False) -> None:
 
 
 def _end(server: Any, record: Mapping[str, Any]) -> None:
-    """Ask Dagster to end a run; one that is starting has no process yet, and is marked instead.
+    """Cancel a run; mark one that is starting, which has no process yet, as canceled.
 
     Raises:
         KinemillError: Dagster refuses, and the run has not ended meanwhile.
@@ -197,7 +197,7 @@ def _end(server: Any, record: Mapping[str, Any]) -> None:
     from kinemill.errors import KinemillError
 
     response, reply = run_status.status_of(record), dict[str, Any]()
-    for _ in range(_TRIES):  # what the run is may change between question and answer
+    for _ in range(_TRIES):  # the status may change between query and cancellation
         policy = _SAFE if response != "starting" else _FORCED
         reply = server.ask(_TERMINATE, id=record["runId"], policy=policy)["terminateRun"]
         if reply["__typename"] == "TerminateRunSuccess":
@@ -211,7 +211,7 @@ def _end(server: Any, record: Mapping[str, Any]) -> None:
 
 
 def _ended(server: Any, record: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a run that was told to end has done so; return how it stands."""
+    """Wait until a canceled run has ended; return its status."""
     from kinemill.cli import run_status
 
     deadline = time.monotonic() + _PATIENCE

@@ -15,9 +15,9 @@ from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
 
 _LOOK_EVERY = 1.0  # s
-_SHORT = 8  # characters of an id that people get to see
+_SHORT = 8  # characters of an id that are shown
 _APART = {"step", "time"}
-_ASIDE = "memory/"  # kept, shown in MLflow and with --json, and the same in every line
+_ASIDE = "memory/"  # metrics for MLflow and --json only
 
 
 def list_runs(as_json: Json = False) -> None:
@@ -125,7 +125,7 @@ def metrics(
 
 
 def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool) -> None:
-    """Print points as they come, and on stderr how the run stands, until it has ended."""
+    """Print points as they arrive, and the status of the run on stderr, until it has ended."""
     from kinemill.cli import run_status
 
     last_status = ""
@@ -152,7 +152,7 @@ def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool)
 
 @contextmanager
 def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
-    """Show a bar with pace and time left below the lines, on a terminal."""
+    """Show a progress bar with rate and time left below the lines, on a terminal."""
     if not (enabled and sys.stdout.isatty()):
         yield lambda _point: None
         return
@@ -174,7 +174,7 @@ def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
 
 
 def _merged(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield one point for those of the same step that follow each other, as people read them."""
+    """Merge consecutive points of one step."""
     for _, same in itertools.groupby(points, key=lambda point: point["step"]):
         whole: dict[str, Any] = {}
         for point in same:

@@ -9,7 +9,7 @@ from kinemill.cli.output import Bad, notify, quantity, spell, table, wrapped
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
-_COMPARED = ("champion", "persistence")  # for dynamics: shown with the model and the best reference
+_COMPARED = ("champion", "persistence")  # shown with a dynamics model and the best reference
 
 
 def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
@@ -17,7 +17,7 @@ def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
 
     Args:
         summary: the document.
-        verified: `verification.json` of the same run; empty if it did not come to that.
+        verified: `verification.json` of the same run; empty without a verification.
     """
     from kinemill.verify.findings import best_reference, own_reference
 
@@ -43,7 +43,7 @@ def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
 def _facts_table(summary: dict[str, Any]) -> None:
     episodes, verification = summary["episodes"], summary["verification"]
     rows = [["dataset", str(summary["dataset"])[:12]]]
-    if any(episodes.values()):  # a policy may learn without any
+    if any(episodes.values()):  # a policy may learn without episodes
         text = f"{episodes['quarantined']} quarantined, {episodes['cached']} cached"
         rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", text], *rows]
     if selection := summary.get("selection"):
@@ -68,13 +68,13 @@ def _facts_table(summary: dict[str, Any]) -> None:
 def errors_table(
     metrics: dict[str, Any], own: str | None = None, title: str = "error at the horizon"
 ) -> None:
-    """Print the error at the horizon of each channel, beside the best reference's and persistence.
+    """Print the error at the horizon of each channel, with the best reference's and persistence's.
 
     More references do not fit into 80 columns; the report shows all of them.
 
     Args:
         metrics: `test` and `nrmse` of a verification.
-        own: the reference that the model is, if it is one; it is not compared with itself.
+        own: the reference that the model is, if any; it is not compared with itself.
         title: of the table.
     """
     if not metrics or not metrics["test"]:
@@ -96,19 +96,19 @@ def errors_table(
 
 
 def tell_notes(channels: dict[str, Any]) -> None:
-    """Print what has to be known of the error of a channel."""
+    """Print notes about the error of each channel."""
     for channel, line in channels.items():
         if "note" in line:
             typer.echo(f"{channel}: {line['note']}")
 
 
 def _errors(line: dict[str, Any], names: Sequence[str]) -> list[str]:
-    """Spell the errors of some models; nothing for one that was not measured."""
+    """Spell the errors of some models; empty for one that was not measured."""
     return [quantity(line[name]) if name in line else "" for name in names]
 
 
 def tried_table(metrics: dict[str, Any]) -> None:
-    """Print what a policy brings in its environment, beside the champion and chance."""
+    """Print the return of a policy in its environment, the champion's and a random policy's."""
     rows = [
         [name, *_errors({k: v for k, v in metrics[name].items() if v is not None}, _POLICIES)]
         for name in ("return", "success")
@@ -119,7 +119,7 @@ def tried_table(metrics: dict[str, Any]) -> None:
 
 
 def comparison_table(verified: dict[str, Any]) -> None:
-    """Print the model beside the best reference at each horizon and on each channel."""
+    """Print model and best reference at each horizon and on each channel."""
     from kinemill.verify.comparison import FREE_RUN, NRMSE
     from kinemill.verify.findings import cells_of
 
@@ -147,10 +147,10 @@ def _ratio(cell: Any) -> Any:
 
 
 def growth_table(accuracy: dict[str, Any], reference: str | None = "linear") -> None:
-    """Print how the error of each channel grows, beside that of a reference."""
+    """Print the error of each channel by step, with that of a reference."""
     channels: dict[str, Any] = accuracy.get("model", {}).get("channels", {})
     last = max((len(line["by_step"]) for line in channels.values()), default=0)
-    steps = sorted({1, (last + 1) // 2, last})  # three fit beside each other in 80 columns
+    steps = sorted({1, (last + 1) // 2, last})  # three fit into 80 columns
     other = accuracy.get(reference or "", {}).get("channels", {})
     rows = [
         [name, line["unit"], *(_pair_text(line, other.get(name), step) for step in steps)]
@@ -167,7 +167,7 @@ def _steps(count: int) -> str:
 
 
 def first_not_finite(accuracy: dict[str, Any]) -> str | None:
-    """Say from which step ahead the model's predictions on test data are not finite, if any are."""
+    """Return a note about the first step at which predictions on test data are not finite."""
     failures = [
         (step, name)
         for name, line in accuracy.get("model", {}).get("channels", {}).items()
@@ -195,7 +195,7 @@ def failed_table(gate: list[dict[str, Any]]) -> None:
 
 
 def gate_table(gate: list[dict[str, Any]]) -> None:
-    """Print the gate's decision line by line."""
+    """Print the gate's decision by rule."""
     if gate:
         rows = [[g["rule"], g["passed"], g["value"], g["expected"]] for g in gate]
         table("gate", ["rule", "passed", "value", "expected"], rows)

@@ -52,20 +52,20 @@ def transfer(
 
 
 def _spell_success(one: Mapping[str, Any]) -> str:
-    """Spell the success of a policy, or its return where the environment reports no success."""
+    """Spell the success of a policy, or its return if the environment reports no success."""
     return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
 
 
 def matrix(
     task: Any, models: Mapping[str, Any], variants: Sequence[str], workers: int = 1
 ) -> dict[str, dict[str, Any]]:
-    """Return success and return of each policy under each variant, from the trials' own starts.
+    """Return success and return of each policy under each variant.
 
     Args:
-        task: with an `environment` part.
-        models: policy by the variant that it learned under; each acts as a runtime policy does.
-        variants: to be tested under; `usual` is none.
-        workers: processes.
+        task: with an `environment` part; its trials set the initial states.
+        models: policy by the variant that it was trained under; each acts as a runtime policy.
+        variants: to test under; `usual` is none.
+        workers: number of processes.
     """
     from kinemill.environments.evaluation import try_policy
 
@@ -88,7 +88,7 @@ def matrix(
 
 
 def task_under(task: Any, variant: str) -> Any:
-    """Return the task whose environment is as a variant says, in every episode."""
+    """Return the task with the settings of a variant of its environment."""
     from kinemill.environments.factory import environment_of
 
     if variant == USUAL:
@@ -110,7 +110,7 @@ def _environment(task: Any) -> Any:
 
 
 def _train_policy(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
-    """Return the policy learned from an expert under a variant, in a home of its own."""
+    """Train a policy from an expert under a variant, in a temporary home."""
     from kinemill.augment import stage as augment
     from kinemill.dataset import stage as dataset_stage
     from kinemill.environments.demonstrations import demonstrate

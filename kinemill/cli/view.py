@@ -73,6 +73,6 @@ def _recording(task: Any, home: Any, member: Any) -> Any:
 
 
 def _episode(which: str, hash_: str) -> int | None:
-    """Return the number at the end of an episode's id, or None if a recording is named."""
+    """Return the number at the end of an episode's id, or None for a recording."""
     start, _, number = which.rpartition("-")
     return int(number) if start and hash_.startswith(start) and number.isdigit() else None

@@ -83,8 +83,8 @@ def _tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, st
             raise BadInput(source, f"none of {len(problems)} logs can be read; {name}: {why}")
         raise BadInput(
             source,
-            "holds no log that a draft can be made from",
-            expected=f"files that end in {', '.join(_endings())}",
+            "holds no log for a draft",
+            expected=f"files with the suffix {', '.join(_endings())}",
         )
     return tables, problems
 
@@ -264,10 +264,10 @@ def _angle(column: Column, torques: set[str]) -> Column:
     if name_guess.unit == "rad" or name_guess.turning:
         return replace(column, kind="angle", unit="rad", sure=True)
     if name_guess.index in torques:
-        note = ["guessed an angle: a torque acts on it"]
+        note = ["inferred an angle: a torque acts on it"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     if 0.9 * TURN < span < TURN + 0.1:
-        note = ["guessed an angle: the range is one turn"]
+        note = ["inferred an angle: the range is one turn"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     return column
 

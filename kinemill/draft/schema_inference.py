@@ -76,7 +76,7 @@ def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
     listed = _header(reader, path)
     stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
-    aside |= {name: "a stamp, by its name" for name in listed if _is_stamp(name)}
+    aside |= {name: "a timestamp, by its name" for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
     aside.pop(stamps[0] if stamps else "", None)
     if stamps or rate is not None:
@@ -187,7 +187,7 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
     usual = max(Counter(state_rows).items(), key=lambda item: (item[1], item[0]))[0]
     fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
-    return {n: f"has not a row for each of {usual}" for n in names if rows[n] not in fits[n]}
+    return {n: f"does not have {usual} rows" for n in names if rows[n] not in fits[n]}
 
 
 def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:

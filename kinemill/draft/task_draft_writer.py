@@ -111,11 +111,11 @@ def write_task(draft: Draft) -> str:
     horizon = max(5, min(25, round(0.5 / draft.dt)))
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
-        f"# Drafted by kinemill new from {_quiet(logs)}: read every comment before you trust it.",
+        f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
         "# Limits are the range seen and a margin of over half of it; a joint's own are better.",
         f"task: {draft.name}",
         *([f"description: {_quoted(_quiet(text))}"] if text else []),
-        f"dt: {draft.dt:.12g}  # s; stamps are {draft.step:.3g} s apart",
+        f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
         *_no_action(draft.columns),
@@ -187,7 +187,7 @@ def _quiet(text: str) -> str:
 def _no_action(columns: list[Column]) -> list[str]:
     if any(column.guess.role == "action" for column in columns):
         return []
-    return ["  # no action found: make one of what the robot was told, if it is among these"]
+    return ["  # no action found: use the commands of the robot, if they are among these"]
 
 
 def _unused(draft: Draft) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ def supersede(
         return None
     if not _begins_with(path, member.bytes, previous_hash):
         return None
-    because = f"goes on in {hash_[:16]}, which begins with its {member.bytes} bytes"
+    because = f"continues in {hash_[:16]}, which begins with its {member.bytes} bytes"
     return decide(home, task.name, (previous_hash, member.name), "supersede", because)
 
 

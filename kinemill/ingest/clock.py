@@ -116,9 +116,9 @@ def _no_stamp_reason(lost: Rows) -> Reason:
     return reason(
         "time",
         stretches(lost + 1),
-        "no time stamp that is a number below 9.2e18",
+        "no timestamp that is a number below 9.2e18",
         expected="a number in every row",
-        fix="nothing to do: these rows are left out",
+        fix="nothing to do: these rows are dropped",
     )
 
 
@@ -126,8 +126,8 @@ def _repeated_stamps_reason(rows: Rows, count: int) -> Reason:
     return reason(
         "repeated_stamp",
         stretches(rows + 1),
-        f"{count} with the stamp of the row before",
-        expected="stamps that rise",
+        f"{count} with the timestamp of the previous row",
+        expected="rising timestamps",
         fix="nothing to do: the first of equal stamps is kept",
     )
 
@@ -137,7 +137,7 @@ def _time_order_reason(rows: Rows, seconds: Floats, at: int) -> Reason:
         "time_order",
         f"row {rows[at + 1] + 1}",
         f"time goes back from {seconds[at]:.6g} s to {seconds[at + 1]:.6g} s",
-        expected="stamps that rise",
+        expected="rising timestamps",
         fix="`ingest.on_time_reversal`: split starts a new track, quarantine refuses the log",
     )
 
@@ -146,9 +146,9 @@ def _gap_reason(seconds: Floats, at: int, max_gap: float) -> Reason:
     return reason(
         "gap",
         f"{seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
-        f"{seconds[at + 1] - seconds[at]:.3g} s without a stamp",
+        f"{seconds[at + 1] - seconds[at]:.3g} s without a timestamp",
         expected=f"at most {max_gap:.3g} s",
-        fix="`ingest.resample.max_gap` says how long a silence is bridged",
+        fix="`ingest.resample.max_gap` sets the longest gap to interpolate",
     )
 
 
@@ -156,5 +156,5 @@ def _more_reasons(check: str, count: int) -> list[Reason]:
     if count <= 0:
         return []
     return [
-        reason(check, "later", f"{count} more", expected="none", fix="see the reasons before this")
+        reason(check, "later", f"{count} more", expected="none", fix="see the previous reasons")
     ]

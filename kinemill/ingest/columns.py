@@ -128,9 +128,9 @@ def table_of(
     if clock is None:
         raise BadLog(
             path,
-            "no column rises like a clock",
-            expected="stamps under a name such as time or timestamp",
-            fix="for a log without stamps tell its rows per second: --rate HZ",
+            "no column rises as a clock does",
+            expected="timestamps under a name such as time or timestamp",
+            fix="for a log without timestamps, set its rows per second: --rate HZ",
         )
     others = {name: values for name, values in numbers.items() if name != clock}
     return stamped(path, clock, numbers[clock], others, left_out)

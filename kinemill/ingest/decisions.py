@@ -62,8 +62,8 @@ class Decision:
             self.status,
             "file",
             f"{self.status} by {self.who} on {self.when}{said}",
-            expected="nothing: it was decided so",
-            fix=f"kinemill {undo.format(task, self.recording[:16])} takes the decision back",
+            expected="nothing: the decision excludes it",
+            fix=f"kinemill {undo.format(task, self.recording[:16])} withdraws the decision",
         )
 
 

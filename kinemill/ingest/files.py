@@ -100,7 +100,7 @@ def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanRes
         only = read_file_stat(str(folder.parent), folder.name)
         return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
-        raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
+        raise BadInput(folder, "does not exist", fix="name a folder of logs")
     result, unchanged, admitted, top = empty_scan(), dict[str, Entry](), readers(task), str(folder)
     for name, entry in _changed_entries(top, cached or {}, unchanged, result.ignored):
         _classify(task, folder, name, entry, admitted, result)
@@ -144,7 +144,7 @@ def _classify(
     elif _claimed(entry, admitted):
         result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])
     else:
-        result.ignored[file_stat.label] = "no log: no reader claims it"
+        result.ignored[file_stat.label] = "no log: no reader recognizes it"
 
 
 def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:

@@ -132,7 +132,7 @@ def _append(
             f"image {name!r}",
             f"pictures of {list(images.shape)}",
             expected=f"{list(file.shape)}, as in the parts before",
-            fix=f"say which at `channels.{name}.shape`",
+            fix=f"set one at `channels.{name}.shape`",
         )
     used = [frame[name].to_numpy() for frame in tracks.frames]
     rows = np.unique(np.concatenate([np.empty(0, np.int64), *used]))

@@ -156,14 +156,14 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
     if source is None:
         raise CorruptArtifact(
             raw,
-            f"the kept copy of {member.name!r} is gone or damaged, and so is what was made of it",
+            f"the stored copy of {member.name!r} is missing or damaged, and so is its recording",
             expected=f"sha256 {member.hash[:12]}…",
             fix=f"put {member.name!r} back into the drop folder and run again",
         )
     try:
         original = source.open("rb")
     except OSError as error:
-        raise Moved(source, f"can no longer be read ({error})") from error
+        raise Moved(source, f"cannot be read any more ({error})") from error
     aside = aside_of(raw)
     aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
     try:
@@ -176,6 +176,6 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
     except BaseException as error:
         aside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in _UNREADABLE:
-            raise Moved(source, f"can no longer be read ({error.strerror})") from error
+            raise Moved(source, f"cannot be read any more ({error.strerror})") from error
         raise
     return aside, [Move(aside, raw)]

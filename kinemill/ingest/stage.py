@@ -292,7 +292,7 @@ def _nothing(task: Task, source: Path, unread: Mapping[FileStat, str]) -> BadInp
     return BadInput(
         source,
         f"holds no complete log of the task {task.name!r}{listing}{more}",
-        expected=f"files that end in {', '.join(endings)} and match `ingest.include`",
+        expected=f"files with the suffix {', '.join(endings)} and match `ingest.include`",
         fix="put logs there, or name a folder with --logs",
     )
 

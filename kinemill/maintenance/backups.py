@@ -91,9 +91,9 @@ def _check(home: Home, to: Path) -> None:
     if to.resolve().is_relative_to(home.root.resolve()):
         raise BadInput(to, f"is inside the home {home.root}", fix="name a folder on another disk")
     if (to.exists() and not to.is_dir()) or (to.is_dir() and any(to.iterdir()) and not is_pool(to)):
-        raise BadInput(to, "holds something that is no backup", fix="name a new folder")
+        raise BadInput(to, "is not empty and holds no backup", fix="name a new folder")
     if text := shortage(to):
-        raise BadInput(to, text, fix="name a folder on a disk with room")
+        raise BadInput(to, text, fix="name a folder on a disk with free space")
 
 
 def _left_out() -> list[str]:
@@ -242,7 +242,7 @@ def _pooled(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
 
 
 def _damage(path: Path) -> CorruptArtifact:
-    fix = "the next run sets it aside and makes it again; then back up once more"
+    fix = "the next run rebuilds it; then back up again"
     return CorruptArtifact(path, "is missing, or its bytes have changed", fix=fix)
 
 

@@ -152,7 +152,7 @@ def _unused_artifacts(home: Home, limits: Limits, look: _Look) -> Iterator[Item]
             waiting.pop()
             if path not in text:
                 text.add(path)
-                yield _artifact_item(home, look, path, "nothing that is kept was made from it")
+                yield _artifact_item(home, look, path, "no registered version depends on it")
 
 
 def _made_again(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
@@ -160,7 +160,7 @@ def _made_again(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
     for node in sorted(weak, key=lambda node: (node.used, node.path)):
         if node.stage in _AGAIN and limits.task in (None, node.task):
             yield _artifact_item(
-                home, look, node.path, f"made again when needed ({look.required[node.path]})"
+                home, look, node.path, f"can be rebuilt ({look.required[node.path]})"
             )
 
 

@@ -61,7 +61,7 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
     for path in sorted((home.dagster / "refs" / "latest").glob("*/*.json")):
         yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")
     for path in sorted(home.store.glob("index/*/*.json")):
-        yield from _named_in(path, f"what the next ingest of {path.parent.name} goes on from")
+        yield from _named_in(path, f"index of the next ingest of {path.parent.name}")
     yield from _newest(graph)
     yield from _handed_on(home, used_since)
     for node in graph.nodes.values():
@@ -83,7 +83,7 @@ def _handed_on(home: Home, used_since: float) -> Iterator[Root]:
     for run in sorted((home.dagster / "refs" / "runs").glob("*")):
         if _used(run) > used_since:
             for path in sorted(run.rglob("*.json")):
-                yield from _named_in(path, f"handed on in run {run.name}")
+                yield from _named_in(path, f"used in run {run.name}")
 
 
 def _used(folder: Path) -> float:
@@ -100,8 +100,8 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
         if any(node.stage == "bundle" for node in graph.nodes.values()):
             raise KinemillError(
                 home.mlflow_db,
-                "is not there, but models were registered in it: nobody knows which are champions",
-                fix="kinemill admin restore brings it back from a backup",
+                "is missing, but models were registered in it: the champions are unknown",
+                fix="restore a backup: kinemill admin restore FOLDER",
             )
         return
     check_all(home)

@@ -28,7 +28,7 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
     for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
         is_deleted = path.name.startswith(("gone-", "forgotten-"))
         if is_deleted or _touched(path) < cutoff:
-            why = "was about to be deleted" if is_deleted else "of a process that died"
+            why = "was about to be deleted" if is_deleted else "temporary file of a dead process"
             yield _item(home, "piece", path, why)
 
 
@@ -36,7 +36,7 @@ def damaged(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield damaged artifacts that were quarantined before a time."""
     for path in (home.store / ".corrupt").glob("*"):
         if _touched(path) < cutoff:
-            yield _item(home, "damaged outcome", path, "was damaged, and made again if needed")
+            yield _item(home, "damaged outcome", path, "was damaged; rebuilt if needed")
 
 
 def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[Item]:
@@ -55,7 +55,7 @@ def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Itera
         if folder.is_dir() and ended and f"train/{task}/{folder.name}" not in locked:
             used = _touched(folder)
             if used < cutoff:
-                why = "of a training that has ended"
+                why = "log of a finished training"
                 yield _item(home, "training log", folder, why, task)
 
 

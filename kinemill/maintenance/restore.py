@@ -77,7 +77,8 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
         raise BadInput(
             home.root,
             f"is not empty: it has {', '.join(sorted(there)[:5])}",
-            fix="set KINEMILL_HOME to a new folder, or say --replace: what is there is moved aside",
+            fix="set KINEMILL_HOME to a new folder, or use --replace: it moves existing files to "
+            ".replaced-TIME",
         )
     if text := shortage(home.root, sum(entry.bytes for entry in files)):
         raise BadInput(home.root, text)

@@ -174,9 +174,9 @@ def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
         text = "; ".join(f"{part.name} is at {part.current}" for part in newer)
         raise BadInput(
             home.root,
-            f"{text}, which the installed versions do not know",
+            f"{text}, which the installed versions cannot read",
             expected=", ".join(part.target for part in newer),
-            fix="it was written by newer versions: update these packages, or restore a backup",
+            fix="newer versions wrote it: update these packages, or restore a backup",
         )
 
 
@@ -184,7 +184,7 @@ def _back_up(home: Home, *, saved: bool) -> str | None:
     """Copy the databases to a folder in the home; return its path."""
     if database() is not None and not saved:
         fix = "save it with pg_dump, then: kinemill admin upgrade --saved"
-        raise BadInput("the shared database", "no backup of it is made here", fix=fix)
+        raise BadInput("the shared database", "is not backed up by this command", fix=fix)
     to = home.root / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     copied = list(databases(home))
     for path in copied:

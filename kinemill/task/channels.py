@@ -68,11 +68,11 @@ class ChannelResample(Settings):
     )
 
 
-def _as_resample(value: Any) -> Any:
+def _as_resample(value: object) -> object:
     return {"method": value} if isinstance(value, str) else value
 
 
-def _as_sources(value: Any) -> Any:
+def _as_sources(value: object) -> object:
     items = value if isinstance(value, list) else [value]
     return [{"name": item} if isinstance(item, str) else item for item in items]
 
@@ -80,7 +80,7 @@ def _as_sources(value: Any) -> Any:
 Sources = Annotated[list[Source], BeforeValidator(_as_sources)]
 
 
-def _known_unit(value: Any) -> str:
+def _known_unit(value: object) -> str:
     try:
         return check_unit(str(value))
     except BadInput as error:
@@ -130,7 +130,7 @@ class Channel(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _media_have_no_unit(cls, value: Any) -> Any:
+    def _media_have_no_unit(cls, value: object) -> object:
         if isinstance(value, dict) and value.get("role") in MEDIA:
             return {"unit": "1", **cast(dict[str, Any], value)}
         return value

@@ -20,13 +20,13 @@ from kinemill.task.plugins import Plugin, Settings, pick
 Problems = list[tuple[tuple[str | int, ...], str]]
 
 
-def _formula(value: Any) -> str:
+def _formula(value: object) -> str:
     text = str(value)
     _ = Expression(text).names
     return text
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """Evaluate a formula without names, such as `pi / 2`."""
     if not isinstance(value, str):
         return value

@@ -52,7 +52,7 @@ def validate_settings() -> type[ValidateBase]:
     return create_model("Validate", __base__=ValidateBase, **fields)
 
 
-def _validate_part(value: Any, info: ValidationInfo) -> Any:
+def _validate_part(value: object, info: ValidationInfo) -> object:
     if isinstance(value, ValidateBase):
         return value
     return validate_settings().model_validate(value, context=info.context)

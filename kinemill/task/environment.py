@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     SerializeAsAny,
+    ValidationInfo,
     field_validator,
 )
 
@@ -88,7 +89,7 @@ KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "
 WRAPPERS: Registry[type[Wrapper]] = Registry("kinemill.environments.wrappers", "wrapper")
 
 
-def _pick_wrapper(value: Any, info: Any) -> Wrapper:
+def _pick_wrapper(value: object, info: ValidationInfo) -> Wrapper:
     """Make a wrapper from its name or its settings."""
     return pick(WRAPPERS, Wrapper)({"type": value} if isinstance(value, str) else value, info)
 
@@ -194,7 +195,7 @@ class Environment(Plugin):
         return {}
 
 
-def as_environment(value: Any) -> Any:
+def as_environment(value: object) -> object:
     """Read `CartPole-v1` as a Gymnasium id, and `module:Class` or `file.py:Class` as a class."""
     if not isinstance(value, str):
         return value
@@ -202,7 +203,7 @@ def as_environment(value: Any) -> Any:
     return {"type": kind, key: value}
 
 
-def pick_environment(value: Any, info: Any) -> Environment | None:
+def pick_environment(value: object, info: ValidationInfo) -> Environment | None:
     """Make the environment that a task file names, or return None."""
     if value is None:
         return None

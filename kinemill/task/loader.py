@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
@@ -177,7 +178,7 @@ def _own_values(document: Document) -> frozenset[Value]:
     return frozenset({*context.validated, *marked_values(task)})
 
 
-def _parse(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
+def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]:
     """Parse `value` as a task; return the task or None, and its problems."""
     try:
         task = Task.model_validate(value, context=context.values())
@@ -202,7 +203,7 @@ def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Pr
     return _parse(changed, context)[1]
 
 
-def _scalar_above(value: Any, key: str) -> str | None:
+def _scalar_above(value: object, key: str) -> str | None:
     """Describe the scalar that a task has above a dotted key, or return None."""
     for name in key.split(".")[:-1]:
         value = value.get(name) if isinstance(value, dict) else None
@@ -251,19 +252,21 @@ def _line(document: Document, overrides: Mapping[str, Any], where: Location, wha
     return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
 
 
-def _relevant_errors(error: ValidationError, value: Any) -> list[tuple[Location, Any]]:
+def _relevant_errors(error: ValidationError, value: object) -> list[tuple[Location, ErrorDetails]]:
     """Return (location, error) pairs, without the errors of union members that were not meant.
 
     For a `tail` that is too large, pydantic also reports that it is not a list.
     """
-    errors: list[tuple[Location, Any]] = []
+    errors: list[tuple[Location, ErrorDetails]] = []
     for item in error.errors(include_url=False):
         names_key = item["type"] in {"extra_forbidden", "missing"}
         errors.append((_real_location(item["loc"], value, names_key), item))
     return [(where, item) for where, item in errors if not _is_redundant(where, item, errors)]
 
 
-def _is_redundant(where: Location, item: Any, errors: list[tuple[Location, Any]]) -> bool:
+def _is_redundant(
+    where: Location, item: ErrorDetails, errors: list[tuple[Location, ErrorDetails]]
+) -> bool:
     """Return whether `item` only reports a wrong type while another error is more specific."""
     return item["type"].endswith("_type") and any(
         other[: len(where)] == where
@@ -272,7 +275,7 @@ def _is_redundant(where: Location, item: Any, errors: list[tuple[Location, Any]]
     )
 
 
-def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
+def _problem(loc: Location, item: ErrorDetails, value: Any) -> tuple[Location, str]:
     """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
     if item["type"] == "extra_forbidden":
         names = _known_keys(loc[:-1], value)
@@ -280,7 +283,7 @@ def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     if item["type"] == "missing":
         return loc, "is missing"
     if item["type"] == "literal_error":
-        text, choices = str(item["input"]), item["ctx"]["expected"]
+        text, choices = str(item["input"]), item.get("ctx", {})["expected"]
         names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
         return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -305,7 +308,7 @@ def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
     return tuple(real)
 
 
-def _is_index(part: str | int, value: Any) -> bool:
+def _is_index(part: str | int, value: object) -> bool:
     return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
 
@@ -22,7 +22,7 @@ _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
 _PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?")
 
 
-def _seconds(value: Any) -> Any:
+def _seconds(value: object) -> object:
     """Convert text such as `30 days` to s; return any other value unchanged."""
     match = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(match["number"]) * _PERIODS[match["unit"]] if match else value

@@ -42,7 +42,7 @@ class Resample(Settings):
     )
 
 
-def as_list(value: Any) -> Any:
+def as_list(value: object) -> object:
     """Convert one name to a list with one item."""
     return [value] if isinstance(value, str) else value
 
@@ -250,11 +250,11 @@ class Balance(Settings):
     )
 
 
-def _as_joined(value: Any) -> Any:
+def _as_joined(value: object) -> object:
     return [{"task": one} if isinstance(one, str) else one for one in _as_items(value)]
 
 
-def _as_items(value: Any) -> list[Any]:
+def _as_items(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
@@ -288,5 +288,5 @@ class Dataset(Settings):
 
     @field_validator("validation", "test", "unused", mode="before")
     @classmethod
-    def _one_choice(cls, value: Any) -> Any:
+    def _one_choice(cls, value: object) -> object:
         return [value] if isinstance(value, dict) and "rows" in value else as_list(value)

@@ -65,7 +65,7 @@ class Track(Plugin):
         """Open it for a training that begins or resumes; it may raise any error."""
 
 
-def as_tracks(value: Any) -> Any:
+def as_tracks(value: object) -> object:
     """Convert `tensorboard` and `[tensorboard, {type: wandb}]` to lists of settings."""
     listed = value if isinstance(value, list) else [value]
     return [{"type": one} if isinstance(one, str) else one for one in listed]

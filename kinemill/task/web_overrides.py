@@ -127,5 +127,5 @@ def _lies_in(folder: Path, path: Path) -> bool:
     return (folder / path.expanduser()).resolve().is_relative_to(folder.resolve())
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: object) -> str:
     return json.dumps(to_jsonable_python(value), sort_keys=True, default=str)

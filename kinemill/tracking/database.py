@@ -149,7 +149,7 @@ def _make_own(home: Home) -> None:
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
     """Return the error about the database file of a home, with the command that restores it."""
-    fix = REBUILD if has_ledger(home) else "kinemill admin restore brings it back from a backup"
+    fix = REBUILD if has_ledger(home) else "restore a backup: kinemill admin restore FOLDER"
     return KinemillError(home.mlflow_db, problem, fix=fix)
 
 

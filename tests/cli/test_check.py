@@ -78,7 +78,7 @@ def test_the_exit_code_is_1_when_a_log_gives_nothing_that_nobody_decided(
 
 
 def test_a_file_that_is_not_there_is_bad_input(swing, tmp_path, kinemill):
-    with pytest.raises(BadInput, match="is no folder and no file"):
+    with pytest.raises(BadInput, match="does not exist"):
         kinemill("data", "check", tmp_path / "none.csv", "--task", "swing")
 
 
@@ -140,5 +140,5 @@ def test_files_that_are_left_alone_are_named(swing, log, home, tmp_path):
     (tmp_path / "swing.yaml").write_text("secret")
     done = CliRunner().invoke(app, ["data", "ingest", task.name, str(folder)])
     assert "a.csv: 1 episode" in done.stdout
-    assert "left alone (no log: no reader claims it): notes.pdf\n" in done.stderr
-    assert "left alone (a link out of the folder): out.csv\n" in done.stderr
+    assert "ignored (no log: no reader recognizes it): notes.pdf\n" in done.stderr
+    assert "ignored (a link out of the folder): out.csv\n" in done.stderr

@@ -118,7 +118,7 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
     left_out = tables[0].left_out
     assert "images" in left_out["obs/image"]
     assert "text" in left_out["note"]
-    assert left_out["calibration"] == "has not a row for each of 300"
+    assert left_out["calibration"] == "does not have 300 rows"
     task = draft_task(tmp_path, tmp_path / "a.h5")
     assert (task.states, len(task.actions)) == (["obs_joint_pos_0", "obs_joint_pos_1"], 1)
     assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/data/demo_2"])

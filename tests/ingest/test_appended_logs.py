@@ -31,7 +31,7 @@ def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, l
     grown = write(BEGIN + b"2,0.3\n")
     made = supersede(make_task(), home, grown, previous, {})
     assert made.bars
-    assert made.because == f"goes on in {grown[1][:16]}, which begins with its {len(BEGIN)} bytes"
+    assert made.because == f"continues in {grown[1][:16]}, which begins with its {len(BEGIN)} bytes"
     assert "superseded by" in made.reason("arm")["found"]
     assert (
         supersede(make_task(), home, grown, previous, current_decisions(home, "arm")) is None

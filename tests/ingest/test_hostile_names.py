@@ -270,5 +270,5 @@ def test_a_scan_of_a_path_that_cannot_be_followed_says_so(task, tmp_path):
     from kinemill.errors import BadInput
 
     for path in (tmp_path / ("x" * 300), tmp_path / "nothing"):
-        with pytest.raises(BadInput, match="is no folder and no file"):
+        with pytest.raises(BadInput, match="does not exist"):
             scan(task, path)

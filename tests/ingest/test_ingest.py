@@ -264,7 +264,7 @@ def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write
     write("notes.txt", "hello")
     with pytest.raises(BadInput, match=r"holds no complete log.*\.csv.*\.parquet"):
         ingest.run(task, home, logs)
-    with pytest.raises(BadInput, match="is no folder and no file"):
+    with pytest.raises(BadInput, match="does not exist"):
         ingest.run(task, home, logs / "absent")
 
 

@@ -224,7 +224,7 @@ def test_a_topic_in_another_encoding_is_refused_by_name(tmp_path, arm):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "does not begin like an MCAP file"),
+        (b"", "does not begin as an MCAP file does"),
         (b"\x89MCAP0\r\n", "the file ends at byte 8 without a footer; 0 messages came before"),
         (
             b"\x89MCAP0\r\n" + bytes(100),

@@ -67,9 +67,9 @@ def test_a_flight_is_one_track_behind_the_gap_that_its_drop_out_left(flight, hom
     (entry,) = ingest.run(task, home, path).files
     assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 1, 4738)
     items = {item["check"]: item for item in entry["reasons"]}
-    assert items["dropout"]["found"] == "the logger lost what came in 0.03 s"
+    assert items["dropout"]["found"] == "the logger lost 0.03 s"
     gaps = {item["channel"]: item["found"] for item in entry["reasons"] if item["check"] == "gap"}
-    assert gaps["attitude_w"] == "0.161 s without a stamp"
+    assert gaps["attitude_w"] == "0.161 s without a timestamp"
     assert items["stale_stamp"]["where"] == "topic actuator_outputs"
     assert items["cut_file"]["where"] == "end of file"  # nothing that is written at a landing
 
@@ -137,7 +137,7 @@ def test_a_record_smaller_than_its_type_is_left_out_and_counted(joint, tmp_path)
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "does not begin like a ULog file"),
+        (b"", "does not begin as a ULog file does"),
         (b"ULog\x01\x12\x35\x01" + bytes(8), "holds no data"),
         (ulog_bytes([]), "holds no data"),
         (ulog_bytes(ulog_samples())[:30], "holds no data"),

@@ -232,7 +232,7 @@ def test_beside_a_run_that_finds_old_outcomes_known_none_of_those_goes(home, mad
 
 def test_without_its_registry_a_home_with_models_is_left_alone(home, made):
     ref = made("bundle", n=1)
-    with pytest.raises(KinemillError, match="restore brings it back"):
+    with pytest.raises(KinemillError, match="restore a backup"):
         gc(home)
     assert open_ref(home, ref).is_dir()
 

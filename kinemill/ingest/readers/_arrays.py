@@ -178,7 +178,7 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
             "format",
             "file",
             f"is no whole {what} file ({type(error).__name__}: {first})",
-            expected=f"a file that other programs for {what} can read",
+            expected="a file that other programs can read",
             fix="copy it from the robot again",
         )
     )

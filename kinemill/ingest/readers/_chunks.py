@@ -41,7 +41,7 @@ def records(path: Path) -> Iterator[Record]:
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            problem = "does not begin like an MCAP file"
+            problem = "does not begin as an MCAP file does"
             raise Unreadable(
                 reason("format", "file", problem, expected="an MCAP file", fix="copy it again")
             )

@@ -64,7 +64,7 @@ def read_records(data: bytes) -> Contents:
         Unreadable: it is no ULog file, or needs what is not known here.
     """
     if not data.startswith(MAGIC) or len(data) < 16:
-        raise Unreadable(whole_file("does not begin like a ULog file"))
+        raise Unreadable(whole_file("does not begin as a ULog file does"))
     contents, ids, at = Contents(), dict[int, Topic](), 16
     has_preflight = has_postflight = False
     while at < len(data):
@@ -148,7 +148,7 @@ def _lay_out(
     name: str, prefix: str, at: int, formats: dict[str, str], layout: Fields, depth: int = 0
 ) -> int:
     if name not in formats or depth > _DEEPEST or len(layout) > _MOST_FIELDS:
-        raise Unreadable(whole_file(f"does not define the type {name!r} of a wanted topic"))
+        raise Unreadable(whole_file(f"does not define the type {name!r} of a requested topic"))
     end = at
     for kind, count, own in _FIELD.findall(formats[name]):
         for index in range(int(count or 1)):

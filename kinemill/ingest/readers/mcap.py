@@ -201,7 +201,7 @@ def _cut(problem: str, messages: int) -> Reason:
         "end of file",
         f"the file {problem}; {messages} messages came before",
         expected="an MCAP file with a footer",
-        fix="nothing to do: what came before is used; copy the file again if it was longer",
+        fix="nothing to do: the messages before are used; copy the file again if it was longer",
     )
 
 

@@ -108,7 +108,7 @@ def _cut(problem: str, count: int) -> Reason:
         f"message {count + 1}",
         f"the bag {problem}; {count} messages came before",
         expected="a whole bag",
-        fix="nothing to do: what came before is used; copy the file again if it was longer",
+        fix="nothing to do: the messages before are used; copy the file again if it was longer",
     )
 
 
@@ -117,7 +117,7 @@ def _unknown(topic: str, problem: str) -> Reason:
         "encoding",
         f"topic {topic}",
         problem,
-        expected="a type that the bag defines, or that every ROS 2 knows",
+        expected="a type that the bag defines, or a standard type of ROS 2",
         fix="record with ROS 2 Iron or later, which stores definitions, or convert to MCAP",
     )
 

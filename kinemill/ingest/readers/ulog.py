@@ -109,7 +109,7 @@ def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) 
     at = np.array(topic.at, dtype=np.int64)[full]
     names = [*(name for name in task.ingest.time if name in fields), STAMP]
     if names[0] not in fields:
-        raise Unreadable(whole_file(f"has no stamps in the topic {topic.name!r}"))
+        raise Unreadable(whole_file(f"has no timestamps in the topic {topic.name!r}"))
     kind, offset = fields[names[0]]
     stamps = read_column(data, at + offset, kind)
     start = int.from_bytes(data[8:16], "little")
@@ -140,7 +140,7 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
             reason(
                 "dropout",
                 f"stamp {max(last)} us" if last else "start",
-                f"the logger lost what came in {seconds:.3g} s",
+                f"the logger lost {seconds:.3g} s",
                 expected="a log without drop-outs",
                 fix="nothing to do: the log is split there; a faster SD card loses less",
             )
@@ -170,8 +170,8 @@ def _stale(records: _Records) -> Reason:
     return reason(
         "stale_stamp",
         f"topic {records.name}",
-        f"{records.stale} records are stamped before the log began",
-        expected="stamps after the start that the file states",
+        f"{records.stale} records have timestamps before the start of the log",
+        expected="timestamps after the start of the log",
         fix="nothing to do: they are left out",
     )
 
@@ -182,7 +182,7 @@ def _cut(where: str, problem: str) -> Reason:
         where,
         problem,
         expected="a log that was stopped before it was copied",
-        fix="nothing to do: what is there is used; copy the file again if the flight was longer",
+        fix="nothing to do; copy the file again if the flight was longer",
     )
 
 
