@@ -7,9 +7,13 @@ angle handling and integration, and channel names, units, time step and history 
 model or that part changes.
 """
 
+from dataclasses import asdict
+from pathlib import Path
+
 import dagster as dg
 
-from kinemill.store import ArtifactRef, Json
+from kinemill.export.summary import C99Facts, ExportSummary
+from kinemill.store import ArtifactRef, Json, from_json_value
 from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
@@ -26,23 +30,23 @@ def make(task: Task) -> dg.AssetsDefinition:
 
         resource = get_task_resource(context)
         artifact = export.run(resource.task, resource.home, model, dataset)
-        said = artifact.summary
+        summary = from_json_value(artifact.summary, ExportSummary, Path(artifact.ref.path))
         yield from emit(
             context,
             artifact,
             build_metadata(
-                size=sum(said["bytes"].values()),
-                onnx=table([{"file": name, "bytes": n} for name, n in said["bytes"].items()]),
+                size=sum(summary.bytes.values()),
+                onnx=table([{"file": name, "bytes": n} for name, n in summary.bytes.items()]),
                 variants=table(
-                    [{"variant": k, **one} for k, one in said.get("variants", {}).items()]
+                    [{"variant": k, **asdict(one)} for k, one in summary.variants.items()]
                 ),
-                c99=table([_flat(said["c99"])]) if said.get("c99") else None,
+                c99=table([_flat(summary.c99)]) if summary.c99 else None,
             ),
         )
 
     return onnx_model
 
 
-def _flat(made: Json) -> Json:
-    times = {f"{name}_us": value for name, value in made["latency_us"].items()}
-    return {name: value for name, value in made.items() if name != "latency_us"} | times
+def _flat(facts: C99Facts) -> Json:
+    times = {f"{name}_us": value for name, value in asdict(facts.latency_us).items()}
+    return {name: value for name, value in asdict(facts).items() if name != "latency_us"} | times

@@ -10,6 +10,7 @@ import dagster as dg
 
 from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
+from kinemill.verify.document import ReferencesFacts
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 
@@ -28,13 +29,13 @@ def make(task: Task) -> dg.AssetsDefinition:
         yield from emit(
             context,
             artifact,
-            build_metadata(best_reference=loaded.best, references=table(_rows(loaded.to_json()))),
+            build_metadata(best_reference=loaded.best, references=table(_rows(loaded.facts()))),
         )
 
     return references
 
 
-def _rows(references: Json) -> list[Json]:
+def _rows(references: ReferencesFacts) -> list[Json]:
     """Return a row per family: its strongest member, whether it is stable, or why it has none.
 
     Errors are nRMSE at the horizon on the validation split; `stable_error` is that of the best
@@ -43,13 +44,13 @@ def _rows(references: Json) -> list[Json]:
     families = [
         {
             "reference": name,
-            "history": family["strongest"].get("history"),
-            "ridge": family["strongest"].get("ridge"),
-            "error": family["strongest"]["validation_nrmse"],
-            "stable_error": (family["stable"] or {}).get("validation_nrmse"),
+            "history": family.strongest.history,
+            "ridge": family.strongest.ridge,
+            "error": family.strongest.validation_nrmse,
+            "stable_error": family.stable.validation_nrmse if family.stable else None,
             "left_out": None,
         }
-        for name, family in references["families"].items()
+        for name, family in references.families.items()
     ]
-    left_out = references["left_out"].items()
+    left_out = references.left_out.items()
     return [*families, *({"reference": name, "left_out": why} for name, why in left_out)]

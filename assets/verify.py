@@ -7,12 +7,16 @@ logs. Also parity with the trained network, latency in ms, and validity of the f
 metadata. One report that works offline. Rebuilt when the model or the task's `verify` part changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
-from kinemill.store import ArtifactRef, Json, open_ref, read_json
+from kinemill.store import ArtifactRef, Json, open_ref, to_json_value
 from kinemill.task import Task
+from kinemill.verify.checklist import Gate
+from kinemill.verify.document import Verification, read_verification
+from kinemill.verify.results import Metrics
 from kinemill_dagster.assets.metadata import build_metadata, drawing, picture, table
 from kinemill_dagster.assets.stage import (
     CheckResult,
@@ -66,68 +70,76 @@ def make(task: Task) -> dg.AssetsDefinition:
         made.pop("references", None)  # the stage finds the references in the store
         artifact = verify_stage.run(resource.task, resource.home, **made, progress=Lines(context))
         folder = open_ref(resource.home, artifact.ref)
-        document = read_json(folder / "verification.json")
+        document = read_verification(folder)
         yield from emit(
             context,
             artifact,
             build_metadata(
                 summary=headline(document).text,
                 **(_trials(document) if policy else _predicted(resource, artifact.ref, document)),
-                gates=table(document["gates"]),
+                gates=table([asdict(gate) for gate in document.gates]),
                 report=report_link(resource.home, folder / "report.html"),
-                latency=table([{"what": k, **v} for k, v in document["latency_ms"].items()]),
-                parity=table(document["parity"]),
+                latency=table(
+                    [{"what": k, **asdict(one)} for k, one in document.latency_ms.items()]
+                ),
+                parity=table([to_json_value(row) for row in document.parity]),
             ),
-            _check_results(document["gates"], checks),
+            _check_results(document.gates, checks),
         )
 
     return verification
 
 
-def _predicted(resource: TaskResource, verification: ArtifactRef, document: Json) -> Json:
+def _predicted(resource: TaskResource, verification: ArtifactRef, document: Verification) -> Json:
     """Return the errors of a dynamics model, and their growth over the horizon."""
     from kinemill_dagster.resources.pictures import error_growth
 
     drawn = error_growth(resource.home, resource.task.name, verification)
-    looped = document["closed_loop"]
+    loop = document.closed_loop
     return build_metadata(
-        errors=table(_lines(document["metrics"])),
+        errors=table(_lines(document.metrics)),
         error_growth=picture(drawn),
-        closed_loop=table(looped["episodes"]) if looped else None,
+        closed_loop=table([asdict(one) for one in loop.episodes]) if loop else None,
     )
 
 
-def _trials(document: Json) -> Json:
+def _trials(document: Verification) -> Json:
     """Return a policy's returns in its environment, and its errors on the actions of logs."""
     from kinemill_dagster.resources.pictures import returns_drawn
 
     lines = [
         {
             "who": who,
-            **{name: trials[name] for name in ("return", "success") if trials[name] is not None},
-            "95 % of the return": trials["return_interval"],
+            "return": trials.mean_return,
+            **({"success": trials.success} if trials.success is not None else {}),
+            "95 % of the return": list(trials.return_interval),
         }
-        for who, trials in document.get("trials", {}).items()
+        for who, trials in document.trials.items()
     ]
-    metrics = document["metrics"]
-    errors = table(_lines(metrics)) if metrics["test"] else None
-    drawn = drawing(returns_drawn(document["trials"])) if lines else None
+    errors = table(_lines(document.metrics)) if document.metrics.test else None
+    drawn = drawing(returns_drawn(document.trials)) if lines else None
     return build_metadata(trials=table(lines) if lines else None, returns=drawn, errors=errors)
 
 
-def _lines(metrics: Json) -> list[Json]:
+def _lines(metrics: Metrics) -> list[Json]:
     """Return one row per channel, and a last row for the mean."""
-    test = [{"channel": name, **line} for name, line in metrics["test"].items()]
-    return [*test, {"channel": "nrmse", "unit": "", **metrics["nrmse"]}]
+    values: Json = to_json_value(metrics)
+    test = [
+        {"channel": name, "unit": line["unit"], **line["rmse"]}
+        | ({"note": line["note"]} if line["note"] else {})
+        for name, line in values["test"].items()
+    ]
+    return [*test, {"channel": "nrmse", "unit": "", **values["nrmse"]}]
 
 
-def _check_results(gates: list[Json], checks: Iterable[str]) -> list[CheckResult]:
+def _check_results(gates: Sequence[Gate], checks: Iterable[str]) -> list[CheckResult]:
     results: list[CheckResult] = []
     for check in checks:
         parts = _NAME_PARTS.get(check, [check])
-        lines = [gate for gate in gates if any(part in gate["name"] for part in parts)]
+        lines = [gate for gate in gates if any(part in gate.name for part in parts)]
         if lines:
-            text = "; ".join(f"{gate['name']}: {gate['value']}" for gate in lines)
-            passed = all(gate["passed"] for gate in lines)
-            results.append(CheckResult(check, passed, text, {"lines": lines}))
+            text = "; ".join(f"{gate.name}: {gate.value}" for gate in lines)
+            passed = all(gate.passed for gate in lines)
+            details = {"lines": [asdict(gate) for gate in lines]}
+            results.append(CheckResult(check, passed, text, details))
     return results

@@ -5,7 +5,6 @@ of its own under `var/prove/`, or PROVE_HOME; what is finished is kept. Read is 
 found on the test split: how often the truth lies inside of the intervals.
 """
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from benchmarks import replace_section
 from benchmarks.prove_transfer import DATA, HOMES, NETWORK, OLD, run
+from kinemill.verify.document import Verification, read_verification
 
 STEPS = (1, 5, 25)
 WAYS: dict[str, dict[str, Any]] = {
@@ -23,24 +23,26 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def prove(name: str) -> dict[str, Any]:
+def prove(name: str) -> Verification:
     """Return verification.json of the model that is learned in one way."""
     home = HOMES / f"calibration-{name.replace(', ', '-').replace(' ', '-')}"
     home.mkdir(parents=True, exist_ok=True)
     run(home / "run.json", home, OLD, "double_pendulum_sysid", NETWORK | WAYS[name])
     (found,) = (home / "store" / "verification" / OLD).glob("*/verification.json")
-    return json.loads(found.read_text())
+    return read_verification(found.parent)
 
 
 def rows() -> Iterator[str]:
     """Yield the rows of the table: shares at some steps, mean over the states."""
     for name in WAYS:
         document = prove(name)
-        coverage, cells = document["calibration"]["coverage"], list[str]()
+        cells = list[str]()
+        calibration = document.analysis.calibration if document.analysis else None
+        coverage = calibration.coverage if calibration else {}
         for step in STEPS:
             for by_channel in coverage.values():
                 cells.append(f"{fmean(of[step - 1] for of in by_channel.values()):.0%}")
-        nrmse = document["metrics"]["nrmse"]["model"]
+        nrmse = document.metrics.nrmse["model"]
         yield f"| {name} | {nrmse:.3g} | {' | '.join(cells)} |"
 
 

@@ -145,7 +145,7 @@ def accuracy(name: str) -> list[str]:
     task, rows = load_task(name), list[str]()
     ranges = spans(name)
     for state in task.states:
-        error = chain["metrics"]["test"][state]["model"]
+        error = chain["metrics"]["test"][state]["rmse"]["model"]
         rows.append(
             f"| {name} | {state} | {task.channels[state].unit} | {error:.3g} | {ranges[state]:.3g} "
             f"| {100 * error / ranges[state]:.2f} |"

@@ -34,6 +34,7 @@ from kinemill.task import Task, load_task
 from kinemill.task.promote import REFERENCES
 from kinemill.verify.analysis import compare
 from kinemill.verify.comparison import NRMSE, Comparison, Comparisons
+from kinemill.verify.document import Verification
 
 PAIRS = int(os.environ.get("PAIRS", "1000"))
 ASKED = ("beats", "interval", "no_worse", "evidence")
@@ -113,7 +114,9 @@ def decide(task: Task, model: Drawn, found: tuple[Comparisons, Comparisons], siz
     error = references[RIVAL].model
     measured = Measured(error, {}, len(model.errors.starts), size.episodes, 1)
     absent = {name: "not simulated" for name in REFERENCES if name not in references}
-    contest = GateInputs(task, {}, measured=measured, references=references, absent=absent)
+    contest = GateInputs(
+        task, Verification(), measured=measured, references=references, absent=absent
+    )
     verdicts = [line for name in ASKED for line in RULES[name](contest)]
     ended = conclude(contest, verdicts)
     return "provisional" if ended.provisional else ended.decision

@@ -96,12 +96,12 @@ def lines(name: str, found: list[dict[str, dict[str, Any]]]) -> list[str]:
     test = found[0]["anew"]["metrics"]["test"]
     for channel, errors in test.items():
         pair = [
-            _told([one[who]["metrics"]["test"][channel]["model"] for one in found])
+            _told([one[who]["metrics"]["test"][channel]["rmse"]["model"] for one in found])
             for who in ("anew", "from A.0")
         ]
         rows.append(
             f"| {name} | {channel} | {errors['unit']} | {pair[0]} | {pair[1]} | "
-            f"{errors['linear']:.3g} | {errors['linear_sincos']:.3g} |"
+            f"{errors['rmse']['linear']:.3g} | {errors['rmse']['linear_sincos']:.3g} |"
         )
     pair = [
         _told([one[who]["metrics"]["nrmse"]["model"] for one in found])

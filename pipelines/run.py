@@ -20,11 +20,12 @@ from kinemill.failures import quiet_threads
 from kinemill.interrupts import Interrupted
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.store import ArtifactRef, Json, open_ref, read_json, summary_of
+from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
+from kinemill.verify.document import Verification, open_verification, read_verification
 from kinemill_dagster.assets import CHAIN, stages_of
 from kinemill_dagster.pipelines.cancellation import cancel_run
 from kinemill_dagster.pipelines.chain import definitions_of
@@ -214,17 +215,17 @@ def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:
     return ArtifactRef.from_json(note_) if note_ else None
 
 
-def _verification(home: Home, ref: ArtifactRef | None) -> Json | None:
-    return read_json(open_ref(home, ref) / "verification.json") if ref else None
+def _verification(home: Home, ref: ArtifactRef | None) -> Verification | None:
+    return open_verification(home, ref) if ref else None
 
 
-def verification_of(task: str, version: int | None) -> Json:
-    """Return `verification.json` of a version, else the latest of the task, or None."""
+def verification_of(task: str, version: int | None) -> Verification | None:
+    """Return the verification of a version, else the latest of the task, or None."""
     home = Home.resolve()
     if version is None:
-        return _verification(home, latest(home, load_task(task).name, "verification")) or {}
+        return _verification(home, latest(home, load_task(task).name, "verification"))
     registered = find_version(home, load_task(task).name, f":{version}")
-    return read_json(bundle_folder(home, registered) / "verification.json")
+    return read_verification(bundle_folder(home, registered))
 
 
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:

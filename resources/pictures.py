@@ -1,6 +1,6 @@
 """Pictures for the asset catalog, cached in the store by artifact."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from kinemill.dataset import (
 from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.reports.charts import Line, line_chart
 from kinemill.reports.svg_grid import sheet
-from kinemill.store import ArtifactRef, Json, get_or_build, open_ref, read_json
+from kinemill.store import ArtifactRef, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.clips import joints_of
 from kinemill.validate.exemplar import episode_sheet, recording_sheet
+from kinemill.verify.document import open_verification
+from kinemill.verify.results import Accuracy, TrialResults
 
 VERSION = 3
 SHEET = "sheet.svg"
@@ -81,8 +83,7 @@ def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
     """Return a PNG of the error over the horizon, one panel per channel in its unit."""
 
     def build(folder: Path) -> Json:
-        document = read_json(open_ref(home, verification) / "verification.json")
-        _draw(document["accuracy"], folder / "error_growth.png")
+        _draw(open_verification(home, verification).accuracy, folder / "error_growth.png")
         return {}
 
     inputs = {"verification": verification.digest, "version": VERSION}
@@ -90,13 +91,13 @@ def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
     return home.root / artifact.ref.path / "error_growth.png"
 
 
-def returns_drawn(trials: Json) -> str:
+def returns_drawn(trials: Mapping[str, TrialResults]) -> str:
     """Return an SVG of the returns of all episodes, from the least to the most, by who acted."""
     styles = dict(zip(trials, _WHO, strict=False))
     lines = [
-        Line(who, styles[who], np.linspace(0.0, 1.0, len(trial["returns"])), np.sort(returns))
+        Line(who, styles[who], np.linspace(0.0, 1.0, len(trial.returns)), np.sort(returns))
         for who, trial in trials.items()
-        if len(returns := np.asarray(trial["returns"], dtype=np.float64))
+        if len(returns := np.asarray(trial.returns, dtype=np.float64))
     ]
     chart = line_chart(lines, size=(600, 220))
     key = {styles[line.label]: line.label for line in lines}
@@ -175,18 +176,18 @@ def _draw_rows(figure: Any, training_set: PackedDataset, family: dict[str, Packe
     )
 
 
-def _draw(accuracy: Json, path: Path) -> None:
+def _draw(accuracy: Mapping[str, Accuracy], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    channels = accuracy["model"]["channels"]
+    channels = accuracy["model"].channels
     figure = Figure(figsize=(3.4 * len(channels), 2.8), layout="constrained")
     panels = figure.subplots(1, len(channels), squeeze=False)[0]
     for panel, (name, line) in zip(panels, channels.items(), strict=True):
         for who in _WHO:
-            errors = accuracy[who]["channels"][name]["by_step"] if who in accuracy else []
+            errors = accuracy[who].channels[name].by_step if who in accuracy else []
             steps = range(1, len(errors) + 1)
             panel.plot(steps, errors, label=who, lw=2.2 if who == "model" else 1.2)
-        panel.set(title=name, xlabel="steps ahead", ylabel=f"RMSE, {line['unit']}", yscale="log")
+        panel.set(title=name, xlabel="steps ahead", ylabel=f"RMSE, {line.unit}", yscale="log")
         panel.grid(alpha=0.2)
     panels[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=90, metadata={"Software": None})

@@ -1,5 +1,6 @@
 """`kinemill model compare`: two versions on the same test split, as a table and a page."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +44,7 @@ def compare(
     from kinemill.register.comparison_page import comparison_page
     from kinemill.register.version_comparison import compare as measure
     from kinemill.register.version_comparison import comparison_document
-    from kinemill.store import publish_file, publish_json
+    from kinemill.store import publish_document, publish_file, to_json_value
     from kinemill.store.home import Home
 
     task, first = address_of(a)
@@ -55,89 +56,78 @@ def compare(
     comparison = comparison_document(measure(task, Home.resolve(), first, second))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        publish_json(out / "comparison.json", comparison)
+        publish_document(out / "comparison.json", comparison)
         publish_file(out / "report.html", comparison_page(comparison).encode())
-        comparison["folder"] = str(out.resolve())
     if as_json:
-        document(comparison)
-    elif comparison.get("form") == "policy":
+        folder = {"folder": str(out.resolve())} if out else {}
+        document(to_json_value(comparison) | folder)
+        return
+    if comparison.form == "policy":
         _print_policy(comparison)
     else:
         _print_dynamics(comparison)
+    if out is not None:
+        typer.echo(f"report  {out.resolve()}/report.html")
 
 
-def _print_policy(comparison: dict[str, Any]) -> None:
-    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
+def _print_policy(comparison: Any) -> None:
     rows = [
-        [what, comparison[what]["a"], comparison[what]["b"], comparison[what]["difference"]]
-        for what in ("return", "success")
-        if what in comparison
+        [what, outcome.a, outcome.b, outcome.difference]
+        for what, outcome in comparison.outcomes.items()
     ]
-    title = f"{comparison['task']}, {comparison['windows']['episodes']} starts"
-    table(title, ["on average", *names.values(), "difference"], rows)
-    ends = interval(comparison["return"]["interval"])
-    better = names.get(comparison["better"], "neither, surely")
+    title = f"{comparison.task}, {len(comparison.episodes)} starts"
+    table(title, ["on average", *comparison.names, "difference"], rows)
+    ends = interval(comparison.returns.interval)
+    better = comparison.winner or "neither, the difference is not significant"
     typer.echo(f"better: {better} (return, start by start: {ends})")
-    if "folder" in comparison:
-        typer.echo(f"report  {comparison['folder']}/report.html")
 
 
-def _print_dynamics(comparison: dict[str, Any]) -> None:
-    names = [f"version {comparison[side]['version']}" for side in "ab"]
+def _print_dynamics(comparison: Any) -> None:
+    names, windows, nrmse = comparison.names, comparison.windows, comparison.nrmse
     rows: list[list[Any]] = [
-        [channel, line["unit"], line["a"]["rmse"], line["b"]["rmse"], line["ratio"]]
-        for channel, line in comparison["channels"].items()
+        [channel, line.unit, line.a.rmse, line.b.rmse, line.ratio]
+        for channel, line in comparison.channels.items()
     ]
-    nrmse = comparison["nrmse"]
-    rows.append(["nrmse", "", nrmse["a"], nrmse["b"], nrmse["ratio"]])
-    title = f"{comparison['task']}, RMSE {comparison['windows']['seconds']:.4g} s ahead"
+    rows.append(["nrmse", "", nrmse.a, nrmse.b, nrmse.ratio])
+    title = f"{comparison.task}, RMSE {windows.seconds:.4g} s ahead"
     table(title, ["channel", "unit", *names, "ratio"], rows)
-    _print_steps(comparison, names)
-    _print_horizons(comparison, names)
-    better = {"a": names[0], "b": names[1], None: "neither, surely"}[comparison["better"]]
-    ends = interval(nrmse["interval"])
-    amount = (
-        f"{comparison['windows']['effective_n']:.2g} independent {comparison['windows']['unit']}"
-    )
-    typer.echo(f"better: {better} (ratio on the same rows: {ends}, {amount})")
-    for line in comparison["differs"]:
+    _print_steps(comparison)
+    _print_horizons(comparison)
+    better = comparison.winner or "neither, the difference is not significant"
+    amount = f"{windows.effective_n:.2g} independent {windows.unit}"
+    typer.echo(f"better: {better} (ratio on the same rows: {interval(nrmse.interval)}, {amount})")
+    for line in comparison.differs:
         typer.echo(f"differs: {line}")
-    if "folder" in comparison:
-        typer.echo(f"report  {comparison['folder']}/report.html")
 
 
-def _print_steps(comparison: dict[str, Any], names: list[str]) -> None:
-    last = comparison["windows"]["horizon"]
+def _print_steps(comparison: Any) -> None:
+    last = comparison.windows.horizon
     steps = sorted({1, (last + 1) // 2, last})
     rows = [
-        [channel, line["unit"], *(_pair_text(line, step) for step in steps)]
-        for channel, line in comparison["channels"].items()
+        [channel, line.unit, *(_pair_text(line, step) for step in steps)]
+        for channel, line in comparison.channels.items()
     ]
     heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
-    table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
+    title = f"error by steps ahead, {' / '.join(comparison.names)}"
+    table(title, ["channel", "unit", *heads], rows)
 
 
-def _print_horizons(comparison: dict[str, Any], names: list[str]) -> None:
+def _print_horizons(comparison: Any) -> None:
     from kinemill.register.gate.rules.no_worse import at_horizon
 
-    rows = [
-        [at_horizon(key), _ratio(by["nrmse"]), *map(_ratio, by["channels"].values())]
-        for key, by in comparison["horizons"].items()
-    ]
-    heads = ["", "nrmse", *next(iter(comparison["horizons"].values()))["channels"]]
-    table(f"error of {names[1]} / {names[0]}", heads, rows)
+    horizons = comparison.horizons
+    rows = [[at_horizon(key), *map(_ratio, by.values())] for key, by in horizons.items()]
+    heads = ["", *next(iter(horizons.values()))]
+    table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
 
 
-def _ratio(one: dict[str, Any]) -> str:
+def _ratio(one: Any) -> str:
     """Spell a ratio, with a word if the difference is significant."""
-    if one["ratio"] is None:
+    if not math.isfinite(one.ratio):
         return "diverges"
-    low, high = one["interval"]
-    text = quantity(one["ratio"], 3)
-    if low is None:
-        return text
-    return f"{text} worse" if low > 1.0 else f"{text} better" if high < 1.0 else text
+    text = quantity(one.ratio, 3)
+    return f"{text} worse" if one.low > 1.0 else f"{text} better" if one.high < 1.0 else text
 
 
-def _pair_text(line: dict[str, Any], step: int) -> str:
-    return " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
+def _pair_text(line: Any, step: int) -> str:
+    return " / ".join(quantity(side.by_step[step - 1], 3) for side in (line.a, line.b))

@@ -1,5 +1,6 @@
 """`kinemill model evaluate`: measure a model on logs, next to references and the champion."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,8 +91,10 @@ class _Options:
 def _evaluate(
     model: str, folder: Path | None, options: _Options, overrides: list[str], *, as_json: bool
 ) -> None:
+    from kinemill.store import to_json_value
     from kinemill.task import parse_overrides
     from kinemill.verify.analysis import Measurement
+    from kinemill.verify.document import EvaluatedModel
     from kinemill.verify.evaluation import (
         Evaluation,
         evaluate_logs,
@@ -115,12 +118,13 @@ def _evaluate(
     analysis = evaluate_logs(loaded.simulator, predictors, read, measurement, whole)
     picked = ranked_examples(analysis.model, options.examples) if options.examples else []
     notes += refusal_note(read)
-    evaluation = Evaluation(read, analysis, picked, loaded.to_json(), notes)
-    written = write_evaluation(evaluation, options.out.resolve())
+    evaluation = Evaluation(read, analysis, picked, EvaluatedModel(**loaded.to_json()), notes)
+    out = options.out.resolve()
+    written = write_evaluation(evaluation, out)
     if as_json:
-        document(written)
+        document(to_json_value(written) | {"folder": str(out)})
     else:
-        _print_summary(written)
+        _print_summary(written, out)
 
 
 def _evaluate_policy(
@@ -133,10 +137,11 @@ def _evaluate_policy(
 ) -> None:
     from kinemill.environments.evaluation import try_policy
     from kinemill.errors import BadInput
-    from kinemill.store import publish_json
+    from kinemill.store import publish_document, to_json_value
     from kinemill.task import parse_overrides
+    from kinemill.verify.document import EVALUATION, EvaluatedModel
     from kinemill.verify.logs import read_logs
-    from kinemill.verify.policies.action_errors import PolicyEvaluation, action_errors
+    from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
     from kinemill.verify.policies.trials import trial_seeds
 
     (logs, out), loaded = paths, load_policy_model(model, folder, parse_overrides(overrides))
@@ -146,32 +151,37 @@ def _evaluate_policy(
     read = read_logs(task, loaded.home, logs.resolve()) if logs else None
     errors = action_errors(policy, read) if read else None
     trials = try_policy(task, policy, trial_seeds(task)) if task.environment else None
-    summary = PolicyEvaluation(task.name, loaded.to_json(), read, errors, trials).document()
+    source = EvaluatedModel(**loaded.to_json())
+    evaluation = policy_evaluation(task.name, source, read, errors, trials)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        publish_json(out / "evaluation.json", summary)
+        publish_document(out / EVALUATION, evaluation)
     if as_json:
-        document(summary)
+        document(to_json_value(evaluation))
     else:
-        _print_policy(summary)
+        _print_policy(evaluation)
 
 
-def _print_policy(summary: dict[str, Any]) -> None:
-    title = f"{summary['task']}{summary['model']['name']}"
-    if "actions" in summary:
-        own, repeat = summary["actions"]["model"], summary["actions"]["repeat"]
+def _print_policy(evaluation: Any) -> None:
+    title = f"{evaluation.task}{evaluation.source.name}"
+    if evaluation.actions is not None:
+        own, repeat = evaluation.actions["model"], evaluation.actions["repeat"]
         rows = [
-            [name, line["unit"], line["rmse"], line["mae"], repeat["channels"][name]["rmse"]]
-            for name, line in own["channels"].items()
+            [name, line.unit, line.rmse, line.mae, repeat.channels[name].rmse]
+            for name, line in own.channels.items()
         ]
-        rows.append(["nrmse", "", own["nrmse"], "", repeat["nrmse"]])
+        rows.append(["nrmse", "", own.nrmse, "", repeat.nrmse])
         columns = ["action", "unit", "RMSE", "MAE", "repeat the last, RMSE"]
         table(f"{title}, actions that differ from the logged ones", columns, rows)
-        typer.echo(f"{summary['logs']['episodes']} episodes, {summary['logs']['rows']} rows")
-    if "environment" in summary:
-        trials = summary["environment"]
-        rows = [[name, trials[name]] for name in ("return", "success", "steps")]
-        table(f"{title}, {trials['episodes']} episodes in its environment", ["mean", ""], rows)
+        typer.echo(f"{evaluation.logs.episodes} episodes, {evaluation.logs.rows} rows")
+    trials = evaluation.environment
+    if trials is not None:
+        rows = [
+            ["return", trials.mean_return],
+            ["success", trials.success],
+            ["steps", trials.steps],
+        ]
+        table(f"{title}, {trials.episodes} episodes in its environment", ["mean", ""], rows)
 
 
 Predictors = dict[str, Any]
@@ -211,12 +221,13 @@ def _predictors(
 
 def _stated_scale(loaded: LoadedModel) -> Any:
     """Return the scale of errors in the bundle of a model, or None."""
-    from kinemill.store import read_json
+    from kinemill.verify.document import VERIFICATION, read_verification
     from kinemill.verify.scale import stated_scale
 
-    document = loaded.folder / "verification.json"
-    states = loaded.simulator.interface.states
-    return stated_scale(read_json(document), states) if document.is_file() else None
+    if not (loaded.folder / VERIFICATION).is_file():
+        return None
+    accuracy = read_verification(loaded.folder).accuracy
+    return stated_scale(accuracy, loaded.simulator.interface.states)
 
 
 def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
@@ -258,38 +269,38 @@ def _champion(loaded: LoadedModel) -> tuple[Any, str]:
     return simulator, ""
 
 
-def _print_summary(summary: dict[str, Any]) -> None:
+def _print_summary(evaluation: Any, folder: Path) -> None:
     """Print the errors at the horizon, their growth, and where the report is."""
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
-    from kinemill.verify.findings import best_reference
+    from kinemill.verify.findings import best_in
     from kinemill.verify.headline import headline
     from kinemill.verify.phrases import counted
 
-    windows, logs = summary["windows"], summary["logs"]
-    typer.echo(wrapped(headline(summary).text))
-    title = f"{summary['task']}{summary['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
-    errors_table({"test": summary["metrics"], "nrmse": summary["nrmse"]}, title=title)
-    comparison_table(summary)
-    growth_table(summary["accuracy"], best_reference(summary))
-    _print_model(summary)
-    for note in summary["notes"]:
+    windows, logs = evaluation.windows, evaluation.logs
+    typer.echo(wrapped(headline(evaluation).text))
+    title = f"{evaluation.task}{evaluation.source.name}, RMSE {windows.seconds:.4g} s ahead"
+    errors_table(evaluation.metrics, title=title)
+    comparison_table(evaluation)
+    growth_table(evaluation.accuracy, best_in(evaluation))
+    _print_model(evaluation)
+    for note in evaluation.notes:
         notify(note)
-    worth = counted(windows["effective_n"], f"independent {windows['unit']}")
+    worth = counted(windows.effective_n, f"independent {windows.unit}")
     typer.echo(
-        f"{windows['count']} windows of {logs['episodes']} episodes, {logs['rows']} rows; "
+        f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows; "
         f"worth {worth}\n"
-        f"report  {summary['folder']}/report.html"
+        f"report  {folder}/report.html"
     )
 
 
-def _print_model(summary: dict[str, Any]) -> None:
+def _print_model(evaluation: Any) -> None:
     """Print further results of the model: MAE, free run, whiteness."""
-    own, free = summary["accuracy"]["model"]["channels"], summary["free_run"]["model"]["rmse"]
-    residuals = summary["residuals"]["channels"]
+    own, analysis = evaluation.accuracy["model"].channels, evaluation.analysis
+    free, residuals = analysis.free_run["model"].rmse, analysis.residuals.channels
     rows = [
         [
-            *(name, line["unit"], _interval(line), quantity(line["mae"]), quantity(free[name])),
-            residuals[name]["ljung_box"]["p"],
+            *(name, line.unit, _interval(line), quantity(line.mae), quantity(free[name])),
+            residuals[name].ljung_box.p,
         ]
         for name, line in own.items()
     ]
@@ -297,6 +308,6 @@ def _print_model(summary: dict[str, Any]) -> None:
     table("the model itself", columns, rows)
 
 
-def _interval(line: dict[str, Any]) -> str:
-    low, high = line["interval"]
-    return "" if low is None else f"{quantity(low, 3)} to {quantity(high, 3)}"
+def _interval(line: Any) -> str:
+    low, high = line.interval
+    return f"{quantity(low, 3)} to {quantity(high, 3)}" if math.isfinite(low) else ""

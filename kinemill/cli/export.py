@@ -26,6 +26,7 @@ def export(
     from kinemill.export.bundle import deliver
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
+    from kinemill.store import to_json_value
     from kinemill.store.home import Home
 
     task, which = address_of(model)
@@ -33,16 +34,15 @@ def export(
     require_registry(home, task.name)
     version = find_version(home, task.name, which)
     summary = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
-    summary |= {"task": task.name, "version": version.number}
     if as_json:
-        document(summary)
+        document(to_json_value(summary) | {"task": task.name, "version": version.number})
         return
-    typer.echo(f"{task.name} version {summary['version']}: {len(summary['files'])} files in {to}")
-    if made := summary["c99"]:
+    typer.echo(f"{task.name} version {version.number}: {len(summary.files)} files in {to}")
+    if made := summary.c99:
         typer.echo(
-            f"step.c: {made['weights']} bytes of constants, {made['scratch']} of stack, "
-            f"{made['latency_us']['p50']:.3g} us a step here, {made['latency_us']['worst']:.3g} us "
-            f"at worst; within {made['difference']:.1g} of step.onnx"
+            f"step.c: {made.weights} bytes of constants, {made.scratch} of stack, "
+            f"{made.latency_us.p50:.3g} us a step here, {made.latency_us.worst:.3g} us "
+            f"at worst; within {made.difference:.1g} of step.onnx"
         )
     notify(f"try it where it is to run: python -m kinemill.runtime verify {to}")
 

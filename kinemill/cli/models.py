@@ -27,7 +27,7 @@ def list_models(task: TaskName, as_json: Json = False) -> None:
     if as_json:
         document(summary)
         return
-    is_policy = any("return" in line["metrics"] for line in summary["versions"])
+    is_policy = any(line["metrics"]["return"] for line in summary["versions"])
     what = "return" if is_policy else "nrmse"
     table(
         f"models of {summary['task']}",
@@ -38,7 +38,7 @@ def list_models(task: TaskName, as_json: Json = False) -> None:
                 _alias_text(line),
                 line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
-                _error(line["metrics"].get(what, {})),
+                _error(line["metrics"][what] or {}),
                 _verdict(line),
             ]
             for line in summary["versions"]
@@ -95,13 +95,14 @@ def show_model(
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from kinemill.cli.summary import errors_table, gate_table, tried_table
+    from kinemill.cli.summary import errors_table, gate_table, metrics_in, tried_table
 
     aliases = "".join(f"@{alias}" for alias in summary["aliases"])
     typer.echo(wrapped(summary["headline"]))
     typer.echo(f"{summary['address']} {aliases}  {summary['created']}  {summary['decision'] or ''}")
-    errors_table(summary["metrics"], summary["tags"].get("kinemill.reference"))
-    tried_table(summary["metrics"])
+    metrics = metrics_in(summary)
+    errors_table(metrics, summary["tags"].get("kinemill.reference"))
+    tried_table(metrics)
     gate_table(summary["gate"])
     table(
         "lineage",

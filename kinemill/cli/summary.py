@@ -1,6 +1,8 @@
 """Tables of a finished run: data, errors, latency and gate results."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,32 +14,42 @@ _ACTIONS = ("model", "repeat", "linear")
 _COMPARED = ("champion", "persistence")  # shown with a dynamics model and the best reference
 
 
-def run_summary(summary: dict[str, Any], verified: dict[str, Any]) -> None:
+def run_summary(summary: dict[str, Any], verified: Any = None) -> None:
     """Print the document of `run` as tables, with the results of the verification.
 
     Args:
         summary: the document.
-        verified: `verification.json` of the same run; empty without a verification.
+        verified: the `Verification` of the same run; None if nothing was verified.
     """
+    from kinemill.verify.document import Verification
     from kinemill.verify.findings import best_reference, own_reference
 
+    verified, metrics = verified or Verification(), metrics_in(summary)
+    own = own_reference(verified)
     if summary.get("headline"):
         typer.echo(wrapped(summary["headline"]))
     _facts_table(summary)
-    errors_table(summary["metrics"], own_reference(verified))
-    tried_table(summary["metrics"])
-    accuracy = verified.get("accuracy", {})
-    if summary["metrics"]["test"]:
+    errors_table(metrics, own)
+    tried_table(metrics)
+    if metrics.test:
         comparison_table(verified)
-        growth_table(accuracy, best_reference(verified | {"metrics": summary["metrics"]}))
+        growth_table(verified.accuracy, best_reference(metrics.nrmse, own))
     failed_table(summary["gate"])
-    if diverged := first_not_finite(accuracy):
+    if diverged := first_not_finite(verified.accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
     for warning in summary["warnings"]:
         notify(f"warning: {warning}")
     if summary["report"]:
         typer.echo(f"report      {summary['report']}")
     typer.echo("web pages   make ui  (or: kinemill ui)")
+
+
+def metrics_in(summary: dict[str, Any]) -> Any:
+    """Return the `Metrics` of a document that the registry or a run wrote."""
+    from kinemill.store import from_json_value
+    from kinemill.verify.results import Metrics
+
+    return from_json_value(summary["metrics"], Metrics, Path("metrics"))
 
 
 def _facts_table(summary: dict[str, Any]) -> None:
@@ -65,60 +77,52 @@ def _facts_table(summary: dict[str, Any]) -> None:
     table(f"{summary['task']}: {summary['status']}", ["", ""], rows)
 
 
-def errors_table(
-    metrics: dict[str, Any], own: str | None = None, title: str = "error at the horizon"
-) -> None:
+def errors_table(metrics: Any, own: str | None = None, title: str = "error at the horizon") -> None:
     """Print the error at the horizon of each channel, with the best reference's and persistence's.
 
     More references do not fit into 80 columns; the report shows all of them.
 
     Args:
-        metrics: `test` and `nrmse` of a verification.
-        own: the reference that the model is, if any; it is not compared with itself.
+        metrics: the `Metrics` of a verification.
+        own: the reference that the model is, if it is one; it is not compared with itself.
         title: of the table.
     """
-    if not metrics or not metrics["test"]:
+    if not metrics.test:
         return
     from kinemill.verify.findings import best_reference
     from kinemill.verify.labels import label
 
-    policy = "repeat" in metrics["nrmse"]
-    best = best_reference({"metrics": metrics, "model": {"reference": own}})
+    policy = "repeat" in metrics.nrmse
+    best = best_reference(metrics.nrmse, own)
     names = _ACTIONS if policy else [*filter(None, ("model", best, *_COMPARED))]
-    names = [name for name in dict.fromkeys(names) if name in metrics["nrmse"]]
+    names = [name for name in dict.fromkeys(names) if name in metrics.nrmse]
     rows: list[list[Any]] = [
-        [channel, line["unit"], *_errors(line, names)] for channel, line in metrics["test"].items()
+        [channel, line.unit, *_errors(line.rmse, names)] for channel, line in metrics.test.items()
     ]
-    rows.append(["nrmse", "", *_errors(metrics["nrmse"], names)])
+    rows.append(["nrmse", "", *_errors(metrics.nrmse, names)])
     heads = [f"{label(name)} (best)" if name == best else name for name in names]
     table("error of actions" if policy else title, ["channel", "unit", *heads], rows)
-    tell_notes(metrics["test"])
+    for channel, line in metrics.test.items():
+        if line.note:
+            typer.echo(f"{channel}: {line.note}")
 
 
-def tell_notes(channels: dict[str, Any]) -> None:
-    """Print notes about the error of each channel."""
-    for channel, line in channels.items():
-        if "note" in line:
-            typer.echo(f"{channel}: {line['note']}")
-
-
-def _errors(line: dict[str, Any], names: Sequence[str]) -> list[str]:
-    """Spell the errors of some models; empty for one that was not measured."""
+def _errors(line: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    """Spell the errors of some models; nothing for one that was not measured."""
     return [quantity(line[name]) if name in line else "" for name in names]
 
 
-def tried_table(metrics: dict[str, Any]) -> None:
-    """Print the return of a policy in its environment, the champion's and a random policy's."""
+def tried_table(metrics: Any) -> None:
+    """Print the outcomes of a policy in its environment, with the champion and random actions."""
     rows = [
-        [name, *_errors({k: v for k, v in metrics[name].items() if v is not None}, _POLICIES)]
-        for name in ("return", "success")
-        if metrics.get(name)
+        [name, *_errors({who: one for who, one in by.items() if math.isfinite(one)}, _POLICIES)]
+        for name, by in metrics.outcomes().items()
     ]
     if rows:
         table("in the environment, on average", ["", *_POLICIES], rows)
 
 
-def comparison_table(verified: dict[str, Any]) -> None:
+def comparison_table(verified: Any) -> None:
     """Print model and best reference at each horizon and on each channel."""
     from kinemill.verify.comparison import FREE_RUN, NRMSE
     from kinemill.verify.findings import cells_of
@@ -146,14 +150,14 @@ def _ratio(cell: Any) -> Any:
     return Bad(spelled) if cell.state == "worse" else spelled
 
 
-def growth_table(accuracy: dict[str, Any], reference: str | None = "linear") -> None:
+def growth_table(accuracy: Mapping[str, Any], reference: str | None = "linear") -> None:
     """Print the error of each channel by step, with that of a reference."""
-    channels: dict[str, Any] = accuracy.get("model", {}).get("channels", {})
-    last = max((len(line["by_step"]) for line in channels.values()), default=0)
-    steps = sorted({1, (last + 1) // 2, last})  # three fit into 80 columns
-    other = accuracy.get(reference or "", {}).get("channels", {})
+    channels = accuracy["model"].channels if "model" in accuracy else {}
+    last = max((len(line.by_step) for line in channels.values()), default=0)
+    steps = sorted({1, (last + 1) // 2, last})  # three fit beside each other in 80 columns
+    other = accuracy[reference].channels if reference and reference in accuracy else {}
     rows = [
-        [name, line["unit"], *(_pair_text(line, other.get(name), step) for step in steps)]
+        [name, line.unit, *(_pair_text(line, other.get(name), step) for step in steps)]
         for name, line in channels.items()
     ]
     if rows and last > 1:
@@ -166,22 +170,19 @@ def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
 
 
-def first_not_finite(accuracy: dict[str, Any]) -> str | None:
+def first_not_finite(accuracy: Mapping[str, Any]) -> str | None:
     """Return a note about the first step at which predictions on test data are not finite."""
-    failures = [
-        (step, name)
-        for name, line in accuracy.get("model", {}).get("channels", {}).items()
-        for step, error in enumerate(line["by_step"], 1)
-        if error is None
-    ]
+    from kinemill.verify.headline import diverging_steps
+
+    failures = diverging_steps(accuracy)
     if not failures:
         return None
     step, name = min(failures)
     return f"predictions of {name} are not finite from {step} steps ahead on"
 
 
-def _pair_text(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> str:
-    values = [quantity(one["by_step"][step - 1], 2) for one in (line, other) if one]
+def _pair_text(line: Any, other: Any, step: int) -> str:
+    values = [quantity(one.by_step[step - 1], 2) for one in (line, other) if one]
     return " / ".join(values)
 
 

@@ -19,38 +19,35 @@ def verify(
 
     Example: kinemill model verify path/to/model
     """
+    from kinemill.store import to_json_value
     from kinemill.verify.bundle import verify_folder
 
-    summary = verify_folder(folder.expanduser())
+    result = verify_folder(folder.expanduser())
     if as_json:
-        document(summary)
+        document(to_json_value(result))
     else:
-        _print(summary)
-    if not summary["passed"]:
+        _print(result)
+    if not result.passed:
         raise typer.Exit(Blocked.exit_code)
 
 
-def _print(summary: dict[str, Any]) -> None:
-    verdict = "verified" if summary["passed"] else "NOT verified"
+def _print(result: Any) -> None:
+    verdict = "verified" if result.passed else "NOT verified"
     table(
-        f"{summary['folder']}: {verdict}"
-        + (f", a model of {summary['task']}" if summary["task"] else ""),
+        f"{result.folder}: {verdict}" + (f", a model of {result.task}" if result.task else ""),
         ["passed", "check", "result", "expected"],
-        [
-            [line["passed"], line["name"], line["value"], line["expected"]]
-            for line in summary["gates"]
-        ],
+        [[line.passed, line.name, line.value, line.expected] for line in result.gates],
     )
-    if "latency_ms" not in summary:
+    cold, machine = result.cold_start, result.machine
+    if cold is None or machine is None:
         typer.echo("a file has changed, so nothing was run")
         return
     rows = [
-        [what, *(times[kind] for kind in ("p50", "p90", "p99", "p99_9", "jitter"))]
-        for what, times in summary["latency_ms"].items()
+        [what, times.p50, times.p90, times.p99, times.p99_9, times.jitter]
+        for what, times in result.latency_ms.items()
     ]
     table("one call, ms", ["call", "p50", "p90", "p99", "p99.9", "jitter"], rows)
-    cold_start = summary["cold_start"]
     typer.echo(
-        f"{summary['machine']['processor']}: loaded in {cold_start['load_ms']:.3g} ms, first call "
-        f"{cold_start['first_call_ms']:.3g} ms, {cold_start['model_mb']:.3g} MB"
+        f"{machine.processor}: loaded in {cold.load_ms:.3g} ms, first call "
+        f"{cold.first_call_ms:.3g} ms, {cold.model_mb:.3g} MB"
     )

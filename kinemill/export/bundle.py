@@ -12,9 +12,11 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.errors import BadInput
+from kinemill.export.summary import C99Facts
 from kinemill.runtime.integrity import (
     INTERFACE,
     IO,
@@ -74,16 +76,22 @@ def _sealed(content: bytes, io: bytes) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
+@dataclass(frozen=True)
+class Delivery:
+    """A delivered bundle: its folder, sha256 by file, and facts about a step.c that was added."""
+
+    folder: str
+    files: dict[str, str]
+    c99: C99Facts | None
+
+
+def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
     """Copy a bundle to a new folder, atomically.
 
     Args:
         bundle: a registered bundle.
         to: the target, a missing or empty folder.
         c99: add step.c and step.h if they are missing, and compare them with step.onnx.
-
-    Returns:
-        `folder`, `files` by sha256, and `c99`, the result of the comparison.
 
     Raises:
         BadInput: `to` is not empty, or the step cannot be translated to C.
@@ -108,4 +116,4 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
         aside.rename(to)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return {"folder": str(to), "files": read_sums(to), "c99": c99_result}
+    return Delivery(str(to), read_sums(to), c99_result)

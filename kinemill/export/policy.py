@@ -21,6 +21,7 @@ from kinemill.export.constant_folding import fold
 from kinemill.export.interface import LIBRARIES
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
+from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_interface import ACTION
@@ -45,7 +46,7 @@ def write_policy(
     folder: Path,
     settings: Export | None = None,
     lineage: Mapping[str, str] | None = None,
-) -> Json:
+) -> ExportSummary:
     """Write the files of a policy into `folder`, compare them with it, and return the summary.
 
     Raises:
@@ -64,16 +65,14 @@ def write_policy(
     _compare(load(folder / POLICY, non_finite="pass"), cases)
     np.savez_compressed(folder / CASES, allow_pickle=False, **cases.arrays())
     write_interface(folder, io_document(interface, safe, metadata))
-    return {
-        "observation": list(interface.layout.observation),
-        "actions": list(interface.layout.actions),
-        "inputs": list(interface.layout.inputs),
-        "carry": [[item.name, *item.shape] for item in interface.carry],
-        "opset": OPSET,
-        "bytes": {POLICY: (folder / POLICY).stat().st_size},
-        "variants": {},
-        "c99": None,
-    }
+    return ExportSummary(
+        observation=list(interface.layout.observation),
+        actions=list(interface.layout.actions),
+        inputs=list(interface.layout.inputs),
+        carry=[[item.name, *item.shape] for item in interface.carry],
+        opset=OPSET,
+        bytes={POLICY: (folder / POLICY).stat().st_size},
+    )
 
 
 def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float]:

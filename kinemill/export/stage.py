@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref, to_json_value
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
-VERSION = 4
+VERSION = 5
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
@@ -42,10 +42,11 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
 
             interface = policy.describe(step, document["task"], document["dataset"])
             lineage = {"model": model.digest, **_environment_sources(task, home, dataset)}
-            return policy.write_policy(step, interface, folder, task.export, lineage)
+            summary = policy.write_policy(step, interface, folder, task.export, lineage)
+            return to_json_value(summary)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})
-        return write_model(step, describe(document, step), folder, extras)
+        return to_json_value(write_model(step, describe(document, step), folder, extras))
 
     return get_or_build(home, "onnx_model", task.name, inputs(task, model, dataset), build)
 

@@ -21,9 +21,9 @@ from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
 from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import export_any, step_model, trace
+from kinemill.export.summary import ExportSummary, VariantLoss
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
-from kinemill.store import Json
 from kinemill.task.export import Export
 
 ROWS, GROSS = 5, 1e-3  # rows and relative tolerance of the first comparison
@@ -47,7 +47,7 @@ class Extras:
 
 def write_model(
     step: Any, interface: Interface, folder: Path, extras: Extras | None = None
-) -> Json:
+) -> ExportSummary:
     """Write the files of a step into `folder`, compare them with it, and return the summary.
 
     Raises:
@@ -64,22 +64,22 @@ def write_model(
     _check_loads(interface, folder)
     _compare(step, folder)
     np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
-    variants: Json = {}
+    variants = dict[str, VariantLoss]()
     for name in settings.also:
         made, variants[name] = _variant(name, core, interface, folder, extras)
         files |= made
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
     write_interface(folder, io_document(interface, tuple(files), metadata))
-    return {
-        "history": interface.history,
-        "states": list(interface.states),
-        "actions": list(interface.actions),
-        "carry": [[item.name, *item.shape] for item in interface.carry],
-        "opset": OPSET,
-        "bytes": {name: (folder / name).stat().st_size for name in files},
-        "variants": variants,
-        "c99": c99,
-    }
+    return ExportSummary(
+        history=interface.history,
+        states=list(interface.states),
+        actions=list(interface.actions),
+        carry=[[item.name, *item.shape] for item in interface.carry],
+        opset=OPSET,
+        bytes={name: (folder / name).stat().st_size for name in files},
+        variants=variants,
+        c99=c99,
+    )
 
 
 def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
@@ -121,7 +121,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _variant(
     name: str, core: onnx.GraphProto, interface: Interface, folder: Path, extras: Extras
-) -> tuple[dict[str, bytes], Json]:
+) -> tuple[dict[str, bytes], VariantLoss]:
     """Write one variant and measure it; remove its files if the loss is larger than allowed."""
     original = load(folder / ROLLOUT, non_finite="pass")
     windows = windows_of(extras.rows, interface.history)
@@ -135,8 +135,7 @@ def _variant(
         for file in files:
             (folder / file).unlink()
         files = {}
-    result = {"passed": loss.passed, "nrmse": loss.error, "nrmse_fp32": loss.original}
-    return files, result | {"allowed": loss.allowed, "why": loss.why}
+    return files, VariantLoss(loss.passed, loss.error, loss.original, loss.allowed, loss.why)
 
 
 def warm_up() -> None:

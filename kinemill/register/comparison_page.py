@@ -5,22 +5,28 @@ from html import escape
 
 import numpy as np
 
+from kinemill.register.comparison_results import (
+    ComparedChannel,
+    DynamicsComparison,
+    PolicyComparison,
+)
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.register.policy_comparison import trials_page
+from kinemill.register.verdict import Verdict
 from kinemill.reports.charts import Line, line_chart, number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
-from kinemill.store import Json
-from kinemill.verify.comparison import NRMSE
+from kinemill.verify.comparison import NRMSE, Comparison
+from kinemill.verify.results import ChannelAccuracy
 
-_STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
+_STYLES: tuple[str, str] = ("champion", "model")  # colors of the page's style sheet
 
 
-def comparison_page(comparison: Json) -> str:
-    """Return the HTML page of a comparison document."""
-    if comparison.get("form") == "policy":
+def comparison_page(comparison: DynamicsComparison | PolicyComparison) -> str:
+    """Return the HTML page of a comparison."""
+    if isinstance(comparison, PolicyComparison):
         return trials_page(comparison)
-    one, other = (comparison[side]["version"] for side in "ab")
-    title = f"{comparison['task']}: version {one} against {other}"
+    first, second = comparison.names
+    title = f"{comparison.task}: {first} against {second.removeprefix('version ')}"
     sections = [
         f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'
         f'</header><p class="lead">{_lead(comparison)}</p>',
@@ -34,140 +40,121 @@ def comparison_page(comparison: Json) -> str:
     return html_page(title, sections, footer)
 
 
-def _lead(comparison: Json) -> str:
-    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
-    ratio, (low, high) = comparison["nrmse"]["ratio"], comparison["nrmse"]["interval"]
-    if ratio is None:
-        return f"{names['a']} and {names['b']} cannot be compared: one of them diverges."
-    text = f"{names['b']} has <b>{number(ratio)}</b> times the error of {names['a']}"
-    if low is None:
+def _lead(comparison: DynamicsComparison) -> str:
+    first, second = comparison.names
+    ratio, (low, high) = comparison.nrmse.ratio, comparison.nrmse.interval
+    if not math.isfinite(ratio):
+        return f"{first} and {second} cannot be compared: one of them diverges."
+    text = f"{second} has <b>{number(ratio)}</b> times the error of {first}"
+    if not math.isfinite(low):
         return f"{text}; the test split is too small for an interval."
     interval = f"95 % interval {number(low)} to {number(high)}"
-    better = comparison["better"]
-    verdict = f"{names[better]} is better" if better else "the difference is not significant"
+    winner = comparison.winner
+    verdict = f"{winner} is better" if winner else "the difference is not significant"
     return f"{text} ({interval}, paired): {verdict}."
 
 
-def _cards(comparison: Json) -> str:
-    windows = comparison["windows"]
+def _cards(comparison: DynamicsComparison) -> str:
+    windows, nrmse = comparison.windows, comparison.nrmse
     cards = [
-        card(
-            f"Version {comparison[side]['version']}, nRMSE",
-            _number(comparison["nrmse"][side]),
-            "",
-            comparison[side]["status"],
-        )
-        for side in "ab"
+        card(f"Version {side.version}, nRMSE", _number(error), "", side.status)
+        for side, error in ((comparison.a, nrmse.a), (comparison.b, nrmse.b))
     ]
-    more = f"worth {windows['effective_n']:.0f} independent {windows['unit']}"
-    cards.append(card("Test windows", str(windows["count"]), "", more))
+    more = f"worth {windows.effective_n:.0f} independent {windows.unit}"
+    cards.append(card("Test windows", str(windows.count), "", more))
     return "".join(cards)
 
 
-def _errors(comparison: Json) -> str:
+def _errors(comparison: DynamicsComparison) -> str:
     rows = [
-        [
-            name_of(channel, line["unit"]),
-            *(_error(line[side]) for side in "ab"),
-            _number(line["ratio"]),
-        ]
-        for channel, line in comparison["channels"].items()
+        [name_of(channel, line.unit), _error(line.a), _error(line.b), _number(line.ratio)]
+        for channel, line in comparison.channels.items()
     ]
-    nrmse = comparison["nrmse"]
-    rows.append(
-        [
-            name_of("nRMSE", "mean of RMSE / std"),
-            *(_number(nrmse[side]) for side in "ab"),
-            _number(nrmse["ratio"]),
-        ]
-    )
-    seconds, steps = comparison["windows"]["seconds"], comparison["windows"]["horizon"]
-    heads = ["Channel", *(f"Version {comparison[side]['version']}" for side in "ab"), "Ratio"]
-    text = f"<p>Root mean square error in each channel's unit after {steps} steps, with its 95 % "
-    return f"<h2>Error {seconds:.4g} s ahead</h2>{text}interval.</p>" + table(
+    nrmse, windows = comparison.nrmse, comparison.windows
+    whole = map(_number, (nrmse.a, nrmse.b, nrmse.ratio))
+    rows.append([name_of("nRMSE", "mean of RMSE / std"), *whole])
+    heads = ["Channel", *map(str.capitalize, comparison.names), "Ratio"]
+    text = f"<p>Root mean square error in each channel's unit after {windows.horizon} steps, with "
+    return f"<h2>Error {windows.seconds:.4g} s ahead</h2>{text}its 95 % interval.</p>" + table(
         heads, rows, numbers_from=1, even=True
     )
 
 
-def _error(line: Json) -> str:
-    low, high = line["interval"]
-    below = "" if low is None else f"<span class='interval'>{number(low)} to {number(high)}</span>"
-    return f"{_number(line['rmse'])}{below}"
+def _error(line: ChannelAccuracy) -> str:
+    low, high = line.interval
+    interval = f"<span class='interval'>{number(low)} to {number(high)}</span>"
+    return f"{_number(line.rmse)}{interval if math.isfinite(low) else ''}"
 
 
-def _horizons(comparison: Json) -> str:
+def _horizons(comparison: DynamicsComparison) -> str:
     """Return the ratios of errors by horizon and channel, red where the second version is worse."""
-    one, other = (comparison[side]["version"] for side in "ab")
-    names = [NRMSE, *comparison["channels"]]
+    first, second = comparison.names
+    names = [NRMSE, *comparison.channels]
     rows = [
-        [at_horizon(key), *(_ratio(_of(by, name)) for name in names)]
-        for key, by in comparison["horizons"].items()
+        [at_horizon(key), *(_ratio(by_channel.get(name)) for name in names)]
+        for key, by_channel in comparison.horizons.items()
     ]
     text = (
-        f"<p>Error of version {other} over that of version {one} "
+        f"<p>Error of {second} over that of {first} "
         "with its 95 % interval: red is significantly worse, green significantly better.</p>"
     )
-    heads = ["Horizon", "nRMSE", *map(name_of, comparison["channels"])]
+    heads = ["Horizon", "nRMSE", *map(name_of, comparison.channels)]
     return f"<h2>At every horizon</h2>{text}{table(heads, rows, numbers_from=1)}"
 
 
-def _of(by: Json, name: str) -> Json | None:
-    return by[NRMSE] if name == NRMSE else by["channels"].get(name)
-
-
-def _ratio(one: Json | None) -> str:
+def _ratio(one: Comparison | None) -> str:
     """Format a ratio; a channel that never moves in training has none."""
-    if one is None or one["reference"] is None:
+    if one is None or not math.isfinite(one.reference):
         return "–"
-    if one["ratio"] is None:
+    if not math.isfinite(one.ratio):
         return "<span class='bad'>diverges</span>"
-    low, high = one["interval"]
-    if low is None:
-        return number(one["ratio"])
-    kind = "bad" if low > 1.0 else "good" if high < 1.0 else ""
-    below = f"<span class='interval'>{number(low)} to {number(high)}</span>"
-    return f"<span class='{kind}'>{number(one['ratio'])}</span>{below}"
+    if not math.isfinite(one.low):
+        return number(one.ratio)
+    kind = "bad" if one.low > 1.0 else "good" if one.high < 1.0 else ""
+    interval = f"<span class='interval'>{number(one.low)} to {number(one.high)}</span>"
+    return f"<span class='{kind}'>{number(one.ratio)}</span>{interval}"
 
 
-def _error_curves(comparison: Json) -> str:
-    dt = comparison["windows"]["seconds"] / comparison["windows"]["horizon"]
-    labels = {style: f"version {comparison[side]['version']}" for side, style in _STYLE.items()}
+def _error_curves(comparison: DynamicsComparison) -> str:
+    dt = comparison.windows.seconds / comparison.windows.horizon
+    labels = dict(zip(_STYLES, comparison.names, strict=True))
     charts = "".join(
-        figure(channel, line["unit"], _chart(line, dt))
-        for channel, line in comparison["channels"].items()
+        figure(channel, line.unit, _chart(line, dt))
+        for channel, line in comparison.channels.items()
     )
     text = "<p>Root mean square error over the prediction time, on the same windows.</p>"
-    kind = "grid even" if len(comparison["channels"]) in {2, 4} else "grid"
+    kind = "grid even" if len(comparison.channels) in {2, 4} else "grid"
     return f'<h2>Error growth</h2>{text}{legend(labels)}<div class="{kind}">{charts}</div>'
 
 
-def _chart(line: Json, dt: float) -> str:
+def _chart(line: ComparedChannel, dt: float) -> str:
     """Draw the errors of both versions over the steps."""
     lines = list[Line]()
-    for side, style in _STYLE.items():
-        steps = [0.0, *(math.nan if v is None else v for v in line[side]["by_step"])]
-        error = np.array(steps, dtype=np.float64)
-        lines.append(
-            Line(f"version {side}", style, np.arange(len(error), dtype=np.float64) * dt, error)
-        )
+    for name, style, side in zip("ab", _STYLES, (line.a, line.b), strict=True):
+        error = np.array([0.0, *side.by_step])
+        seconds = np.arange(len(error), dtype=np.float64) * dt
+        lines.append(Line(f"version {name}", style, seconds, error))
     return line_chart(lines)
 
 
-def _gates(comparison: Json) -> str:
-    rules = sorted({line["rule"] for side in "ab" for line in comparison[side]["gate"]})
-    lines = {side: {line["rule"]: line for line in comparison[side]["gate"]} for side in "ab"}
-    rows = [[name_of(rule), *(_verdict(lines[side].get(rule)) for side in "ab")] for rule in rules]
-    heads = ["Rule", *(f"Version {comparison[side]['version']}" for side in "ab")]
+def _gates(comparison: DynamicsComparison) -> str:
+    sides = (comparison.a, comparison.b)
+    lines = [{line.rule: line for line in side.gate} for side in sides]
+    rows = [
+        [name_of(rule), *(_verdict(by_rule.get(rule)) for by_rule in lines)]
+        for rule in sorted(set().union(*lines))
+    ]
+    heads = ["Rule", *map(str.capitalize, comparison.names)]
     return f"<h2>Gate decisions</h2>{table(heads, rows)}"
 
 
-def _verdict(line: Json | None) -> str:
+def _verdict(line: Verdict | None) -> str:
     if line is None:
         return "not evaluated"
-    value = line["value"]
+    value = line.value
     text = number(value) if isinstance(value, float) else escape(str(value))
-    return f"{mark(line['passed'])} {text}"
+    return f"{mark(line.passed)} {text}"
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else number(value)
+def _number(value: float) -> str:
+    return number(value) if math.isfinite(value) else "not finite"

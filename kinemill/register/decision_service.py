@@ -31,11 +31,12 @@ from kinemill.register.versions import (
     copy_bundle,
     find_version,
 )
-from kinemill.store import Json, open_ref, read_json
+from kinemill.store import Json, open_ref
 from kinemill.store.fault_injection import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain
+from kinemill.verify.document import read_verification
 
 
 def decide(tracking: Tracking, task: Task, version: Version, evidence: Measurements) -> None:
@@ -94,7 +95,7 @@ def _evaluate(
     folder = bundle_folder(tracking.home, version)
     challenger = Challenger(
         folder,
-        read_json(folder / "verification.json"),
+        read_verification(folder),
         serves(tracking, version, evidence.serve),
         approval_of(version),
     )

@@ -14,7 +14,7 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import Json
+from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
@@ -32,7 +32,7 @@ def _line(item: Version) -> Json:
         "provisional": item.provisional,
         "created": item.created,
         "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
-        "metrics": item.metrics,
+        "metrics": to_json_value(item.metrics),
         "gate": [line.to_json() for line in item.gate],
     }
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -12,9 +13,10 @@ from typing import Any
 
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
-from kinemill.store import Json
+from kinemill.store import from_json_value
 from kinemill.store.fault_injection import fault_point
 from kinemill.tracking import Tracking
+from kinemill.verify.results import Metrics
 
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
 WHOLE = ("nrmse", "return", "success")  # metrics of the whole model
@@ -39,7 +41,8 @@ def create_version(
         The number of the new version.
     """
     client = tracking.client
-    metrics = _metrics(json.loads(stamped[tags.METRICS]))
+    recorded = json.loads(stamped[tags.METRICS])
+    metrics = _metrics(from_json_value(recorded, Metrics, bundle))
     logged = client.create_logged_model(
         client.get_run(run_id).info.experiment_id, name=task, source_run_id=run_id, tags=stamped
     )
@@ -114,17 +117,16 @@ def signature(model: Any) -> Any:
     return ModelSignature(inputs=specs(model.graph.input), outputs=specs(model.graph.output))
 
 
-def _metrics(metrics: Json) -> dict[str, float]:
-    """Return the numbers of `metrics` under the names they have in MLflow."""
-    flat = {
-        f"test/{channel}/{name}": value
-        for channel, line in metrics["test"].items()
-        for name, value in line.items()
-        if name != "unit"
+def _metrics(metrics: Metrics) -> dict[str, float]:
+    """Return the finite numbers of `metrics` under the names they have in MLflow."""
+    values = {channel: line.rmse for channel, line in metrics.test.items()}
+    values |= {"nrmse": metrics.nrmse, **metrics.outcomes()}
+    return {
+        f"test/{what}/{name}": value
+        for what, by_name in values.items()
+        for name, value in by_name.items()
+        if math.isfinite(value)
     }
-    for what in WHOLE:
-        flat |= {f"test/{what}/{name}": value for name, value in metrics.get(what, {}).items()}
-    return {name: float(value) for name, value in flat.items() if isinstance(value, int | float)}
 
 
 def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from html import escape
 
 from kinemill.environments.evaluation import Trials
+from kinemill.register.comparison_results import (
+    ComparedOutcome,
+    ComparedStart,
+    ComparedVersion,
+    PolicyComparison,
+)
 from kinemill.register.versions import Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, html_page, name_of, table
-from kinemill.store import Json
-from kinemill.task.promote import RETURN, SUCCESS
-from kinemill.verify.analysis import plain
 
 
 @dataclass(frozen=True)
@@ -30,68 +33,54 @@ class ComparedPolicies:
     differs: list[str]
 
 
-def trials_document(trials: ComparedPolicies) -> Json:
-    """Return the comparison as JSON.
-
-    Returns:
-        task, form, dataset, windows (episodes, seeds), `return` and `success` (a, b, difference
-        b - a with its paired 95 % interval), `episodes`, differs, `better` (a, b, or null where the
-        interval holds 0).
-    """
-    from kinemill.verify.policies.subject import differences  # which imports onnx
+def policy_comparison(trials: ComparedPolicies) -> PolicyComparison:
+    """Return comparison.json."""
+    from kinemill.verify.policies.subject import gain_of  # which imports onnx
 
     first, second = trials.trials
-    apart = differences(second, first)
-    low, high = apart[RETURN]
-    document: Json = {
-        "task": trials.a.task,
-        "form": "policy",
-        "dataset": {"version": trials.number},
-        "windows": {"episodes": len(first.seeds), "seeds": [first.seeds[0], first.seeds[-1]]},
-        RETURN: _pair(first.mean_return, second.mean_return, apart[RETURN]),
-        "episodes": _episodes(first, second),
-        "differs": trials.differs,
-        "better": "b" if low > 0.0 else "a" if high < 0.0 else None,
-    }
-    if first.success is not None and second.success is not None:
-        document[SUCCESS] = _pair(first.success, second.success, apart[SUCCESS])
-    return plain(document)
-
-
-def _pair(one: float, other: float, interval: list[float]) -> Json:
-    return {"a": one, "b": other, "difference": other - one, "interval": interval}
-
-
-def _episodes(first: Trials, second: Trials) -> list[Json]:
+    gain, success = gain_of(second, first), None
+    low, high = gain.returns
+    if first.success is not None and second.success is not None and gain.success is not None:
+        success = _outcome(first.success, second.success, gain.success)
     pairs = zip(first.seeds, first.returns, second.returns, strict=True)
-    return [{"seed": seed, "a": one, "b": other} for seed, one, other in pairs]
+    return PolicyComparison(
+        task=trials.a.task,
+        dataset=trials.number,
+        a=ComparedVersion.of(trials.a),
+        b=ComparedVersion.of(trials.b),
+        returns=_outcome(first.mean_return, second.mean_return, gain.returns),
+        success=success,
+        episodes=[ComparedStart(seed, one, other) for seed, one, other in pairs],
+        differs=trials.differs,
+        better="b" if low > 0.0 else "a" if high < 0.0 else None,
+    )
 
 
-def trials_page(comparison: Json) -> str:
+def _outcome(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
+    return ComparedOutcome(one, other, other - one, interval)
+
+
+def trials_page(comparison: PolicyComparison) -> str:
     """Return the HTML page of a comparison of policies."""
-    names = {side: f"version {comparison[side]['version']}" for side in "ab"}
-    title = f"{comparison['task']}: {names['a']} against {names['b']}"
-    better, (low, high) = comparison["better"], comparison[RETURN]["interval"]
-    verdict = f"{names[better]} is better" if better else "the difference is not significant"
+    first, second = comparison.names
+    title = f"{comparison.task}: {first} against {second}"
+    winner, (low, high) = comparison.winner, comparison.returns.interval
+    verdict = f"{winner} is better" if winner else "the difference is not significant"
     lead = (
-        f"From the same {comparison['windows']['episodes']} starts the return of {names['b']} is "
-        f"<b>{number(comparison[RETURN]['difference'])}</b> larger than that of {names['a']} "
+        f"From the same {len(comparison.episodes)} starts the return of {second} is "
+        f"<b>{number(comparison.returns.difference)}</b> larger than that of {first} "
         f"(95 % interval {number(low)} to {number(high)}): {verdict}."
     )
-    kinds = [what for what in (RETURN, SUCCESS) if what in comparison]
     cards = [
-        card(
-            f"{names[side].capitalize()}, {what}", number(comparison[what][side]), "", "on average"
-        )
-        for what in kinds
-        for side in "ab"
+        card(f"{name.capitalize()}, {what}", number(value), "", "on average")
+        for what, outcome in comparison.outcomes.items()
+        for name, value in ((first, outcome.a), (second, outcome.b))
     ]
-    apart = [(one["b"] - one["a"], one) for one in comparison["episodes"]]
     rows = [
-        [name_of(f"seed {one['seed']}"), number(one["a"]), number(one["b"]), number(gap)]
-        for gap, one in sorted(apart, key=lambda pair: pair[0])
+        [name_of(f"seed {one.seed}"), number(one.a), number(one.b), number(one.b - one.a)]
+        for one in sorted(comparison.episodes, key=lambda one: one.b - one.a)
     ]
-    heads = ["Start", names["a"].capitalize(), names["b"].capitalize(), "Difference"]
+    heads = ["Start", first.capitalize(), second.capitalize(), "Difference"]
     sections = [
         f'<header><div><div class="eyebrow">Policy comparison</div><h1>{escape(title)}</h1></div>'
         f'</header><p class="lead">{lead}</p>',

@@ -7,7 +7,6 @@ checks more. If files, data, task rules and results are the same, the decision s
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
@@ -15,12 +14,13 @@ from kinemill.register.bundle import SUMS, read_sums
 from kinemill.register.gate.rules import RULES, GateInputs
 from kinemill.register.gate.rules.measured import TOLERANCE
 from kinemill.register.versions import Version, bundle_folder, versions_of
-from kinemill.store import Json, digest, read_json
+from kinemill.store import digest, to_json_value
 from kinemill.task import Task
 from kinemill.tracking import Tracking
+from kinemill.verify.document import VERIFICATION, Verification, read_verification
 
 _ON_PAPER = ("verified", "parity", "precision", "latency", "stability")
-_VERDICTS = ("verification.json", "report.html", "cases.npz", SUMS)  # not part of the model
+_VERDICTS = (VERIFICATION, "report.html", "cases.npz", SUMS)  # not part of the model
 
 
 def wishes(task: Task) -> str:
@@ -52,7 +52,7 @@ def decided_before(
                 earlier = bundle_folder(tracking.home, version)
             except (BadInput, CorruptArtifact):
                 continue  # its files were deleted
-            documents = (read_json(one / "verification.json") for one in (earlier, folder))
+            documents = (read_verification(one) for one in (earlier, folder))
             if _same_files(earlier, folder) and same_end(task, *documents):
                 return version
     return None
@@ -66,35 +66,32 @@ def _same_files(earlier: Path, now: Path) -> bool:
     return old == new
 
 
-def same_end(task: Task, old: Json, new: Json) -> bool:
+def same_end(task: Task, old: Verification, new: Verification) -> bool:
     """Return whether two verifications of the same files are equal except for rounding."""
     return (
         _verdicts(task, old) == _verdicts(task, new)
-        and _count(old) == _count(new)
-        and _near(old.get("metrics"), new.get("metrics"))
+        and old.windows.count == new.windows.count
+        and _near(to_json_value(old.metrics), to_json_value(new.metrics))
         and _near(_gates(old), _gates(new))
     )
 
 
-def _verdicts(task: Task, document: Json) -> dict[str, bool]:
+def _verdicts(task: Task, document: Verification) -> dict[str, bool]:
     """Return the verdicts of the rules that use only the verification document."""
     inputs = GateInputs(task, document)
     return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](inputs)}
 
 
-def _count(document: Json) -> int | None:
-    return document.get("windows", {}).get("count")
+def _gates(document: Verification) -> dict[str, bool]:
+    return {gate.name: gate.passed for gate in document.gates}
 
 
-def _gates(document: Json) -> dict[str, bool]:
-    return {gate["name"]: gate["passed"] for gate in document.get("gates", [])}
-
-
-def _near(old: Any, new: Any) -> bool:
+def _near(old: object, new: object) -> bool:
     """Return whether a document contains all values of another; it may contain more."""
     if isinstance(old, dict):
         return isinstance(new, dict) and all(
             name in new and _near(value, new[name]) for name, value in old.items()
         )
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (old, new))
-    return math.isclose(old, new, rel_tol=TOLERANCE) if numbers else old == new
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=TOLERANCE)
+    return old == new

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kinemill.register.versions import SHORT
-from kinemill.store import Json
+from kinemill.store import Json, to_json_value
 from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify.document import Verification
 from kinemill.verify.headline import headline
-
-_METRICS = ("test", "nrmse", "return", "success")  # the last two for policies
+from kinemill.verify.results import Metrics
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RunFacts:
         cached: number of ingested files without new data.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
-        verification: content of `verification.json`.
+        verification: the document of the verification.
         selection: see `kinemill.register.reference_candidate.Candidates.to_json`.
         registration: a `Registration` as JSON.
         report: path of the report with the decision.
@@ -32,7 +32,7 @@ class RunFacts:
     cached: int = 0
     episodes: Json | None = None
     dataset: str | None = None
-    verification: Json | None = None
+    verification: Verification | None = None
     selection: Json | None = None
     registration: Json | None = None
     report: str | None = None
@@ -78,23 +78,16 @@ def _episodes(facts: RunFacts) -> Json:
     }
 
 
-def _metrics(verification: Json | None, registered: Json) -> Json:
+def _metrics(verification: Verification | None, registered: Json) -> Json:
     """Return the errors, or for policies in an environment the returns, by name of the model.
 
     The champion's value is the one that the gate measured; null without a champion.
     """
-    if verification is None:
-        return {"test": {}, "nrmse": {}}
-    metrics, other = verification["metrics"], registered.get("champion", {})
-    errors = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
-    for what in (RETURN, SUCCESS):
-        if what in metrics:
-            errors[what] = {**metrics[what], "champion": other.get(what)}
-    return errors
+    metrics: Json = to_json_value(verification.metrics if verification else Metrics())
+    other = registered.get("champion", {})
+    champion = {what: {"champion": other.get(what)} for what in (RETURN, SUCCESS) if metrics[what]}
+    return metrics | {what: metrics[what] | value for what, value in champion.items()}
 
 
-def _verification(verification: Json | None) -> Json | None:
-    if verification is None:
-        return None
-    summary = verification["verification"]
-    return {name: summary[name] for name in ("passed", "parity", "latency_ms")}
+def _verification(verification: Verification | None) -> Json | None:
+    return to_json_value(verification.summary) if verification else None

@@ -29,7 +29,7 @@ from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
-from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, read_json, summary_of
+from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, summary_of
 from kinemill.store.documents import from_json_value, to_json_value
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
@@ -37,9 +37,10 @@ from kinemill.store.provenance import code
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.verify.document import read_verification
 from kinemill.verify.headline import performance
 
-VERSION = 3
+VERSION = 4
 Status = Literal["done", "refused", "unchanged"]
 
 
@@ -174,6 +175,7 @@ def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactR
 
 def _registration(version: Version, status: Status) -> Registration:
     aliases = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
+    measured = to_json_value(version.metrics)
     return Registration(
         version=version.number,
         alias=aliases[0] if aliases else None,
@@ -185,10 +187,8 @@ def _registration(version: Version, status: Status) -> Registration:
             "decision": version.decision,
             "provisional": version.provisional,
             "headline": headline_of(version).text,
-            "nrmse": version.metrics["nrmse"],
-            **{
-                name: version.metrics[name] for name in (RETURN, SUCCESS) if name in version.metrics
-            },
+            "nrmse": measured["nrmse"],
+            **{name: measured[name] for name in (RETURN, SUCCESS) if measured[name]},
             "champion": json.loads(version.tags.get(tags.CHAMPION_ERRORS, "{}")),
             "bundle": version.tags[tags.BUNDLE],
             "logged_model": version.logged_model,
@@ -227,8 +227,7 @@ def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: 
 def _tags(
     task: Task, home: Home, produced: Produced, bundle: Artifact, commit: str | None
 ) -> dict[str, str]:
-    verification = read_json(open_ref(home, bundle.ref) / "verification.json")
-    metrics = verification.get("metrics", {})  # the gate refuses missing metrics
+    verification = read_verification(open_ref(home, bundle.ref))
     start = summary_of(home, produced.model).get("started_from")
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
@@ -245,10 +244,7 @@ def _tags(
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
         **({tags.PERFORMANCE: text} if (text := performance(verification)) else {}),
-        tags.METRICS: json.dumps(
-            {name: metrics.get(name, {}) for name in ("test", "nrmse")}
-            | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}
-        ),
+        tags.METRICS: json.dumps(to_json_value(verification.metrics)),
     }
 
 

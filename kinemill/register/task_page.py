@@ -1,5 +1,6 @@
 """HTML page of a task: its champion, and the error of its versions over time."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -67,12 +68,12 @@ def _of(version: Version | None) -> str:
 
 def _nrmse(version: Version, who: str = "model") -> float | None:
     """Return the error, or the return for a policy with trials in its environment."""
-    value = version.metrics.get(_what(version), {}).get(who)
-    return float(value) if isinstance(value, int | float) else None
+    value = version.metrics.by_name(_what(version)).get(who, math.nan)
+    return value if math.isfinite(value) else None
 
 
 def _what(version: Version | None) -> str:
-    return RETURN if version is not None and RETURN in version.metrics else "nrmse"
+    return RETURN if version is not None and version.metrics.returns else "nrmse"
 
 
 def _title(versions: Sequence[Version]) -> str:

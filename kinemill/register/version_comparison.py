@@ -1,28 +1,32 @@
 """Compare two versions: errors by channel and horizon, on the same test split."""
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
 from kinemill.register import tags
+from kinemill.register.comparison_results import (
+    ComparedChannel,
+    ComparedErrors,
+    ComparedVersion,
+    DynamicsComparison,
+    PolicyComparison,
+)
 from kinemill.register.consistency import open_registry
 from kinemill.register.gate.evaluation import differences
 from kinemill.register.gate.metric import metric_of
-from kinemill.register.gate.paired_rollouts import SPLIT, roll_out
+from kinemill.register.gate.paired_rollouts import roll_out
 from kinemill.register.gate.policy_measurements import PolicyMeasurements
-from kinemill.register.policy_comparison import ComparedPolicies, trials_document
+from kinemill.register.policy_comparison import ComparedPolicies, policy_comparison
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
-from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.verify.analysis import accuracy, plain
+from kinemill.verify.analysis import accuracy, window_counts
 from kinemill.verify.analysis import compare as compare_errors
-from kinemill.verify.comparison import NRMSE, Comparisons, against
+from kinemill.verify.comparison import NRMSE, Comparisons
 from kinemill.verify.errors import Errors
 
 
@@ -88,69 +92,29 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | Compar
     return ComparedVersions(first, second, errors, horizons, newer.number, differs)
 
 
-def comparison_document(compared: ComparedVersions | ComparedPolicies) -> Json:
-    """Return the comparison as JSON; for policies see `policy_comparison`.
-
-    Returns:
-        task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,
-        ratio b / a with its paired 95 % interval), `channels` (unit; a and b with rmse, interval,
-        by_step; ratio), `horizons` (b against a by steps or `free_run`: `nrmse` and `channels`, see
-        `kinemill.verify.comparison`), differs, `better` (a, b, or null where the interval holds 1).
-    """
+def comparison_document(
+    compared: ComparedVersions | ComparedPolicies,
+) -> DynamicsComparison | PolicyComparison:
+    """Return comparison.json."""
     if isinstance(compared, ComparedPolicies):
-        return trials_document(compared) | {"a": _about(compared.a), "b": _about(compared.b)}
+        return policy_comparison(compared)
     first, second = compared.errors
-    ratio = compared.horizons[str(first.horizon)][NRMSE]
-    accuracies = accuracy(first), accuracy(second)
-    channels = {
-        name: {
-            "unit": line["unit"],
-            "a": line,
-            "b": accuracies[1]["channels"][name],
-            "ratio": _ratio(accuracies[1]["channels"][name]["rmse"], line["rmse"]),
-        }
-        for name, line in accuracies[0]["channels"].items()
-    }
-    return plain(
-        {
-            "task": compared.a.task,
-            "dataset": {"version": compared.number, "split": SPLIT},
-            "windows": {
-                "count": len(first.starts),
-                "horizon": first.horizon,
-                "seconds": first.horizon * first.dt,
-                "effective_n": ratio.effective_n,
-                "unit": ratio.unit,
-            },
-            "a": _about(compared.a),
-            "b": _about(compared.b),
-            "nrmse": {
-                "a": first.nrmse,
-                "b": second.nrmse,
-                "ratio": _ratio(second.nrmse, first.nrmse),
-                "interval": [ratio.low, ratio.high],
-                "detectable": ratio.detectable,
-            },
-            "channels": channels,
-            "horizons": against({"a": compared.horizons})["a"]["horizons"],
-            "differs": compared.differs,
-            "better": "b" if ratio.high < 1.0 else "a" if ratio.low > 1.0 else None,
-        }
+    result = compared.horizons[str(first.horizon)][NRMSE]
+    others = accuracy(second).channels
+    return DynamicsComparison(
+        task=compared.a.task,
+        dataset=compared.number,
+        windows=replace(window_counts(first), effective_n=result.effective_n, unit=result.unit),
+        a=ComparedVersion.of(compared.a),
+        b=ComparedVersion.of(compared.b),
+        nrmse=ComparedErrors(
+            first.nrmse, second.nrmse, (result.low, result.high), result.detectable
+        ),
+        channels={
+            name: ComparedChannel(line.unit, line, others[name])
+            for name, line in accuracy(first).channels.items()
+        },
+        horizons=compared.horizons,
+        differs=compared.differs,
+        better="b" if result.high < 1.0 else "a" if result.low > 1.0 else None,
     )
-
-
-def _ratio(one: float, other: float) -> float:
-    return one / other if other and np.isfinite(one) else float("nan")
-
-
-def _about(version: Version) -> Json:
-    return {
-        "version": version.number,
-        "aliases": list(version.aliases),
-        "status": version.status,
-        "provisional": version.provisional,
-        "created": version.created,
-        "decision": version.decision,
-        "gate": [line.to_json() for line in version.gate],
-        "dataset": version.tags.get(tags.DATASET),
-    }

@@ -4,7 +4,7 @@ Self-contained: works offline, on a phone, light and dark.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from re import fullmatch
@@ -21,7 +21,6 @@ from kinemill.reports.components import card, figure, html_page, legend, mark, n
 from kinemill.store import ArtifactRef, Json, read_json
 from kinemill.store.home import Home
 from kinemill.store.provenance import CHANGED
-from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.findings import best_reference
 from kinemill.verify.labels import label
@@ -74,20 +73,17 @@ def _made(version: Version) -> str:
 
 
 def _cards(version: Version) -> str:
-    if RETURN in version.metrics:
+    if version.metrics.returns:
         return _trial_cards(version)
-    errors: Mapping[str, float | None] = version.metrics.get("nrmse", {})
-    model, own = errors.get("model"), version.tags.get(tags.REFERENCE)
-    best = best_reference({"metrics": version.metrics, "model": {"reference": own}})
-    others = dict.fromkeys(name for name in (best, "persistence") if name in errors and name != own)
-    worse = best is not None and model is not None and model > (errors[best] or math.inf)
+    errors, own = version.metrics.nrmse, version.tags.get(tags.REFERENCE)
+    model, best = errors.get("model", math.nan), best_reference(errors, own)
+    others = [name for name in dict.fromkeys((best, "persistence")) if name in errors]
+    others = [name for name in others if name != own]
+    worse = best is not None and model > errors[best]
     text = "on unseen recordings"
     cards = [
-        card("Error, nRMSE", _number(model), "", text, "bad" if worse else ""),
-        *(
-            card(label(str(name)), _number(errors[str(name)]), "", _note_reference(name == best))
-            for name in others
-        ),
+        card("Error, nRMSE", number(model), "", text, "bad" if worse else ""),
+        *(card(label(n), number(errors[n]), "", _note_reference(n == best)) for n in others),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -99,10 +95,9 @@ def _note_reference(best: bool) -> str:
 def _trial_cards(version: Version) -> str:
     """Return the cards of a policy with trials in its environment."""
     cards: list[str] = []
-    for what in (RETURN, SUCCESS):
-        values: Mapping[str, float | None] = version.metrics.get(what, {})
-        text = f"at random {_number(values.get('random'))}"
-        cards += [card(what, _number(values["model"]), "", text)] if "model" in values else []
+    for what, values in version.metrics.outcomes().items():
+        text = f"at random {number(values.get('random', math.nan))}"
+        cards += [card(what, number(values["model"]), "", text)] if "model" in values else []
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -147,7 +142,7 @@ def _provenance(version: Version, links: Sequence[Link]) -> str:
 
 def _onnx(version: Version) -> str:
     """Return the file that robots load."""
-    policy = RETURN in version.metrics or "repeat" in version.metrics.get("nrmse", {})
+    policy = version.metrics.returns or "repeat" in version.metrics.nrmse
     return "policy.onnx" if policy else "rollout.onnx"
 
 
@@ -267,7 +262,3 @@ def _verified(home: Home, version: Version) -> str:
 
 def _cell(value: object) -> str:
     return number(value) if isinstance(value, float) else escape(str(value))
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else number(value)

@@ -13,9 +13,10 @@ from kinemill.register.mlflow_tables import read_tables
 from kinemill.register.verdict import Verdict
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import ArtifactRef, Json, get_or_build, open_ref
+from kinemill.store import ArtifactRef, Json, from_json_value, get_or_build, open_ref
 from kinemill.store.home import Home
 from kinemill.tracking import Tracking, open_tracking
+from kinemill.verify.results import Metrics
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEWEST = "@newest"  # not an MLflow alias; MLflow reserves `latest`
@@ -68,9 +69,10 @@ class Version:
         return [Verdict(**line) for line in json.loads(self.tags.get(tags.GATE, "[]"))]
 
     @property
-    def metrics(self) -> Json:
+    def metrics(self) -> Metrics:
         """The errors of the model and the baselines on the test split."""
-        return json.loads(self.tags.get(tags.METRICS, "{}"))
+        recorded = json.loads(self.tags.get(tags.METRICS, "{}"))
+        return from_json_value(recorded, Metrics, Path(self.name))
 
     @property
     def logged_model(self) -> str:

@@ -23,8 +23,8 @@ def _adapter(kind: Any) -> Any:
 
 
 def to_json_value(document: object) -> Any:
-    """Return `document` (a dataclass, or lists and dictionaries of them) as plain JSON values."""
-    return _adapter(type(document)).dump_python(document, mode="json")
+    """Return `document`, a dataclass, as plain JSON values; fields with an alias go by it."""
+    return _adapter(type(document)).dump_python(document, mode="json", by_alias=True)
 
 
 def from_json_value(value: object, kind: type[T], path: Path) -> T:

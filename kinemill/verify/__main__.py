@@ -6,15 +6,13 @@ from pathlib import Path
 from kinemill.errors import Blocked
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store import (
-    SUMMARY,
-    Json,
     open_ref,
     publish_document,
     read_document,
-    read_json,
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
+from kinemill.verify.document import VerificationSummary
 from kinemill.verify.stage import Job, JobError, JobResult
 from kinemill.verify.subject import Subject
 
@@ -36,7 +34,7 @@ def main(file: Path) -> None:
     publish_document(job.result, result)
 
 
-def _verify(job: Job) -> Json:
+def _verify(job: Job) -> VerificationSummary:
     from kinemill.verify.report import write
     from kinemill.verify.verifier import summary, verdict_document, verify_files
 
@@ -74,9 +72,11 @@ def _policy_subject(job: Job, task: Task) -> Subject:
 def _dynamics_subject(job: Job, task: Task) -> Subject:
     from kinemill.dataset import load_dataset
     from kinemill.export.interface import describe
+    from kinemill.export.summary import ExportSummary
     from kinemill.train import load_model
     from kinemill.train.warm_start import described, kind_of
     from kinemill.verify.closed_loop import closed_loop
+    from kinemill.verify.document import ModelKind
     from kinemill.verify.dynamics import DynamicsSubject
     from kinemill.verify.losses import Counted
     from kinemill.verify.overfitting import fitting_in
@@ -95,8 +95,8 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
         fit_diagnosis=fitting_in(trained),
         closed_loop=looped,
         motion=motion,
-        exported_summary=read_json(folder / SUMMARY),
-        model=kind_of(about),
+        exported_summary=ExportSummary.read(folder),
+        model=ModelKind(**kind_of(about)),
         references=load_references(home, job.references) if job.references else None,
         counted=Counted.of(task.promote, task.verify.horizon),
     )

@@ -13,13 +13,26 @@ import numpy as np
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import Floats, Predictor
-from kinemill.store import Json
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
-from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons, against
+from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons
 from kinemill.verify.errors import Errors, horizons_of, is_moving
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
+from kinemill.verify.results import (
+    Accuracy,
+    AnalysisResults,
+    ChannelAccuracy,
+    ChannelError,
+    ChannelResiduals,
+    FreeRunErrors,
+    InputCorrelation,
+    LjungBox,
+    Metrics,
+    ResidualStatistics,
+    WindowCounts,
+    WorstEpisode,
+)
 from kinemill.verify.scale import Scale, training_scale
 
 MODEL = "model"
@@ -187,103 +200,120 @@ def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
     return sorted(episodes, key=lambda item: -item.error)
 
 
-def analysis_document(analysis: Analysis) -> Json:
-    """Return the parts `accuracy`, `against`, `windows`, ... `calibration`, as JSON."""
-    model = analysis.model
-    return {
-        "accuracy": {who: accuracy(one) for who, one in analysis.errors.items()},
-        "against": against(analysis.comparisons),
-        "windows": {
-            "count": len(model.starts),
-            "history": model.history,
-            "horizon": model.horizon,
-            "stride": model.stride,
-            "seconds": model.horizon * model.dt,
-            "effective_n": model.effective_n,
-            "unit": model.unit,
-        },
-        "free_run": {who: _free_run(one, model) for who, one in analysis.free_runs.items()},
-        "residuals": _residuals(analysis),
-        "worst": [_worst(item, model) for item in worst_episodes(analysis)[:10]],
-        "calibration": analysis.calibration.to_json() if analysis.calibration else None,
-    }
-
-
-def accuracy(errors: Errors) -> Json:
+def accuracy(errors: Errors) -> Accuracy:
     """Return the errors of one model for a document."""
-    by_channel, whole = errors.intervals()
-    return {
-        "nrmse": errors.nrmse,
-        "nrmse_interval": whole.tolist(),
-        "left_out": list(errors.constant),
-        "channels": {
-            name: {
-                "unit": errors.units[index],
-                "spread": float(errors.scale.std[index]),
-                "resolution": float(errors.scale.resolution[index]),
-                "rmse": float(errors.rmse[index]),
-                "interval": by_channel[index].tolist(),
-                "mean": float(errors.mean[index]),
-                "mae": float(errors.mae[index]),
-                "mse": float(errors.mse[index]),
-                "by_step": errors.by_step[:, index].tolist(),
-                "mae_by_step": errors.mae_by_step[:, index].tolist(),
-                "mse_by_step": (errors.by_step[:, index] ** 2).tolist(),
-            }
+    by_channel, (low, high) = errors.intervals()
+    return Accuracy(
+        nrmse=errors.nrmse,
+        nrmse_interval=(float(low), float(high)),
+        left_out=list(errors.constant),
+        channels={
+            name: ChannelAccuracy(
+                unit=errors.units[index],
+                spread=float(errors.scale.std[index]),
+                resolution=float(errors.scale.resolution[index]),
+                rmse=float(errors.rmse[index]),
+                interval=(float(by_channel[index, 0]), float(by_channel[index, 1])),
+                mean=float(errors.mean[index]),
+                mae=float(errors.mae[index]),
+                mse=float(errors.mse[index]),
+                by_step=errors.by_step[:, index].tolist(),
+                mae_by_step=errors.mae_by_step[:, index].tolist(),
+                mse_by_step=(errors.by_step[:, index] ** 2).tolist(),
+            )
             for index, name in enumerate(errors.channels)
         },
-    }
+    )
 
 
-def _free_run(run: FreeRun, errors: Errors) -> Json:
-    return {
-        "nrmse": run.nrmse,
-        "rmse": dict(zip(errors.channels, run.rmse.tolist(), strict=True)),
-        "episodes": len(run.episodes),
-        "steps": int(run.steps.sum()),
-    }
-
-
-def _residuals(analysis: Analysis) -> Json:
-    residuals, model = analysis.residuals, analysis.model
-    return {
-        "rows": residuals.rows,
-        "lags": residuals.lags,
-        "band": float(residuals.band),
-        "channels": {
-            name: {
-                "unit": model.units[index],
-                "mean": float(residuals.mean[index]),
-                "std": float(residuals.std[index]),
-                "autocorrelation": residuals.auto[:, index].tolist(),
-                "ljung_box": {
-                    "q": float(residuals.ljung_box[index]),
-                    "p": float(residuals.p[index]),
-                },
-                "inputs": {
-                    action: {
-                        "correlation": residuals.cross[:, index, column].tolist(),
-                        "band": float(residuals.cross_band[index, column]),
-                    }
-                    for column, action in enumerate(analysis.dataset.actions)
-                },
-            }
+def metrics_of(errors: Mapping[str, Errors]) -> Metrics:
+    """Return the errors of each model at the horizon, `model` first, for a document."""
+    if not errors:
+        return Metrics()
+    model = errors[MODEL]
+    notes = model.notes()
+    return Metrics(
+        test={
+            name: ChannelError(
+                unit=model.units[index],
+                rmse={who: float(one.rmse[index]) for who, one in errors.items()},
+                note=notes.get(name, ""),
+            )
             for index, name in enumerate(model.channels)
         },
-    }
+        nrmse={who: one.nrmse for who, one in errors.items()},
+    )
 
 
-def _worst(item: EpisodeErrors, errors: Errors) -> Json:
-    return {
-        "episode": item.episode.id,
-        "name": item.episode.name,
-        "rows": item.episode.rows,
-        "windows": item.windows,
-        "error": item.error,
-        "worst_from": item.worst_row * errors.dt,
-        "rmse": dict(zip(errors.channels, item.rmse.tolist(), strict=True)),
-        "free_run": dict(zip(errors.channels, item.free_run.tolist(), strict=True)),
-    }
+def window_counts(model: Errors) -> WindowCounts:
+    """Return the test data behind the errors of a model for a document."""
+    return WindowCounts(
+        count=len(model.starts),
+        history=model.history,
+        horizon=model.horizon,
+        stride=model.stride,
+        seconds=model.horizon * model.dt,
+        effective_n=model.effective_n,
+        unit=model.unit,
+    )
+
+
+def analysis_results(analysis: Analysis) -> AnalysisResults:
+    """Return free run, residuals, worst episodes and calibration for a document."""
+    model = analysis.model
+    return AnalysisResults(
+        free_run={
+            who: FreeRunErrors(
+                nrmse=run.nrmse,
+                rmse=dict(zip(model.channels, run.rmse.tolist(), strict=True)),
+                episodes=len(run.episodes),
+                steps=int(run.steps.sum()),
+            )
+            for who, run in analysis.free_runs.items()
+        },
+        residuals=_residuals(analysis),
+        worst=[_worst(item, model) for item in worst_episodes(analysis)[:10]],
+        calibration=analysis.calibration.curves() if analysis.calibration else None,
+    )
+
+
+def _residuals(analysis: Analysis) -> ResidualStatistics:
+    residuals, model = analysis.residuals, analysis.model
+    return ResidualStatistics(
+        rows=residuals.rows,
+        lags=residuals.lags,
+        band=float(residuals.band),
+        channels={
+            name: ChannelResiduals(
+                unit=model.units[index],
+                mean=float(residuals.mean[index]),
+                std=float(residuals.std[index]),
+                autocorrelation=residuals.auto[:, index].tolist(),
+                ljung_box=LjungBox(float(residuals.ljung_box[index]), float(residuals.p[index])),
+                inputs={
+                    action: InputCorrelation(
+                        correlation=residuals.cross[:, index, column].tolist(),
+                        band=float(residuals.cross_band[index, column]),
+                    )
+                    for column, action in enumerate(analysis.dataset.actions)
+                },
+            )
+            for index, name in enumerate(model.channels)
+        },
+    )
+
+
+def _worst(item: EpisodeErrors, errors: Errors) -> WorstEpisode:
+    return WorstEpisode(
+        episode=item.episode.id,
+        name=item.episode.name,
+        rows=item.episode.rows,
+        windows=item.windows,
+        error=item.error,
+        worst_from=item.worst_row * errors.dt,
+        rmse=dict(zip(errors.channels, item.rmse.tolist(), strict=True)),
+        free_run=dict(zip(errors.channels, item.free_run.tolist(), strict=True)),
+    )
 
 
 def plain(value: Any) -> Any:

@@ -5,17 +5,16 @@ hashes are compared, the files are inspected, and last they are run.
 """
 
 import os
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.model_safety import refuse_folder, refuse_model
 from kinemill.runtime.self_test import files_lines
-from kinemill.store import Json
-from kinemill.verify.analysis import plain
+from kinemill.verify.check_results import Latency, Machine, Structure
 from kinemill.verify.checklist import Gate, try_check
-from kinemill.verify.cold_start import cold_start
+from kinemill.verify.cold_start import ColdStart, cold_start
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.latency import latency, machine
 from kinemill.verify.nan_propagation import GATE, nan_gate, propagate_nan
@@ -23,12 +22,34 @@ from kinemill.verify.structure import structure
 from kinemill.verify.subject import Exported, check_batches
 
 
-def verify_folder(folder: Path) -> Json:
-    """Check the folder of a model or policy by itself.
+@dataclass(frozen=True)
+class FolderCheck:
+    """Checks of a model folder by itself.
 
-    Returns:
-        The document: `passed`, `gates`, `files`, and, unless a hash is wrong, `latency_ms`,
-        `cold_start`, `machine`.
+    Attributes:
+        folder: the folder.
+        passed: whether every check passed.
+        gates: lines of the verdict.
+        task, dataset, versions: from the metadata; None and empty if a hash is wrong.
+        files: contents of each ONNX file.
+        latency_ms: latency of each call, ms; empty if a hash is wrong, because nothing is run.
+        cold_start, machine: times of a new process, and where times were measured.
+    """
+
+    folder: str
+    passed: bool
+    gates: list[Gate]
+    task: str | None = None
+    files: list[Structure] = field(default_factory=list[Structure])
+    latency_ms: dict[str, Latency] = field(default_factory=dict[str, Latency])
+    cold_start: ColdStart | None = None
+    machine: Machine | None = None
+    dataset: str = ""
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def verify_folder(folder: Path) -> FolderCheck:
+    """Check the folder of a model or policy by itself.
 
     Raises:
         BadInput: there is no model, or an unsafe one.
@@ -37,7 +58,7 @@ def verify_folder(folder: Path) -> Json:
     check_folder(folder)
     gates = [Gate(*line.values()) for line in files_lines(folder)]  # hashes, io.yaml
     if not all(gate.passed for gate in gates):
-        return _document(folder, gates, {})  # a changed file is not run
+        return FolderCheck(str(folder), False, gates)  # a changed file is not run
     exported = _open(folder)
     models = exported.models()
     gates += exported.check_files(models)
@@ -50,18 +71,17 @@ def verify_folder(folder: Path) -> Json:
         *exported.check_alone(probe),
     ]
     interface, times = exported.interface, latency(exported.timed_calls(probe))
-    return _document(
-        folder,
-        gates,
-        {
-            "task": interface.task,
-            "files": [asdict(structure(path, model)) for path, model in models.items()],
-            "latency_ms": {name: asdict(one) for name, one in times.items()},
-            "cold_start": asdict(cold_start(folder)),
-            "machine": machine(),
-            "dataset": interface.dataset,
-            "versions": interface.versions,
-        },
+    return FolderCheck(
+        folder=str(folder),
+        passed=all(gate.passed for gate in gates),
+        gates=gates,
+        task=interface.task,
+        files=[structure(path, model) for path, model in models.items()],
+        latency_ms=times,
+        cold_start=cold_start(folder),
+        machine=machine(),
+        dataset=interface.dataset,
+        versions=interface.versions,
     )
 
 
@@ -71,12 +91,6 @@ def _open(folder: Path) -> Exported:
 
         return ExportedPolicy(folder)
     return ExportedDynamics(folder)
-
-
-def _document(folder: Path, gates: list[Gate], measured: Json) -> Json:
-    passed = all(gate.passed for gate in gates)
-    head = {"folder": str(folder), "task": None, "passed": passed}
-    return plain({**head, "gates": [asdict(gate) for gate in gates], "files": [], **measured})
 
 
 def check_folder(folder: Path) -> None:

@@ -6,15 +6,14 @@ Symbols: W windows, T horizon, S states.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Windows
-from kinemill.store import Json
+from kinemill.verify.results import CalibrationCurves
+from kinemill.verify.test_inputs import Array
 
 LEVELS = (0.5, 0.9)
 CHUNK = 1024  # windows predicted at once, bounds memory
@@ -40,17 +39,17 @@ class Calibration:
     rmse: Floats
     windows: int
 
-    def to_json(self) -> Json:
+    def curves(self) -> CalibrationCurves:
         """Return coverage by level and channel, after each step, and both sizes of the error."""
-        return {
-            "windows": self.windows,
-            "coverage": {
+        return CalibrationCurves(
+            windows=self.windows,
+            coverage={
                 f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
                 for level, by_step in zip(self.levels, self.coverage, strict=True)
             },
-            "deviation": dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
-            "rmse": dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
-        }
+            deviation=dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
+            rmse=dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
+        )
 
     def line(self, step: int = -1) -> str:
         """Say in one line how often the truth lay inside at a step, on average over channels."""
@@ -105,7 +104,7 @@ def calibrate(
     if simulator.interface.belief is None:
         return None
     skip = windows.states.shape[1] - simulator.history
-    errors, deviations = list[NDArray[Any]](), list[NDArray[Any]]()
+    errors, deviations = list[Floats](), list[Array]()
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     for first in range(0, len(windows.truth), CHUNK):
         some = slice(first, first + CHUNK)

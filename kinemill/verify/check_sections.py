@@ -7,10 +7,10 @@ from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import mark, name_of, table
-from kinemill.store import Json
+from kinemill.verify.document import Verification
 
 
-def trial_sections(document: Json, motion: str = "") -> list[str]:
+def trial_sections(document: Verification, motion: str = "") -> list[str]:
     """Return the sections, empty for missing parts; `motion` shows the closed loop, HTML."""
     return [
         _stability(document),
@@ -22,23 +22,25 @@ def trial_sections(document: Json, motion: str = "") -> list[str]:
     ]
 
 
-def _stability(document: Json) -> str:
-    runs, noise = document["stability"], document["sensitivity"]
-    lost = runs["first_diverged_step"]
-    text = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
-    text += f"diverge, the first at step {lost}" if lost else "diverge"
+def _stability(document: Verification) -> str:
+    runs, noise = document.stability, document.sensitivity
+    if runs is None or noise is None:
+        return ""
+    first = runs.first_diverged_step
+    text = f"<b>{runs.diverged:.0%}</b> of {runs.rollouts} rollouts of {runs.steps} steps "
+    text += f"diverge, the first at step {first}" if first else "diverge"
     rows = [
         [
-            name_of(name, line["unit"]),
-            f"{runs['outside'][name]:.0%}" if name in runs["outside"] else "–",
-            _number(line["change"]),
-            _number(line["gain"]),
+            name_of(name, line.unit),
+            f"{runs.outside[name]:.0%}" if name in runs.outside else "–",
+            number(line.change),
+            number(line.gain),
         ]
-        for name, line in noise["channels"].items()
+        for name, line in noise.channels.items()
     ]
     return (
         f"<h2>Long rollouts and noise</h2><p>{text}. The table shows the change of the prediction "
-        f"{noise['steps']} steps ahead by noise of {noise['noise']:.0%} of a channel's standard "
+        f"{noise.steps} steps ahead by noise of {noise.noise:.0%} of a channel's standard "
         "deviation in all known rows; a gain of 1 keeps the noise as it is.</p>"
         + table(
             ["Channel", "Leave their limits", "Change by noise", "Gain"],
@@ -49,36 +51,34 @@ def _stability(document: Json) -> str:
     )
 
 
-def _speed(document: Json) -> str:
-    times, cold_start = document["latency_ms"], document["cold_start"]
+def _speed(document: Verification) -> str:
+    times, cold, machine = document.latency_ms, document.cold_start, document.machine
+    if cold is None or machine is None:
+        return ""
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
-    kinds = ("p50", "p90", "p99", "p99_9", "jitter")
     calls = [
-        [escape(what), *(_number(line[kind]) for kind in kinds)] for what, line in times.items()
+        [escape(what), *map(number, (one.p50, one.p90, one.p99, one.p99_9, one.jitter))]
+        for what, one in times.items()
     ]
     through = [
-        [str(line["batch"]), str(line["threads"]), f"{line['steps_per_second']:,.0f}"]
-        for line in document["throughput"]
+        [str(line.batch), str(line.threads), f"{line.steps_per_second:,.0f}"]
+        for line in document.throughput
     ]
     first = times["rollout"]
-    text = document["machine"]
-    machine = escape(
-        f"{text['processor']}, {text['cores']} cores, {text['system']}, Python {text['python']}, "
-        f"ONNX Runtime {text['onnxruntime']}"
+    described = escape(
+        f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}, "
+        f"ONNX Runtime {machine.onnxruntime}"
     )
     start = [
-        ["Import of the runtime", f"{cold_start['import_ms']:.0f} ms"],
-        ["Loading", f"{cold_start['load_ms']:.1f} ms"],
-        [
-            "First call, second call",
-            f"{cold_start['first_call_ms']:.2f}, {cold_start['second_call_ms']:.2f} ms",
-        ],
-        ["Memory of the model", f"{cold_start['model_mb']:.1f} MB"],
-        ["Memory of the process", f"{cold_start['process_mb']:.0f} MB"],
+        ["Import of the runtime", f"{cold.import_ms:.0f} ms"],
+        ["Loading", f"{cold.load_ms:.1f} ms"],
+        ["First call, second call", f"{cold.first_call_ms:.2f}, {cold.second_call_ms:.2f} ms"],
+        ["Memory of the model", f"{cold.model_mb:.1f} MB"],
+        ["Memory of the process", f"{cold.process_mb:.0f} MB"],
     ]
     return (
-        f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first['blocks']} blocks of up to "
-        f"{first['calls']} calls. Measured on: {machine}.</p>"
+        f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first.blocks} blocks of up to "
+        f"{first.calls} calls. Measured on: {described}.</p>"
         + table(heads, calls, numbers_from=1, even=True)
         + '<div class="two">'
         + table(["Batch", "Threads", "Steps a second"], through, numbers_from=0)
@@ -87,62 +87,53 @@ def _speed(document: Json) -> str:
     )
 
 
-def _closed_loop(document: Json, motion: str) -> str:
-    looped = document.get("closed_loop")
-    if not looped:
+def _closed_loop(document: Verification, motion: str) -> str:
+    loop = document.closed_loop
+    if loop is None:
         return ""
     rows = [
-        [
-            str(one["seed"]),
-            "yes" if one["success"] else "no",
-            _number(one["cost"]),
-            str(one["steps"]),
-        ]
-        for one in looped["episodes"]
+        [str(one.seed), "yes" if one.success else "no", number(one.cost), str(one.steps)]
+        for one in loop.episodes
     ]
     return (
         f"<h2>Closed loop</h2><p>The task's controller plans with this model on the simulated "
-        f"{escape(looped['plant'])}: {looped['successes']} of {len(rows)} episodes succeed, at a "
-        f"cost of {_number(looped['cost'])} (doing nothing: {_number(looped['idle_cost'])}); one "
-        f"action takes {_number(looped['action_ms'])} ms.</p>"
+        f"{escape(loop.plant)}: {loop.successes} of {len(rows)} episodes succeed, at a "
+        f"cost of {number(loop.cost)} (doing nothing: {number(loop.idle_cost)}); one "
+        f"action takes {number(loop.action_ms)} ms.</p>"
         + table(["Start", "Success", "Cost", "Steps"], rows, numbers_from=2)
         + motion
     )
 
 
-def _files(document: Json) -> str:
-    files = document["files"]
+def _files(document: Verification) -> str:
     rows = [
         [
-            name_of(one["file"]),
-            f"{one['bytes'] / 1000:,.1f}\u00a0kB",
-            f"{one['opset']}, {one['ir']}",
-            f"{one['parameters']:,}",
-            escape(", ".join(f"{kind} {count}" for kind, count in one["operators"].items())),
+            name_of(one.file),
+            f"{one.bytes / 1000:,.1f}\u00a0kB",
+            f"{one.opset}, {one.ir}",
+            f"{one.parameters:,}",
+            escape(", ".join(f"{kind} {count}" for kind, count in one.operators.items())),
         ]
-        for one in files
+        for one in document.files
     ]
     heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
     return "<h2>Contents of the files</h2>" + table(heads, rows)
 
 
-def _variants(document: Json) -> str:
+def _variants(document: Verification) -> str:
     """Return what the same model in fewer bits costs, and which was left out for it."""
-    variants = document.get("variants")
-    if not variants:
+    if not document.variants:
         return ""
     rows = [
         [
-            mark(one["passed"]),
+            mark(one.passed),
             name_of(name),
-            *(_number(one[key]) for key in ("nrmse", "nrmse_fp32", "allowed")),
-            *("–" if one[key] is None else _number(one[key]) for key in ("test", "test_fp32")),
-            f"{sum(one['bytes'].values()) / 1000:,.1f}\u00a0kB" if one["bytes"] else "–",
-            "published"
-            if one["passed"]
-            else f"left out: {escape(one['why'] or 'too large an error')}",
+            *map(number, (one.nrmse, one.nrmse_fp32, one.allowed)),
+            *map(number, (one.test, one.test_fp32)),
+            f"{sum(one.bytes.values()) / 1000:,.1f}\u00a0kB" if one.bytes else "–",
+            "published" if one.passed else f"left out: {escape(one.why or 'too large an error')}",
         ]
-        for name, one in variants.items()
+        for name, one in document.variants.items()
     ]
     heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
     return (
@@ -152,20 +143,19 @@ def _variants(document: Json) -> str:
     )
 
 
-def _c99(document: Json) -> str:
+def _c99(document: Verification) -> str:
     """Return what step.c needs of a microcontroller, and how long it took here."""
-    made = document.get("c99")
-    if not made:
+    facts = document.c99
+    if facts is None:
         return ""
-    times = made["latency_us"]
     rows = [
-        ["Weights, constant", f"{made['weights']:,} bytes"],
-        ["Scratch, on the stack", f"{made['scratch']:,} bytes"],
-        ["Multiplications", f"{made['multiplications']:,}"],
-        ["Largest difference from step.onnx", f"{made['difference']:.1e}"],
-        ["Latency, p50", f"{_number(times['p50'])} µs"],
-        ["Latency, p99", f"{_number(times['p99'])} µs"],
-        ["Latency, worst", f"{_number(times['worst'])} µs"],
+        ["Weights, constant", f"{facts.weights:,} bytes"],
+        ["Scratch, on the stack", f"{facts.scratch:,} bytes"],
+        ["Multiplications", f"{facts.multiplications:,}"],
+        ["Largest difference from step.onnx", f"{facts.difference:.1e}"],
+        ["Latency, p50", f"{number(facts.latency_us.p50)} µs"],
+        ["Latency, p99", f"{number(facts.latency_us.p99)} µs"],
+        ["Latency, worst", f"{number(facts.latency_us.worst)} µs"],
     ]
     return (
         "<h2>In C99</h2><p>step.c and step.h: no dependencies, no allocation, every loop bounded; "
@@ -173,7 +163,3 @@ def _c99(document: Json) -> str:
         "above; times above the median come from other processes.</p>"
         + f'<div class="two">{table(["One step", ""], rows)}</div>'
     )
-
-
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else number(float(value))

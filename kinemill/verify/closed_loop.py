@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.control import make_planner, plain_policy, run_episode
-from kinemill.control.closed_loop import Episode
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.control.physics import Robot
 from kinemill.control.report import motion, signals
-from kinemill.store import Json
 from kinemill.task.document import Task
+from kinemill.verify.results import ClosedLoop, LoopEpisode
 
 
-def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
+def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     """Run the task's controller for `verify.closed_loop` episodes, and once no action at all.
 
     Args:
@@ -21,9 +20,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
         folder: with the exported model.
 
     Returns:
-        The part `closed_loop` of verification.json: cost, success and the time of one action, s,
-        by episode, and the cost of doing nothing from the same starts; and the runs as a moving
-        picture and charts, HTML.
+        The results of the episodes, and the runs as a moving picture and charts, HTML.
     """
     seeds = range(task.verify.closed_loop)
     if task.control is None or not seeds:
@@ -31,16 +28,15 @@ def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
     robot, planner = Robot(task), make_planner(task, [learned_model(task, folder)])
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
-    results: Json = {
-        "plant": task.control.plant,
-        "episodes": [_to_json(seed, run) for seed, run in zip(seeds, runs, strict=True)],
-        "successes": sum(run.success for run in runs),
-        "cost": float(np.mean([run.cost for run in runs])),
-        "idle_cost": float(np.mean([run.cost for run in idle])),
-        "action_ms": float(np.median([run.seconds for run in runs])) * 1e3,
-    }
+    results = ClosedLoop(
+        plant=task.control.plant,
+        episodes=[
+            LoopEpisode(seed, run.cost, run.success, len(run.actions))
+            for seed, run in zip(seeds, runs, strict=True)
+        ],
+        successes=sum(run.success for run in runs),
+        cost=float(np.mean([run.cost for run in runs])),
+        idle_cost=float(np.mean([run.cost for run in idle])),
+        action_ms=float(np.median([run.seconds for run in runs])) * 1e3,
+    )
     return results, f"{motion(task, runs, seeds)}<h3>Signals</h3>{signals(task, runs, seeds)}"
-
-
-def _to_json(seed: int, run: Episode) -> Json:
-    return {"seed": seed, "cost": run.cost, "success": run.success, "steps": len(run.actions)}

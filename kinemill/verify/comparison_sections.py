@@ -1,20 +1,18 @@
 """Sections of a report about the comparison with references: HTML, from its document."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, name_of, table
-from kinemill.store import Json
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
+from kinemill.verify.document import Assessment, MemberFacts
 from kinemill.verify.findings import (
     Cell,
-    best_reference,
+    best_in,
     cells_of,
     compared_with,
-    errors_of,
     own_reference,
 )
 from kinemill.verify.headline import Headline, headline
@@ -25,7 +23,6 @@ from kinemill.verify.phrases import (
     evidence_words,
     interval_words,
     less_or_more,
-    to_float,
 )
 
 DECISION = "<!-- kinemill:decision -->"  # where the registry puts the lines of the gate
@@ -39,9 +36,9 @@ _KEY = (
 )
 
 
-def verified_head(document: Json) -> str:
+def verified_head(document: Assessment) -> str:
     """Return the head of a verification: green if all checks passed and no reference is better."""
-    text, passed = headline(document), document["passed"]
+    text, passed = headline(document), document.passed
     worse = "A reference is better" if passed and text.tone == "bad" else ""
     title = worse or ("Verified" if passed else "Not verified")
     return head_section(replace(text, tone="good") if text.tone == "warning" else text, title)
@@ -63,7 +60,7 @@ def lead_section(text: Headline) -> str:
     return f'<p class="lead {text.tone}-lead">{escape(text.performance)}{verdict}</p>'
 
 
-def comparison_section(document: Json) -> str:
+def comparison_section(document: Assessment) -> str:
     """Return the table of comparisons with the best reference, by horizon and channel."""
     cells = cells_of(document)
     if not cells:
@@ -91,21 +88,22 @@ def comparison_section(document: Json) -> str:
     )
 
 
-def best_card(document: Json) -> str:
+def best_card(document: Assessment) -> str:
     """Return the card about the best reference, red where that is better than the model."""
-    best = best_reference(document)
+    best = best_in(document)
     if best is None:
         return card("Best reference", "–", "", "none stays finite")
-    comparison = document.get("against", {}).get(best, {})
-    low, high = (to_float(end) for end in comparison.get("interval") or (None, None))
+    comparison = document.comparison(best)
+    if comparison is None:
+        return card(f"Against {label(best)}", "–", "× its error", "", "")
+    low, high, ratio = comparison.low, comparison.high, comparison.ratio
     more = "; ".join(filter(None, [interval_words(low, high), evidence_words(comparison)]))
-    ratio = to_float(comparison.get("ratio"))
     tone = "bad" if low > 1.0 else "good" if high < 1.0 else ""
     big = number(ratio) if math.isfinite(ratio) else "–"
     return card(f"Against {label(best)}", big, "× its error", escape(more), tone)
 
 
-def horizons_card(document: Json) -> str:
+def horizons_card(document: Assessment) -> str:
     """Return the card that counts the comparisons that a reference wins."""
     cells = [cell for cell in cells_of(document).values() if cell.state != "uncounted"]
     worse = sum(cell.state == "worse" for cell in cells)
@@ -117,7 +115,7 @@ def horizons_card(document: Json) -> str:
     return card("Better than every reference", str(better), "", text, tone)
 
 
-def free_run_text(document: Json) -> str:
+def free_run_text(document: Assessment) -> str:
     """Say over which channels whole episodes count in the gate, and why not over the others."""
     cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
     uncounted = [
@@ -132,21 +130,20 @@ def free_run_text(document: Json) -> str:
     )
 
 
-def _head(horizon: str, document: Json) -> str:
+def _head(horizon: str, document: Assessment) -> str:
     if horizon == FREE_RUN:
         return "free run"
-    windows = document.get("windows", {})
-    steps, seconds = int(horizon), to_float(windows.get("seconds"))
-    dt = seconds / (windows.get("horizon") or 1)
+    steps, windows = int(horizon), document.windows
+    dt = windows.seconds / (windows.horizon or 1)
     after = f"<span class='interval'>{amount(steps * dt)} s</span>" if math.isfinite(dt) else ""
     return f"{steps} step{'s' * (steps != 1)}{after}"
 
 
-def _channel_name(channel: str, document: Json) -> str:
+def _channel_name(channel: str, document: Assessment) -> str:
     if channel == NRMSE:
         return name_of("nRMSE", "mean over channels")
-    unit = errors_of(document)[0].get(channel, {}).get("unit", "")
-    return name_of(channel, str(unit))
+    line = document.metrics.test.get(channel)
+    return name_of(channel, line.unit if line else "")
 
 
 def _cell(cell: Cell | None) -> str:
@@ -184,12 +181,12 @@ def _counting(states: set[str]) -> str:
     return text
 
 
-def _left_out(document: Json) -> str:
-    notes = {name: line["note"] for name, line in errors_of(document)[0].items() if "note" in line}
+def _left_out(document: Assessment) -> str:
+    notes = {name: line.note for name, line in document.metrics.test.items() if line.note}
     return "".join(f" <b>{escape(name)}</b> is {escape(note)}." for name, note in notes.items())
 
 
-def _every_reference(document: Json) -> str:
+def _every_reference(document: Assessment) -> str:
     """Return the selection of each reference and all comparisons with it, folded."""
     compared = compared_with(document)
     tables = "".join(_one_reference(name, comparisons) for name, comparisons in compared.items())
@@ -223,40 +220,31 @@ def _comparison_cell(comparison: Comparison | None) -> str:
     return f'<span class="{style}">{ratio}</span><span class="interval">{inside}</span>'
 
 
-def _selection(document: Json) -> str:
-    """Return what was chosen of each family on validation rows, and what is left out."""
-    references: Mapping[str, Json] = document.get("references") or {}
+def _selection(document: Assessment) -> str:
+    """Return the selected members of each family on validation rows, and the left out families."""
+    references, own = document.references, own_reference(document)
+    if references is None:
+        return ""
     rows: list[list[str]] = []
-    own = own_reference(document)
-    for name, family in (references.get("families") or {}).items():
-        for kind in ("strongest", "stable"):
-            facts = family.get(kind)
-            if facts is None or (kind == "stable" and facts == family.get("strongest")):
-                continue
-            rows.append(
-                [name_of(label(name), "this model" if name == own else ""), *_facts(kind, facts)]
-            )
-    for name, why in (references.get("left_out") or {}).items():
-        rows.append([name_of(label(name)), "left out", escape(str(why)), "–"])
+    for name, family in references.families.items():
+        about = "this model" if name == own else ""
+        rows.append([name_of(label(name), about), *_facts("over windows", family.strongest)])
+        if family.stable is not None and family.stable != family.strongest:
+            rows.append([name_of(label(name), about), *_facts("in free run", family.stable)])
+    for name, why in references.left_out.items():
+        rows.append([name_of(label(name)), "left out", escape(why), "–"])
     if not rows:
         return ""
     heads = ["Reference", "Used", "Settings", "Validation nRMSE"]
-    split = escape(str(references.get("chosen_on") or "validation"))
+    split = escape(references.chosen_on or "validation")
     text = f"<p>Fitted on training rows, chosen on {split} rows; test rows choose nothing.</p>"
     return text + table(heads, rows, numbers_from=3, fixed=True)
 
 
-def _facts(kind: str, facts: Json) -> list[str]:
-    where = "over windows" if kind == "strongest" else "in free run"
-    settings = [
-        f"{name} {value:g}"
-        for name, value in facts.items()
-        if name not in ("validation_nrmse", "stable", "model") and isinstance(value, int | float)
-    ]
-    if facts.get("stable") is False:
+def _facts(where: str, member: MemberFacts) -> list[str]:
+    settings = [f"history {member.history}"]
+    if member.ridge is not None:
+        settings.append(f"ridge {member.ridge:g}")
+    if not member.stable:
         settings.append("unstable over whole episodes")
-    return [
-        where,
-        escape(", ".join(settings) or "–"),
-        number(to_float(facts.get("validation_nrmse"))),
-    ]
+    return [where, escape(", ".join(settings)), number(member.validation_nrmse)]

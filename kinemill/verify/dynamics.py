@@ -5,7 +5,7 @@ Symbols: N rows, H history, T horizon, S states, A actions.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,29 +15,32 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.export.quantized import loss_of
+from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
 from kinemill.verify.analysis import (
     MODEL,
     Analysis,
     Measurement,
-    analysis_document,
+    accuracy,
+    analysis_results,
     analyze,
+    metrics_of,
+    window_counts,
 )
+from kinemill.verify.check_results import Parity, VariantResult
 from kinemill.verify.checklist import Gate, finite
+from kinemill.verify.document import ModelKind, Verification
 from kinemill.verify.execution_providers import THREADS, compare_providers
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.files import unlike_data
 from kinemill.verify.losses import Counted
-from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import (
     LONG,
     LONG_ROWS,
     Pair,
-    Parity,
     Reference,
     compare,
     compare_long,
@@ -49,8 +52,9 @@ from kinemill.verify.parity import (
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from kinemill.verify.references import Persistence, References
+from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
 from kinemill.verify.scale import training_scale
-from kinemill.verify.stability import Stability, sensitivity, stability
+from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 
 CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the step's scaling
@@ -70,7 +74,7 @@ class DynamicsSubject:
         closed_loop: results of the task's controller in its simulator.
         motion: the same as pictures, HTML.
         exported_summary: summary of the export, with C99 and variants.
-        model: the kind of model: `kind`, `history`, and `reference`, its name if it is one.
+        model: the kind of the model.
         references: models to compare with; None: persistence alone.
         counted: comparisons that count in the gate; None: all.
     """
@@ -81,10 +85,10 @@ class DynamicsSubject:
     settings: Verify
     trained: Interface | None = None
     fit_diagnosis: FitDiagnosis | None = None
-    closed_loop: Json | None = None
+    closed_loop: ClosedLoop | None = None
     motion: str = ""
-    exported_summary: Json | None = None
-    model: Json | None = None
+    exported_summary: ExportSummary | None = None
+    model: ModelKind | None = None
     references: References | None = None
     counted: Counted | None = None
 
@@ -227,38 +231,38 @@ class DynamicsSubject:
         """Return windows of the test split, their horizon, and one and more threads."""
         return self.probes[0], self.probes[0].actions.shape[1], (1, THREADS)
 
-    def document(self) -> Json:
+    def document(self) -> Verification:
         """Return accuracy, comparisons, stability, variants and training."""
-        interface, errors = self.exported.interface, self.analysis.errors
-        channels: Json = {
-            name: {"unit": interface.units[name]}
-            | {who: float(one.rmse[index]) for who, one in errors.items()}
-            for index, name in enumerate(interface.states)
-        }
-        for name, note in errors[MODEL].notes().items():
-            channels[name]["note"] = note
-        return {
-            "model": self.model,
-            "metrics": {"test": channels, "nrmse": {who: it.nrmse for who, it in errors.items()}},
-            **analysis_document(self.analysis),
-            "precision": self.precision.to_json(),
-            "sensitivity": sensitivity(self.simulator, self.probes[0], self.std),
-            "stability": self.stability.to_json(),
-            "physics": {one.name: one.to_json() for one in self.physics},
-            "closed_loop": self.closed_loop,
-            **self._export_document(),
-            "fit_diagnosis": asdict(self.fit_diagnosis) if self.fit_diagnosis else None,
-            "references": self.references.to_json() if self.references else None,
-            "counted": self.counted.to_json() if self.counted else None,
-        }
+        analysis, exported = self.analysis, self.exported_summary
+        return Verification(
+            form="dynamics",
+            model=self.model,
+            metrics=metrics_of(analysis.errors),
+            accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
+            against=analysis.comparisons,
+            windows=window_counts(analysis.model),
+            analysis=analysis_results(analysis),
+            references=self.references.facts() if self.references else None,
+            counted=self.counted,
+            precision=self.precision.results(),
+            sensitivity=sensitivity(self.simulator, self.probes[0], self.std),
+            stability=self.stability,
+            physics={one.name: one.result() for one in self.physics},
+            closed_loop=self.closed_loop,
+            c99=exported.c99 if exported else None,
+            variants=self._variant_results(exported) if exported else {},
+            fit_diagnosis=self.fit_diagnosis,
+        )
 
-    def _export_document(self) -> Json:
-        """Return facts about step.c, and the loss and size of each variant in fewer bits."""
-        stated, errors = self.exported_summary or {}, self.variants[1]
-        variants: Json = {
-            name: loss
-            | {"test": errors.get(name), "test_fp32": errors.get("fp32")}
-            | {"bytes": {file: n for file, n in stated["bytes"].items() if f".{name}." in file}}
-            for name, loss in stated.get("variants", {}).items()
+    def _variant_results(self, exported: ExportSummary) -> dict[str, VariantResult]:
+        """Return the loss and size of each variant in fewer bits."""
+        errors = self.variants[1]
+        return {
+            name: VariantResult(
+                **vars(loss),
+                test=errors.get(name, math.nan),
+                test_fp32=errors.get("fp32", math.nan),
+                bytes={file: size for file, size in exported.bytes.items() if f".{name}." in file},
+            )
+            for name, loss in exported.variants.items()
         }
-        return {"c99": stated.get("c99"), "variants": variants}

@@ -4,9 +4,9 @@ from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, name_of
-from kinemill.store import Json
 from kinemill.verify.check_sections import trial_sections
 from kinemill.verify.comparison_sections import best_card, horizons_card
+from kinemill.verify.document import Verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.figures import three_examples
 from kinemill.verify.overfitting import fitting_section
@@ -20,7 +20,7 @@ from kinemill.verify.report_sections import (
 from kinemill.verify.verifier import Verdict
 
 
-def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Json) -> Parts:
+def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verification) -> Parts:
     """Return accuracy, comparison, rollouts, stability, speed and data of a dynamics model."""
     analysis, interface, dataset = subject.analysis, subject.exported.interface, subject.dataset
     model, times = analysis.model, verdict.call_latency

@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import ArtifactRef, Json, publish_file, publish_json
+from kinemill.store import ArtifactRef, publish_document, publish_file
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.verify.accuracy import gather
@@ -21,11 +21,19 @@ from kinemill.verify.analysis import (
     MODEL,
     Analysis,
     Measurement,
-    analysis_document,
+    accuracy,
+    analysis_results,
     analyze,
-    plain,
+    metrics_of,
+    window_counts,
 )
 from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
+from kinemill.verify.document import (
+    EVALUATION,
+    EvaluatedModel,
+    ExampleFacts,
+    LogEvaluation,
+)
 from kinemill.verify.figures import Example, unwrapped
 from kinemill.verify.files import unlike
 from kinemill.verify.headline import headline
@@ -43,7 +51,6 @@ from kinemill.verify.report_sections import (
     windows_card,
 )
 
-FORMAT = 1
 NAMED = 8  # refused logs in a note
 
 
@@ -55,14 +62,14 @@ class Evaluation:
         logs: the logs.
         analysis: errors of the model and its references.
         examples: windows to draw and write.
-        model: name and folder of the model, for the document.
+        source: which model.
         notes: remarks on the references and the logs.
     """
 
     logs: Logs
     analysis: Analysis
     examples: list[Example]
-    model: Json
+    source: EvaluatedModel
     notes: list[str]
 
 
@@ -124,7 +131,7 @@ def evaluate_logs(
     return analyze(predictors, logs.rows, SPLIT, measurement, over_episodes)
 
 
-def write_evaluation(evaluation: Evaluation, out: Path) -> Json:
+def write_evaluation(evaluation: Evaluation, out: Path) -> LogEvaluation:
     """Write evaluation.json, report.html, the plots and the examples; return the document.
 
     Raises:
@@ -139,42 +146,33 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> Json:
         plot_examples(evaluation.analysis, evaluation.examples, out / "examples.png")
         _write_examples(evaluation, out / "examples.csv")
     publish_file(out / "report.html", _page(evaluation, summary).encode())
-    publish_json(out / "evaluation.json", summary)
-    return summary | {"folder": str(out)}
+    publish_document(out / EVALUATION, summary)
+    return summary
 
 
-def evaluation_document(evaluation: Evaluation) -> Json:
+def evaluation_document(evaluation: Evaluation) -> LogEvaluation:
     """Return evaluation.json."""
-    analysis, rows = evaluation.analysis, evaluation.logs.rows
-    metrics = {
-        name: {"unit": rows.units[name]}
-        | {who: float(errors.rmse[index]) for who, errors in analysis.errors.items()}
-        for index, name in enumerate(rows.states)
-    }
-    for name, note in analysis.model.notes().items():
-        metrics[name]["note"] = note
-    return plain(
-        {
-            "format": FORMAT,
-            "task": rows.task,
-            "model": evaluation.model,
-            "logs": evaluation.logs.document(),
-            "notes": evaluation.notes,
-            "metrics": metrics,
-            "nrmse": {who: errors.nrmse for who, errors in analysis.errors.items()},
-            **analysis_document(analysis),
-            "examples": [_about(evaluation, example) for example in evaluation.examples],
-        }
+    analysis = evaluation.analysis
+    return LogEvaluation(
+        task=evaluation.logs.rows.task,
+        source=evaluation.source,
+        logs=evaluation.logs.facts(),
+        notes=evaluation.notes,
+        metrics=metrics_of(analysis.errors),
+        accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
+        against=analysis.comparisons,
+        windows=window_counts(analysis.model),
+        analysis=analysis_results(analysis),
+        examples=[_example_facts(evaluation, example) for example in evaluation.examples],
     )
 
 
-def _about(evaluation: Evaluation, example: Example) -> Json:
+def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
     model = evaluation.analysis.model
     start = int(model.starts[example.window])
     episode = next(one for one in evaluation.logs.rows.episodes if one.start <= start < one.stop)
     row = start + model.history - 1 - episode.start
-    about = {"episode": episode.id, "name": episode.name, "row": row}
-    return {"title": example.title, **about, "from": row * model.dt}
+    return ExampleFacts(example.title, episode.id, episode.name, row, row * model.dt)
 
 
 def _write_examples(evaluation: Evaluation, path: Path) -> None:
@@ -191,16 +189,16 @@ def _write_examples(evaluation: Evaluation, path: Path) -> None:
         heads = ["example", "title", "episode", "time_s", "ahead_s"]
         writer.writerow([*heads, *rows.columns, *columns])
         for number, example in enumerate(evaluation.examples):
-            about = _about(evaluation, example)
+            about = _example_facts(evaluation, example)
             now = windows.states[number, -1:]
             predictions = np.concatenate([blank, now, predicted[number]])
             for k, measured in enumerate(_rows(evaluation, int(starts[number]))):
                 seconds = (k - model.history + 1) * model.dt
-                time = [f"{about['from'] + seconds:.9g}", f"{seconds:.9g}"]
+                time = [f"{about.seconds + seconds:.9g}", f"{seconds:.9g}"]
                 values = [
                     f"{x:.9g}" if np.isfinite(x) else "" for x in (*measured, *predictions[k])
                 ]
-                writer.writerow([number, example.title, about["episode"], *time, *values])
+                writer.writerow([number, example.title, about.episode, *time, *values])
 
 
 def _rows(evaluation: Evaluation, start: int) -> list[list[float]]:
@@ -208,9 +206,9 @@ def _rows(evaluation: Evaluation, start: int) -> list[list[float]]:
     return evaluation.logs.rows.values[start : start + model.history + model.horizon].tolist()
 
 
-def _page(evaluation: Evaluation, summary: Json) -> str:
+def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
     analysis, task = evaluation.analysis, evaluation.logs.rows.task
-    title = f"{task} {evaluation.model['name']}"
+    title = f"{task} {evaluation.source.name}"
     where = f"{len(evaluation.logs.rows.episodes)} episodes of the logs"
     cards = [accuracy_card(analysis)]
     if len(analysis.errors) > 1:
@@ -236,7 +234,7 @@ def _logs(evaluation: Evaluation) -> str:
     facts = [
         [name_of("Logs"), escape(str(logs.path))],
         [name_of("Accepted"), f"{len(logs.accepted)} logs, {len(logs.rows.episodes)} episodes, "],
-        [name_of("Model"), escape(str(evaluation.model["folder"]))],
+        [name_of("Model"), escape(str(evaluation.source.folder))],
         *[[name_of("Note"), escape(note)] for note in evaluation.notes],
     ]
     facts[1][1] += f"{len(logs.rows.values)} rows of {logs.rows.dt * 1000:.4g} ms"

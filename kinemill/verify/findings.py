@@ -1,22 +1,18 @@
-"""Comparisons of the model with each reference, read from a document.
-
-Reads `verification.json` and `evaluation.json`; numbers that are not finite are null there.
-"""
+"""Comparisons of a model with each reference: which one matters most, and what counts."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from kinemill.store import Json
 from kinemill.verify.comparison import (
     FREE_RUN,
     MARGIN,
     NRMSE,
     Comparison,
     Comparisons,
-    read_against,
 )
+from kinemill.verify.document import Assessment
 from kinemill.verify.labels import spoken
 from kinemill.verify.losses import (
     SKILL,
@@ -26,7 +22,7 @@ from kinemill.verify.losses import (
     counts_between_peers,
     peers_of,
 )
-from kinemill.verify.phrases import interval_words, less_or_more, to_float
+from kinemill.verify.phrases import interval_words, less_or_more
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
@@ -73,55 +69,49 @@ def horizon_words(horizon: str) -> str:
     return f"{horizon} step{'s' * (horizon != '1')} ahead"
 
 
-def errors_of(document: Json) -> tuple[Json, Json]:
-    """Return RMSE by channel (`unit` and one number a model) and nRMSE by model at the horizon."""
-    metrics = document.get("metrics", {})
-    if "nrmse" in document:  # evaluation.json
-        return metrics, document["nrmse"]
-    return metrics.get("test", {}), metrics.get("nrmse", {})
-
-
-def own_reference(document: Json) -> str | None:
+def own_reference(document: Assessment) -> str | None:
     """Return the name of the reference that the model is; None for a trained one."""
-    return (document.get("model") or {}).get("reference")
+    return document.model.reference if document.model else None
 
 
-def references_in(document: Json) -> list[str]:
-    """Return the references that stay finite at the horizon; the model itself is not one."""
-    left_out = (MODEL, CHAMPION, own_reference(document))
-    nrmse = errors_of(document)[1]
-    return [name for name, error in nrmse.items() if name not in left_out and error is not None]
+def best_reference(nrmse: Mapping[str, float], own: str | None = None) -> str | None:
+    """Return the reference with the smallest nRMSE at the horizon; None: none is finite.
+
+    Args:
+        nrmse: by name of the model.
+        own: the reference that the model is, which is not compared with itself.
+    """
+    references = {
+        name: error
+        for name, error in nrmse.items()
+        if name not in (MODEL, CHAMPION, own) and math.isfinite(error)
+    }
+    return min(references, key=lambda name: references[name], default=None)
 
 
-def best_reference(document: Json) -> str | None:
-    """Return the reference with the smallest nRMSE at the horizon; None: none is finite."""
-    nrmse = errors_of(document)[1]
-    return min(references_in(document), key=lambda name: to_float(nrmse[name]), default=None)
+def best_in(document: Assessment) -> str | None:
+    """Return the reference of a document with the smallest nRMSE at the horizon, if any."""
+    return best_reference(document.metrics.nrmse, own_reference(document))
 
 
-def facts_of(document: Json, reference: str) -> Json:
-    """Return how a reference was chosen: history, ridge, error on validation rows."""
-    families = (document.get("references") or {}).get("families") or {}
-    return (families.get(reference) or {}).get("strongest") or {}
+def history_of(document: Assessment, reference: str) -> int | None:
+    """Return the rows of history of the strongest member of a reference, if they are known."""
+    families = document.references.families if document.references else {}
+    return families[reference].strongest.history if reference in families else None
 
 
-def compared_with(document: Json) -> dict[str, Comparisons]:
+def compared_with(document: Assessment) -> dict[str, Comparisons]:
     """Return the model compared with each reference but itself, at every horizon."""
     own = own_reference(document)
-    return {
-        name: read_against(item)
-        for name, item in document.get("against", {}).items()
-        if name != own and item.get("horizons")
-    }
+    return {name: comparisons for name, comparisons in document.against.items() if name != own}
 
 
-def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
+def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
     """Return the comparison that matters most at each horizon and on each channel."""
     compared = compared_with(document)
     horizons = list(dict.fromkeys(key for comparisons in compared.values() for key in comparisons))
-    stated, last = document.get("counted"), document.get("windows", {}).get("horizon", 0)
-    counted = Counted.from_json(stated) if stated else Counted(tuple(horizons), None, MARGIN)
-    rules = _Rules(counted, own_reference(document), last)
+    counted = document.counted or Counted(tuple(horizons), None, MARGIN)
+    rules = _Rules(counted, own_reference(document), document.windows.horizon)
     lost = _losses(compared, rules)
     keys = dict.fromkeys(
         (horizon, channel)
@@ -133,7 +123,7 @@ def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
     return {key: cell for key, cell in comparisons.items() if cell is not None}
 
 
-def worse_findings(document: Json) -> list[Cell]:
+def worse_findings(document: Assessment) -> list[Cell]:
     """Return where a reference is surely better, as the gate counts it; the largest ratio first."""
     worse = [cell for cell in cells_of(document).values() if cell.state == "worse"]
     return sorted(worse, key=lambda cell: -cell.comparison.ratio)

@@ -1,22 +1,21 @@
 """Headline of a model: its kind, errors in units, the comparison, and the verdict.
 
-A pure function of `verification.json` or `evaluation.json`, and of what the registry decided, so
-that the terminal, the report, MLflow and Dagster all begin with the same words.
+A pure function of a document and of the decision of the registry, so that the terminal, the report,
+MLflow and Dagster all begin with the same words.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, Protocol
 
-from kinemill.store import Json
+from kinemill.verify.document import Assessment
 from kinemill.verify.findings import (
     MODEL,
     Cell,
-    best_reference,
+    best_in,
     cells_of,
-    errors_of,
-    facts_of,
+    history_of,
     worse_findings,
 )
 from kinemill.verify.labels import kind_of, spoken
@@ -28,8 +27,8 @@ from kinemill.verify.phrases import (
     less_or_more,
     listed,
     percent,
-    to_float,
 )
+from kinemill.verify.results import NO_INTERVAL, Accuracy
 
 Tone = Literal["good", "warning", "bad"]
 _CHANNELS = 4  # channels named; of more, the three whose error compares worst
@@ -74,13 +73,27 @@ class Headline:
         return f"{self.performance} {self.verdict}".strip()
 
 
+class FailedRule(Protocol):
+    """A line of the gate that failed."""
+
+    @property
+    def rule(self) -> str:
+        """Name of the line."""
+        ...
+
+    @property
+    def value(self) -> str | float:
+        """The result."""
+        ...
+
+
 @dataclass(frozen=True)
 class GateDecision:
     """Decision of the registry about a version.
 
     Attributes:
         decision: `champion`, `refused` or `waiting` (for approval); None while undecided.
-        failed: lines of the gate that failed (`rule`, `found`), the fundamental causes first.
+        failed: lines of the gate that failed, root causes first.
         provisional: what a champion with too little test data lacks, and what to do; else empty.
         address: of the version, as `cart_pole:3`.
         champion: the version that was champion at the decision; None without one.
@@ -89,7 +102,7 @@ class GateDecision:
     """
 
     decision: str | None
-    failed: Sequence[Mapping[str, Any]] = ()
+    failed: Sequence[FailedRule] = ()
     provisional: str = ""
     address: str = ""
     champion: int | None = None
@@ -97,46 +110,44 @@ class GateDecision:
     override: bool = False
 
 
-def headline(document: Json, decision: GateDecision | None = None) -> Headline:
+def headline(document: Assessment, decision: GateDecision | None = None) -> Headline:
     """Return the first line about a model.
 
     Args:
-        document: `verification.json` or `evaluation.json`.
+        document: a verification or an evaluation.
         decision: what the registry decided; None before that, and for an evaluation.
     """
     return replace(verdict_of(document, decision), performance=performance(document))
 
 
-def performance(document: Json) -> str:
+def performance(document: Assessment) -> str:
     """Return the sentence about what a model is, its errors in units, and the best reference."""
-    if document.get("form") == "policy":
+    if document.form == "policy":
         return _policy(document)
-    test, nrmse = errors_of(document)
-    subject = f"This {kind_of(document.get('model'))}"
-    windows = document.get("windows", {})
-    seconds = to_float(windows.get("seconds"))
+    metrics, seconds = document.metrics, document.windows.seconds
+    subject = f"This {kind_of(document.model)}"
     horizon = f"{amount(seconds)} s ahead" if seconds > 0 else "at the horizon"
-    if MODEL not in nrmse or not test:
+    if MODEL not in metrics.nrmse or not metrics.test:
         return ""
-    if nrmse[MODEL] is None:
+    if not math.isfinite(metrics.nrmse[MODEL]):
         return f"{subject} diverges: {_diverging(document)}."
-    return f"{subject} has an RMSE of {_errors(document, test)} {horizon}, {_compared(document)}."
+    return f"{subject} has an RMSE of {_errors(document)} {horizon}, {_compared(document)}."
 
 
-def verdict_of(document: Json, decision: GateDecision | None = None) -> Headline:
+def verdict_of(document: Assessment, decision: GateDecision | None = None) -> Headline:
     """Return the sentence that says whether to trust a model, alone."""
     if decision is not None and decision.decision is not None:
         return decision_text(decision)
-    failed = [str(gate["name"]) for gate in document.get("gates", []) if not gate["passed"]]
+    failed = [gate.name for gate in document.gates if not gate.passed]
     if failed:
         more = f" and {counted(len(failed) - 3, 'more checks')}" if len(failed) > 3 else ""
         return Headline("", f"Do not use it: {listed(failed[:3])}{more} failed.", "bad")
-    diverged = errors_of(document)[1].get(MODEL, 0.0) is None
+    diverged = not math.isfinite(document.metrics.nrmse.get(MODEL, 0.0))
     if cells := worse_findings(document):
         return Headline("", _worse(document, cells), "bad")
     if diverged:
         return Headline("", "Do not use it.", "bad")
-    if document.get("passed") is None:
+    if document.passed is None:
         return Headline("", "", "good")
     message = "All checks of the exported files passed; the gate has not decided."
     return Headline("", message, "warning")
@@ -173,23 +184,23 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
     return Headline("", message, "good")
 
 
-def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
+def causes(failed: Sequence[FailedRule], most: int = 2) -> str:
     """Return why the gate refused a model: the first causes in words, the rest counted."""
     message = list(dict.fromkeys(map(_cause, failed)))
     more = len(message) - most
     return listed(message[:most] + ([counted(more, "more reasons")] if more > 0 else []))
 
 
-def _cause(failed: Mapping[str, Any]) -> str:
-    line = str(failed["rule"])
+def _cause(failed: FailedRule) -> str:
+    line = failed.rule
     if line == "verified":
-        checks = str(failed["value"]).removeprefix("failed: ")
+        checks = str(failed.value).removeprefix("failed: ")
         return f"{_CAUSES[line]} ({checks})"
     for rule, text in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
-            if str(failed["value"]) == "was not measured" and about:
+            if str(failed.value) == "was not measured" and about:
                 return f"it was not compared with {name}"
             return text.format(name)
     return f"rule {line} failed"
@@ -199,38 +210,43 @@ def _unchanged_champion(decision: GateDecision) -> str:
     return f"; version {decision.champion} stays champion" if decision.champion else ""
 
 
-def _errors(document: Json, test: Json) -> str:
+def _errors(document: Assessment) -> str:
     """Return RMSE and unit by channel: all of few channels, of many those that compare worst."""
-    lines = {name: line for name, line in test.items() if "note" not in line} or test
+    test = document.metrics.test
+    lines = {name: line for name, line in test.items() if not line.note} or test
     names = list(lines)
     if len(names) > _CHANNELS:
-        best = best_reference(document)
+        best = best_in(document)
 
         def relative(name: str) -> float:
-            ratio = to_float(lines[name].get(MODEL)) / (to_float(lines[name].get(best)) or 1.0)
+            rmse = lines[name].rmse
+            ratio = rmse.get(MODEL, math.nan) / (rmse.get(best or "", math.nan) or 1.0)
             return -ratio if math.isfinite(ratio) else 0.0
 
         names = sorted(names, key=relative)[: _CHANNELS - 1]
-    message = [f"{amount(to_float(lines[n].get(MODEL)))} {lines[n]['unit']} ({n})" for n in names]
+    parts = [
+        f"{amount(lines[name].rmse.get(MODEL, math.nan))} {lines[name].unit} ({name})"
+        for name in names
+    ]
     more = len(lines) - len(names)
-    return listed(message + ([counted(more, "more channels")] if more else []))
+    return listed(parts + ([counted(more, "more channels")] if more else []))
 
 
-def _compared(document: Json) -> str:
-    best = best_reference(document)
+def _compared(document: Assessment) -> str:
+    best = best_in(document)
     if best is None:
         return "and no reference stays finite on these data"
-    against = document.get("against", {}).get(best, {})
-    nrmse = errors_of(document)[1]
-    ratio = to_float(against.get("ratio"))
+    comparison, nrmse = document.comparison(best), document.metrics.nrmse
+    ratio = comparison.ratio if comparison else math.nan
     if math.isnan(ratio):
-        ratio = to_float(nrmse[MODEL]) / (to_float(nrmse[best]) or 1.0)
-    low, high = (to_float(end) for end in against.get("interval") or (None, None))
-    name = f"the best reference, {spoken(best, facts_of(document, best))}"
+        ratio = nrmse[MODEL] / (nrmse[best] or 1.0)
+    low, high = (comparison.low, comparison.high) if comparison else NO_INTERVAL
+    evidence = evidence_words(comparison) if comparison else ""
+    name = f"the best reference, {spoken(best, history_of(document, best))}"
     if low <= 1.0 <= high:
-        inside = f"{interval_words(low, high)}; {evidence_words(against)}"
+        inside = f"{interval_words(low, high)}; {evidence}"
         return f"which is not significantly different from {name}: {_bare(ratio)} ({inside})"
-    size = interval_words(low, high) or evidence_words(against)
+    size = interval_words(low, high) or evidence
     inside = f" ({size})" if size else ""
     return f"{less_or_more(ratio)} {name}{inside}"
 
@@ -239,59 +255,63 @@ def _bare(ratio: float) -> str:
     return less_or_more(ratio).removesuffix(" than").removesuffix(" as").removesuffix(" of")
 
 
-def _worse(document: Json, cells: Sequence[Cell]) -> str:
-    """Say in how many comparisons a reference is better, and name the worst."""
+def _worse(document: Assessment, cells: Sequence[Cell]) -> str:
+    """Return in how many comparisons a reference is better, with the worst."""
     every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
     worst = cells[0]
     message = f"a reference is better in {len(cells)} of {counted(every, 'comparisons')}"
     return f"Do not rely on it: {message}, most {worst.location()} ({worst.phrase()})."
 
 
-def _diverging(document: Json) -> str:
-    """Say which channel stops being finite first, and after how many steps."""
-    channels = document.get("accuracy", {}).get(MODEL, {}).get("channels", {})
-    steps = [
-        (step, name)
-        for name, line in channels.items()
-        for step, error in enumerate(line.get("by_step", []), 1)
-        if error is None
-    ]
+def _diverging(document: Assessment) -> str:
+    """Return which channel stops being finite first, and after how many steps."""
+    steps = diverging_steps(document.accuracy)
     if not steps:
         return "its predictions do not stay finite over the horizon"
     step, name = min(steps)
     return f"predictions of {name} are not finite from {counted(step, 'steps')} ahead"
 
 
-def _policy(document: Json) -> str:
+def diverging_steps(accuracy: Mapping[str, Accuracy]) -> list[tuple[int, str]]:
+    """Return each step and channel at which the predictions of the model are not finite."""
+    channels = accuracy[MODEL].channels if MODEL in accuracy else {}
+    return [
+        (step, name)
+        for name, line in channels.items()
+        for step, error in enumerate(line.by_step, 1)
+        if not math.isfinite(error)
+    ]
+
+
+def _policy(document: Assessment) -> str:
     """Return what a policy reaches in its environment, or how its actions differ from logs."""
-    metrics = document["metrics"]
-    returns: Mapping[str, Any] = metrics.get("return", {})
-    if returns:
-        return f"{_returns(document, returns)}{_successes(metrics.get('success', {}))}."
-    test, nrmse = metrics["test"], metrics["nrmse"]
-    if nrmse.get(MODEL) is None or not test:
+    metrics = document.metrics
+    if metrics.returns:
+        return f"{_returns(document, metrics.returns)}{_successes(metrics.success or {})}."
+    if not math.isfinite(metrics.nrmse.get(MODEL, math.nan)) or not metrics.test:
         return ""
     compared = _compared(document)
-    return f"This policy differs from logged actions by {_errors(document, test)}, {compared}."
+    return f"This policy differs from logged actions by {_errors(document)}, {compared}."
 
 
-def _returns(document: Json, returns: Mapping[str, Any]) -> str:
-    episodes = document.get("windows", {}).get("episodes")
+def _returns(document: Assessment, returns: Mapping[str, float]) -> str:
+    episodes, gain = document.windows.episodes, document.gains.get("random")
     over = f" over {counted(episodes, 'episodes')}" if episodes else ""
     others = [
-        f"{spoken(who)} {amount(to_float(returns[who]))}"
+        f"{spoken(who)} {amount(returns[who])}"
         for who in ("random", "champion")
-        if returns.get(who) is not None
+        if math.isfinite(returns.get(who, math.nan))
     ]
-    low, high = document.get("against", {}).get("random", {}).get("return") or (None, None)
-    if low is not None and high is not None:
+    if gain is not None:
+        low, high = gain.returns
         others.append(f"95 % interval of the gain over random {amount(low)} to {amount(high)}")
     inside = f" ({'; '.join(others)})" if others else ""
-    return f"This policy has a mean return of {amount(to_float(returns.get(MODEL)))}{over}{inside}"
+    model = returns.get(MODEL, math.nan)
+    return f"This policy has a mean return of {amount(model)}{over}{inside}"
 
 
-def _successes(success: Mapping[str, Any]) -> str:
-    share, random_share = to_float(success.get(MODEL)), to_float(success.get("random"))
+def _successes(success: Mapping[str, float]) -> str:
+    share, random_share = (success.get(name, math.nan) for name in (MODEL, "random"))
     if math.isnan(share):
         return ""
     other = f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""

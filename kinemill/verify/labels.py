@@ -1,7 +1,6 @@
 """Names of the models in a comparison, in the words of tables, charts and sentences."""
 
-from collections.abc import Mapping
-from typing import Any
+from kinemill.verify.document import ModelKind
 
 LABELS: dict[str, str] = {
     "model": "this model",
@@ -31,19 +30,19 @@ def label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " "))
 
 
-def spoken(name: str, about: Mapping[str, Any] | None = None) -> str:
+def spoken(name: str, history: int | None = None) -> str:
     """Return the name for a sentence, with its rows of history where they are known."""
     text = _NAMES.get(name, name.replace("_", " "))
-    rows = (about or {}).get("history")
-    if not isinstance(rows, int) or rows < 2:
+    if history is None or history < 2:
         return text
-    return f"{text} {'and' if ' with ' in text else 'with'} {rows} rows of history"
+    return f"{text} {'and' if ' with ' in text else 'with'} {history} rows of history"
 
 
-def kind_of(about: Mapping[str, Any] | None) -> str:
-    """Return what a model is, from `model` of its verification: `reference` or `kind`."""
-    about = about or {}
-    if reference := about.get("reference"):
-        return spoken(str(reference), about).removeprefix("the ")
-    kind = str(about.get("kind") or "")
+def kind_of(model: ModelKind | None) -> str:
+    """Return the kind of a model for a sentence; `model` if it is not known."""
+    if model is None:
+        return "model"
+    if model.reference:
+        return spoken(model.reference, model.history).removeprefix("the ")
+    kind = model.kind
     return _KINDS.get(kind, f"{kind.replace('_', ' ')} model" if kind else "model")

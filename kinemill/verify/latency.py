@@ -4,13 +4,12 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from kinemill.store import Json
+from kinemill.verify.check_results import Latency, Machine, Throughput
 from kinemill.verify.test_inputs import Probe
 
 WARM_UP, BLOCKS, CALLS = 30, 5, 1000
@@ -19,35 +18,6 @@ THROUGHPUT_BATCHES, THROUGHPUT_SECONDS = (1, 16, 256), 0.03
 
 
 Call = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """Steps/s of one batch size by a number of threads."""
-
-    batch: int
-    threads: int
-    steps_per_second: float
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Percentiles over the calls of one block, ms.
-
-    Attributes:
-        p50, p90, p99, p99_9: percentiles.
-        jitter: p99 - p50.
-        calls: in each block.
-        blocks: the one with the smallest p99 counts, because other processes share the machine.
-    """
-
-    p50: float
-    p90: float
-    p99: float
-    p99_9: float
-    jitter: float
-    calls: int
-    blocks: int
 
 
 def latency(calls: Mapping[str, Call], *, whole: bool = False) -> dict[str, Latency]:
@@ -112,15 +82,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def machine() -> Json:
+def machine() -> Machine:
     """Return a description of this machine."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "onnxruntime": version("onnxruntime"),
-    }
+    return Machine(
+        processor=names[0] if names else platform.processor() or platform.machine(),
+        cores=cores(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        onnxruntime=version("onnxruntime"),
+    )

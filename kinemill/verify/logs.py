@@ -18,10 +18,11 @@ from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json, file_digest
+from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
+from kinemill.verify.document import LogsFacts
 
 SPLIT = "test"  # split of all episodes of such logs
 
@@ -42,15 +43,15 @@ class Logs:
     accepted: tuple[str, ...]
     refused: tuple[str, ...]
 
-    def document(self) -> Json:
-        """Return the part `logs` of evaluation.json."""
-        return {
-            "path": str(self.path),
-            "accepted": list(self.accepted),
-            "refused": list(self.refused),
-            "episodes": len(self.rows.episodes),
-            "rows": len(self.rows.values),
-        }
+    def facts(self) -> LogsFacts:
+        """Return the logs for a document."""
+        return LogsFacts(
+            path=str(self.path),
+            accepted=list(self.accepted),
+            refused=list(self.refused),
+            episodes=len(self.rows.episodes),
+            rows=len(self.rows.values),
+        )
 
 
 def read_logs(task: Task, home: Home, path: Path) -> Logs:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from kinemill.store import Json
 from kinemill.task.promote import FREE_RUN, REFERENCES, TRIVIAL, Promote
 from kinemill.verify.comparison import NRMSE, Comparison
 
@@ -73,17 +72,6 @@ class Counted:
     def steps(self) -> tuple[int, ...]:
         """Horizons in steps, without whole episodes."""
         return tuple(int(one) for one in self.horizons if one != FREE_RUN)
-
-    def to_json(self) -> Json:
-        """Return it as the part `counted` of verification.json."""
-        channels = None if self.channels is None else list(self.channels)
-        return {"horizons": list(self.horizons), "channels": channels, "margin": self.margin}
-
-    @classmethod
-    def from_json(cls, value: Json) -> Self:
-        """Return what `to_json` wrote."""
-        channels = None if value["channels"] is None else tuple(value["channels"])
-        return cls(tuple(value["horizons"]), channels, value["margin"])
 
 
 def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinemill.verify.check_results import NanPropagation
 from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.test_inputs import Array, Arrays
 
@@ -25,28 +26,6 @@ class Call:
     name: str
     inputs: Arrays
     run: Callable[[Mapping[str, Array]], Sequence[Array]]
-
-
-@dataclass(frozen=True)
-class NanPropagation:
-    """The effect of a NaN in one row of one input.
-
-    Attributes:
-        call: the function, `step`, `rollout` or `policy`.
-        tensor: the input with the NaN.
-        fills_row: whether every output of that row is NaN.
-        is_contained: whether every output of all other rows is finite.
-    """
-
-    call: str
-    tensor: str
-    fills_row: bool
-    is_contained: bool
-
-    @property
-    def passed(self) -> bool:
-        """Whether NaN is in that row and in no other."""
-        return self.fills_row and self.is_contained
 
 
 def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:

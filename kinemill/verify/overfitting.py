@@ -25,6 +25,7 @@ from typing import Any
 from kinemill.reports.charts import number
 from kinemill.store import read_json
 from kinemill.train.warm_start import CURVES, described
+from kinemill.verify.results import FitDiagnosis
 
 VALIDATION, TRAINING = "validation/multi_step", "train/loss"
 LEAST = 8  # evaluations
@@ -33,21 +34,6 @@ RISE, FALL, STEEP = 1.1, 0.95, 0.9
 HIGH, NEAR = 0.5, 1.2
 
 Points = list[tuple[int, float]]
-
-
-@dataclass(frozen=True)
-class FitDiagnosis:
-    """What the curves show.
-
-    Attributes:
-        verdict: `over-fitted` or `under-fitted`.
-        text: the numbers that show it.
-        fix: what to try.
-    """
-
-    verdict: str
-    text: str
-    fix: str
 
 
 @dataclass(frozen=True)

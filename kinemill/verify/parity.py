@@ -23,6 +23,7 @@ from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.interface import Dtype
 from kinemill.runtime.window_metrics import Floats
 from kinemill.train.step import Step
+from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, first_line
 from kinemill.verify.test_inputs import Array, Probe
 
@@ -31,47 +32,6 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
 BATCHES = (1, 7, 256)
 LONG, LONG_ROWS = 200, 16
 FAR = 1e3  # standard deviations from its start: beyond it a rollout has diverged
-
-
-@dataclass(frozen=True)
-class Parity:
-    """One comparison, at the row and channel with the largest difference.
-
-    Attributes:
-        call: `step`, `rollout`, `long rollout` or `policy`.
-        probe: name of the inputs.
-        batch: batch size.
-        channel: the worst channel, action or carry.
-        difference: largest difference there, in the channel's unit.
-        allowed: largest difference that passes there.
-        finite: whether all numbers are finite.
-        passed: difference <= allowed, and finite.
-        error: first line of the exception that ended the call; else empty.
-        diverged: whether the trained network itself gives numbers that are not finite.
-        steps: consecutive steps of a policy, with its carry.
-        threads: of ONNX Runtime.
-    """
-
-    call: str
-    probe: str
-    batch: int
-    channel: str
-    difference: float
-    allowed: float
-    finite: bool
-    passed: bool
-    error: str = ""
-    diverged: bool = False
-    steps: int = 1
-    threads: int = 1
-
-    @property
-    def ratio(self) -> float:
-        """Difference over allowed difference; infinite where it is not finite."""
-        ratio = self.difference / self.allowed if self.allowed else math.inf
-        if self.difference == 0.0:
-            ratio = 0.0
-        return ratio if math.isfinite(ratio) and self.finite else math.inf
 
 
 def parity_gates(rows: Sequence[Parity]) -> list[Gate]:

@@ -1,16 +1,12 @@
 """Phrases for comparisons: ratios of errors, their intervals and their sample size."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from kinemill.verify.comparison import Comparison
 
 _TWICE = 2.0  # from here on an error is so many times another, not so many percent more
 _SAME = 0.005  # a smaller relative difference rounds to 0 %
-
-
-def to_float(value: object) -> float:
-    """Return a number of a document; null, which stands for one that is not finite, is NaN."""
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def listed(items: Sequence[str]) -> str:
@@ -63,13 +59,11 @@ def interval_words(low: float, high: float) -> str:
     return f"95 % interval {ends}"
 
 
-def evidence_words(comparison: Mapping[str, Any]) -> str:
+def evidence_words(comparison: Comparison) -> str:
     """Return the sample size of a comparison and its detectable difference."""
-    size = to_float(comparison.get("effective_n"))
-    if not math.isfinite(size):
+    if not math.isfinite(comparison.effective_n):
         return ""
-    text = counted(size, f"independent {comparison.get('unit') or 'blocks'}")
-    detectable = to_float(comparison.get("detectable"))
-    if not math.isfinite(detectable):
+    text = counted(comparison.effective_n, f"independent {comparison.unit}")
+    if not math.isfinite(comparison.detectable):
         return f"{text}, too few for an interval"
-    return f"{text}; a difference under {percent(detectable)} would not be found"
+    return f"{text}; a difference under {percent(comparison.detectable)} would not be found"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats
-from kinemill.store import Json
 from kinemill.task.expressions import Expression
 from kinemill.task.verify import Energy, Symmetry, Verify
+from kinemill.verify.check_results import PhysicsResult
 from kinemill.verify.checklist import Gate
 from kinemill.verify.test_inputs import Array, Probe
 
@@ -42,9 +42,9 @@ class PhysicalCheck:
         """Return the line of the verdict."""
         return Gate(self.name, self.passed, self.text, f"at most {self.within:.3g} of its spread")
 
-    def to_json(self) -> Json:
-        """Return the check as an entry of `physics` in verification.json."""
-        return {"value": self.value, "within": self.within}
+    def result(self) -> PhysicsResult:
+        """Return the check for a document."""
+        return PhysicsResult(self.value, self.within)
 
 
 def physical_checks(

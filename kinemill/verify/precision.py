@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.runtime.window_metrics import QUIETLY, Floats
-from kinemill.store import Json
 from kinemill.verify.checklist import Gate
+from kinemill.verify.results import ChannelPrecision, PrecisionResults
 
 SHARE = 0.2  # of the model's own error
 LITTLE = 1e-3  # of the standard deviation in training
@@ -66,18 +66,18 @@ class Precision:
         )
         return Gate("precision", self.passed, value, f"at most {self.allowed[at]:.3g} {unit}")
 
-    def to_json(self) -> Json:
-        """Return the part of verification.json."""
+    def results(self) -> PrecisionResults:
+        """Return loss, error and allowed loss by state for a document."""
         rows = zip(self.states, self.units, self.loss, self.error, self.allowed, strict=True)
-        return {
-            "dtype": self.dtype,
-            "steps": self.steps,
-            "passed": self.passed,
-            "channels": {
-                name: {"unit": unit, "loss": float(a), "error": float(b), "allowed": float(c)}
-                for name, unit, a, b, c in rows
+        return PrecisionResults(
+            dtype=self.dtype,
+            steps=self.steps,
+            passed=self.passed,
+            channels={
+                name: ChannelPrecision(unit, float(loss), float(error), float(allowed))
+                for name, unit, loss, error, allowed in rows
             },
-        }
+        )
 
 
 @QUIETLY

@@ -5,20 +5,21 @@ from pathlib import Path
 
 from kinemill.reports.components import html_page, mark, name_of, table
 from kinemill.runtime import Interface, PolicyInterface
-from kinemill.store import Json, publish_json
+from kinemill.store import publish_document
 from kinemill.verify.comparison_sections import DECISION, verified_head
+from kinemill.verify.document import VERIFICATION, Verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.report_sections import Parts
 from kinemill.verify.verifier import Verdict
 
 
-def write(verdict: Verdict, document: Json, folder: Path) -> None:
+def write(verdict: Verdict, document: Verification, folder: Path) -> None:
     """Write verification.json, which is `document`, and report.html into `folder`."""
-    publish_json(folder / "verification.json", document)
+    publish_document(folder / VERIFICATION, document)
     (folder / "report.html").write_text(page(verdict, document), encoding="utf-8")
 
 
-def page(verdict: Verdict, document: Json) -> str:
+def page(verdict: Verdict, document: Verification) -> str:
     """Return the report as one HTML document without external links."""
     task = verdict.subject.exported.interface.task
     if isinstance(verdict.subject, DynamicsSubject):

@@ -6,10 +6,10 @@ from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, error_cells, legend, name_of, table
-from kinemill.store import Json
 from kinemill.verify.analysis import Analysis, worst_episodes
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.comparison_sections import comparison_section, free_run_text
+from kinemill.verify.document import Assessment
 from kinemill.verify.errors import Errors
 from kinemill.verify.figures import (
     Example,
@@ -58,13 +58,13 @@ def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:
 
 
 def analysis_sections(
-    analysis: Analysis, document: Json, where: str, examples: Sequence[Example], text: str
+    analysis: Analysis, document: Assessment, where: str, examples: Sequence[Example], text: str
 ) -> list[str]:
     """Return the sections about an analysis.
 
     Args:
         analysis: of the model and its references.
-        document: the same analysis as JSON.
+        document: the same analysis as a document.
         where: name of the data, as text.
         examples: rollouts to draw; none: no such section.
         text: how the examples were chosen.
@@ -140,7 +140,7 @@ def error_table(
     return table([head, *map(label, errors)], rows, numbers_from=1, even=True)
 
 
-def _errors(analysis: Analysis, document: Json, where: str) -> str:
+def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
     """Return the section of errors at the horizon; `where` names the episodes."""
     model = analysis.model
     return (
@@ -153,7 +153,7 @@ def _errors(analysis: Analysis, document: Json, where: str) -> str:
     )
 
 
-def _worse(document: Json, horizon: str) -> set[str]:
+def _worse(document: Assessment, horizon: str) -> set[str]:
     """Return the channels, or `nrmse`, on which a reference is significantly better."""
     cells = cells_of(document).values()
     return {one.channel for one in cells if one.horizon == horizon and one.state == "worse"}
@@ -189,7 +189,7 @@ def _rollouts(analysis: Analysis, examples: Sequence[Example], text: str) -> str
     )
 
 
-def _free_run(analysis: Analysis, document: Json) -> str:
+def _free_run(analysis: Analysis, document: Assessment) -> str:
     """Return the section of errors over whole episodes, with those that count."""
     model, runs = analysis.model, analysis.free_runs
     longest = runs["model"].steps.max() * model.dt

@@ -7,7 +7,7 @@ counts below the sensor resolution.
 Symbols: N rows, S states, E episodes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json
+from kinemill.verify.results import Accuracy
 
 # Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.
 RESOLUTION_ROWS = 100_000
@@ -62,15 +62,13 @@ def training_scale(dataset: PackedDataset) -> Scale:
     return scale
 
 
-def stated_scale(verification: Json, states: Sequence[str]) -> Scale | None:
-    """Return the scale that verification.json of a model states; None if it does not."""
-    channels = verification.get("accuracy", {}).get("model", {}).get("channels", {})
-    values_by_key = [
-        [channels.get(name, {}).get(key) for name in states] for key in ("spread", "resolution")
-    ]
-    if any(value is None for values in values_by_key for value in values):
+def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:
+    """Return the scale that the errors of a model state in a document; None if they do not."""
+    channels = accuracy["model"].channels if "model" in accuracy else {}
+    if any(name not in channels for name in states):
         return None
-    return Scale(*(np.array(values, dtype=np.float64) for values in values_by_key))
+    values = np.array([(channels[name].spread, channels[name].resolution) for name in states])
+    return Scale(values[:, 0], values[:, 1]) if np.isfinite(values).all() else None
 
 
 def training_std(dataset: PackedDataset) -> Floats:

@@ -187,7 +187,7 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
 
 
 def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: float) -> Comparison:
-    """Compare by the mean over the channels at `places`."""
+    """Compare by the mean over the channels at `indexes`."""
     whole = left_out[-1].whole[:, indexes]
     if not len(indexes) or np.isnan(left_out[-1].std[indexes]).any():
         return _without_interval(math.nan, math.nan)
@@ -204,7 +204,6 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
     return Comparison(
         error=error,
         reference=reference,
-        ratio=error / reference,
         low=float(np.exp(middle - half)),
         high=float(np.exp(middle + half)),
         effective_n=interval.effective_n,
@@ -216,11 +215,8 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
 
 def _without_interval(error: float, reference: float) -> Comparison:
     """Return the comparison of models of which one diverges, or on a channel that never moves."""
-    ratio = math.inf if math.isinf(error) and math.isfinite(reference) else math.nan
-    nothing = math.nan
-    return Comparison(
-        error, reference, ratio, nothing, nothing, 0.0, "blocks", nothing, p_worse=nothing
-    )
+    nan = math.nan
+    return Comparison(error, reference, nan, nan, 0.0, "blocks", nan, p_worse=nan)
 
 
 @np.errstate(all="ignore")
@@ -228,7 +224,7 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
     """Return the widest interval of all block lengths with enough independent blocks.
 
     Of log(error) of one model, of log(error of the first / error of the second) of two; errors are
-    averaged over the channels at `places`.
+    averaged over the channels at `indexes`.
     """
     intervals = [_jackknife(one, indexes) for one in left_out]
     usable = [one for one in intervals if math.isfinite(one.half)]

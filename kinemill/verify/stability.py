@@ -3,51 +3,18 @@
 Symbols: N rollouts, H history, T steps, S states, A actions.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats
-from kinemill.store import Json
+from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
 from kinemill.verify.test_inputs import Probe, long_probe
 
 STEPS, ROLLOUTS = 1000, 32
 RUN_AWAY = 10.0  # times the range of a channel, beyond its limits
 NOISE = 0.01  # of each state's standard deviation in training
-
-
-@dataclass(frozen=True)
-class Stability:
-    """Divergence of long rollouts.
-
-    Attributes:
-        steps: of each rollout.
-        rollouts: number of rollouts.
-        diverged: share that is not finite, or far beyond the range of a channel.
-        outside: share that leaves a limit, by state with limits.
-        first: the earliest step at which a rollout diverges; None without one.
-    """
-
-    steps: int
-    rollouts: int
-    diverged: float
-    outside: Mapping[str, float]
-    first: int | None
-
-    def to_json(self) -> Json:
-        """Return the part `stability` of verification.json."""
-        return {
-            "steps": self.steps,
-            "rollouts": self.rollouts,
-            "diverged": self.diverged,
-            "outside_limits": max(self.outside.values(), default=0.0),
-            "outside": dict(self.outside),
-            "first_diverged_step": self.first,
-        }
 
 
 @QUIETLY
@@ -90,7 +57,7 @@ def _reach(simulator: Simulator, dataset: PackedDataset) -> tuple[Floats, Floats
 
 
 @QUIETLY
-def sensitivity(simulator: Simulator, probe: Probe, std: Floats) -> Json:
+def sensitivity(simulator: Simulator, probe: Probe, std: Floats) -> Sensitivity:
     """Return the effect of noise in the known states on the last prediction, by state.
 
     Noise of NOISE standard deviations, from a fixed seed, is added to every known row. `gain` is
@@ -102,15 +69,15 @@ def sensitivity(simulator: Simulator, probe: Probe, std: Floats) -> Json:
     moved = simulator.rollout(noisy.astype(np.float32), probe.past_actions, probe.actions)[:, -1]
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     change = np.sqrt((wrapped(moved - plain, angle) ** 2).mean(axis=0))
-    return {
-        "noise": NOISE,
-        "steps": probe.actions.shape[1],
-        "channels": {
-            name: {
-                "unit": simulator.units[name],
-                "change": float(change[index]),
-                "gain": float(change[index] / (NOISE * std[index])),
-            }
+    return Sensitivity(
+        noise=NOISE,
+        steps=probe.actions.shape[1],
+        channels={
+            name: ChannelSensitivity(
+                unit=simulator.units[name],
+                change=float(change[index]),
+                gain=float(change[index] / (NOISE * std[index])),
+            )
             for index, name in enumerate(simulator.states)
         },
-    }
+    )

@@ -22,8 +22,9 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress
+from kinemill.verify.document import VerificationSummary
 
-VERSION = 13
+VERSION = 14
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class JobError:
 class JobResult:
     """Result of the verification process: the summary, or the error."""
 
-    summary: dict[str, Any] | None
+    summary: VerificationSummary | None
     error: JobError | None = None
 
 
@@ -83,7 +84,7 @@ def inputs(
         return parts | task.part("environment", "channels", "dt")
     from kinemill.verify.losses import Counted
 
-    counted = Counted.of(task.promote, task.verify.horizon).to_json()
+    counted = to_json_value(Counted.of(task.promote, task.verify.horizon))
     if task.control is not None and task.verify.closed_loop > 0:
         parts |= task.part("control", "channels", "dt")
     return parts | {"counted": counted}
@@ -155,7 +156,7 @@ def _run_process(task: str, job: Job) -> Json:
     if result.error is not None:
         error = result.error
         raise Blocked(error.where, error.problem, expected=error.expected, fix=error.fix)
-    return result.summary or {}
+    return to_json_value(result.summary)
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,6 @@ No other file is opened: tensors in external files are found by their declaratio
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -13,6 +12,7 @@ from onnx import AttributeProto, TensorProto
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface
+from kinemill.verify.check_results import Structure
 from kinemill.verify.checklist import Gate, gate
 
 NEWEST_OPSET, NEWEST_IR = 21, 10  # what onnxruntime 1.20 reads, the oldest that is supported
@@ -26,29 +26,6 @@ RANDOM = (
 _KINDS = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
 
 Shape = list[int | str]
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Contents of one file.
-
-    Attributes:
-        file: its name.
-        bytes: its size.
-        opset: of ONNX's own operators; 0 if it names none.
-        ir: version of the format.
-        producer: who wrote it, with version.
-        operators: how many nodes of each, those of subgraphs counted once.
-        parameters: numbers in its constants.
-    """
-
-    file: str
-    bytes: int
-    opset: int
-    ir: int
-    producer: str
-    operators: dict[str, int]
-    parameters: int
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

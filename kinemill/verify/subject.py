@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 
 from kinemill.runtime import Interface, PolicyInterface
-from kinemill.store import Json
 from kinemill.task.verify import Verify
+from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, try_check
+from kinemill.verify.document import Verification
 from kinemill.verify.latency import Call as TimedCall
 from kinemill.verify.nan_propagation import Call
-from kinemill.verify.parity import Parity
 from kinemill.verify.test_inputs import Array, Probe
 
 
@@ -120,8 +120,8 @@ class Subject(Protocol):
         """Return the inputs, steps per row and numbers of threads for throughput."""
         ...
 
-    def document(self) -> Json:
-        """Return the parts of verification.json that only this kind of model has."""
+    def document(self) -> Verification:
+        """Return the document with the measurements that only this kind of model has."""
         ...
 
 

@@ -1,17 +1,25 @@
 """The verifier: run every check of an exported model or policy, then measure it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 from kinemill.errors import Blocked
-from kinemill.store import Json
-from kinemill.verify.analysis import plain
+from kinemill.verify.check_results import (
+    CallLatency,
+    CheckSummary,
+    Latency,
+    NanPropagation,
+    Parity,
+    Structure,
+    Throughput,
+)
 from kinemill.verify.checklist import Gate, finite
 from kinemill.verify.cold_start import ColdStart, cold_start
-from kinemill.verify.latency import Latency, Throughput, latency, machine, throughput
-from kinemill.verify.nan_propagation import NanPropagation, nan_gate, propagate_nan
-from kinemill.verify.parity import Parity, parity_gates
-from kinemill.verify.structure import Structure, structure
+from kinemill.verify.document import Verification, VerificationSummary
+from kinemill.verify.latency import latency, machine, throughput
+from kinemill.verify.nan_propagation import nan_gate, propagate_nan
+from kinemill.verify.parity import parity_gates
+from kinemill.verify.structure import structure
 from kinemill.verify.subject import Subject
 
 
@@ -117,44 +125,41 @@ def _require_runnable(task: str, gates: Sequence[Gate], parity: Sequence[Parity]
         )
 
 
-def verdict_document(verdict: Verdict) -> Json:
+def verdict_document(verdict: Verdict) -> Verification:
     """Return verification.json."""
     subject, checks = verdict.subject, verdict.checks
     interface, times = subject.exported.interface, verdict.call_latency
     parity = {f"{row.call} parity" for row in checks.parity} | {"closed loop"}
     lines = {gate.name: gate.passed for gate in verdict.gates}
-    own = subject.document()
-    return plain(
-        {
-            "format": 1,
-            "task": interface.task,
-            "passed": verdict.passed,
-            "verification": {
-                "passed": verdict.passed,
-                "parity": all(lines[name] for name in parity if name in lines),
-                **({"precision": lines["precision"]} if "precision" in lines else {}),
-                "latency_ms": {"p50": times.p50, "p99": times.p99},
-            },
-            "gates": [asdict(gate) for gate in verdict.gates],
-            "parity": [asdict(row) for row in checks.parity],
-            "nan": [asdict(row) | {"passed": row.passed} for row in checks.nan],
-            "files": [asdict(one) for one in checks.structures],
-            "latency_ms": {name: asdict(one) for name, one in verdict.latency.items()},
-            "throughput": [asdict(one) for one in verdict.throughput],
-            "cold_start": asdict(verdict.cold_start),
-            "machine": machine(),
-            "dataset": interface.dataset,
-            "versions": interface.versions,
-        }
-        | own
+    return replace(
+        subject.document(),
+        task=interface.task,
+        passed=verdict.passed,
+        summary=CheckSummary(
+            passed=verdict.passed,
+            parity=all(lines[name] for name in parity if name in lines),
+            precision=lines.get("precision"),
+            latency_ms=CallLatency(times.p50, times.p99),
+        ),
+        gates=verdict.gates,
+        parity=checks.parity,
+        nan=checks.nan,
+        files=checks.structures,
+        latency_ms=verdict.latency,
+        throughput=verdict.throughput,
+        cold_start=verdict.cold_start,
+        machine=machine(),
+        dataset=interface.dataset,
+        versions=interface.versions,
     )
 
 
-def summary(document: Json) -> Json:
-    """Return the artifact summary: the parts of verification.json that the gate reads first."""
-    parts = ("form", "metrics", "verification", "gates", "against", "windows")
-    intervals = {name: item["nrmse_interval"] for name, item in document["accuracy"].items()}
-    return {name: document[name] for name in parts if name in document} | {
-        "passed": document["passed"],
-        "nrmse_interval": intervals,
-    }
+def summary(document: Verification) -> VerificationSummary:
+    """Return the artifact summary."""
+    return VerificationSummary(
+        passed=document.summary.passed,
+        form=document.form,
+        metrics=document.metrics,
+        nrmse_interval={who: one.nrmse_interval for who, one in document.accuracy.items()},
+        checks=document.summary,
+    )

@@ -13,6 +13,7 @@ import yaml
 from kinemill.cli.app import app
 from kinemill.cli.summary import growth_table
 from kinemill.store.home import Home
+from tests.verify.documents import accuracy
 
 ROOT: Any = typer.main.get_command(app)
 TASK = """\
@@ -165,9 +166,8 @@ def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
 
 
 def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
-    channel = {"angle": {"unit": "rad", "by_step": [0.1, 0.2, 0.3, 0.4]}}
-    doubled = {"angle": {"unit": "rad", "by_step": [0.2, 0.4, 0.6, 0.8]}}
-    growth_table({"model": {"channels": channel}, "linear": {"channels": doubled}})
+    model, linear = (accuracy(angle=[k * error for k in range(1, 5)]) for error in (0.1, 0.2))
+    growth_table({"model": model, "linear": linear})
     told = capsys.readouterr().out
     assert "1 step" in told
     assert "4 steps" in told

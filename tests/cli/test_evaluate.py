@@ -124,8 +124,8 @@ def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     assert angle["rmse"] == pytest.approx(angle["by_step"][-1])
     assert angle["mse"] == pytest.approx(angle["rmse"] ** 2)
     assert angle["mae"] == pytest.approx(angle["mae_by_step"][-1])
-    assert found["free_run"]["model"]["steps"] == 2 * 595
-    assert set(found["nrmse"]) == {"model", "persistence"}
+    assert found["analysis"]["free_run"]["model"]["steps"] == 2 * 595
+    assert set(found["metrics"]["nrmse"]) == {"model", "persistence"}
     assert "the linear models are left out" in found["notes"][0]
     page = (out / "report.html").read_text()
     assert "http" not in page
@@ -149,10 +149,10 @@ def test_with_its_dataset_at_hand_the_linear_models_are_fitted_on_the_training_s
     dataset = dataset_stage.run(task, home, judged(task, logs).ref)
     model = learned_from(dataset.ref.digest, exported, tmp_path / "learned")
     found = evaluate(kinemill, model, logs, tmp_path / "out")
-    assert {"model", "persistence", "constant_velocity", "linear"} <= set(found["nrmse"])
+    assert {"model", "persistence", "constant_velocity", "linear"} <= set(found["metrics"]["nrmse"])
     assert found["notes"] == []
     # Two sinusoids in time: linear in five rows of history, to the nine digits of the log.
-    assert found["metrics"]["angle"]["linear"] < 1e-3
+    assert found["metrics"]["test"]["angle"]["rmse"]["linear"] < 1e-3
 
 
 def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp_path, swing):
@@ -252,8 +252,8 @@ def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log
     logs, out = log("b.csv", 1.0, spoil=coast).parent, tmp_path / "out"
     found = evaluate(kinemill, model, logs, out)
     note = "constant in the training rows, left out of nrmse"
-    assert {name: line.get("note") for name, line in found["metrics"].items()} == {
-        "angle": None,
+    assert {name: line["note"] for name, line in found["metrics"]["test"].items()} == {
+        "angle": "",
         "velocity": note,
     }
     shown = kinemill("model", "evaluate", "swing", "--model", model, "--logs", logs, "--out", out)

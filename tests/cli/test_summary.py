@@ -4,6 +4,8 @@ import pytest
 
 from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
+from kinemill.verify.document import Verification
+from tests.verify.documents import NAN, accuracy, line
 
 DIVERGED = {
     "task": "arm",
@@ -11,7 +13,7 @@ DIVERGED = {
     "episodes": {"accepted": 3, "quarantined": 0, "cached": 0},
     "dataset": "0123456789abcdef",
     "metrics": {
-        "test": {"angle": {"unit": "rad", "model": None, "persistence": 0.5, "linear": 0.25}},
+        "test": {"angle": line("rad", model=None, persistence=0.5, linear=0.25)},
         "nrmse": {"model": None, "persistence": 1.5, "linear": 0.75},
     },
     "verification": {
@@ -29,14 +31,16 @@ DIVERGED = {
 
 
 def grown(*errors):
-    return {"channels": {"angle": {"unit": "rad", "by_step": list(errors)}}}
+    return accuracy(angle=list(errors))
 
 
-ACCURACY = {"model": grown(0.1, 0.2, None, None), "linear": grown(0.1, 0.1, 0.1, 0.25)}
+VERIFIED = Verification(
+    accuracy={"model": grown(0.1, 0.2, NAN, NAN), "linear": grown(0.1, 0.1, 0.1, 0.25)}
+)
 
 
 def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
-    run_summary(DIVERGED, {"accuracy": ACCURACY})
+    run_summary(DIVERGED, VERIFIED)
     told = capsys.readouterr().out
     assert "predictions of angle are not finite from 3 steps ahead on" in told
     lines = [" ".join(line.split()) for line in told.splitlines()]
@@ -49,7 +53,7 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
 def test_a_provisional_champion_is_not_called_refused(capsys):
     line = {"rule": "evidence", "passed": False, "value": "1 test episode", "expected": ">= 5"}
     found = DIVERGED | {"gate": [line], "alias": "champion", "provisional": "1 test episode of 5"}
-    run_summary(found | {"status": "done"}, {"accuracy": ACCURACY})
+    run_summary(found | {"status": "done"}, VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
     assert "gate passed, on too few test data" in lines
@@ -88,8 +92,6 @@ def test_a_number_has_four_digits_unless_asked():
 
 def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
     note = "constant in the training rows, left out of nrmse"
-    test = {"angle": {"unit": "rad", "model": 0.1}, "lift": {"unit": "m", "model": 0, "note": note}}
-    run_summary(
-        DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, {"accuracy": ACCURACY}
-    )
+    test = {"angle": line("rad", model=0.1), "lift": line("m", note, model=0)}
+    run_summary(DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, VERIFIED)
     assert f"\nlift: {note}\n" in capsys.readouterr().out

@@ -45,7 +45,7 @@ def kinds(path):
 
 def test_variants_hold_fewer_bits_and_no_operators_of_their_own(folder):
     where, summary = folder
-    sizes = summary["bytes"]
+    sizes = summary.bytes
     assert sizes["step.fp16.onnx"] < 0.75 * sizes["step.onnx"]
     assert sizes["step.int8.onnx"] < 0.55 * sizes["step.onnx"]
     for name, kind in (("fp16", "FLOAT16"), ("int8", "INT8")):
@@ -60,12 +60,12 @@ def test_variants_hold_fewer_bits_and_no_operators_of_their_own(folder):
 
 @QUIETLY
 def test_what_they_lose_is_what_their_bits_tell(folder):
-    result = folder[1]["variants"]
-    assert all(item["passed"] and not item["why"] for item in result.values())
-    assert result["fp16"]["nrmse_fp32"] < 1e-4
+    result = folder[1].variants
+    assert all(item.passed and not item.why for item in result.values())
+    assert result["fp16"].nrmse_fp32 < 1e-4
     # Half precision tells 2^-11, the integers 2^-7 of their range; 25 steps add up.
-    assert 2 * result["fp16"]["nrmse_fp32"] < result["fp16"]["nrmse"] < 25 * 2**-11
-    assert 4 * result["fp16"]["nrmse"] < result["int8"]["nrmse"] < 25 * 2**-7
+    assert 2 * result["fp16"].nrmse_fp32 < result["fp16"].nrmse < 25 * 2**-11
+    assert 4 * result["fp16"].nrmse < result["int8"].nrmse < 25 * 2**-7
 
 
 def test_they_run_as_the_original_does(folder, rows):
@@ -86,9 +86,9 @@ def test_they_run_as_the_original_does(folder, rows):
 @pytest.mark.slow
 def test_one_that_loses_too_much_is_left_out_and_said_so(rows, tmp_path):
     summary = exported(rows, tmp_path / "model", also=["int8"], loss=1e-6)
-    result = summary["variants"]["int8"]
-    assert not result["passed"]
-    assert result["nrmse"] > result["allowed"]
+    result = summary.variants["int8"]
+    assert not result.passed
+    assert result.nrmse > result.allowed
     assert not list((tmp_path / "model").glob("*int8*"))
 
 

@@ -10,10 +10,11 @@ from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import find_version, start_of, tags
 from kinemill.runtime import load
-from kinemill.store import open_ref, read_json
+from kinemill.store import open_ref
 from kinemill.task import load_task
 from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter
+from kinemill.verify.document import read_verification
 from kinemill.verify.labels import label
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
@@ -53,9 +54,9 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     assert version.tags[tags.REFERENCE] == selected
     bundle = copy.home.root / version.tags[tags.BUNDLE]
     assert load(bundle).interface.task == TASK
-    verified = read_json(bundle / "verification.json")
-    assert verified["model"]["reference"] == selected
-    assert document["metrics"]["nrmse"] == verified["metrics"]["nrmse"]  # of the champion
+    verified = read_verification(bundle)
+    assert verified.model.reference == selected
+    assert document["metrics"]["nrmse"] == verified.metrics.nrmse  # of the champion
     heads = re.findall(r"<th[^>]*>([^<]+)<", Path(document["report"]).read_text())
     assert "this model" in heads
     assert label(selected) not in heads  # its column would repeat that of the model

@@ -1,6 +1,5 @@
 """A registry to try things on: a task, a tiny ONNX model, and stages with chosen numbers."""
 
-import json
 import math
 import shutil
 from dataclasses import dataclass, field, replace
@@ -20,12 +19,23 @@ from kinemill.register.gate.rules import Measured, Paired, RowOverlap
 from kinemill.register.ledger import Change
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
-from kinemill.store import ArtifactRef, get_or_build, publish_json
+from kinemill.store import (
+    ArtifactRef,
+    from_json_value,
+    get_or_build,
+    publish_document,
+    publish_json,
+    to_json_value,
+)
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.promote import FREE_RUN
 from kinemill.tracking import open_tracking
+from kinemill.verify.check_results import CallLatency, CheckSummary
+from kinemill.verify.checklist import Gate
 from kinemill.verify.comparison import NRMSE, Comparison
+from kinemill.verify.document import Verification
+from kinemill.verify.results import ChannelError, Metrics, Stability, WindowCounts
 
 TASK = """
 task: cart
@@ -134,7 +144,7 @@ def comparison(model, reference, interval=None, p_worse=0.99, **changes) -> Comp
     ratio = model / reference if math.isfinite(reference) and reference else math.nan
     low, high = (0.9 * ratio, 1.1 * ratio) if interval is None else interval
     fields = {"effective_n": 12.0, "unit": "episodes", "detectable": 0.09} | changes
-    return Comparison(model, reference, ratio, low, high, p_worse=p_worse, **fields)
+    return Comparison(model, reference, low, high, p_worse=p_worse, **fields)
 
 
 def paired(model, reference, interval=None, channel=None, **changes) -> Paired:
@@ -221,14 +231,10 @@ class Chain:
             {"gain": gain, "as": described.to_metadata()},
             lambda folder: _export(folder, gain, described),
         )
-        document = inner = verification(nrmse, passed, p99)
-        for key in without[:-1]:
-            inner = inner[key]
-        for key in without[-1:]:
-            del inner[key]
+        document = without_part(verification(nrmse, passed, p99), *without)
         verified = self._once(
             "verification",
-            {"onnx": exported.digest, "found": json.dumps(document)},
+            {"onnx": exported.digest, "found": to_json_value(document)},
             lambda folder: _verify(folder, document),
         )
         none = {"near_duplicates": 0.0, "repeated_rows": 0.0}
@@ -259,30 +265,34 @@ class Chain:
         return get_or_build(self.home, stage, self.task.name, inputs, build).ref
 
 
-def verification(nrmse, passed=True, p99=0.4):
-    apart = {"interval": [0.3, 0.5]}
-    line = {"unit": "m", "model": 0.01, **{name: value / 10 for name, value in BASELINES.items()}}
-    return {
-        "passed": passed,
-        "metrics": {
-            "test": {"position": line, "velocity": line | {"unit": "m/s"}},
-            "nrmse": {"model": nrmse, **BASELINES},
-        },
-        "verification": {
-            "passed": passed,
-            "parity": passed,
-            "precision": passed,
-            "latency_ms": {"p50": 0.2, "p99": p99},
-        },
-        "against": {
-            name: {"ratio": 0.5, "interval": [0.4, 0.6]}
-            | {"horizons": {"25": {"channels": dict.fromkeys(("position", "velocity"), apart)}}}
+def verification(nrmse, passed=True, p99=0.4) -> Verification:
+    rmse = {"model": 0.01, **{name: value / 10 for name, value in BASELINES.items()}}
+    latency = CallLatency(p50=0.2, p99=p99)
+    return Verification(
+        passed=passed,
+        metrics=Metrics(
+            test={"position": ChannelError("m", rmse), "velocity": ChannelError("m/s", rmse)},
+            nrmse={"model": math.nan if nrmse is None else nrmse, **BASELINES},
+        ),
+        summary=CheckSummary(passed, passed, passed, latency),
+        against={
+            name: {"25": dict.fromkeys((NRMSE, *CHANNELS), comparison(0.5, 1.0, (0.4, 0.6)))}
             for name in BASELINES
         },
-        "windows": {"count": WINDOWS, "horizon": 25, "history": HISTORY},
-        "stability": {"diverged": 0.0},
-        "gates": [{"name": "step parity", "passed": passed, "value": "", "expected": ""}],
-    }
+        windows=WindowCounts(count=WINDOWS, horizon=25, history=HISTORY),
+        stability=Stability(1000, 32, 0.0, {}, None),
+        gates=[Gate("step parity", passed, "", "")],
+    )
+
+
+def without_part(document: Verification, *keys: str) -> Verification:
+    """Return a verification without the part that these keys of its JSON lead to."""
+    values = inner = to_json_value(document)
+    for key in keys[:-1]:
+        inner = inner[key]
+    for key in keys[-1:]:
+        del inner[key]
+    return from_json_value(values, Verification, Path("verification.json"))
 
 
 def _export(folder: Path, gain: float, described: Interface) -> None:
@@ -300,7 +310,7 @@ def _export(folder: Path, gain: float, described: Interface) -> None:
 
 
 def _verify(folder: Path, document) -> None:
-    (folder / "verification.json").write_text(json.dumps(document))
+    publish_document(folder / "verification.json", document)
     (folder / "report.html").write_text(
         "<html><body><h1>cart</h1><!-- kinemill:decision --></body></html>"
     )

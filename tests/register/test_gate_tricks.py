@@ -11,7 +11,7 @@ from kinemill.register.delete_guard import release
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import BASELINES, Claims, verification
+from tests.register.conftest import BASELINES, Claims
 
 BETTER = {"nrmse": 0.05, "gain": 0.6}  # than the champion, which the gate finds at 0.1
 
@@ -131,7 +131,3 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     (line,) = [item for item in claimed.gate if item.rule == "measured"]
     assert (claimed.status, line.passed) == ("refused", False)
     assert line.value == "1 over 7 windows after 3 known rows"
-
-
-def test_the_documents_of_tests_hold_what_rules_read():
-    assert {"against", "windows", "stability", "gates"} <= set(verification(0.1))

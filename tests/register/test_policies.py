@@ -34,12 +34,16 @@ from kinemill.register.task_page import task_page
 from kinemill.register.version_comparison import compare, comparison_document
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.store import get_or_build
+from kinemill.store import get_or_build, publish_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
+from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.comparison_sections import HEAD
+from kinemill.verify.document import Verification
 from kinemill.verify.learning_curves import HEADING
+from kinemill.verify.results import Metrics, PolicyGain, WindowCounts
+from tests.register.conftest import without_part
 
 EPISODES = 8
 TASK = {
@@ -95,30 +99,18 @@ class Claims:
 
 
 def verification(returned, *, parity=True, without=()):
-    values = {
-        "form": "policy",
-        "passed": parity,
-        "metrics": {
-            "test": {},
-            "nrmse": {},
-            "return": {"model": returned, "random": 20.0},
-            "success": {"model": 1.0, "random": 0.1},
-        },
-        "verification": {
-            "passed": parity,
-            "parity": parity,
-            "latency_ms": {"p50": 0.1, "p99": 0.2},
-        },
-        "against": {"random": {"return": [5.0, 30.0], "success": [0.5, 1.0]}},
-        "windows": {"episodes": EPISODES},
-        "gates": [],
-    }
-    inner = values
-    for key in without[:-1]:
-        inner = inner[key]
-    for key in without[-1:]:
-        del inner[key]
-    return values
+    document = Verification(
+        form="policy",
+        passed=parity,
+        metrics=Metrics(
+            returns={"model": math.nan if returned is None else returned, "random": 20.0},
+            success={"model": 1.0, "random": 0.1},
+        ),
+        summary=CheckSummary(parity, parity, None, CallLatency(0.1, 0.2)),
+        gains={"random": PolicyGain((5.0, 30.0), (0.5, 1.0))},
+        windows=WindowCounts(episodes=EPISODES),
+    )
+    return without_part(document, *without)
 
 
 @dataclass
@@ -131,7 +123,7 @@ class Chain:
         found = verification(returned, **changes)
 
         def verified(folder):
-            (folder / "verification.json").write_text(json.dumps(found))
+            publish_document(folder / "verification.json", found)
             (folder / "report.html").write_text("<html><body></body></html>")
             return {}
 
@@ -245,7 +237,7 @@ TRICKS = {
     "its return is null in the verification": ({"returned": None}, "beats_random"),
     "the return is missing": ({"without": ("metrics", "return")}, "beats_random"),
     "what chance brings is missing": ({"without": ("metrics", "return", "random")}, "beats_random"),
-    "no interval against chance": ({"without": ("against", "random")}, "interval_random"),
+    "no interval against chance": ({"without": ("gains", "random")}, "interval_random"),
     "it is as good as the champion": ({"evidence": Claims(50.0, 50.0)}, "beats_champion"),
     "it won by chance": ({"evidence": Claims(50.0, interval=(-1.0, 9.0))}, "interval_champion"),
     "the difference is not known": (
@@ -393,11 +385,11 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
 def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned):
     reigned.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
     document = comparison_document(compare(reigned.task, reigned.home, ":1", "@champion"))
-    assert document["return"]["a"] == 60.0
-    assert document["return"]["difference"] == document["return"]["b"] - 60.0 < 0.0
-    assert (document["better"], document["windows"]["episodes"]) == ("a", EPISODES)
-    assert document["success"]["a"] == 1.0
-    assert json.loads(json.dumps(document, allow_nan=False))
+    assert document.returns.a == 60.0
+    assert document.returns.difference == document.returns.b - 60.0 < 0.0
+    assert (document.better, len(document.episodes)) == ("a", EPISODES)
+    assert document.success.a == 1.0
+    assert json.loads(json.dumps(to_json_value(document), allow_nan=False))
     page = comparison_page(document)
     assert "version 1 is better" in page
     assert "seed 1000003" in page

@@ -77,9 +77,9 @@ def test_after_an_upgrade_a_model_verified_anew_to_the_same_end_is_unchanged(cha
     older, off = conftest.verification, 1.001  # another processor rounds so
 
     def newer(*args):
-        document = older(*args) | {"more": off}
-        document["metrics"]["test"]["position"]["model"] *= off
-        return document
+        document = older(*args)
+        document.metrics.test["position"].rmse["model"] *= off
+        return replace(document, dataset=f"{off}")
 
     chain.register(0.1)
     monkeypatch.setattr(conftest, "verification", newer)

@@ -1,33 +1,34 @@
 """When a model that comes again was decided on before, and when it has to be judged anew."""
 
-import copy
+from pathlib import Path
 
 import pytest
 
 from kinemill.register.reregistration import same_end, wishes
+from kinemill.store import from_json_value, to_json_value
 from kinemill.task import load_task
+from kinemill.verify.document import Verification
 from tests.register.conftest import verification
 
 
 def changed(where, change):
     """A verification with one value otherwise: `changed(("windows", "count"), 3)`."""
-    document = copy.deepcopy(verification(0.1))
-    inner = document
+    document = inner = to_json_value(verification(0.1))
     for key in where[:-1]:
         inner = inner[key]
     inner[where[-1]] = change
-    return document
+    return from_json_value(document, Verification, Path("verification.json"))
 
 
 OTHERWISE = {
     "it failed": (("passed",), False),
-    "out of parity": (("verification", "parity"), False),
+    "out of parity": (("summary", "parity"), False),
     "another error": (("metrics", "nrmse", "model"), 0.12),
     "an error that is none": (("metrics", "nrmse", "model"), None),
-    "another baseline": (("metrics", "test", "velocity", "linear"), 0.5),
+    "another baseline": (("metrics", "test", "velocity", "rmse", "linear"), 0.5),
     "fewer windows": (("windows", "count"), 3),
     "a gate of its own failed": (("gates", 0, "passed"), False),
-    "too slow": (("verification", "latency_ms", "p99"), 0.7),
+    "too slow": (("summary", "latency_ms", "p99"), 0.7),
     "it diverges": (("stability", "diverged"), 0.2),
 }
 
@@ -44,7 +45,7 @@ def test_another_end_is_seen(task, how):
         (("more",), "than before"),
         (("metrics", "nrmse", "sindy"), 0.4),
         (("metrics", "nrmse", "model"), 0.1004),
-        (("verification", "latency_ms", "p99"), 0.41),
+        (("summary", "latency_ms", "p99"), 0.41),
     ],
 )
 def test_what_says_more_or_rounds_otherwise_is_the_same_end(task, change):

@@ -3,16 +3,20 @@ import json
 from kinemill.register import RunFacts, run_document
 from kinemill.register.gate.decision_document import insert, section
 from kinemill.register.gate.rules import Verdict
+from kinemill.store import to_json_value
+from kinemill.verify.check_results import CallLatency, CheckSummary
+from kinemill.verify.document import Verification
+from kinemill.verify.results import ChannelError, Metrics, WindowCounts
 
-VERIFICATION = {
-    "passed": True,
-    "metrics": {
-        "test": {"angle": {"unit": "rad", "model": 0.1, "persistence": 0.5}},
-        "nrmse": {"model": 0.2, "persistence": 1.0},
-    },
-    "verification": {"passed": True, "parity": True, "latency_ms": {"p50": 0.1, "p99": 0.3}},
-    "windows": {"count": 7},
-}
+VERIFICATION = Verification(
+    passed=True,
+    metrics=Metrics(
+        test={"angle": ChannelError("rad", {"model": 0.1, "persistence": 0.5})},
+        nrmse={"model": 0.2, "persistence": 1.0},
+    ),
+    summary=CheckSummary(True, True, None, CallLatency(0.1, 0.3)),
+    windows=WindowCounts(count=7),
+)
 REGISTRATION = {
     "version": 3,
     "alias": "champion",
@@ -45,8 +49,8 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "headline": "This MLP has an RMSE of 0.1 rad.",
         "episodes": {"accepted": 5, "quarantined": 1, "cached": 2},
         "dataset": "0123456789ab",
-        "metrics": VERIFICATION["metrics"],
-        "verification": VERIFICATION["verification"],
+        "metrics": to_json_value(VERIFICATION.metrics),
+        "verification": to_json_value(VERIFICATION.summary),
         "selection": {"selected": "linear", "why": "not significantly better"},
         "version": 3,
         "alias": "champion",

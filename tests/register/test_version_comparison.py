@@ -8,6 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.register.comparison_page import comparison_page
 from kinemill.register.version_comparison import compare, comparison_document
 from kinemill.reports.charts import number
+from kinemill.store import to_json_value
 from kinemill.task import load_task
 
 
@@ -22,16 +23,16 @@ def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
     document = comparison_document(compare(task, chain.home, ":1", "@champion"))
     # States alternate 1, -1 and the force is 2 N: after an even number of steps a model that
     # answers the last state + gain * 2 N is off by gain * 2.
-    assert (document["a"]["version"], document["b"]["version"]) == (1, 2)
-    line = document["channels"]["velocity"]
-    assert (line["unit"], line["a"]["rmse"], line["b"]["rmse"]) == ("m/s", 1.0, 0.5)
-    assert line["a"]["by_step"][1::2] == [1.0, 1.0]
-    assert len(line["b"]["by_step"]) == 4
-    assert (document["nrmse"]["ratio"], document["windows"]["count"]) == (0.5, 7)
+    assert (document.a.version, document.b.version) == (1, 2)
+    line = document.channels["velocity"]
+    assert (line.unit, line.a.rmse, line.b.rmse) == ("m/s", 1.0, 0.5)
+    assert line.a.by_step[1::2] == [1.0, 1.0]
+    assert len(line.b.by_step) == 4
+    assert (document.nrmse.ratio, document.windows.count) == (0.5, 7)
     # The errors are in proportion in each of 7 windows, which do not overlap.
-    assert (document["nrmse"]["interval"], document["better"]) == ([0.5, 0.5], "b")
-    assert (document["windows"]["effective_n"], document["windows"]["unit"]) == (7.0, "blocks")
-    json.dumps(document, allow_nan=False)
+    assert (document.nrmse.interval, document.better) == ((0.5, 0.5), "b")
+    assert (document.windows.effective_n, document.windows.unit) == (7.0, "blocks")
+    json.dumps(to_json_value(document), allow_nan=False)
 
 
 def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
@@ -57,8 +58,8 @@ def test_only_the_champion_of_now_is_labeled_champion(chain, task):
     chain.register(0.1, gain=0.5)
     chain.register(0.05, gain=0.25, champion=0.1)
     document = comparison_document(compare(task, chain.home, ":1", ":2"))
-    assert [document[side]["decision"] for side in "ab"] == ["champion", "champion"]
-    assert [document[side]["status"] for side in "ab"] == ["former champion", "champion"]
+    assert [side.decision for side in (document.a, document.b)] == ["champion", "champion"]
+    assert [side.status for side in (document.a, document.b)] == ["former champion", "champion"]
     page = comparison_page(document)
     assert page.count("former champion") == 1
     assert page.count(">champion<") == 1

@@ -79,14 +79,14 @@ def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
     result = capsys.readouterr().out
     assert "FAILED interface: rollout.onnx its metadata and io.yaml differ" in result
     document = verify_folder(folder)
-    assert [one["name"] for one in document["gates"] if not one["passed"]] == ["interface"]
+    assert [one.name for one in document.gates if not one.passed] == ["interface"]
 
 
 def test_a_folder_of_the_store_is_verified_by_both_commands(folder):
     for name in ("MANIFEST.json", "summary.json"):
         (folder / name).write_text("{}")
     assert verify(folder, calls=5)["passed"]
-    assert verify_folder(folder)["passed"]
+    assert verify_folder(folder).passed
 
 
 def test_sums_that_lead_out_of_the_folder_open_nothing(folder, tmp_path):

@@ -11,12 +11,12 @@ from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import stage as verify_stage
+from kinemill.verify.document import open_verification
 from tests.conftest import ROOT
 
 TASKS = (ROOT / "tasks" / "go_bdx.yaml", ROOT / "tasks" / "mini_bdx.yaml")
@@ -78,5 +78,5 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     assert model.summary["steps"] == 10
     exported = export.run(task, home, model.ref, dataset).ref
     verdict = verify_stage.run(task, home, exported, model.ref, dataset)
-    document = read_json(open_ref(home, verdict.ref) / "verification.json")
-    assert [line for line in document["gates"] if not line["passed"]] == []
+    document = open_verification(home, verdict.ref)
+    assert [line for line in document.gates if not line.passed] == []

@@ -9,8 +9,8 @@ import pytest
 
 from kinemill.register import find_version, tags
 from kinemill.runtime import load
-from kinemill.store import read_json
 from kinemill.store.home import Home
+from kinemill.verify.document import Verification, read_verification
 from tests.unseen.systems import Array, System, write_csv, write_task
 
 Runs = Mapping[str, Sequence[Array]]  # episodes by split
@@ -60,15 +60,15 @@ class Verdict:
 
     def nrmse(self, name: str) -> float:
         """Return the error at the horizon on the test split, of `model` or of a reference."""
-        return self._verification["accuracy"][name]["nrmse"]
+        return self._verification.accuracy[name].nrmse
 
     def free_run(self, name: str) -> float:
         """Return the error over whole test episodes."""
-        return self._verification["free_run"][name]["nrmse"]
+        return self._verification.analysis.free_run[name].nrmse
 
     @property
-    def _verification(self) -> dict[str, Any]:
-        return read_json(self._bundle / "verification.json")
+    def _verification(self) -> Verification:
+        return read_verification(self._bundle)
 
     @property
     def _bundle(self) -> Path:

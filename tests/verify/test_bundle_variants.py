@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from kinemill.export.bundle import seal
 from kinemill.export.interface import describe
 from kinemill.export.step_files import Extras, write_model
+from kinemill.store import to_json_value
 from kinemill.task.export import Export
 from kinemill.verify.bundle import verify_folder
 from tests.export.conftest import DESCRIPTION, own_rows
@@ -34,8 +35,8 @@ def folder(whole, tmp_path):
 
 def failed(folder):
     found = verify_folder(folder)
-    assert json.dumps(found, allow_nan=False)
-    return {line["name"] for line in found["gates"] if not line["passed"]}
+    assert json.dumps(to_json_value(found), allow_nan=False)
+    return {line.name for line in found.gates if not line.passed}
 
 
 def edit(folder, name, change):
@@ -53,8 +54,8 @@ def weights(model):
 
 def test_every_variant_is_tried_as_the_original_is(whole):
     found = verify_folder(whole)
-    assert found["passed"], [line for line in found["gates"] if not line["passed"]]
-    names = [line["name"] for line in found["gates"]]
+    assert found.passed, [line for line in found.gates if not line.passed]
+    names = [line.name for line in found.gates]
     tried = ["any batch", "threads", "rollout equals steps", "NaN stays in its row", "repeatable"]
     tried += ["angles end at π", "nonsense is refused", "rounding", "precision"]
     for name in ("fp16", "int8"):
@@ -63,8 +64,11 @@ def test_every_variant_is_tried_as_the_original_is(whole):
         ]
         for part in ("step", "rollout"):
             assert f"{part}.{name}.onnx is valid" in names
-    told = {line["name"]: float(line["value"].split()[0]) for line in found["gates"]
-            if line["name"].endswith(": rounding")}  # fmt: skip
+    told = {
+        line.name: float(line.value.split()[0])
+        for line in found.gates
+        if line.name.endswith(": rounding")
+    }
     # 2^-11 and 2^-7 of what enters a layer; a sound one has a small share of what is allowed.
     assert 2**-16 < told["fp16: rounding"] < 8 * 2**-11
     assert 2**-12 < told["int8: rounding"] < 8 * 2**-7

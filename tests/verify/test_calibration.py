@@ -44,11 +44,11 @@ def test_what_is_not_finite_lies_in_no_interval(normal):
 
 
 def test_the_document_goes_by_channel_and_step(normal):
-    document = calibration_of(["angle", "velocity"], *normal, levels=(0.9,)).to_json()
-    assert list(document["coverage"]) == ["0.9"]
-    assert len(document["coverage"]["0.9"]["velocity"]) == T
-    assert document["deviation"]["velocity"] == pytest.approx([2, 4, 6])
-    assert document["windows"] == W
+    document = calibration_of(["angle", "velocity"], *normal, levels=(0.9,)).curves()
+    assert list(document.coverage) == ["0.9"]
+    assert len(document.coverage["0.9"]["velocity"]) == T
+    assert document.deviation["velocity"] == pytest.approx([2, 4, 6])
+    assert document.windows == W
 
 
 def test_shapes_and_levels_that_make_no_sense_are_refused(normal):

@@ -1,6 +1,7 @@
 """The comparison in a report: red where the gate counts a reference as better."""
 
 import re
+from dataclasses import replace
 
 from kinemill.cli.summary import comparison_table, errors_table
 from kinemill.verify.comparison_sections import (
@@ -10,14 +11,15 @@ from kinemill.verify.comparison_sections import (
     horizons_card,
     verified_head,
 )
-from tests.verify.test_headline import UNITS, against, comparison, document
+from kinemill.verify.results import ChannelError, Metrics
+from tests.verify.documents import UNITS, against, comparison, document
 
 STATE = re.compile(r'class="state (\w+)" title="[^"]*">([^<]+)<')
 
 
 def lines(angle, velocity):
     """The two channels at one horizon; their mean is as the first of them."""
-    return {"nrmse": angle, "channels": {"angle": angle, "velocity": velocity}}
+    return {"nrmse": angle, "angle": angle, "velocity": velocity}
 
 
 BETTER, EVEN = comparison(0.5, 0.4, 0.6), comparison(0.9, 0.7, 1.1)
@@ -54,19 +56,19 @@ def test_a_reference_that_is_better_makes_card_and_badge_red():
 
 
 def test_references_that_were_left_out_are_named_with_the_reason():
-    found = verified(_1=lines(BETTER, BETTER)) | {
-        "references": {"left_out": {"physics": "no <velocity> says what it is of"}, "families": {}}
-    }
-    section = comparison_section(found)
+    found = verified(_1=lines(BETTER, BETTER))
+    left_out = {"physics": "no <velocity> says what it is of"}
+    references = replace(found.references, families={}, left_out=left_out)
+    section = comparison_section(replace(found, references=references))
     assert "no &lt;velocity&gt; says what it is of" in section
     assert "fitted physics" in section
 
 
 def test_a_channel_that_is_left_out_of_the_average_is_named():
     found = verified(_1=lines(BETTER, BETTER))
-    found["metrics"]["test"]["velocity"]["note"] = (
-        "constant in the training rows, left out of nrmse"
-    )
+    note = "constant in the training rows, left out of nrmse"
+    channels = found.metrics.test
+    channels["velocity"] = replace(channels["velocity"], note=note)
     assert "<b>velocity</b> is constant in the training rows" in comparison_section(found)
 
 
@@ -77,8 +79,8 @@ def test_without_a_comparison_there_is_no_section():
 def test_the_tables_of_the_terminal_fit_80_columns(capsys):
     names = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
     nrmse = {"model": 0.1234567} | dict.fromkeys(names, 0.2345678)
-    test = {f"left_{name}": {"unit": unit} | nrmse for name, unit in UNITS.items()}
-    errors_table({"test": test, "nrmse": nrmse})
+    test = {f"left_{name}": ChannelError(unit, nrmse) for name, unit in UNITS.items()}
+    errors_table(Metrics(test, nrmse))
     comparison_table(
         verified(_1=lines(WORSE, EVEN), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
     )

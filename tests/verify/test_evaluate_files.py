@@ -11,9 +11,11 @@ import pytest
 from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
+from kinemill.store import to_json_value
 from kinemill.task.promote import REFERENCES
 from kinemill.task.verify import Verify
 from kinemill.verify.analysis import plain
+from kinemill.verify.document import read_verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import Pair
@@ -112,13 +114,9 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
         *(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors"),
     }
     document = verdict_document(verdict)
-    assert document["verification"] | {"latency_ms": None} == {
-        "passed": False,
-        "parity": False,
-        "precision": True,
-        "latency_ms": None,
-    }
-    assert document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
+    checks = document.summary
+    assert (checks.passed, checks.parity, checks.precision) == (False, False, True)
+    assert to_json_value(document)["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
     written(verdict, tmp_path)
     assert "Do not use it: " in (tmp_path / "report.html").read_text()
 
@@ -167,18 +165,17 @@ def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
 
 def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
     written(verdict, tmp_path)
-    document = json.loads((tmp_path / "verification.json").read_text())
-    names = {"model", *REFERENCES}
-    assert list(document["metrics"]["test"]) == ["angle", "velocity"]
-    for entry in document["metrics"]["test"].values():
-        assert set(entry) == names | {"unit"}
-    assert set(document["metrics"]["nrmse"]) == names
-    assert set(document["verification"]) == {"passed", "parity", "precision", "latency_ms"}
-    times = document["verification"]["latency_ms"]
-    assert 0 < times["p50"] <= times["p99"]
+    document, names = read_verification(tmp_path), {"model", *REFERENCES}
+    assert list(document.metrics.test) == ["angle", "velocity"]
+    for entry in document.metrics.test.values():
+        assert set(entry.rmse) == names
+    assert set(document.metrics.nrmse) == names
+    times = document.summary.latency_ms
+    assert 0 < times.p50 <= times.p99
     short = summary(document)
-    assert short["passed"] is True
-    assert short["metrics"] == document["metrics"]
+    assert short.passed is True
+    assert short.metrics == document.metrics
+    json.dumps(to_json_value(document), allow_nan=False)
     assert plain({"a": [float("nan"), 1.0]}) == {"a": [None, 1.0]}
 
 

@@ -1,47 +1,21 @@
 """The first line about a model, over all that can be true of one."""
 
+from pathlib import Path
+
 import pytest
 
-from kinemill.verify.findings import best_reference, cells_of, worse_findings
+from kinemill.register.verdict import Verdict
+from kinemill.store import from_json_value
+from kinemill.verify.checklist import Gate
+from kinemill.verify.document import Verification
+from kinemill.verify.findings import best_in, cells_of, worse_findings
 from kinemill.verify.headline import GateDecision, causes, decision_text, headline
-
-UNITS = {"angle": "rad", "velocity": "rad/s"}
-
-
-def comparison(ratio, low=None, high=None, reference=0.2, **more):
-    found = {"error": ratio * reference, "reference": reference, "ratio": ratio}
-    found |= {"interval": [low, high], "effective_n": 12.0, "unit": "episodes", "detectable": 0.09}
-    # So surely worse that no correction for the number of comparisons changes it.
-    return found | {"p_worse": 1e-6 if low and low > 1.02 else 0.9} | more
-
-
-def against(ratio, low, high, horizons=None, **more):
-    whole = {"25": {"nrmse": comparison(ratio, low, high, **more), "channels": {}}}
-    found = comparison(ratio, low, high, **more) | {"horizons": whole | (horizons or {})}
-    return {name: value for name, value in found.items() if name not in ("error", "reference")}
-
-
-def document(error=0.1, others=None, **more):
-    """A verification whose model and references err so much at the horizon, in spreads."""
-    nrmse = {"model": error, **(others or {"persistence": 1.0, "linear": 0.2})}
-    test = {
-        name: {"unit": unit} | {who: value and value / 10 for who, value in nrmse.items()}
-        for name, unit in UNITS.items()
-    }
-    found = {
-        "model": {"kind": "mlp", "reference": None},
-        "passed": True,
-        "metrics": {"test": test, "nrmse": nrmse},
-        "windows": {"horizon": 25, "seconds": 0.5, "count": 400},
-        "against": {"persistence": against(0.1, 0.08, 0.12), "linear": against(0.5, 0.4, 0.63)},
-        "references": {"families": {"linear": {"strongest": {"history": 40}}}},
-        "gates": [],
-    }
-    return found | more
+from tests.verify.documents import NAN, accuracy, against, comparison, document
+from tests.verify.documents import line as channel_line
 
 
 def line(rule, found="2", passed=False):
-    return {"rule": rule, "passed": passed, "value": found, "expected": "1"}
+    return Verdict(rule, passed, found, "1")
 
 
 def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
@@ -62,10 +36,12 @@ def test_before_the_gate_nothing_is_promised():
 
 
 def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
-    worse = {"1": {"nrmse": comparison(0.9, 0.8, 1.1), "channels": {}}}
-    worse["1"]["channels"] = {
-        "angle": comparison(1.2, 1.1, 1.3),
-        "velocity": comparison(0.9, 0.8, 1.1),
+    worse = {
+        "1": {
+            "nrmse": comparison(0.9, 0.8, 1.1),
+            "angle": comparison(1.2, 1.1, 1.3),
+            "velocity": comparison(0.9, 0.8, 1.1),
+        }
     }
     found = document(against={"linear": against(0.5, 0.4, 0.63, worse)})
     told = headline(found)
@@ -84,7 +60,7 @@ def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
     ],
 )
 def test_what_the_task_leaves_out_is_not_shown_as_worse(counted):
-    lost = {"1": {"nrmse": comparison(0.9, 0.8, 1.0), "channels": {"angle": comparison(3, 2, 4)}}}
+    lost = {"1": {"nrmse": comparison(0.9, 0.8, 1.0), "angle": comparison(3, 2, 4)}}
     rivals = {"linear": against(0.5, 0.4, 0.63, lost)}
     assert [cell.channel for cell in worse_findings(document(against=rivals))] == ["angle"]
     found = document(against=rivals, counted=counted)
@@ -93,8 +69,7 @@ def test_what_the_task_leaves_out_is_not_shown_as_worse(counted):
 
 
 def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():
-    free = {"free_run": {"nrmse": comparison(7.1, 5.0, 9.0), "channels": {}}}
-    free["free_run"]["channels"] = {"angle": comparison(3.0, 2.0, 4.0)}
+    free = {"free_run": {"nrmse": comparison(7.1, 5.0, 9.0), "angle": comparison(3.0, 2.0, 4.0)}}
     found = document(against={"persistence": against(0.1, 0.08, 0.12, free)})
     places = [(one.horizon, one.channel) for one in worse_findings(found)]
     assert places == [("free_run", "nrmse"), ("free_run", "angle")]
@@ -110,7 +85,7 @@ def test_a_model_four_times_as_bad_as_a_reference_says_so():
         others={"persistence": 0.5, "linear": 0.0134, "linear_sincos": 0.00198},
         against={"linear_sincos": against(4.25, 3.69, 4.81)},
     )
-    assert best_reference(found) == "linear_sincos"
+    assert best_in(found) == "linear_sincos"
     text = headline(found).text
     assert "4.25 times the error of the best reference, the linear model with sin/cos" in text
     assert "95 % interval 3.69 to 4.81 times" in text
@@ -136,8 +111,8 @@ def test_a_reference_that_is_the_model_is_not_its_own_rival():
 
 
 def test_a_model_that_diverges_is_told_from_which_step_on():
-    steps = {"angle": {"by_step": [0.1, None]}, "velocity": {"by_step": [0.1, 0.2]}}
-    found = document(error=None, accuracy={"model": {"channels": steps}}, against={})
+    model = accuracy(angle=[0.1, NAN], velocity=[0.1, 0.2])
+    found = document(error=None, accuracy={"model": model}, against={})
     told = headline(found)
     assert told.tone == "bad"
     assert told.text == (
@@ -146,19 +121,19 @@ def test_a_model_that_diverges_is_told_from_which_step_on():
 
 
 def test_files_that_failed_a_check_are_not_to_be_used():
-    gates = [{"name": "step parity", "passed": False}, {"name": "finite", "passed": True}]
+    gates = [Gate("step parity", False, "", ""), Gate("finite", True, "", "")]
     told = headline(document(passed=False, gates=gates))
     assert told.tone == "bad"
     assert told.text.endswith("Do not use it: step parity failed.")
 
 
 def test_no_reference_is_finite():
-    found = document(others={"persistence": None}, against={"persistence": {"ratio": None}})
+    found = document(others={"persistence": None}, against={})
     assert "no reference stays finite on these data" in headline(found).text
 
 
 def test_too_few_episodes_give_no_interval():
-    few = against(0.5, None, None, effective_n=1.0, detectable=None, p_worse=None)
+    few = against(0.5, effective_n=1.0, detectable=NAN, p_worse=NAN)
     assert (
         "(1 independent episode, too few for an interval)"
         in headline(document(against={"linear": few})).text
@@ -219,18 +194,15 @@ def test_causes_beyond_two_are_counted():
 
 
 def test_of_many_channels_those_that_compare_worst_are_named():
-    test = {f"q{i}": {"unit": "rad", "model": 0.1 * i, "linear": 1.0} for i in range(1, 8)}
-    test["q8"] = {"unit": "rad", "model": 0.0, "linear": 0.0, "note": "constant"}
+    test = {f"q{i}": channel_line("rad", model=0.1 * i, linear=1.0) for i in range(1, 8)}
+    test["q8"] = channel_line("rad", "constant", model=0.0, linear=0.0)
     nrmse = {"model": 0.1, "linear": 0.2}
     found = document(metrics={"test": test, "nrmse": nrmse})
     assert "0.7 rad (q7), 0.6 rad (q6), 0.5 rad (q5) and 4 more channels" in headline(found).text
 
 
 def test_an_evaluation_on_other_logs_decides_nothing():
-    found = document()
-    found |= {"metrics": found["metrics"]["test"], "nrmse": found["metrics"]["nrmse"]}
-    del found["passed"], found["gates"]
-    told = headline(found)
+    told = headline(document(passed=None))
     assert told.tone == "good"
     assert told.text.endswith("60 % less).")
     assert told.verdict == ""
@@ -245,10 +217,11 @@ def test_a_policy_is_told_by_its_return_and_success():
             "return": {"model": 487.0, "random": 22.0, "champion": 480.0},
             "success": {"model": 0.95, "random": 0.0},
         },
-        "against": {"random": {"return": [450.0, 480.0]}},
+        "gains": {"random": {"returns": [450.0, 480.0]}},
         "windows": {"episodes": 100},
         "passed": True,
     }
+    found = from_json_value(found, Verification, Path("verification.json"))
     assert headline(found, GateDecision("champion", address="walker:1")).text == (
         "This policy has a mean return of 487 over 100 episodes (random actions 22; the champion "
         "480; 95 % interval of the gain over random 450 to 480) and succeeds in 95 % of them "
@@ -263,9 +236,8 @@ def test_a_policy_from_logs_is_told_by_its_actions():
     assert "50 % less error than the best reference, the linear model" in text
 
 
-@pytest.mark.parametrize("partial", [{}, {"metrics": {"nrmse": {}, "test": {}}}])
-def test_a_document_without_numbers_has_no_first_line(partial):
-    assert headline({"passed": True} | partial).text.startswith("All checks")
+def test_a_document_without_numbers_has_no_first_line():
+    assert headline(Verification(passed=True)).text.startswith("All checks")
 
 
 def test_a_version_whose_registration_was_interrupted_is_not_called_refused():

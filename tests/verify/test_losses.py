@@ -14,8 +14,7 @@ NAN, INF = math.nan, math.inf
 
 
 def one(error, reference=0.5, low=NAN, p_worse=NAN):
-    ratio = error / reference if math.isfinite(reference) and reference else NAN
-    return Comparison(error, reference, ratio, low, NAN, 8.0, "blocks", NAN, p_worse)
+    return Comparison(error, reference, low, NAN, 8.0, "blocks", NAN, p_worse)
 
 
 FINE = one(0.4, low=0.7, p_worse=0.99)

@@ -43,4 +43,4 @@ def test_a_model_without_actions_is_judged_as_any_other(model, history, free, tm
     verdict = verify_files(DynamicsSubject(tmp_path, step, free, settings, about))
     assert [line for line in verdict.gates if not line.passed] == []
     assert "Long rollouts" in page(verdict, verdict_document(verdict))
-    assert [line for line in verify_folder(tmp_path)["gates"] if not line["passed"]] == []
+    assert [line for line in verify_folder(tmp_path).gates if not line.passed] == []

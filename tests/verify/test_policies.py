@@ -1,6 +1,7 @@
 """A sound policy is verified, in its environment and on logs; each fault is named."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from kinemill.environments.evaluation import Recorded, Trials
 from kinemill.errors import Blocked
 from kinemill.export.bundle import assemble, seal
 from kinemill.export.policy import describe
+from kinemill.store import to_json_value
 from kinemill.task import load_task
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
@@ -61,19 +63,19 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert failed(verdict) == []
     document = verdict_document(verdict)
     # Gains holds the stick to the end of each episode, chance lets it fall.
-    assert document["metrics"]["return"]["model"] == 60.0
-    assert document["metrics"]["return"]["random"] < 59.0
-    assert document["metrics"]["success"]["model"] == 1.0
-    assert document["against"]["random"]["return"][0] > 0.0
-    assert document["closed_loop"]["diverged_at"] == [None] * 5
-    assert document["closed_loop"]["returns"]["onnx"] == document["closed_loop"]["returns"]["torch"]
-    assert document["trials"]["model"]["seeds"] == [1_000_000 + n for n in range(8)]
-    assert {row["probe"] for row in document["parity"]} == {
+    assert document.metrics.returns["model"] == 60.0
+    assert document.metrics.returns["random"] < 59.0
+    assert document.metrics.success["model"] == 1.0
+    assert document.gains["random"].returns[0] > 0.0
+    assert document.torch_trials.diverged_at == [None] * 5
+    assert document.torch_trials.onnx_returns == document.torch_trials.torch_returns
+    assert document.trials["model"].seeds == [1_000_000 + n for n in range(8)]
+    assert {row.probe for row in document.parity} == {
         *("observations met", "drawn", "zeros", "limits", "extremes", "many steps")
     }
-    assert {row["batch"] for row in document["parity"]} >= {1, 7, 256}
-    assert {"act", "step"} == set(document["latency_ms"])
-    assert json.loads(json.dumps(summary(document), allow_nan=False))["passed"]
+    assert {row.batch for row in document.parity} >= {1, 7, 256}
+    assert {"act", "step"} == set(document.latency_ms)
+    assert json.loads(json.dumps(to_json_value(summary(document)), allow_nan=False))["passed"]
     text = page(verdict, document)
     assert "✓ Verified" in text
     assert 'src="data:image/webp;base64,' in text
@@ -103,7 +105,7 @@ def test_a_return_that_is_no_number_fails(policy_folders, tmp_path):
         subject(Gains(), policy_folders[Gains], task_of(tmp_path, environment=environment))
     )
     assert failed(verdict) == ["finite returns", "same return"]
-    assert verdict_document(verdict)["metrics"]["return"]["model"] is None
+    assert math.isnan(verdict_document(verdict).metrics.returns["model"])
 
 
 class Unlimited(Gains):
@@ -136,11 +138,11 @@ def test_a_folder_alone_is_tried_and_a_broken_one_refused(policy_folders, tmp_pa
     folder.mkdir()
     assemble(folder, policy_folders[Chooser])
     found = verify_folder(folder)
-    assert [line["name"] for line in found["gates"] if not line["passed"]] == []
-    assert found["task"] == "cart"
+    assert [line.name for line in found.gates if not line.passed] == []
+    assert found.task == "cart"
     wrong = published(Unlimited(), tmp_path / "wrong")
     found = verify_folder(wrong)
-    assert [line["name"] for line in found["gates"] if not line["passed"]] == [
+    assert [line.name for line in found.gates if not line.passed] == [
         *("limits of actions", "observations out of range")
     ]
 

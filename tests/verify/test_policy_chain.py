@@ -17,12 +17,12 @@ from kinemill.ingest import stage as ingest
 from kinemill.register import Produced
 from kinemill.register import stage as register
 from kinemill.runtime.__main__ import main
-from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import stage
+from kinemill.verify.document import open_verification
 
 BRIEF = {
     "learn.steps": 2560,
@@ -44,10 +44,10 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     model = train.run(task, home, card, card, nobody).ref
     exported = export.run(task, home, model, card).ref
     verdict = stage.run(task, home, exported, model, card)
-    document = read_json(open_ref(home, verdict.ref) / "verification.json")
-    assert document["passed"], [line for line in document["gates"] if not line["passed"]]
-    assert len(document["trials"]["model"]["returns"]) == 6
-    assert document["closed_loop"]["faults"] == []
+    document = open_verification(home, verdict.ref)
+    assert document.passed, [line for line in document.gates if not line.passed]
+    assert len(document.trials["model"].returns) == 6
+    assert document.torch_trials.faults == []
     produced = Produced(verdict.ref, exported, model, card)
     found = register.run(task, home, produced)
     assert (found.status, found.alias) == ("done", "champion")
@@ -100,12 +100,12 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     model = train.run(task, home, dataset, training_set, nobody).ref
     exported = export.run(task, home, model, dataset).ref
     verdict = stage.run(task, home, exported, model, dataset)
-    document = read_json(open_ref(home, verdict.ref) / "verification.json")
-    assert document["passed"], [line for line in document["gates"] if not line["passed"]]
-    errors = document["metrics"]["nrmse"]
+    document = open_verification(home, verdict.ref)
+    assert document.passed, [line for line in document.gates if not line.passed]
+    errors = document.metrics.nrmse
     # The expert is linear in what it observes now and at the row before.
     assert errors["linear"] < 1e-4 < errors["model"] < errors["repeat"]
-    assert {"held-out logs", "limits"} <= {row["probe"] for row in document["parity"]}
+    assert {"held-out logs", "limits"} <= {row.probe for row in document.parity}
     produced = Produced(verdict.ref, exported, model, dataset)
     found = register.run(task, home, produced)
     failed = {line.rule for line in found.gate if not line.passed}

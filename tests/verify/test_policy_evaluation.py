@@ -9,8 +9,9 @@ from torch import nn
 from kinemill.errors import BadInput
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.policy_runner import as_policy
+from kinemill.verify.document import EvaluatedModel
 from kinemill.verify.logs import Logs
-from kinemill.verify.policies.action_errors import PolicyEvaluation, action_errors
+from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
 from tests.verify.test_held_out import LAYOUT, Counting
 
 
@@ -21,10 +22,11 @@ def test_actions_are_compared_with_the_logged_ones_beside_repeating_the_last(pen
     rows = np.concatenate([np.arange(one.start + 1, one.stop) for one in pendulum.of("test")])
     wanted = np.sqrt((torque[rows] ** 2).mean())
     assert errors["model"].rmse == pytest.approx([wanted])
-    document = PolicyEvaluation("arm", {"name": ":1"}, logs, errors, None).document()
-    line = document["actions"]["model"]["channels"]["torque"]
-    assert (line["unit"], line["rmse"]) == ("N*m", pytest.approx(wanted))
-    assert "environment" not in document
+    source = EvaluatedModel(":1", 1, "bundle", "d")
+    evaluation = policy_evaluation("arm", source, logs, errors, None)
+    line = evaluation.actions["model"].channels["torque"]
+    assert (line.unit, line.rmse) == ("N*m", pytest.approx(wanted))
+    assert evaluation.environment is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """What errors count in: the spread of the training rows, and what the sensor resolves."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -59,7 +57,7 @@ def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
 def test_the_scale_of_a_model_is_read_from_its_verification():
     dataset = pack({"train": [swing(200, 0)], "test": [swing(200, 1)]})
     errors = evaluate(Persistence(), dataset, "test", 10)
-    document = json.loads(json.dumps({"accuracy": {"model": accuracy(errors)}}))
+    document = {"model": accuracy(errors)}
     found = stated_scale(document, dataset.states)
     assert found is not None
     np.testing.assert_array_equal(found.std, errors.std)

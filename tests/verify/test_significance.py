@@ -1,13 +1,13 @@
 """Comparisons of errors whose truth is known."""
 
-import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kinemill.verify.analysis import plain
+from kinemill.store import from_json_value, to_json_value
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.losses import losses
 from kinemill.verify.scale import Scale
@@ -131,9 +131,9 @@ def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
     """One loss at p = 0.004 among 12 comparisons counts, whatever other references there are."""
     model, reference, episode = paired(12, 4)
     (tie, *_) = compare_squares((model, reference), SCALE, episode)
-    fine = replace(tie, error=0.2, reference=0.2, ratio=1.0, p_worse=0.6)
-    lost = replace(fine, error=0.3, ratio=1.5, low=1.1, p_worse=0.004)
-    weak = replace(fine, reference=0.6, ratio=0.5, p_worse=1.0)
+    fine = replace(tie, error=0.2, reference=0.2, p_worse=0.6)
+    lost = replace(fine, error=0.3, low=1.1, p_worse=0.004)
+    weak = replace(fine, reference=0.6, p_worse=1.0)
     steps = ("1", "5", "25")
     strong = {key: dict.fromkeys(("nrmse", "a", "b", "c"), fine) for key in steps}
     strong["1"] = strong["1"] | {"c": lost}
@@ -163,5 +163,5 @@ def test_a_comparison_survives_json(diverged):
     model, reference, episode = paired(12, 4)
     model = np.full_like(model, np.inf) if diverged else model
     found = compare_squares((model, reference), SCALE, episode)[0]
-    again = Comparison.from_json(json.loads(json.dumps(plain(found.to_json()))))
+    again = from_json_value(to_json_value(found), Comparison, Path("c"))
     assert repr(again) == repr(found)

@@ -13,10 +13,11 @@ from kinemill.errors import Blocked
 from kinemill.export import stage as export
 from kinemill.export.bundle import seal
 from kinemill.reports.charts import number
-from kinemill.store import ArtifactRef, get_or_build, open_ref
+from kinemill.store import SUMMARY, ArtifactRef, get_or_build, open_ref, read_json, to_json_value
 from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
 from kinemill.verify import stage
+from kinemill.verify.document import read_verification
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
 
@@ -60,23 +61,23 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     outcome = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert outcome.summary["passed"] is True
     folder = open_ref(home, outcome.ref)
-    document = json.loads((folder / "verification.json").read_text())
-    assert document["metrics"] == outcome.summary["metrics"]
+    document = read_verification(folder)
+    assert to_json_value(document.metrics) == outcome.summary["metrics"]
     page = (folder / "report.html").read_text()
     assert "http" not in page
     again = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
     assert (again.cached, again.ref) == (True, outcome.ref)
-    c99, half = document["c99"], document["variants"]["fp16"]
-    assert c99 == exported.summary["c99"]
-    for told in (f"{c99['weights']:,} bytes", f"{c99['multiplications']:,}"):
+    c99, half = document.c99, document.variants["fp16"]
+    assert to_json_value(c99) == exported.summary["c99"]
+    for told in (f"{c99.weights:,} bytes", f"{c99.multiplications:,}"):
         assert f">{told}</td>" in page
-    assert f">{number(c99['latency_us']['worst'])} µs</td>" in page
-    gate = next(line for line in document["gates"] if line["name"] == "fp16 behaves")
-    assert gate["passed"]
-    assert {one["file"] for one in document["files"]} >= half["bytes"].keys()
-    assert half["test"] == pytest.approx(half["test_fp32"], rel=0.05)
-    assert half["bytes"].keys() == {"step.fp16.onnx", "rollout.fp16.onnx"}
-    assert f"{number(half['nrmse'])}</td>" in page
+    assert f">{number(c99.latency_us.worst)} µs</td>" in page
+    gate = next(line for line in document.gates if line.name == "fp16 behaves")
+    assert gate.passed
+    assert {one.file for one in document.files} >= half.bytes.keys()
+    assert half.test == pytest.approx(half.test_fp32, rel=0.05)
+    assert half.bytes.keys() == {"step.fp16.onnx", "rollout.fp16.onnx"}
+    assert f"{number(half.nrmse)}</td>" in page
 
 
 def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(home, refs):
@@ -121,7 +122,7 @@ def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home
             (folder / name).write_bytes(model.SerializeToString())
         shutil.copy(whole / "io.yaml", folder)
         seal(folder)
-        return {}
+        return read_json(whole / SUMMARY)
 
     planted = get_or_build(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
     with pytest.raises(Blocked) as caught:

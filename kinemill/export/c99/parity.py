@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from kinemill.errors import Blocked
 from kinemill.export.c99.compiler import compile_shared
 from kinemill.export.c99.source import Source, generate, sizes_of
+from kinemill.export.summary import C99Facts, LatencyPercentiles
 from kinemill.runtime import Simulator, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
-from kinemill.store import Json
 
 STEPS, SAME = 200, 1e-5  # relative to the largest number of a tensor, as verification has it
 BLOCKS, CALLS = 5, 1000
@@ -40,12 +40,8 @@ class Compiled:
         self.at(*(part.ctypes.data for part in (state, action, carry, after)))
 
 
-def write_c99(folder: Path, step: bytes) -> Json:
+def write_c99(folder: Path, step: bytes) -> C99Facts:
     """Write step.c and step.h into a folder, and compare them with its ONNX files.
-
-    Returns:
-        `weights` and `scratch` in bytes, `multiplications` of a step, the largest `difference` from
-        step.onnx, and percentiles of the latency on this machine, us.
 
     Raises:
         BadInput: The step cannot be translated, or no compiler is installed.
@@ -56,13 +52,13 @@ def write_c99(folder: Path, step: bytes) -> Json:
     (folder / "step.h").write_text(source.header)
     compiled, simulator = Compiled(folder, source), load(folder / ROLLOUT, non_finite="pass")
     difference = compare(compiled, simulator)
-    return {
-        "weights": source.weights,
-        "scratch": source.scratch,
-        "multiplications": source.multiplications,
-        "difference": difference,
-        "latency_us": _timed(compiled, simulator),
-    }
+    return C99Facts(
+        weights=source.weights,
+        scratch=source.scratch,
+        multiplications=source.multiplications,
+        difference=difference,
+        latency_us=_timed(compiled, simulator),
+    )
 
 
 def compare(compiled: Compiled, simulator: Simulator) -> float:
@@ -97,7 +93,7 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
     return worst
 
 
-def _timed(compiled: Compiled, simulator: Simulator) -> dict[str, float]:
+def _timed(compiled: Compiled, simulator: Simulator) -> LatencyPercentiles:
     """Return percentiles of the best of a few blocks of calls, us; the worst call is of that one.
 
     The loops of a step are bounded, so what is above the median is the machine, not the step.
@@ -115,4 +111,4 @@ def _timed(compiled: Compiled, simulator: Simulator) -> dict[str, float]:
         blocks.append(times)
     best = min(blocks, key=lambda times: float(np.percentile(times, 99)))
     p50, p99 = np.percentile(best, [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "worst": float(best.max())}
+    return LatencyPercentiles(float(p50), float(p99), float(best.max()))

@@ -22,10 +22,11 @@ from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import PolicyInterface
-from kinemill.store import ArtifactRef, Json
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.tracking import Tracking
+from kinemill.verify.document import Verification
 
 _MUST = ("states", "actions", "dt", "angles")  # or the two cannot be fed the same episodes
 _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
@@ -55,7 +56,7 @@ class Challenger:
     """What is known about a challenger before evaluation: files, verification, approval."""
 
     folder: Path
-    verification: Json
+    verification: Verification
     served: tuple[bool, str]
     approval: Approval | None
 

@@ -7,10 +7,9 @@ from kinemill.register import tags
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, Version
-from kinemill.store import Json
 from kinemill.verify.headline import GateDecision, Headline, decision_text
 
-_DIVERGES: Json = {"rule": "finite", "passed": False, "value": "diverges", "expected": "finite"}
+_DIVERGES = Verdict("finite", False, "diverges", "finite")
 
 
 def gate_decision_of(version: Version) -> GateDecision:
@@ -26,9 +25,9 @@ def gate_decision_of(version: Version) -> GateDecision:
     )
 
 
-def failed_causes(gate: Sequence[Verdict]) -> list[Json]:
+def failed_causes(gate: Sequence[Verdict]) -> list[Verdict]:
     """Return the failed lines that are root causes; a divergence comes first."""
-    causes = [cause.line.to_json() for cause in ranked(gate) if cause.follows is None]
+    causes = [cause.line for cause in ranked(gate) if cause.follows is None]
     return [_DIVERGES, *causes[1:]] if is_diverged(gate) else causes
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kinemill.register.verdict import Value
-from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.document import Verification
 from kinemill.verify.losses import Horizons
 
 NO_CHAMPION = "no champion"
@@ -140,7 +140,7 @@ class GateInputs:
     """
 
     task: Task
-    verification: Json
+    verification: Verification
     champion: Champion | None = None
     measured: Measured | None = None
     references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])

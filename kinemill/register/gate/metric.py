@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from kinemill.register.gate.inputs import Paired, number
-from kinemill.store import Json
+from kinemill.register.gate.inputs import Paired
 from kinemill.task import Task
 from kinemill.task.promote import ACTIONS, NRMSE, REFERENCES, RETURN
+from kinemill.verify.document import Verification
+from kinemill.verify.results import NO_INTERVAL
 
 
 @dataclass(frozen=True)
@@ -44,67 +44,71 @@ def metric_of(task: Task) -> Metric:
     return Metric(RETURN if promote.metric == NRMSE else promote.metric, None, True, opponents)
 
 
-def claimed(verification: Json, metric: Metric) -> Json:
-    """Return the metric of each model in a verification; None for one that diverged.
+def claimed(verification: Verification, metric: Metric) -> dict[str, float]:
+    """Return the metric of each model in a verification; NaN for one that diverged.
 
     A model counts as diverged if another of its channels diverged. One without the value is
     omitted.
     """
-    metrics = verification.get("metrics", {})
-    whole: Json = metrics.get(metric.name, {})
+    whole = verification.metrics.by_name(metric.name)
     if metric.channel is None:
         return whole
-    own = metrics.get("test", {}).get(metric.channel, {})
-    return {name: None if whole[name] is None else own[name] for name in whole if name in own}
+    line = verification.metrics.test.get(metric.channel)
+    own = line.rmse if line else {}
+    return {
+        name: own[name] if math.isfinite(whole[name]) else math.nan for name in whole if name in own
+    }
 
 
-def claimed_interval(verification: Json, metric: Metric, opponent: str) -> Any:
-    """Return the interval of model / opponent in a verification; None if missing.
+def claimed_interval(
+    verification: Verification, metric: Metric, opponent: str
+) -> tuple[float, float]:
+    """Return the interval of model / opponent in a verification; NaN if missing.
 
     For metrics where larger is better: the interval of model - opponent.
     """
-    comparison = verification.get("against", {}).get(opponent, {})
     if metric.larger:
-        return comparison.get(metric.name)
-    if metric.channel is None:
-        return comparison.get("interval")
-    steps = str(verification.get("windows", {}).get("horizon"))
-    apart = comparison.get("horizons", {}).get(steps, {}).get("channels", {})
-    return apart.get(metric.channel, {}).get("interval")
+        gain = verification.gains.get(opponent)
+        return (gain.by_name(metric.name) if gain else None) or NO_INTERVAL
+    steps = str(verification.windows.horizon)
+    by_channel = verification.against.get(opponent, {}).get(steps, {})
+    comparison = by_channel.get(metric.channel or NRMSE)
+    return (comparison.low, comparison.high) if comparison else NO_INTERVAL
 
 
-def claimed_count(verification: Json, metric: Metric) -> int:
+def claimed_count(verification: Verification, metric: Metric) -> int:
     """Return the number of windows or episodes in a verification; -1 if missing."""
-    return int(verification.get("windows", {}).get("episodes" if metric.larger else "count", -1))
+    windows = verification.windows
+    count = windows.episodes if metric.larger else windows.count
+    return -1 if count is None else count
 
 
-def claimed_history(verification: Json, metric: Metric) -> int:
+def claimed_history(verification: Verification, metric: Metric) -> int:
     """Return the number of known rows per window in a verification; -1 if missing.
 
     0 for policies, which keep their own history.
     """
     if not metric.steps:
         return 0
-    return int(verification.get("windows", {}).get("history", -1))
+    history = verification.windows.history
+    return -1 if history is None else history
 
 
-def claims(task: Task, verification: Json) -> dict[str, Paired]:
+def claims(task: Task, verification: Verification) -> dict[str, Paired]:
     """Return a policy's comparison with each reference, from its verification.
 
-    Missing values are NaN, which passes no rule. A null error means divergence; a null return is
-    invalid.
+    Missing values are NaN, which passes no rule. An error that is not finite means divergence; such
+    a return is invalid.
     """
     metric = metric_of(task)
-    said = claimed(verification, metric)
-    pairs = dict[str, Paired]()
+    values, pairs = claimed(verification, metric), dict[str, Paired]()
+    model = values.get("model", math.nan)
     for name in metric.opponents:
         if name == "champion":
             continue
-        diverged = not metric.larger and name in said and said[name] is None
-        reference = math.inf if diverged else number(said.get(name))
+        reference = values.get(name, math.nan)
+        if not metric.larger and name in values and not math.isfinite(reference):
+            reference = math.inf
         interval = claimed_interval(verification, metric, name)
-        low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
-        pairs[name] = Paired(
-            number(said.get("model")), reference, interval=(number(low), number(high))
-        )
+        pairs[name] = Paired(model, reference, interval=interval)
     return pairs

@@ -23,9 +23,7 @@ SPLIT = "test"
 # in units of the training std.
 _TOLERANCE, _ROUNDING = 0.01, 1e-5
 # Used where there is no error to compare.
-_NOTHING = Comparison(
-    math.nan, math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan
-)
+_NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan)
 
 
 @dataclass(frozen=True)

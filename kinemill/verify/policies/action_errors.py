@@ -23,10 +23,10 @@ from kinemill.runtime import Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import SEED
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.accuracy import episodes_of
-from kinemill.verify.analysis import MODEL, accuracy, plain
+from kinemill.verify.analysis import MODEL, accuracy
+from kinemill.verify.document import EnvironmentOutcome, EvaluatedModel, PolicyEvaluation
 from kinemill.verify.errors import Errors
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.scale import Scale, scale_of
@@ -165,39 +165,41 @@ def _examples(
         yield np.concatenate([features, data.actions[part].astype(np.float64)], axis=1)
 
 
-@dataclass(frozen=True)
-class PolicyEvaluation:
-    """Results of `kinemill model evaluate` for a policy; None for parts that were not requested.
+def policy_evaluation(
+    task: str,
+    source: EvaluatedModel,
+    logs: Logs | None,
+    errors: dict[str, Errors] | None,
+    trials: Trials | None,
+) -> PolicyEvaluation:
+    """Return evaluation.json of a policy; None stands for parts that were not requested.
 
-    Attributes:
+    Args:
         task: name of the task.
-        model: which policy it is.
-        logs: whose actions were compared.
+        source: which policy.
+        logs: logs whose actions were compared.
         errors: differences from the logged actions: `model`, and `repeat`.
         trials: episodes in the environment of the task.
     """
+    return PolicyEvaluation(
+        task=task,
+        source=source,
+        logs=logs.facts() if logs else None,
+        actions={who: accuracy(one) for who, one in errors.items()} if errors else None,
+        environment=_outcome(trials) if trials else None,
+    )
 
-    task: str
-    model: Json
-    logs: Logs | None
-    errors: dict[str, Errors] | None
-    trials: Trials | None
 
-    def document(self) -> Json:
-        """Return evaluation.json of a policy."""
-        document: Json = {"format": 1, "form": "policy", "task": self.task, "model": self.model}
-        if self.logs is not None and self.errors is not None:
-            document["logs"] = self.logs.document()
-            document["actions"] = {who: accuracy(errors) for who, errors in self.errors.items()}
-        if self.trials is not None:
-            document["environment"] = {
-                "episodes": len(self.trials.seeds),
-                "return": self.trials.mean_return,
-                "success": self.trials.success,
-                "intervals": {name: list(pair) for name, pair in self.trials.interval().items()},
-                "steps": float(np.mean(self.trials.lengths)),
-            }
-        return plain(document)
+def _outcome(trials: Trials) -> EnvironmentOutcome:
+    intervals = trials.interval()
+    return EnvironmentOutcome(
+        episodes=len(trials.seeds),
+        mean_return=trials.mean_return,
+        return_interval=intervals["return"],
+        success=trials.success,
+        success_interval=intervals.get("success"),
+        steps=float(np.mean(trials.lengths)),
+    )
 
 
 def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:

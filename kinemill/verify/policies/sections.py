@@ -13,7 +13,7 @@ from kinemill.reports.components import card, figure, legend, name_of, table
 from kinemill.reports.gif import animated_image, inline
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json
+from kinemill.verify.document import Verification
 from kinemill.verify.files import read_model
 from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import training_section
@@ -28,7 +28,7 @@ MOST = 8  # actions in charts
 STEPS, CHOICES = 500, 100  # steps in a chart, and in one of an action with choices
 
 
-def policy_parts(verdict: Verdict, document: Json) -> Parts:
+def policy_parts(verdict: Verdict, document: Verification) -> Parts:
     """Return returns, one episode, actions, errors and training of a policy."""
     subject = verdict.subject
     if not isinstance(subject, PolicySubject):
@@ -67,7 +67,7 @@ def policy_parts(verdict: Verdict, document: Json) -> Parts:
     )
 
 
-def _cards(verdict: Verdict, subject: PolicySubject, document: Json) -> list[str]:
+def _cards(verdict: Verdict, subject: PolicySubject, document: Verification) -> list[str]:
     times, cards = verdict.call_latency, list[str]()
     if subject.trials:
         model = subject.trials.model
@@ -80,8 +80,8 @@ def _cards(verdict: Verdict, subject: PolicySubject, document: Json) -> list[str
             text = f"95 %: {low:.0%} to {high:.0%}"
             cards.append(card("Success", f"{model.success:.0%}", "of episodes", text))
     if subject.held_out:
-        error = document["metrics"]["nrmse"]["model"]
-        rows = f"{document['windows']['rows']} held-out rows"
+        error = document.metrics.nrmse["model"]
+        rows = f"{document.windows.count} held-out rows"
         cards.append(card("Error of actions", number(error), "of their spread", rows))
     text = f"p99 {number(times.p99)} ms; a step takes {subject.trained.dt * 1e3:.4g} ms"
     cards.append(card("One action", number(times.p50), "ms", text))
@@ -91,7 +91,7 @@ def _cards(verdict: Verdict, subject: PolicySubject, document: Json) -> list[str
     return [*cards, card("Parity with torch", count, "", text)]
 
 
-def _returns(subject: PolicySubject, document: Json) -> str:
+def _returns(subject: PolicySubject, document: Verification) -> str:
     trials, rows = subject.trials, list[list[str]]()
     if trials is None:
         return ""
@@ -104,7 +104,7 @@ def _returns(subject: PolicySubject, document: Json) -> str:
             success = f"{one.success:.0%} ({ends})"
         text = f"{number(one.mean_return)} ({number(low)} – {number(high)})"
         rows.append([name_of(label(who)), text, success, f"{np.mean(one.lengths):.4g}"])
-    low, high = document["against"]["random"]["return"]
+    low, high = document.gains["random"].returns
     seeds = trials.model.seeds
     return (
         "<h2>Returns</h2>"

@@ -4,7 +4,7 @@ Symbols: N rows, T steps, A actions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,21 +15,22 @@ from kinemill.environments.card import Card
 from kinemill.environments.evaluation import Trials, bootstrap
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.runtime import Policy, PolicyInterface
-from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.verify import Verify
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.verify.analysis import accuracy
+from kinemill.verify.analysis import accuracy, metrics_of
+from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, finite, gate
-from kinemill.verify.comparison import against
+from kinemill.verify.document import Verification
 from kinemill.verify.execution_providers import THREADS
-from kinemill.verify.parity import BATCHES, Parity, failed_parity
+from kinemill.verify.parity import BATCHES, failed_parity
 from kinemill.verify.policies.action_errors import MODEL, HeldOut, measure_held_out
 from kinemill.verify.policies.episode_inputs import logged_probe, recorded_probe
 from kinemill.verify.policies.exported_policy import ExportedPolicy
-from kinemill.verify.policies.trials import EnvironmentTrials, run_trials
+from kinemill.verify.policies.trials import EnvironmentTrials, run_trials, trial_results
+from kinemill.verify.results import PolicyGain, WindowCounts
 from kinemill.verify.test_inputs import Probe
 
 RANDOM = "random"
@@ -185,45 +186,46 @@ class PolicySubject:
         """Return the largest probe, one step, and one thread."""
         return max(self.probes, key=lambda probe: probe.rows), 1, (1,)
 
-    def document(self) -> Json:
+    def document(self) -> Verification:
         """Return errors of actions, returns and success, and the comparison with chance."""
         held_out, trials = self.held_out, self.trials
         errors = held_out.errors if held_out else {}
-        metrics: Json = {"nrmse": {who: it.nrmse for who, it in errors.items()}, "test": {}}
-        compared: Json = {}
-        windows: Json = {"horizon": 1}
+        metrics, windows = metrics_of(errors), WindowCounts(horizon=1)
         if held_out:
             model = errors[MODEL]
-            metrics["test"] = {
-                name: {"unit": model.units[index]}
-                | {who: float(it.rmse[index]) for who, it in errors.items()}
-                for index, name in enumerate(model.channels)
-            }
-            opponents = {name: one for name, one in errors.items() if name != MODEL}
-            compared = against({name: model.compare(one) for name, one in opponents.items()})
-            windows |= {"rows": len(model.starts), "effective_n": model.effective_n}
-            windows |= {"count": len(model.starts), "unit": model.unit}
+            windows = WindowCounts(
+                count=len(model.starts),
+                horizon=1,
+                effective_n=model.effective_n,
+                unit=model.unit,
+            )
+        by_actor = {MODEL: trials.model, RANDOM: trials.random} if trials else {}
         if trials:
-            by_actor = {MODEL: trials.model, RANDOM: trials.random}
-            metrics["return"] = {who: it.mean_return for who, it in by_actor.items()}
+            metrics = replace(
+                metrics, returns={who: one.mean_return for who, one in by_actor.items()}
+            )
+            windows = replace(windows, episodes=len(trials.model.returns))
+            shares = {who: one.success for who, one in by_actor.items() if one.success is not None}
             if trials.model.success is not None:
-                metrics["success"] = {who: it.success for who, it in by_actor.items()}
-            compared |= {RANDOM: differences(trials.model, trials.random)}
-            windows["episodes"] = len(trials.model.returns)
-        return {
-            "form": "policy",
-            "metrics": metrics,
-            "accuracy": {who: accuracy(it) for who, it in errors.items()},
-            "against": compared,
-            "windows": windows,
-            **(trials.document() if trials else {}),
-        }
+                metrics = replace(metrics, success=shares)
+        return Verification(
+            form="policy",
+            metrics=metrics,
+            accuracy={who: accuracy(one) for who, one in errors.items()},
+            against={
+                name: errors[MODEL].compare(one) for name, one in errors.items() if name != MODEL
+            },
+            gains={RANDOM: gain_of(trials.model, trials.random)} if trials else {},
+            windows=windows,
+            trials={who: trial_results(one) for who, one in by_actor.items()},
+            torch_trials=trials.torch_trials() if trials else None,
+        )
 
 
-def differences(one: Trials, other: Trials) -> Json:
-    """Return 95 % intervals of the mean paired difference in `return` and `success`."""
-    intervals: Json = {"return": list(bootstrap(np.subtract(one.returns, other.returns).tolist()))}
+def gain_of(one: Trials, other: Trials) -> PolicyGain:
+    """Return 95 % intervals of the mean paired difference in return and success."""
+    returns, success = bootstrap(np.subtract(one.returns, other.returns).tolist()), None
     if one.successes and other.successes:
         apart = np.asarray(one.successes, float) - np.asarray(other.successes, float)
-        intervals["success"] = list(bootstrap(apart.tolist()))
-    return intervals
+        success = bootstrap(apart.tolist())
+    return PolicyGain(returns, success)

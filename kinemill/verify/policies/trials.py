@@ -23,9 +23,9 @@ from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.verify.checklist import Gate, gate
+from kinemill.verify.results import TorchTrials, TrialResults
 from kinemill.verify.test_inputs import Array
 
 EPISODES = 5  # of the policy in torch
@@ -85,21 +85,31 @@ class EnvironmentTrials:
             return near
         return max(near, SIGMAS * float(returns.std()) * float(np.sqrt(2.0 / count)))
 
-    def document(self) -> Json:
-        """Return the parts `trials` and `closed_loop` of verification.json."""
+    def torch_trials(self) -> TorchTrials:
+        """Return the episodes with the policy in torch for a document."""
         count = len(self.torch.returns)
-        return {
-            "trials": {"model": self.model.document(), "random": self.random.document()},
-            "closed_loop": {
-                "episodes": count,
-                "diverged_at": self.diverged_at,
-                "returns": {
-                    "onnx": list(self.model.returns[:count]),
-                    "torch": list(self.torch.returns),
-                },
-                "faults": self.faults,
-            },
-        }
+        return TorchTrials(
+            episodes=count,
+            diverged_at=self.diverged_at,
+            onnx_returns=list(self.model.returns[:count]),
+            torch_returns=list(self.torch.returns),
+            faults=self.faults,
+        )
+
+
+def trial_results(trials: Trials) -> TrialResults:
+    """Return the outcomes of episodes for a document."""
+    intervals = trials.interval()
+    return TrialResults(
+        mean_return=trials.mean_return,
+        return_interval=intervals["return"],
+        success=trials.success,
+        success_interval=intervals.get("success"),
+        returns=list(trials.returns),
+        successes=list(trials.successes),
+        lengths=list(trials.lengths),
+        seeds=list(trials.seeds),
+    )
 
 
 def trial_seeds(task: Task) -> list[int]:

@@ -5,40 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import Json, to_json_value
+from kinemill.verify.document import FamilyFacts, MemberFacts, ReferencesFacts
 
 TIE = 0.01  # relative difference of equal errors
 EXACT = 1e-6  # nRMSE of a perfect model: rows are stored in float32
-
-
-@dataclass(frozen=True)
-class MemberFacts:
-    """A member in documents: settings, nRMSE on validation windows, folder of its model."""
-
-    history: int
-    ridge: float | None
-    validation_nrmse: float
-    stable: bool
-    model: str | None
-
-
-@dataclass(frozen=True)
-class FamilyFacts:
-    """A family in documents: its strongest member, and its best stable one, if any."""
-
-    strongest: MemberFacts
-    stable: MemberFacts | None
-
-
-@dataclass(frozen=True)
-class ReferencesFacts:
-    """All families in documents; `best` and `left_out` as in `References`."""
-
-    best: str
-    chosen_on: str
-    digest: str
-    families: dict[str, FamilyFacts]
-    left_out: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -149,7 +119,3 @@ class References:
         return ReferencesFacts(
             self.best, self.chosen_on, self.digest, families, dict(self.left_out)
         )
-
-    def to_json(self) -> Json:
-        """Return `facts` as JSON."""
-        return to_json_value(self.facts())

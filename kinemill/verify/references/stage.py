@@ -20,13 +20,15 @@ from kinemill.store import (
     get_or_build,
     open_ref,
     read_document,
+    to_json_value,
     write_document,
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
+from kinemill.verify.document import MemberFacts
+from kinemill.verify.document import ReferencesFacts as Facts
 from kinemill.verify.references.baselines import ConstantVelocity, Persistence
-from kinemill.verify.references.family import Member, MemberFacts, Reference, References
-from kinemill.verify.references.family import ReferencesFacts as Facts
+from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.step_predictor import StepPredictor
 
@@ -80,7 +82,7 @@ def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
             task, load_dataset(home, dataset), folder, digest=dataset.digest
         )
         write_document(folder / FILE, Document(references.facts(), _baselines(references)))
-        return references.to_json()
+        return to_json_value(references.facts())
 
     return get_or_build(home, STAGE, task.name, _key(task, dataset), build)
 

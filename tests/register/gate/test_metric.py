@@ -7,7 +7,7 @@ import pytest
 from kinemill.register.gate.evaluation import evaluate
 from kinemill.register.gate.rules import Champion, GateInputs, RowOverlap
 from kinemill.task import load_task
-from tests.register.conftest import Claims, verification
+from tests.register.conftest import Claims, verification, without_part
 
 # Of position 0.01 m is claimed, and 0.03 m of `linear`; on average the challenger is worse. What is
 # done, and which line refuses it.
@@ -15,7 +15,7 @@ TRICKS = {
     "its error is NaN": ({"evidence": Claims(math.nan, 0.05)}, "beats_champion"),
     "the channel is missing": ({"without": ("metrics", "test", "position")}, "measured"),
     "its error in it is missing": (
-        {"without": ("metrics", "test", "position", "model")},
+        {"without": ("metrics", "test", "position", "rmse", "model")},
         "measured",
     ),
     "the baseline was not measured": (
@@ -32,11 +32,7 @@ TRICKS = {
 
 def lines(task, evidence, nrmse=0.29, without=()):
     """The gate's lines about a challenger, by rule, as the gate finds them by that evidence."""
-    document = inner = verification(nrmse)
-    for key in without[:-1]:
-        inner = inner[key]
-    for key in without[-1:]:
-        del inner[key]
+    document = without_part(verification(nrmse), *without)
     comparison, result = evidence.compare(None, None), evidence.measure(None)
     champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)
     requested = load_task(task.path, {"promote.metric": "test/position"})

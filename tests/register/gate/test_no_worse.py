@@ -10,6 +10,7 @@ from kinemill.register.gate.rules import RULES, Champion, GateInputs, Paired
 from kinemill.task import load_task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.comparison import NRMSE
+from kinemill.verify.document import Verification
 from tests.register.conftest import BASELINES, comparison, paired
 
 INF, NAN = math.inf, math.nan
@@ -25,7 +26,9 @@ def worse_at(horizon, channel, model=1.0, reference=0.3, **changes):
 
 def verdicts(task, references=None, champion=None):
     values = {name: paired(0.1, error) for name, error in BASELINES.items()} | (references or {})
-    inputs = GateInputs(task, {}, champion, references=values, absent={"physics": "no velocities"})
+    inputs = GateInputs(
+        task, Verification(), champion, references=values, absent={"physics": "no velocities"}
+    )
     return {line.rule: line for line in RULES["no_worse"](inputs)}
 
 
@@ -106,7 +109,7 @@ def of_reference(task, name, **changes):
     values = {one: paired(0.25, error) for one, error in errors.items()}
     values |= {"linear": equal, "linear_sincos": equal, name: replace(equal, itself=True)}
     absent = {"physics": "no velocities"}
-    inputs = GateInputs(task, {}, references=values | changes, absent=absent)
+    inputs = GateInputs(task, Verification(), references=values | changes, absent=absent)
     return {line.rule: line for line in evaluate(inputs)}
 
 
@@ -149,12 +152,14 @@ def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_sp
 
 def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
     existing = {name: paired(0.1, error) for name, error in BASELINES.items()}
-    inputs = GateInputs(task, {}, references=existing, absent={"physics": "no velocities"})
+    inputs = GateInputs(
+        task, Verification(), references=existing, absent={"physics": "no velocities"}
+    )
     lines = {line.rule: line for line in evaluate(inputs)}
     assert lines["beats_physics"].value == "no reference on this data: no velocities"
     assert "interval_physics" not in lines
     alone = load_task(task.path, {"promote.beats": ["physics"]})
-    nothing = GateInputs(alone, {}, absent={"physics": "no velocities"})
+    nothing = GateInputs(alone, Verification(), absent={"physics": "no velocities"})
     assert not any(line.passed for line in RULES["beats"](nothing))
 
 
@@ -163,6 +168,6 @@ def test_a_reference_that_diverges_is_beaten_by_a_finite_model_alone(task):
     pair = Paired.of(INF, INF, comparison(INF, INF), {})
     requested = load_task(task.path, {"promote.beats": ["linear"]})
     for result, passed in ((away, True), (pair, False)):
-        inputs = GateInputs(requested, {}, references={"linear": result})
+        inputs = GateInputs(requested, Verification(), references={"linear": result})
         for rule in ("beats", "interval"):
             assert [line.passed for line in RULES[rule](inputs)] == [passed]

@@ -48,7 +48,7 @@ def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
     assert result[0]["fix"].startswith("predictions diverge")
     assert all(line["fix"] is None for line in result if line["follows"])
     assert not any("fault of the export" in str(line["fix"]) for line in result)
-    assert [line["rule"] for line in failed_causes(DIVERGED)] == ["finite", "size"]
+    assert [line.rule for line in failed_causes(DIVERGED)] == ["finite", "size"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,10 @@ from kinemill.register.gate.rules import (
     is_of,
     to_json_number,
 )
+from kinemill.verify.check_results import CallLatency, CheckSummary
+from kinemill.verify.checklist import Gate
+from kinemill.verify.document import ModelKind, Verification
+from kinemill.verify.results import Metrics, Stability, WindowCounts
 from tests.register.conftest import BASELINES, HISTORY, paired
 
 NAN = math.nan
@@ -34,12 +38,8 @@ ALL = {
 def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
     """A contest of a model with this error at every horizon and channel."""
     changed = task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
-    document = {
-        "passed": True,
-        "metrics": {"test": {}, "nrmse": {"model": model}},
-        "verification": {"latency_ms": {"p99": 0.1}},
-        "gates": [],
-    }
+    summary = CheckSummary(latency_ms=CallLatency(p99=0.1))
+    document = Verification(passed=True, metrics=Metrics({}, {"model": model}), summary=summary)
     values = {name: paired(model, error) for name, error in references.items()}
     return GateInputs(changed, document, champion, references=values)
 
@@ -62,19 +62,13 @@ def _good(task, **changes):
     settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
     expected = task.promote.model_copy(update=ALL)
     task = task.model_copy(update={"verify": settings, "promote": expected})
-    document = {
-        "passed": True,
-        "metrics": {"test": {}, "nrmse": {"model": 0.1, **BASELINES}},
-        "verification": {
-            "passed": True,
-            "parity": True,
-            "precision": True,
-            "latency_ms": {"p99": 0.5},
-        },
-        "gates": [],
-        "windows": {"count": 12, "history": HISTORY},
-        "stability": {"diverged": 0.0},
-    }
+    document = Verification(
+        passed=True,
+        metrics=Metrics({}, {"model": 0.1, **BASELINES}),
+        summary=CheckSummary(True, True, True, CallLatency(p99=0.5)),
+        windows=WindowCounts(count=12, history=HISTORY),
+        stability=Stability(1000, 32, 0.0, {}, None),
+    )
     whole = GateInputs(
         task,
         document,
@@ -116,7 +110,7 @@ def test_no_rule_passes_what_was_not_measured(name, task):
     }
     for references in unknown.values():
         champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
-        inputs = GateInputs(good.task, {}, champion, references=references)
+        inputs = GateInputs(good.task, Verification(), champion, references=references)
         assert [verdict.passed for verdict in RULES[name](inputs)].count(True) == 0
         assert RULES[name](inputs)
         assert conclude(inputs, evaluate(inputs)).decision == "refused"
@@ -161,8 +155,9 @@ def test_each_rule_refuses_what_is_beyond_its_bound_and_no_other_rule_does(rule,
 
 def test_fewer_windows_than_the_gate_itself_finds_are_no_verification(task):
     good = _good(task)
-    for windows in ({"count": 11, "history": HISTORY}, {"count": 12, "history": 4}, {"count": 12}):
-        other = replace(good, verification=good.verification | {"windows": windows})
+    for values in ({"count": 11, "history": HISTORY}, {"count": 12, "history": 4}, {"count": 12}):
+        windows = WindowCounts(**values)
+        other = replace(good, verification=replace(good.verification, windows=windows))
         assert _refused(other) == ["measured"]
 
 
@@ -205,7 +200,7 @@ def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task)
     challenges = replace(
         good,
         champion=differs,
-        verification=good.verification | {"model": {"reference": "linear"}},
+        verification=replace(good.verification, model=ModelKind("arx", 40, "linear")),
     )
     for inputs in (champion, challenges):
         assert _refused(inputs) == []
@@ -292,10 +287,9 @@ def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repea
 
 
 def _failing(good, name, found, what):
-    document = good.verification
-    message = {"name": name, "passed": False, "value": found, "expected": "at most 0.002 m"}
-    part = document["verification"] | {what: False}
-    return replace(good, verification=document | {"verification": part, "gates": [message]})
+    document, line = good.verification, Gate(name, False, found, "at most 0.002 m")
+    summary = replace(document.summary, **{what: False})
+    return replace(good, verification=replace(document, summary=summary, gates=[line]))
 
 
 def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):

@@ -37,8 +37,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 def _counted(inputs: GateInputs, champion: Champion) -> tuple[str, ...] | None:
     """Return the differences that count; None if they are unknown."""
-    about = inputs.verification.get("model") or {}
-    if champion.differs is None or not (champion.reference or about.get("reference")):
+    model = inputs.verification.model
+    reference = champion.reference or (model is not None and model.reference is not None)
+    if champion.differs is None or not reference:
         return champion.differs
     # A task that allows references has no fixed history: a linear model selects its own.
     return tuple(line for line in champion.differs if not line.startswith("history "))

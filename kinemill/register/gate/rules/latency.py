@@ -1,6 +1,6 @@
 """One rollout is fast enough, if the task sets a limit."""
 
-from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, to_json_number
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, to_json_number
 
 
 @RULES.register("latency")
@@ -13,6 +13,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     bound = inputs.task.verify.latency_p99_ms
     if bound is None:
         return []
-    times = inputs.verification.get("verification", {}).get("latency_ms", {})
-    p99 = number(times.get("p99"))
+    p99 = inputs.verification.summary.latency_ms.p99
     return [Verdict("latency", 0.0 <= p99 <= bound, to_json_number(p99), f"<= {bound:g} ms")]

@@ -7,7 +7,7 @@ dataset version or of fewer rows, or if its error is missing or invalid.
 import math
 
 from kinemill.register.gate.metric import claimed, claimed_count, claimed_history, metric_of
-from kinemill.register.gate.rules import RULES, GateInputs, Measured, Verdict, number
+from kinemill.register.gate.rules import RULES, GateInputs, Measured, Verdict
 
 TOLERANCE = 0.01  # relative; rounding differs between processors, and rollouts amplify it
 
@@ -24,7 +24,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     error is not finite, train with a longer learn.horizon or a smaller model.
     """
     document, metric = inputs.verification, metric_of(inputs.task)
-    model = number(claimed(document, metric).get("model"))
+    model = claimed(document, metric).get("model", math.nan)
     claim = Measured(
         model, {}, claimed_count(document, metric), 0, claimed_history(document, metric)
     )

@@ -1,7 +1,6 @@
 """The exported files reproduce the outputs of the trained model."""
 
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
-from kinemill.store import Json
 
 
 @RULES.register("parity")
@@ -13,12 +12,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     model itself is not finite, training diverged: use a longer learn.horizon, a lower learning
     rate or a smaller model. The rule precision checks rounding.
     """
-    is_in_parity = inputs.verification.get("verification", {}).get("parity") is True
-    lines = [one for one in inputs.verification.get("gates", []) if _is_of_parity(one)]
-    failed = "; ".join(f"{one['name']}: {one['value']}" for one in lines if not one["passed"])
+    is_in_parity = inputs.verification.summary.parity
+    lines = [one for one in inputs.verification.gates if one.name.endswith("parity")]
+    failed = "; ".join(f"{one.name}: {one.value}" for one in lines if not one.passed)
     value = "in parity" if is_in_parity else f"out of parity: {failed or 'not compared'}"
     return [Verdict("parity", is_in_parity, value, "in parity")]
-
-
-def _is_of_parity(line: Json) -> bool:
-    return str(line.get("name", "")).endswith("parity")

@@ -13,10 +13,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     if inputs.task.learn.gives == "policy":
         return []  # the return of a policy includes rounding
-    is_precise = inputs.verification.get("verification", {}).get("precision") is True
-    gates = inputs.verification.get("gates", [])
-    line = next((one for one in gates if one.get("name") == "precision"), {})
-    value = line.get("value", "small" if is_precise else "was not measured")
-    return [
-        Verdict("precision", is_precise, value, line.get("expected", "a loss that does not matter"))
-    ]
+    is_precise = inputs.verification.summary.precision is True
+    line = next((one for one in inputs.verification.gates if one.name == "precision"), None)
+    value = line.value if line else "small" if is_precise else "was not measured"
+    expected = line.expected if line else "a negligible loss"
+    return [Verdict("precision", is_precise, value, expected)]

@@ -1,6 +1,8 @@
 """Long rollouts stay within physical limits, if the task sets a limit on divergence."""
 
-from kinemill.register.gate.rules import RULES, GateInputs, Verdict, number, to_json_number
+import math
+
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict, to_json_number
 
 
 @RULES.register("stability")
@@ -12,6 +14,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     bound = inputs.task.promote.max_diverged
     if bound is None:
         return []
-    share = number((inputs.verification.get("stability") or {}).get("diverged"))
+    stability = inputs.verification.stability
+    share = stability.diverged if stability else math.nan
     expected = f"share that diverges <= {bound:g}"
     return [Verdict("stability", 0.0 <= share <= bound, to_json_number(share), expected)]

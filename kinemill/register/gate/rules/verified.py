@@ -10,7 +10,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     Refused: the report names the failed check, with numbers; kinemill model verify FOLDER repeats
     it.
     """
-    passed = inputs.verification.get("passed") is True
-    failed = [item["name"] for item in inputs.verification.get("gates", []) if not item["passed"]]
+    passed = inputs.verification.passed is True
+    failed = [gate.name for gate in inputs.verification.gates if not gate.passed]
     value = "passed" if passed else f"failed: {', '.join(failed)}"
     return [Verdict("verified", passed, value, "passed")]

@@ -1,0 +1,84 @@
+"""Summary of the artifact `onnx_model`: its interface, the size of its files, C code, variants."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinemill.store import SUMMARY, read_document
+from kinemill.store.numbers import Number
+
+
+@dataclass(frozen=True)
+class LatencyPercentiles:
+    """Percentiles of the latency of one step, us; `worst` is the slowest call."""
+
+    p50: float
+    p99: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class C99Facts:
+    """Facts about step.c.
+
+    Attributes:
+        weights, scratch: constants, and memory on the stack, bytes.
+        multiplications: of one step.
+        difference: largest difference from step.onnx.
+        latency_us: measured on this machine.
+    """
+
+    weights: int
+    scratch: int
+    multiplications: int
+    difference: float
+    latency_us: LatencyPercentiles
+
+
+@dataclass(frozen=True)
+class VariantLoss:
+    """Loss of accuracy of a variant in fewer bits.
+
+    Attributes:
+        passed: whether it was published.
+        nrmse, nrmse_fp32: of its rollouts on training windows, and of the float32 model.
+        allowed: the largest allowed `nrmse`.
+        why: another fault, or "".
+    """
+
+    passed: bool
+    nrmse: Number
+    nrmse_fp32: Number
+    allowed: Number
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSummary:
+    """Summary of an exported model or policy.
+
+    Attributes:
+        actions: names of the actions.
+        carry: name and shape of each part of the carry, for one row.
+        opset: version of ONNX's operators.
+        bytes: size of each ONNX file.
+        variants: loss of each variant, published or left out.
+        c99: facts about step.c; None without it.
+        history, states: known rows and names of the states of a dynamics model.
+        observation, inputs: observed channels and all inputs of a policy.
+    """
+
+    actions: list[str]
+    carry: list[list[str | int]]
+    opset: int
+    bytes: dict[str, int]
+    variants: dict[str, VariantLoss] = field(default_factory=dict[str, VariantLoss])
+    c99: C99Facts | None = None
+    history: int | None = None
+    states: list[str] = field(default_factory=list[str])
+    observation: list[str] = field(default_factory=list[str])
+    inputs: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def read(cls, folder: Path) -> "ExportSummary":
+        """Read the summary in the folder of an artifact `onnx_model`."""
+        return read_document(folder / SUMMARY, cls)

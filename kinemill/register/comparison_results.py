@@ -1,0 +1,160 @@
+"""Documents of `kinemill model compare`: `comparison.json` of dynamics models and of policies."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kinemill.register import tags
+from kinemill.register.verdict import Verdict
+from kinemill.register.versions import Version
+from kinemill.store.numbers import Interval, Number
+from kinemill.verify.comparison import Comparisons
+from kinemill.verify.results import ChannelAccuracy, WindowCounts
+
+Side = Literal["a", "b"]
+
+
+@dataclass(frozen=True)
+class ComparedVersion:
+    """One of the two versions: its status in the registry, and the decision of the gate."""
+
+    version: int
+    aliases: list[str]
+    status: str
+    provisional: str
+    created: str
+    decision: str | None
+    gate: list[Verdict]
+    dataset: str | None
+
+    @classmethod
+    def of(cls, version: Version) -> "ComparedVersion":
+        """Return a version as it is registered."""
+        return cls(
+            version=version.number,
+            aliases=list(version.aliases),
+            status=version.status,
+            provisional=version.provisional,
+            created=version.created,
+            decision=version.decision,
+            gate=version.gate,
+            dataset=version.tags.get(tags.DATASET),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What both kinds of comparison have.
+
+    Attributes:
+        task: name of the task.
+        dataset: number of the dataset version, the newer of the two.
+        a, b: the versions.
+        differs: differences of their interfaces.
+        better: the better one; None where the interval holds a tie.
+    """
+
+    task: str
+    dataset: int
+    a: ComparedVersion
+    b: ComparedVersion
+    differs: list[str]
+    better: Side | None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both versions, as `version 3`."""
+        return f"version {self.a.version}", f"version {self.b.version}"
+
+    @property
+    def winner(self) -> str | None:
+        """Name of the better version; None if the difference is not significant."""
+        return self.names[self.better == "b"] if self.better else None
+
+
+@dataclass(frozen=True)
+class ComparedErrors:
+    """nRMSE of both, `b` / `a` with its paired 95 % interval, and the detectable difference."""
+
+    a: Number
+    b: Number
+    interval: Interval
+    detectable: Number
+
+    @property
+    def ratio(self) -> float:
+        """Error of `b` over that of `a`; NaN where there is none."""
+        return ratio_of(self.b, self.a)
+
+
+@dataclass(frozen=True)
+class ComparedChannel:
+    """Errors of both on one channel, in its unit."""
+
+    unit: str
+    a: ChannelAccuracy
+    b: ChannelAccuracy
+
+    @property
+    def ratio(self) -> float:
+        """Error of `b` over that of `a`; NaN where there is none."""
+        return ratio_of(self.b.rmse, self.a.rmse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicsComparison(Compared):
+    """Two versions of a dynamics model, or of a policy from logs, on the same test rows.
+
+    Attributes:
+        windows: the rows.
+        nrmse: mean over channels at the horizon.
+        channels: errors by channel.
+        horizons: `b` against `a`, by steps or `free_run`, and by channel or `nrmse`.
+    """
+
+    windows: WindowCounts
+    nrmse: ComparedErrors
+    channels: dict[str, ComparedChannel]
+    horizons: Comparisons
+    form: Literal["dynamics"] = "dynamics"
+
+
+@dataclass(frozen=True)
+class ComparedOutcome:
+    """Mean outcome of both, and b - a with its paired 95 % interval."""
+
+    a: Number
+    b: Number
+    difference: Number
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ComparedStart:
+    """Returns of both from the same start."""
+
+    seed: int
+    a: Number
+    b: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyComparison(Compared):
+    """Two versions of a policy from the same starts in the environment of the task."""
+
+    returns: Annotated[ComparedOutcome, Field(alias="return")]
+    success: ComparedOutcome | None
+    episodes: list[ComparedStart]
+    form: Literal["policy"] = "policy"
+
+    @property
+    def outcomes(self) -> dict[str, ComparedOutcome]:
+        """`return`, and `success` where the environment reports it."""
+        return {"return": self.returns} | ({"success": self.success} if self.success else {})
+
+
+def ratio_of(one: float, other: float) -> float:
+    """Return `one` / `other`; NaN where that is not finite."""
+    return one / other if other and np.isfinite(one) else float("nan")

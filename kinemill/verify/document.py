@@ -1,0 +1,285 @@
+"""Documents of this stage: `verification.json`, `evaluation.json` and the artifact summary.
+
+A part that was not measured is None or empty, so that a rule that needs it never passes.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kinemill.export.summary import C99Facts
+from kinemill.store import ArtifactRef, open_ref, read_document
+from kinemill.store.home import Home
+from kinemill.store.numbers import Interval, Number
+from kinemill.verify.check_results import (
+    CheckSummary,
+    Latency,
+    Machine,
+    NanPropagation,
+    Parity,
+    PhysicsResult,
+    Structure,
+    Throughput,
+    VariantResult,
+)
+from kinemill.verify.checklist import Gate
+from kinemill.verify.cold_start import ColdStart
+from kinemill.verify.comparison import Comparison, Comparisons, final
+from kinemill.verify.losses import Counted
+from kinemill.verify.results import (
+    Accuracy,
+    AnalysisResults,
+    ClosedLoop,
+    FitDiagnosis,
+    Metrics,
+    PolicyGain,
+    PrecisionResults,
+    Sensitivity,
+    Stability,
+    TorchTrials,
+    TrialResults,
+    WindowCounts,
+)
+
+VERIFICATION, EVALUATION = "verification.json", "evaluation.json"
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """Kind of a dynamics model.
+
+    Attributes:
+        kind: type of `learn.model`, such as `mlp`.
+        history: known rows.
+        reference: name of the reference that it is; None for a trained model.
+    """
+
+    kind: str = ""
+    history: int | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """A member of a family of references.
+
+    Attributes:
+        history: rows of history.
+        ridge: of the regression; None for a reference without weights.
+        validation_nrmse: nRMSE on validation windows, at the horizon.
+        stable: whether whole validation episodes stay finite and bounded.
+        model: folder of its trained model; None if it is not one.
+    """
+
+    history: int
+    ridge: float | None
+    validation_nrmse: Number
+    stable: bool
+    model: str | None
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """A family of references: its strongest member, and its best stable one, if any."""
+
+    strongest: MemberFacts
+    stable: MemberFacts | None
+
+
+@dataclass(frozen=True)
+class ReferencesFacts:
+    """References of a dataset.
+
+    Attributes:
+        best: the family with the smallest error at the horizon, on validation rows.
+        chosen_on: the split that members were chosen on.
+        digest: digest of the published artifact; empty if it was not published.
+        families: families by name, simplest first.
+        left_out: families that are no reference here, and why.
+    """
+
+    best: str
+    chosen_on: str
+    digest: str
+    families: dict[str, FamilyFacts]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Errors of a model and its comparisons: what `verification.json` and `evaluation.json` share.
+
+    Attributes:
+        task: name of the task.
+        form: `dynamics` or `policy`.
+        passed: whether every check passed; None where nothing was checked.
+        gates: lines of the verdict.
+        model: kind of the model; None for policies and evaluations.
+        metrics: errors at the horizon, or outcomes of trials.
+        accuracy: errors in detail, by name of the model, `model` first.
+        against: the model compared with each reference, by horizon and channel.
+        gains: differences of a policy from `random`, by name.
+        windows: test data behind the errors.
+        analysis: free run, residuals, worst episodes, calibration; None for policies.
+        references: selection of the references; None without references.
+        counted: comparisons that count in the gate; None: all of them.
+    """
+
+    task: str = ""
+    form: Literal["dynamics", "policy"] = "dynamics"
+    passed: bool | None = None
+    gates: list[Gate] = field(default_factory=list[Gate])
+    model: ModelKind | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    accuracy: dict[str, Accuracy] = field(default_factory=dict[str, Accuracy])
+    against: dict[str, Comparisons] = field(default_factory=dict[str, Comparisons])
+    gains: dict[str, PolicyGain] = field(default_factory=dict[str, PolicyGain])
+    windows: WindowCounts = field(default_factory=WindowCounts)
+    analysis: AnalysisResults | None = None
+    references: ReferencesFacts | None = None
+    counted: Counted | None = None
+
+    def comparison(self, reference: str) -> Comparison | None:
+        """Return the comparison of nRMSE with a reference at the horizon; None without one."""
+        return final(self.against.get(reference, {}))
+
+
+@dataclass(frozen=True)
+class Verification(Assessment):
+    """`verification.json`: results of all checks of the exported files, and the measurements.
+
+    Attributes:
+        summary: the parts that the gate reads first.
+        parity: comparisons with the trained network.
+        nan: effects of NaN in each input.
+        files: contents of each ONNX file.
+        latency_ms: latency of each call, ms; the first may have a limit.
+        throughput: steps/s of batches.
+        cold_start, machine: times of a new process, and where times were measured.
+        dataset: digest of the dataset.
+        versions: versions of the libraries that made the files.
+        precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
+        c99, variants: step.c, and the loss of each variant in fewer bits.
+        fit_diagnosis: over- or underfitting that the learning curves show.
+        trials: outcomes in the environment: `model` and `random`.
+        torch_trials: the same episodes with the policy in torch.
+    """
+
+    summary: CheckSummary = field(default_factory=CheckSummary)
+    parity: list[Parity] = field(default_factory=list[Parity])
+    nan: list[NanPropagation] = field(default_factory=list[NanPropagation])
+    files: list[Structure] = field(default_factory=list[Structure])
+    latency_ms: dict[str, Latency] = field(default_factory=dict[str, Latency])
+    throughput: list[Throughput] = field(default_factory=list[Throughput])
+    cold_start: ColdStart | None = None
+    machine: Machine | None = None
+    dataset: str = ""
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    precision: PrecisionResults | None = None
+    sensitivity: Sensitivity | None = None
+    stability: Stability | None = None
+    physics: dict[str, PhysicsResult] = field(default_factory=dict[str, PhysicsResult])
+    closed_loop: ClosedLoop | None = None
+    c99: C99Facts | None = None
+    variants: dict[str, VariantResult] = field(default_factory=dict[str, VariantResult])
+    fit_diagnosis: FitDiagnosis | None = None
+    trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
+    torch_trials: TorchTrials | None = None
+
+
+@dataclass(frozen=True)
+class VerificationSummary:
+    """Summary of the artifact `verification`."""
+
+    passed: bool
+    form: str
+    metrics: Metrics
+    nrmse_interval: dict[str, Interval]
+    checks: CheckSummary
+
+
+def read_verification(folder: Path) -> Verification:
+    """Read `verification.json` in a folder.
+
+    Raises:
+        CorruptArtifact: it is not valid JSON, or a field has another type.
+    """
+    return read_document(folder / VERIFICATION, Verification)
+
+
+def open_verification(home: Home, ref: ArtifactRef) -> Verification:
+    """Read the document of the artifact `verification`."""
+    return read_verification(open_ref(home, ref))
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """Model of an evaluation: address, version if it is registered, folder, dataset digest."""
+
+    name: str
+    version: int | None
+    folder: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class LogsFacts:
+    """Logs of an evaluation: path, names of accepted and refused logs, episodes and rows."""
+
+    path: str
+    accepted: list[str]
+    refused: list[str]
+    episodes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class ExampleFacts:
+    """A drawn window: its present is row `row` of an episode, `seconds` s from its start."""
+
+    title: str
+    episode: str
+    name: str
+    row: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogEvaluation(Assessment):
+    """`evaluation.json` of a dynamics model."""
+
+    source: EvaluatedModel
+    logs: LogsFacts
+    notes: list[str]
+    examples: list[ExampleFacts]
+
+
+@dataclass(frozen=True)
+class EnvironmentOutcome:
+    """Trials of an evaluated policy; intervals are 95 % bootstrap intervals."""
+
+    episodes: int
+    mean_return: Number
+    return_interval: Interval
+    success: float | None
+    success_interval: Interval | None
+    steps: Number
+
+
+@dataclass(frozen=True)
+class PolicyEvaluation:
+    """`evaluation.json` of a policy; None for parts that were not requested.
+
+    Attributes:
+        task: name of the task.
+        source: the policy.
+        logs: logs whose actions were compared.
+        actions: differences from the logged actions: `model`, and `repeat`.
+        environment: trials in the environment of the task.
+    """
+
+    task: str
+    source: EvaluatedModel
+    logs: LogsFacts | None
+    actions: dict[str, Accuracy] | None
+    environment: EnvironmentOutcome | None

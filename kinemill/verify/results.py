@@ -1,0 +1,359 @@
+"""Measured results of a model, as `verification.json` and `evaluation.json` have them.
+
+Numbers that are not finite are null in JSON, see `kinemill.store.numbers`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+from kinemill.store.numbers import Interval, Number
+
+NO_INTERVAL = (float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class ChannelError:
+    """RMSE of each model on one channel at the horizon, in its unit.
+
+    Attributes:
+        unit: unit of the channel.
+        rmse: RMSE by name of the model, `model` first.
+        note: remark on the channel, such as that it never moves in training.
+    """
+
+    unit: str
+    rmse: dict[str, Number]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Errors at the horizon, and for policies with an environment the outcomes of trials.
+
+    Attributes:
+        test: errors by channel.
+        nrmse: RMSE over the training spread, averaged over channels, by name of the model.
+        returns: mean return of an episode by name of the policy; None without an environment.
+        success: share of episodes that succeed, by name of the policy; None if it is not known.
+    """
+
+    test: dict[str, ChannelError] = field(default_factory=dict[str, ChannelError])
+    nrmse: dict[str, Number] = field(default_factory=dict[str, Number])
+    returns: Annotated[dict[str, Number] | None, Field(alias="return")] = None
+    success: dict[str, Number] | None = None
+
+    def outcomes(self) -> dict[str, dict[str, Number]]:
+        """Return the outcomes of trials: `return` and `success`, each where it was measured."""
+        each = {"return": self.returns, "success": self.success}
+        return {name: values for name, values in each.items() if values is not None}
+
+    def by_name(self, name: str) -> dict[str, Number]:
+        """Return `nrmse`, `return` or `success` of each model; empty if it was not measured."""
+        return ({"nrmse": self.nrmse} | self.outcomes()).get(name, {})
+
+
+@dataclass(frozen=True)
+class ChannelAccuracy:
+    """Errors of one model on one channel, in its unit.
+
+    Attributes:
+        unit: unit of the channel.
+        spread: standard deviation in training.
+        resolution: smallest step that recorded values can make.
+        rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
+        interval: 95 % interval of `rmse`.
+        mean: RMSE averaged over the steps.
+        by_step, mae_by_step, mse_by_step: errors after each step.
+    """
+
+    unit: str
+    spread: Number
+    resolution: Number
+    rmse: Number
+    interval: Interval
+    mean: Number
+    mae: Number
+    mse: Number
+    by_step: list[Number]
+    mae_by_step: list[Number]
+    mse_by_step: list[Number]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Errors of one model; `left_out` are the channels that never move in training."""
+
+    nrmse: Number
+    nrmse_interval: Interval
+    left_out: list[str]
+    channels: dict[str, ChannelAccuracy]
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """Test data behind the errors.
+
+    Attributes:
+        count: windows of a dynamics model, or scored rows of a policy; None: not measured.
+        history: known rows at the start of each window; None: not measured.
+        horizon: steps predicted.
+        stride: rows between the starts of windows.
+        seconds: duration of the horizon, s.
+        effective_n: independent episodes or blocks of windows.
+        unit: `episodes` or `blocks`.
+        episodes: trials of a policy in its environment.
+    """
+
+    count: int | None = None
+    history: int | None = None
+    horizon: int = 0
+    stride: int | None = None
+    seconds: Number = float("nan")
+    effective_n: Number = float("nan")
+    unit: str = "episodes"
+    episodes: int | None = None
+
+
+@dataclass(frozen=True)
+class FreeRunErrors:
+    """Errors of one model over whole episodes: nRMSE, and RMSE by channel in its unit."""
+
+    nrmse: Number
+    rmse: dict[str, Number]
+    episodes: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class LjungBox:
+    """Test of Ljung and Box (1978) that residuals are white: its statistic and p-value."""
+
+    q: Number
+    p: Number
+
+
+@dataclass(frozen=True)
+class InputCorrelation:
+    """Correlation of residuals with one action by lag, and its 99 % band for white noise."""
+
+    correlation: list[Number]
+    band: Number
+
+
+@dataclass(frozen=True)
+class ChannelResiduals:
+    """Errors one step ahead on one channel, in its unit, and their autocorrelation by lag."""
+
+    unit: str
+    mean: Number
+    std: Number
+    autocorrelation: list[Number]
+    ljung_box: LjungBox
+    inputs: dict[str, InputCorrelation]
+
+
+@dataclass(frozen=True)
+class ResidualStatistics:
+    """Residuals over `rows` rows and `lags` lags; `band` is the 99 % band for white noise."""
+
+    rows: int
+    lags: int
+    band: Number
+    channels: dict[str, ChannelResiduals]
+
+
+@dataclass(frozen=True)
+class WorstEpisode:
+    """Errors on one episode.
+
+    Attributes:
+        episode, name: id of the episode, and name of its recording.
+        rows: rows of the episode.
+        windows: windows that start in it.
+        error: error at the horizon over the training spread, averaged.
+        worst_from: present of its worst window, s from its start.
+        rmse, free_run: RMSE by channel at the horizon, and over the whole episode.
+    """
+
+    episode: str
+    name: str
+    rows: int
+    windows: int
+    error: Number
+    worst_from: float
+    rmse: dict[str, Number]
+    free_run: dict[str, Number]
+
+
+@dataclass(frozen=True)
+class CalibrationCurves:
+    """Calibration by channel after each step.
+
+    Attributes:
+        windows: number of windows.
+        coverage: share of windows inside the interval, by its level, such as `0.9`, and channel.
+        deviation, rmse: stated standard deviation and RMSE by channel, in its unit.
+    """
+
+    windows: int
+    coverage: dict[str, dict[str, list[Number]]]
+    deviation: dict[str, list[Number]]
+    rmse: dict[str, list[Number]]
+
+
+@dataclass(frozen=True)
+class AnalysisResults:
+    """Everything that an analysis of a dynamics model measures besides its comparisons."""
+
+    free_run: dict[str, FreeRunErrors]
+    residuals: ResidualStatistics
+    worst: list[WorstEpisode]
+    calibration: CalibrationCurves | None
+
+
+@dataclass(frozen=True)
+class ChannelSensitivity:
+    """Change of the last prediction by noise, in the unit of the channel, and over the noise."""
+
+    unit: str
+    change: Number
+    gain: Number
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Effect of noise of `noise` standard deviations in the known rows after `steps` steps."""
+
+    noise: float
+    steps: int
+    channels: dict[str, ChannelSensitivity]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Divergence of long rollouts.
+
+    Attributes:
+        steps: of each rollout.
+        rollouts: number of rollouts.
+        diverged: share that is not finite, or far beyond the range of a channel.
+        outside: share that leaves a limit, by state with limits.
+        first_diverged_step: the earliest step at which a rollout diverges; None without one.
+    """
+
+    steps: int
+    rollouts: int
+    diverged: Number
+    outside: dict[str, Number]
+    first_diverged_step: int | None
+
+
+@dataclass(frozen=True)
+class ChannelPrecision:
+    """RMS of the loss by rounding, of the model's own error and of the allowed loss, in `unit`."""
+
+    unit: str
+    loss: Number
+    error: Number
+    allowed: Number
+
+
+@dataclass(frozen=True)
+class PrecisionResults:
+    """Loss by rounding to `dtype` after `steps` steps, and whether it is negligible."""
+
+    dtype: str
+    steps: int
+    passed: bool
+    channels: dict[str, ChannelPrecision]
+
+
+@dataclass(frozen=True)
+class LoopEpisode:
+    """One episode of a controller that plans with the model."""
+
+    seed: int
+    cost: Number
+    success: bool
+    steps: int
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """A controller with the exported model on the simulated robot.
+
+    Attributes:
+        plant: name of the simulated robot.
+        episodes: each episode.
+        successes: number of episodes that succeed.
+        cost, idle_cost: mean cost of the controller, and of no action from the same starts.
+        action_ms: median time of one action, ms.
+    """
+
+    plant: str
+    episodes: list[LoopEpisode]
+    successes: int
+    cost: Number
+    idle_cost: Number
+    action_ms: Number
+
+
+@dataclass(frozen=True)
+class TrialResults:
+    """Episodes of one policy in its environment; intervals are 95 % bootstrap intervals."""
+
+    mean_return: Number
+    return_interval: Interval
+    success: float | None
+    success_interval: Interval | None
+    returns: list[Number]
+    successes: list[bool]
+    lengths: list[int]
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class TorchTrials:
+    """Episodes with the exported policy and with the policy in torch from the same starts.
+
+    Attributes:
+        episodes: number of episodes.
+        diverged_at: step at which the observations differ; None where they never do.
+        onnx_returns, torch_returns: return of each episode.
+        faults: actions that differ although all observations before are equal.
+    """
+
+    episodes: int
+    diverged_at: list[int | None]
+    onnx_returns: list[Number]
+    torch_returns: list[Number]
+    faults: list[str]
+
+
+@dataclass(frozen=True)
+class PolicyGain:
+    """95 % intervals of the mean paired difference from another policy."""
+
+    returns: Interval
+    success: Interval | None = None
+
+    def by_name(self, name: str) -> Interval | None:
+        """Return the interval of `return` or `success`; None if it was not measured."""
+        return {"return": self.returns, "success": self.success}.get(name)
+
+
+@dataclass(frozen=True)
+class FitDiagnosis:
+    """Over- or underfitting that learning curves show.
+
+    Attributes:
+        verdict: `over-fitted` or `under-fitted`.
+        text: the numbers that show it.
+        fix: what to try.
+    """
+
+    verdict: str
+    text: str
+    fix: str
