@@ -45,10 +45,10 @@ _OF_POLICIES = {
 }
 # Lines of the verification that each check groups, by words in their names.
 _NAME_PARTS = {
-    "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
+    "files": ["valid", "complete", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
     "behavior": [
-        *("repeatable", "behaves", "angles", "nonsense", "energy", "symmetry"),
+        *("repeatable", "variant", "angles", "invalid input", "energy", "symmetry"),
         *("limits of actions", "out of range", "reset"),
     ],
     "closed_loop": ["closed loop", "same return"],

@@ -336,7 +336,7 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("angles not brought back to ±π", "angles end at π")
+@fault("angles not brought back to ±π", "angles within ±π")
 def _(export: Export) -> None:
     _changed(export, lambda step: step.period.zero_())
 

@@ -21,7 +21,7 @@ class Gate:
     expected: str
 
 
-def gate(name: str, faults: Sequence[str], expected: str, value: str = "nothing wrong") -> Gate:
+def gate(name: str, faults: Sequence[str], expected: str, value: str = "no faults") -> Gate:
     """Return a gate that passes without faults; its value lists up to three of them."""
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
     return Gate(name, not faults, "; ".join(faults[:3]) + more if faults else value, expected)

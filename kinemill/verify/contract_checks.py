@@ -31,7 +31,7 @@ def check_contract(simulator: Simulator, strict: Simulator, probes: Sequence[Pro
         repeatable(
             lambda: simulator.rollout(*probes[0].windows), "the same bits for the same input"
         ),
-        gate("angles end at π", _angles_beyond_turn(simulator, probes), "within -π to π rad"),
+        gate("angles within ±π", _angles_beyond_turn(simulator, probes), "within -π to π rad"),
         rejects_invalid_inputs(
             refusals(strict, probes[0]),
             "a clear error for NaN, infinity, text, other shapes, and what is beyond limits",
@@ -48,7 +48,9 @@ def repeatable(run: Callable[[], Array], expected: str) -> Gate:
 
 def rejects_invalid_inputs(results: Sequence["Refusal"], expected: str) -> Gate:
     """Return the gate that every invalid input raised a clear error."""
-    return gate("nonsense is refused", [one.text for one in results if not one.refused], expected)
+    return gate(
+        "invalid input is refused", [one.text for one in results if not one.refused], expected
+    )
 
 
 def _angles_beyond_turn(simulator: Simulator, probes: Sequence[Probe]) -> list[str]:
@@ -135,7 +137,7 @@ def try_invalid(name: str, call: Callable[[], object]) -> Refusal:
         return Refusal(name, True, str(error))
     except Exception as error:  # noqa: BLE001 - any other exception is no clear error
         return Refusal(name, False, f"{name} raised {type(error).__name__}")
-    return Refusal(name, False, f"{name} was taken")
+    return Refusal(name, False, f"{name} was accepted")
 
 
 def same_by_steps(simulator: Simulator, probe: Probe) -> Gate:

@@ -198,7 +198,7 @@ class DynamicsSubject:
             errors |= {name: loss.error, "fp32": loss.original}
             passed = not loss.why and math.isfinite(loss.error)
             expected = "finite, NaN in its row alone, a rollout equals its steps"
-            gates.append(Gate(f"{name} behaves", passed, loss.why or "it does", expected))
+            gates.append(Gate(f"{name} variant", passed, loss.why or "sound", expected))
         return gates, errors
 
     def check_behavior(self) -> list[Gate]:

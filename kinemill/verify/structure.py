@@ -58,7 +58,7 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
         gate(
-            f"{name} is whole",
+            f"{name} is complete",
             _outside(path, model),
             "all weights inside, below 2 GB",
             f"{own.parameters} numbers in {own.bytes / 1e3:.0f} kB",

@@ -132,10 +132,10 @@ def check_batches(exported: Exported, probe: Probe, rows: int = 7) -> list[Gate]
     def alone() -> list[Gate]:
         in_batch = exported.outputs(probe)[:rows]
         single = [exported.outputs(batch.take(np.array([row]))) for row in range(rows)]
-        return [exported.agreement("any batch", batch, np.concatenate(single), in_batch)]
+        return [exported.agreement("batch independence", batch, np.concatenate(single), in_batch)]
 
     def threaded() -> list[Gate]:
         one, two = (exported.outputs(probe, threads) for threads in (1, 2))
-        return [exported.agreement("threads", probe, two, one)]
+        return [exported.agreement("thread independence", probe, two, one)]
 
-    return [*try_check("any batch", alone), *try_check("threads", threaded)]
+    return [*try_check("batch independence", alone), *try_check("thread independence", threaded)]

@@ -44,9 +44,12 @@ def test_a_sound_folder_is_verified_and_measured(whole):
     code, found = verified(whole.folder)
     assert (code, found["passed"], failed(found)) == (0, True, set())
     assert {one["file"] for one in found["files"]} == {"step.onnx", "rollout.onnx"}
-    assert {"any batch", "threads", "rollout equals steps", "nonsense is refused"} <= {
-        line["name"] for line in found["gates"]
-    }
+    assert {
+        "batch independence",
+        "thread independence",
+        "rollout equals steps",
+        "invalid input is refused",
+    } <= {line["name"] for line in found["gates"]}
     assert found["latency_ms"]["rollout"]["p99"] > 0
     assert found["cold_start"]["load_ms"] > 0
     told = CliRunner().invoke(app, ["model", "verify", str(whole.folder)])
@@ -76,7 +79,7 @@ def test_weights_of_nan_are_found(export):
 
     export.edit(spoil)
     found = verify_folder(export.folder)
-    assert {"any batch", "threads", "rollout equals steps"} <= failed(found)
+    assert {"batch independence", "thread independence", "rollout equals steps"} <= failed(found)
     assert json.dumps(to_json_value(found), allow_nan=False)
 
 
@@ -87,8 +90,8 @@ def test_a_batch_that_is_frozen_is_found_and_named(export):
 
     export.edit(freeze, "rollout.onnx")
     found = verify_folder(export.folder)
-    assert {"rollout.onnx interface", "any batch"} <= failed(found)
-    line = next(line for line in found.gates if line.name == "any batch")
+    assert {"rollout.onnx interface", "batch independence"} <= failed(found)
+    line = next(line for line in found.gates if line.name == "batch independence")
     assert "INVALID_ARGUMENT" in line.value
 
 

@@ -72,7 +72,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     for told in (f"{c99.weights:,} bytes", f"{c99.multiplications:,}"):
         assert f">{told}</td>" in page
     assert f">{number(c99.latency_us.worst)} µs</td>" in page
-    gate = next(line for line in document.gates if line.name == "fp16 behaves")
+    gate = next(line for line in document.gates if line.name == "fp16 variant")
     assert gate.passed
     assert {one.file for one in document.files} >= half.bytes.keys()
     assert half.test == pytest.approx(half.test_fp32, rel=0.05)
