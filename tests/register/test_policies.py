@@ -134,7 +134,7 @@ class Chain:
         name = self.task.name
         model = get_or_build(self.home, "model", name, {"gain": gain}, lambda folder: {}).ref
         onnx_model = get_or_build(self.home, "onnx_model", name, {"gain": gain}, exported).ref
-        inputs = {"gain": gain, "found": json.dumps(found)}
+        inputs = {"gain": gain, "found": to_json_value(found)}
         verdict = get_or_build(self.home, "verification", name, inputs, verified).ref
         card = make_card(self.task, self.home).ref
         produced = Produced(verdict, onnx_model, model, card)
