@@ -6,13 +6,12 @@ machine; it needs numpy and ONNX Runtime.
 Symbols: N cases, H history, T horizon, S states, A actions.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.export.rounding import FACTOR, evaluate, rollout
+from kinemill.export.step import TrainedStep
 from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, cut_windows
 
@@ -37,7 +36,7 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
     return cut_windows(rows.values, len(rows.states), selected_starts, history, horizon)
 
 
-def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> Arrays:
+def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Arrays:
     """Return inputs, expected next states and the tolerance of a runtime.
 
     Args:
@@ -53,7 +52,7 @@ def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> A
         return inputs | _expected(step, interface, inputs, std)
 
 
-def _expected(step: Any, interface: Interface, inputs: Arrays, std: Floats) -> Arrays:
+def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floats) -> Arrays:
     exact, others = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
     angle = np.array([name in interface.angles for name in interface.states])
     rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)

@@ -7,14 +7,15 @@ from importlib.metadata import version
 from typing import Any
 
 from kinemill.export._graph import DISAGREEMENT, OPSET
-from kinemill.export.step import carries
+from kinemill.export.step import TrainedStep, carries
 from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
+from kinemill.train.ensemble import Ensemble
 
 LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
-def describe(model: Mapping[str, Any], step: Any) -> Interface:
+def describe(model: Mapping[str, Any], step: TrainedStep) -> Interface:
     """Return the interface of `step`; `model` is its `model.json`."""
     layout = step.layout
     channels = [*layout.states, *layout.actions]
@@ -49,13 +50,13 @@ def beliefs(interface: Interface) -> int:
     return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
 
 
-def _over_time(shape: list[Any]) -> list[Any]:
+def _over_time(shape: list[str | int]) -> list[str | int]:
     return [shape[0], "horizon", *shape[1:]]
 
 
-def _belief(step: Any) -> Belief | None:
+def _belief(step: TrainedStep) -> Belief | None:
     """Return the carries that hold the uncertainty of an ensemble, or None."""
-    if not hasattr(step, "belief"):
+    if not isinstance(step, Ensemble):
         return None
     belief, has_elements = step.belief, [0 not in shape for shape in step.carry_shapes]
     names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]

@@ -24,8 +24,11 @@ from kinemill.export._graph import (
 )
 from kinemill.export.constant_folding import fold
 from kinemill.runtime import Carry, Interface
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.step import Step
 
 Values = list[onnx.ValueInfoProto]
+TrainedStep = Step | Ensemble
 
 
 class WithoutEmptyCarry(nn.Module):
@@ -34,7 +37,7 @@ class WithoutEmptyCarry(nn.Module):
     A model with history 1 carries an empty window, which this module creates itself.
     """
 
-    def __init__(self, step: Any) -> None:
+    def __init__(self, step: TrainedStep) -> None:
         super().__init__()
         self.step = step
         self.carry_shapes: list[tuple[int, ...]] = [
@@ -54,7 +57,7 @@ class WithoutEmptyCarry(nn.Module):
         return next_state, *non_empty
 
 
-def carries(step: Any) -> tuple[Carry, ...]:
+def carries(step: TrainedStep) -> tuple[Carry, ...]:
     """Return the names and shapes of the carry of `step`, without empty tensors.
 
     Raises:
@@ -66,9 +69,10 @@ def carries(step: Any) -> tuple[Carry, ...]:
     return tuple(Carry(f"carry_{index}", shape) for index, shape in enumerate(shapes))
 
 
-def trace(step: Any, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
+def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
     """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
-    whole = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap has no graph
+    # vmap has no graph
+    whole = step.apart() if isinstance(step, Ensemble) else copy.deepcopy(step)
     dtype = getattr(torch, interface.dtype)
     module = WithoutEmptyCarry(whole.cpu().to(dtype)).eval()
     batch = torch.export.Dim("batch")

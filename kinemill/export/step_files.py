@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +19,7 @@ from kinemill.export.interface import io_document
 from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
 from kinemill.export.rounding import FACTOR, evaluate, rollout
-from kinemill.export.step import export_any, step_model, trace
+from kinemill.export.step import TrainedStep, export_any, step_model, trace
 from kinemill.export.summary import ExportSummary, VariantLoss
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
@@ -46,7 +45,7 @@ class Extras:
 
 
 def write_model(
-    step: Any, interface: Interface, folder: Path, extras: Extras | None = None
+    step: TrainedStep, interface: Interface, folder: Path, extras: Extras | None = None
 ) -> ExportSummary:
     """Write the files of a step into `folder`, compare them with it, and return the summary.
 
@@ -85,7 +84,7 @@ def write_model(
 def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
     """Return the metadata of a model: interface, safe action, lineage, precision."""
     lineage = {"dataset": interface.dataset, **extras.lineage}
-    more: dict[str, Any] = {
+    more: dict[str, object] = {
         "safe_action": safe_action(interface, extras.settings),
         "lineage": lineage,
         "precision": "fp32" if interface.dtype == "float32" else "fp64",
@@ -163,7 +162,7 @@ def _check_loads(interface: Interface, folder: Path) -> None:
         ) from error
 
 
-def _compare(step: Any, folder: Path) -> None:
+def _compare(step: TrainedStep, folder: Path) -> None:
     """Run both on random rows and reject gross differences; `verify` checks small ones."""
     simulator = load(folder / ROLLOUT, non_finite="pass")
     states, actions = len(simulator.states), len(simulator.actions)

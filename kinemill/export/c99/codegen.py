@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.export.c99.kernels import (
     ANGLES,
@@ -26,6 +27,7 @@ from kinemill.export.c99.program import (
     Operand,
     Product,
     Program,
+    Statement,
 )
 
 BY_LANE = ("normalize", "softmax")  # kernels that go over each lane on its own
@@ -80,7 +82,7 @@ class _Emitter:
         head = f"static void {self._name}(const float *restrict in, float *restrict out)"
         return "\n".join([head, "{", *memory, *self._lines, *self._results(), "}", ""])
 
-    def _statement(self, one: Any) -> list[str]:
+    def _statement(self, one: Statement) -> list[str]:
         return _WRITE[type(one)](self, one)
 
     def each(self, one: Each) -> list[str]:
@@ -191,7 +193,7 @@ def spelled(value: float) -> str:
     return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
 
 
-def _table(name: str, values: Any) -> str:
+def _table(name: str, values: NDArray[np.float64]) -> str:
     numbers = [spelled(value) for value in values]
     lines = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
     body = ",\n    ".join(lines)

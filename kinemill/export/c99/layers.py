@@ -1,4 +1,7 @@
-"""Matrix products, normalization and softmax of a step, for one row."""
+"""Matrix products, normalization and softmax of a step, for one row of the batch.
+
+Arrays hold ids of elements, see `program`. Symbols: I inputs, O outputs, R rows, C columns.
+"""
 
 from collections.abc import Callable
 
@@ -10,13 +13,17 @@ from kinemill.export.c99.values import Values, attributes
 
 
 def gemm(values: Values, node: onnx.NodeProto) -> None:
-    """Add alpha * A B + beta * C; B is usually a constant, the weight of a layer."""
+    """Add alpha * A B + beta * C: (R, I), (I, O), (O,) -> (R, O).
+
+    A constant B is the weight of a layer, which needs no copy of B at run time.
+    """
     settings, (x_name, y_name, *more) = attributes(node), node.input
     alpha, beta = settings.get("alpha", 1.0), settings.get("beta", 1.0)
     x = values.ids(x_name).T if settings.get("transA") else values.ids(x_name)
     if values.is_constant(y_name) and all(map(values.is_constant, more)):
         weight, bias = values.constant(y_name), values.constant(more[0]) if more else np.zeros(1)
         weight = weight.T if settings.get("transB") else weight
+        # Another shape of C adds a different bias to each row: a product and a sum below.
         if bias.size in (1, weight.shape[1]):
             bias = np.broadcast_to(bias.reshape(-1) * beta, weight.shape[1]).astype(np.float32)
             result = values.program.dense(x, weight * np.float32(alpha), bias)
@@ -38,9 +45,13 @@ def _scaled(values: Values, x: Ids, factor: float) -> Ids:
 
 
 def matmul(values: Values, node: onnx.NodeProto) -> None:
-    """Multiply as `numpy.matmul` does; a constant matrix on either side becomes a layer."""
+    """Multiply as `numpy.matmul` does: (..., R, I), (..., I, C) -> (..., R, C).
+
+    A constant matrix on either side becomes a layer.
+    """
     x_name, y_name = node.input
     sizes = values.shape(x_name), values.shape(y_name)
+    # A vector on the left is one row, on the right one column, as numpy defines it.
     rows = (1, *sizes[0])[-2:]
     columns = (*sizes[1], 1) if len(sizes[1]) == 1 else sizes[1][-2:]
     leading = np.broadcast_shapes(sizes[0][:-2], sizes[1][:-2])
@@ -69,7 +80,10 @@ def _dense(values: Values, x: Ids, weight: Numbers) -> Ids:
 
 
 def normalize(values: Values, node: onnx.NodeProto) -> None:
-    """Normalize the last axes (Ba et al. 2016), then scale and shift them."""
+    """Normalize the last axes (layer normalization, Ba et al. 2016), then scale and shift them.
+
+    The shape stays: the mean and the variance are over all elements from `axis` on.
+    """
     settings, x = attributes(node), values.ids(node.input[0])
     epsilon = float(settings.get("epsilon", 1e-5))
     count = int(np.prod(x.shape[settings.get("axis", -1) :]))
@@ -81,7 +95,7 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
 
 
 def softmax(values: Values, node: onnx.NodeProto) -> None:
-    """Add exp(x - max) / sum along one axis."""
+    """Add exp(x - max) / sum along one axis; the shape stays."""
     axis, x = attributes(node).get("axis", -1), values.ids(node.input[0])
     last = np.moveaxis(x, axis, -1)
     result = _by_row(last, last.shape[-1], lambda row: values.program.call("softmax", row))
@@ -89,4 +103,5 @@ def softmax(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _by_row(x: Ids, count: int, kernel: Callable[[Ids], Ids]) -> Ids:
+    """Apply a kernel to each group of `count` consecutive elements: (...) -> (...)."""
     return np.stack([kernel(row) for row in x.reshape(-1, count)]).reshape(x.shape)

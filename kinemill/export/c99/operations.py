@@ -5,15 +5,13 @@ NaN into every output of a row that holds one.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.export.c99.layers import gemm, matmul, normalize, softmax
-from kinemill.export.c99.program import Ids
+from kinemill.export.c99.program import Array, Ids
 from kinemill.export.c99.values import Operation, Values, attributes, axes_of
 
 REAL = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
@@ -52,7 +50,7 @@ def _call(kernel: str) -> Operation:
     return operation
 
 
-def _moved(move: Callable[[Values, onnx.NodeProto, Ids], NDArray[Any]]) -> Operation:
+def _moved(move: Callable[[Values, onnx.NodeProto, Ids], Array]) -> Operation:
     """Make an operation that moves elements and computes nothing."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:

@@ -1,7 +1,7 @@
-"""A program made smaller: loops joined where one feeds another alone, memory used again.
+"""Optimize a program: fuse loops, and reuse memory of elements that are no longer read.
 
-Before this every element has a index of its own and is written once, so nothing here depends on
-the order in which loops were found; afterwards the order counts.
+Before, every element has its own index and is written once, so the order of statements does not
+matter. Afterwards it does.
 """
 
 from bisect import bisect_right
@@ -16,12 +16,13 @@ Span = tuple[int, int]  # first element, and the one after the last
 
 
 def tidy(program: Program) -> None:
-    """Join loops and use memory again, in index."""
+    """Fuse loops, then reuse memory; both change the program in place."""
     _join(program)
     _reuse(program)
 
 
 def _reads(one: Statement) -> Iterator[Span]:
+    """Yield the spans of elements that a statement reads; constants have negative ids."""
     if isinstance(one, Each):
         for item in one.operands:
             if item.first >= 0:
@@ -37,12 +38,12 @@ def _reads(one: Statement) -> Iterator[Span]:
 
 
 def _join(program: Program) -> None:
-    """Work a loop out inside the only one that reads it."""
+    """Compute a loop inside the only loop that reads it."""
     readers = np.zeros(program.elements, np.int64)
     for one in program.statements:
         for first, stop in _reads(one):
             readers[first:stop] += 1
-    readers[program.outputs] += 2  # never only one
+    readers[program.outputs] += 2  # an output is read by the caller as well: never fuse it
     made = {one.out: one for one in program.statements if isinstance(one, Each)}
     remaining, removed = list[Statement](), set[int]()
     for one in program.statements:
@@ -54,6 +55,11 @@ def _join(program: Program) -> None:
 
 
 def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -> Each:
+    """Return a loop with the producers of its operands inlined; add those to `removed`.
+
+    A producer is inlined if it has as many elements, is read element by element, once, and by this
+    loop alone. Otherwise it would be computed more than once.
+    """
     operands, form = list(one.operands), one.form
     for index, item in enumerate(one.operands):
         producer = made.get(item.first)
@@ -72,7 +78,7 @@ def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -
 
 
 def _without_gaps(one: Each) -> Each:
-    """Leave out operands that the form no longer names."""
+    """Drop operands that the form no longer names, and renumber the others."""
     named = [i for i in range(len(one.operands)) if f"{{{i}}}" in one.form]
     names = ["" for _ in one.operands]
     for new, old in enumerate(named):
@@ -83,9 +89,9 @@ def _without_gaps(one: Each) -> Each:
 
 
 def _reuse(program: Program) -> None:
-    """Give a index that nobody reads any more to what comes later."""
+    """Assign memory that is no longer read to later statements."""
     starts = [first for first, _ in program.chunks]
-    last: dict[int, int] = {}
+    last: dict[int, int] = {}  # by chunk: the last statement that writes or reads it
     for time, one in enumerate(program.statements):
         for first, _ in [(one.out, 0), *_reads(one)]:
             if first >= program.inputs:
@@ -105,7 +111,10 @@ def _reuse(program: Program) -> None:
 
 
 def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict[int, int]:
-    """Return where each chunk goes: the first gap that holds it when it is first written."""
+    """Return the address of each chunk: the first gap that is large enough when it is written.
+
+    Statements are visited in order, as in linear-scan register allocation (Poletto and Sarkar 1999).
+    """
     addresses, living, end = dict[int, int](), dict[int, Span](), program.inputs
     for time, one in enumerate(program.statements):
         chunk = bisect_right(starts, one.out) - 1

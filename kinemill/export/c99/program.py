@@ -1,4 +1,4 @@
-"""From the graph of a step to a list of loops over numbered memory.
+"""Program of a step: loops over numbered memory, for one row of the batch.
 
 Every element of every tensor has an id: inputs from 0 on, then computed elements; constants have
 negative ids. Operations that only move data (Gather, Slice, Concat, ...) are done by numpy on the
@@ -8,7 +8,6 @@ ids during generation. Loops remain for run time, and copies where a layer needs
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from kinemill.errors import BadInput
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float32]
+Array = NDArray[np.generic]  # of any type that ONNX has
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Program:
         }
         return len(self.constants) + sum(layers.values())
 
-    def constant(self, values: NDArray[Any]) -> Ids:
-        """Return ids of the elements of a constant; equal constants are held once."""
+    def constant(self, values: Array) -> Ids:
+        """Return ids of the elements of a constant, in its shape; equal constants share them."""
         flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
         if not np.isfinite(flat).all():
             raise BadInput("step.onnx", "holds a constant that is not finite")
@@ -127,7 +127,7 @@ class Program:
         return self._constants_by_bytes[key].reshape(values.shape)
 
     def make(self, shape: Iterable[int]) -> Ids:
-        """Return ids of new elements."""
+        """Return ids of new elements in a shape, contiguous in memory."""
         shape = tuple(shape)
         count = int(np.prod(shape, dtype=np.int64))
         start = self.elements + 1  # a gap: chunks may be moved apart later
@@ -136,9 +136,10 @@ class Program:
         return np.arange(start, start + count).reshape(shape)
 
     def each(self, form: str, *operands: Ids) -> Ids:
-        """Add loops that compute `form` for all elements of broadcast operands."""
+        """Add loops that compute `form` for all elements of operands, broadcast as by numpy."""
         broadcast = np.broadcast_arrays(*operands)
         out, flat = self.make(broadcast[0].shape), [item.reshape(-1) for item in broadcast]
+        # One loop for each stretch in which every operand has elements at equal distances.
         start = 0
         while start < out.size:
             stop = start + min(self._stretch(item[start:]) for item in flat)
@@ -173,7 +174,7 @@ class Program:
         return out
 
     def call(self, kernel: str, x: Ids, *more: float) -> Ids:
-        """Add a kernel over all elements of x."""
+        """Add a kernel over all elements of x: (...) -> (...)."""
         out = self.make(x.shape)
         start = int(out.reshape(-1)[0])
         self.statements.append(Call(start, self.contiguous(x), x.size, kernel, more))
@@ -197,5 +198,6 @@ class Program:
 
 
 def _operand(ids: Ids) -> Operand:
+    """Return ids at equal distances as an operand; constants count upward in their table."""
     step = int(ids[1] - ids[0]) if len(ids) > 1 else 0
     return Operand(int(ids[0]), -step if ids[0] < 0 else step)

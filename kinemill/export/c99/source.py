@@ -1,4 +1,7 @@
-"""From a step.onnx to the text of `step.c` and `step.h`."""
+"""Translate step.onnx to the text of `step.c` and `step.h`.
+
+Symbols: S states, A actions, C elements of the carry; all arrays are of one row.
+"""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +31,7 @@ class Source:
     """A step in C99.
 
     Attributes:
-        name: what its functions begin with.
+        name: prefix of its functions.
         header: step.h.
         code: step.c.
         weights: bytes of constants.
@@ -49,10 +52,11 @@ class Parts:
     """The programs of a step.
 
     Attributes:
-        interface: what goes in and comes out.
-        core: (state, carry, action) -> (next state, next carry).
+        interface: channels, units and shapes.
+        core: (state (S,), carry (C,), action (A,)) -> (next state (S,), next carry (C,)), units of
+            the task.
         warm: (state, carry, action) -> next carry, without what only a prediction needs.
-        guarded: whether NaN in an input is put into every output.
+        guarded: whether NaN in an input gives NaN in every output.
     """
 
     interface: Interface
@@ -97,7 +101,7 @@ def read(model: bytes) -> Parts:
 
 
 def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[str, Ids]) -> Program:
-    """Return the program that works `outputs` out, for one row.
+    """Return the program that computes `outputs` for one row.
 
     Args:
         graph: of plain operations.

@@ -5,21 +5,18 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from kinemill.errors import BadInput
 from kinemill.export._graph import OPSET
-from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.program import Array, Ids, Program
 
 
 class Values:
     """Constants by name, and element ids by name of everything else."""
 
-    def __init__(
-        self, program: Program, ids: dict[str, Ids], constants: dict[str, NDArray[Any]]
-    ) -> None:
+    def __init__(self, program: Program, ids: dict[str, Ids], constants: dict[str, Array]) -> None:
         self.program, self._ids, self._constants = program, ids, constants
 
     def ids(self, name: str) -> Ids:
@@ -32,7 +29,7 @@ class Values:
         """Return the shape of a tensor."""
         return (self._constants[name] if name in self._constants else self._ids[name]).shape
 
-    def constant(self, name: str) -> NDArray[Any]:
+    def constant(self, name: str) -> Array:
         """Return a constant.
 
         Raises:
@@ -51,7 +48,7 @@ class Values:
         """Set the element ids of a tensor."""
         self._ids[name] = ids
 
-    def hold(self, name: str, value: NDArray[Any]) -> None:
+    def hold(self, name: str, value: Array) -> None:
         """Set the value of a constant."""
         self._constants[name] = value
 

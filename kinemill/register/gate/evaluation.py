@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
@@ -14,6 +14,7 @@ from kinemill.register.gate.inputs import (
     Champion,
     Findings,
     GateInputs,
+    Loaded,
     Measurements,
 )
 from kinemill.register.gate.metric import claims
@@ -21,7 +22,7 @@ from kinemill.register.gate.rules import RULES
 from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
-from kinemill.runtime import PolicyInterface
+from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -138,7 +139,7 @@ def make_gate_inputs(
     )
 
 
-def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
+def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Loaded | None, Findings]:
     """Load and measure the challenger; store an error in `problem`."""
     from kinemill import runtime
 
@@ -151,7 +152,7 @@ def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Any, Find
 
 
 def _champion(
-    current: CurrentChampion, folder: Path, model: Any, evidence: Measurements
+    current: CurrentChampion, folder: Path, model: Loaded | None, evidence: Measurements
 ) -> Champion:
     """Load and measure the champion; store an error in its `problem`."""
     number = current.number
@@ -185,7 +186,7 @@ def _champion(
     )
 
 
-def _load(current: CurrentChampion) -> tuple[Path, Any]:
+def _load(current: CurrentChampion) -> tuple[Path, Loaded]:
     from kinemill import runtime
 
     if current.version is None:
@@ -195,19 +196,21 @@ def _load(current: CurrentChampion) -> tuple[Path, Any]:
     return folder, runtime.load(folder, non_finite="pass")
 
 
-def differences(champion: Any, challenger: Any) -> list[str]:
+def differences(
+    champion: Interface | PolicyInterface, challenger: Interface | PolicyInterface
+) -> list[str]:
     """Return the differences between two interfaces that matter to programs that run them."""
-    is_policy = [isinstance(one, PolicyInterface) for one in (champion, challenger)]
-    if is_policy[0] != is_policy[1]:
-        kinds = ["a policy" if one else "a dynamics model" for one in is_policy]
-        return [f"the champion is {kinds[0]}, the challenger {kinds[1]}"]
     one, two = (
-        (x.layout for x in (champion, challenger)) if is_policy[0] else (champion, challenger)
+        each.layout if isinstance(each, PolicyInterface) else each
+        for each in (champion, challenger)
     )
+    if type(one) is not type(two):
+        kinds = ["dynamics model" if isinstance(x, Interface) else "policy" for x in (one, two)]
+        return [f"the champion is a {kinds[0]}, the challenger a {kinds[1]}"]
     lines = [
         f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
         f"{_spell(getattr(two, name))}"
-        for name in (_POLICY if is_policy[0] else (*_MUST, "history"))
+        for name in ((*_MUST, "history") if isinstance(one, Interface) else _POLICY)
         if getattr(one, name) != getattr(two, name)
     ]
     for name, unit in one.units.items():

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kinemill.register.verdict import Value
+from kinemill.runtime import Policy, Simulator
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.document import Verification
@@ -190,6 +191,9 @@ class ChampionComparison:
     paired: Paired
 
 
+# A loaded model: a simulator or a policy.
+Loaded = Simulator | Policy
+
 # Takes the folder of a bundle; returns whether it loads and predicts, and a message.
 Serve = Callable[[Path], tuple[bool, str]]
 
@@ -197,7 +201,7 @@ Serve = Callable[[Path], tuple[bool, str]]
 class Measurements(Protocol):
     """Measures models for the gate."""
 
-    def measure(self, challenger: Any) -> Findings:
+    def measure(self, challenger: Loaded) -> Findings:
         """Measure a loaded model, and compare it with the references.
 
         Raises:
@@ -205,7 +209,7 @@ class Measurements(Protocol):
         """
         ...
 
-    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Compare two loaded models.
 
         Raises:

@@ -5,14 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from kinemill.dataset import DatasetSummary, PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
-from kinemill.register.gate.inputs import ChampionComparison, Findings, Measured, Paired, RowOverlap
+from kinemill.register.gate.inputs import (
+    ChampionComparison,
+    Findings,
+    Loaded,
+    Measured,
+    Paired,
+    RowOverlap,
+)
 from kinemill.register.gate.paired_rollouts import (
     SPLIT,
     RolledOut,
@@ -23,7 +30,8 @@ from kinemill.register.gate.paired_rollouts import (
     roll_out,
 )
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
-from kinemill.runtime import load
+from kinemill.runtime import Simulator, load
+from kinemill.runtime.window_metrics import Predictor
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -43,12 +51,13 @@ class DynamicsMeasurements:
     home: Home
     dataset: ArtifactRef
 
-    def measure(self, challenger: Any) -> Findings:
+    def measure(self, challenger: Loaded) -> Findings:
         """Measure a model and the references on all windows and episodes of the test split.
 
         Every model gets the rows of the longest history among them.
         """
-        own = self._roll_out(challenger, self._history(challenger))
+        model = cast(Simulator, challenger)  # the task learns dynamics
+        own = self._roll_out(model, self._history(model))
         pairs = {
             name: self._against(own, reference)
             for name, reference in self._references.items.items()
@@ -56,10 +65,11 @@ class DynamicsMeasurements:
         measured = measured_of(own.errors, self._rows, self.task.promote.channel)
         return Findings(measured, pairs, self._references.left_out)
 
-    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Measure both on the same windows and whole episodes of the test split."""
-        history, promote = self._history(challenger, champion), self.task.promote
-        own, other = (self._roll_out(one, history) for one in (challenger, champion))
+        models = [cast(Simulator, one) for one in (challenger, champion)]
+        history, promote = self._history(*models), self.task.promote
+        own, other = (self._roll_out(one, history) for one in models)
         mine, other_one = (
             measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
         )
@@ -100,7 +110,7 @@ class DynamicsMeasurements:
         built = stage.run(self.task, self.home, self.dataset)
         return load_references(self.home, built.ref)
 
-    def _history(self, *models: Any) -> int:
+    def _history(self, *models: Predictor) -> int:
         """Return the number of known rows at the start of each window: the longest history."""
         references = (
             *self._references.predictors().values(),
@@ -108,7 +118,7 @@ class DynamicsMeasurements:
         )
         return max(one.history for one in (*models, *references))
 
-    def _roll_out(self, model: Any, history: int) -> RolledOut:
+    def _roll_out(self, model: Predictor, history: int) -> RolledOut:
         return roll_out(model, self._rows, self.task, history)
 
     def _against(self, own: RolledOut, reference: Any) -> Paired:

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from kinemill.dataset import PackedDataset
 from kinemill.register.gate.inputs import Paired
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.accuracy import evaluate
@@ -34,7 +33,7 @@ class RolledOut:
     run: FreeRun | None
 
 
-def roll_out(model: Any, rows: PackedDataset, task: Task, history: int) -> RolledOut:
+def roll_out(model: Predictor, rows: PackedDataset, task: Task, history: int) -> RolledOut:
     """Measure a model over the windows and the whole episodes of the test split.
 
     Args:
@@ -49,7 +48,7 @@ def roll_out(model: Any, rows: PackedDataset, task: Task, history: int) -> Rolle
     return RolledOut(errors_of(model, rows, task, history), free_run(model, rows, SPLIT, history))
 
 
-def errors_of(model: Any, rows: PackedDataset, task: Task, history: int) -> Errors:
+def errors_of(model: Predictor, rows: PackedDataset, task: Task, history: int) -> Errors:
     """Measure a model over the windows of the test split only; see `roll_out`."""
     settings = task.verify
     keys = counted_horizons(task.promote, settings.horizon)

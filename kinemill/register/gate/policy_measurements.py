@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from kinemill.errors import BadInput
 from kinemill.register.gate.inputs import (
     ChampionComparison,
     Findings,
+    Loaded,
     Measured,
     Paired,
     RowOverlap,
@@ -52,18 +53,19 @@ class PolicyMeasurements:
         default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
     )
 
-    def measure(self, challenger: Any) -> Findings:
+    def measure(self, challenger: Loaded) -> Findings:
         """Run a policy from the starts, or measure its actions at held-out rows."""
-        metric = metric_of(self.task)
+        metric, policy = metric_of(self.task), cast(Policy, challenger)
         if metric.larger:
-            return Findings(_measured(self.trials(challenger), metric.name))
-        return Findings(_errors(self.errors(challenger), self._logs))
+            return Findings(_measured(self.trials(policy), metric.name))
+        return Findings(_errors(self.errors(policy), self._logs))
 
-    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
+    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Run policies from the same starts, or measure their actions at the same rows."""
+        own, other = (cast(Policy, one) for one in (challenger, champion))
         if metric_of(self.task).larger:
-            return self._compare(self.trials(challenger), self.trials(champion))
-        return self._errors_of(challenger, champion)
+            return self._compare(self.trials(own), self.trials(other))
+        return self._errors_of(own, other)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the policy in a fresh process and run it."""
