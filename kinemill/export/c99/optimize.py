@@ -113,7 +113,7 @@ def _reuse(program: Program) -> None:
 def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict[int, int]:
     """Return the address of each chunk: the first gap that is large enough when it is written.
 
-    Statements are visited in order, as in linear-scan register allocation (Poletto and Sarkar 1999).
+    Statements are visited in order, as in linear scan (Poletto and Sarkar 1999).
     """
     addresses, living, end = dict[int, int](), dict[int, Span](), program.inputs
     for time, one in enumerate(program.statements):
