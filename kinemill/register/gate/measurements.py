@@ -92,8 +92,7 @@ class DynamicsMeasurements:
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""
-        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
-        return time.time() - datetime.fromisoformat(made).timestamp()
+        return age_of(self.home, self.task, self.dataset)
 
     def measure_overlap(self) -> RowOverlap:
         """Return the shares of repeated rows that the dataset version records."""
@@ -136,6 +135,12 @@ class DynamicsMeasurements:
             errors = stable.errors
         other = RolledOut(errors, stable.run if stable else None)
         return pair(own, other, promote.channel, promote.margin)
+
+
+def age_of(home: Home, task: Task, dataset: ArtifactRef) -> float:
+    """Return the age of a dataset version in the catalog, s."""
+    made = find_dataset(home, task.name, dataset.digest).created
+    return time.time() - datetime.fromisoformat(made).timestamp()
 
 
 def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:

@@ -4,16 +4,13 @@ Symbols: N number of episodes.
 """
 
 import math
-import time
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from kinemill.dataset import find_version as find_dataset
 from kinemill.environments.card import open_card
 from kinemill.environments.evaluation import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
@@ -25,7 +22,7 @@ from kinemill.register.gate.inputs import (
     Paired,
     RowOverlap,
 )
-from kinemill.register.gate.measurements import overlap_of
+from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
@@ -73,8 +70,7 @@ class PolicyMeasurements:
 
     def age(self) -> float:
         """Return the age of the dataset version in the catalog, s."""
-        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
-        return time.time() - datetime.fromisoformat(made).timestamp()
+        return age_of(self.home, self.task, self.dataset)
 
     def measure_overlap(self) -> RowOverlap:
         """Return the shares of repeated rows of the dataset version; 0 without logs."""
