@@ -13,8 +13,9 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.register.alias_switch import What
 from kinemill.register.audit_log import audit_trail
+from kinemill.register.gate.decision_document import Decision
 from kinemill.register.ledger import ledger_folder, read_ledger
-from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_json
+from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_document, read_json
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.run_status_sensors import reason
@@ -141,26 +142,26 @@ def refusals(home: Home, task: str) -> Iterator[NewAlert]:
     decided = home.root / ref.path / "decision.json" if ref else None
     if ref is None or decided is None or not decided.is_file():
         return
-    facts = read_json(decided)
-    event = alerts.Event(f"{task}:{facts['version']}", _made(home, ref.path), task)
-    if facts["decision"] == "waiting":
-        version = f"{task}:{facts['version']}"
+    decision = read_document(decided, Decision)
+    version = f"{task}:{decision.version}"
+    event = alerts.Event(version, _made(home, ref.path), task)
+    if decision.decision == "waiting":
         body = (
             f"it passed all other rules: look at it (kinemill model show {version}), "
             f"then kinemill model approve {version}"
         )
-        title = f"{task} version {facts['version']} waits for approval"
+        title = f"{task} version {decision.version} waits for approval"
         yield NewAlert("waiting", title, body, event)
-    if facts["decision"] != "refused":
+    if decision.decision != "refused":
         return
     lines = [
-        f"{line['rule']}: {line['value']}, expected {line['expected']}"
-        for line in facts["gate"]
-        if not line["passed"]
+        f"{line.rule}: {line.value}, expected {line.expected}"
+        for line in decision.gate
+        if not line.passed
     ]
-    previous = facts["previous_champion"]
+    previous = decision.previous_champion
     stays = f"version {previous} stays champion" if previous else "there is no champion"
-    title = f"{task} version {facts['version']} is refused"
+    title = f"{task} version {decision.version} is refused"
     yield NewAlert("refused", title, "\n".join([*lines[:_LISTED], stays]), event)
 
 

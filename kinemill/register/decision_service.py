@@ -10,6 +10,7 @@ from kinemill.register import tags
 from kinemill.register.alias_switch import Event, last_champion, move_champion
 from kinemill.register.commit import commit
 from kinemill.register.gate import decision_document
+from kinemill.register.gate.decision_document import DecisionFacts
 from kinemill.register.gate.evaluation import (
     Challenger,
     Conclusion,
@@ -31,7 +32,7 @@ from kinemill.register.versions import (
     copy_bundle,
     find_version,
 )
-from kinemill.store import Json, open_ref
+from kinemill.store import open_ref
 from kinemill.store.fault_injection import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking
@@ -52,14 +53,14 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
     commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
     verdicts, conclusion, champion, champion_errors = _evaluate(tracking, task, version, evidence)
     decision = conclusion.decision
-    facts: Json = {
-        "task": task.name,
-        "version": version.number,
-        "decision": decision,
-        "provisional": conclusion.provisional,
-        "previous_champion": champion,
-        "key": version.tags[tags.KEY],
-    }
+    facts = DecisionFacts(
+        task=task.name,
+        version=version.number,
+        decision=decision,
+        provisional=conclusion.provisional,
+        previous_champion=champion,
+        key=version.tags[tags.KEY],
+    )
     change = _publish_decision(tracking, version, facts, verdicts)
     fault_point("register.judged")
     stamped = {
@@ -132,7 +133,7 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
 
 
 def _publish_decision(
-    tracking: Tracking, version: Version, facts: Json, verdicts: list[Verdict]
+    tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> Change:
     """Publish the decision with the version's files; return its tags and description."""
     home, client = tracking.home, tracking.client
@@ -144,16 +145,16 @@ def _publish_decision(
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     passed_by_rule = {item.rule: item.passed for item in verdicts}
-    better = bool(facts["provisional"]) or all(
+    better = bool(facts.provisional) or all(
         passed for rule, passed in passed_by_rule.items() if rule != "serves"
     )
     stamped = {f"{tags.GATE}.{item.rule}": decision_document.line(item) for item in verdicts}
     stamped |= {
         tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),
-        tags.PREVIOUS: str(facts["previous_champion"] or 0),
+        tags.PREVIOUS: str(facts.previous_champion or 0),
         tags.REPORT: f"{published.ref.path}/report.html",
         tags.BETTER: "yes" if better else "no",
-        tags.PROVISIONAL: facts["provisional"] or tags.NO,
+        tags.PROVISIONAL: facts.provisional or tags.NO,
         tags.SERVES: "yes" if passed_by_rule.get("serves") else "no",
     }
     described = decision_document.markdown(facts, verdicts, text)

@@ -49,7 +49,8 @@ def emit(home, asset, stage, document, **summary):
 
 def decided(version, decision, passed):
     gate = [{"rule": "beats_linear", "passed": passed, "value": 0.5, "expected": "<= 0.4"}]
-    return {"version": version, "decision": decision, "previous_champion": 1, "gate": gate}
+    numbers = {"version": version, "previous_champion": 1}
+    return {"task": TASK, "decision": decision, "gate": gate, **numbers}
 
 
 def test_a_refusal_quarantine_and_drift_are_told_once(heard):

@@ -1,7 +1,7 @@
 import json
 
 from kinemill.register import RunFacts, run_document
-from kinemill.register.gate.decision_document import insert, section
+from kinemill.register.gate.decision_document import DecisionFacts, insert, section
 from kinemill.register.gate.rules import Verdict
 from kinemill.store import to_json_value
 from kinemill.verify.check_results import CallLatency, CheckSummary
@@ -78,7 +78,7 @@ def test_the_verdict_goes_to_its_marker_or_before_the_end_of_the_body():
 
 
 def test_what_a_rule_found_is_text_in_the_report_never_markup():
-    facts = {"task": "cart", "version": 2, "decision": "refused", "previous_champion": 1}
+    facts = DecisionFacts("cart", 2, "refused", previous_champion=1)
     piece = section(facts, [Verdict("a", passed=False, value="<script>", expected="<= 1")])
     assert "<script>" not in piece
     assert "cart:2 is refused: rule a failed; version 1 stays champion." in piece

@@ -1,41 +1,72 @@
 """Gate decision as a document: all verdicts in JSON, in the HTML report and in markdown."""
 
 import html
-import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
 from kinemill.reports.components import mark, name_of, table
-from kinemill.store import Artifact, Json, get_or_build
+from kinemill.store import Artifact, Json, get_or_build, publish_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import GateDecision, Headline, decision_text
 
-VERSION = 3
+VERSION = 4
+
+
+@dataclass(frozen=True)
+class DecisionFacts:
+    """What was decided.
+
+    Attributes:
+        task, version: the version.
+        decision: `champion`, `waiting` or `refused`.
+        provisional: why a champion is provisional, and what to do; empty if it is not.
+        previous_champion: number of the champion at the decision; None without one.
+        key: key of the version, see `kinemill.register.stage.inputs`.
+    """
+
+    task: str
+    version: int
+    decision: str
+    provisional: str = ""
+    previous_champion: int | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Decision(DecisionFacts):
+    """`decision.json`: what was decided, its headline and all lines of the gate."""
+
+    headline: str = ""
+    gate: list[Verdict] = field(default_factory=list[Verdict])
 
 
 def make_decision(
-    home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
+    home: Home,
+    facts: DecisionFacts,
+    verdicts: Sequence[Verdict],
+    bundle: Path,
+    performance: str = "",
 ) -> Artifact:
     """Publish `decision.json` and the report with the decision.
 
     Args:
         home: where the store lives.
-        facts: task, version, decision and the other fields of `decision.json`.
+        facts: what was decided.
         verdicts: the gate's lines.
         bundle: folder of the bundle with the report to complete.
         performance: the sentence about errors and the best reference.
     """
-    gate = [verdict.to_json() for verdict in verdicts]
     text = headline(facts, verdicts, performance)
-    content = {**facts, "headline": text.text, "gate": gate}
+    decision = Decision(**vars(facts), headline=text.text, gate=list(verdicts))
+    content: Json = to_json_value(decision)
 
     def build(folder: Path) -> Json:
-        (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        publish_document(folder / "decision.json", decision)
         page = (bundle / "report.html").read_text(encoding="utf-8")
         page = retitle(page, text, _badge(facts))
         (folder / "report.html").write_text(
@@ -43,7 +74,7 @@ def make_decision(
         )
         return content
 
-    return get_or_build(home, "decision", facts["task"], {**content, "code": VERSION}, build)
+    return get_or_build(home, "decision", facts.task, {**content, "code": VERSION}, build)
 
 
 def insert(page: str, piece: str) -> str:
@@ -62,12 +93,12 @@ def retitle(page: str, text: Headline, badge: str) -> str:
     return f"{head}{head_section(text, badge)}{after}" if start and end else page
 
 
-def _badge(facts: Json) -> str:
+def _badge(facts: DecisionFacts) -> str:
     """Return the badge: Provisional champion, Champion, Waiting or Refused."""
-    return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
+    return f"{'provisional ' * bool(facts.provisional)}{facts.decision}".capitalize()
 
 
-def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
+def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
     rows = [
         [
@@ -94,7 +125,7 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
+def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str) -> str:
     """Return a version's description in markdown: headline, decision and verdicts.
 
     Args:
@@ -119,14 +150,14 @@ def _passed_cell(item: Verdict) -> str:
     return "yes" if item.passed else "**no**"
 
 
-def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
+def headline(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
     """Return the headline: performance of the model and decision."""
     decision = GateDecision(
-        facts["decision"],
+        facts.decision,
         failed_causes(verdicts),
-        provisional=str(facts.get("provisional") or ""),
-        address=f"{facts['task']}:{facts['version']}",
-        champion=facts["previous_champion"],
+        provisional=facts.provisional,
+        address=f"{facts.task}:{facts.version}",
+        champion=facts.previous_champion,
     )
     return replace(decision_text(decision), performance=performance)
 
