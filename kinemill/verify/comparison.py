@@ -25,8 +25,8 @@ class Comparison:
         unit: which of the two.
         detectable: smallest relative improvement that is found with 80 % power; NaN without an
             interval.
-        p_worse: one-sided p-value: small where the model is surely worse than (1 + margin) times
-            the reference; NaN without an interval.
+        p_worse: one-sided p-value of being worse than (1 + margin) times the reference: small where
+            the model is worse; NaN without an interval.
     """
 
     error: Diverging

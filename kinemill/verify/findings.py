@@ -25,9 +25,9 @@ from kinemill.verify.losses import (
 from kinemill.verify.phrases import interval_words, less_or_more
 
 MODEL, CHAMPION = "model", "champion"
-# better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
-# less than the margin. even: within chance. uncounted: no reference predicts so far, the task
-# leaves it out, or the model is a reference like the one that it is compared with.
+# better, worse: significantly. behind: worse by its own interval, but not among so many
+# comparisons, or by less than the margin. even: no significant difference. uncounted: no reference
+# predicts so far, the task leaves it out, or the model is a reference like the other.
 State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 
@@ -124,7 +124,7 @@ def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
 
 
 def worse_findings(document: Assessment) -> list[Cell]:
-    """Return where a reference is surely better, as the gate counts it; the largest ratio first."""
+    """Return where a reference is significantly better by the gate, the largest ratio first."""
     worse = [cell for cell in cells_of(document).values() if cell.state == "worse"]
     return sorted(worse, key=lambda cell: -cell.comparison.ratio)
 

@@ -135,7 +135,7 @@ def performance(document: Assessment) -> str:
 
 
 def verdict_of(document: Assessment, decision: GateDecision | None = None) -> Headline:
-    """Return the sentence that says whether to trust a model, alone."""
+    """Return the sentence on whether to trust a model, alone."""
     if decision is not None and decision.decision is not None:
         return decision_text(decision)
     failed = [gate.name for gate in document.gates if not gate.passed]

@@ -24,7 +24,7 @@ SIGNIFICANCE = 0.05  # chance of one false loss among all comparisons
 GROSS = 2.0
 FEWEST = 2.0  # independent episodes; with fewer an interval is so wide that it excludes nothing
 # Whole episodes on own predictions drift apart: where no reference is closer to the truth than this
-# share of the training spread, predictions tell little, and only gross failure counts.
+# share of the training spread, predictions carry little information, and only gross failure counts.
 SKILL, GROSS_WITHOUT_SKILL = 0.8, 3.0
 
 

@@ -29,7 +29,7 @@ from kinemill.verify.results import FitDiagnosis
 
 VALIDATION, TRAINING = "validation/multi_step", "train/loss"
 LEAST = 8  # evaluations
-TAIL = 3  # evaluations at least that are looked at together
+TAIL = 3  # smallest number of evaluations of a median
 RISE, FALL, STEEP = 1.1, 0.95, 0.9
 HIGH, NEAR = 0.5, 1.2
 
@@ -80,8 +80,8 @@ def fitting_section(diagnosis: FitDiagnosis | None) -> str:
     if diagnosis is None:
         return ""
     return (
-        f"<h2>The training {escape(diagnosis.verdict)}</h2><p>The curves say so: "
-        f"{escape(diagnosis.text)}. What may help: {escape(diagnosis.fix)}.</p>"
+        f"<h2>The training {escape(diagnosis.verdict)}</h2><p>The learning curves show it: "
+        f"{escape(diagnosis.text)}. What can help: {escape(diagnosis.fix)}.</p>"
     )
 
 

@@ -25,7 +25,7 @@ class PhysicalCheck:
         name: `energy` or `symmetry`.
         value: growth or asymmetry, in standard deviations.
         within: largest value that passes.
-        text: the value in words.
+        text: the value as text.
     """
 
     name: str

@@ -21,13 +21,13 @@ from kinemill.verify.results import Accuracy
 
 # Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.
 RESOLUTION_ROWS = 100_000
-# Two or three levels are a mode, such as contact, whose steps say nothing about a sensor.
+# Two or three levels are a mode, such as contact, whose steps are no property of a sensor.
 FEWEST_LEVELS = 4
 # Quantile of the gaps between levels that is a small one, though not an outlier.
 SMALLEST = 0.02
 # Shares of a step: how far from a multiple of it levels may lie, and how many of them have to.
 ON_GRID, MOST = 0.05, 0.95
-# A grid is only told from rounding where its step is this many float32 steps.
+# A grid can be distinguished from rounding only where its step is this many float32 steps.
 ABOVE_ROUNDING = 16.0
 
 

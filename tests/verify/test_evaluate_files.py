@@ -221,7 +221,10 @@ def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict,
         ),
         verdict_document(verdict),
     )
-    assert "<h2>The training over-fitted</h2><p>The curves say so: it rose &lt;by&gt; 30%" in told
+    assert (
+        "<h2>The training over-fitted</h2><p>The learning curves show it: it rose &lt;by&gt; 30%"
+        in told
+    )
 
 
 def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):

@@ -218,7 +218,7 @@ def _header(parts: Parts, name: str) -> str:
 /* Advance by one time step.
  * state: now; action: acts from now on; next_state: a step later, may be `state` itself;
  * carry: what the model remembers, all zeros before the first step, changed in place; angles come
- * out within [-pi, pi]; a NaN or infinity that goes in comes out as NaN everywhere. */
+ * out within [-pi, pi]; a NaN or infinity in an input gives NaN in every output. */
 void {name}_step(const float *state, const float *action, float *carry, float *next_state);
 
 #endif

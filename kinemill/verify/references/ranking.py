@@ -66,7 +66,7 @@ class Candidate:
         return float(np.exp(np.log(np.maximum(self.errors, EXACT)).mean()))
 
     def lasts(self, ground: Ground) -> bool:
-        """Return whether it stays bounded over whole episodes; its group is tried at once."""
+        """Return whether it stays bounded over whole episodes; its group runs as one batch."""
         if not self.group.is_stable:
             every = ground.lasts(self.group.stacked, len(self.group.fitted))
             self.group.is_stable = every.tolist()

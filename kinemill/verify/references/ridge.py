@@ -22,7 +22,7 @@ MOST_TERMS = 1000  # of a regression; more would take minutes and little memory 
 # model is measured on; those of the validation split only rank members, all on the same rows.
 SHARES = {"train": 0.8, "validation": 0.6, "test": 0.9}
 SHORT = 4  # rows that any history may have, as long as no episode loses all its windows
-ROWS = 8192  # training windows looked at at once, bounds memory
+ROWS = 8192  # training windows processed in one batch, bounds memory
 FITTED = 20_000  # training windows that are enough, or
 PER_TERM = 30  # so many for each term: what more would add is below 2 % of the noise
 
