@@ -30,8 +30,8 @@ CONFIDENCE = 0.975  # two-sided 95 %
 POWER = 0.8  # of `detectable`
 # Fewer blocks make a standard error that is itself too uncertain. Whole episodes always count, with
 # at least one degree of freedom: without them shorter blocks would decide, and where one episode
-# has most of the error these are not independent. Then 12.6 % of equal models were found different at
-# 5 test episodes (benchmarks/prove_gate.py, outlier episodes) instead of at most 5 %.
+# has most of the error these are not independent. Then 12.6 % of equal models were found different
+# at 5 test episodes (benchmarks/prove_gate.py, outlier episodes) instead of at most 5 %.
 FEWEST_BLOCKS = 6.0
 FEWEST_ALONE = 3.0  # episodes, where there are no shorter blocks to check them by
 LEAST_FREEDOM = 1.0  # degrees of freedom

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.export.c99.kernels import (
     ANGLES,
@@ -20,6 +19,7 @@ from kinemill.export.c99.kernels import (
     SOFTMAX,
 )
 from kinemill.export.c99.program import (
+    Array,
     Call,
     Dense,
     Each,
@@ -193,7 +193,7 @@ def spelled(value: float) -> str:
     return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
 
 
-def _table(name: str, values: NDArray[np.float64]) -> str:
+def _table(name: str, values: Array) -> str:
     numbers = [spelled(value) for value in values]
     lines = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
     body = ",\n    ".join(lines)

@@ -8,6 +8,7 @@ ids during generation. Loops remain for run time, and copies where a layer needs
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from kinemill.errors import BadInput
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float32]
-Array = NDArray[np.generic]  # of any type that ONNX has
+Array = NDArray[Any]  # of any type that ONNX has
 
 
 @dataclass(frozen=True)
