@@ -38,8 +38,8 @@ def _print(result: Any) -> None:
         ["passed", "check", "result", "expected"],
         [[line.passed, line.name, line.value, line.expected] for line in result.gates],
     )
-    cold, machine = result.cold_start, result.machine
-    if cold is None or machine is None:
+    start_times, machine = result.cold_start, result.machine
+    if start_times is None or machine is None:
         typer.echo("a file has changed, so nothing was run")
         return
     rows = [
@@ -48,6 +48,6 @@ def _print(result: Any) -> None:
     ]
     table("one call, ms", ["call", "p50", "p90", "p99", "p99.9", "jitter"], rows)
     typer.echo(
-        f"{machine.processor}: loaded in {cold.load_ms:.3g} ms, first call "
-        f"{cold.first_call_ms:.3g} ms, {cold.model_mb:.3g} MB"
+        f"{machine.processor}: loaded in {start_times.load_ms:.3g} ms, first call "
+        f"{start_times.first_call_ms:.3g} ms, {start_times.model_mb:.3g} MB"
     )

@@ -52,8 +52,8 @@ def _stability(document: Verification) -> str:
 
 
 def _speed(document: Verification) -> str:
-    times, cold, machine = document.latency_ms, document.cold_start, document.machine
-    if cold is None or machine is None:
+    times, start_times, machine = document.latency_ms, document.cold_start, document.machine
+    if start_times is None or machine is None:
         return ""
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
     calls = [
@@ -70,11 +70,14 @@ def _speed(document: Verification) -> str:
         f"ONNX Runtime {machine.onnxruntime}"
     )
     start = [
-        ["Import of the runtime", f"{cold.import_ms:.0f} ms"],
-        ["Loading", f"{cold.load_ms:.1f} ms"],
-        ["First call, second call", f"{cold.first_call_ms:.2f}, {cold.second_call_ms:.2f} ms"],
-        ["Memory of the model", f"{cold.model_mb:.1f} MB"],
-        ["Memory of the process", f"{cold.process_mb:.0f} MB"],
+        ["Import of the runtime", f"{start_times.import_ms:.0f} ms"],
+        ["Loading", f"{start_times.load_ms:.1f} ms"],
+        [
+            "First call, second call",
+            f"{start_times.first_call_ms:.2f}, {start_times.second_call_ms:.2f} ms",
+        ],
+        ["Memory of the model", f"{start_times.model_mb:.1f} MB"],
+        ["Memory of the process", f"{start_times.process_mb:.0f} MB"],
     ]
     return (
         f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first.blocks} blocks of up to "
