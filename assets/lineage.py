@@ -1,7 +1,7 @@
 """Edges of the asset graph that leave a task: its logs, its champion, and other tasks.
 
 Logs and champions are not made by Dagster. They are external assets, which
-`pipelines/registry_events.py` and `pipelines/automation` observe.
+`pipelines/registry_events.py` and `pipelines/automation` report.
 """
 
 import re
@@ -13,7 +13,7 @@ import dagster as dg
 from kinemill.task import Task
 
 OWNERS = ["team:robotics"]
-EXTERNAL = {"external": "observed"}
+EXTERNAL = {"external": "reported"}
 LOGS, CHAMPION = "logs", "champion"
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Which asset reads a part of the task file that can name a champion.
@@ -29,7 +29,7 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         kinds={"file"},
         owners=OWNERS,
         tags=EXTERNAL,
-        description="Log files in the drop folder. Observed when complete new logs arrive.",
+        description="Log files in the drop folder. Updated when complete new logs arrive.",
     )
     champion = dg.AssetSpec(
         [task.name, CHAMPION],
@@ -38,7 +38,7 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         kinds={"mlflow"},
         owners=OWNERS,
         tags=EXTERNAL,
-        description="The version with the alias `champion`. Observed after every promotion, "
+        description="The version with the alias `champion`. Updated after every promotion, "
         "rollback and canary decision.",
     )
     return [*([logs] if task.learn.from_logs else []), champion]

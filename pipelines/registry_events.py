@@ -1,8 +1,10 @@
-"""Registry events in Dagster: promotions, rollbacks and canary decisions as observations.
+"""Registry events in Dagster: promotions, rollbacks and canary decisions as asset events.
 
 The registry's ledger is the source of truth; it changes in runs, by `kinemill model`, and by
 MLflow's pages. No Dagster event marks such a change, so one sensor for all tasks reads the ledgers
-and reports each entry of the audit trail on the external asset `TASK/champion`.
+and reports each entry of the audit trail on the external asset `TASK/champion`. The reports are
+materializations, as Dagster documents for external assets: after observations it shows downstream
+assets as stale even when they used the observed version.
 """
 
 import json
@@ -35,7 +37,7 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home, reported = Home.resolve(), json.loads(context.cursor or "{}")
-        events = list[dg.AssetObservation]()
+        events = list[dg.AssetMaterialization]()
         for task in tasks:
             if len(events) >= _MOST:
                 break  # the next tick continues
@@ -50,7 +52,9 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
     return report
 
 
-def new_events(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetObservation]:
+def new_events(
+    home: Home, task: str, reported: dict[str, int]
+) -> Iterator[dg.AssetMaterialization]:
     """Yield the decisions about a task after the last reported record, and note the last one.
 
     Args:
@@ -69,13 +73,13 @@ def new_events(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.A
         ledger.add(change)
         if ledger.number > first:
             texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            yield from (_observation(ledger, Event(**json.loads(text))) for text in texts if text)
+            yield from (_event(ledger, Event(**json.loads(text))) for text in texts if text)
     reported[task] = ledger.number
 
 
-def _observation(ledger: Ledger, event: Event) -> dg.AssetObservation:
+def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
     champion = ledger.aliases.get(ALIAS)
-    return dg.AssetObservation(
+    return dg.AssetMaterialization(
         dg.AssetKey([ledger.task, CHAMPION]),
         description=f"{event.what}: version {event.version}",
         metadata={

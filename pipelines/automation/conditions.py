@@ -43,7 +43,8 @@ def conditions_of(task: Task) -> dict[str, Condition]:
         conditions.setdefault(trains, []).append(ChampionTooOld(task))
     for asset, names in upstream_champions(task).items() if retrain.on_upstream else ():
         keys = dg.AssetSelection.assets(*(dg.AssetKey([name, CHAMPION]) for name in names))
-        new = dg.AutomationCondition.any_deps_updated().allow(keys).since_last_handled()
+        changed = dg.AutomationCondition.data_version_changed()
+        new = dg.AutomationCondition.any_deps_match(changed).allow(keys).since_last_handled()
         conditions.setdefault(asset, []).append(_when_idle(new) & NewUpstreamChampion(task))
     return {asset: _any(listed) for asset, listed in conditions.items()}
 
@@ -112,13 +113,13 @@ class NewLogs(TaskCondition):
     text = "logs that no run has read are in the drop folder, and they no longer grow"
 
     def decide(self, task: Task, cursor: str | None) -> Decision:
-        """Request one run per set of logs, and note the observation of the drop folder."""
+        """Request one run per set of logs, and report the new state of the drop folder."""
         tick = current_tick()
         state, runs = read_state(cursor), runs_of(tick.instance, task.name)
         call = next_run(task, tick.home, state, runs, tick.moment)
         if call.request is not None:
-            tick.observe(
-                dg.AssetObservation(
+            tick.report(
+                dg.AssetMaterialization(
                     dg.AssetKey([task.name, LOGS]),
                     description=call.why,
                     metadata={"reason": call.why, "request": call.state.request},

@@ -37,14 +37,14 @@ class Tick:
         instance: Dagster's instance, which knows the runs.
         home: the home of kinemill.
         moment: time of the evaluation, s since the epoch.
-        events: observations of external assets.
+        events: new states of external assets.
         warnings: faults of single tasks.
     """
 
     instance: dg.DagsterInstance
     home: Home = field(default_factory=Home.resolve)
     moment: float = field(default_factory=time.time)
-    events: list[dg.AssetObservation] = field(default_factory=list[dg.AssetObservation])
+    events: list[dg.AssetMaterialization] = field(default_factory=list[dg.AssetMaterialization])
     warnings: list[str] = field(default_factory=list[str])
     _decisions: dict[str, list[Decision]] = field(default_factory=dict[str, list[Decision]])
 
@@ -62,8 +62,8 @@ class Tick:
         """Record the decision of a condition."""
         self._decisions.setdefault(task, []).append(decision)
 
-    def observe(self, event: dg.AssetObservation) -> None:
-        """Record the observation of an external asset."""
+    def report(self, event: dg.AssetMaterialization) -> None:
+        """Record the new state of an external asset."""
         self.events.append(event)
 
     def warn(self, message: str) -> None:

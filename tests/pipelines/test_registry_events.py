@@ -1,4 +1,4 @@
-"""Decisions of the registry as observations of the champion asset."""
+"""Decisions of the registry as events of the champion asset."""
 
 import json
 from dataclasses import asdict
