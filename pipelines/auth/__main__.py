@@ -44,7 +44,7 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
         with open_web_app(instance, workspace, read_only=read_only) as app:
             site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
-            yield with_pages(app, home), site
+            yield with_pages(app, home, instance), site
 
 
 def task_of_job(job: str) -> str | None:

@@ -6,9 +6,16 @@ in a sandbox in which they can neither load anything nor send requests.
 
 from pathlib import Path
 
+import dagster as dg
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
@@ -27,10 +34,12 @@ _SANDBOX = {
 }
 
 
-def with_pages(app: ASGIApp, home: Home) -> Starlette:
-    """Return Dagster's app with kinemill's pages added."""
-    pages = _Pages(home)
+def with_pages(app: ASGIApp, home: Home, instance: dg.DagsterInstance | None = None) -> Starlette:
+    """Return Dagster's app with kinemill's pages added; `/` is the start page."""
+    pages = _Pages(home, instance)
     routes = [
+        Route("/", pages.start),
+        Route(PREFIX, lambda _: RedirectResponse("/")),
         Route(TASKS, pages.tasks),
         Route(f"{TASKS}/{{task}}", pages.task),
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
@@ -44,8 +53,13 @@ def with_pages(app: ASGIApp, home: Home) -> Starlette:
 class _Pages:
     """The pages; each request reads the current state."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, instance: dg.DagsterInstance | None) -> None:
+        self._home, self._instance = home, instance
+
+    def start(self, _: Request) -> Response:
+        from kinemill_dagster.pipelines.auth.start_page import start_page
+
+        return _page(start_page(self._home, self._instance))
 
     def tasks(self, _: Request) -> Response:
         from kinemill.register.task_page import tasks_page

@@ -1,10 +1,17 @@
 """The mill's own pages beside Dagster's: what they show, and that they show no more."""
 
+import json
+from html import escape
+
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
+from kinemill.register.gate.headline import headline_of
+from kinemill.register.versions import versions_of
+from kinemill.store import publish_json
 from kinemill_dagster.pipelines.auth.pages import with_pages
+from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources.links import report_link, task_link, version_link
 
 
@@ -55,3 +62,38 @@ def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client):
     assert client.get(version_link("tiny", 3).value).status_code == 404
     assert client.get("/kinemill/tasks/..%2f..%2fetc").status_code == 404
     assert client.get("/runs/1").text == "dagster"
+
+
+def test_the_start_page_of_a_new_project_names_the_next_command(client):
+    page = client.get("/")
+    assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
+    assert "kinemill run tiny --logs FOLDER" in page.text
+    assert "broken" in page.text
+    assert "did you mean &#x27;channels&#x27;?" in page.text  # the broken task file, escaped
+    assert client.get("/kinemill", follow_redirects=False).headers["location"] == "/"
+
+
+def test_the_start_page_shows_the_champion_and_the_last_run(copy):
+    with open_instance(copy.home) as instance:
+        client = TestClient(with_pages(PlainTextResponse("dagster"), copy.home, instance))
+        page = client.get("/").text
+    assert 'href="/kinemill/tasks/tiny/1">version 1</a>' in page
+    (version,) = versions_of(copy.home, "tiny")
+    assert escape(headline_of(version).text) in page
+    assert ">success</a>" in page
+    assert "tiny has no model yet" not in page
+
+
+def test_the_start_page_shows_what_needs_attention(workspace):
+    home = workspace.home
+    publish_json(
+        home.dagster / "refs" / "latest" / "tiny" / "registered_model.json",
+        {"path": "store/d", "digest": "0" * 64},
+    )
+    (home.store / "d").mkdir(parents=True)
+    line = {"rule": "beats_<b>", "passed": False, "value": 0.5, "expected": "<= 0.4"}
+    decision = {"version": 3, "decision": "refused", "previous_champion": 1, "gate": [line]}
+    (home.store / "d" / "decision.json").write_text(json.dumps(decision))
+    page = TestClient(with_pages(PlainTextResponse("dagster"), home)).get("/").text
+    assert "tiny version 3 is refused" in page
+    assert "beats_&lt;b&gt;: 0.5, expected &lt;= 0.4" in page

@@ -1,0 +1,168 @@
+"""The start page of the server: what happened, what needs attention, and what to do next."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.errors import KinemillError
+from kinemill.register.consistency import is_registered
+from kinemill.register.gate.headline import headline_of
+from kinemill.register.versions import CHAMPION, Version, versions_of
+from kinemill.reports.components import html_page, name_of, table
+from kinemill.store.home import Home
+from kinemill.task import list_tasks, load_task
+from kinemill_dagster.pipelines.alerts import NewAlert, drifts, quarantines, refusals
+from kinemill_dagster.resources.links import TASKS
+from kinemill_dagster.resources.tags import TASK
+
+_QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
+_LISTED = 20  # lines of "needs attention"
+_BAD = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A task on the page: its versions, its last run, and its problems as HTML."""
+
+    name: str
+    versions: Sequence[Version]
+    run: dg.RunRecord | None
+    problems: Sequence[str]
+
+    @property
+    def champion(self) -> Version | None:
+        return next((one for one in self.versions if CHAMPION in one.aliases), None)
+
+
+def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
+    """Return the start page as one HTML document.
+
+    Args:
+        home: the home with tasks, artifacts and the registry.
+        instance: Dagster's instance, for the last runs; None: no runs are shown.
+    """
+    rows = [_row(home, instance, name, path) for name, path in list_tasks().items()]
+    sections = [
+        '<header><div><div class="eyebrow">kinemill</div><h1>Overview</h1></div></header>',
+        _links(),
+        _attention(rows),
+        _next_steps(rows),
+        _tasks(rows),
+    ]
+    return html_page("kinemill", sections, "Read from the home when this page was opened.")
+
+
+def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path) -> _Row:
+    problems = list(_problems(home, name, path))
+    try:
+        versions = versions_of(home, name) if is_registered(home, name) else []
+    except KinemillError as error:
+        versions, problems = [], [*problems, f"<pre>{escape(str(error))}</pre>"]
+    run = _last_run(instance, name) if instance else None
+    if run and run.dagster_run.status in _BAD:
+        status = run.dagster_run.status.value.lower()
+        address = f"/runs/{run.dagster_run.run_id}"
+        problems.append(f'the last run is <a href="{address}">{escape(status)}</a>')
+    return _Row(name, versions, run, problems)
+
+
+def _last_run(instance: dg.DagsterInstance, name: str) -> dg.RunRecord | None:
+    records = instance.get_run_records(dg.RunsFilter(tags={TASK: name}), limit=1)
+    return next(iter(records), None)
+
+
+def _problems(home: Home, name: str, path: Path) -> Iterator[str]:
+    """Yield what needs attention in a task, as HTML."""
+    try:
+        load_task(path)
+    except KinemillError as error:
+        yield f"the task file cannot be used:<pre>{escape(str(error))}</pre>"
+        return
+    for source in (
+        refusals(home, name),
+        quarantines(home, name, _QUARANTINE_SHARE),
+        drifts(home, name),
+    ):
+        try:
+            yield from (_problem(alert) for alert in source)
+        except KinemillError as error:  # a damaged document does not hide the others
+            yield f"<pre>{escape(str(error))}</pre>"
+
+
+def _problem(alert: NewAlert) -> str:
+    body = alert.body if isinstance(alert.body, str) else alert.body()
+    lines = "<br>".join(escape(line) for line in body.splitlines())
+    return f"{escape(alert.title)}<br><small>{lines}</small>"
+
+
+def _links() -> str:
+    mlflow = os.environ.get("KINEMILL_MLFLOW_URL")
+    links = {
+        "Assets": "/assets",
+        "Runs": "/runs",
+        "Automation": "/automation",
+        "Versions": TASKS,
+        **({"MLflow models": f"{mlflow}/#/models"} if mlflow else {}),
+    }
+    items = (f'<a href="{escape(url)}">{escape(text)}</a>' for text, url in links.items())
+    return f"<p>{' · '.join(items)}</p>"
+
+
+def _attention(rows: Sequence[_Row]) -> str:
+    lines = [[name_of(row.name), problem] for row in rows for problem in row.problems]
+    if not lines:
+        return ""
+    more = f"<p>and {len(lines) - _LISTED} more</p>" if len(lines) > _LISTED else ""
+    listed = table(["Task", "What needs attention"], lines[:_LISTED], fixed=True)
+    return f"<h2>Needs attention</h2>{listed}{more}"
+
+
+def _next_steps(rows: Sequence[_Row]) -> str:
+    """Return the next commands for a project without tasks, and for tasks without a model."""
+    if not rows:
+        steps = ["Describe a robot by its logs: <code>kinemill new NAME LOG...</code>"]
+    else:
+        steps = [
+            f"{name_of(row.name)} has no model yet: put logs into its drop folder, or run "
+            f"<code>kinemill run {escape(row.name)} --logs FOLDER</code>"
+            for row in rows
+            if not row.versions and row.run is None
+        ][:_LISTED]
+    items = "".join(f"<li>{step}</li>" for step in steps)
+    return f"<h2>Next steps</h2><ul>{items}</ul>" if steps else ""
+
+
+def _tasks(rows: Sequence[_Row]) -> str:
+    lines = [
+        [
+            f'<a href="{TASKS}/{escape(row.name)}">{name_of(row.name)}</a>',
+            _champion(row),
+            _run(row.run),
+        ]
+        for row in rows
+    ]
+    listed = table(["Task", "Champion", "Last run, UTC"], lines, fixed=True)
+    return f"<h2>Tasks</h2>{listed}" if lines else ""
+
+
+def _champion(row: _Row) -> str:
+    champion = row.champion
+    if champion is None:
+        return "none"
+    address = f"{TASKS}/{row.name}/{champion.number}"
+    text = escape(headline_of(champion).text)
+    return f'<a href="{escape(address)}">version {champion.number}</a><br><small>{text}</small>'
+
+
+def _run(record: dg.RunRecord | None) -> str:
+    if record is None:
+        return "none"
+    run, moment = record.dagster_run, record.create_timestamp.astimezone(UTC)
+    age = datetime.now(UTC) - moment
+    when = f"{moment:%H:%M}" if age.days < 1 else f"{moment:%Y-%m-%d %H:%M}"
+    return f'<a href="/runs/{run.run_id}">{escape(run.status.value.lower())}</a>, {when}'
