@@ -32,10 +32,10 @@ ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
 
 
 def settings_of(name: str) -> dict:
-    found = {"type": name, **({"n_steps": 16} if name in ON_POLICY else {})}
+    settings = {"type": name, **({"n_steps": 16} if name in ON_POLICY else {})}
     if name in ("ppo", "maskable_ppo", "recurrent_ppo"):
-        found["n_epochs"] = 2
-    return found | ({"lstm_hidden_size": 8} if name == "recurrent_ppo" else {})
+        settings["n_epochs"] = 2
+    return settings | ({"lstm_hidden_size": 8} if name == "recurrent_ppo" else {})
 
 
 def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
@@ -75,15 +75,16 @@ def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(nam
     straight.advance(64, 1)
     groups, state = straight.state()
     groups = {
-        group: {key: one.clone() for key, one in held.items()} for group, held in groups.items()
+        group: {key: one.clone() for key, one in tensors.items()}
+        for group, tensors in groups.items()
     }
-    seen = straight.step
-    straight.advance(seen + 64, 2)
+    first_steps = straight.step
+    straight.advance(first_steps + 64, 2)
 
     other = task.learn.algorithm.learner(site_of(task))
     other.restore(groups, state)
-    assert other.step == seen
-    other.advance(seen + 64, 2)
+    assert other.step == first_steps
+    other.advance(first_steps + 64, 2)
     assert other.step == straight.step
     assert pack_tensors(other.state()[0]) == pack_tensors(straight.state()[0])
 
@@ -98,14 +99,14 @@ def test_the_policy_does_what_the_library_would_do(name):
     mask = np.array([[0, 1, 0, 1, 1]] * 7, np.float32) if layout.mask else None
     carry, memory, start = policy.initial_carry(7), None, np.ones(7, bool)
     for _ in range(3):
-        seen = random.normal(0.0, 2.0, (7, len(layout.observation))).astype(np.float32)
-        inputs = [torch.from_numpy(one) for one in (seen, mask) if one is not None]
+        observation = random.normal(0.0, 2.0, (7, len(layout.observation))).astype(np.float32)
+        inputs = [torch.from_numpy(one) for one in (observation, mask) if one is not None]
         with torch.no_grad():
             action, *carry = policy(*inputs, *carry)
         how = {"action_masks": mask} if layout.mask else {}
         if name == "recurrent_ppo":
             how = {"state": memory, "episode_start": start}
-        expected, memory = learner.model.predict(seen, deterministic=True, **how)
+        expected, memory = learner.model.predict(observation, deterministic=True, **how)
         start = np.zeros(7, bool)
         assert action.numpy() == pytest.approx(expected.reshape(7, -1), abs=1e-5)
 
@@ -124,9 +125,11 @@ def test_networks_may_be_shared_or_of_any_family(home, algorithm, model):
     policy = load_model(published(task, home))
     learner = task.learn.algorithm.learner(site_of(task))
     learner.start(policy.restart.named())
-    seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
-    expected = learner.model.predict(seen, deterministic=True)[0]
-    assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(expected, abs=1e-5)
+    observation = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    expected = learner.model.predict(observation, deterministic=True)[0]
+    assert policy(torch.from_numpy(observation))[0].detach().numpy() == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_a_model_that_remembers_is_for_recurrent_ppo():
@@ -246,13 +249,13 @@ def test_a_published_policy_sees_what_a_robot_sees(home):
     learner.start(policy.restart.named())
     outside, inside = make_environment(task), site_of(task).environment
     inside.seed(5)
-    seen, stacked = outside.reset(seed=5)[0], inside.reset()
+    observation, stacked = outside.reset(seed=5)[0], inside.reset()
     carry = policy.initial_carry(1)
     for _ in range(5):
-        action, *carry = policy(torch.from_numpy(seen)[None], *carry)
+        action, *carry = policy(torch.from_numpy(observation)[None], *carry)
         scaled = learner.model.predict(stacked, deterministic=True)[0]
         assert action.item() == pytest.approx(2.0 * scaled[0, 0], abs=1e-5)
-        seen = outside.step(action.detach().numpy()[0])[0]
+        observation = outside.step(action.detach().numpy()[0])[0]
         stacked = inside.step(scaled)[0]
 
 
@@ -281,12 +284,15 @@ def test_an_a2c_goes_on_from_what_ppo_learned_with_its_critic_and_normalization(
         seed=4,
         start_from=start.folder,
     )
-    found, previous = load_model(published(task, home, start=start)), load_model(Path(start.folder))
+    resumed, previous = (
+        load_model(published(task, home, start=start)),
+        load_model(Path(start.folder)),
+    )
     # At a rate of 1e-9 nothing moves: the critic, the deviation of actions, mean and spread.
-    assert set(found.state_dict()) == set(previous.state_dict())
+    assert set(resumed.state_dict()) == set(previous.state_dict())
     for name, value in previous.state_dict().items():
-        assert torch.allclose(found.state_dict()[name], value, atol=1e-6), name
-    assert any("value_net" in name for name in found.state_dict())
+        assert torch.allclose(resumed.state_dict()[name], value, atol=1e-6), name
+    assert any("value_net" in name for name in resumed.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -323,9 +329,9 @@ def test_forbidden_choices_are_never_taken_and_allowed_ones_learned(home):
         DOORS, "maskable_ppo", optimizer={"type": "adam", "lr": 0.02}, steps=1024, eval_every=512
     )
     policy = load_model(published(task, home))
-    seen = torch.eye(2)
+    observation = torch.eye(2)
     mask = torch.tensor([[1, 0, 0, 1, 1], [0, 1, 0, 1, 1]]).float()
-    assert policy(seen, mask)[0].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert policy(observation, mask)[0].tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 def test_a_return_that_is_no_number_ends_the_training():
@@ -364,13 +370,13 @@ def test_statistics_of_episodes_are_curves(home):
     import json
 
     folder = published(rl_task(steps=64), home)
-    found = json.loads((folder / "history.json").read_text())
+    history = json.loads((folder / "history.json").read_text())
     expected = {"train/return", "train/length", "train/success", "episodes/event/pushed"}
     expected |= {"episodes/action/action_0/mean", "learner/value_loss", "evaluation/return"}
-    assert expected <= set(found)
+    assert expected <= set(history)
     # 16 steps of each copy, then 32: the episode of 10 that began in the first goes on
-    assert found["train/length"] == [[32, 10.0], [64, 10.0]]
-    assert found["episodes/count"] == [[32, 2.0], [64, 4.0]]
+    assert history["train/length"] == [[32, 10.0], [64, 10.0]]
+    assert history["episodes/count"] == [[32, 2.0], [64, 4.0]]
     header, first, second = (folder / "statistics.csv").read_text().splitlines()
     column = header.split(",").index("train/length")
     assert [line.split(",")[column] for line in (first, second)] == ["10", "10"]
