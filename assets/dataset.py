@@ -75,13 +75,13 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
         artifact = make_card(resource.task, resource.home)
         if not artifact.cached:
             resource.expect_training()
-        card = open_card(resource.home, artifact.ref)
-        layout, random = card.layout, card.random
+        document = open_card(resource.home, artifact.ref).document
+        layout, random = document.layout, document.random
         yield from emit(
             context,
             artifact,
             build_metadata(
-                episodes=card.document["trials"]["episodes"],
+                episodes=document.trials.episodes,
                 environment=table(
                     [
                         {
@@ -95,9 +95,12 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
                 ),
                 random_return=table(
                     [
-                        {"of": name, "mean": random[name], "95 %": random[f"{name}_interval"]}
-                        for name in ("return", "success")
-                        if random[name] is not None
+                        {"of": name, "mean": mean, "95 %": interval}
+                        for name, mean, interval in (
+                            ("return", random.mean_return, random.return_interval),
+                            ("success", random.success, random.success_interval),
+                        )
+                        if mean is not None
                     ]
                 ),
             ),

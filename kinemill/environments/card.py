@@ -1,8 +1,8 @@
-"""The card of an environment: what stands in the place of a dataset where no logs are learned from.
+"""The card of an environment: the dataset artifact of a policy that trains without logs.
 
-It freezes what a policy learns in and is tried in: settings, the source of a class of one's own or
-the model that stands in for physics, the versions of the libraries that move it, and what choosing
-actions at random brings there. Another card is another version of the task's dataset.
+It freezes the environment of training and evaluation: settings, the source of a user's class or the
+model that simulates, versions of libraries, and the return of random actions. A changed card is a
+new version of the task's dataset.
 """
 
 import shutil
@@ -20,15 +20,77 @@ from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.store import Artifact, ArtifactRef, Json, open_ref, read_json, write_json
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    open_ref,
+    read_document,
+    to_json_value,
+    write_document,
+)
 from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-VERSION = 1
+VERSION = 2
 DOCUMENT, SOURCES = "environment.json", "sources"
-_RANDOM_KEYS = ("return", "return_interval", "success", "success_interval")
 _LIBRARIES = ("gymnasium", "mujoco", "Box2D", "numpy")
+
+
+@dataclass(frozen=True)
+class RandomReturns:
+    """Performance of random actions over the trials, with 95 % intervals of the means.
+
+    Attributes:
+        mean_return: mean episode return.
+        return_interval: lowest and highest value of it.
+        success: share of successful episodes, or None without `is_success`.
+        success_interval: lowest and highest value of it.
+    """
+
+    mean_return: float
+    return_interval: tuple[float, float]
+    success: float | None
+    success_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class TrialSeeds:
+    """Number of trial episodes, first and last seed."""
+
+    episodes: int
+    seeds: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CardSummary:
+    """Part of the card in the artifact's summary.
+
+    Attributes:
+        random: performance of random actions.
+        layout: observations and actions.
+        trials: episodes of `random`.
+    """
+
+    random: RandomReturns
+    layout: PolicyLayout
+    trials: TrialSeeds
+
+
+@dataclass(frozen=True)
+class CardDocument(CardSummary):
+    """The file `environment.json`.
+
+    Attributes:
+        environment: settings of the environment.
+        lineage: digests of the models that it uses, by name.
+        libraries: version by library.
+    """
+
+    environment: Json
+    lineage: dict[str, str]
+    libraries: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -36,25 +98,15 @@ class Card:
     """A published card.
 
     Attributes:
-        folder: where it lies.
-        document: what it says.
+        folder: its folder.
+        document: its content.
     """
 
     folder: Path
-    document: Json
-
-    @property
-    def layout(self) -> PolicyLayout:
-        """What a policy sees and gives there."""
-        return PolicyLayout.from_json(self.document["layout"])
-
-    @property
-    def random(self) -> Json:
-        """What actions drawn at random bring: `return` and `success`, and where the means lie."""
-        return self.document["random"]
+    document: CardDocument
 
     def task(self, task: Task) -> Task:
-        """Return the task with its environment made of what the card froze."""
+        """Return the task with the frozen environment of the card."""
         pinned = environment_of(task).at(self.folder / SOURCES)
         return task.model_copy(update={"environment": pinned})
 
@@ -63,16 +115,17 @@ def make_card(task: Task, home: Home) -> Artifact:
     """Publish the card of the task's environment as a version of its dataset.
 
     Raises:
-        BadInput: there is no such environment, a file it needs is not there, or actions drawn at
-            random bring what is no number.
+        BadInput: The environment or a file of it is missing, or random actions have a return that
+            is not finite.
     """
     own = environment_of(task)
     sources = own.sources()
-    inputs = {
-        **task.part("environment", "control"),  # which some rewards are made of
+    part, lineage, libraries = task.part("environment", "control"), own.lineage(), _versions()
+    inputs: Json = {
+        **part,  # some rewards depend on `control`
         "sources": {name: file_digest(path) for name, path in sources.items()},
-        "lineage": own.lineage(),
-        "libraries": _versions(),
+        "lineage": lineage,
+        "libraries": libraries,
         "version": VERSION,
     }
 
@@ -81,44 +134,52 @@ def make_card(task: Task, home: Home) -> Artifact:
         for name, path in sources.items():
             shutil.copyfile(path, folder / SOURCES / name)
         pinned = task.model_copy(update={"environment": own.at(folder / SOURCES)})
-        about = {name: inputs[name] for name in ("environment", "lineage", "libraries")}
-        document = _described(pinned)
-        write_json(folder / DOCUMENT, about | document)
-        return {name: document[name] for name in ("random", "layout", "trials")}
+        summary = _summary_of(pinned)
+        document = CardDocument(
+            **vars(summary),
+            environment=part["environment"],
+            lineage=lineage,
+            libraries=libraries,
+        )
+        write_document(folder / DOCUMENT, document)
+        return to_json_value(summary)
 
     return publish_unpacked(task, home, inputs, build)
 
 
 def open_card(home: Home, ref: ArtifactRef) -> Card:
-    """Read a card, every byte of it checked."""
+    """Return a published card after a check of its digest."""
     folder = open_ref(home, ref)
-    return Card(folder, read_json(folder / DOCUMENT))
+    return Card(folder, read_document(folder / DOCUMENT, CardDocument))
 
 
-def _described(task: Task) -> Json:
-    """Return what a policy sees and gives, and what chance brings in the trials."""
+def _summary_of(task: Task) -> CardSummary:
+    """Return the layout of an environment, and the performance of random actions in its trials."""
     environment, trials = make_environment(task), environment_of(task).trials
     seeds = [trials.seed + index for index in range(trials.episodes)]
     try:
         layout = layout_of(task, environment)
-        random_trials = _random_trials(
-            task, RandomPolicy(environment.action_space), seeds
-        ).document()
+        random = _random_trials(task, RandomPolicy(environment.action_space), seeds)
     finally:
         environment.close()
-    low, high = seeds[0], seeds[-1]
-    return {
-        "layout": layout.to_json(),
-        "random": {name: random_trials[name] for name in _RANDOM_KEYS},
-        "trials": {"episodes": trials.episodes, "seeds": [low, high]},
-    }
+    intervals = random.interval()
+    return CardSummary(
+        random=RandomReturns(
+            mean_return=random.mean_return,
+            return_interval=intervals["return"],
+            success=random.success,
+            success_interval=intervals["success"] if random.successes else None,
+        ),
+        layout=layout,
+        trials=TrialSeeds(trials.episodes, (seeds[0], seeds[-1])),
+    )
 
 
 def _random_trials(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials:
-    """Try actions drawn at random.
+    """Run the trials with random actions.
 
     Raises:
-        BadInput: they bring what is no number.
+        BadInput: A return is not finite.
     """
     random_trials = try_policy(task, policy, seeds)
     for seed, episode_return in zip(random_trials.seeds, random_trials.returns, strict=True):
@@ -128,13 +189,13 @@ def _random_trials(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Tr
                 f"environment of {task.name}, seed {seed}",
                 f"{_odd_reward(again.rewards)}, actions drawn at random",
                 expected="finite numbers",
-                fix="mend the rewards that `step` returns",
+                fix="correct the rewards that `step` returns",
             )
     return random_trials
 
 
 def _odd_reward(rewards: NDArray[np.float64]) -> str:
-    """Say where rewards (N,) of an episode are no number, or that their sum is none."""
+    """Return a message on the first reward of (N,) that is not finite, or on their sum."""
     odd = np.flatnonzero(~np.isfinite(rewards))
     if not len(odd):
         return f"the rewards come to a return of {rewards.sum()}"

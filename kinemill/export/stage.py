@@ -57,5 +57,5 @@ def _environment_sources(task: Task, home: Home, dataset: ArtifactRef | None) ->
         return {}
     from kinemill.environments.card import open_card
 
-    lineage = open_card(home, dataset).document["lineage"]
+    lineage = open_card(home, dataset).document.lineage
     return {f"environment.{name}": value for name, value in lineage.items()}

@@ -7,12 +7,13 @@ import polars as pl
 from kinemill.dataset import dataset_versions, scan_listing
 from kinemill.dataset import find_version as find_dataset
 from kinemill.environments.card import DOCUMENT as CARD
+from kinemill.environments.card import CardDocument
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import Version, find_version, versions_of
-from kinemill.store import Json, read_json
+from kinemill.store import Json, read_document
 from kinemill.store.home import Home
 
 PAGE = 20
@@ -47,7 +48,7 @@ def recordings_of(
         "task": task,
         "model": _model(model),
         "dataset": {"version": dataset.number, "digest": dataset.ref.digest},
-        "environment": read_json(card)["lineage"] if card.is_file() else {},
+        "environment": read_document(card, CardDocument).lineage if card.is_file() else {},
         "made_by": {name.lower(): model.tags.get(getattr(tags, name)) for name in names},
         "total": recordings.select(pl.len()).collect().item(),
         "offset": offset,

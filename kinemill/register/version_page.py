@@ -12,13 +12,14 @@ from re import fullmatch
 from kinemill.dataset import load_dataset
 from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.environments.card import DOCUMENT as CARD
+from kinemill.environments.card import CardDocument
 from kinemill.register import tags
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
-from kinemill.store import ArtifactRef, Json, read_json
+from kinemill.store import ArtifactRef, Json, read_document, read_json
 from kinemill.store.home import Home
 from kinemill.store.provenance import CHANGED
 from kinemill.verify.comparison_sections import HEAD, head_section
@@ -175,7 +176,7 @@ def _data(home: Home, link: Link | None) -> str:
     if link is None or link.folder is None:
         return ""
     if (link.folder / CARD).is_file():
-        return _environment(read_json(link.folder / CARD))
+        return _environment(read_document(link.folder / CARD, CardDocument))
     packed = load_dataset(
         home, ArtifactRef(link.folder.relative_to(home.root).as_posix(), link.digest)
     )
@@ -189,15 +190,15 @@ def _data(home: Home, link: Link | None) -> str:
     )
 
 
-def _environment(card: Json) -> str:
+def _environment(card: CardDocument) -> str:
     """Return the section on a policy's environment: channels, and the return of random actions."""
-    layout, random = card["layout"], card["random"]
+    layout = card.layout
     rows = [
-        [name_of(name), role, escape(layout["units"][name]), _limits(layout["limits"].get(name))]
-        for role, names in (("observed", layout["observation"]), ("action", layout["actions"]))
+        [name_of(name), role, escape(layout.units[name]), _limits(layout.limits.get(name))]
+        for role, names in (("observed", layout.observation), ("action", layout.actions))
         for name in names
     ]
-    text = f"Random actions have a mean return of {number(random['return'])} per episode."
+    text = f"Random actions have a mean return of {number(card.random.mean_return)} per episode."
     return f"<h2>Environment</h2><p>{text}</p>{table(['Name', 'Role', 'Unit', 'Limits'], rows)}"
 
 

@@ -114,19 +114,19 @@ class Reinforcement(Learn):
 
     @property
     def callbacks(self) -> tuple[Any, ...]:
-        """Of stable-baselines3's kind, handed in from Python; evolution knows none."""
+        """Callbacks of stable-baselines3, set from Python; evolution ignores them."""
         return self._callbacks
 
     def call(self, callbacks: Sequence[Any]) -> None:
-        """Let the library call some while it learns."""
+        """Set stable-baselines3 callbacks of the training."""
         self._callbacks = tuple(callbacks)
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return settings that would mean nothing here."""
+        """Return problems: settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
         return [
-            ((name,), "means nothing to reinforcement; leave it out")
+            ((name,), "has no effect in reinforcement learning; leave it out")
             for name in _UNUSED
             if name in self.model_fields_set
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
@@ -140,13 +140,13 @@ class Reinforcement(Learn):
         return open_card(home, dataset)
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
-        """Return what the policy sees and gives, and the wrappers that are a part of it."""
+        """Return the layout of the policy, and the wrappers that are part of it."""
         wrappers = [
             wrapper.model_dump(mode="json")
             for wrapper in task.environment.wrappers
             if wrapper.scope == "policy"
         ]
-        return {"layout": data.layout.to_json(), "wrappers": wrappers}
+        return {"layout": data.document.layout.to_json(), "wrappers": wrappers}
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
         """Return an `Actor`."""
@@ -161,7 +161,7 @@ class Reinforcement(Learn):
         return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, restart)
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
-        """Learn in the environment that the card froze."""
+        """Train in the environment of the card."""
         from kinemill.rl.training_loop import fit
 
-        return fit(data.task(task), data.layout, bench)
+        return fit(data.task(task), data.document.layout, bench)

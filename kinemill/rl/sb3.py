@@ -1,10 +1,10 @@
 """Algorithms of stable-baselines3 and sb3-contrib as learners.
 
-Their own archives hold pickles; what they hold is taken out here as tensors and JSON instead.
+Their archives contain pickles, so checkpoints store tensors and JSON instead.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -32,12 +32,12 @@ _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "
 
 
 class ModelExtractor(BaseFeaturesExtractor):
-    """A model of the family `kinemill.models` in front of the library's own layers.
+    """A model of `kinemill.models` in front of stable-baselines3's own layers.
 
     Args:
-        observation_space: of vectors (E,).
-        model: settings of it.
-        features: numbers that it gives.
+        observation_space: vectors (E,).
+        model: settings of the model.
+        features: number of outputs.
     """
 
     def __init__(self, observation_space: Any, model: Any, features: int) -> None:
@@ -45,39 +45,57 @@ class ModelExtractor(BaseFeaturesExtractor):
         self.extractor = Extractor(model, observation_space.shape[0], features)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return (B, features)."""
+        """Return features: (B, E) -> (B, features)."""
         return self.extractor(observations)
 
 
 def is_plain(model: Any) -> bool:
-    """Tell whether a model is a perceptron as the library has it itself."""
+    """Return whether a model is a perceptron that stable-baselines3 can build."""
     return model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
 
 
 def activation_of(model: Any) -> Any:
-    """Return the activation of the library's layers, as a class; tanh, where it has no such."""
+    """Return the class of the activation; tanh for one that is not listed."""
     return _ACTIVATIONS.get(getattr(model, "activation", "tanh"), nn.Tanh)
 
 
-def optimizer_of(learn: Any) -> Callable[..., Any]:
-    """Return what makes the task's optimizer as the library asks for it."""
-    return lambda parameters, **_: learn.optimizer.build(list(parameters))
+def policy_kwargs(
+    learn: Any, net_arch: Sequence[int] | Mapping[str, Sequence[int]], features: int | None = None
+) -> dict[str, Any]:
+    """Return `policy_kwargs` of a policy with the model and optimizer of `learn`.
+
+    Args:
+        learn: settings of the training.
+        net_arch: hidden sizes of stable-baselines3's own layers.
+        features: outputs of the model in front of them; None: no such model.
+    """
+    settings: dict[str, Any] = {
+        "activation_fn": activation_of(learn.model),
+        "optimizer_class": lambda parameters, **_: learn.optimizer.build(list(parameters)),
+        "net_arch": net_arch,
+    }
+    if features is None:
+        return settings
+    return settings | {
+        "features_extractor_class": ModelExtractor,
+        "features_extractor_kwargs": {"model": learn.model, "features": features},
+    }
 
 
 def seed_all(seed: int) -> None:
-    """Let all that is drawn from now on in this process follow from a seed."""
+    """Seed the random generators of Python, numpy and torch."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # the library draws from it
+    np.random.seed(seed % 2**32)  # stable-baselines3 draws from it
     torch.manual_seed(seed)
 
 
 class LibraryLearner:
-    """A model of the library that learns in rounds.
+    """A model of stable-baselines3 that trains in rounds.
 
     Args:
-        site: where.
+        site: environment and settings of the training.
         build: makes the model from an environment and a learning rate.
-        core: makes a copy of the policy's network from the library's policy.
+        core: copies the network of stable-baselines3's policy.
     """
 
     def __init__(self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]) -> None:
@@ -91,16 +109,16 @@ class LibraryLearner:
         )
 
     def _steps(self) -> int:
-        model = getattr(self, "model", None)  # asked for while it is made
+        model = getattr(self, "model", None)  # called while the model is built
         return 0 if model is None else model.num_timesteps
 
     @property
     def step(self) -> int:
-        """Steps of the environment that it has seen."""
+        """Environment steps so far."""
         return self.model.num_timesteps
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
-        """Learn until so many steps were seen, or a few more; with a seed, in new episodes."""
+        """Train up to `until` environment steps, or slightly more; a seed starts new episodes."""
         if seed is not None:
             self._reset_episodes(seed)
         callbacks = list(self._site.callbacks) or None

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call, jvp, vmap
 
 from kinemill.errors import BadInput
-from kinemill.train.gauss_newton_config import GaussNewton
+from kinemill.train.dynamics_settings import GaussNewton
 
 MOST = 1000  # parameters: J has as many columns
 AT_ONCE = 64  # columns of J that are made together, bounds memory

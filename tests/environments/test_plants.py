@@ -126,7 +126,7 @@ def test_the_card_freezes_the_model_and_says_where_it_is_from(trained, home):
     task = learned_task(trained, variants={"plant": {"physics": "plant"}}, trials={"episodes": 2})
     card = open_card(home, make_card(task, home).ref)
     assert (card.folder / "sources" / "rollout.onnx").is_file()
-    assert card.document["lineage"]["dataset"] == load(trained).interface.dataset
+    assert card.document.lineage["dataset"] == load(trained).interface.dataset
     pinned = card.task(task)
     assert pinned.environment.model == str(card.folder / "sources")
     true = try_policy(pinned, Idle(), [4], variant="plant", record=1).episodes[0]

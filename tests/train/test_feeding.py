@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from kinemill.errors import TaskError
 from kinemill.task.protocols import NullReporter
 from kinemill.train.data import make_windows
+from kinemill.train.dynamics_settings import TeacherForcing
 from kinemill.train.loop import fit
 from kinemill.train.noise import KeyedNoise
-from kinemill.train.objectives._teacher_forcing import TeacherForcing
 from tests.train.conftest import pendulum_task
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.data import make_windows, scale_of
+from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
-from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of
 from kinemill.train.step import make_step

@@ -1,4 +1,4 @@
-"""Off-policy algorithms: settings shared by all that learn from a replay buffer."""
+"""Off-policy algorithms: shared settings of those that learn from a replay buffer."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
 class OffPolicy(Algorithm):
-    """Settings that all of them have; `learn.batch_size` steps are drawn for each update."""
+    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps."""
 
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
@@ -42,7 +42,7 @@ class OffPolicy(Algorithm):
     )
 
     def usual(self, learn: Any) -> dict[str, Any]:
-        """Return the library's names of the settings that all have."""
+        """Return the shared settings under the names of stable-baselines3."""
         return {
             "gamma": self.gamma,
             "tau": self.tau,
@@ -55,28 +55,14 @@ class OffPolicy(Algorithm):
         }
 
     def networks(self, learn: Any) -> dict[str, Any]:
-        """Return the library's words for the networks."""
-        from kinemill.rl.sb3 import (
-            ModelExtractor,
-            activation_of,
-            is_plain,
-            optimizer_of,
-        )
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.rl.sb3 import is_plain, policy_kwargs
 
-        settings = {
-            "activation_fn": activation_of(learn.model),
-            "optimizer_class": optimizer_of(learn),
-        }
         plain = is_plain(learn.model)
-        own = list(learn.model.hidden_sizes) if plain else []
-        critic = self.critic_sizes or own or [self.features]
-        settings["net_arch"] = {"pi": own, "qf": list(critic)}
-        if plain:
-            return settings
-        return settings | {
-            "features_extractor_class": ModelExtractor,
-            "features_extractor_kwargs": {"model": learn.model, "features": self.features},
-        }
+        actor = list(learn.model.hidden_sizes) if plain else []
+        critic = self.critic_sizes or actor or [self.features]
+        net_arch = {"pi": actor, "qf": list(critic)}
+        return policy_kwargs(learn, net_arch, None if plain else self.features)
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
@@ -106,7 +92,7 @@ class OffPolicy(Algorithm):
         return core.eval()
 
     def made(self, site: Any, model: Any, settings: dict[str, Any]) -> Any:
-        """Return a learner of the library's class `model`."""
+        """Return a learner with stable-baselines3's class `model`."""
         from kinemill.rl.sb3 import LibraryLearner
 
         build: Callable[..., Any] = partial(model, "MlpPolicy", **settings)

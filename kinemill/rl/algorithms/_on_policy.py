@@ -1,4 +1,4 @@
-"""On-policy algorithms: settings shared by those that learn from the newest steps alone."""
+"""On-policy algorithms: shared settings of those that learn from the newest steps alone."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Share = Field(gt=0.0, le=1.0)
 
 
 class ActorCritic(Algorithm):
-    """Settings that all of them have."""
+    """Shared settings of on-policy algorithms."""
 
     num_envs = 8
     n_steps: PositiveInt = Field(
@@ -48,10 +48,10 @@ class ActorCritic(Algorithm):
 
     @abstractmethod
     def build(self, site: Any) -> Callable[..., Any]:
-        """Return what makes the library's model of `env`, `learning_rate`, `device` and `seed`."""
+        """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
 
     def usual(self, learn: Any) -> dict[str, Any]:
-        """Return the library's names of the settings that all have."""
+        """Return the shared settings under the names of stable-baselines3."""
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
         return {
@@ -66,26 +66,13 @@ class ActorCritic(Algorithm):
         }
 
     def networks(self, learn: Any) -> dict[str, Any]:
-        """Return the library's words for the networks."""
-        from kinemill.rl.sb3 import (
-            ModelExtractor,
-            activation_of,
-            is_plain,
-            optimizer_of,
-        )
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.rl.sb3 import is_plain, policy_kwargs
 
-        settings = {
-            "activation_fn": activation_of(learn.model),
-            "optimizer_class": optimizer_of(learn),
-        }
         if is_plain(learn.model) and self.critic == "separate":
-            return settings | {"net_arch": list(learn.model.hidden_sizes)}
-        return settings | {
-            "net_arch": [],
-            "share_features_extractor": self.critic == "shared",
-            "features_extractor_class": ModelExtractor,
-            "features_extractor_kwargs": {"model": learn.model, "features": self.features},
-        }
+            return policy_kwargs(learn, list(learn.model.hidden_sizes))
+        shared = {"share_features_extractor": self.critic == "shared"}
+        return policy_kwargs(learn, [], self.features) | shared
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""

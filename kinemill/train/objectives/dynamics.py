@@ -19,10 +19,9 @@ from kinemill.errors import BadInput
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
+from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings
-from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import Follows, Integrator, Output, Window
-from kinemill.train.objectives._teacher_forcing import HorizonSchedule, TeacherForcing
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
 

@@ -1,6 +1,6 @@
-"""Teacher forcing and curriculum (horizon schedule) of training rollouts."""
+"""Settings of the objective `dynamics`: curriculum, teacher forcing, Gauss-Newton fit."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from kinemill.task.plugins import Settings
 
@@ -36,3 +36,18 @@ class TeacherForcing(Settings):
     def at(self, step: int) -> float:
         """Return the probability that a step continues from the truth."""
         return self.first + (self.last - self.first) * min(1.0, step / self.steps)
+
+
+class GaussNewton(Settings):
+    """Gauss-Newton fit over rollouts before the training by gradients, for few parameters."""
+
+    windows: PositiveInt = Field(default=512, description="training windows, evenly spaced")
+    iterations: PositiveInt = Field(default=20, description="upper bound for each horizon")
+    ridge: NonNegativeFloat = Field(
+        default=0.0,
+        description="penalty on parameter changes, relative to the squared errors",
+    )
+    starts: PositiveInt = Field(
+        default=1,
+        description="random initializations; the best in validation is kept",
+    )
