@@ -126,8 +126,8 @@ def test_cases_that_allow_anything_or_are_none_are_refused(folder, capsys):
 
 def test_a_delivered_bundle_is_whole_and_may_hold_c(folder, tmp_path):
     result = deliver(folder, tmp_path / "to", c99=True)
-    assert {"step.c", "step.h", "io.yaml"} <= set(result["files"])
-    assert result["c99"]["difference"] < 1e-5
+    assert {"step.c", "step.h", "io.yaml"} <= set(result.files)
+    assert result.c99.difference < 1e-5
     assert verify(tmp_path / "to", calls=5)["passed"]
     with pytest.raises(BadInput, match="is there already"):
         deliver(folder, tmp_path / "to")
