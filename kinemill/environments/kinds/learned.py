@@ -90,7 +90,7 @@ class LearnedEnvironment(Environment):
             from kinemill.environments._plant import make_plant_environment
 
             return make_plant_environment(task, self.steps, render=render)
-        from kinemill.environments._learned import make_learned_environment
+        from kinemill.environments._learned_simulator import make_learned_environment
 
         return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
 
@@ -98,7 +98,7 @@ class LearnedEnvironment(Environment):
         """Return what makes so many copies that are predicted at once."""
         if self.physics == "plant":
             return None
-        from kinemill.environments._learned import learned_rows
+        from kinemill.environments._learned_simulator import learned_rows
 
         return lambda count: learned_rows(self._begun(task), self.folder(), self.steps, count)
 
