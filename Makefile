@@ -7,7 +7,7 @@ STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow docs lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,19 @@ test: setup ## run the tests
 
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
 	$(BIN)/python -m pytest -m 'not net'
+
+DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resources/test_database_listeners.py
+
+test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of the Dagster project with three minor versions of Dagster
+	for version in 1.11 1.12 ''; do \
+	  PYTHONPATH=$${version:+.venv/dagster-$$version} OMP_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest -m 'not slow and not net' $(DAGSTER_TESTS) || exit 1; done
+
+.venv/dagster-1.%: | $(STAMP) # the newest patch, found before the installed version on PYTHONPATH
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target $@.part \
+	  $(foreach name,dagster dagster-webserver dagster-graphql dagster-pipes dagster-shared dagster-dg-cli dagster-dg-core dagster-cloud-cli,'$(name)==1.$*.*') \
+	  'dagster-postgres==0.$(shell expr $* + 16).*' 'dagster-k8s==0.$(shell expr $* + 16).*'
+	mv $@.part $@
 
 docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

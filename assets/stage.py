@@ -16,6 +16,7 @@ from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.lineage import OWNERS, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
 from kinemill_dagster.assets.pools import pool_of
+from kinemill_dagster.resources.dagster_api import FreshnessPolicy
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -72,12 +73,12 @@ def stage(
     return lambda body: declare(_with_fault_tag(body))
 
 
-def _freshness(task: Task, name: str) -> dg.FreshnessPolicy | None:
+def _freshness(task: Task, name: str) -> FreshnessPolicy | None:
     """Return the freshness policy of a task's last asset, from `retrain.max_age`."""
     if task.retrain.max_age is None or name != CHAIN["register"]:
         return None
     most = max(timedelta(seconds=task.retrain.max_age), _SHORTEST)
-    return dg.FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
+    return FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 
 def _with_fault_tag(body: Callable[..., Events]) -> Callable[..., Events]:

@@ -17,6 +17,8 @@ Each name is here because no public API of Dagster does its work:
 | `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
   `DagsterInstance.upgrade` does not check before it starts |
 
+`FreshnessPolicy` is public, but in `dagster` only since 1.12.
+
 `make test-dagster` runs the tests with three minor versions. A name that Dagster moves is changed
 here only.
 """
@@ -31,10 +33,12 @@ from dagster._config.errors import PostProcessingError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster.preview.freshness import FreshnessPolicy
 
 __all__ = [
     "GRPC_INFO_TAG",
     "CheckRunHealthResult",
+    "FreshnessPolicy",
     "LaunchRunContext",
     "PostProcessingError",
     "WorkerStatus",
