@@ -12,7 +12,6 @@ import dagster as dg
 
 from kinemill.task import Task
 
-OWNERS = ["team:robotics"]
 EXTERNAL = {"external": "reported"}
 LOGS, CHAMPION = "logs", "champion"
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
@@ -27,8 +26,8 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         [task.name, LOGS],
         group_name=task.name,
         kinds={"file"},
-        owners=OWNERS,
-        tags=EXTERNAL,
+        owners=task.owners,
+        tags={**EXTERNAL, **asset_tags(task)},
         description="Log files in the drop folder. Updated when complete new logs arrive.",
     )
     champion = dg.AssetSpec(
@@ -36,12 +35,19 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         deps=[dg.AssetKey([task.name, "registered_model"])],
         group_name=task.name,
         kinds={"mlflow"},
-        owners=OWNERS,
-        tags=EXTERNAL,
+        owners=task.owners,
+        tags={**EXTERNAL, **asset_tags(task)},
         description="The version with the alias `champion`. Updated after every promotion, "
         "rollback and canary decision.",
     )
     return [*([logs] if task.learn.from_logs else []), champion]
+
+
+def asset_tags(task: Task) -> dict[str, str]:
+    """Return the tags of a task's assets, by which the catalog is filtered."""
+    model = getattr(getattr(task.learn, "model", None), "type", None)
+    tags = {"kinemill/task": task.name, "kinemill/learn": task.learn.type}
+    return tags | ({"kinemill/model": model} if model else {})
 
 
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:

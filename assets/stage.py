@@ -13,7 +13,8 @@ from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.validate.check_results import is_skipped
 from kinemill_dagster.assets import CHAIN
-from kinemill_dagster.assets.lineage import OWNERS, external_deps
+from kinemill_dagster.assets.code import code_references, code_version
+from kinemill_dagster.assets.lineage import asset_tags, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
@@ -21,6 +22,7 @@ from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
 Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]
+_STAGE = {asset: stage for stage, asset in CHAIN.items()}
 _NAMED = 3  # recordings or episodes listed in a failure
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
@@ -52,13 +54,16 @@ def stage(
         kinds: kinds, which Dagster shows as icons.
         checks: asset checks, by name.
     """
-    key = dg.AssetKey([task.name, name])
-    declare = dg.asset(
+    key, step = dg.AssetKey([task.name, name]), _STAGE[name]
+    declare = functools.partial(
+        dg.asset,
         key=key,
         group_name=task.name,
         description=page,
         kinds=kinds,
-        owners=OWNERS,
+        owners=task.owners,
+        tags=asset_tags(task),
+        code_version=code_version(task, step),
         ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
         deps=external_deps(task, name),
         io_manager_key="refs",
@@ -70,7 +75,7 @@ def stage(
             for name, spec in (checks or {}).items()
         ],
     )
-    return lambda body: declare(_with_fault_tag(body))
+    return lambda body: declare(metadata=code_references(task, body))(_with_fault_tag(body))
 
 
 def _freshness(task: Task, name: str) -> FreshnessPolicy | None:

@@ -40,6 +40,7 @@ from kinemill.task.trackers import TRACKERS, Track, as_tracks
 from kinemill.task.verify import Verify
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_OWNER = re.compile(r"team:\w[\w.-]*|[\w.+-]+@[\w-]+(\.[\w-]+)+")
 
 
 @cache
@@ -68,6 +69,13 @@ def _task_name(value: str) -> str:
     return value
 
 
+def _owner(value: str) -> str:
+    if not _OWNER.fullmatch(value):
+        message = f"{value!r} is neither a team, as in `team:arm`, nor an e-mail address"
+        raise ValueError(message)
+    return value
+
+
 class Task(Settings):
     """One robot and one learning problem, as defined in `tasks/<name>.yaml`."""
 
@@ -76,6 +84,10 @@ class Task(Settings):
     )
     description: str = Field(
         default="", description="purpose of the task, shown by `kinemill task list`"
+    )
+    owners: list[Annotated[str, AfterValidator(_owner)]] = Field(
+        default=["team:robotics"],
+        description="teams (`team:arm`) and e-mail addresses that Dagster shows as owners",
     )
     dt: PositiveFloat = Field(description="time step of every episode, s")
     channels: dict[str, Channel] = Field(

@@ -1,0 +1,110 @@
+"""Code version of an asset, and references to the code and the task file it is made from."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+
+import kinemill
+from kinemill.task import Task
+
+_VERSION = "VERSION"
+_SUBMODULES = {"references": "verify.references.stage"}
+_CARD = "environments.card"  # in place of a dataset, for tasks without logs
+
+
+def code_version(task: Task, stage: str) -> str:
+    """Return the version of a stage's results; a new one makes assets stale in Dagster.
+
+    Args:
+        task: the task.
+        stage: the stage, as in `CHAIN`.
+    """
+    module = _SUBMODULES.get(stage, f"{stage}.stage")
+    if stage == "dataset" and not task.learn.from_logs:
+        module = _CARD
+    return str(_version_of(module))
+
+
+@cache
+def _version_of(module: str) -> int:
+    """Return VERSION of a module of `kinemill`, from its source: some modules import torch."""
+    path = Path(kinemill.__path__[0]).joinpath(*module.split(".")).with_suffix(".py")
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int(version)))
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=int(version)))
+            ) if name == _VERSION:
+                return version
+            case _:
+                pass
+    return getattr(importlib.import_module(f"kinemill.{module}"), _VERSION)
+
+
+def code_references(task: Task, body: Callable[..., Any]) -> dict[str, Any]:
+    """Return the metadata with the places of an asset's code and of its task file.
+
+    Files in a git checkout with a remote are linked there too, at the commit that is checked out.
+    """
+    code, line = inspect.getsourcefile(body), body.__code__.co_firstlineno
+    places = [(Path(code).resolve(), line)] if code else []
+    places += [(task.path, 1)] if task.path else []
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = []
+    with warnings.catch_warnings():  # code references are a beta feature
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        for path, number in places:
+            references.append(dg.LocalFileCodeReference(file_path=str(path), line_number=number))
+            if url := _url(path, number):
+                references.append(dg.UrlCodeReference(url=url, label=f"{path.name} in git"))
+        value = dg.CodeReferencesMetadataValue(code_references=references)
+    return {"dagster/code_references": value}
+
+
+def _url(path: Path, line: int) -> str | None:
+    """Return the page of a file on the git server, or None."""
+    root = next((one for one in path.parents if (one / ".git").exists()), None)
+    address = _address_of_files(root) if root else None
+    if root is None or address is None:
+        return None
+    return f"{address}/{quote(path.relative_to(root).as_posix())}#L{line}"
+
+
+@cache
+def _address_of_files(root: Path) -> str | None:
+    """Return the address of the files of a git checkout on the server."""
+    remote, commit = _git(root, "remote", "get-url", "origin"), _git(root, "rev-parse", "HEAD")
+    address = _web_address(remote) if remote else None
+    if commit is None or address is None:
+        return None
+    return f"{address}/{'-/blob' if 'gitlab' in address else 'blob'}/{commit}"
+
+
+def _web_address(remote: str) -> str | None:
+    """Return the web address of a remote: of https, and of ssh as `git@host:path`."""
+    remote = remote.removesuffix("/").removesuffix(".git")
+    if remote.startswith("git@"):
+        host, _, path = remote.removeprefix("git@").partition(":")
+        return f"https://{host}/{path}"
+    # Without a user or a token, which a remote may contain.
+    scheme, _, rest = remote.partition("://")
+    return f"https://{rest.rpartition('@')[2]}" if scheme in {"https", "http", "ssh"} else None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return the output of a git command, or None if it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,93 @@
+"""Attributes of assets: code version, owners, tags, and links to code and task file."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import TaskError
+from kinemill.task import load_task
+from kinemill_dagster.assets import CHAIN, code
+from kinemill_dagster.pipelines.chain import chain
+from tests.pipelines.conftest import TASK, TINY
+
+
+@pytest.fixture
+def specs(workspace):
+    return {spec.key.path[1]: spec for asset in chain(load_task(TASK)) for spec in asset.specs}
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_the_code_version_of_an_asset_is_that_of_its_stage(specs, stage):
+    module = {"references": "verify.references.stage"}.get(stage, f"{stage}.stage")
+    version = importlib.import_module(f"kinemill.{module}").VERSION
+    assert specs[CHAIN[stage]].code_version == str(version)
+
+
+def test_a_task_without_logs_has_the_code_version_of_its_card(workspace):
+    from kinemill.environments.card import VERSION
+    from tests.conftest import ROOT
+
+    path = next(ROOT.rglob("tasks/cartpole_rl.yaml"), None) or next(ROOT.rglob("cartpole_rl.yaml"))
+    assert code.code_version(load_task(path), "dataset") == str(VERSION)
+
+
+def test_definitions_load_without_torch(workspace):
+    loaded = "import kinemill_dagster.pipelines.definitions, sys; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_owners_come_from_the_task_file(workspace, tmp_path):
+    path = tmp_path / f"{TASK}.yaml"
+    path.write_text(f"owners: [team:arm, ada@example.com]\n{TINY}")
+    for asset in chain(load_task(path)):
+        for spec in asset.specs:
+            assert spec.owners == ["team:arm", "ada@example.com"]
+    path.write_text(f"owners: [somebody]\n{TINY}")
+    with pytest.raises(TaskError, match=r"1: owners\.0: .*'somebody' is neither a team"):
+        load_task(path)
+
+
+def test_assets_are_found_by_task_learn_type_and_model(specs):
+    for spec in specs.values():
+        tags = {"kinemill/task": TASK, "kinemill/learn": "dynamics", "kinemill/model": "mlp"}
+        assert tags.items() <= spec.tags.items()
+
+
+def test_an_asset_leads_to_its_code_and_its_task_file(specs, workspace):
+    value = specs["model"].metadata["dagster/code_references"]
+    places = [one for one in value.code_references if isinstance(one, dg.LocalFileCodeReference)]
+    source, file = places
+    assert source.file_path.endswith("assets/train.py")
+    lines = Path(source.file_path).read_text().splitlines()
+    assert "def model(" in lines[source.line_number]
+    assert file.file_path == str(workspace.tasks / f"{TASK}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/robots/arm.git", "https://github.com/robots/arm/blob/"),
+        ("git@github.com:robots/arm.git", "https://github.com/robots/arm/blob/"),
+        ("https://ada:secret@gitlab.com/robots/arm", "https://gitlab.com/robots/arm/-/blob/"),
+    ],
+)
+def test_files_of_a_checkout_with_a_remote_are_linked_there(tmp_path, remote, address):
+    file = tmp_path / "tasks" / "arm.yaml"
+    file.parent.mkdir()
+    file.write_text(TINY)
+    assert code._url(file, 3) is None
+    code._address_of_files.cache_clear()
+    name = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
+    for command in (["init", "-q"], ["remote", "add", "origin", remote], ["add", "-A"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), *name, "commit", "-qm", "a task"], check=True)
+    assert code._url(file, 3).startswith(address)
+    assert code._url(file, 3).endswith("/tasks/arm.yaml#L3")
+    assert "secret" not in code._url(file, 3)
