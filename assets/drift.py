@@ -1,10 +1,11 @@
-"""Drift as a check of the asset `episodes`: the champion's error on new logs."""
+"""Data drift as a check of the asset `episodes`: the champion's error on new logs."""
 
 from collections.abc import Iterable
 
-from kinemill.store import ArtifactRef, Json
+from kinemill.store import ArtifactRef, Json, to_json_value
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.drift.documents import EpisodeVerdict
 from kinemill_dagster.assets.stage import CheckResult, CheckSpec
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -31,41 +32,39 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
     from kinemill.validate.drift import find_drift
 
     task, home = resource.task, resource.home
-    drift = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
-    status = {"status": drift["status"]}
-    if drift["status"] != "judged":
-        return CheckResult(CHECK, True, f"{drift['status']}: {drift['why']}", status)
-    counts, champion = drift["counts"], drift["champion"]
+    report = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
+    status = {"status": report.status}
+    if report.champion is None:
+        return CheckResult(CHECK, True, f"{report.status}: {report.why}", status)
+    counts, champion = report.counts, report.champion
     text = (
-        f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
-        f"{champion['version']}"
+        f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
+        f"{champion.version}"
     )
     values = {
         **status,
-        "champion": champion["version"],
-        **counts,
-        **{
-            f"held-out error of {name}": error
-            for name, error in champion["held_out"]["rmse"].items()
-        },
-        "factor": drift["rule"]["factor"],
-        "new_episodes": [_row(line, champion["units"]) for line in drift["episodes"]],
-        "drifting": drift["drifting"],
+        "champion": champion.version,
+        **to_json_value(counts),
+        **{f"held-out error of {name}": error for name, error in champion.held_out.rmse.items()},
+        "factor": report.rule.factor,
+        "new_episodes": [_row(verdict, champion.units) for verdict in report.episodes],
+        "drifting": to_json_value(report.drifting),
     }
-    return CheckResult(CHECK, counts["drift"] == 0, text, values)
+    return CheckResult(CHECK, counts.drift == 0, text, values)
 
 
-def _row(line: Json, states: Iterable[str]) -> Json:
-    errors = line["errors"]
-    ratios = {f"{name}, times usual": errors.get(name, {}).get("ratio") for name in states}
-    coverage = line["coverage"].values()
+def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:
+    errors, coverage = verdict.errors, verdict.coverage.values()
     return {
-        "name": line["name"],
-        "episode": line["episode"],
-        "verdict": line["verdict"],
-        "worst": line["worst"],
-        **ratios,
-        "PSI, most": max(each["psi"] for each in coverage),
-        "KS, most": max(each["ks"] for each in coverage),
-        "told": line["told"],
+        "name": verdict.name,
+        "episode": verdict.episode,
+        "verdict": verdict.verdict,
+        "worst": verdict.worst,
+        **{
+            f"{name}, times usual": errors[name].ratio if name in errors else None
+            for name in states
+        },
+        "maximum PSI": max(each.psi for each in coverage),
+        "maximum KS": max(each.ks for each in coverage),
+        "message": verdict.message,
     }

@@ -8,11 +8,11 @@ rows at its time step. Rebuilt when the recordings or the task's `validate` part
 
 import dagster as dg
 
-from kinemill.store import ArtifactRef, open_ref, read_json
+from kinemill.store import ArtifactRef, open_ref
 from kinemill.task import Task
 from kinemill.validate.check_results import planned_checks
 from kinemill_dagster.assets import drift
-from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
+from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.stage import (
     CheckResult,
     CheckSpec,
@@ -37,7 +37,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
         from kinemill.validate import load_checks
         from kinemill.validate import stage as validate
-        from kinemill.validate.summary import EpisodesSummary
+        from kinemill.validate.summary import EpisodesSummary, read_quarantine
         from kinemill_dagster.resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
@@ -55,7 +55,13 @@ def make(task: Task) -> dg.AssetsDefinition:
                 dropped_rows=summary.dropped_rows,
                 cuts=drawing(drawn),
                 dropped=table([{"check": k, "rows": n} for k, n in summary.dropped.items()]),
-                reasons=reasons(read_json(folder / "quarantine.json"), "name"),
+                reasons=table(
+                    [
+                        {"log": log.name, **reason}
+                        for log in read_quarantine(folder)
+                        for reason in log.reasons
+                    ]
+                ),
                 report=report_link(resource.home, folder / "page.html"),
             ),
             [

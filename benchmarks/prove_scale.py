@@ -36,11 +36,11 @@ from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
 from kinemill.process import tune_process
-from kinemill.store import ArtifactRef, atomic_write, index_path, read_json
+from kinemill.store import ArtifactRef, atomic_write
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import stage as validate
-from kinemill.validate.previous_snapshot import EPISODES
+from kinemill.validate.previous_snapshot import latest_episodes
 from kinemill.validate.recording_status import held_back
 
 FEW, MANY = 1_000, 100_000
@@ -182,7 +182,9 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
 
 def _last(place: Place) -> ArtifactRef:
     """Return the episodes that were published last."""
-    return ArtifactRef.from_json(read_json(index_path(place.home, TASK.name, EPISODES))["snapshot"])
+    ref = latest_episodes(place.home, TASK.name)
+    assert ref
+    return ref
 
 
 def _newest_two(place: Place) -> tuple[str, str]:

@@ -193,14 +193,16 @@ def decisions(home: Home, task: str) -> Iterator[NewAlert]:
 
 def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
     """Yield the quarantined recordings, if their share exceeds the limit."""
+    from kinemill.validate.summary import EpisodesSummary
+
     ref = latest(home, task, "episodes")
     if ref is None or not (home.root / ref.path / SUMMARY).is_file():
         return
-    summary = read_json(home.root / ref.path / SUMMARY)
-    quarantined, every = summary["quarantined"], summary["recordings"]
+    summary = EpisodesSummary.read(home, ref)
+    quarantined, every = summary.quarantined, summary.recordings
     if not every or quarantined <= share * every:
         return
-    names = sorted(summary["failing"])
+    names = summary.failing
     key = digest([task, quarantined, names])  # one alert per new set of recordings
     body = f"{', '.join(names[:_LISTED])}{' and more' if quarantined > _LISTED else ''}"
     fix = f"kinemill data quarantine list {task} shows the reasons and releases recordings"
@@ -214,11 +216,11 @@ def drifts(home: Home, task: str) -> Iterator[NewAlert]:
     from kinemill.validate.drift import latest_drift
 
     drift = latest_drift(home, task)
-    if drift is None or drift["status"] != "judged" or not drift["drifting"]:
+    if drift is None or drift.champion is None or not drift.drifting:
         return
-    drifting, champion = drift["drifting"], drift["champion"]
-    body = "\n".join(f"{item['name']}: {item['told']}" for item in drifting[:_LISTED])
-    key = digest([task, champion, sorted(item["recording"] for item in drifting)])
+    drifting, champion = drift.drifting, drift.champion
+    body = "\n".join(f"{item.name}: {item.message}" for item in drifting[:_LISTED])
+    key = digest([task, champion, sorted(item.recording for item in drifting)])
     title = f"{len(drifting)} recordings of {task} drift from champion version {champion}"
     at = (home.store / "drift" / f"{task}.json").stat().st_mtime
     yield NewAlert("drift", title, body, alerts.Event(key, at, task))

@@ -26,7 +26,9 @@ def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> Non
     task = load_task(named_task(config.task))
     selected_range = Range(config.match, config.first, config.last)
     report = backfill(task, Home.resolve(), selected_range, Lines(context))
-    context.add_output_metadata({key: report[key] for key in ("recordings", "read", "judged")})
+    context.add_output_metadata(
+        {"recordings": report.recordings, "read": report.read, "evaluated": report.evaluated}
+    )
 
 
 @dg.job(description="Reprocesses a range of a task's recordings by its current rules.")

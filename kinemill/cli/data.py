@@ -126,7 +126,7 @@ def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) ->
         return
     rows = [
         [spell_name(line["name"]), line["recording"][:16]]
-        + [line[key] for key in ("standing", "episodes", "rows")]
+        + [line[key] for key in ("status", "episodes", "rows")]
         for line in lines
     ]
     columns = ["name", "recording", "status", "episodes", "rows"]
@@ -170,6 +170,7 @@ def reprocess(
     Example: kinemill data reprocess my_robot
     """
     from kinemill.cli.progress import Spoken
+    from kinemill.store import to_json_value
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
@@ -179,38 +180,36 @@ def reprocess(
     if match or first or last:
         part = backfill(loaded, Home.resolve(), Range(match or ["*"], first, last), Spoken())
         if as_json:
-            document(part)
+            document(to_json_value(part))
         else:
             typer.echo(
-                f"{part['recordings']} recordings of {part['task']} are by the present rules: "
-                f"{part['read']} were read and {part['judged']} judged anew"
+                f"{part.recordings} recordings of {part.task} follow the current rules: "
+                f"{part.read} were ingested and {part.evaluated} validated again"
             )
         return
-    summary = redo(loaded, Home.resolve(), Spoken())
+    report = redo(loaded, Home.resolve(), Spoken())
     if as_json:
-        document(summary)
+        document(to_json_value(report))
     else:
-        _print_reprocessed(summary)
-    if summary["failed"]:
-        notify(f"blocked by: {', '.join(summary['failed'])}")
+        _print_reprocessed(report)
+    if report.failed:
+        notify(f"blocked by: {', '.join(report.failed)}")
         raise typer.Exit(1)
 
 
-def _print_reprocessed(summary: dict[str, Any]) -> None:
-    if summary["changed"]:
-        columns = ["stage", "rule", "before", "now"]
-        table(
-            "rules that changed", columns, [[c[key] for key in columns] for c in summary["changed"]]
-        )
+def _print_reprocessed(report: Any) -> None:
+    if report.changed:
+        rules = [[one.stage, one.rule, one.old, one.new] for one in report.changed]
+        table("rules that changed", ["stage", "rule", "old", "new"], rules)
     rows = [
-        [key, summary[key]["known"], summary[key]["redone"]] for key in ("recordings", "episodes")
+        ["ingest", report.recordings.cached, report.recordings.processed],
+        ["validate", report.episodes.cached, report.episodes.processed],
     ]
-    rows = [["read", *rows[0][1:]], ["judged", *rows[1][1:]]]
-    table(f"recordings of {summary['task']}", ["", "known", "redone"], rows)
+    table(f"recordings of {report.task}", ["", "cached", "processed"], rows)
     typer.echo(
-        f"{summary['accepted']} episodes accepted, {summary['quarantined']} recordings in "
-        f"quarantine; {summary['datasets']} dataset versions stay readable\n"
-        f"kinemill run {summary['task']} makes a new one where episodes changed"
+        f"{report.accepted} episodes accepted, {report.quarantined} recordings in quarantine; "
+        f"{report.datasets} dataset versions remain readable\n"
+        f"kinemill run {report.task} makes a new one where episodes changed"
     )
 
 
@@ -257,7 +256,7 @@ def _forget(
     _confirm(task.name, member, used, agreed=agreed)
     removed = {
         "raw": stored.raw is not None,
-        "outcomes": len(stored.artifacts),
+        "artifacts": len(stored.artifacts),
         "bytes": stored.bytes,
     }
     decision = remove(task, home, member, because)

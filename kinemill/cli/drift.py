@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import Json, TaskName, document, logs_path, quantity, table
+from kinemill.validate.drift.documents import DriftReport
 
 
 def drift(
@@ -23,6 +24,7 @@ def drift(
 
     Example: kinemill data drift my_robot --logs path/to/logs
     """
+    from kinemill.store import to_json_value
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
@@ -33,26 +35,26 @@ def drift(
         else _measure_logs(loaded, home, logs_path(logs, "--logs"))
     )
     if as_json:
-        document(report)
+        document(to_json_value(report))
     else:
         _print(report)
 
 
-def _measure_home(task: Any, home: Any) -> dict[str, Any]:
-    """Measure the recordings of a task, read and validated by its present rules."""
+def _measure_home(task: Any, home: Any) -> DriftReport:
+    """Evaluate the recordings of a task, ingested and validated under its current rules."""
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         return _measure(task, home, Path(empty), home)
 
 
-def _measure_logs(task: Any, home: Any, logs: Path) -> dict[str, Any]:
-    """Measure logs with the champion of `home`, in a temporary home."""
+def _measure_logs(task: Any, home: Any, logs: Path) -> DriftReport:
+    """Evaluate logs with the champion of `home` in a temporary home."""
     from kinemill.store.home import Home
 
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
         return _measure(task, Home(Path(scratch)), logs, home)
 
 
-def _measure(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
+def _measure(task: Any, home: Any, logs: Path, registry: Any) -> DriftReport:
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
@@ -64,28 +66,30 @@ def _measure(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     return find_drift(task, home, episodes, lambda: load_champion(registry, task.name), Spoken())
 
 
-def _print(report: dict[str, Any]) -> None:
-    if report["status"] != "judged":
-        typer.echo(f"{report['task']}: nothing was judged, {report['status']}: {report['why']}")
+def _print(report: DriftReport) -> None:
+    champion, counts, rule = report.champion, report.counts, report.rule
+    if champion is None:
+        typer.echo(f"{report.task}: nothing was evaluated, {report.status}: {report.why}")
         return
-    champion, counts, rule = report["champion"], report["counts"], report["rule"]
-    usual, units = champion["held_out"]["rmse"], champion["units"]
-    columns = ["episode", "name", "verdict", "worst", "ratio"]
     rows = [
         [
-            *(line[key] for key in columns),
-            *(max(each[test] for each in line["coverage"].values()) for test in ("psi", "ks")),
+            *(one.episode, one.name, one.verdict, one.worst, one.ratio),
+            max(each.psi for each in one.coverage.values()),
+            max(each.ks for each in one.coverage.values()),
         ]
-        for line in report["episodes"]
+        for one in report.episodes
     ]
-    columns += ["PSI", "KS"]
-    table(f"new episodes of {report['task']}", columns, rows)
+    columns = ["episode", "name", "verdict", "worst", "ratio", "PSI", "KS"]
+    table(f"new episodes of {report.task}", columns, rows)
+    usual = champion.held_out.rmse
     typer.echo(
-        f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
-        f"{champion['version']}: an error over {rule['factor']:g} times the usual, "
-        f"{rule['horizon']} steps ({rule['seconds']:g} s) ahead\n"
+        f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
+        f"{champion.version}: an error over {rule.factor:g} times the usual, "
+        f"{rule.horizon} steps ({rule.seconds:g} s) ahead\n"
         "held-out error: "
-        + ", ".join(f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in units.items())
+        + ", ".join(
+            f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in champion.units.items()
+        )
     )
-    for item in report["drifting"]:
-        typer.echo(f"{item['name']}: {item['told']}")
+    for one in report.drifting:
+        typer.echo(f"{one.name}: {one.message}")

@@ -84,7 +84,7 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
         document({"task": task.name, **counts, "recordings": recordings})
         return
     for item in recordings:
-        typer.echo(f"{item['standing']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
+        typer.echo(f"{item['status']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
         if item["decision"]:
             typer.echo(f"    - {_decision(item['decision'])}")
         else:

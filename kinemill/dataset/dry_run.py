@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kinemill.dataset.assignment import fill_sides, stored_sides, used_recordings
-from kinemill.dataset.multi_task import latest_episodes, roots_of
+from kinemill.dataset.multi_task import roots_of
 from kinemill.dataset.precision import Extent, merge_extents, refuse_lost_motion
 from kinemill.dataset.split import Piece, SplitContext, SplitEpisode
 from kinemill.dataset.trainable import check_rows, check_split
@@ -13,6 +13,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import load_episodes
 from kinemill.validate.dry_run import AcceptedEpisode
+from kinemill.validate.previous_snapshot import latest_episodes
 
 
 def dataset_problem(

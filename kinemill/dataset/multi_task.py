@@ -11,7 +11,7 @@ from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import find_member
 from kinemill.ingest.metadata import PROBLEM, metadata
-from kinemill.store import ArtifactRef, index_path, read_json
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import sibling
@@ -19,7 +19,7 @@ from kinemill.task.stages import Joined
 from kinemill.validate import load_episodes
 from kinemill.validate.duplicates.registry import duplicate_groups
 from kinemill.validate.episodes import Episode
-from kinemill.validate.previous_snapshot import EPISODES
+from kinemill.validate.previous_snapshot import latest_episodes
 from kinemill.validate.summary import EpisodesSummary
 
 _EQUAL = ("role", "kind", "unit")  # attributes of a channel that must be equal
@@ -93,12 +93,6 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
         collected.tasks | {one.id: other.name for one in added},
         collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
     )
-
-
-def latest_episodes(home: Home, task: str) -> ArtifactRef | None:
-    """Return the latest published episodes of a task."""
-    path = index_path(home, task, EPISODES)
-    return ArtifactRef.from_json(read_json(path)["snapshot"]) if path.is_file() else None
 
 
 def _differences(task: Task, other: Task) -> Iterator[str]:

@@ -22,6 +22,7 @@ from kinemill.reports.components import card, figure, html_page, legend, mark, n
 from kinemill.store import ArtifactRef, Json, read_document, read_json
 from kinemill.store.home import Home
 from kinemill.store.provenance import CHANGED
+from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.findings import best_reference
 from kinemill.verify.labels import label
@@ -225,18 +226,18 @@ def rejected(link: Link | None) -> str:
 
 def _quarantined(folder: Path) -> Iterator[tuple[str, Json]]:
     """Yield the reasons for recordings without accepted data, with their names."""
-    for log in read_json(folder / "quarantine.json"):
-        for reason in log["reasons"]:
-            yield str(log.get("name", "")), reason
+    for log in read_quarantine(folder):
+        for reason in log.reasons:
+            yield log.name, reason
 
 
 def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
     """Return the findings in recordings with accepted data."""
     return [
         (fault["recording"], fault)
-        for check in read_json(folder / "checks.json")
-        for fault in check["values"].get("failing") or []
-        if not check["passed"] and isinstance(fault, dict)
+        for check in read_checks(folder)
+        for fault in check.values.get("failing") or []
+        if not check.passed and isinstance(fault, dict)
         if {"recording", "where"} <= fault.keys() and fault["recording"] not in besides
     ]
 

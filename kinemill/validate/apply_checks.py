@@ -1,22 +1,23 @@
 """Apply the checks to one track: return the accepted pieces with the reasons for dropped rows.
 
-Rows are removed once and counted once, under the first check that wants them gone: non-finite
-values, then the checks in the order of their phases. What becomes of a fault is for its check's
-`on_fault` to say, else for the task's: short faults of single values between good rows may be
-interpolated, and one that only warns costs nothing. What can be put right without loss, is.
+Each dropped row is counted once, under the first check that drops it: non-finite values, then the
+checks in the order of their phases. `on_fault` of the check, or else of the task, defines what
+happens to a fault. Short faults of single values between good rows can be interpolated, warnings
+drop no rows, and faults with a lossless correction are corrected.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.task import Task
 from kinemill.validate import nonfinite
 from kinemill.validate.faults import (
     PHASES,
+    Array,
     Check,
     Fault,
     Phase,
@@ -27,6 +28,7 @@ from kinemill.validate.faults import (
     measuring_checks,
     runs,
 )
+from kinemill.validate.measures import Measured
 
 TOO_SHORT = "min_steps"
 Rows = tuple[int, int]
@@ -34,7 +36,7 @@ Rows = tuple[int, int]
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, by rows of the track, the name of the check that found it, and what is done."""
+    """A fault in rows of the track, with its check and its handling."""
 
     check: str
     fault: Fault
@@ -43,36 +45,40 @@ class Finding:
 
     @property
     def drops_rows(self) -> bool:
-        """Whether rows are removed for it."""
+        """Whether its rows are dropped."""
         return not self.repaired and self.rule != "warn"
 
     @property
     def message(self) -> str:
-        """The finding, and how it was handled unless rows were removed."""
+        """The finding, with its handling unless rows were dropped."""
         if self.repaired:
-            return f"{self.fault.actual}; {'put right' if self.fault.put_right else 'interpolated'}"
+            return f"{self.fault.actual}; {'corrected' if self.fault.correct else 'interpolated'}"
         return f"{self.fault.actual}; a warning" if self.rule == "warn" else self.fault.actual
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is left of a track, what was found in it, and rows dropped by check.
+    """Result of the checks of one track.
 
-    `repaired` holds the channels, (n,), in which values were put right; `measured` what the checks
-    report, {check: {name: number}}.
+    Attributes:
+        pieces: accepted rows, as (start, stop not included).
+        findings: all findings.
+        dropped: number of dropped rows by check.
+        repaired: channels (n,) with corrected or interpolated values.
+        measured: numbers that the checks report.
     """
 
     pieces: list[Rows]
     findings: list[Finding]
     dropped: dict[str, int]
-    repaired: Values = field(default_factory=dict[str, Any])
-    measured: dict[str, dict[str, float]] = field(default_factory=dict[str, Any])
+    repaired: Values = field(default_factory=dict[str, Array])
+    measured: Measured = field(default_factory=dict[str, dict[str, float]])
 
 
 def apply_checks_to_track(values: Values, task: Task) -> Verdict:
-    """Look at one track, channel -> (n,) in the task's units, and decide by the task's `on_fault`.
+    """Check one track, channel -> (n,) in the task's units, and handle its faults by `on_fault`.
 
-    A piece shorter than `min_steps` holds no window worth learning from and is dropped too.
+    Pieces shorter than `min_steps` are dropped as well.
     """
     rows = len(next(iter(values.values())))
     original = values if isinstance(values, Track) else Track(values)
@@ -80,22 +86,80 @@ def apply_checks_to_track(values: Values, task: Task) -> Verdict:
     repaired, findings = _repair(track, task, findings)
     blaming = [finding for finding in findings if finding.drops_rows]
     trusted = _decide(blaming, rows)
-    least = task.validation.min_steps
-    stretches = runs(trusted)
-    pieces = [piece for piece in stretches if piece[1] - piece[0] >= least]
-    short = [piece for piece in stretches if piece[1] - piece[0] < least]
+    pieces, short = _split(trusted, task)
     dropped = _count(blaming, trusted)
     if short:
-        dropped[TOO_SHORT] = sum(stop - start for start, stop in short)
-    findings = [*findings, *(too_short(start, stop, least) for start, stop in short)]
+        dropped[TOO_SHORT] = _rows_of(short)
     whole = Track({**track, **repaired}) if repaired else track
     measured = _measure(whole, task, _free(blaming, rows))
     changed = {name: item for name, item in whole.items() if item is not values[name]}
-    return Verdict(pieces, findings, dropped, changed, measured)
+    return Verdict(pieces, [*findings, *short], dropped, changed, measured)
+
+
+def skip_checks(values: Values, task: Task) -> Verdict:
+    """Return the verdict on a track of a released recording, channel -> (n,).
+
+    Only rows that no model can use are dropped: non-finite values, and pieces shorter than
+    `validate.min_steps`.
+    """
+    faults = nonfinite.find(values)
+    free = ~_rows_in(faults, len(next(iter(values.values()))))
+    pieces, short = _split(free, task)
+    dropped = {nonfinite.NAME: int(np.count_nonzero(~free))} if faults else {}
+    if short:
+        dropped[TOO_SHORT] = _rows_of(short)
+    return Verdict(pieces, [*(Finding(nonfinite.NAME, fault) for fault in faults), *short], dropped)
+
+
+def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Verdict:
+    """Return a verdict without the rows in which an observation or a reward is not finite.
+
+    No physical check covers these channels, but policies learn from them.
+
+    Args:
+        verdict: verdict on states and actions.
+        frame: the track, with the recorded channels of the task.
+        task: its channels and `validate.min_steps`.
+    """
+    columns = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
+    faults = nonfinite.find(columns)
+    if not faults:
+        return verdict
+    lost = _rows_in(faults, frame.height)
+    trusted = np.zeros(frame.height, np.bool_)
+    for start, stop in verdict.pieces:
+        trusted[start:stop] = True
+    pieces, short = _split(trusted & ~lost, task)
+    new = {nonfinite.NAME: int(np.count_nonzero(trusted & lost)), TOO_SHORT: _rows_of(short)}
+    dropped = verdict.dropped | {
+        name: verdict.dropped.get(name, 0) + rows for name, rows in new.items() if rows
+    }
+    findings = [*verdict.findings, *(Finding(nonfinite.NAME, fault) for fault in faults), *short]
+    return replace(verdict, pieces=pieces, findings=findings, dropped=dropped)
+
+
+def _rows_in(faults: list[Fault], rows: int) -> NDArray[np.bool_]:
+    """Return which of (rows,) are in a fault."""
+    inside = np.zeros(rows, np.bool_)
+    for fault in faults:
+        inside[fault.start : fault.stop] = True
+    return inside
+
+
+def _split(trusted: NDArray[np.bool_], task: Task) -> tuple[list[Rows], list[Finding]]:
+    """Return the stretches of trusted rows (n,), and findings for those that are too short."""
+    least = task.validation.min_steps
+    stretches = runs(trusted)
+    short = [_too_short(start, stop, least) for start, stop in stretches if stop - start < least]
+    return [(start, stop) for start, stop in stretches if stop - start >= least], short
+
+
+def _rows_of(findings: list[Finding]) -> int:
+    return sum(finding.fault.stop - finding.fault.start for finding in findings)
 
 
 def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding]]:
-    """Return everything that is found, and the track with what could be put right without loss."""
+    """Return all findings, and the track after lossless corrections."""
     always = task.validation.on_fault
     findings = [Finding(nonfinite.NAME, fault, rule=always) for fault in nonfinite.find(values)]
     checks = checks_of(task)
@@ -111,29 +175,29 @@ def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding
         ]
         if not new:
             continue
-        righted, new = _put_right(values, new)
+        corrected, new = _correct(values, new)
         findings += new
-        if righted is not values or any(finding.drops_rows for finding in new):
-            values, free = righted, free & _free(new, rows)
+        if corrected is not values or any(finding.drops_rows for finding in new):
+            values, free = corrected, free & _free(new, rows)
             trusted = _masked(values, free)
     return values, findings
 
 
-def _put_right(values: Track, pending: list[Finding]) -> tuple[Track, list[Finding]]:
-    """Put right what can be without loss, and is to be; return the track, and what is marked so."""
+def _correct(values: Track, pending: list[Finding]) -> tuple[Track, list[Finding]]:
+    """Apply lossless corrections where the rule allows; return the track and marked findings."""
     marked: list[Finding] = []
     for item in pending:
-        able = item.rule == "repair" and item.fault.put_right is not None
-        if able and item.fault.put_right:
-            values = Track({**values, **item.fault.put_right(values)})
-        marked.append(replace(item, repaired=able))
+        correct = item.fault.correct if item.rule == "repair" else None
+        if correct:
+            values = Track({**values, **correct(values)})
+        marked.append(replace(item, repaired=correct is not None))
     return values, marked
 
 
 def _rule(check: Check, fault: Fault, always: Rule) -> Rule:
-    """Return what is done about a fault: as its check says, or is able to, else as ever."""
+    """Return the rule of the check, or `repair` for a fault with a correction, or `always`."""
     own: Rule | None = getattr(check, "on_fault", None)
-    return own or ("repair" if fault.put_right else always)
+    return own or ("repair" if fault.correct else always)
 
 
 def _find(
@@ -143,7 +207,7 @@ def _find(
     task: Task,
     free: NDArray[np.bool_],
 ) -> list[tuple[str, Fault]]:
-    """Return what the checks of one phase find in channel -> (n,), given the free rows (n,)."""
+    """Return the faults that the checks of one phase find in the free rows (n,)."""
     if phase != "stretch":
         return [
             (name, fault) for name, each in checks.items() for fault in each.find(trusted, task)
@@ -160,8 +224,8 @@ def _find(
     ]
 
 
-def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Return what checks report about the free rows (n,) of channel -> (n,), without empty ones."""
+def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> Measured:
+    """Return the numbers that checks measure in the free rows (n,) of channel -> (n,)."""
     if not free.any():
         return {}
     trusted = _masked(values, free)
@@ -172,24 +236,24 @@ def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> dict[str, di
 
 
 def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
-    """Interpolate short faults of single channels between good rows, where they may be.
+    """Interpolate short faults of single channels between good rows, where the rule allows.
 
     Returns:
-        the channels (n,) that changed, and all findings, those put right marked.
+        the changed channels (n,), and all findings with repaired ones marked.
     """
     if not any(item.rule == "repair" and not item.repaired for item in findings):
         return {}, findings
     own = {name: getattr(check, "repair_rows", None) for name, check in checks_of(task).items()}
     rows = len(next(iter(values.values())))
 
-    def able(item: Finding) -> bool:
+    def is_short(item: Finding) -> bool:
         longest = own.get(item.check) or task.validation.repair_rows
         fits = item.fault.repairable and item.fault.stop - item.fault.start <= longest
         return item.rule == "repair" and not item.repaired and fits
 
-    small = [able(item) for item in findings]
+    small = [is_short(item) for item in findings]
     sound = _free([item for item, fits in zip(findings, small, strict=True) if not fits], rows)
-    repaired: dict[str, Any] = {}
+    repaired: dict[str, Array] = {}
     for name in values:
         faults = [
             item.fault
@@ -205,8 +269,8 @@ def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values,
     return repaired, marked
 
 
-def _interpolated(values: Any, faults: list[Fault], sound: NDArray[np.bool_]) -> Any:
-    """Return (n,) with straight lines over `faults`; NaN where one side has no sound row."""
+def _interpolated(values: Array, faults: list[Fault], sound: NDArray[np.bool_]) -> Array:
+    """Interpolate (n,) linearly over `faults`; NaN if one side has no sound row."""
     good = sound & np.isfinite(values)
     for fault in faults:
         good[fault.start : fault.stop] = False
@@ -225,7 +289,7 @@ def _is_whole(fault: Fault, repaired: Values) -> bool:
 
 
 def _masked(values: Track, free: NDArray[np.bool_]) -> Track:
-    """Return the track with NaN where rows are not free; itself, if all are."""
+    """Return the track with NaN in rows that are not free."""
     if free.all():
         return values
     return Track({name: np.where(free, item, np.nan) for name, item in values.items()})
@@ -240,16 +304,12 @@ def _shifted(fault: Fault, rows: int) -> Fault:
 
 
 def _free(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
-    """Return which of (rows,) no finding wants gone."""
-    free = np.ones(rows, dtype=np.bool_)
-    for finding in findings:
-        if finding.drops_rows:
-            free[finding.fault.start : finding.fault.stop] = False
-    return free
+    """Return which of (rows,) no finding drops."""
+    return ~_rows_in([finding.fault for finding in findings if finding.drops_rows], rows)
 
 
 def _decide(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
-    """Return which of the rows may go on, as (rows,)."""
+    """Return which of the rows are accepted, as (rows,)."""
     trusted = _free(findings, rows)
     if any(finding.rule == "quarantine" for finding in findings):
         trusted[:] = False
@@ -260,7 +320,7 @@ def _decide(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
 
 
 def _count(findings: list[Finding], trusted: NDArray[np.bool_]) -> dict[str, int]:
-    """Count dropped rows by check; rows that go with others belong to the first that took them."""
+    """Count dropped rows by check; rows of a cut or quarantine belong to the first such finding."""
     counted = trusted.copy()
     dropped: dict[str, int] = {}
     for finding in findings:
@@ -275,7 +335,7 @@ def _count(findings: list[Finding], trusted: NDArray[np.bool_]) -> dict[str, int
     return dropped
 
 
-def too_short(start: int, stop: int, least: int) -> Finding:
+def _too_short(start: int, stop: int, least: int) -> Finding:
     """Return the finding that rows `start` to `stop` are fewer than `least`."""
     fault = Fault(
         start,
@@ -283,6 +343,6 @@ def too_short(start: int, stop: int, least: int) -> Finding:
         None,
         actual=f"a piece of {stop - start} rows",
         expected=f"at least {least} rows",
-        fix="lower validate.min_steps, if shorter pieces are worth learning from",
+        fix="lower validate.min_steps to accept shorter pieces",
     )
     return Finding(TOO_SHORT, fault)

@@ -1,8 +1,8 @@
-"""Backfill: ingest and evaluate a range of known recordings by the task's current rules.
+"""Backfill: ingest and validate a range of recordings again by the current rules.
 
-Outcomes are published one by one and no snapshot is made: after a change of rules a large task can
-be brought to them in ranges, one after the other or on several machines; the next run finds them
-known.
+Results are published one by one, without a snapshot. So after a change of rules, a large task can
+be processed in ranges, one after the other or on several machines. The next run then finds all
+results cached.
 """
 
 from dataclasses import dataclass, field
@@ -23,39 +23,54 @@ from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.episodes import rules
 from kinemill.validate.shard_results import evaluate_recording
 
-BATCH = 4096  # recordings whose outcomes are in memory
+BATCH = 4096  # recordings whose results are in memory
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """Counts of a backfill.
+
+    Attributes:
+        task: name of the task.
+        recordings: number of recordings in the range.
+        read: number of recordings that were ingested again.
+        evaluated: number of recordings that were validated again.
+    """
+
+    task: str
+    recordings: int
+    read: int
+    evaluated: int
 
 
 @dataclass(frozen=True)
 class Range:
-    """Which recordings: by name at first sight, in the order of characters, both ends included."""
+    """A range of recordings by their first names, in character order, both ends included."""
 
     match: list[str] = field(default_factory=lambda: ["*"])
     first: str | None = None
     last: str | None = None
 
     def holds(self, member: Member) -> bool:
-        """Tell whether a recording is in the range."""
+        """Return whether a recording is in the range."""
         name = member.name
         inside = (self.first or name) <= name <= (self.last or name)
         return inside and any(fnmatchcase(name, pattern) for pattern in self.match)
 
 
-def backfill(task: Task, home: Home, selection: Range, progress: Progress | None = None) -> Json:
-    """Bring a range of recordings to the task's present rules.
+def backfill(
+    task: Task, home: Home, selection: Range, progress: Progress | None = None
+) -> BackfillReport:
+    """Process a range of recordings by the current rules of the task.
 
     Args:
-        task: whose rules.
-        home: where recordings and outcomes are kept.
-        selection: which recordings.
-        progress: told after every recording.
-
-    Returns:
-        {"task", "recordings": how many are in the range, "read", "judged": how many were not
-        there yet}.
+        task: the rules.
+        home: where recordings and results are stored.
+        selection: the range.
+        progress: called after every recording.
 
     Raises:
-        BadInput: no recording is in the range.
+        BadInput: No recording is in the range.
     """
     barred = {hash_ for hash_, made in current_decisions(home, task.name).items() if made.bars}
     selected = [
@@ -67,19 +82,19 @@ def backfill(task: Task, home: Home, selection: Range, progress: Progress | None
         raise BadInput(
             f"{selection.first or ''}..{selection.last or ''} {' '.join(selection.match)}",
             f"names no recording of {task.name}",
-            fix=f"names are those at first sight: kinemill data ingest {task.name} --json",
+            fix=f"list the names: kinemill data list {task.name}",
         )
     read = evaluated = 0
     for first in range(0, len(selected), BATCH):
         some = _evaluate(task, home, selected[first : first + BATCH], progress or NullReporter())
         read, evaluated = read + some[0], evaluated + some[1]
-    return {"task": task.name, "recordings": len(selected), "read": read, "judged": evaluated}
+    return BackfillReport(task.name, len(selected), read, evaluated)
 
 
 def _evaluate(
     task: Task, home: Home, selected: list[Member], progress: Progress
 ) -> tuple[int, int]:
-    """Read and judge some recordings; return how many were not read, and not judged, before."""
+    """Process some recordings; return how many were ingested and validated again."""
     decisions, recordings = current_decisions(home, task.name), list[Recording]()
     reads = list(read_again(task, home, selected, progress))
     for member, artifact in reads:
@@ -87,7 +102,7 @@ def _evaluate(
         released = made is not None and made.decision == "release"
         recordings.append(as_recording(home, member, artifact, released=released))
     evaluated, row = 0, 8 * len(task.columns)  # bytes
-    work = partial(_evaluated, task, home, rules(task))
+    work = partial(_evaluate_one, task, home, rules(task))
     for _, each in in_groups(work, recordings, lambda one: row * one.summary["rows"]):
         staged = [one for one in each if one]
         publish_staged(home, staged)
@@ -95,5 +110,5 @@ def _evaluate(
     return sum(not artifact.cached for _, artifact in reads), evaluated
 
 
-def _evaluated(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:
+def _evaluate_one(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:
     return evaluate_recording(task, home, recording, task_rules).staged

@@ -1,7 +1,7 @@
-"""Results of checks as every stage shows them, and those that polars can answer by itself.
+"""Results of the validation checks, and the checks of accepted episodes that polars computes.
 
-Great Expectations passes an empty table and a column of NaN, so whether there are rows, and whether
-they are numbers, is settled here before it is asked.
+Great Expectations passes an empty table and a column of NaN. So the checks below run first: there
+are rows, and their values are finite numbers.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,43 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate import cross_recording_checks, nonfinite
+from kinemill.validate import nonfinite
 from kinemill.validate.apply_checks import TOO_SHORT
 
-NO_EPISODE, NOT_RUN = "there is no episode to look at", "not asked"
+NO_EPISODE, NOT_RUN = "there is no episode to check", "not run"
 MAX_LISTED = 20  # failing episodes or stretches that are listed with a check
+
+# Cross-recording checks: near-duplicates, and outliers of units and actions.
+NEAR_DUPLICATES, UNIT_OUTLIERS, ACTION_OUTLIERS = (
+    "near_duplicates",
+    "unit_outliers",
+    "action_outliers",
+)
+_CROSS_RECORDING = {
+    NEAR_DUPLICATES: "no two recordings contain the same run",
+    UNIT_OUTLIERS: "no recording moves so much more than the others that its units are doubtful",
+    ACTION_OUTLIERS: "no recording responds as if an action were inverted, or two were exchanged",
+}
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A recording that differs from the others: its channels, what was found, and a fix."""
+
+    recording: str
+    channels: list[str]
+    actual: str
+    fix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outlier as an item of a check's `failing` list."""
+        item = {"recording": self.recording, "channels": self.channels, "found": self.actual}
+        return {**item, "fix": self.fix} if self.fix else item
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One answer: did what was looked at pass, does a failure block the chain, with numbers."""
+    """Result of a check, with its numbers; a blocking check that fails stops the pipeline."""
 
     name: str
     passed: bool
@@ -30,80 +57,75 @@ class CheckResult:
     description: str
     values: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as a JSON object."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
 class PlannedCheck:
-    """A question that `validate` answers for a task, and whether a no blocks the chain."""
+    """A check that validation runs for a task, and whether its failure blocks the pipeline."""
 
     name: str
     blocking: bool
     description: str
 
     def make_result(self, passed: bool, values: Mapping[str, Any]) -> CheckResult:
-        """Return the answer to this question."""
+        """Return a result of this check."""
         return CheckResult(self.name, passed, self.blocking, self.description, dict(values))
 
 
 _BLOCKING = {
     "accepted_not_empty": "at least one episode was accepted",
-    "quarantined_share": "recordings with nothing accepted are no more than the task allows",
-    "row_counts": "every accepted episode has as many rows as the task asks for",
+    "quarantined_share": "the share of recordings without an accepted episode is allowed",
+    "row_counts": "every accepted episode has the minimum number of rows of the task",
     "no_nulls": "no accepted episode has a missing value",
     "finite_values": "no accepted episode has NaN or an infinite value",
-    "schema_episodes": "accepted episodes have names of their own and sane lengths",
+    "schema_episodes": "accepted episodes have unique names and valid lengths",
 }
 _PHYSICS = {
-    nonfinite.NAME: "no recording holds NaN or infinite values",
-    TOO_SHORT: "no piece was too short to keep",
+    nonfinite.NAME: "no recording has NaN or infinite values",
+    TOO_SHORT: "no piece was too short",
 }
 
 
 def is_skipped(values: Mapping[str, Any]) -> bool:
-    """Return whether a check failed only because one before it left nothing to look at."""
+    """Return whether a check failed only because an earlier failure left it nothing to check."""
     return str(values.get("error", "")).startswith((NO_EPISODE, NOT_RUN))
 
 
 def physical_names() -> list[str]:
-    """Return the names under which rows can be dropped: every check of a recording, in order."""
+    """Return the names of the checks that can drop rows of a recording, in order."""
     return [nonfinite.NAME, *CHECKS, TOO_SHORT]
 
 
 def _summary_line(name: str) -> str:
-    """Return what a physical check says of itself first."""
+    """Return the first line of the docstring of a physical check."""
     return (CHECKS[name].__doc__ or name).partition("\n")[0].replace("`", "")
 
 
 def planned_checks(task: Task) -> dict[str, PlannedCheck]:
-    """Return every check that `validate` answers for this task, by name, in order.
+    """Return every check that validation runs for a task, by name, in order.
 
-    Those of what was accepted, and of the quarantined share, block the chain. Those of what was
-    found on the way there tell, and do not block: the faulty rows are out of the chain already.
+    Checks of accepted episodes and of the quarantined share block the pipeline. Findings in
+    recordings are warnings: their rows are already left out.
     """
     channels = {f"schema_{name}": f"{name} is within its bounds" for name in task.columns}
-    blocking = {**_BLOCKING, **channels}
     physics = {
         f"physics_{name}": _PHYSICS.get(name) or _summary_line(name) for name in physical_names()
     }
-    telling = {**physics, **cross_recording_checks.CHECKS}
+    blocking = {**_BLOCKING, **channels}
     return {
-        **{name: PlannedCheck(name, True, text) for name, text in blocking.items()},
-        **{name: PlannedCheck(name, False, text) for name, text in telling.items()},
+        name: PlannedCheck(name, name in blocking, text)
+        for name, text in {**blocking, **physics, **_CROSS_RECORDING}.items()
     }
 
 
 def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
-    """Ask of accepted episodes, before Great Expectations is: enough rows, no null, no NaN.
+    """Check accepted episodes: enough rows, no nulls, finite values.
 
     Args:
-        task: says how many rows are enough.
-        table: one row an accepted episode, as `kinemill.validate.table.summarize` makes it.
+        task: its `validate.min_steps`.
+        table: one row per accepted episode, as `kinemill.validate.table.summarize` returns it.
     """
     least = task.validation.min_steps
-    # By numpy: polars takes 5 ms to plan expressions about a hundred columns, however few rows.
+    # numpy, because polars needs 5 ms to plan expressions on a hundred columns.
     numbers = table.select(pl.exclude("episode"))
     values = numbers.cast(pl.Float64).to_numpy()
     empty = np.zeros(values.shape, dtype=np.bool_)

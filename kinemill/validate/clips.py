@@ -62,7 +62,7 @@ def joints_of(task: Task) -> list[str]:
 def commands_of(task: Task) -> list[str]:
     """Return the commands that such a policy gets."""
     learn: Any = task.learn
-    inputs = learn.seen(task.channels) if learn.type == MOTION else []
+    inputs = learn.observed_channels(task.channels) if learn.type == MOTION else []
     return [name for name in inputs if task.channels[name].role == "observation"]
 
 

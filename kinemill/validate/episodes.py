@@ -3,36 +3,47 @@
 import errno
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from kinemill.errors import spell_failure
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
-from kinemill.ingest.raw import reason
+from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.store import Artifact, Staged, stage_artifact
+from kinemill.store import (
+    Artifact,
+    Json,
+    Staged,
+    from_json_value,
+    stage_artifact,
+    to_json_value,
+)
 from kinemill.store.digests import link
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import action_responses, table
-from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track
-from kinemill.validate.duplicates.similarity import sketch
+from kinemill.validate.action_responses import ActionProducts
+from kinemill.validate.apply_checks import (
+    Finding,
+    Verdict,
+    apply_checks_to_track,
+    drop_nonfinite_aux,
+    skip_checks,
+)
+from kinemill.validate.duplicates.similarity import Sketch, sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
-from kinemill.validate.finite_aux import drop_nonfinite_aux
-from kinemill.validate.quarantine_release import skip_checks
+from kinemill.validate.measures import Measured
+from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
-STAGE, VERSION = "validated", 9
-SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
-MAX_REASONS = 20  # maximum number of listed reasons per check and recording; the rest are counted
-
-Json = dict[str, Any]
+STAGE, VERSION = "validated", 10
+SCHEMA = "schema"  # check of one episode against the bounds that all accepted ones must keep
+MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,11 @@ class Episode:
     file: str
     folder: Callable[[], Path] = field(compare=False, repr=False)
     artifact: str  # digest of the artifact that holds its rows
-    part: str = ""  # of its recording, where that has several
+    part: str = ""  # of its recording, if that has several
 
     @property
     def path(self) -> Path:
-        """Where its rows lie.
+        """File with its rows.
 
         Raises:
             CorruptArtifact: The file is damaged.
@@ -63,6 +74,65 @@ class Episode:
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""
         return read_rows(self.path)
+
+
+@dataclass(frozen=True)
+class EpisodeFile:
+    """An accepted episode in the folder of its recording's result."""
+
+    id: str
+    rows: int
+    start_s: float
+    file: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class PartSketch:
+    """Sketch of one part of a recording, for the search for near-duplicates."""
+
+    part: str
+    sketch: Sketch
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    """Result of one recording: the summary of the stage `validated`.
+
+    Attributes:
+        hash: content hash of the recording.
+        quarantined: whether no episode was accepted.
+        episodes: accepted episodes.
+        dropped_rows: number of dropped rows.
+        dropped: dropped rows by the check that dropped them.
+        findings: number of findings by check.
+        reasons: the first findings of each check.
+        measured: numbers of the checks, by track.
+        sketches: sketches by part.
+        products: products of actions and accelerations of the longest episode.
+        strip: tracks for the report.
+        table: one value per episode for each column of `kinemill.validate.table`.
+    """
+
+    hash: str
+    quarantined: bool = True
+    episodes: list[EpisodeFile] = field(default_factory=list[EpisodeFile])
+    dropped_rows: int = 0
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    findings: dict[str, int] = field(default_factory=dict[str, int])
+    reasons: list[Reason] = field(default_factory=list[Reason])
+    measured: list[Measured] = field(default_factory=list[Measured])
+    sketches: list[PartSketch] = field(default_factory=list[PartSketch])
+    products: ActionProducts | None = None
+    strip: list[TrackStrip] = field(default_factory=list[TrackStrip])
+    table: dict[str, list[str | float | None]] = field(
+        default_factory=dict[str, list[str | float | None]]
+    )
+
+    @classmethod
+    def of(cls, artifact: Artifact | Staged) -> "RecordingResult":
+        """Return the result that an artifact holds."""
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
 
 
 def rules(task: Task) -> Json:
@@ -81,14 +151,16 @@ def validate_recording(
 
     Args:
         task: checks and fault handling.
-        home: where outcomes are kept.
+        home: where results are stored.
         recording: a recording with tracks.
-        task_rules: `rules(task)`, taken once for all recordings.
+        task_rules: `rules(task)`, computed once for all recordings.
     """
+
+    def build(folder: Path) -> Json:
+        return to_json_value(evaluate_into(task, recording, folder))
+
     inputs = validated_inputs(recording, task_rules)
-    return stage_artifact(
-        home, STAGE, task.name, inputs, lambda folder: evaluate_into(task, recording, folder)
-    )
+    return stage_artifact(home, STAGE, task.name, inputs, build)
 
 
 def validated_inputs(recording: Recording, task_rules: Json) -> Json:
@@ -97,8 +169,8 @@ def validated_inputs(recording: Recording, task_rules: Json) -> Json:
     return inputs | ({"released": True} if recording.released else {})
 
 
-def evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
-    """Evaluate a recording, write its episodes into `folder`, and return the summary.
+def evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingResult:
+    """Evaluate a recording, write its episodes into `folder`, and return the result.
 
     If a check crashes, the recording has no episodes and the error as its reason; others continue.
     """
@@ -113,62 +185,49 @@ def evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
             "checks",
             "whole log",
             f"a check failed: {spell_failure(error)}",
-            expected="values that every check can work with",
+            expected="values that every check can process",
             fix="report this bug of kinemill or of the plug-in, and inspect the log for unusual "
             "values",
         )
-        return {
-            "hash": recording.hash,
-            "quarantined": True,
-            "episodes": [],
-            "dropped_rows": sum(track["rows"] for track in recording.summary["tracks"]),
-            "dropped": {},
-            "found": {},
-            "reasons": [failed],
-            "measured": [],
-            "sketches": [],
-            "response": None,
-            "strip": [],
-            "table": {},
-        }
+        rows = sum(track["rows"] for track in recording.summary["tracks"])
+        return RecordingResult(recording.hash, dropped_rows=rows, reasons=[failed])
 
 
 @dataclass
 class _Results:
     """Results of the tracks of a recording so far."""
 
-    episodes: list[Json] = field(default_factory=list[Json])
+    episodes: list[EpisodeFile] = field(default_factory=list[EpisodeFile])
     tracks: list[Track] = field(default_factory=list[Track])
     rows: list[table.Row] = field(default_factory=list[table.Row])
-    reasons: list[Json] = field(default_factory=list[Json])
+    reasons: list[Reason] = field(default_factory=list[Reason])
     dropped: Counter[str] = field(default_factory=Counter[str])
-    strip: list[Json] = field(default_factory=list[Json])
-    measured: list[Json] = field(default_factory=list[Json])
+    strip: list[TrackStrip] = field(default_factory=list[TrackStrip])
+    measured: list[Measured] = field(default_factory=list[Measured])
 
 
-def _evaluate_into(task: Task, recording: Recording, folder: Path) -> Json:
+def _evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingResult:
     results = _Results()
     bounds = [] if recording.released else bounds_of(task)
     for track in recording.summary["tracks"]:
         _evaluate_track(task, recording, track, folder, bounds, results)
     refer_to_recording(task, recording.ref, recording.folder, folder)
-    checks = Counter(item["check"] for item in results.reasons if item["check"] != SCHEMA)
-    return {
-        "hash": recording.hash,
-        "quarantined": not results.episodes,
-        "episodes": results.episodes,
-        "dropped_rows": sum(results.dropped.values()),
-        "dropped": dict(sorted(results.dropped.items())),
-        "found": dict(sorted(checks.items())),
-        "reasons": _truncate(results.reasons),
-        "measured": results.measured,
-        "sketches": _sketches(results.episodes, results.tracks, task),
-        "response": action_responses.sketch(_longest(results.tracks), task)
-        if results.tracks
-        else None,
-        "strip": results.strip,
-        "table": table.columns_from(results.rows, task) if results.rows else {},
-    }
+    findings = Counter(str(item["check"]) for item in results.reasons if item["check"] != SCHEMA)
+    tracks = results.tracks
+    return RecordingResult(
+        hash=recording.hash,
+        quarantined=not results.episodes,
+        episodes=results.episodes,
+        dropped_rows=sum(results.dropped.values()),
+        dropped=dict(sorted(results.dropped.items())),
+        findings=dict(sorted(findings.items())),
+        reasons=_truncate(results.reasons),
+        measured=results.measured,
+        sketches=_sketches(results.episodes, tracks, task),
+        products=action_responses.action_products(_longest(tracks), task) if tracks else None,
+        strip=results.strip,
+        table=table.columns_from(results.rows, task) if results.rows else {},
+    )
 
 
 def _evaluate_track(
@@ -182,7 +241,7 @@ def _evaluate_track(
     """Evaluate one track and write its episodes."""
     file = recording.folder / track["file"]
     frame = read_rows(file)
-    as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
+    is_stored_form = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
     values = _track_of(frame, task)
     verdict = (
@@ -198,7 +257,7 @@ def _evaluate_track(
     for start, stop in verdict.pieces:
         number = len(results.episodes)
         piece = frame.slice(start, stop - start)
-        # What checks worked out about a track is known of a piece that is all of it.
+        # A piece that is the whole track reuses what the checks have computed for the track.
         untouched = piece.height == frame.height and not verdict.repaired
         own = values if untouched else _track_of(piece, task)
         row = table.row(episode_id(recording.hash, number), own, task)
@@ -207,9 +266,9 @@ def _evaluate_track(
             results.reasons.append(_out_of_bounds(*broken, row, where, task))
             results.dropped[SCHEMA] += piece.height
             continue
-        same = file if untouched and as_kept else None
-        entry = _publish(folder, recording.hash, number, piece, same)
-        results.episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
+        same = file if untouched and is_stored_form else None
+        episode = _publish(folder, recording.hash, number, piece, same)
+        results.episodes.append(replace(episode, part=track.get("part", "")))
         results.tracks.append(own)
         results.rows.append(row)
 
@@ -224,17 +283,13 @@ def _longest(tracks: list[Track]) -> Track:
 
 def _publish(
     folder: Path, recording: str, number: int, piece: pl.DataFrame, same: Path | None
-) -> Json:
-    """Write an episode; `same` is the file of a track that it is, which is not written again."""
+) -> EpisodeFile:
+    """Write an episode, or link `same`, the file of a track with the same rows."""
     file = f"episode-{number:04d}{SUFFIX}"
     if same is None or not _linked(same, folder / file):
         write_rows(piece, folder / file)
-    return {
-        "id": episode_id(recording, number),
-        "rows": piece.height,
-        "start_s": float(piece["time_s"][0]),
-        "file": file,
-    }
+    start = float(piece["time_s"][0])
+    return EpisodeFile(episode_id(recording, number), piece.height, start, file)
 
 
 def episode_id(recording: str, number: int) -> str:
@@ -251,7 +306,7 @@ def _broken(row: table.Row, bounds: list[Bound]) -> tuple[str, str] | None:
     return (broken.column, f"{broken.low:g} to {broken.high:g}") if broken else None
 
 
-def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task: Task) -> Json:
+def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task: Task) -> Reason:
     """Return the reason to drop a piece: the schema of episodes would reject the whole dataset."""
     channel = column.partition(":")[0]
     return reason(
@@ -276,15 +331,15 @@ def _linked(file: Path, again: Path) -> bool:
     return True
 
 
-def _sketches(episodes: list[Json], tracks: list[Track], task: Task) -> list[Json]:
+def _sketches(episodes: list[EpisodeFile], tracks: list[Track], task: Task) -> list[PartSketch]:
     """Return the sketches for comparison with other recordings, separately for each part."""
     parts: dict[str, list[Track]] = {}
     for episode, piece in zip(episodes, tracks, strict=True):
-        parts.setdefault(episode.get("part", ""), []).append(piece)
-    return [{"part": part, "sketch": sketch(pieces, task)} for part, pieces in parts.items()]
+        parts.setdefault(episode.part, []).append(piece)
+    return [PartSketch(part, sketch(pieces, task)) for part, pieces in parts.items()]
 
 
-def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
+def _reason(finding: Finding, time_s: pl.Series, label: str) -> Reason:
     fault = finding.fault
     first, last = fault.start, fault.stop - 1
     rows = f"grid row {first}" if first == last else f"grid rows {first}-{last}"
@@ -298,30 +353,29 @@ def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
     }
 
 
-def _truncate(reasons: list[Json]) -> list[Json]:
+def _truncate(reasons: list[Reason]) -> list[Reason]:
     """Keep the first reasons of each check, and count the rest in one more reason."""
     counts: Counter[str] = Counter()
-    listed: list[Json] = []
+    listed: list[Reason] = []
+    last: dict[str, Reason] = {}
     for item in reasons:
-        counts[item["check"]] += 1
-        if counts[item["check"]] <= MAX_REASONS:
+        check = str(item["check"])
+        counts[check] += 1
+        if counts[check] <= MAX_REASONS:
             listed.append(item)
+            last[check] = item
     for check, count in counts.items():
         if count > MAX_REASONS:
-            last = next(item for item in reversed(listed) if item["check"] == check)
-            more = {"where": "further on", "found": f"{count - MAX_REASONS} more like these"}
-            listed.append({**last, **more, "channel": None})
+            more = {"where": "later rows", "found": f"{count - MAX_REASONS} more findings"}
+            listed.append({**last[check], **more, "channel": None})
     return listed
 
 
-def _strip(verdict: Verdict, time_s: pl.Series) -> Json:
-    """Return when the track, its kept pieces and its faults were, in s, for the picture."""
+def _strip(verdict: Verdict, time_s: pl.Series) -> TrackStrip:
+    """Return the times of a track, its accepted pieces and its findings, s, for the report."""
     faults = [
-        [item.check, time_s[item.fault.start], time_s[item.fault.stop - 1]]
-        for item in verdict.findings
+        FaultSpan(item.check, time_s[item.fault.start], time_s[item.fault.stop - 1])
+        for item in verdict.findings[:MAX_REASONS]
     ]
-    return {
-        "track": [time_s[0], time_s[-1]],
-        "kept": [[time_s[start], time_s[stop - 1]] for start, stop in verdict.pieces],
-        "faults": faults[:MAX_REASONS],
-    }
+    accepted = [(time_s[start], time_s[stop - 1]) for start, stop in verdict.pieces]
+    return TrackStrip(time_s[0], time_s[-1], accepted, faults)

@@ -1,7 +1,7 @@
-"""One recording that stands for the others: what the catalog shows of recordings and episodes.
+"""Exemplar: the chart of recordings and episodes in the Dagster catalog.
 
-A sheet is one SVG: how many rows each recording has, and one recording, channel by channel. Hashes
-spread recordings evenly, so the first ones by hash are a fair sample of all.
+The chart is one SVG: the number of rows of each recording, and the channels of the recording of
+median length. Hashes are random, so the first recordings by hash are a fair sample.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,17 +24,17 @@ from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
 from kinemill.validate.cycles import STILL
 from kinemill.validate.previous_snapshot import shards_of
-from kinemill.validate.shard_results import read_evaluated
+from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
 
-SAMPLE = 60  # recordings looked at
+SAMPLE = 60  # recordings in the chart
 SIZE = (700, 130)  # px of a chart
-TRACKS = 20  # of a recording that are drawn
+TRACKS = 20  # drawn tracks of a recording
 
 
 def recording_sheet(task: Task, home: Home, recordings: ArtifactRef) -> str | None:
-    """Draw the recordings as they were read: their rows, and the one of median length.
+    """Draw the ingested recordings: their rows, and the one of median length.
 
-    Nothing where none of the sample could be read.
+    Return None if no recording of the sample could be read.
     """
     snapshot = Snapshot(home, recordings)
     sample = sorted(islice(snapshot, SAMPLE), key=lambda entry: entry["name"])
@@ -50,19 +50,19 @@ def recording_sheet(task: Task, home: Home, recordings: ArtifactRef) -> str | No
 def episode_sheet(
     task: Task, home: Home, recordings: ArtifactRef, episodes: ArtifactRef
 ) -> str | None:
-    """Draw what was accepted: rows kept by recording, and one recording with what was cut.
+    """Draw the accepted seconds of each recording, and one recording with its dropped rows.
 
-    It is the one of median length, if possible of those that something was kept of and something
-    was found in. Nothing where none of the sample has a row.
+    The example has median length among the recordings with both accepted rows and findings, or
+    among all if there are none. Return None if no recording of the sample has a row.
     """
     snapshot = Snapshot(home, recordings)
-    evaluated = {one["recording"]: one for one in islice(_evaluated(home, episodes), SAMPLE)}
+    evaluated = {one.recording: one for one in islice(_evaluated(home, episodes), SAMPLE)}
     entries = [one for hash_ in evaluated if (one := snapshot.find(hash_)) and one["tracks"]]
     faulty = [one for one in entries if _cut(evaluated[one["hash"]])]
     entry = _median(faulty or entries)
     if entry is None:
         return None
-    sample = sorted(evaluated.values(), key=lambda one: one["name"])
+    sample = sorted(evaluated.values(), key=lambda one: one.name)
     bars = [(accepted, whole - accepted) for accepted, whole in (_seconds(one) for one in sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
     example = evaluated[entry["hash"]]
@@ -70,10 +70,10 @@ def episode_sheet(
         (first, _bars(bars)),
         *_channels(task, open_recording(home, entry), _bands(example)),
     ]
-    return sheet(charts, SIZE, 1, {"model": "kept", "bad": "left out; darker where it was found"})
+    return sheet(charts, SIZE, 1, {"model": "accepted", "bad": "left out; findings are darker"})
 
 
-def _evaluated(home: Home, episodes: ArtifactRef) -> Iterable[Json]:
+def _evaluated(home: Home, episodes: ArtifactRef) -> Iterable[EvaluatedRecording]:
     for shard in shards_of(home, episodes):
         yield from read_evaluated(home, shard)
 
@@ -84,15 +84,15 @@ def _median(entries: Sequence[Json]) -> Json | None:
     return ranked[len(ranked) // 2] if ranked else None
 
 
-def _cut(evaluated: Json) -> bool:
-    """Tell whether something was found in a recording of which something was kept."""
-    return any(track["faults"] and track["kept"] for track in evaluated["strip"])
+def _cut(evaluated: EvaluatedRecording) -> bool:
+    """Return whether a track has both findings and accepted rows."""
+    return any(track.faults and track.accepted for track in evaluated.strip)
 
 
-def _seconds(evaluated: Json) -> tuple[float, float]:
-    """Return how much of a recording was kept, and how long it is, s."""
-    accepted = sum(stop - start for track in evaluated["strip"] for start, stop in track["kept"])
-    return accepted, sum(track["track"][1] - track["track"][0] for track in evaluated["strip"])
+def _seconds(evaluated: EvaluatedRecording) -> tuple[float, float]:
+    """Return the accepted and the total duration of a recording, s."""
+    accepted = sum(stop - start for track in evaluated.strip for start, stop in track.accepted)
+    return accepted, sum(track.stop - track.start for track in evaluated.strip)
 
 
 def _of(count: int, every: int) -> str:
@@ -100,7 +100,7 @@ def _of(count: int, every: int) -> str:
 
 
 def _bars(amounts: Sequence[tuple[float, float]]) -> str:
-    """Draw a bar for each recording: what was kept, on top of it what was not."""
+    """Draw a stacked bar for each recording: accepted below, dropped on top."""
     bars = list[Whisker]()
     for index, (accepted, lost) in enumerate(amounts, 1):
         bars.append(Whisker(float(index), 0.0, float(accepted), "stem"))
@@ -124,7 +124,7 @@ def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[t
 
 
 def _drawn(task: Task, frames: Sequence[pl.DataFrame]) -> list[str]:
-    """Return the channels to draw: of a clip of motion its commands, and the joints that move."""
+    """Return the channels to draw; for a motion clip its commands and the joints that move."""
     joints = [name for name in joints_of(task) if max(_std(one[name]) for one in frames) > STILL]
     return [*commands_of(task), *joints] if joints else task.columns
 
@@ -144,14 +144,14 @@ def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:
     return Line(name, "value", np.concatenate(x), np.concatenate(y))
 
 
-def _bands(evaluated: Json) -> list[Band]:
-    """Mark what went into no episode, and where a check found something."""
+def _bands(evaluated: EvaluatedRecording) -> list[Band]:
+    """Return bands for dropped stretches and for findings."""
     bands = list[Band]()
-    for track in evaluated["strip"]:
-        start, stop = track["track"]
-        for first, last in [*track["kept"], [stop, stop]]:
+    for track in evaluated.strip:
+        start = track.start
+        for first, last in [*track.accepted, (track.stop, track.stop)]:
             if first > start:
                 bands.append(Band(start, first, "lost", "left out"))
             start = last
-        bands += [Band(first, last, "found", name) for name, first, last in track["faults"]]
+        bands += [Band(one.start, one.stop, "found", one.check) for one in track.faults]
     return bands

@@ -48,7 +48,7 @@ class Fault:
     """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why.
 
     `repairable`: values between good rows that interpolation may put back, where the task allows.
-    `put_right`: makes of channel -> (n,) those channels that change, (n,), without loss; done
+    `correct`: makes of channel -> (n,) those channels that change, (n,), without loss; done
     unless the task says otherwise for this check.
     """
 
@@ -59,7 +59,7 @@ class Fault:
     expected: str
     fix: str
     repairable: bool = False
-    put_right: Callable[[Values], Values] | None = field(default=None, compare=False, repr=False)
+    correct: Callable[[Values], Values] | None = field(default=None, compare=False, repr=False)
 
 
 Rule = Literal["warn", "split", "cut", "quarantine", "repair"]

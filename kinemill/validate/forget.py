@@ -1,8 +1,7 @@
-"""Forgetting a recording: its bytes, what was read, judged and measured of it go; a note stays.
+"""Forget a recording: delete its bytes and all results, and keep a decision that excludes it.
 
-The note keeps the content from being taken again while its file still lies in a drop folder.
-Frozen datasets keep the rows they packed, and models what they learned: `kinemill.register.lineage`
-says which.
+The decision prevents another ingest while the file is still in a drop folder. Frozen datasets keep
+their packed rows; `kinemill.register.lineage` lists the datasets and models that used it.
 """
 
 import shutil
@@ -28,21 +27,21 @@ from kinemill.validate.episodes import STAGE as EVALUATED
 
 @dataclass(frozen=True)
 class StoredData:
-    """What is kept of a recording: its raw bytes and outcomes under every rule there was."""
+    """Stored data of a recording: its raw bytes, and the artifacts of all rules so far."""
 
-    raw: Path | None  # None: not there, or another task needs it
+    raw: Path | None  # None if it is missing, or another task needs it
     artifacts: list[Path]
 
     @property
     def bytes(self) -> int:
-        """Size of all of it."""
+        """Total size."""
         files = [self.raw] if self.raw else []
         files += [file for folder in self.artifacts for file in folder.iterdir()]
         return sum(file.stat().st_size for file in files)
 
 
 def stored_data(task: Task, home: Home, member: Member) -> StoredData:
-    """Find what is kept of a recording; looks at every outcome of the task."""
+    """Return the stored data of a recording, searched in all artifacts of the task."""
     raw = raw_path(home, member)
     others = home.store.joinpath("members").glob(f"*/{member.hash}.json")
     shared = any(path.parent.name != task.name for path in others)
@@ -55,16 +54,16 @@ def stored_data(task: Task, home: Home, member: Member) -> StoredData:
 def _artifact_folders(task: Task, home: Home, hash_: str) -> Iterator[Path]:
     for stage in (READ, EVALUATED, MEASURED):
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
-            # A damaged outcome is of nobody we know; the next run sets it aside.
+            # The recording of a damaged artifact is unknown; the next run moves it aside.
             with suppress(CorruptArtifact):
                 if read_json(summary).get("hash") == hash_:
                     yield summary.parent
 
 
 def forget(task: Task, home: Home, member: Member, because: str = "") -> Decision:
-    """Remove all that is kept of a recording, and note that it is not to be taken again.
+    """Delete all stored data of a recording, and record the decision that excludes it.
 
-    The note is written first: after a crash the rest is removed by asking again.
+    The decision is written first, so that a repeated call completes the deletion after a crash.
     """
     with lock(home, f"ingest-{task.name}"):
         previous = current_decisions(home, task.name).get(member.hash)
@@ -82,7 +81,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
 
 
 def _remove(home: Home, folder: Path) -> None:
-    """Move an outcome out of sight at once, then delete it."""
+    """Move an artifact aside in one step, then delete it."""
     withdraw(home, folder)
     aside = home.store / ".staging" / f"forgotten-{uuid4().hex}"
     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -91,10 +90,10 @@ def _remove(home: Home, folder: Path) -> None:
 
 
 def undo_forget(task: Task, home: Home, which: str, because: str = "") -> Decision:
-    """Take back that a recording was forgotten: it is read again when its file is found again.
+    """Withdraw the decision to forget a recording: its file can be ingested again.
 
     Raises:
-        BadInput: no recording of this name or hash is forgotten.
+        BadInput: No forgotten recording has this name or hash.
     """
     forgotten = [
         item for item in current_decisions(home, task.name).values() if item.decision == "forget"

@@ -1,43 +1,47 @@
-"""The numbers that physical checks report about tracks, over many of them.
+"""Numbers that physical checks measure, summarized over many tracks.
 
-Of each number its least and largest value are kept, and a sample for its median: the values of the
-first tracks in the order of their recordings' hashes, which know nothing of what they hold.
+A summary keeps the extremes of each number, and a sample for its median: the values of the first
+tracks in the order of their recordings' hashes, which is random with respect to their content.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-SAMPLE = 32  # values that one of sixteen parts keeps; together 512 give a median to 2 % of ranks
+SAMPLE = 32  # values that one of 16 parts keeps; all 512 give a median to 2 % of ranks
 
-Json = dict[str, Any]
+Measured = dict[str, dict[str, float]]  # of one track: check -> name -> number
 
 
-def gather(tracks: Iterable[Json]) -> Json:
-    """Return what is kept of the numbers of tracks, by check and by name.
+@dataclass(frozen=True)
+class NumberSummary:
+    """Extremes and a sample of one number over many tracks."""
 
-    Args:
-        tracks: numbers by name by check, in the order of their recordings' hashes.
-    """
-    collected: Json = {}
+    least: float
+    largest: float
+    values: list[float]
+
+
+NumberSummaries = dict[str, dict[str, NumberSummary]]  # check -> name -> summary
+
+
+def gather(tracks: Iterable[Measured]) -> NumberSummaries:
+    """Summarize the numbers of tracks, given in the order of their recordings' hashes."""
+    collected: dict[str, dict[str, list[float]]] = {}
     for track in tracks:
         for check, numbers in track.items():
             for name, value in numbers.items():
                 collected.setdefault(check, {}).setdefault(name, []).append(value)
     return {
-        check: {name: _summarize(values) for name, values in numbers.items()}
+        check: {name: NumberSummary(min(all_), max(all_), all_) for name, all_ in numbers.items()}
         for check, numbers in collected.items()
     }
 
 
-def _summarize(values: list[float]) -> Json:
-    return {"least": min(values), "largest": max(values), "values": values}
-
-
-def merge_parts(parts: Iterable[Json]) -> Json:
-    """Return what is kept of the tracks of several parts, which are in the order of hashes."""
-    merged: Json = {}
+def merge_parts(parts: Iterable[NumberSummaries]) -> NumberSummaries:
+    """Merge the summaries of several parts, given in the order of hashes."""
+    merged: NumberSummaries = {}
     for part in parts:
         for check, numbers in part.items():
             own = merged.setdefault(check, {})
@@ -46,28 +50,28 @@ def merge_parts(parts: Iterable[Json]) -> Json:
     return merged
 
 
-def _merge_pair(one: Json, other: Json) -> Json:
-    return {
-        "least": min(one["least"], other["least"]),
-        "largest": max(one["largest"], other["largest"]),
-        "values": [*one["values"], *other["values"]],
-    }
+def _merge_pair(one: NumberSummary, other: NumberSummary) -> NumberSummary:
+    return NumberSummary(
+        min(one.least, other.least),
+        max(one.largest, other.largest),
+        [*one.values, *other.values],
+    )
 
 
-def truncate(part: Json) -> Json:
-    """Return a part with as many values as one of sixteen keeps."""
+def truncate(part: NumberSummaries) -> NumberSummaries:
+    """Return a part with the number of values that one of 16 parts keeps."""
     return {
         check: {
-            name: {**summary, "values": summary["values"][:SAMPLE]}
+            name: replace(summary, values=summary.values[:SAMPLE])
             for name, summary in numbers.items()
         }
         for check, numbers in part.items()
     }
 
 
-def spans(numbers: Json) -> dict[str, list[float]]:
-    """Return the least, the median and the largest of each number of a check, by name."""
+def spans(numbers: dict[str, NumberSummary]) -> dict[str, list[float]]:
+    """Return minimum, median and maximum of each number of a check, by name."""
     return {
-        name: [summary["least"], float(np.median(summary["values"])), summary["largest"]]
+        name: [summary.least, float(np.median(summary.values)), summary.largest]
         for name, summary in sorted(numbers.items())
     }

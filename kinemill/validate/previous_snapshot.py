@@ -1,12 +1,12 @@
-"""What was judged before: the snapshot of episodes published last, and its shards.
+"""The last published episodes of a task and their shards.
 
-`store/index/<task>/episodes.json` names it, a cache: without it every recording is looked at.
+`store/index/<task>/episodes.json` points to them. It is a cache: without it, a run looks at every
+recording.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -18,12 +18,15 @@ from kinemill.store import (
     SUMMARY,
     Artifact,
     ArtifactRef,
+    Json,
     as_json,
     aside_of,
     digest,
     index_path,
     open_ref,
+    read_document,
     read_json,
+    to_json_value,
 )
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
@@ -31,37 +34,49 @@ from kinemill.store.shards import Nodes, Tree
 from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.episodes import rules
-from kinemill.validate.shard_results import open_shard
+from kinemill.validate.shard_results import EvaluatedRecording, open_shard
 
-VERSION = 5  # of the published episodes
+VERSION = 6  # of the published episodes
 EPISODES = "episodes.json"
-FORMAT = 1
-
-Json = dict[str, Any]
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class PreviousSnapshot:
-    """What was published last, by the same rules."""
+    """The last published episodes, if the same rules made them."""
 
     recordings: str
     tree: Tree
     artifact: Artifact
 
 
-def stage_pointer(home: Home, task: str, by: str, artifact: Artifact) -> Move:
-    """Write aside what was published last, and by which rules; return the move that keeps it."""
+@dataclass(frozen=True)
+class Pointer:
+    """Reference to the last published episodes, with the digest of the rules that made them."""
+
+    format: int
+    rules: str
+    snapshot: ArtifactRef
+
+
+def stage_pointer(home: Home, task: str, rules_digest: str, artifact: Artifact) -> Move:
+    """Write the pointer to the published episodes aside; return the move that publishes it."""
     path = index_path(home, task, EPISODES)
     aside = aside_of(path)
-    document = {"format": FORMAT, "rules": by, "snapshot": artifact.ref.to_json()}
-    aside.write_bytes(as_json(document))
+    aside.write_bytes(as_json(to_json_value(Pointer(FORMAT, rules_digest, artifact.ref))))
     return Move(aside, path)
 
 
-def last_shards(task: Task, home: Home) -> Tree | None:
-    """Return the shards of the episodes published last, each with its `ref` and counts.
+def latest_episodes(home: Home, task: str) -> ArtifactRef | None:
+    """Return the last published episodes of a task, by any rules."""
+    path = index_path(home, task, EPISODES)
+    return read_document(path, Pointer).snapshot if path.is_file() else None
 
-    None if they were made by other rules or from other recordings than the task has now.
+
+def last_shards(task: Task, home: Home) -> Tree | None:
+    """Return the shards of the last published episodes, each with its `ref` and counts.
+
+    None if other rules or other recordings than the current ones made them.
     """
     previous, index = find_previous(home, task.name, made_by(task)), load_index(home, task.name)
     if previous is None or index is None or index[0].rules != digest(reading_rules(task)):
@@ -73,8 +88,8 @@ def open_tree(home: Home, folder: Path) -> Tree:
     """Return the shards that published episodes list.
 
     Args:
-        home: where they are kept.
-        folder: of the published episodes.
+        home: where they are stored.
+        folder: folder of the published episodes.
     """
 
     def group(node: Json) -> Json:
@@ -87,37 +102,35 @@ def shards_of(home: Home, ref: ArtifactRef) -> Iterator[ArtifactRef]:
     """Yield the shards of published episodes in the order of their names.
 
     Raises:
-        CorruptArtifact: the published episodes, or a group of their shards, are damaged.
+        CorruptArtifact: The published episodes, or a group of their shards, are damaged.
     """
     for _, node in open_tree(home, open_ref(home, ref)).shards():
         yield ArtifactRef.from_json(node["ref"])
 
 
 def inputs(task: Task, recordings: ArtifactRef) -> Json:
-    """Return what the key of the published episodes is made of."""
-    return {
-        "recordings": recordings.digest,
-        "rules": rules(task),
-        "max_quarantined_share": task.validation.max_quarantined_share,
-        "version": VERSION,
-    }
+    """Return the inputs of the artifact key of the published episodes."""
+    return {"recordings": recordings.digest, **_rules_of(task)}
 
 
 def made_by(task: Task) -> str:
-    """Return a digest of all of the task that the published episodes and checks follow from."""
+    """Return a digest of the parts of the task that determine published episodes and checks."""
+    return digest(_rules_of(task))
+
+
+def _rules_of(task: Task) -> Json:
     share = task.validation.max_quarantined_share
-    return digest({"rules": rules(task), "max_quarantined_share": share, "version": VERSION})
+    return {"rules": rules(task), "max_quarantined_share": share, "version": VERSION}
 
 
 def find_previous(home: Home, task: str, made_by: str) -> PreviousSnapshot | None:
-    """Return what was published last; None if that is lost, or was made by other rules."""
+    """Return the last published episodes; None if they are lost, or other rules made them."""
     try:
-        pointer = read_json(index_path(home, task, EPISODES))
-        if pointer["format"] != FORMAT or pointer["rules"] != made_by:
+        pointer = read_document(index_path(home, task, EPISODES), Pointer)
+        if pointer.format != FORMAT or pointer.rules != made_by:
             return None
-        ref = ArtifactRef.from_json(pointer["snapshot"])
-        folder = open_ref(home, ref)
-        artifact = Artifact(ref, read_json(folder / SUMMARY), cached=True)
+        folder = open_ref(home, pointer.snapshot)
+        artifact = Artifact(pointer.snapshot, read_json(folder / SUMMARY), cached=True)
         recordings = read_json(folder / EPISODES)["recordings"]
         return PreviousSnapshot(recordings, open_tree(home, folder), artifact)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
@@ -125,14 +138,14 @@ def find_previous(home: Home, task: str, made_by: str) -> PreviousSnapshot | Non
 
 
 class PreviousResults:
-    """What was judged before of the recordings in shards that have changed.
+    """Previous results of the recordings in changed shards.
 
     Attributes:
-        tree: shards of episodes as they were, if they are cut as the recordings are now.
-        changed: entries of the recordings in shards that have changed, by shard.
-        removed_shards: names of the shards of episodes that are no more.
-        removed: hashes of the recordings that have left.
-        sketches: number of sketches of all recordings that stay.
+        tree: previous shards, if the set is cut as before.
+        changed: entries of the recordings in changed shards, by shard.
+        removed_shards: names of the shards that no longer exist.
+        removed: hashes of the recordings that no longer belong to the task.
+        sketches: number of sketches of the remaining recordings.
     """
 
     def __init__(self, home: Home, previous: PreviousSnapshot | None, snapshot: Snapshot) -> None:
@@ -147,43 +160,43 @@ class PreviousResults:
         }
         self._tables = {name: shard.table for name, shard in opened.items()}
         self._items = {
-            item["recording"]: (name, item)
+            item.recording: (name, item)
             for name, shard in opened.items()
             for item in shard.recordings
         }
-        stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
-        self.removed = frozenset(set(self._items) - stay)
+        remaining = {entry["hash"] for entries in self.changed.values() for entry in entries}
+        self.removed = frozenset(set(self._items) - remaining)
         self.sketches = sum(node["sketches"] for node in (was.nodes() if was else {}).values())
-        self.sketches -= sum(self._items[hash_][1]["sketches"] for hash_ in self.removed)
+        self.sketches -= sum(self._items[hash_][1].sketches for hash_ in self.removed)
 
     def _of_changed(self) -> Nodes:
-        """Return the old shards in place of which there are others now, or none."""
+        """Return the previous nodes of changed and removed shards."""
         names = [*self.changed, *self.removed_shards]
         nodes = {name: self.tree.shard(name) for name in names} if self.tree else {}
         return {name: node for name, node in nodes.items() if node}
 
-    def find(self, entry: Json) -> Json | None:
-        """Return what is kept of a recording, if it was read and decided as it is now."""
+    def find(self, entry: Json) -> EvaluatedRecording | None:
+        """Return the previous result of a recording, if ingest and release are unchanged."""
         _, item = self._items.get(entry["hash"], ("", None))
-        if item is None or item["read"] != entry["ref"]["digest"]:
+        if item is None or item.read != entry["ref"]["digest"]:
             return None
-        return item if item.get("released") == entry.get("released") else None
+        return item if item.released == entry.get("released", False) else None
 
-    def rows(self, task: Task, items: Iterable[Json]) -> pl.DataFrame:
-        """Return one row for each episode of recordings that were found."""
+    def rows(self, task: Task, items: Iterable[EvaluatedRecording]) -> pl.DataFrame:
+        """Return one row per episode of recordings that `find` returned."""
         ids: dict[str, list[str]] = {}
         for item in items:
-            name, _ = self._items[item["recording"]]
-            ids.setdefault(name, []).extend(episode["id"] for episode in item["episodes"])
+            name, _ = self._items[item.recording]
+            ids.setdefault(name, []).extend(episode.id for episode in item.episodes)
         tables = [self._tables[n].filter(pl.col("episode").is_in(some)) for n, some in ids.items()]
         return pl.concat([table.empty(task), *tables])
 
 
 def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str], list[str]]:
-    """Compare recordings with what was judged of them; groups that are as they were stay closed.
+    """Compare recordings with their previous results; unchanged groups are not opened.
 
     Returns:
-        names of the shards that are new or not as they were, and of those that are no more.
+        names of the new or changed shards, and of the removed ones.
     """
     changed, removed = list[str](), list[str]()
     old, new = was.nodes(group) if was else {}, now.nodes(group)

@@ -10,11 +10,10 @@ from kinemill.validate.recording_status import status_of
 
 
 def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
-    """Let a recording through: what the checks find in it does not count from now on.
+    """Release a recording: from now on the findings of the checks drop none of its rows.
 
     Raises:
-        BadInput: no such recording, or nothing of it could be read, so there is nothing to let
-            through.
+        BadInput: The recording does not exist, or nothing of it could be read.
     """
     member = find_member(task, home, which)
     read = status_of(task, home, member, None).read
@@ -22,7 +21,7 @@ def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
         first = read["reasons"][0]
         raise BadInput(
             member.name,
-            f"nothing of it could be read ({first['check']}: {first['found']})",
+            f"cannot be read ({first['check']}: {first['found']})",
             expected="a recording that a check holds back",
             fix=str(first["fix"]),
         )
@@ -30,23 +29,23 @@ def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
 
 
 def reject(task: Task, home: Home, which: str, because: str = "") -> Decision:
-    """Never take a recording; its bytes are kept.
+    """Reject a recording: no dataset uses it; its bytes are kept.
 
     Raises:
-        BadInput: no such recording.
+        BadInput: The recording does not exist.
     """
     return _decide(task, home, find_member(task, home, which), "reject", because)
 
 
 def withdraw(task: Task, home: Home, which: str, because: str = "") -> Decision:
-    """Take back the decision about a recording.
+    """Withdraw the decision on a recording.
 
     Raises:
-        BadInput: no such recording, or nothing was decided about it.
+        BadInput: The recording does not exist, or has no decision.
     """
     member = find_member(task, home, which)
     if member.hash not in current_decisions(home, task.name):
-        raise BadInput(member.name, "nothing was decided about it", fix="there is nothing to undo")
+        raise BadInput(member.name, "has no decision", fix="there is nothing to undo")
     return decide(home, task.name, (member.hash, member.name), "withdraw", because)
 
 
@@ -54,6 +53,7 @@ def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str
     earlier = current_decisions(home, task.name).get(member.hash)
     if earlier and earlier.decision == decision:
         raise BadInput(
-            member.name, f"{decision} was decided by {earlier.who} on {earlier.when} already"
+            member.name,
+            f"has this decision already: {decision}, by {earlier.who} on {earlier.when}",
         )
     return decide(home, task.name, (member.hash, member.name), decision, because)

@@ -1,6 +1,7 @@
-"""The lowest and highest value of each channel by episode, as bars that a page can draw.
+"""Lowest and highest value of each channel by episode, as bars for a chart.
 
-Many episodes share a bar, so that a hundred thousand need no more room than a hundred.
+Neighboring episodes share a bar, so that a hundred thousand episodes need as much space as a
+hundred.
 """
 
 from collections.abc import Iterable
@@ -9,17 +10,17 @@ import polars as pl
 
 from kinemill.task import Task
 
-BARS = 150  # of a channel's picture; more episodes share one
+BARS = 150  # maximum number of bars of a channel
 
-Bars = dict[str, list[list[float]]]
+Bars = dict[str, list[tuple[float, float]]]  # channel -> (lowest, highest)
 
 
 def ranges(table: pl.DataFrame, task: Task) -> Bars:
-    """Return [lowest, highest] of each bar, by channel.
+    """Return the bars of each channel.
 
     Args:
-        table: one row an accepted episode.
-        task: gives the channels.
+        table: one row per accepted episode.
+        task: its channels.
     """
     each = max(1, -(-table.height // BARS))
     columns = [
@@ -33,25 +34,22 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
         .agg(*columns)
         .drop("index")
     )
-    return {
-        name: [list(pair) for pair in grouped.select(f"{name}:min", f"{name}:max").rows()]
-        for name in task.columns
-    }
+    return {name: grouped.select(f"{name}:min", f"{name}:max").rows() for name in task.columns}
 
 
 def merge_parts(parts: Iterable[Bars]) -> Bars:
-    """Return the bars of several parts, one after the other."""
+    """Concatenate the bars of several parts."""
     every = list(parts)
     names = dict.fromkeys(name for each in every for name in each)
     return {name: [bar for each in every for bar in each.get(name, [])] for name in names}
 
 
 def truncate(part: Bars) -> Bars:
-    """Return as many bars as one of sixteen parts has: neighbors share one."""
+    """Merge neighboring bars until one of 16 parts has its share of `BARS`."""
     return {name: _shared(bars) for name, bars in part.items()}
 
 
-def _shared(bars: list[list[float]]) -> list[list[float]]:
+def _shared(bars: list[tuple[float, float]]) -> list[tuple[float, float]]:
     each = max(1, -(-len(bars) // (BARS // 16)))
     groups = (bars[first : first + each] for first in range(0, len(bars), each))
-    return [[min(low for low, _ in some), max(high for _, high in some)] for some in groups]
+    return [(min(low for low, _ in some), max(high for _, high in some)) for some in groups]

@@ -1,6 +1,6 @@
-"""A recording on a page: every channel over time, and what the checks found marked on it.
+"""Page of one recording: every channel over time, with the findings of the checks.
 
-The page opens anywhere, with nothing to download. Time is s since the recording's first stamp.
+The page is one file that opens offline. Time is s since the first stamp of the recording.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,29 @@ from kinemill.reports.charts import POINTS, Band, Line, line_chart, number, thin
 from kinemill.reports.components import card, html_page, table
 from kinemill.store import Json
 from kinemill.task import Task
-from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track
+from kinemill.validate.apply_checks import (
+    Finding,
+    Verdict,
+    apply_checks_to_track,
+    skip_checks,
+)
 from kinemill.validate.clips import clip_section
-from kinemill.validate.quarantine_release import skip_checks
 
 WIDTH, HEIGHT = 1100, 150  # px of one channel
-TRACKS = 12  # of a recording that are drawn; of more, those with findings first
-LISTED = 100  # findings
+TRACKS = 12  # drawn tracks of a recording, those with most findings
+LISTED = 100  # listed findings
 
 Window = tuple[int, int]  # first row of a track, and the one after the last
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """One track as it is drawn: its rows, and what was found in them."""
+    """One track of the page: its rows and their verdict."""
 
     index: int
     frame: pl.DataFrame
     verdict: Verdict
-    part: str = ""  # of the recording, where that has several
+    part: str = ""  # of the recording, if that has several
 
     @property
     def seconds(self) -> np.ndarray:
@@ -48,11 +52,11 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
 
     Args:
         task: channels, units, limits and checks.
-        recording: a recording as it was read.
-        episode: number of the accepted episode to look at alone; default: all tracks.
+        recording: an ingested recording.
+        episode: number of an accepted episode to show alone; default: all tracks.
 
     Raises:
-        BadInput: there is no such episode.
+        BadInput: The episode does not exist.
     """
     stretches, _ = stretches_of(task, recording)
     selected, window = _one(stretches, recording, episode)
@@ -71,10 +75,10 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
 def stretches_of(
     task: Task, recording: Recording, episode: int | None = None
 ) -> tuple[list[Stretch], Window | None]:
-    """Judge the tracks of a recording; of one episode, return its track and its rows in that.
+    """Evaluate the tracks of a recording; for one episode, return its track and its rows.
 
     Raises:
-        BadInput: there is no such episode.
+        BadInput: The episode does not exist.
     """
     every = [_evaluate(task, recording, track) for track in recording.summary["tracks"]]
     return _one(every, recording, episode)
@@ -96,7 +100,7 @@ def _evaluate(task: Task, recording: Recording, track: Json) -> Stretch:
     frame = read_rows(recording.folder / track["file"]).select("time_s", *task.numbers)
     values = {name: frame[name].to_numpy() for name in task.columns}
     verdict = apply_checks_to_track(values, task)
-    if recording.released:  # what was found is shown, and that it was kept nevertheless
+    if recording.released:  # show the findings, but accept the rows
         verdict = Verdict(skip_checks(values, task).pieces, verdict.findings, verdict.dropped)
     return Stretch(track["index"], frame, verdict, track.get("part", ""))
 
@@ -127,15 +131,20 @@ def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) ->
             "",
             f"from {len(stretches)} track{'s' * (len(stretches) != 1)}",
         ),
-        ("Kept", f"{accepted / rows:.0%}" if rows else "–", "", f"{accepted} of {rows} grid rows"),
+        (
+            "Accepted",
+            f"{accepted / rows:.0%}" if rows else "–",
+            "",
+            f"{accepted} of {rows} grid rows",
+        ),
         ("Length", number(seconds), "s", f"read as {escape(recording.summary['format'])}"),
-        ("Findings", str(n_findings), "", f"{len(recording.summary['reasons'])} when it was read"),
+        ("Findings", str(n_findings), "", f"{len(recording.summary['reasons'])} during ingest"),
     ]
     return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
 
 
 def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:
-    """Show joints over the phase of their cycle, where the rows are a clip of motion."""
+    """Return the joints of a motion clip over the phase of their cycle, as HTML."""
     first, last = window or (0, stretch.frame.height)
     values = {name: stretch.frame[name].to_numpy()[first:last] for name in task.numbers}
     return clip_section(task, values)
@@ -145,7 +154,7 @@ def _legend() -> str:
     return (
         '<div class="legend" style="margin-top:22px">'
         '<span><i class="edge-value"></i>value</span><span><i class="edge-limit"></i>limits</span>'
-        '<span><i class="box found"></i>found faulty in this channel</span>'
+        '<span><i class="box found"></i>finding in this channel</span>'
         '<span><i class="box mended"></i>repaired</span>'
         '<span><i class="box lost"></i>left out</span></div>'
     )
@@ -153,7 +162,7 @@ def _legend() -> str:
 
 def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
     first, last = window or (0, stretch.frame.height)
-    room = (last - first) // 20 if window else 0  # a little of what is around an episode
+    room = (last - first) // 20 if window else 0  # rows before and after an episode
     rows = slice(max(0, first - room), min(stretch.frame.height, last + room))
     charts = [
         f"<figure><figcaption><b>{escape(name)}</b>"
@@ -184,7 +193,7 @@ def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
 
 
 def _is_near(limit: float, values: np.ndarray) -> bool:
-    """Tell whether a limit is near enough to be drawn without flattening the curve."""
+    """Return whether a limit is close enough to draw it without flattening the curve."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return True
@@ -193,7 +202,7 @@ def _is_near(limit: float, values: np.ndarray) -> bool:
 
 
 def _lost(stretch: Stretch, rows: slice) -> list[Band]:
-    """Return the stretches that went into no episode."""
+    """Return bands for the stretches that are in no episode."""
     accepted = np.zeros(stretch.frame.height, dtype=np.bool_)
     for start, stop in stretch.verdict.pieces:
         accepted[start:stop] = True
@@ -218,13 +227,13 @@ def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:
 
 
 def _band(
-    stretch: Stretch, span: tuple[int, int], rows: slice, look: str, label: str
+    stretch: Stretch, span: tuple[int, int], rows: slice, style: str, label: str
 ) -> list[Band]:
     first, last = max(span[0], rows.start), min(span[1], rows.stop) - 1
     if first > last:
         return []
     seconds = stretch.seconds
-    return [Band(float(seconds[first]), float(seconds[last]), look, label)]
+    return [Band(float(seconds[first]), float(seconds[last]), style, label)]
 
 
 def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
@@ -234,10 +243,14 @@ def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
     ]
     rows = [*read, *findings]
     if not rows:
-        return '<h2>Findings</h2><p class="good">None: every row was kept.</p>'
+        return '<h2>Findings</h2><p class="good">None: every row was accepted.</p>'
     cells = [[escape(str(cell)) for cell in row] for row in rows[:LISTED]]
-    more = f"<p>{len(rows) - LISTED} more are not listed.</p>" if len(rows) > LISTED else ""
-    heads = ["Check", "Channel", "Where", "Found", "Expected", "What to do"]
+    more = (
+        f"<p>{len(rows) - LISTED} further findings are not listed.</p>"
+        if len(rows) > LISTED
+        else ""
+    )
+    heads = ["Check", "Channel", "Where", "Found", "Expected", "Fix"]
     return f"<h2>Findings</h2>{table(heads, cells)}{more}"
 
 

@@ -9,67 +9,69 @@ from dataclasses import dataclass
 from kinemill.ingest.decisions import Decision, current_decisions
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
+from kinemill.ingest.raw import Reason
 from kinemill.store import ArtifactRef, Json, digest, peek
 from kinemill.store.home import Home
 from kinemill.store.shards import holds
 from kinemill.task import Task
-from kinemill.validate.episodes import STAGE, rules, validated_inputs
+from kinemill.validate.episodes import STAGE, EpisodeFile, RecordingResult, rules, validated_inputs
 from kinemill.validate.previous_snapshot import last_shards
-from kinemill.validate.shard_results import read_evaluated
+from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
 
 NOT_VALIDATED = "not validated"
 
 
 @dataclass(frozen=True)
 class RecordingStatus:
-    """One recording: `read` and `evaluated` are the summaries of what was published, if it was."""
+    """One recording: its ingest summary and its validation result, if they exist."""
 
     member: Member
     decision: Decision | None
     read: Json | None
-    evaluated: Json | None
+    result: RecordingResult | None
 
     @property
     def status(self) -> str:
-        """The standing in one word."""
+        """The status in one word."""
         if self.decision and self.decision.bars:
             return self.decision.status
-        if self.read is None or (self.read["tracks"] and self.evaluated is None):
+        if self.read is None or (self.read["tracks"] and self.result is None):
             return NOT_VALIDATED
         if self.decision:
             return "released"
         if not self.episodes:
             return "quarantined"
-        lost = self.read["dropped_rows"] + (self.evaluated or {}).get("dropped_rows", 0)
+        lost = self.read["dropped_rows"] + (self.result.dropped_rows if self.result else 0)
         return "partly" if lost else "accepted"
 
     @property
-    def episodes(self) -> list[Json]:
-        """Its accepted episodes; none of one that is not to be taken."""
-        if self.decision and self.decision.bars:
+    def episodes(self) -> list[EpisodeFile]:
+        """Accepted episodes; empty for a recording that a decision excludes."""
+        if self.result is None or (self.decision and self.decision.bars):
             return []
-        return (self.evaluated or {}).get("episodes", [])
+        return self.result.episodes
 
     @property
-    def reasons(self) -> list[Json]:
-        """Everything wrong with it."""
-        return [*(self.read or {}).get("reasons", []), *(self.evaluated or {}).get("reasons", [])]
+    def reasons(self) -> list[Reason]:
+        """Findings of ingest and validation."""
+        found = self.result.reasons if self.result else []
+        return [*(self.read["reasons"] if self.read else []), *found]
 
     def to_json(self) -> Json:
-        """Return the standing as a JSON object."""
+        """Return the status as a JSON object."""
         return {
             "recording": self.member.hash,
             "name": self.member.name,
-            "standing": self.status,
+            "status": self.status,
             "episodes": len(self.episodes),
-            "rows": sum(episode["rows"] for episode in self.episodes),
+            "rows": sum(episode.rows for episode in self.episodes),
             "reasons": self.reasons,
             "decision": self.decision.to_json() if self.decision else None,
         }
 
 
 def recording_statuses(task: Task, home: Home) -> Iterator[RecordingStatus]:
-    """Yield where each recording of a task stands, by name, forgotten ones last."""
+    """Yield the status of each recording of a task, sorted by name, forgotten ones last."""
     decisions, known_members = current_decisions(home, task.name), members(home, task.name)
     for member in sorted(known_members.values(), key=lambda item: (item.name, item.hash)):
         yield status_of(task, home, member, decisions.get(member.hash))
@@ -80,12 +82,12 @@ def recording_statuses(task: Task, home: Home) -> Iterator[RecordingStatus]:
 
 @dataclass(frozen=True)
 class HeldBackPage:
-    """A page of the recordings that are not wholly accepted.
+    """A page of the recordings that are not accepted as a whole.
 
     Attributes:
-        total: number of them on all pages.
-        recordings: those of this page.
-        pending: further recordings, without a fault so far, that the next run validates.
+        total: number of such recordings on all pages.
+        recordings: recordings of this page.
+        pending: number of recordings without findings that are not validated yet.
     """
 
     total: int
@@ -94,16 +96,16 @@ class HeldBackPage:
 
 
 def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> HeldBackPage:
-    """Return recordings that are not wholly accepted, or about which a person has decided.
+    """Return recordings that are not accepted as a whole, or that have a manual decision.
 
     Those with a decision come first, then the others by content hash; a page is sorted by name.
-    Where the last validation was of what the task has now, only the shards of the page are read.
+    If the last validation is up to date, only the shards of the page are read.
 
     Args:
-        task: whose recordings.
-        home: where they are kept.
-        offset: how many to leave out.
-        limit: how many to return; default: all.
+        task: the task of the recordings.
+        home: where they are stored.
+        offset: number of recordings to skip.
+        limit: maximum number to return; default: all.
     """
     shards = last_shards(task, home)
     if shards is None:
@@ -127,20 +129,17 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         if len(name) < shards.depth:
             queue = [*shards.nodes(name).items(), *queue]
             continue
-        items = [it for it in _held_back(home, node) if it["recording"] not in decided]
+        items = [it for it in _held_back(home, node) if it.recording not in decided]
         room = None if limit is None else limit - len(listed)
         listed += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
         total += len(items)
     return HeldBackPage(total, _by_name(listed))
 
 
-def _held_back(home: Home, node: Json) -> list[Json]:
-    """Return the recordings of a shard of which something is held back, sorted by hash."""
-    return [
-        item
-        for item in read_evaluated(home, ArtifactRef.from_json(node["ref"]))
-        if item["held_back"]
-    ]
+def _held_back(home: Home, node: Json) -> list[EvaluatedRecording]:
+    """Return the recordings of a shard that are not accepted as a whole, sorted by hash."""
+    ref = ArtifactRef.from_json(node["ref"])
+    return [item for item in read_evaluated(home, ref) if item.held_back]
 
 
 def _by_name(statuses: list[RecordingStatus]) -> list[RecordingStatus]:
@@ -156,20 +155,19 @@ def _decided_on(task: Task, home: Home, decision: Decision) -> RecordingStatus:
     return status_of(task, home, member, decision)
 
 
-def _undecided(task: Task, home: Home, item: Json) -> RecordingStatus:
-    named = Member(item["recording"], item["name"], 0, "")
+def _undecided(task: Task, home: Home, item: EvaluatedRecording) -> RecordingStatus:
+    named = Member(item.recording, item.name, 0, "")
     return status_of(task, home, find_member(home, task.name, named.hash) or named, None)
 
 
 def status_of(task: Task, home: Home, member: Member, decision: Decision | None) -> RecordingStatus:
-    """Return where one recording stands under the task's present rules."""
+    """Return the status of one recording under the current rules of the task."""
     read = read_before(task, home, member)
-    evaluated = None
+    result = None
     if read and read.summary["tracks"]:
         released = decision is not None and decision.decision == "release"
         recording = as_recording(home, member, read, released=released)
         key = digest(validated_inputs(recording, rules(task)))
-        evaluated = peek(home, STAGE, task.name, key)
-    return RecordingStatus(
-        member, decision, read.summary if read else None, evaluated.summary if evaluated else None
-    )
+        artifact = peek(home, STAGE, task.name, key)
+        result = RecordingResult.of(artifact) if artifact else None
+    return RecordingStatus(member, decision, read.summary if read else None, result)

@@ -1,7 +1,6 @@
-"""The stage's own page: checks, what was kept of each recording, and why not more.
+"""Report page of the validation stage: checks, accepted rows by recording, and findings.
 
-One file that opens offline. Everything on it is text from robots and people, so jinja2 escapes it;
-nothing is fetched.
+The page is one file that opens offline. Names and texts come from logs, so jinja2 escapes them.
 """
 
 from functools import cache
@@ -12,40 +11,44 @@ from kinemill.reports.components import style
 from kinemill.task import Task
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.ranges import Bars
-from kinemill.validate.report_samples import SOUND
+from kinemill.validate.report_samples import SOUND, RecordingSample
 
 Json = dict[str, Any]
 
 
 def render(
-    task: Task, summary: Json, checks: list[CheckResult], bars: Bars, drawn: list[Json]
+    task: Task,
+    summary: object,
+    checks: list[CheckResult],
+    bars: Bars,
+    samples: list[RecordingSample],
 ) -> str:
     """Return the page as HTML.
 
     Args:
-        task: gives channels, units and limits.
-        summary: the stage's numbers.
-        checks: every result.
-        bars: what `kinemill.validate.ranges` says of the episodes.
-        drawn: the recordings that `kinemill.validate.report_samples` chose.
+        task: channels, units and limits.
+        summary: the `EpisodesSummary` of the stage.
+        checks: all results.
+        bars: ranges of the episodes (`kinemill.validate.ranges`).
+        samples: recordings to show (`kinemill.validate.report_samples`).
     """
-    ordered = sorted(drawn, key=lambda item: (not item["reasons"], item["name"]))
+    ordered = sorted(samples, key=lambda item: (not item.reasons, item.name))
     return _template().render(
         task=task,
         summary=summary,
         style=style(),
-        found=[check for check in checks if not check.passed],
+        failed=[check for check in checks if not check.passed],
         passed=[check for check in checks if check.passed],
         strips=_strips(ordered[:SOUND]),
         channels=[_ranges(task, name, bars[name]) for name in task.columns if bars.get(name)],
-        quarantine=[item for item in drawn if not item["episodes"]],
-        partly=[item for item in drawn if item["episodes"] and item["reasons"]],
+        quarantine=[item for item in samples if not item.episodes],
+        partly=[item for item in samples if item.episodes and item.reasons],
     )
 
 
 @cache
 def _template() -> Any:
-    """Return the page's template; compiling it costs more than filling it."""
+    """Return the template of the page; compiling it takes longer than rendering."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
@@ -60,12 +63,12 @@ def _template() -> Any:
 
 
 def spell_numbers(values: Json) -> str:
-    """Spell what a check found as `name value, name value`; the rest is listed apart."""
-    aside = {"failing", "measured", "check", "fix"}
+    """Format the numbers of a check as `name value, name value`; lists are shown separately."""
+    listed = {"failing", "measured", "check", "fix"}
     return ", ".join(
         f"{name} {_spell(value)}"
         for name, value in values.items()
-        if name not in aside and value is not None
+        if name not in listed and value is not None
     )
 
 
@@ -75,30 +78,32 @@ def _spell(value: Any) -> str:
     return " / ".join(map(_spell, value)) if isinstance(value, list) else str(value)
 
 
-def _strips(drawn: list[Json]) -> Json:
-    """Return the recordings as bars over time: (left, width) in percent of the longest one."""
-    ends = [track["track"][1] for item in drawn for track in item["strip"]]
+def _strips(samples: list[RecordingSample]) -> Json:
+    """Return recordings as bars over time: (left, width) in percent of the longest one."""
+    ends = [track.stop for item in samples for track in item.strip]
     end = max(ends, default=0.0) or 1.0
 
-    def bar(span: list[float]) -> tuple[float, float]:
-        return 100 * span[0] / end, max(0.15, 100 * (span[1] - span[0]) / end)
+    def bar(start: float, stop: float) -> tuple[float, float]:
+        return 100 * start / end, max(0.15, 100 * (stop - start) / end)
 
     rows = [
         {
-            "name": item["name"],
-            "tracks": [bar(track["track"]) for track in item["strip"]],
-            "kept": [bar(span) for track in item["strip"] for span in track["kept"]],
+            "name": item.name,
+            "tracks": [bar(track.start, track.stop) for track in item.strip],
+            "accepted": [bar(*span) for track in item.strip for span in track.accepted],
             "faults": [
-                (fault[0], *bar(fault[1:])) for track in item["strip"] for fault in track["faults"]
+                (fault.check, *bar(fault.start, fault.stop))
+                for track in item.strip
+                for fault in track.faults
             ],
         }
-        for item in drawn
+        for item in samples
     ]
     return {"rows": rows, "end": end}
 
 
-def _ranges(task: Task, name: str, bars: list[list[float]]) -> Json:
-    """Return a channel's lowest and highest values, as bars in percent of the picture."""
+def _ranges(task: Task, name: str, bars: list[tuple[float, float]]) -> Json:
+    """Return the lowest and highest values of a channel as bars in percent of the chart."""
     channel = task.channels[name]
     lows, highs = [bar[0] for bar in bars], [bar[1] for bar in bars]
     low, high = min(lows), max(highs)

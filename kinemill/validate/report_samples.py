@@ -1,59 +1,114 @@
-"""The recordings that are shown with their reasons and drawn: some of the faulty ones, and others.
+"""Recordings that the report shows: some with findings and some without.
 
-Which ones follows from their hashes alone, so that parts of a set choose without each other.
+The selection depends only on content hashes, so each part of a set selects independently.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
-FAULTY, SOUND = 100, 60  # recordings shown: with reasons, and without
-_OF_SIXTEEN = 16, 4  # that one of sixteen parts keeps; hashes spread the faulty ones evenly
-REASONS = 8  # of one recording that are spelled out
-TRACKS = 100  # of one recording that are drawn
+from kinemill.ingest.raw import Reason
 
-Json = dict[str, Any]
+FAULTY, SOUND = 100, 60  # listed recordings with and without findings
+_FAULTY_OF_PART, _SOUND_OF_PART = 16, 4  # the same for one of 16 parts
+REASONS = 8  # listed reasons of one recording
+TRACKS = 100  # drawn tracks of one recording
 
 
-def gather(evaluated: Iterable[Json]) -> Json:
-    """Return which of judged recordings are shown.
+@dataclass(frozen=True)
+class FaultSpan:
+    """First and last time of a finding, s."""
 
-    Args:
-        evaluated: the recordings, sorted by hash.
+    check: str
+    start: float
+    stop: float
 
-    Returns:
-        `faulty` and `sound`: lists of `{"recording", "name", "episodes", "reasons", "more",
-        "strip"}`; `episodes` is their number, `more` that of the reasons left out.
+
+@dataclass(frozen=True)
+class TrackStrip:
+    """One track over time, in s since the recording's first stamp.
+
+    Attributes:
+        start: time of the first row.
+        stop: time of the last row.
+        accepted: first and last time of each accepted piece.
+        faults: findings.
     """
-    faulty, sound = list[Json](), list[Json]()
-    for item in evaluated:
-        if item["reasons"] and len(faulty) < FAULTY:
-            faulty.append(_sample(item))
-        elif not item["reasons"] and len(sound) < SOUND:
-            sound.append(_sample(item))
-    return {"faulty": faulty, "sound": sound}
+
+    start: float
+    stop: float
+    accepted: list[tuple[float, float]]
+    faults: list[FaultSpan]
 
 
-def _sample(item: Json) -> Json:
-    return {
-        "recording": item["recording"],
-        "name": item["name"],
-        "episodes": len(item["episodes"]),
-        "reasons": item["reasons"][:REASONS],
-        "more": max(0, len(item["reasons"]) - REASONS),
-        "strip": item["strip"][:TRACKS],
-    }
+@dataclass(frozen=True)
+class QuarantinedRecording:
+    """A recording without an accepted episode, as `quarantine.json` lists it.
+
+    Attributes:
+        recording: content hash.
+        name: name of the log.
+        reasons: the first reasons.
+        omitted: number of further reasons.
+    """
+
+    recording: str
+    name: str
+    reasons: list[Reason]
+    omitted: int
 
 
-def merge_parts(parts: Iterable[Json]) -> Json:
-    """Return what several parts show, which are in the order of hashes."""
+@dataclass(frozen=True)
+class RecordingSample(QuarantinedRecording):
+    """A recording in the report.
+
+    Attributes:
+        episodes: number of accepted episodes.
+        strip: its first tracks.
+    """
+
+    episodes: int
+    strip: list[TrackStrip]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Recordings with and without findings, sorted by hash."""
+
+    faulty: list[RecordingSample]
+    sound: list[RecordingSample]
+
+
+def gather(recordings: Iterable[RecordingSample]) -> Samples:
+    """Select from recordings that are sorted by hash, and shorten their lists."""
+    faulty, sound = list[RecordingSample](), list[RecordingSample]()
+    for item in recordings:
+        if item.reasons and len(faulty) < FAULTY:
+            faulty.append(_shorten(item))
+        elif not item.reasons and len(sound) < SOUND:
+            sound.append(_shorten(item))
+    return Samples(faulty, sound)
+
+
+def _shorten(item: RecordingSample) -> RecordingSample:
+    return RecordingSample(
+        item.recording,
+        item.name,
+        item.reasons[:REASONS],
+        max(0, len(item.reasons) - REASONS),
+        item.episodes,
+        item.strip[:TRACKS],
+    )
+
+
+def merge_parts(parts: Iterable[Samples]) -> Samples:
+    """Merge the selections of several parts, given in the order of hashes."""
     every = list(parts)
-    return {
-        "faulty": [item for part in every for item in part["faulty"]][:FAULTY],
-        "sound": [item for part in every for item in part["sound"]][:SOUND],
-    }
+    return Samples(
+        [item for part in every for item in part.faulty][:FAULTY],
+        [item for part in every for item in part.sound][:SOUND],
+    )
 
 
-def truncate(part: Json) -> Json:
-    """Return a part with as many recordings as one of sixteen keeps."""
-    faulty, sound = _OF_SIXTEEN
-    return {"faulty": part["faulty"][:faulty], "sound": part["sound"][:sound]}
+def truncate(part: Samples) -> Samples:
+    """Return as many recordings as one of 16 parts keeps; hashes spread faulty ones evenly."""
+    return Samples(part.faulty[:_FAULTY_OF_PART], part.sound[:_SOUND_OF_PART])

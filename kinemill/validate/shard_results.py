@@ -1,27 +1,29 @@
 """Results of the evaluated recordings of one shard, and their summary.
 
-`judged.json` lists the recordings with their episodes and reasons, `table.parquet` has one row an
-accepted episode. The summary holds what merges with that of other shards: results of checks,
-counts, deviations and ranges.
+`recordings.json` lists the recordings with their episodes and reasons, `table.parquet` has one row
+per accepted episode. The summary can be merged with those of other shards.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from kinemill.ingest import Recording
+from kinemill.ingest.raw import Reason
 from kinemill.store import (
     Artifact,
     ArtifactRef,
+    Json,
     Staged,
     digest,
+    from_json_value,
     open_ref,
-    read_json,
+    read_document,
     summary_of,
+    to_json_value,
     write_listed,
 )
 from kinemill.store.home import Home
@@ -37,6 +39,7 @@ from kinemill.validate import (
     table,
     unit_outliers,
 )
+from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.check_results import (
     MAX_LISTED,
     CheckResult,
@@ -45,113 +48,169 @@ from kinemill.validate.check_results import (
     sound_rows,
 )
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.episodes import validate_recording
+from kinemill.validate.episodes import EpisodeFile, RecordingResult, validate_recording
+from kinemill.validate.measures import Measured
+from kinemill.validate.report_samples import RecordingSample, TrackStrip
 
-SHARD, VERSION = "episodes_shard", 4
-EVALUATED, TABLE = "judged.json", "table.parquet"
-ID = 16  # characters of a recording's hash that its episodes are called after
+SHARD, VERSION = "episodes_shard", 5
+EVALUATED, TABLE = "recordings.json", "table.parquet"
+ID = 16  # characters of a recording's hash at the beginning of its episode ids
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True)
+class EpisodeEntry:
+    """An accepted episode as a dataset lists it; `ref` is the artifact with its file."""
+
+    id: str
+    recording: str
+    name: str
+    rows: int
+    ref: ArtifactRef
+    file: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class EvaluatedRecording:
+    """A recording of a shard.
+
+    Attributes:
+        recording: content hash.
+        name: name of the log.
+        read: digest of the ingested recording.
+        ref: artifact with its episodes; None for a recording without tracks.
+        episodes: accepted episodes.
+        reasons: findings of ingest and validation.
+        dropped: dropped rows by check.
+        findings: number of findings by check.
+        measured: numbers of the checks, by track.
+        strip: tracks for the report.
+        products: products of actions and accelerations.
+        sketches: number of sketches.
+        held_back: whether some of its rows are not accepted.
+        released: whether a user released it from quarantine.
+    """
+
+    recording: str
+    name: str
+    read: str
+    ref: ArtifactRef | None
+    episodes: list[EpisodeFile]
+    reasons: list[Reason]
+    dropped: dict[str, int]
+    findings: dict[str, int]
+    measured: list[Measured]
+    strip: list[TrackStrip]
+    products: ActionProducts | None
+    sketches: int
+    held_back: bool
+    released: bool
+
+    def entries(self) -> Iterator[EpisodeEntry]:
+        """Yield the accepted episodes as a dataset lists them."""
+        for one in self.episodes:
+            if self.ref:
+                about = (one.id, self.recording, self.name, one.rows, self.ref)
+                yield EpisodeEntry(*about, one.file, one.part)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The judged recordings of a shard, sorted by hash, and one row for each of their episodes."""
+    """The evaluated recordings of a shard, sorted by hash, and one row per episode."""
 
-    recordings: list[Json]
+    recordings: list[EvaluatedRecording]
     table: pl.DataFrame
 
     @property
     def schema_rows(self) -> pl.DataFrame:
         """The rows for the schema check: without recordings that a user released."""
-        released = [item["recording"][:ID] for item in self.recordings if item.get("released")]
+        released = [item.recording[:ID] for item in self.recordings if item.released]
         if not released:
             return self.table
         return self.table.filter(pl.col("episode").str.head(ID).is_in(released).not_())
 
 
 @dataclass(frozen=True)
-class EvaluatedRecording:
-    """A newly evaluated recording: its entry in the shard, and all results.
+class NewResult:
+    """A newly evaluated recording: its entry in the shard, and its result.
 
     `staged` is the artifact to publish, unless it was cached.
     """
 
-    item: Json
-    summary: Json
+    item: EvaluatedRecording
+    result: RecordingResult
     staged: Staged | None = None
 
     @property
     def sketches(self) -> list[Sketched]:
         """Sketches for comparison with other recordings."""
-        return _sketched(self.item, self.summary)
+        return _sketches(self.item, self.result)
 
 
-def rows_of(task: Task, evaluated: Iterable[EvaluatedRecording]) -> pl.DataFrame:
+def rows_of(task: Task, evaluated: Iterable[NewResult]) -> pl.DataFrame:
     """Return one row per episode of newly evaluated recordings."""
-    columns: dict[str, list[Any]] = {name: [] for name in table.columns_of(task)}
+    columns: dict[str, list[str | float | None]] = {name: [] for name in table.columns_of(task)}
     for each in evaluated:
-        for name, values in each.summary.get("table", {}).items():
+        for name, values in each.result.table.items():
             columns[name] += values
     return pl.DataFrame(columns, schema=table.empty(task).schema)
 
 
-def evaluate_recording(
-    task: Task, home: Home, recording: Recording, task_rules: Json
-) -> EvaluatedRecording:
+def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules: Json) -> NewResult:
     """Evaluate a recording, or return the cached result.
 
     Args:
         task: checks and fault handling.
-        home: where outcomes are kept.
+        home: where results are stored.
         recording: any recording; without tracks nothing is evaluated.
-        task_rules: `rules(task)`, taken once for all recordings.
+        task_rules: `rules(task)`, computed once for all recordings.
     """
     artifact: Artifact | Staged | None = None
     if recording.summary["tracks"]:
         artifact = validate_recording(task, home, recording, task_rules)
-    summary = artifact.summary if artifact else {}
-    item = {
-        "recording": recording.hash,
-        "name": recording.name,
-        "read": recording.ref.digest,
-        "ref": artifact.ref.to_json() if artifact else None,
-        "episodes": [
-            {key: episode[key] for key in ("id", "rows", "file", "part") if key in episode}
-            for episode in summary.get("episodes", [])
-        ],
-        "reasons": [*recording.summary["reasons"], *summary.get("reasons", [])],
-        "sketches": len(summary.get("sketches", [])),
-        "response": summary.get("response"),
-        **{key: summary.get(key, {}) for key in ("dropped", "found")},
-        **{key: summary.get(key, []) for key in ("measured", "strip")},
-    }
-    lost = recording.summary["dropped_rows"] + sum(summary.get("dropped", {}).values())
-    item["held_back"] = bool(lost or not summary.get("episodes"))
-    item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
-    staged = artifact if isinstance(artifact, Staged) else None
-    return EvaluatedRecording(
-        item | ({"released": True} if recording.released else {}), summary, staged
+    result = RecordingResult.of(artifact) if artifact else RecordingResult(recording.hash)
+    lost = recording.summary["dropped_rows"] + sum(result.dropped.values())
+    item = EvaluatedRecording(
+        recording=recording.hash,
+        name=recording.name,
+        read=recording.ref.digest,
+        ref=artifact.ref if artifact else None,
+        episodes=result.episodes,
+        reasons=[*recording.summary["reasons"], *result.reasons],
+        dropped=result.dropped,
+        findings=result.findings,
+        measured=result.measured,
+        strip=result.strip,
+        products=result.products,
+        sketches=len(result.sketches),
+        held_back=bool(lost or not result.episodes),
+        released=recording.released,
     )
+    return NewResult(item, result, artifact if isinstance(artifact, Staged) else None)
 
 
-def sketches_of(home: Home, item: Json) -> list[Sketched]:
+def sketches_of(home: Home, item: EvaluatedRecording) -> list[Sketched]:
     """Return the sketches of a recording that was evaluated before.
 
     Raises:
         CorruptArtifact: Its artifact is damaged.
     """
-    if not item["sketches"]:
+    if not item.sketches or item.ref is None:
         return []
-    return _sketched(item, summary_of(home, ArtifactRef.from_json(item["ref"])))
+    path = home.root / item.ref.path
+    return _sketches(item, from_json_value(summary_of(home, item.ref), RecordingResult, path))
 
 
-def _sketched(item: Json, summary: Json) -> list[Sketched]:
-    sketches: list[Sketched] = []
-    for each in summary.get("sketches", []):
-        name = f"{item['name']}/{each['part']}" if each["part"] else item["name"]
-        sketches.append(Sketched(item["recording"], name, each["sketch"], each["part"]))
-    return sketches
+def _sketches(item: EvaluatedRecording, result: RecordingResult) -> list[Sketched]:
+    return [
+        Sketched(
+            item.recording,
+            f"{item.name}/{each.part}" if each.part else item.name,
+            each.sketch,
+            each.part,
+        )
+        for each in result.sketches
+    ]
 
 
 def open_shard(home: Home, ref: ArtifactRef) -> Shard:
@@ -161,16 +220,17 @@ def open_shard(home: Home, ref: ArtifactRef) -> Shard:
         CorruptArtifact: The shard is damaged.
     """
     folder = open_ref(home, ref)
-    return Shard(read_json(folder / EVALUATED), pl.read_parquet(folder / TABLE, glob=False))
+    recordings = read_document(folder / EVALUATED, list[EvaluatedRecording])
+    return Shard(recordings, pl.read_parquet(folder / TABLE, glob=False))
 
 
-def read_evaluated(home: Home, ref: ArtifactRef) -> list[Json]:
+def read_evaluated(home: Home, ref: ArtifactRef) -> list[EvaluatedRecording]:
     """Return the evaluated recordings of a published shard.
 
     Raises:
         CorruptArtifact: The shard is damaged.
     """
-    return read_json(open_ref(home, ref) / EVALUATED)
+    return read_document(open_ref(home, ref) / EVALUATED, list[EvaluatedRecording])
 
 
 def make_shard(
@@ -182,62 +242,61 @@ def make_shard(
     *,
     cut: bool,
 ) -> Artifact:
-    """Make a shard with what it comes to.
+    """Publish a shard with its summary.
 
     Args:
-        get_or_build: publishes it, now or later.
-        task: gives channels and checks.
-        inputs: everything it depends on.
+        get_or_build: publishes the artifact, now or later.
+        task: its channels and checks.
+        inputs: everything the shard depends on.
         shard: the evaluated recordings.
         schema: Great Expectations results of its episodes; empty if it has none.
-        cut: whether it is one of several.
+        cut: whether it is one of several shards.
     """
 
     def build(folder: Path) -> Json:
-        write_listed(folder / EVALUATED, shard.recordings)
+        write_listed(folder / EVALUATED, [to_json_value(item) for item in shard.recordings])
         shard.table.write_parquet(folder / TABLE, compression="lz4")
-        summary = _summary(task, shard, schema)
-        return merge.bounded(summary) if cut else summary
+        summary = _summarize(task, shard, schema)
+        return to_json_value(merge.bounded(summary) if cut else summary)
 
     return get_or_build(SHARD, task.name, {**inputs, "version": VERSION}, build)
 
 
-def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
+def _summarize(task: Task, shard: Shard, schema: list[CheckResult]) -> merge.PartSummary:
     listed, rows = shard.recordings, shard.table
     dropped: Counter[str] = Counter()
     for item in listed:
-        dropped.update(item["dropped"])
-    names = {episode["id"]: item["name"] for item in listed for episode in item["episodes"]}
+        dropped.update(item.dropped)
+    names = {episode.id: item.name for item in listed for episode in item.episodes}
     checks = [*(sound_rows(task, rows) if rows.height else []), *schema, *_physics(task, listed)]
-    quarantined = [item["name"] for item in listed if not item["episodes"]]
-    return {
-        "accepted": rows.height,
-        "recordings": len(listed),
-        "quarantined": len(quarantined),
-        "faulty": sum(bool(item["reasons"]) for item in listed),
-        "held_back": sum(item["held_back"] for item in listed),
-        "rows": sum(episode["rows"] for item in listed for episode in item["episodes"]),
-        "dropped": dict(sorted(dropped.items())),
-        "failing": sorted(quarantined)[:MAX_LISTED],
-        "checks": [check.to_json() for check in checks],
-        "measured": measures.gather(track for item in listed for track in item["measured"]),
-        "spread": unit_outliers.unit_stds(rows, names, task),
-        "responses": action_responses.gather({item["name"]: item["response"] for item in listed}),
-        "ranges": ranges.ranges(rows, task),
-        "shown": report_samples.gather(listed),
-        "sketches": sum(item["sketches"] for item in listed),
-        "digest": set_digest(bytes.fromhex(item["digest"]) for item in listed),
-    }
+    quarantined = [item.name for item in listed if not item.episodes]
+    entries = (to_json_value(entry) for item in listed for entry in item.entries())
+    return merge.PartSummary(
+        accepted=rows.height,
+        recordings=len(listed),
+        quarantined=len(quarantined),
+        faulty=sum(bool(item.reasons) for item in listed),
+        held_back=sum(item.held_back for item in listed),
+        rows=sum(episode.rows for item in listed for episode in item.episodes),
+        sketches=sum(item.sketches for item in listed),
+        dropped=dict(sorted(dropped.items())),
+        failing=sorted(quarantined)[:MAX_LISTED],
+        checks=checks,
+        measured=measures.gather(track for item in listed for track in item.measured),
+        unit_stds=unit_outliers.unit_stds(rows, names, task),
+        responses=action_responses.gather({item.name: item.products for item in listed}),
+        ranges=ranges.ranges(rows, task),
+        samples=report_samples.gather(
+            RecordingSample(
+                item.recording, item.name, item.reasons, 0, len(item.episodes), item.strip
+            )
+            for item in listed
+        ),
+        digest=set_digest(bytes.fromhex(digest(entry)) for entry in entries),
+    )
 
 
-def episodes_of(item: Json) -> Iterable[Json]:
-    """Yield the accepted episodes of an evaluated recording, as a dataset lists them."""
-    for episode in item["episodes"]:
-        about = {"recording": item["recording"], "name": item["name"], "ref": item["ref"]}
-        yield {**about, **episode}
-
-
-def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
+def _physics(task: Task, listed: list[EvaluatedRecording]) -> list[CheckResult]:
     """Return for each physical check its number of findings, recordings and dropped rows."""
     plans = planned_checks(task)
     results = {
@@ -247,20 +306,18 @@ def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
         for name in physical_names()
     }
     for item in listed:
-        for name, count in item["found"].items():
+        for name, count in item.findings.items():
             results[name] = _add(results[name], item, name, count)
     return list(results.values())
 
 
-def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
+def _add(result: CheckResult, item: EvaluatedRecording, name: str, count: int) -> CheckResult:
     reasons = [
-        {"recording": item["name"], **reason}
-        for reason in item["reasons"]
-        if reason["check"] == name
+        {"recording": item.name, **reason} for reason in item.reasons if reason["check"] == name
     ]
     values = {
         "faults": result.values["faults"] + count,
-        "rows": result.values["rows"] + item["dropped"].get(name, 0),
+        "rows": result.values["rows"] + item.dropped.get(name, 0),
         "recordings": result.values["recordings"] + 1,
         "failing": [*result.values["failing"], *reasons][:MAX_LISTED],
     }

@@ -8,7 +8,6 @@ number of recordings.
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -19,9 +18,9 @@ from kinemill.parallel import in_groups
 from kinemill.store import (
     Artifact,
     ArtifactRef,
+    Json,
     open_ref,
     publish_staged,
-    read_json,
 )
 from kinemill.store.atomic_write import Move
 from kinemill.store.fault_injection import fault_point
@@ -45,20 +44,19 @@ from kinemill.validate.previous_snapshot import (
 )
 from kinemill.validate.publish import Publisher, ShardChecks
 from kinemill.validate.shard_results import (
-    EvaluatedRecording,
+    EpisodeEntry,
+    NewResult,
     Shard,
-    episodes_of,
     evaluate_recording,
     open_shard,
     read_evaluated,
     rows_of,
     sketches_of,
 )
-from kinemill.validate.summary import CHECKS
+from kinemill.validate.summary import read_checks
 
-BATCH = 4096  # recordings whose findings are in memory
+BATCH = 4096  # recordings whose results are in memory
 
-Json = dict[str, Any]
 __all__ = [
     "VERSION",
     "inputs",
@@ -80,12 +78,12 @@ def run(
 
     Args:
         task: channels, limits and the `validate` part.
-        home: where outcomes are kept.
+        home: where results are stored.
         recordings: snapshot of recordings, published by ingest.
         progress: called after every evaluated recording.
 
     Returns:
-        The published episodes, checks and page; cached if nothing has changed.
+        The published episodes, checks and report page; cached if nothing has changed.
     """
     by = made_by(task)
     previous = find_previous(home, task.name, by)
@@ -103,42 +101,46 @@ def run(
 
 
 def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
-    """Return the accepted episodes; the bytes of each are checked when they are read."""
+    """Return the accepted episodes; the bytes of each are verified when they are read."""
 
     @cache  # episodes of one recording share a folder
     def opened(where: ArtifactRef) -> Path:
         return open_ref(home, where)
 
-    def episode(item: Json) -> Episode:
-        about = (item["id"], item["recording"], item["name"], item["rows"], item["file"])
-        where = ArtifactRef.from_json(item["ref"])
-        return Episode(*about, partial(opened, where), where.digest, item.get("part", ""))
+    return [
+        Episode(
+            one.id,
+            one.recording,
+            one.name,
+            one.rows,
+            one.file,
+            partial(opened, one.ref),
+            one.ref.digest,
+            one.part,
+        )
+        for one in list_episodes(home, ref)
+    ]
 
-    return [episode(entry) for entry in list_episodes(home, ref)]
 
-
-def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[Json]:
-    """Yield the accepted episodes as a dataset knows them, sorted by id, one shard after the other.
-
-    Each is `{"id", "recording", "name", "rows", "ref", "file"}`, with `part` where it is of one.
-    """
+def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[EpisodeEntry]:
+    """Yield the accepted episodes, sorted by id, reading one shard after the other."""
     for shard in shards_of(home, ref):
         for item in read_evaluated(home, shard):
-            yield from episodes_of(item)
+            yield from item.entries()
 
 
 def load_table(home: Home, ref: ArtifactRef) -> pl.DataFrame:
-    """Return one row an accepted episode, with the columns of `kinemill.validate.table`."""
+    """Return one row per accepted episode, with the columns of `kinemill.validate.table`."""
     return pl.concat([open_shard(home, shard).table for shard in shards_of(home, ref)])
 
 
 def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
     """Return the results of every check, blocking ones first."""
-    return [CheckResult(**item) for item in read_json(open_ref(home, ref) / CHECKS)]
+    return read_checks(open_ref(home, ref))
 
 
 def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]]:
-    """Yield shards of recordings, sized so that their findings fit into memory."""
+    """Yield shards of recordings, sized so that their results fit into memory."""
     batch: dict[str, list[Json]] = {}
     for name in sorted(shards):
         batch[name] = shards[name]
@@ -149,7 +151,7 @@ def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]
         yield batch
 
 
-def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: Json) -> EvaluatedRecording:
+def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: Json) -> NewResult:
     return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
@@ -166,7 +168,7 @@ class _Validation:
         old = PreviousResults(self._home, previous, snapshot)
         entries = (entry for each in old.changed.values() for entry in each)
         self._remaining = self._total = sum(old.find(entry) is None for entry in entries)
-        repeats: DuplicatePairs | None = None
+        duplicates: DuplicatePairs | None = None
         publisher = Publisher(self._task, self._home, snapshot)
         published: dict[str, Json | None] = dict.fromkeys(old.removed_shards)
         pending: dict[str, ShardChecks] = {}  # in one batch, the last
@@ -177,30 +179,30 @@ class _Validation:
             tables = {name: shard.schema_rows for name, shard in shards.items()}
             tables = {name: rows for name, rows in tables.items() if not rows.is_empty()}
             # Sequentially: concurrent calls would only compete for the GIL.
-            repeats = self._note(evaluated.values(), previous, old)
+            duplicates = self._register_duplicates(evaluated.values(), previous, old)
             schema = merge.schema_of(self._task, tables)
             published |= publisher.shards(pending)
             pending = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
-        repeats = repeats or self._note([], previous, old)
+        duplicates = duplicates or self._register_duplicates([], previous, old)
 
         def after(artifact: Artifact) -> list[Move]:
             return [stage_pointer(self._home, self._task.name, self._by, artifact)]
 
-        return publisher.everything(old.tree, published, pending, repeats, after)
+        return publisher.everything(old.tree, published, pending, duplicates, after)
 
-    def _evaluate(self, entries: list[Json]) -> dict[str, EvaluatedRecording]:
+    def _evaluate(self, entries: list[Json]) -> dict[str, NewResult]:
         """Evaluate recordings, and publish the results in groups."""
         work = partial(_evaluate_entry, self._task, self._home, self._rules)
         columns = len(self._task.columns)
-        evaluated: dict[str, EvaluatedRecording] = {}
+        evaluated: dict[str, NewResult] = {}
         for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry["rows"]):
-            group_results = list[EvaluatedRecording]()
+            group_results = list[NewResult]()
             for entry, one in zip(group, each, strict=True):
                 group_results.append(one)
                 self._remaining -= 1
-                note = f"{entry['name']}: {len(one.item['episodes'])} episodes"
+                message = f"{entry['name']}: {len(one.item.episodes)} episodes"
                 done = self._total - self._remaining
-                self._progress.advance("validate", done, self._total, note)
+                self._progress.advance("validate", done, self._total, message)
             publish_staged(self._home, [one.staged for one in group_results if one.staged])
             evaluated |= {
                 entry["hash"]: one for entry, one in zip(group, group_results, strict=True)
@@ -208,7 +210,7 @@ class _Validation:
         return evaluated
 
     def _shard(
-        self, entries: list[Json], evaluated: Mapping[str, EvaluatedRecording], old: PreviousResults
+        self, entries: list[Json], evaluated: Mapping[str, NewResult], old: PreviousResults
     ) -> Shard:
         cached = {e["hash"]: item for e in entries if (item := old.find(e))}
         items = cached | {
@@ -218,9 +220,9 @@ class _Validation:
         rows = pl.concat([old.rows(self._task, cached.values()), new])
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
-    def _note(
+    def _register_duplicates(
         self,
-        evaluated: Iterable[EvaluatedRecording],
+        evaluated: Iterable[NewResult],
         previous: PreviousSnapshot | None,
         old: PreviousResults,
     ) -> DuplicatePairs:
@@ -230,7 +232,7 @@ class _Validation:
         def registered() -> Iterator[Sketched]:
             for shard in shards_of(self._home, previous.artifact.ref) if previous else ():
                 for item in read_evaluated(self._home, shard):
-                    if item["recording"] not in old.removed:
+                    if item.recording not in old.removed:
                         yield from sketches_of(self._home, item)
 
         return register_duplicates(

@@ -1,15 +1,21 @@
-"""All of a task's episodes described together: checks, quarantine, page, summary."""
+"""Summary of all episodes of a task: checks, quarantine list, report page, numbers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from kinemill.store import Artifact, ArtifactRef, from_json_value, summary_of, write_json
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    from_json_value,
+    read_document,
+    summary_of,
+    to_json_value,
+    write_document,
+)
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import (
     action_responses,
-    cross_recording_checks,
     expectations,
     measures,
     report,
@@ -17,7 +23,10 @@ from kinemill.validate import (
     unit_outliers,
 )
 from kinemill.validate.check_results import (
+    ACTION_OUTLIERS,
     MAX_LISTED,
+    NEAR_DUPLICATES,
+    UNIT_OUTLIERS,
     CheckResult,
     is_skipped,
     physical_names,
@@ -25,12 +34,10 @@ from kinemill.validate.check_results import (
     sound_rows,
 )
 from kinemill.validate.duplicates.registry import DuplicatePairs
-from kinemill.validate.merge import COUNTS
+from kinemill.validate.merge import PartSummary
+from kinemill.validate.report_samples import QuarantinedRecording, RecordingSample
 
 CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
-_NAMED, _STATE = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class EpisodesSummary:
         held_back: number of recordings that are not accepted as a whole.
         rows: number of rows of all episodes.
         dropped: rows by the check that dropped them.
+        failing: names of the first quarantined recordings.
         digest: digest of the set of episodes.
         dropped_rows: number of all dropped rows.
         checks: results, blocking ones first.
@@ -66,6 +74,7 @@ class EpisodesSummary:
     held_back: int
     rows: int
     dropped: dict[str, int]
+    failing: list[str]
     digest: str
     dropped_rows: int
     checks: list[CheckState]
@@ -85,68 +94,88 @@ class EpisodesSummary:
         return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
 
 
-def describe(task: Task, folder: Path, every: Json, repeats: DuplicatePairs) -> Json:
-    """Write checks, quarantine and page; return the summary.
+def read_quarantine(folder: Path) -> list[QuarantinedRecording]:
+    """Read the listed quarantined recordings of published episodes."""
+    return read_document(folder / QUARANTINE, list[QuarantinedRecording])
+
+
+def read_checks(folder: Path) -> list[CheckResult]:
+    """Read the results of all checks of published episodes, blocking ones first."""
+    return read_document(folder / CHECKS, list[CheckResult])
+
+
+def describe(
+    task: Task, folder: Path, merged: PartSummary, duplicates: DuplicatePairs
+) -> EpisodesSummary:
+    """Write checks, quarantine list and page; return the summary.
 
     Args:
-        task: what was asked.
+        task: its checks.
         folder: where to write.
-        every: what all shards come to together (`kinemill.validate.merge`).
-        repeats: the pairs of recordings that are the same run.
+        merged: merged summaries of all shards.
+        duplicates: pairs of near-duplicates.
     """
-    checks = _checks(task, every, repeats)
-    write_json(folder / CHECKS, [check.to_json() for check in checks])
-    faulty: list[Json] = every["shown"]["faulty"]
-    quarantined = [{key: one[key] for key in _NAMED} for one in faulty if not one["episodes"]]
-    write_json(folder / QUARANTINE, quarantined)
-    summary = {
-        **{key: every[key] for key in (*COUNTS, "dropped", "digest")},
-        "dropped_rows": sum(every["dropped"].values()),
-        "checks": [{key: getattr(check, key) for key in _STATE} for check in checks],
-    }
-    drawn = [*faulty, *every["shown"]["sound"]]
-    (folder / PAGE).write_text(report.render(task, summary, checks, every["ranges"], drawn))
+    checks = _checks(task, merged, duplicates)
+    write_document(folder / CHECKS, checks)
+    faulty = merged.samples.faulty
+    quarantined = [
+        QuarantinedRecording(one.recording, one.name, one.reasons, one.omitted)
+        for one in faulty
+        if not one.episodes
+    ]
+    write_document(folder / QUARANTINE, quarantined)
+    summary = EpisodesSummary(
+        accepted=merged.accepted,
+        recordings=merged.recordings,
+        quarantined=merged.quarantined,
+        faulty=merged.faulty,
+        held_back=merged.held_back,
+        rows=merged.rows,
+        dropped=merged.dropped,
+        failing=merged.failing,
+        digest=merged.digest,
+        dropped_rows=sum(merged.dropped.values()),
+        checks=[CheckState(check.name, check.passed, check.blocking) for check in checks],
+    )
+    samples = [*faulty, *merged.samples.sound]
+    (folder / PAGE).write_text(report.render(task, summary, checks, merged.ranges, samples))
     return summary
 
 
-def _checks(task: Task, every: Json, repeats: DuplicatePairs) -> list[CheckResult]:
+def _checks(task: Task, merged: PartSummary, duplicates: DuplicatePairs) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
     plans = planned_checks(task)
-    results = {check.name: check for check in _amounts(task, every)}
-    results |= {item["name"]: CheckResult(**item) for item in every["checks"]}
-    if not every["accepted"]:
+    results = {check.name: check for check in [*_amounts(task, merged), *merged.checks]}
+    if not merged.accepted:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
         skipped = expectations.skipped_checks(task, f"{', '.join(failed)} failed")
         results |= {check.name: check for check in [*nothing, *skipped]}
     for name in physical_names():
-        if numbers := every["measured"].get(name):
+        if numbers := merged.measured.get(name):
             result = results[f"physics_{name}"]
             values = {**result.values, "measured": measures.spans(numbers)}
             results[result.name] = replace(result, values=values)
-    accepted = every["recordings"] - every["quarantined"]
-    between = {
-        cross_recording_checks.NEAR_DUPLICATES: (repeats.total, repeats.nearest),
-        cross_recording_checks.FOREIGN_UNITS: _listed(
-            unit_outliers.foreign_units([every["spread"]], accepted, task)
-        ),
-        cross_recording_checks.FOREIGN_ACTIONS: _listed(
-            action_responses.foreign_actions([every["responses"]], task)
-        ),
+    accepted = merged.recordings - merged.quarantined
+    units = unit_outliers.find_unit_outliers(merged.unit_stds, accepted, task)
+    actions = action_responses.find_action_outliers(merged.responses, task)
+    listed = {
+        NEAR_DUPLICATES: (duplicates.total, to_json_value(duplicates.nearest)),
+        UNIT_OUTLIERS: (len(units), [outlier.to_json() for outlier in units]),
+        ACTION_OUTLIERS: (len(actions), [outlier.to_json() for outlier in actions]),
     }
-    for name, (total, some) in between.items():
-        results[name] = plans[name].make_result(
-            not total, {"found": total, "failing": some[:MAX_LISTED]}
-        )
-    return [_with_fix(task, results[name], every["shown"]["faulty"]) for name in plans]
+    for name, (total, some) in listed.items():
+        values = {"found": total, "failing": some[:MAX_LISTED]}
+        results[name] = plans[name].make_result(not total, values)
+    return [_with_fix(task, results[name], merged.samples.faulty) for name in plans]
 
 
-def _with_fix(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
-    """Return a check that blocks with the first reasons behind it and what ends the block."""
+def _with_fix(task: Task, check: CheckResult, faulty: list[RecordingSample]) -> CheckResult:
+    """Return a failed blocking check with its first reasons and a fix; others unchanged."""
     if check.passed or not check.blocking or is_skipped(check.values):
         return check
     if check.name in {"accepted_not_empty", "quarantined_share"}:
-        lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
+        lost = [one for one in faulty if not one.episodes and one.reasons]
         values = {**check.values, "because": [_first_reason(one) for one in lost[:MAX_LISTED]]}
         command = f"kinemill data quarantine list {task.name} shows all reasons"
         fix = f"correct these logs or the task; {command}"
@@ -156,31 +185,24 @@ def _with_fix(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult
     return replace(check, values={**values, "fix": fix})
 
 
-def _first_reason(one: Json) -> str:
-    first = one["reasons"][0]
+def _first_reason(one: RecordingSample) -> str:
+    first = one.reasons[0]
     what = " ".join(part for part in (first["check"], first["channel"]) if part)
-    return f"{one['name']}: {what}, {first['where']}: {first['found']}; {first['fix']}"
+    return f"{one.name}: {what}, {first['where']}: {first['found']}; {first['fix']}"
 
 
-def _listed(outliers: list[Json]) -> tuple[int, list[Json]]:
-    return len(outliers), outliers
-
-
-def _amounts(task: Task, every: Json) -> list[CheckResult]:
-    plans, total = planned_checks(task), every["recordings"]
-    share, allowed = every["quarantined"] / max(1, total), task.validation.max_quarantined_share
+def _amounts(task: Task, merged: PartSummary) -> list[CheckResult]:
+    plans = planned_checks(task)
+    allowed = task.validation.max_quarantined_share
+    share = merged.quarantined / max(1, merged.recordings)
+    values = {
+        "share": share,
+        "expected": f"at most {allowed:g}",
+        "quarantined": merged.quarantined,
+        "recordings": merged.recordings,
+        "failing": merged.failing,
+    }
     return [
-        plans["accepted_not_empty"].make_result(
-            every["accepted"] > 0, {"episodes": every["accepted"]}
-        ),
-        plans["quarantined_share"].make_result(
-            share <= allowed,
-            {
-                "share": share,
-                "expected": f"at most {allowed:g}",
-                "quarantined": every["quarantined"],
-                "recordings": total,
-                "failing": every["failing"],
-            },
-        ),
+        plans["accepted_not_empty"].make_result(merged.accepted > 0, {"episodes": merged.accepted}),
+        plans["quarantined_share"].make_result(share <= allowed, values),
     ]

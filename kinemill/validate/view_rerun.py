@@ -1,6 +1,6 @@
-"""A recording for the Rerun viewer: every channel over time, and what the checks found as a log.
+"""Export of a recording for the Rerun viewer: channels over time, findings as a text log.
 
-The file (`.rrd`) needs the extra `kinemill[rerun]`, half a gigabyte that nothing else here wants.
+Writing the file (`.rrd`) needs the extra `kinemill[rerun]`, which installs half a gigabyte.
 """
 
 from importlib import import_module
@@ -24,12 +24,12 @@ def write_rrd(task: Task, recording: Recording, target: Path, episode: int | Non
 
     Args:
         task: channels, units and checks.
-        recording: a recording as it was read.
-        target: file to write; it appears whole, or not at all.
-        episode: number of the accepted episode to write alone; default: all tracks.
+        recording: an ingested recording.
+        target: file to write, atomically.
+        episode: number of an accepted episode to write alone; default: all tracks.
 
     Raises:
-        BadInput: Rerun is not installed, or there is no such episode.
+        BadInput: Rerun is not installed, or the episode does not exist.
     """
     rerun = _rerun()
     stretches, window = stretches_of(task, recording, episode)
@@ -64,9 +64,9 @@ def _log_track(
     first, last = window or (0, stretch.frame.height)
     seconds = stretch.seconds[first:last]
     for name in task.columns:
-        channel = task.channels[name]
-        entity = f"{stretch.part}/{channel.role}/{name}".lstrip("/")
-        label = f"{name}, {channel.unit}"
+        settings = task.channels[name]
+        entity = f"{stretch.part}/{settings.role}/{name}".lstrip("/")
+        label = f"{name}, {settings.unit}"
         stream.log(entity, rerun.SeriesLines(names=[label]), static=True)
         values = stretch.frame[name].to_numpy()[first:last].astype(np.float64)
         stream.send_columns(
@@ -78,6 +78,6 @@ def _log_track(
         fault = finding.fault
         if first <= fault.start < last:
             stream.set_time(TIMELINE, duration=float(stretch.seconds[fault.start]))
-            who = f"{fault.channel}: " if fault.channel else ""
-            text = f"{finding.check}, {who}{fault.actual}; expected {fault.expected}"
+            channel = f"{fault.channel}: " if fault.channel else ""
+            text = f"{finding.check}, {channel}{fault.actual}; expected {fault.expected}"
             stream.log(FINDINGS, rerun.TextLog(text, level=rerun.TextLogLevel.WARN))

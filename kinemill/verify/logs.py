@@ -128,10 +128,11 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode]
     with TemporaryDirectory(prefix="kinemill-logs-") as scratch:
         folder = Path(scratch)
         recording = read_aside(task, home, path, folder)
-        results = evaluate_into(task, recording, folder) if recording.summary["tracks"] else {}
+        if not recording.summary["tracks"]:
+            return [], hash_
         return [
-            _Episode(entry["id"], hash_, name, _rows(task, folder / entry["file"]))
-            for entry in results.get("episodes", [])
+            _Episode(entry.id, hash_, name, _rows(task, folder / entry.file))
+            for entry in evaluate_into(task, recording, folder).episodes
         ], hash_
 
 

@@ -10,6 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.store import MANIFEST, Json, digest, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
+from kinemill.validate.drift.documents import DriftingRecording, LatestDrift
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.tags import AUTOMATIC, SOON, WHY
 
@@ -38,13 +39,13 @@ def next_training(task: Task, home: Home, cursor: Json) -> Call:
     drift = latest_drift(home, task.name)
     if drift is None:
         return Call(None, "no new episode was evaluated yet", cursor)
-    if drift["status"] != "judged":
-        return Call(None, f"no episode was evaluated: {drift['status']}", cursor)
-    listed = _listed(task, home, [item["recording"] for item in drift["drifting"]])
-    new = [item for item in drift["drifting"] if item["recording"] not in listed]
+    if drift.champion is None:
+        return Call(None, f"no episode was evaluated: {drift.status}", cursor)
+    listed = _listed(task, home, [item.recording for item in drift.drifting])
+    new = [item for item in drift.drifting if item.recording not in listed]
     if not new:
         return Call(None, _quiet(drift), cursor)
-    request_digest, why = digest([item["recording"] for item in new]), _why(drift["champion"], new)
+    request_digest, why = digest([item.recording for item in new]), _why(drift.champion, new)
     if request_digest == cursor.get("request"):
         return Call(None, f"already requested: {why}", cursor)
     tags = {**AUTOMATIC, **SOON, WHY: why}
@@ -52,16 +53,16 @@ def next_training(task: Task, home: Home, cursor: Json) -> Call:
     return Call(request, why, {"request": request_digest})
 
 
-def _quiet(drift: Json) -> str:
-    counts, drifting = drift["counts"], len(drift["drifting"])
-    text = f"{counts['drift']} of {counts['episodes']} new episodes drift"
+def _quiet(drift: LatestDrift) -> str:
+    counts, drifting = drift.counts, len(drift.drifting)
+    text = f"{counts.drift} of {counts.episodes} new episodes drift"
     return (
         f"{text}; the dataset of the newest model contains their recordings" if drifting else text
     )
 
 
-def _why(champion: int, new: list[Json]) -> str:
-    text = "; ".join(f"{item['name']}: {item['told']}" for item in new[:_LISTED])
+def _why(champion: int, new: list[DriftingRecording]) -> str:
+    text = "; ".join(f"{item.name}: {item.message}" for item in new[:_LISTED])
     more = f"; and {len(new) - _LISTED} more" if len(new) > _LISTED else ""
     return f"{len(new)} new recordings drift from champion version {champion}: {text}{more}"
 

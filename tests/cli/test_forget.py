@@ -33,7 +33,7 @@ def test_nothing_of_a_forgotten_recording_is_left(three, kinemill, home):
     assert len(bytes_under(home.store / "raw")) == 3
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--because", "private", "--json")
     assert (made["recording"], made["decision"], made["because"]) == (found, "forget", "private")
-    assert made["removed"]["outcomes"] == 2
+    assert made["removed"]["artifacts"] == 2
     assert made["removed"]["bytes"] > len(kept)
     assert made["datasets"] == []
     left = [name for name in bytes_under(home.store) if found in name]
@@ -99,7 +99,7 @@ def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, ho
     decide(home, "swing", (found, "c.csv"), "forget", "")  # and then the lights went out
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
-    assert made["removed"]["outcomes"] == 2
+    assert made["removed"]["artifacts"] == 2
     assert len(bytes_under(home.store / "raw")) == 2
     assert len(audit(home, "swing")) == 1
 

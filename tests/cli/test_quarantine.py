@@ -24,14 +24,14 @@ def held(swing, log, judged):
     return task, path.parent, judged(task, path.parent)
 
 
-def standing(kinemill, name):
+def status_of(kinemill, name):
     listed = kinemill("data", "quarantine", "list", "swing", "--json")["recordings"]
-    return {item["name"]: item for item in listed}.get(name, {}).get("standing")
+    return {item["name"]: item for item in listed}.get(name, {}).get("status")
 
 
 def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
     (item,) = kinemill("data", "quarantine", "list", "swing", "--json")["recordings"]
-    assert (item["name"], item["standing"], item["episodes"]) == ("held.csv", "quarantined", 0)
+    assert (item["name"], item["status"], item["episodes"]) == ("held.csv", "quarantined", 0)
     assert "limits" in {reason["check"] for reason in item["reasons"]}
     assert "held.csv" in kinemill("data", "quarantine", "list", "swing")
 
@@ -58,11 +58,11 @@ def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
     def page(*options):
         found = kinemill("data", "quarantine", "list", "swing", "--json", *options)
         assert found["total"] == 6
-        return [(item["name"], item["standing"]) for item in found["recordings"]]
+        return [(item["name"], item["status"]) for item in found["recordings"]]
 
     first, second = page("--limit", "2"), page("--limit", "3", "--offset", "2")
     assert first == [("a.csv", "rejected"), ("held2.csv", "rejected")]
-    assert {standing for _, standing in second} == {"quarantined"}
+    assert {status for _, status in second} == {"quarantined"}
     assert sorted([*first, *second, *page("--offset", "5")]) == sorted(page())
 
 
@@ -77,7 +77,7 @@ def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, jud
     assert after.ref != before.ref
     assert (after.summary["accepted"], after.summary["rows"]) == (3, 1800)
     assert all(check.passed for check in load_checks(home, after.ref) if check.blocking)
-    assert standing(kinemill, "held.csv") == "released"
+    assert status_of(kinemill, "held.csv") == "released"
     datasets = {dataset_stage.run(task, home, outcome.ref).ref for outcome in (before, after)}
     assert len(datasets) == 2
 
@@ -92,7 +92,7 @@ def test_undoing_a_release_brings_the_old_outcome_back(held, kinemill, judged):
     assert again.ref == before.ref
     shown = kinemill("data", "show", "swing", "held.csv", "--json")
     assert [made["decision"] for made in shown["audit"]] == ["release", "withdraw"]
-    assert shown["standing"] == "quarantined"
+    assert shown["status"] == "quarantined"
 
 
 def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill, home):
@@ -120,7 +120,7 @@ def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill
     (reason,) = entry["reasons"]
     assert reason["check"] == "rejected"
     assert "wrong robot" in reason["found"]
-    assert standing(kinemill, "a.csv") == "rejected"
+    assert status_of(kinemill, "a.csv") == "rejected"
     kinemill("data", "quarantine", "undo", "swing", "a.csv")
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 3
 
@@ -128,7 +128,7 @@ def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill
 def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
     log("a.csv").with_name("torn.csv").write_text("time,angle\n0.0,1.0\n")
     judged(swing(), log("b.csv", phase=1.0).parent)
-    with pytest.raises(BadInput, match="nothing of it could be read"):
+    with pytest.raises(BadInput, match="cannot be read"):
         kinemill("data", "quarantine", "release", "swing", "torn.csv")
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
     ("arguments", "said"),
     [
         (["release", "swing", "hold.csv"], "did you mean 'held.csv'"),
-        (["undo", "swing", "a.csv"], "nothing was decided"),
+        (["undo", "swing", "a.csv"], "has no decision"),
     ],
 )
 def test_what_makes_no_sense_is_refused(held, kinemill, arguments, said):

@@ -18,7 +18,7 @@ def two(swing, log, judged):
 def test_nothing_changed_is_nothing_redone(two, kinemill):
     found = kinemill("data", "reprocess", "swing", "--json")
     assert found["changed"] == []
-    assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
+    assert found["recordings"] == found["episodes"] == {"cached": 2, "processed": 0}
     assert (found["accepted"], found["quarantined"], found["failed"]) == (2, 0, [])
 
 
@@ -31,12 +31,12 @@ def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, ho
         {
             "stage": "validate",
             "rule": "channels.velocity.limits",
-            "before": [-20.0, 20.0],
-            "now": [-4.0, 20.0],
+            "old": [-20.0, 20.0],
+            "new": [-4.0, 20.0],
         }
     ]
-    assert found["recordings"] == {"known": 2, "redone": 0}
-    assert found["episodes"] == {"known": 0, "redone": 2}
+    assert found["recordings"] == {"cached": 2, "processed": 0}
+    assert found["episodes"] == {"cached": 0, "processed": 2}
     assert found["accepted"] > 2
     assert found["datasets"] == 1
     assert len(load_dataset(home, old).values) == 1200
@@ -46,10 +46,10 @@ def test_a_changed_time_step_reads_again_and_going_back_knows_all(two, swing, ki
     swing("dt: 0.01", "dt: 0.02")
     found = kinemill("data", "reprocess", "swing", "--json")
     assert {(item["stage"], item["rule"]) for item in found["changed"]} >= {("ingest", "dt")}
-    assert found["recordings"] == {"known": 0, "redone": 2}
+    assert found["recordings"] == {"cached": 0, "processed": 2}
     swing("dt: 0.02", "dt: 0.01")
     found = kinemill("data", "reprocess", "swing", "--json")
-    assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
+    assert found["recordings"] == found["episodes"] == {"cached": 2, "processed": 0}
 
 
 def test_a_blocking_check_that_fails_is_exit_code_1(two, swing, kinemill):
@@ -60,7 +60,7 @@ def test_a_blocking_check_that_fails_is_exit_code_1(two, swing, kinemill):
 
 def test_new_files_in_the_drop_folder_are_left_to_ingest(two, log, kinemill):
     log("c.csv", phase=2.0)
-    assert kinemill("data", "reprocess", "swing", "--json")["recordings"]["known"] == 2
+    assert kinemill("data", "reprocess", "swing", "--json")["recordings"]["cached"] == 2
 
 
 def test_a_task_without_recordings_is_bad_input(swing, kinemill):
@@ -74,10 +74,10 @@ def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, judged, k
     judged(swing(), path.parent)
     swing("[-20, 20]", "[-19, 20]")
     part = kinemill("data", "reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
-    assert part == {"task": "swing", "recordings": 2, "read": 0, "judged": 2}
-    assert kinemill("data", "reprocess", "swing", "--match", "[bc].csv", "--json")["judged"] == 0
+    assert part == {"task": "swing", "recordings": 2, "read": 0, "evaluated": 2}
+    assert kinemill("data", "reprocess", "swing", "--match", "[bc].csv", "--json")["evaluated"] == 0
     rest = kinemill("data", "reprocess", "swing", "--json")
-    assert rest["episodes"] == {"known": 2, "redone": 2}
+    assert rest["episodes"] == {"cached": 2, "processed": 2}
 
 
 def test_an_empty_range_is_told(two, kinemill):

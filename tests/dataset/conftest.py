@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.store import digest, get_or_build
+from kinemill.store import digest, get_or_build, to_json_value, write_document
 from kinemill.store.shards import set_digest
 from kinemill.task import Task
-from kinemill.validate.shard_results import episodes_of
+from kinemill.validate.episodes import EpisodeFile
+from kinemill.validate.shard_results import EVALUATED, EvaluatedRecording
+from kinemill.validate.summary import EpisodesSummary
 
 
 def make_task(parts: dict | None = None, **dataset) -> Task:
@@ -78,6 +80,25 @@ def contents() -> list[Content]:
     return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
 
 
+def _recording(content, ref, episode):
+    return EvaluatedRecording(
+        recording=content.recording,
+        name=content.name,
+        read="",
+        ref=ref,
+        episodes=[episode],
+        reasons=[],
+        dropped={},
+        findings={},
+        measured=[],
+        strip=[],
+        products=None,
+        sketches=0,
+        held_back=False,
+        released=False,
+    )
+
+
 def publish(home, contents, quarantine=(), task="arm"):
     """Publish episodes in the store format of `validate`; return the reference."""
     items = []
@@ -90,16 +111,15 @@ def publish(home, contents, quarantine=(), task="arm"):
         one = get_or_build(
             home, "validated", task, {"of": content.recording, "rows": content.rows}, build
         )
-        episode = {"id": content.id, "rows": content.rows, "file": "episode-0000.parquet"}
-        about = {"recording": content.recording, "name": content.name, "ref": one.ref.to_json()}
-        items.append({**about, "episodes": [episode]})
-    items.sort(key=lambda item: item["recording"])
+        episode = EpisodeFile(content.id, content.rows, 0.0, "episode-0000.parquet")
+        items.append(_recording(content, one.ref, episode))
+    items.sort(key=lambda item: item.recording)
 
     def build_shard(folder):
-        (folder / "judged.json").write_text(json.dumps(items))
+        write_document(folder / EVALUATED, items)
         return {}
 
-    key = {"of": [[item["recording"], item["episodes"]] for item in items]}
+    key = {"of": [[item.recording, to_json_value(item.episodes)] for item in items]}
     shard = get_or_build(home, "episodes_shard", task, key, build_shard).ref
 
     def build_all(folder):
@@ -107,13 +127,10 @@ def publish(home, contents, quarantine=(), task="arm"):
         (folder / "episodes.json").write_text(json.dumps({"digits": 0, "shards": shards}))
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
-        entries = [entry for item in items for entry in episodes_of(item)]
+        entries = [to_json_value(entry) for item in items for entry in item.entries()]
         of = set_digest(bytes.fromhex(digest(entry)) for entry in entries)
-        zeros = dict.fromkeys(("quarantined", "faulty", "held_back", "rows", "dropped_rows"), 0)
         count = len(items)
-        return {"accepted": count, "recordings": count, **zeros, "dropped": {}, "checks": []} | {
-            "digest": of
-        }
+        return to_json_value(EpisodesSummary(count, count, 0, 0, 0, 0, {}, [], of, 0, []))
 
     return get_or_build(
         home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all

@@ -11,7 +11,8 @@ import pytest
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
 from kinemill.register.ledger import Change, append
-from kinemill.store import get_or_build, publish_json, read_json, write_json
+from kinemill.store import get_or_build, publish_json, read_json, to_json_value, write_json
+from kinemill.validate.summary import EpisodesSummary
 from kinemill_dagster.pipelines import alerts as watching
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources import alerts
@@ -47,6 +48,10 @@ def emit(home, asset, stage, document, **summary):
     publish_json(home.dagster / "refs" / "latest" / TASK / f"{asset}.json", artifact.ref.to_json())
 
 
+def quarantined(count):
+    return to_json_value(EpisodesSummary(9, 9, count, 0, 0, 0, {}, ["a.csv"], "", 0, []))
+
+
 def decided(version, decision, passed):
     gate = [{"rule": "beats_linear", "passed": passed, "value": 0.5, "expected": "<= 0.4"}]
     numbers = {"version": version, "previous_champion": 1}
@@ -56,12 +61,12 @@ def decided(version, decision, passed):
 def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     home, look = heard
     emit(home, "registered_model", "decision", decided(2, "champion", True))
-    emit(home, "episodes", "episodes", None, quarantined=1, recordings=9, failing=["a.csv"])
+    emit(home, "episodes", "episodes", None, **quarantined(1))
     assert look() == []
     emit(home, "registered_model", "decision", decided(3, "refused", False))
-    emit(home, "episodes", "episodes", None, quarantined=3, recordings=9, failing=["a.csv"])
-    line = {"recording": "ab", "name": "run7.csv", "told": "errs by 3 rad"}
-    drift = {"status": "judged", "counts": {}, "drifting": [line], "champion": 1}
+    emit(home, "episodes", "episodes", None, **quarantined(3))
+    line = {"recording": "ab", "name": "run7.csv", "message": "has an error of 3 rad"}
+    drift = {"status": "evaluated", "counts": {}, "drifting": [line], "champion": 1}
     publish_json(home.store / "drift" / f"{TASK}.json", drift)
     message = look()
     assert message == [

@@ -14,16 +14,16 @@ def run(instance, **config):
     )
 
 
-def told(result) -> dict[str, int]:
+def metadata_of(result) -> dict[str, int]:
     (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
     return {key: actual.value for key, actual in event.step_output_data.metadata.items()}
 
 
 def test_a_range_that_is_known_costs_nothing(copy):
     with dg.instance_for_test() as instance:
-        result = told(run(instance))
+        result = metadata_of(run(instance))
     assert result["recordings"] >= 2
-    assert (result["read"], result["judged"]) == (0, 0)
+    assert (result["read"], result["evaluated"]) == (0, 0)
 
 
 def test_an_empty_range_fails_and_says_so(copy):

@@ -8,6 +8,9 @@ from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.task_page import task_page, tasks_page
 from kinemill.register.version_page import rejected, version_page
 from kinemill.register.versions import find_version, versions_of
+from kinemill.store import write_document
+from kinemill.validate import CheckResult
+from kinemill.validate.report_samples import QuarantinedRecording
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "circle"}
 
@@ -76,14 +79,14 @@ def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons
     cut = {"check": "stuck", "channel": "angle", "where": "6.6-8.1 s", "found": "<b>", "fix": ""}
     whole = {"check": "readable", "channel": None, "where": "row 1", "found": "nothing"}
     checks = [
-        {"passed": True, "values": {"failing": []}},
-        {"passed": False, "values": {"failing": [cut | {"recording": "cut.csv"}]}},
-        {"passed": False, "values": {"failing": [whole | {"recording": "lost.csv"}]}},
-        {"passed": False, "values": {"share": 0.5, "failing": ["lost.csv"]}},
+        CheckResult("a", True, False, "", {"failing": []}),
+        CheckResult("b", False, False, "", {"failing": [cut | {"recording": "cut.csv"}]}),
+        CheckResult("c", False, False, "", {"failing": [whole | {"recording": "lost.csv"}]}),
+        CheckResult("d", False, True, "", {"share": 0.5, "failing": ["lost.csv"]}),
     ]
-    (tmp_path / "checks.json").write_text(json.dumps(checks))
-    lost = [{"name": "lost.csv", "reasons": [whole]}]
-    (tmp_path / "quarantine.json").write_text(json.dumps(lost))
+    write_document(tmp_path / "checks.json", checks)
+    lost = [QuarantinedRecording("", "lost.csv", [whole], 0)]
+    write_document(tmp_path / "quarantine.json", lost)
     summary = {"dropped": {"stuck": 75}, "rows": 925, "quarantined": 1, "recordings": 2}
     message = rejected(Link("episodes", "abc", tmp_path, summary))
     assert "<b>75</b> of 1,000 rows were left out (stuck 75); 1 of 2 recordings were" in message

@@ -11,14 +11,20 @@ from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
-from kinemill.validate.action_responses import STRANGEST, foreign_actions, gather, sketch
+from kinemill.validate.action_responses import (
+    MAX_LISTED,
+    action_products,
+    find_action_outliers,
+    gather,
+    merge_parts,
+)
 from tests.validate.conftest import ROOT
 from tests.validate.test_wider_physics import make_arm_task
 
 
-def told(task, logs):
-    gathered = [gather({name: sketch(values, task) for name, values in logs.items()})]
-    return [(item["recording"], item["channels"]) for item in foreign_actions(gathered, task)]
+def outliers(task, logs):
+    part = gather({name: action_products(values, task) for name, values in logs.items()})
+    return [(one.recording, one.channels) for one in find_action_outliers(part, task)]
 
 
 def pushed_arm(seed: int, task, rows: int = 1000):
@@ -44,79 +50,83 @@ def arm():
 
 
 def test_robots_that_answer_alike_are_left_alone(arm):
-    assert told(*arm) == []
+    assert outliers(*arm) == []
 
 
 @pytest.mark.parametrize("name", ["torque", "other_torque"])
 def test_a_flipped_action_is_named_with_its_recording(arm, name):
     task, logs = arm
     wrong = {**logs["run3"], name: -logs["run3"][name]}
-    assert told(task, {**logs, "run3": wrong}) == [("run3", [name])]
+    assert outliers(task, {**logs, "run3": wrong}) == [("run3", [name])]
 
 
 def test_exchanged_actions_are_named_both(arm):
     task, logs = arm
     one, other = logs["run5"]["torque"], logs["run5"]["other_torque"]
     wrong = {**logs["run5"], "torque": other, "other_torque": one}
-    assert told(task, {**logs, "run5": wrong}) == [("run5", ["torque", "other_torque"])]
+    assert outliers(task, {**logs, "run5": wrong}) == [("run5", ["torque", "other_torque"])]
 
 
 def test_four_recordings_are_too_few_to_say_which_one_is_wrong(arm):
     task, logs = arm
-    few = {name: logs[name] for name in ("run0", "run1", "run2", "run3")}
-    few["run0"] = {**few["run0"], "torque": -few["run0"]["torque"]}
-    assert told(task, few) == []
+    four = {name: logs[name] for name in ("run0", "run1", "run2", "run3")}
+    four["run0"] = {**four["run0"], "torque": -four["run0"]["torque"]}
+    assert outliers(task, four) == []
 
 
 def test_shards_come_to_the_same_as_one_and_keep_few_by_name(arm):
     task, logs = arm
-    sketches = {f"{name}-{copy}": sketch(v, task) for name, v in logs.items() for copy in range(4)}
+    products = {
+        f"{name}-{copy}": action_products(values, task)
+        for name, values in logs.items()
+        for copy in range(4)
+    }
     wrong = {**logs["run3"], "torque": -logs["run3"]["torque"]}
-    sketches["wrong"] = sketch(wrong, task)
-    whole = gather(sketches)
-    assert (whole["recordings"], len(whole["strangest"])) == (33, STRANGEST)
-    names = sorted(sketches)
-    parts = [gather({name: sketches[name] for name in names[k::3]}) for k in range(3)]
+    products["wrong"] = action_products(wrong, task)
+    whole = gather(products)
+    assert (whole.recordings, len(whole.listed)) == (33, MAX_LISTED)
+    names = sorted(products)
+    parts = [gather({name: products[name] for name in names[k::3]}) for k in range(3)]
     assert gather({"still": None}) is None
-    found = foreign_actions([*parts, None], task)
-    assert found == foreign_actions([whole], task)
-    assert [item["recording"] for item in found] == ["wrong"]
+    merged = find_action_outliers(merge_parts([*parts, None]), task)
+    assert merged == find_action_outliers(whole, task)
+    assert [one.recording for one in merged] == ["wrong"]
 
 
 def test_short_runs_and_robots_at_rest_have_no_answer(arm):
     task, logs = arm
     short = {name: column[:199] for name, column in logs["run0"].items()}
-    assert sketch(short, task) is None
+    assert action_products(short, task) is None
     still = {name: np.zeros(1000) for name in task.columns}
-    assert sketch(still, task) is None
+    assert action_products(still, task) is None
 
 
 def test_simulated_carts_are_sound_and_a_flipped_force_among_them_is_found():
     episodes = simulated_episodes(seed=5, logs=12)
     task, logs = episodes[0].task, {each.name: each.values for each in episodes}
-    assert told(task, logs) == []
-    found = 0
+    assert outliers(task, logs) == []
+    detected = 0
     for name in list(logs)[:10]:
         wrong = {**logs[name], "cart_force": -logs[name]["cart_force"]}
-        found += told(task, {**logs, name: wrong}) == [(name, ["cart_force"])]
-    assert found >= 8  # a cart that mostly stands at a stop does not answer
+        detected += outliers(task, {**logs, name: wrong}) == [(name, ["cart_force"])]
+    assert detected >= 8  # a cart that mostly stands at a stop does not answer
 
 
 def test_real_robots_are_sound_and_flipped_torques_among_them_are_found(
     double_pendulum, simple_pendulum, shared_data
 ):
     for task, logs in (double_pendulum, simple_pendulum):
-        assert told(task, logs) == []
+        assert outliers(task, logs) == []
     task, logs = double_pendulum
     flipped = exchanged = 0
     for name, values in logs.items():
         wrong = {**values, "elbow_torque": -values["elbow_torque"]}
-        found = told(task, {**logs, name: wrong})
-        assert {recording for recording, _ in found} <= {name}
-        flipped += found == [(name, ["elbow_torque"])]
+        listed = outliers(task, {**logs, name: wrong})
+        assert {recording for recording, _ in listed} <= {name}
+        flipped += listed == [(name, ["elbow_torque"])]
         one, other = values["shoulder_torque"], values["elbow_torque"]
         wrong = {**values, "shoulder_torque": other, "elbow_torque": one}
-        exchanged += told(task, {**logs, name: wrong}) == [
+        exchanged += outliers(task, {**logs, name: wrong}) == [
             (name, ["shoulder_torque", "elbow_torque"])
         ]
     # The gentlest excitations hardly overcome friction: those runs do not tell.
@@ -129,10 +139,10 @@ def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shar
         shutil.copy(path, tmp_path)
     (wrong,) = tmp_path.glob("*060143_7col.csv")
     pl.read_csv(wrong).with_columns(-pl.col("tau2")).write_csv(wrong)
-    outcome = validate.run(task, home, ingest.run(task, home, tmp_path).artifact.ref)
-    assert (outcome.summary["recordings"], outcome.summary["quarantined"]) == (6, 0)
-    (check,) = [each for each in load_checks(home, outcome.ref) if each.name == "foreign_actions"]
+    artifact = validate.run(task, home, ingest.run(task, home, tmp_path).artifact.ref)
+    assert (artifact.summary["recordings"], artifact.summary["quarantined"]) == (6, 0)
+    (check,) = [each for each in load_checks(home, artifact.ref) if each.name == "action_outliers"]
     assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)
-    (told,) = check.values["failing"]
-    assert (told["recording"], told["channels"]) == (wrong.name, ["elbow_torque"])
-    assert told["found"].startswith("as if elbow_torque, or what it drives, were flipped")
+    (item,) = check.values["failing"]
+    assert (item["recording"], item["channels"]) == (wrong.name, ["elbow_torque"])
+    assert item["found"].startswith("as if elbow_torque, or what it drives, were inverted")

@@ -64,7 +64,7 @@ BOUNDS = [expectations.Bound("c", "x", 0.0, 2.0), expectations.Bound("c", "y", 0
 
 
 def test_values_on_their_bounds_hold():
-    assert [answer.passed for answer in expectations.validate_table(TABLE, BOUNDS)] == [True] * 3
+    assert [result.passed for result in expectations.validate_table(TABLE, BOUNDS)] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_values_on_their_bounds_hold():
     ids=["infinite", "over", "under", "twice", "missing"],
 )
 def test_what_breaks_a_bound_is_never_lost_in_the_question_about_all(rows, broken):
-    answers = expectations.validate_table(rows, BOUNDS)
-    assert [answer.bound.column for answer in answers if not answer.passed] == broken
+    results = expectations.validate_table(rows, BOUNDS)
+    assert [result.bound.column for result in results if not result.passed] == broken
 
 
 def test_sound_episodes_pass_every_question(pendulum, rows):
@@ -100,10 +100,10 @@ def test_sound_episodes_pass_every_question(pendulum, rows):
 
 def test_a_column_of_nan_fails_before_great_expectations_which_passes_it(pendulum, rows):
     wild = rows.with_columns(pl.lit(math.nan).alias("angle:mean"))
-    answers = expectations.validate_table(
+    results = expectations.validate_table(
         wild, [expectations.Bound("schema_angle", "angle:mean", -1.0, 1.0)]
     )
-    assert answers[0].passed  # the trap
+    assert results[0].passed  # the trap
     finite = by_name(sound_rows(pendulum(), wild))["finite_values"]
     assert not finite.passed
     assert finite.values["failing"] == ["e0", "e1", "e2"]
@@ -113,12 +113,12 @@ def test_an_empty_table_fails_before_great_expectations_which_passes_it(pendulum
     task = pendulum()
     nothing = table.empty(task)
     assert all(
-        answer.passed
-        for answer in expectations.validate_table(nothing, expectations.bounds_of(task))
+        result.passed
+        for result in expectations.validate_table(nothing, expectations.bounds_of(task))
     )
     results = sound_rows(task, nothing)
     assert not any(result.passed for result in results)
-    assert results[0].values["error"] == "there is no episode to look at"
+    assert results[0].values["error"] == "there is no episode to check"
 
 
 def test_nulls_and_short_episodes_are_named(pendulum, rows):

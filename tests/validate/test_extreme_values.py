@@ -7,6 +7,7 @@ import pytest
 
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
+from kinemill.store import to_json_value
 from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
@@ -104,10 +105,10 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
     outcome = validate.run(task, home, recordings)
     assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
-    (held,) = held_back(task, home).recordings
-    (told,) = [reason for reason in held.reasons if reason["check"] == "schema"]
-    assert held.member.name == "odd.csv"
-    assert "release" in told["fix"]
+    (status,) = held_back(task, home).recordings
+    (item,) = [reason for reason in status.reasons if reason["check"] == "schema"]
+    assert status.member.name == "odd.csv"
+    assert "release" in item["fix"]
     assert len(load_recordings(home, recordings)) == 2
 
 
@@ -123,4 +124,4 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
         assert len(check.values["because"]) == 5
         assert "no column 'torque'" in check.values["because"][0]
         assert "kinemill data quarantine list pendulum" in check.values["fix"]
-    json.dumps([check.to_json() for check in failed], allow_nan=False)
+    json.dumps(to_json_value(failed), allow_nan=False)

@@ -31,7 +31,7 @@ def test_noise_of_a_long_log_is_that_which_was_added(long_swing):
     noise = sensor_noise(long_swing["velocity"], long_swing["angle"], DT)
     assert noise == pytest.approx(0.05, rel=0.02)
     task = make_task()
-    own = sketch([long_swing], task)["noise"]
+    own = sketch([long_swing], task).noise
     assert own[task.states.index("velocity")] == pytest.approx(0.05, rel=0.05)
 
 

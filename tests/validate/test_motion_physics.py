@@ -89,7 +89,7 @@ def test_a_rotation_that_is_frozen_as_a_whole_is_found():
     assert found(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
 
 
-def test_changes_of_sign_are_put_right_without_losing_a_row():
+def test_changes_of_sign_are_corrected_without_losing_a_row():
     values, truth = turning(), turning()
     for name in TURNING:
         values[name][100:250] *= -1.0
@@ -100,7 +100,7 @@ def test_changes_of_sign_are_put_right_without_losing_a_row():
         ("quaternion", 250, True),
         ("quaternion", 400, True),
     ]
-    assert verdict.findings[0].message.endswith("its sign changed; put right")
+    assert verdict.findings[0].message.endswith("its sign changed; corrected")
     assert (verdict.pieces, verdict.dropped) == ([(0, 500)], {})
     for name in TURNING:
         assert verdict.repaired[name] == pytest.approx(truth[name], abs=0.0)
@@ -288,7 +288,7 @@ def test_no_real_clip_closes(clips):
         assert seam["found"].endswith("; a warning"), name
 
 
-def test_signs_that_change_in_real_clips_are_put_right(clips):
+def test_signs_that_change_in_real_clips_are_corrected(clips):
     message = {
         name: [item for item in entry["reasons"] if item["check"] == "quaternion"]
         for name, entry in clips.items()
@@ -296,7 +296,7 @@ def test_signs_that_change_in_real_clips_are_put_right(clips):
     assert {name: len(items) for name, items in message.items() if items} == dict.fromkeys(FLIPS, 1)
     for name, seconds in FLIPS.items():
         assert message[name][0]["where"].endswith(f"{seconds:.3f}-{seconds:.3f} s")
-        assert message[name][0]["found"].endswith("; put right")
+        assert message[name][0]["found"].endswith("; corrected")
 
 
 def test_the_seam_of_a_real_walk_is_the_one_that_is_known(shared_data):
@@ -352,7 +352,7 @@ def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(share
     assert "a velocity 1.1 times" in fault.actual
 
 
-def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_put_right(shared_data):
+def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_corrected(shared_data):
     task = load_task(ROOT / "tests" / "tasks" / "vtol_flight.yaml")
     log = read_flight(shared_data / "px4_ulog" / "sample_log_small.ulg", task)
     (frame,) = make_tracks(log, task).frames

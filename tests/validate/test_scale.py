@@ -12,11 +12,13 @@ import pytest
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import snapshot
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import digest, open_ref, read_json, shards
+from kinemill.store import digest, open_ref, shards
 from kinemill.validate import load_checks, measures, report_samples
 from kinemill.validate import stage as validate
 from kinemill.validate.previous_snapshot import open_tree
+from kinemill.validate.report_samples import RecordingSample
 from kinemill.validate.stage import list_episodes, load_table
+from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame
 
 _heard: list[str] = []
@@ -112,7 +114,7 @@ def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsyn
     whole, checks, episodes = found[0]
     assert (whole.summary["accepted"], whole.summary["quarantined"]) == (39, 2)
     assert checks["physics_velocity"].values["recordings"] == 1
-    assert checks["foreign_units"].values["failing"][0]["recording"] == "2.csv"
+    assert checks["unit_outliers"].values["failing"][0]["recording"] == "2.csv"
     for cuts in (2, 3):
         outcome, parts, listed = found[cuts]
         assert outcome.summary == whole.summary
@@ -120,7 +122,7 @@ def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsyn
         assert load_table(home, outcome.ref).equals(load_table(home, whole.ref))
         assert parts == checks
         folders = [open_ref(home, one.ref) for one in (outcome, whole)]
-        one, other = (read_json(folder / "quarantine.json") for folder in folders)
+        one, other = (read_quarantine(folder) for folder in folders)
         assert one == other
 
 
@@ -161,26 +163,19 @@ def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():
         measures.gather([{"rate": {"lag": float(16 * n + k)}} for n in range(100)])
         for k in range(16)
     ]
-    few = [measures.truncate(part) for part in parts]
-    every = measures.merge_parts(few)["rate"]
-    assert len(every["lag"]["values"]) == 512
+    every = measures.merge_parts(measures.truncate(part) for part in parts)["rate"]
+    assert len(every["lag"].values) == 512
     assert measures.spans(every)["lag"][::2] == [0.0, 1599.0]
-    assert measures.spans({"lag": {"least": 1.0, "largest": 5.0, "values": [1.0, 5.0, 2.0]}}) == {
-        "lag": [1.0, 2.0, 5.0]
-    }
+    one = measures.NumberSummary(1.0, 5.0, [1.0, 5.0, 2.0])
+    assert measures.spans({"lag": one}) == {"lag": [1.0, 2.0, 5.0]}
 
 
 def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_out():
     reasons = [{"check": "limits"}] * 11
-    judged = [
-        {"recording": f"{n:03d}", "name": "", "episodes": [], "reasons": why, "strip": []}
-        for n in range(300)
-        for why in (reasons if n % 2 else [],)
-    ]
-    part = report_samples.gather(judged)
-    assert (len(part["faulty"]), len(part["sound"])) == (100, 60)
-    assert (len(part["faulty"][0]["reasons"]), part["faulty"][0]["more"]) == (8, 3)
-    both = report_samples.merge_parts(
-        [report_samples.truncate(part), report_samples.truncate(part)]
+    part = report_samples.gather(
+        RecordingSample(f"{n:03d}", "", reasons if n % 2 else [], 0, 0, []) for n in range(300)
     )
-    assert (len(both["faulty"]), len(both["sound"])) == (32, 8)
+    assert (len(part.faulty), len(part.sound)) == (100, 60)
+    assert (len(part.faulty[0].reasons), part.faulty[0].omitted) == (8, 3)
+    merged = report_samples.merge_parts(2 * [report_samples.truncate(part)])
+    assert (len(merged.faulty), len(merged.sound)) == (32, 8)

@@ -21,6 +21,8 @@ from kinemill.validate import load_checks, load_episodes, planned_checks, report
 from kinemill.validate import stage as validate
 from kinemill.validate.episodes import evaluate_into
 from kinemill.validate.ranges import ranges
+from kinemill.validate.report_samples import RecordingSample, TrackStrip
+from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from tests.validate.conftest import as_frame
 
 
@@ -50,7 +52,7 @@ def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, log
     assert outcome.summary["dropped"] == {"nonfinite": 10, "velocity": 1000}
     assert outcome.summary["dropped_rows"] == 1010
     folder = open_ref(home, outcome.ref)
-    quarantine = {item["name"]: item["reasons"] for item in read_json(folder / "quarantine.json")}
+    quarantine = {item.name: item.reasons for item in read_quarantine(folder)}
     assert set(quarantine) == {"flipped.csv", "broken.csv"}
     (reason,) = quarantine["flipped.csv"]
     assert reason["check"] == "velocity"
@@ -87,7 +89,7 @@ def test_an_untouched_track_is_not_written_again_where_the_disk_can_share_it(
     assert good.read().equals(logs["good.csv"][0])
 
 
-def test_recordings_of_before_whose_tracks_are_parquet_are_judged_as_others(
+def test_recordings_with_parquet_tracks_have_the_same_result(
     home, pendulum, record, logs, tmp_path
 ):
     task = pendulum()
@@ -95,13 +97,13 @@ def test_recordings_of_before_whose_tracks_are_parquet_are_judged_as_others(
     for recording in load_recordings(home, record(task, logs)):
         if recording.summary["tracks"]:
             made["now"] = evaluate_into(task, recording, _folder(tmp_path / recording.name))
-            before = _as_parquet(recording, _folder(tmp_path / f"before {recording.name}"))
-            made["before"] = evaluate_into(task, before, _folder(tmp_path / f"{recording.name}, 3"))
-            assert made["before"] == made["now"]
-            for entry in made["now"]["episodes"]:
-                again = read_rows(tmp_path / f"{recording.name}, 3" / entry["file"])
-                assert again.equals(read_rows(tmp_path / recording.name / entry["file"]))
-    assert made["now"]["episodes"]
+            parquet = _as_parquet(recording, _folder(tmp_path / f"parquet {recording.name}"))
+            other = evaluate_into(task, parquet, _folder(tmp_path / f"{recording.name}, 3"))
+            assert other == made["now"]
+            for entry in made["now"].episodes:
+                again = read_rows(tmp_path / f"{recording.name}, 3" / entry.file)
+                assert again.equals(read_rows(tmp_path / recording.name / entry.file))
+    assert made["now"].episodes
 
 
 def _folder(path):
@@ -252,7 +254,7 @@ def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(
     (summary,) = [read_json(path) for path in folder.glob("*/summary.json")]
     of_limits = [item for item in summary["reasons"] if item["check"] == "limits"]
     assert len(of_limits) == 21
-    assert of_limits[-1]["found"] == "80 more like these"
+    assert of_limits[-1]["found"] == "80 more findings"
 
 
 class Page(html.parser.HTMLParser):
@@ -294,13 +296,10 @@ def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
     task, count = pendulum(), 10_000
     names = [f"e{index // 2}" for index in range(2 * count)]
     rows = table.summarize(pl.DataFrame({**swing(2 * count), "episode": names}), task)
-    strip = [{"track": [0.0, 1.0], "kept": [[0.0, 1.0]], "faults": []}]
-    drawn = [
-        {"recording": name, "name": name, "episodes": 1, "reasons": [], "more": 0, "strip": strip}
-        for name in rows["episode"]
-    ]
-    told = {"accepted": count, "rows": 0, "dropped_rows": 0, "quarantined": 0, "recordings": count}
-    text = report.render(task, told, [], ranges(rows, task), drawn)
+    strip = [TrackStrip(0.0, 1.0, [(0.0, 1.0)], [])]
+    samples = [RecordingSample(name, name, [], 0, 1, strip) for name in rows["episode"]]
+    summary = EpisodesSummary(count, count, 0, 0, 0, 0, {}, [], "", 0, [])
+    text = report.render(task, summary, [], ranges(rows, task), samples)
     assert len(text) < 200_000
     assert "60 of 10000 recordings" in text
 
@@ -320,8 +319,11 @@ def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, r
         "outcome = stage.run(Task.model_validate(task), Home.resolve(root), ref)\n"
         "print(json.dumps([outcome.cached, 'great_expectations' in sys.modules]))\n"
     )
-    told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
+    values = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
     done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(told)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, json.dumps(values)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(done.stdout) == [True, False]

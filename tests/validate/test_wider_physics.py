@@ -486,10 +486,11 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
         table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
     ]
     names = {name: f"run {name}" for name in runs}
-    spreads = [unit_outliers.unit_stds(shard, names, task) for shard in shards]
-    (found,) = unit_outliers.foreign_units(spreads, len(runs), task)
-    assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
-    assert "in degrees" in found["found"]
+    parts = [unit_outliers.unit_stds(shard, names, task) for shard in shards]
+    merged = unit_outliers.merge_parts(parts)
+    (outlier,) = unit_outliers.find_unit_outliers(merged, len(runs), task)
+    assert (outlier.recording, outlier.channels) == ("run 4", ["angle", "velocity"])
+    assert "in degrees" in outlier.actual
 
 
 @pytest.mark.parametrize(("factor", "found"), [(1.0, 0), (1.2, 1)])

@@ -85,5 +85,5 @@ def _flipped(names: tuple[str, ...], elements: Array, row: int) -> Fault:
         actual=f"the quaternion {', '.join(names)} continues with its sign changed",
         expected="one sign from row to row: q and -q are the same rotation",
         fix="no action needed: the sign is corrected from here on",
-        put_right=turn_back,
+        correct=turn_back,
     )

@@ -1,13 +1,13 @@
-"""Data drift: whether new logs leave the training data, and whether the champion predicts them.
+"""Data drift: new logs that leave the training data, or that the champion predicts worse.
 
-The verdict is the champion's own error on episodes it never saw, `verify.horizon` steps ahead, per
-channel in its unit, against its error on the held-out episodes of its own dataset. The exported
-rollout.onnx is what is asked. An episode drifts where an error is more than `retrain.drift_factor`
-times what 95 % of held-out stretches of the same length stay below. Population stability index and
-Kolmogorov-Smirnov distance of every channel tell how far the episode leaves what was learned from;
-any new trajectory moves them, so they decide nothing.
+The measure is the champion's own error on episodes that are not in its dataset, `verify.horizon`
+steps ahead, per state in its unit. It is compared with the error on the held-out episodes of its
+dataset; both use the exported rollout.onnx. An episode drifts if an error is more than
+`retrain.drift_factor` times the bound that 95 % of held-out stretches of the same length keep. The
+population stability index and the Kolmogorov-Smirnov distance of every channel measure how far an
+episode leaves the training data. They are only reported, because any new trajectory changes them.
 
-The champion comes through `kinemill.task.protocols.Champion`: the registry is a later stage.
+The champion is passed as `kinemill.task.protocols.Champion`: the registry is a later stage.
 """
 
 from kinemill.validate.drift.stage import find_drift, latest_drift

@@ -1,14 +1,14 @@
-"""How far new rows leave what the champion learned from: told, and never a verdict.
+"""Coverage: how far new rows leave the champion's training data. Reported, never a verdict.
 
-Any new trajectory moves these numbers, so they say where a champion had to extrapolate, not whether
+Any new trajectory changes these numbers. They show where a champion extrapolates, and not whether
 the robot has changed. Symbols: N rows of training, n new rows, C channels.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 10
-LEAST = 1e-4  # share of an empty bin: the logarithm of none would be infinite
+BINS = 10  # deciles
+LEAST = 1e-4  # share of an empty bin, since the logarithm of zero is infinite
 
 Floats = NDArray[np.float64]
 
@@ -17,8 +17,8 @@ def population_stability(training: Floats, new: Floats) -> float:
     """Return the population stability index of new values (n,) against those of training (N,).
 
     Σ (q - p) ln(q / p) over the deciles of training, p and q being the shares of training and of
-    new values (Siddiqi 2006, Credit Risk Scorecards, section 7). Below 0.1 is alike, above 0.25 is
-    elsewhere.
+    new values (Siddiqi 2006, Credit Risk Scorecards, section 7). Values
+    below 0.1 count as the same distribution, above 0.25 as a different one.
     """
     edges = np.unique(np.quantile(training, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
     if len(edges) == 1:  # a channel that never changed: below, at and above its value
@@ -35,7 +35,7 @@ def _shares(values: Floats, edges: Floats) -> Floats:
 def kolmogorov_smirnov(training: Floats, new: Floats) -> float:
     """Return the largest distance of the two empirical distributions of (N,) and (n,), 0 to 1.
 
-    Its p-value is left out: neighboring rows of a trajectory are no independent samples.
+    The p-value is left out, because neighboring rows of a trajectory are not independent.
     """
     from scipy.stats import ks_2samp
 

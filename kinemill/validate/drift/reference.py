@@ -5,7 +5,6 @@ Symbols: W windows, C channels (S states, then actions).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,32 +12,41 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load
 from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows, deviations
-from kinemill.store import ArtifactRef, Json, get_or_build, open_ref, read_json
+from kinemill.store import (
+    ArtifactRef,
+    Json,
+    from_json_value,
+    get_or_build,
+    open_ref,
+    read_json,
+    to_json_value,
+)
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Champion
+from kinemill.validate.drift.documents import HeldOut, HeldOutEpisode
 
-STAGE, VERSION = "drift_reference", 1
-EPISODES = 200  # held-out episodes tried at most: 95 % of so many is known well enough
-SAMPLE = 2000  # rows of training that distributions are compared with
-MIN_STRETCHES = 5  # stretches; fewer tell too little of how much errors vary
-USUAL = 0.95  # share of held-out stretches that err no more than what is called usual
-NEGLIGIBLE = 0.01  # of a channel's spread in training: a smaller error matters to nobody
-STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
-CHUNK = 1024  # windows predicted at once, bounds memory
+STAGE, VERSION = "drift_reference", 2
+EPISODES = 200  # maximum number of held-out episodes, enough for the 95 % quantile
+SAMPLE = 2000  # training rows for the comparison of distributions
+MIN_STRETCHES = 5  # minimum number of stretches to estimate the variation of errors
+USUAL = 0.95  # quantile of the errors of held-out stretches that is the usual error
+NEGLIGIBLE = 0.01  # relative to the standard deviation in training; smaller errors are ignored
+STILL = 1e-12  # a smaller standard deviation counts as 1, as in the scaling of the model
+CHUNK = 1024  # windows per prediction, bounds memory
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the champion is measured against.
+    """The champion's error at training time.
 
     Attributes:
-        ref: where it is published.
+        ref: its artifact.
         squares: squared error at the horizon, (W, S), for each held-out episode.
         sample: rows of training, (rows, C).
-        floor: smallest error that is called usual, (S,).
+        floor: smallest usual error, (S,).
         shortest: windows of a stretch of 1 s, or of one horizon where that is longer.
-        summary: `episodes`, `windows` and `rmse` by channel, for people.
+        held_out: the errors for reports.
     """
 
     ref: ArtifactRef
@@ -46,14 +54,14 @@ class Reference:
     sample: Floats
     floor: Floats
     shortest: int
-    summary: Json
+    held_out: HeldOut
 
     def usual(self, windows: int) -> Floats:
-        """Return the error, (S,), that 95 % of held-out stretches of so many windows stay below.
+        """Return the 95 % quantile (S,) of the errors of held-out stretches of so many windows.
 
-        Stretches are as long as what is judged, where held-out episodes are long enough: the error
-        of a short stretch varies more. Where there are fewer than five, they are cut to `shortest`
-        windows, as verification resamples: the bound is then rather too large than too small.
+        Stretches are as long as the evaluated episode if held-out episodes are long enough, because
+        the error of a short stretch varies more. With fewer than five such stretches they are cut
+        to `shortest` windows, as in verification; the bound is then rather too large.
         """
         stretches = sum(max(1, len(each) // windows) for each in self.squares)
         size = windows if stretches >= MIN_STRETCHES else min(windows, self.shortest)
@@ -66,11 +74,13 @@ class Reference:
 
 
 @QUIETLY
-def squares_of(simulator: Simulator, values: NDArray[Any], horizon: int, stride: int) -> Floats:
-    """Return the squared error of every window of (N, C) rows at the last step, (W, S), units².
+def squares_of(
+    simulator: Simulator, values: NDArray[np.floating], horizon: int, stride: int
+) -> Floats:
+    """Return the squared error at the last step of every window of (N, C) rows, (W, S), units².
 
-    Windows start at every `stride`-th row, and know as many rows as the model wants; there are
-    none in an episode that is shorter than history and horizon.
+    A window starts at every `stride`-th row with the history of the model. An episode that is
+    shorter than history and horizon has no window.
     """
     history, names = simulator.history, simulator.states
     angle = np.array([name in simulator.interface.angles for name in names])
@@ -84,11 +94,11 @@ def squares_of(simulator: Simulator, values: NDArray[Any], horizon: int, stride:
 
 
 def make_reference(task: Task, home: Home, champion: Champion, simulator: Simulator) -> Reference:
-    """Measure a champion on its own held-out episodes, or find it measured already.
+    """Measure a champion on its own held-out episodes, or return the cached result.
 
     Raises:
-        BadInput: none of them holds a window, or its own rollouts on them run away.
-        CorruptArtifact: its dataset is damaged.
+        BadInput: No episode has a window, or the rollouts diverge.
+        CorruptArtifact: The dataset is damaged.
     """
     inputs = {
         "model": champion.model,
@@ -110,39 +120,36 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
         sample,
         NEGLIGIBLE * np.where(deviation > STILL, deviation, 1.0),
         -(-max(round(1.0 / task.dt), task.verify.horizon) // task.verify.stride),
-        artifact.summary,
+        from_json_value(artifact.summary, HeldOut, Path(artifact.ref.path)),
     )
 
 
 def _measure(task: Task, champion: Champion, simulator: Simulator, folder: Path) -> Json:
     horizon, stride = task.verify.horizon, task.verify.stride
     squares_by_episode: list[Floats] = []
-    lines: list[Json] = []
+    episodes: list[HeldOutEpisode] = []
     for identity, name, rows in champion.held_out(EPISODES):
         squares = squares_of(simulator, rows, horizon, stride)
         if len(squares):
             squares_by_episode.append(squares)
-            lines.append({"episode": identity, "name": name, "windows": len(squares)})
-            lines[-1]["rmse"] = _by_name(simulator, squares)
+            rmse = _by_name(simulator, squares)
+            episodes.append(HeldOutEpisode(identity, name, len(squares), rmse))
     where = f"champion version {champion.version}"
     if not squares_by_episode:
         raise BadInput(
             where,
-            "has no held-out episode that is long enough to judge it by",
+            "has no held-out episode that is long enough",
             expected=f"history + horizon = {simulator.history + horizon} rows",
-            fix="lower verify.horizon, or hold longer episodes out",
+            fix="lower verify.horizon, or hold out longer episodes",
         )
     all_squares = np.concatenate(squares_by_episode)
     if not np.isfinite(all_squares).all():
-        raise BadInput(where, "its own rollouts run away on its held-out episodes")
+        raise BadInput(where, "its rollouts diverge on its held-out episodes")
     np.save(folder / "squares.npy", all_squares)
     np.save(folder / "sample.npy", champion.training_rows(SAMPLE))
     (folder / "windows.json").write_text(str([len(squares) for squares in squares_by_episode]))
-    return {
-        "episodes": lines,
-        "windows": len(all_squares),
-        "rmse": _by_name(simulator, all_squares),
-    }
+    held_out = HeldOut(episodes, len(all_squares), _by_name(simulator, all_squares))
+    return to_json_value(held_out)
 
 
 def _by_name(simulator: Simulator, squares: Floats) -> dict[str, float]:
@@ -151,10 +158,10 @@ def _by_name(simulator: Simulator, squares: Floats) -> dict[str, float]:
 
 
 def open_simulator(task: Task, champion: Champion) -> Simulator:
-    """Load the champion's own exported model, if it speaks of the task's channels.
+    """Load the champion's exported model.
 
     Raises:
-        BadInput: its interface is another than the task's is now.
+        BadInput: Its interface differs from the current channels of the task.
         CorruptArtifact: its file is damaged.
     """
     simulator = load(champion.folder)
@@ -172,8 +179,8 @@ def open_simulator(task: Task, champion: Champion) -> Simulator:
         expected = "; ".join(f"{name} {now[name]}" for name in differing)
         raise BadInput(
             f"champion version {champion.version}",
-            f"has another interface than the task now: {own}",
+            f"has another interface than the task: {own}",
             expected=expected,
-            fix=f"kinemill run {task.name} makes one for it",
+            fix=f"kinemill run {task.name} trains a model for it",
         )
     return simulator

@@ -25,45 +25,45 @@ from kinemill.validate.duplicates.lsh import Keys, hashed, keys
 from kinemill.validate.duplicates.schema import connect
 from kinemill.validate.duplicates.similarity import (
     Course,
-    Json,
+    Sketch,
     courses_of,
     duplicate_distances,
     numbers,
 )
 
-ROOM = 64  # units under one key
+ROOM = 64  # maximum number of units under one key
 MOST = 16  # duplicates listed for one unit, the earliest
-MAX_COMPARED = 64  # units compared with one: those that have most keys in common with it
-_BATCH = 1000  # units entered together
-_MAX_CACHED = 4096  # units in memory, of 2 KiB for each state
-_KEYS_PER_QUERY = 128  # keys asked for at a time: one statement for all, that is parsed once
+MAX_COMPARED = 64  # units to compare with one: those that share most keys
+_BATCH = 1000  # units that are inserted in one step
+_MAX_CACHED = 4096  # units in memory, each 2 KiB per state
+_KEYS_PER_QUERY = 128  # constant, so that SQLite parses the statement once
 
 
 @dataclass(frozen=True)
 class Sketched:
-    """What is compared: the sketch of a recording, or of one of its parts.
+    """The sketch of a recording, or of one of its parts.
 
     Attributes:
         recording: content hash.
-        name: name at first sight, and the part: `bag.h5/demo_3`.
-        sketch: as `similarity.sketch` returns it.
-        part: of the recording; empty where that is one.
+        name: first name of the log, with the part: `bag.h5/demo_3`.
+        sketch: the sketch.
+        part: part of the recording; empty if the recording has one run.
     """
 
     recording: str
     name: str
-    sketch: Json
+    sketch: Sketch
     part: str = ""
 
     @property
     def unit(self) -> str:
-        """Name of it in the index."""
+        """Name of the unit in the index."""
         return f"{self.recording}/{self.part}" if self.part else self.recording
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """An earlier unit that another one repeats, at a distance without unit."""
+    """An earlier unit that is a near-duplicate; the distance has no unit."""
 
     number: int
     unit: str
@@ -72,13 +72,21 @@ class Duplicate:
 
     @property
     def part(self) -> str:
-        """Part of the recording; empty where that is one."""
+        """Part of the recording; empty if the recording has one run."""
         return self.unit[len(self.recording) + 1 :]
 
 
 @dataclass(frozen=True)
+class DuplicatePair:
+    """Names of two near-duplicates, sorted, and their distance."""
+
+    pair: tuple[str, str]
+    distance: float
+
+
+@dataclass(frozen=True)
 class _Unit:
-    """What is asked of a unit when others are compared with it."""
+    """A stored unit as it is compared with others."""
 
     unit: str
     recording: str
@@ -89,47 +97,47 @@ class DuplicateIndex:
     """The units of one task, inside one transaction.
 
     Attributes:
-        anew: whether there was none, or none of use, so that what was known is to be entered again.
+        is_new: whether the file was created just now, so that earlier units must be added again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
-        self._connection, self._task, self.anew = connection, task, anew
+    def __init__(self, connection: sqlite3.Connection, task: Task, *, is_new: bool) -> None:
+        self._connection, self._task, self.is_new = connection, task, is_new
         self._cache: dict[int, _Unit] = {}
 
     def __len__(self) -> int:
         return self._connection.execute("SELECT units FROM about").fetchone()[0]
 
-    def knows(self, recording: str) -> bool:
-        """Tell whether a recording was ever entered, also with sketches of other rules."""
+    def is_registered(self, recording: str) -> bool:
+        """Return whether a recording was ever added, also under other rules."""
         query = "SELECT 1 FROM seen WHERE recording = ?"
         return self._connection.execute(query, (recording,)).fetchone() is not None
 
     def add(self, items: Iterable[Sketched]) -> dict[str, list[Duplicate]]:
         """Add units in the given order; return the earliest duplicates of each unit that has some.
 
-        A unit that is entered already keeps its number; its sketch is replaced.
+        A unit that exists already keeps its number; its sketch is replaced.
         """
         duplicates: dict[str, list[Duplicate]] = {}
         remaining = iter(items)
         while some := list(islice(remaining, _BATCH)):
             courses = self._courses([one.sketch for one in some])
             for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
-                number = self._enter(item, its_keys.own)
+                number = self._insert(item, its_keys.own)
                 self._cache[number] = _Unit(item.unit, item.recording, own)
-                if twins_ := self._find_duplicates(number, own, its_keys):
-                    duplicates[item.unit] = twins_
-                    self._pair(number, twins_)
+                if matches := self._find_duplicates(number, own, its_keys):
+                    duplicates[item.unit] = matches
+                    self._insert_pairs(number, matches)
         return duplicates
 
-    def _courses(self, sketches: Sequence[Json]) -> list[Course]:
-        seconds, begins = ([one[key] for one in sketches] for key in ("seconds", "begins"))
+    def _courses(self, sketches: Sequence[Sketch]) -> list[Course]:
+        seconds, begins = [one.seconds for one in sketches], [one.begins for one in sketches]
         return courses_of(seconds, [numbers(one) for one in sketches], begins, self._task)
 
-    def _enter(self, item: Sketched, its_keys: list[int]) -> int:
+    def _insert(self, item: Sketched, its_keys: list[int]) -> int:
         execute = self._connection.execute
         existing = execute("SELECT number FROM units WHERE unit = ?", (item.unit,)).fetchone()
         if existing:
-            self._take_out(existing[0])
+            self._delete_unit(existing[0])
         number = execute(
             "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (
@@ -137,8 +145,8 @@ class DuplicateIndex:
                 item.unit,
                 item.recording,
                 item.name,
-                item.sketch["seconds"],
-                json.dumps(item.sketch["begins"]),
+                item.sketch.seconds,
+                json.dumps(item.sketch.begins),
                 numbers(item.sketch).tobytes(),
             ),
         ).fetchone()[0]
@@ -151,7 +159,7 @@ class DuplicateIndex:
         return number
 
     def _find_duplicates(self, number: int, own: Course, its_keys: Keys) -> list[Duplicate]:
-        near = self._near(number, its_keys.probes)
+        near = self._candidates(number, its_keys.probes)
         units = self._units(near)
         far = duplicate_distances(own, [unit.course for unit in units])
         duplicates = [
@@ -161,8 +169,8 @@ class DuplicateIndex:
         ]
         return duplicates[:MOST]
 
-    def _near(self, number: int, probe_keys: Sequence[int]) -> list[int]:
-        """Return the numbers, in order, of units before one that lie under the keys asked for."""
+    def _candidates(self, number: int, probe_keys: Sequence[int]) -> list[int]:
+        """Return the numbers of earlier units under the given keys, sorted."""
         placeholders = ",".join("?" * _KEYS_PER_QUERY)
         query = f"SELECT number FROM keys WHERE key IN ({placeholders}) AND number < ?"
         hits: Counter[int] = Counter()
@@ -172,48 +180,48 @@ class DuplicateIndex:
             hits.update(row[0] for row in self._connection.execute(query, (*some, number)))
         if len(hits) <= MAX_COMPARED:
             return sorted(hits)
-        # Twins agree in many keys; what agrees in one by chance grows with the number of units.
+        # Duplicates share many keys; the number of units that share one by chance grows with all.
         return sorted(sorted(hits, key=lambda near: (-hits[near], near))[:MAX_COMPARED])
 
-    def _units(self, numbers_: Sequence[int]) -> list["_Unit"]:
+    def _units(self, unit_numbers: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""
-        if unknown := [number for number in numbers_ if number not in self._cache]:
+        if unknown := [number for number in unit_numbers if number not in self._cache]:
             if len(self._cache) > _MAX_CACHED:
                 self._cache.clear()
-                unknown = numbers_
+                unknown = unit_numbers
             self._cache |= self._read(unknown)
-        return [self._cache[number] for number in numbers_]
+        return [self._cache[number] for number in unit_numbers]
 
-    def _read(self, numbers_: Sequence[int]) -> dict[int, "_Unit"]:
+    def _read(self, unit_numbers: Sequence[int]) -> dict[int, "_Unit"]:
         rows = self._connection.execute(
             "SELECT number, unit, recording, seconds, numbers, begins FROM units"
-            f" WHERE number IN ({','.join('?' * len(numbers_))})",
-            numbers_,
+            f" WHERE number IN ({','.join('?' * len(unit_numbers))})",
+            unit_numbers,
         ).fetchall()
         seconds, blobs, begins = ([row[k] for row in rows] for k in (3, 4, 5))
         arrays = [np.frombuffer(one, np.float32) for one in blobs]
         courses = courses_of(seconds, arrays, [from_json(one) for one in begins], self._task)
         return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
 
-    def _pair(self, number: int, twins_: Sequence[Duplicate]) -> None:
+    def _insert_pairs(self, number: int, matches: Sequence[Duplicate]) -> None:
         self._connection.executemany(
             "INSERT INTO pairs VALUES (?, ?, ?)",
-            [(number, one.number, one.distance) for one in twins_],
+            [(number, one.number, one.distance) for one in matches],
         )
 
     def remove(self, recordings: Iterable[str]) -> None:
-        """Take recordings out, with all their parts; unknown ones are none of its business."""
+        """Delete recordings with all their parts; unknown ones are ignored."""
         for recording in recordings:
             query = "SELECT number FROM units WHERE recording = ?"
             for (number,) in self._connection.execute(query, (recording,)).fetchall():
-                self._take_out(number)
+                self._delete_unit(number)
 
     def forget(self, recording: str) -> None:
-        """Take a recording out as if it had never been entered."""
+        """Delete a recording as if it had never been added."""
         self.remove([recording])
         self._connection.execute("DELETE FROM seen WHERE recording = ?", (recording,))
 
-    def _take_out(self, number: int) -> None:
+    def _delete_unit(self, number: int) -> None:
         (unit,) = self._units([number])
         for key in keys([unit.course])[0]:
             statement = "DELETE FROM keys WHERE key = ? AND number = ?"
@@ -223,8 +231,8 @@ class DuplicateIndex:
         self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
         del self._cache[number]
 
-    def pairs(self, limit: int) -> tuple[int, list[Json]]:
-        """Return how many pairs there are, and the nearest of them by name."""
+    def pairs(self, limit: int) -> tuple[int, list[DuplicatePair]]:
+        """Return the number of pairs, and the nearest ones."""
         total = self._connection.execute("SELECT pairs FROM about").fetchone()[0]
         rows = self._connection.execute(
             "SELECT a.name, b.name, distance FROM pairs"
@@ -233,7 +241,8 @@ class DuplicateIndex:
             (limit,),
         )
         return total, [
-            {"pair": sorted((one, other)), "distance": distance} for one, other, distance in rows
+            DuplicatePair((min(one, other), max(one, other)), distance)
+            for one, other, distance in rows
         ]
 
 
@@ -242,12 +251,12 @@ def open_index(home: Home, task: Task) -> Generator[DuplicateIndex]:
     """Open a task's index in one transaction.
 
     Raises:
-        CorruptArtifact: the file is damaged where only a look-up tells.
+        CorruptArtifact: The file is damaged in a way that only a query detects.
     """
     path = index_path(home, task.name, "duplicates.sqlite")
-    connection, anew = connect(path, task)
+    connection, is_new = connect(path, task)
     try:
-        yield DuplicateIndex(connection, task, anew=anew)
+        yield DuplicateIndex(connection, task, is_new=is_new)
         connection.execute("COMMIT")
     except sqlite3.OperationalError:  # locked, disk full: no damage
         raise
@@ -255,4 +264,4 @@ def open_index(home: Home, task: Task) -> Generator[DuplicateIndex]:
         fix = "move it away and run again: it is rebuilt from the recordings"
         raise CorruptArtifact(path, f"is damaged ({error})", fix=fix) from error
     finally:
-        connection.close()  # what is not committed is as if it had never been
+        connection.close()  # rolls back whatever is not committed

@@ -1,9 +1,9 @@
-"""Which recordings are the same run once more: noted when a recording comes, and never changed.
+"""Registry of near-duplicates: which recordings are the same run.
 
-When a recording is judged for the first time and repeats one that was known before, the note
-`store/duplicates/<task>/<recording>.json` says with which one it belongs together: the root of the
-earliest that it repeats. Because notes never change, data that comes later moves no episode from
-one side of a split to the other. In one batch recordings come in the order of their hashes.
+When a recording is evaluated for the first time and repeats an earlier one, the note
+`store/duplicates/<task>/<recording>.json` names its root: the root of the earliest recording that
+it repeats. Notes never change, so later data move no episode to another split. Within one batch,
+recordings are registered in the order of their hashes.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from kinemill.store import as_json, aside_of, read_json
+from kinemill.store import as_json, aside_of, from_json_value, read_json, to_json_value
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
@@ -19,24 +19,44 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import bring_new, send, withdraw
 from kinemill.task import Task
-from kinemill.validate.duplicates.index import Duplicate, DuplicateIndex, Sketched, open_index
-from kinemill.validate.duplicates.similarity import Json
+from kinemill.validate.duplicates.index import (
+    Duplicate,
+    DuplicateIndex,
+    DuplicatePair,
+    Sketched,
+    open_index,
+)
 
 FORMAT = Format("note on near-duplicates", 1)
-MAX_PAIRS = 20  # pairs named
+MAX_PAIRS = 20  # listed pairs
 
 
 @dataclass(frozen=True)
 class DuplicatePairs:
-    """The pairs of recordings that are the same run.
+    """The pairs of near-duplicates.
 
     Attributes:
         total: number of pairs.
-        nearest: the nearest of them: `{"pair": [name, name], "distance"}`.
+        nearest: the pairs with the smallest distances.
     """
 
     total: int
-    nearest: list[Json]
+    nearest: list[DuplicatePair]
+
+
+@dataclass(frozen=True)
+class DuplicateNote:
+    """The stored note on a recording that repeats earlier ones.
+
+    Attributes:
+        recording: content hash.
+        root: the recording that it belongs to; None if only its own parts repeat each other.
+        parts: root of each of its parts that repeats another, as `recording/part`.
+    """
+
+    recording: str
+    root: str | None
+    parts: dict[str, str]
 
 
 def register_duplicates(
@@ -48,25 +68,24 @@ def register_duplicates(
     total: int,
     removed: Iterable[str] = (),
 ) -> DuplicatePairs:
-    """Enter recordings into the index, and note of each that repeats another where it belongs.
+    """Add recordings to the index, and publish a note on each new near-duplicate.
 
-    Asking again with the same recordings changes nothing. A crash leaves notes, which stay, or an
-    index that lacks the batch, which is then entered the next time.
+    The function is idempotent. After a crash there are notes, which stay, or an index without the
+    batch, which the next call adds.
 
     Args:
-        task: gives states, kinds and limits.
-        home: where notes and index are.
-        new: what was judged and was not known before; its order does not matter.
-        registered: yields what was known before; asked only where the index lacks some;
-            they are entered in that order.
-        total: number that `registered` would yield.
+        task: its states, kinds and limits.
+        home: where notes and index are stored.
+        new: sketches of new recordings, in any order.
+        registered: yields the sketches of earlier recordings; called only if the index lacks some.
+        total: number of sketches that `registered` would yield.
         removed: hashes of recordings that no longer belong to the task.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
     with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
         bring_new(home, _folder(home, task.name))
         index.remove(removed)
-        if index.anew or len(index) < total:
+        if index.is_new or len(index) < total:
             index.add(registered())
         _register(task, home, index, fresh)
         fault_point("duplicates.registered")
@@ -77,10 +96,10 @@ def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
     groups: dict[str, str] = {}
     for path in sorted(_folder(home, task).glob("*.json")):
-        note = FORMAT.open(path, read_json(path))
-        if note["root"] is not None:
-            groups[note["recording"]] = note["root"]
-        groups |= {f"{note['recording']}/{part}": root for part, root in note["parts"].items()}
+        note = _read(path)
+        if note.root is not None:
+            groups[note.recording] = note.root
+        groups |= {f"{note.recording}/{part}": root for part, root in note.parts.items()}
     return groups
 
 
@@ -100,25 +119,29 @@ def _path(home: Home, task: str, recording: str) -> Path:
     return _folder(home, task) / f"{recording}.json"
 
 
+def _read(path: Path) -> DuplicateNote:
+    return from_json_value(FORMAT.open(path, read_json(path)), DuplicateNote, path)
+
+
 def _register(task: Task, home: Home, index: DuplicateIndex, fresh: list[Sketched]) -> None:
-    registered = {item.recording for item in fresh if index.knows(item.recording)}
+    registered = {item.recording for item in fresh if index.is_registered(item.recording)}
     duplicates = index.add(fresh)
-    notes: dict[Path, Json] = {}
+    notes: dict[Path, DuplicateNote] = {}
     for recording, units in groupby(fresh, key=lambda item: item.recording):
         by_part = {item.part: duplicates[item.unit] for item in units if item.unit in duplicates}
         path = _path(home, task.name, recording)
         if by_part and recording not in registered and not path.is_file():
-            notes[path] = _document(home, task.name, recording, by_part, notes)
+            notes[path] = _make_note(home, task.name, recording, by_part, notes)
     _publish(home, notes)
 
 
-def _publish(home: Home, notes: Mapping[Path, Json]) -> None:
-    """Publish notes together, in the order in which they build on each other."""
+def _publish(home: Home, notes: Mapping[Path, DuplicateNote]) -> None:
+    """Publish notes in one step, in the order in which they depend on each other."""
     moves: list[Move] = []
     try:
         for path, note in notes.items():
             moves.append(Move(aside_of(path), path))
-            moves[-1].aside.write_bytes(as_json(note))
+            moves[-1].aside.write_bytes(as_json(FORMAT.stamp(to_json_value(note))))
         send(home, moves)
         settle(moves)
     finally:
@@ -126,40 +149,35 @@ def _publish(home: Home, notes: Mapping[Path, Json]) -> None:
             move.aside.unlink(missing_ok=True)
 
 
-def _document(
+def _make_note(
     home: Home,
     task: str,
     recording: str,
-    duplicates: dict[str, list[Duplicate]],
-    notes: Mapping[Path, Json],
-) -> Json:
+    by_part: dict[str, list[Duplicate]],
+    notes: Mapping[Path, DuplicateNote],
+) -> DuplicateNote:
     """Return the note on a recording.
 
     Args:
-        home: where notes are.
-        task: name of it.
-        recording: hash of it.
-        duplicates: those of its parts, in the order of these.
-        notes: those that are about to be published.
+        home: where notes are stored.
+        task: name of the task.
+        recording: hash of the recording.
+        by_part: its near-duplicates by part, in the order of the parts.
+        notes: notes that will be published in the same step.
     """
 
-    def read(duplicate: Duplicate) -> Json:
+    def note_of(duplicate: Duplicate) -> DuplicateNote:
         path = _path(home, task, duplicate.recording)
         if path in notes:
             return notes[path]
-        return FORMAT.open(path, read_json(path)) if path.is_file() else {"root": None, "parts": {}}
+        return _read(path) if path.is_file() else DuplicateNote(duplicate.recording, None, {})
 
     parts: dict[str, str] = {}
-    for part, (duplicate, *_) in duplicates.items():
+    for part, (first, *_) in by_part.items():
         if part:
-            roots = parts if duplicate.recording == recording else read(duplicate)["parts"]
-            parts[part] = roots.get(duplicate.part, duplicate.unit)
-    others = [
-        duplicate
-        for each in duplicates.values()
-        for duplicate in each
-        if duplicate.recording != recording
-    ]
-    earliest = min(others, key=lambda duplicate: duplicate.number, default=None)
-    root = (read(earliest)["root"] or earliest.recording) if earliest else None
-    return FORMAT.stamp({"recording": recording, "root": root, "parts": parts})
+            roots = parts if first.recording == recording else note_of(first).parts
+            parts[part] = roots.get(first.part, first.unit)
+    others = [one for each in by_part.values() for one in each if one.recording != recording]
+    earliest = min(others, key=lambda one: one.number, default=None)
+    root = (note_of(earliest).root or earliest.recording) if earliest else None
+    return DuplicateNote(recording, root, parts)

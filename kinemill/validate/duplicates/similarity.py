@@ -11,7 +11,6 @@ Symbols: p points of a sketch, s states, d shifts.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from kinemill.task import Task
 from kinemill.validate.block_stats import extremes, mean_and_deviation
 from kinemill.validate.faults import Array, Values
 
-POINTS = 128  # of a sketch, over the whole of an episode
+POINTS = 128  # points of a sketch, evenly spaced over the whole episode
 BEGIN = 20  # first rows of an episode that are compared number by number
 BEGINS = 8  # episodes of a recording whose first rows are kept
 LENGTHS = 0.05  # by which the durations of repeats may differ, relative
@@ -35,29 +34,41 @@ COARSE, FAR = 4, 3.0  # every so many points tell who is farther than so many ti
 STRETCHES, STRETCH = 20, 1000  # in which the noise of a long log is looked for, of so many rows
 STEP, FINER = 0.5, 5  # points between the shifts that are tried first, and how many are then
 
-Json = dict[str, Any]
 Signs = NDArray[np.bool_]
 
 
-def sketch(pieces: Sequence[Values], task: Task) -> Json:
-    """Return what is compared of a recording, or of one part of it.
+@dataclass(frozen=True)
+class Sketch:
+    """Summary of a recording, or of one of its parts, for comparison with others.
+
+    Attributes:
+        seconds: duration of the longest episode, s.
+        points: its states around `POINTS` moments, (p x s) in one row, in task units.
+        noise: noise of each state, (s,).
+        begins: digests of the first rows of its episodes.
+    """
+
+    seconds: float
+    points: list[float]
+    noise: list[float]
+    begins: list[str]
+
+
+def sketch(pieces: Sequence[Values], task: Task) -> Sketch:
+    """Return the sketch of a recording, or of one part of it.
 
     Args:
-        pieces: its accepted episodes, channel -> (n,), at least one; the longest gives the course.
-        task: gives the states, in whose units and order the numbers are.
-
-    Returns:
-        `seconds` of the longest episode, its states around `POINTS` moments as `points` (p x s) in
-        a row, the `noise` of each state, and digests of the first rows of the episodes as `begins`.
+        pieces: its accepted episodes, channel -> (n,), at least one.
+        task: its states, with units and order of the numbers.
     """
     longest = max(pieces, key=_rows)
     points = [_points(longest, name) for name in task.states]
-    return {
-        "seconds": _rows(longest) * task.dt,
-        "points": [float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
-        "noise": [float(f"{_noise(longest, name):.4g}") for name in task.states],
-        "begins": sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
-    }
+    return Sketch(
+        seconds=_rows(longest) * task.dt,
+        points=[float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
+        noise=[float(f"{_noise(longest, name):.4g}") for name in task.states],
+        begins=sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
+    )
 
 
 def _rows(piece: Values) -> int:
@@ -67,8 +78,8 @@ def _rows(piece: Values) -> int:
 def _points(piece: Values, name: str) -> Array:
     """Return (p,) means of a channel (n,), each over two of p equal parts around a part's middle.
 
-    Without what is too fast for the points, a course that is moved by part of a point is still
-    itself. Where that would leave little, in long logs of fast motion, they are the values there.
+    The means suppress motion that is too fast for the points, so that a course shifted by part of
+    a point stays the same. If little remains, in long logs of fast motion, values are sampled.
     """
     values = piece[name]
     rows, part = len(values), len(values) / POINTS
@@ -82,7 +93,7 @@ def _points(piece: Values, name: str) -> Array:
 
 
 def _sums(values: Array, at: Array) -> Array:
-    """Return the sums of what is before rows (...) of (n,), from 0 to n and between them."""
+    """Return the cumulative sums of (n,) at fractional rows (...) from 0 to n."""
     row = at.astype(np.intp)
     edges = np.unique(np.append(row[row < len(values)], 0))
     sums = np.concatenate(([0.0], np.cumsum(np.add.reduceat(values, edges))))
@@ -90,18 +101,18 @@ def _sums(values: Array, at: Array) -> Array:
 
 
 def _between(values: Array, at: Array) -> Array:
-    """Return (n,) at (p,) rows from 0 to n - 1 and between them."""
+    """Interpolate (n,) linearly at fractional rows (p,) from 0 to n - 1."""
     row = np.clip(at.astype(np.intp), 0, max(len(values) - 2, 0))
     after = values[np.minimum(row + 1, len(values) - 1)]
     return values[row] + (at - row) * (after - values[row])
 
 
 def _noise(piece: Values, name: str) -> float:
-    """Return the noise of a channel: the usual second difference, which slow motion has none of.
+    """Return the noise of a channel: its median second difference, which slow motion does not have.
 
-    Second differences of white noise have sqrt(6) times its deviation. A quantized signal that
-    rests most of the time has none; its smallest steps are its noise. Of a long log, stretches
-    spread evenly over it are looked at.
+    Second differences of white noise have sqrt(6) times its standard deviation. For a quantized
+    signal that rests most of the time the median is zero; its smallest steps are the noise. Of a
+    long log, evenly spaced stretches are evaluated.
     """
     values, (low, high) = piece[name], extremes(piece, name)
     some = values[None]
@@ -117,7 +128,7 @@ def _noise(piece: Values, name: str) -> float:
 
 
 def _begin(piece: Values, task: Task) -> str | None:
-    """Return a digest of an episode's first rows; None for a robot that has not moved yet."""
+    """Return a digest of the first rows of an episode, or None if the robot does not move yet."""
     rows = np.stack([piece[name][:BEGIN] for name in task.columns], axis=1).astype(np.float64)
     moved = len(np.unique(rows[:, : len(task.states)], axis=0))
     if len(rows) < BEGIN or moved < BEGIN // 2:
@@ -144,14 +155,14 @@ class Course:
     begins: frozenset[str]
 
 
-def course(sketch: Json, task: Task) -> Course:
-    """Return a sketch as arrays, with what counts as rest by its noise and the limits."""
-    return courses_of([sketch["seconds"]], [numbers(sketch)], [sketch["begins"]], task)[0]
+def course(sketch: Sketch, task: Task) -> Course:
+    """Return a sketch as arrays; its noise and the limits define rest."""
+    return courses_of([sketch.seconds], [numbers(sketch)], [sketch.begins], task)[0]
 
 
-def numbers(sketch: Json) -> NDArray[np.float32]:
-    """Return points and noise of a sketch, as an index keeps them: (p s + s,)."""
-    return np.array([*sketch["points"], *sketch["noise"]], np.float32)
+def numbers(sketch: Sketch) -> NDArray[np.float32]:
+    """Return points and noise of a sketch as the index stores them: (p s + s,)."""
+    return np.array([*sketch.points, *sketch.noise], np.float32)
 
 
 def courses_of(
@@ -160,7 +171,7 @@ def courses_of(
     begins: Sequence[Iterable[str]],
     task: Task,
 ) -> list[Course]:
-    """Return sketches as arrays, from what an index keeps of them, one of each for every sketch."""
+    """Return sketches as arrays, given the stored columns of the index, one value per sketch."""
     if not seconds:
         return []
     count, stacked = len(task.states), np.stack(numbers).astype(np.float64)
@@ -171,7 +182,7 @@ def courses_of(
     limits = [task.channels[name].limits for name in task.states]
     reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
     rest = np.maximum(NOISES * noise, STILL * reach)
-    # Numbers are rounded to six digits, so less than that is no motion.
+    # Numbers are rounded to six digits, so smaller changes are not motion.
     by_state = np.ascontiguousarray(points.transpose(0, 2, 1))
     rest = np.maximum(rest, 1e-5 * np.abs(by_state).max(axis=2) + 1e-12)
     size = by_state.std(axis=2)
@@ -182,11 +193,11 @@ def courses_of(
 
 
 def distance(one: Course, other: Course) -> float:
-    """Return the rms distance of two courses over the states' deviation, that of the worst state.
+    """Return the rms distance of two courses relative to the deviation, of the worst state.
 
-    They are compared at the same time, one moved along the other by up to `SHIFT` and what one is
-    longer by. Infinite for durations that differ and for robots at rest, which are no repeats of
-    each other: a state at rest in both counts by what is rest.
+    One course is shifted along the other by up to `SHIFT` plus the difference of their durations,
+    and the smallest distance counts. It is infinite for different durations and for robots at
+    rest. A state that rests in both is scaled by the deviation that counts as rest.
     """
     return float(distances(one, [other])[0])
 
@@ -202,7 +213,7 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     sizes = np.array([other.size for other in others])
     size = np.maximum(np.minimum(one.size, sizes), rest)
     near = (shorter >= (1.0 - LENGTHS) * longer) & (size > rest).any(axis=1)
-    # A difference deviates by no less than its two sides' deviations differ; the ends may be cut.
+    # Triangle inequality of standard deviations, with a margin for ends that are cut off.
     near &= (np.abs(one.size - sizes) <= 3.0 * MAX_DISTANCE * size).all(axis=1)
     at = np.flatnonzero(near)
     if not len(at):
@@ -214,9 +225,7 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     moves = np.arange(-counts.max(), counts.max() + 1.0)
     coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
     result[at], shifts = stack.moved_by(coarse, COARSE)
-    close = np.flatnonzero(
-        result[at] <= FAR * MAX_DISTANCE
-    )  # most look-ups of other runs end before
+    close = np.flatnonzero(result[at] <= FAR * MAX_DISTANCE)  # most comparisons end here
     if len(close):
         stack = _CourseStack(one, [others[k] for k in at[close].tolist()], size[close])
         finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
@@ -226,7 +235,7 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
 
 
 class _CourseStack:
-    """A course and others, k of them, each with the size (k, s) by which its distance counts."""
+    """A course and k others, each with the deviation (k, s) that scales its distance."""
 
     def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
         self._one, self._size = one, size
@@ -234,7 +243,7 @@ class _CourseStack:
         self._seconds = np.array([other.seconds for other in others])
 
     def moved_by(self, shifts: Array, every: int = 1) -> tuple[Array, Array]:
-        """Return the least distances over shifts (k, d) s, (k,), and the shifts that have them."""
+        """Return the smallest distances over shifts (k, d) s, (k,), and their shifts, (k,) s."""
         seconds = self._seconds[:, None, None]
         times = (
             np.minimum(self._one.seconds, seconds) / POINTS * (np.arange(0, POINTS, every) + 0.5)
@@ -254,7 +263,7 @@ class _CourseStack:
 
 
 def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
-    """Return courses (k, p, s), or one for all, at (k, d, p) s, and what is within the episodes."""
+    """Interpolate courses (k or 1, p, s) at (k, d, p) s; return values and which are inside."""
     positions = times * (POINTS / seconds) - 0.5
     row = np.clip(positions.astype(np.intp), 0, POINTS - 2)
     part = (positions - row)[..., None]
@@ -268,14 +277,14 @@ def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Sig
 
 
 def duplicate_distance(one: Course, other: Course) -> float | None:
-    """Return the distance of two recordings that are the same run; None for others."""
+    """Return the distance of two recordings of the same run, or None for different runs."""
     return duplicate_distances(one, [other])[0]
 
 
 def duplicate_distances(one: Course, others: Sequence[Course]) -> list[float | None]:
-    """Return the distance of each of others that is the same run as one; None for the rest.
+    """Return the distance of each other course of the same run, and None for different runs.
 
-    Zero where first rows are the same.
+    The distance is zero if first rows are equal.
     """
     far = distances(one, others).tolist()
     return [

@@ -8,9 +8,10 @@ import pytest
 
 from kinemill.sim._table import csv
 from kinemill.sim.cart_pole import CartPole
-from kinemill.store import publish_json
+from kinemill.store import publish_document
 from kinemill.task import load_task
 from kinemill.validate.drift import latest_drift
+from kinemill.validate.drift.documents import DriftCounts, DriftingRecording, LatestDrift
 from kinemill_dagster.pipelines.automation.conditions import ChampionDrifts
 from kinemill_dagster.pipelines.automation.drift import next_training
 from kinemill_dagster.pipelines.automation.tick import open_tick
@@ -24,15 +25,15 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 def found(workspace):
     """Note recordings as drifting, as the check of `episodes` does."""
 
-    def note(*recordings, status="judged"):
+    def note(*recordings, status="evaluated"):
         drifting = [
-            {"recording": one, "name": f"{one[0]}.csv", "told": "pole_angle errs"}
-            for one in recordings
+            DriftingRecording(one, f"{one[0]}.csv", "pole_angle has an error") for one in recordings
         ]
-        counts = {"recordings": 4, "episodes": 4, "drift": len(recordings)}
-        document = {"status": status, "champion": 3, "counts": counts, "drifting": drifting}
-        publish_json(workspace.home.store / "drift" / f"{TASK}.json", document)
-        assert latest_drift(workspace.home, TASK) == document
+        counts = DriftCounts(recordings=4, episodes=4, drift=len(recordings))
+        champion = 3 if status == "evaluated" else None
+        latest = LatestDrift(status, counts, drifting, champion)
+        publish_document(workspace.home.store / "drift" / f"{TASK}.json", latest)
+        assert latest_drift(workspace.home, TASK) == latest
 
     return note
 
@@ -47,7 +48,7 @@ def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, f
     assert call.request.asset_selection is None  # the whole chain
     assert call.why == (
         "2 new recordings drift from champion version 3: "
-        "a.csv: pole_angle errs; b.csv: pole_angle errs"
+        "a.csv: pole_angle has an error; b.csv: pole_angle has an error"
     )
     assert call.request.tags["kinemill/why"] == call.why
     again = look(workspace, call.cursor)
@@ -135,4 +136,4 @@ def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
         assert job.execute_in_process(instance=instance).success
     after = next_training(task, copy.home, call.cursor)
     assert after.request is None
-    assert latest_drift(copy.home, TASK)["status"] == "judged"
+    assert latest_drift(copy.home, TASK).status == "evaluated"

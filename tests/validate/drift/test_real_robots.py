@@ -17,10 +17,10 @@ from tests.conftest import ROOT
 def nameless(logs: list[Path], folder: Path) -> dict[str, Path]:
     """Copy logs under names that say nothing; return them by content hash."""
     folder.mkdir()
-    found = {file_digest(path): path for path in logs}
-    for hash_, path in found.items():
+    by_hash = {file_digest(path): path for path in logs}
+    for hash_, path in by_hash.items():
         shutil.copy(path, folder / f"{hash_[:8]}.csv")
-    return found
+    return by_hash
 
 
 @pytest.mark.slow
@@ -45,13 +45,13 @@ def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
 
     task = load_task(path, overrides)
     episodes = validate.run(task, home, ingest.run(task, home, tmp_path / "other").artifact.ref).ref
-    found = find_drift(task, home, episodes, lambda: load_champion(home, task.name))
-    drifting = {item["recording"] for item in found["drifting"]}
+    report = find_drift(task, home, episodes, lambda: load_champion(home, task.name))
+    drifting = {one.recording for one in report.drifting}
     assert len(other) == 4
     assert set(other) <= drifting
-    # Judged are those of its own robot that it never saw; what it is tested on is the measure.
-    judged = {line["recording"] for line in found["episodes"]}
-    assert judged - set(other) == unused
+    # New recordings of its own robot are evaluated; those of its test split define the usual error.
+    evaluated = {one.recording for one in report.episodes}
+    assert evaluated - set(other) == unused
     assert len(unused - drifting) >= 3
-    held = {line["episode"][:16] for line in found["champion"]["held_out"]["episodes"]}
-    assert {hash_[:16] for hash_ in test} <= held
+    held_out = {one.episode[:16] for one in report.champion.held_out.episodes}
+    assert {hash_[:16] for hash_ in test} <= held_out

@@ -1,4 +1,4 @@
-"""Near-duplicates: found among real runs and planted repeats, never among independent ones."""
+"""Near-duplicates: pairs among real runs and planted repeats, never among independent ones."""
 
 import hashlib
 from itertools import combinations
@@ -34,7 +34,7 @@ def nothing():
     return []
 
 
-def note(task, home, items, total=0, registered=nothing, removed=()):
+def add(task, home, items, total=0, registered=nothing, removed=()):
     return register_duplicates(task, home, items, registered, total=total, removed=removed)
 
 
@@ -73,23 +73,23 @@ def test_near_repeats_among_real_logs_are_named(shared_data, home):
     # README: the twelve 33 Hz runs are near-repeats of each other.
     task, logs = real(shared_data, "acrobot_pendubot_33hz", 0.03)
     items = [sketched(task, name, values) for name, values in logs.items()]
-    found = note(task, home, items)
-    assert found.total >= 20
-    assert {name for item in found.nearest for name in item["pair"]} == set(logs)
+    pairs = add(task, home, items)
+    assert pairs.total >= 20
+    assert {name for item in pairs.nearest for name in item.pair} == set(logs)
     assert all(
-        one.split("_")[0] == two.split("_")[0] for one, two in (x["pair"] for x in found.nearest)
+        one.split("_")[0] == two.split("_")[0] for one, two in (item.pair for item in pairs.nearest)
     )
 
 
 def test_the_repeats_among_the_identification_runs_are_all(shared_data, home, double_pendulum):
     """At full rate traj12 is within 0.115 deviations of traj00, two rows later."""
     task, logs = double_pendulum
-    found = note(task, home, [sketched(task, name, values) for name, values in logs.items()])
-    assert [item["pair"] for item in found.nearest] == [
-        ["A0_20220812_055640_7col.csv", "A0_20220815_traj01.csv"],
-        ["A0_20220812_055032_7col.csv", "A0_20220815_traj00.csv"],
-        ["A0_20220815_traj00.csv", "A0_20220815_traj12.csv"],
-        ["A0_20220812_055032_7col.csv", "A0_20220815_traj12.csv"],
+    pairs = add(task, home, [sketched(task, name, values) for name, values in logs.items()])
+    assert [item.pair for item in pairs.nearest] == [
+        ("A0_20220812_055640_7col.csv", "A0_20220815_traj01.csv"),
+        ("A0_20220812_055032_7col.csv", "A0_20220815_traj00.csv"),
+        ("A0_20220815_traj00.csv", "A0_20220815_traj12.csv"),
+        ("A0_20220812_055032_7col.csv", "A0_20220815_traj12.csv"),
     ]
 
 
@@ -105,8 +105,8 @@ def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share
             for first, last in ((0, 0), (3, 0), (0, rows // 50)):
                 again = noisy(cut(values, first, last), share)
                 planted = sketched(task, f"{name} {first} {last}", again)
-                found = index.add([planted]).get(planted.unit, [])
-                assert hash_of(name) in {duplicate.recording for duplicate in found}, (
+                pairs = index.add([planted]).get(planted.unit, [])
+                assert hash_of(name) in {duplicate.recording for duplicate in pairs}, (
                     name,
                     first,
                     last,
@@ -117,7 +117,7 @@ def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share
 def test_independent_runs_are_no_repeats_by_index_and_by_brute_force(home):
     task = make_task()
     items = [sketched(task, f"run {k}", independent(k)) for k in range(200)]
-    assert note(task, home, items).total == 0
+    assert add(task, home, items).total == 0
     courses = [course(item.sketch, task) for item in items[:60]]
     assert min(distance(one, two) for one, two in combinations(courses, 2)) > 0.3
     assert duplicate_groups(home, task.name) == {}
@@ -131,9 +131,9 @@ def test_near_repeats_are_paired_and_other_runs_are_not(home):
         "other": independent(3, 1000),
         "short": cut(make_swing(), 1, 200),
     }
-    found = note(task, home, [sketched(task, name, values) for name, values in runs.items()])
-    assert [item["pair"] for item in found.nearest] == [["a", "again"]]
-    assert found.nearest[0]["distance"] < 0.05
+    pairs = add(task, home, [sketched(task, name, values) for name, values in runs.items()])
+    assert [item.pair for item in pairs.nearest] == [("a", "again")]
+    assert pairs.nearest[0].distance < 0.05
 
 
 def test_the_distance_is_that_of_the_pair_and_the_same_both_ways():
@@ -160,17 +160,17 @@ def test_robots_at_rest_are_no_repeats_of_each_other(home, encoder):
         velocity = 0.01 * random.standard_normal(500)
         return {"angle": angle, "velocity": velocity, "torque": np.zeros(500)}
 
-    assert note(task, home, [sketched(task, f"rest {k}", rest(k)) for k in range(30)]).total == 0
+    assert add(task, home, [sketched(task, f"rest {k}", rest(k)) for k in range(30)]).total == 0
     still = {"angle": np.full(500, 0.7), "velocity": np.zeros(500), "torque": np.zeros(500)}
-    assert note(task, home, [sketched(task, f"still {k}", still) for k in range(3)]).total == 0
+    assert add(task, home, [sketched(task, f"still {k}", still) for k in range(3)]).total == 0
 
 
 def test_a_log_that_goes_on_belongs_to_what_it_began_with(home):
     """The first half and the whole differ in length by half, but begin number by number alike."""
     task, values = make_task(), independent(5, 1000)
     half, whole = sketched(task, "half", cut(values, 0, 500)), sketched(task, "whole", values)
-    note(task, home, [half])
-    note(task, home, [whole], total=1)
+    add(task, home, [half])
+    add(task, home, [whole], total=1)
     assert duplicate_groups(home, task.name) == {whole.recording: half.recording}
 
 
@@ -180,7 +180,7 @@ def test_a_beginning_at_rest_is_nobodys_own(home):
     for values in runs:
         for column in values.values():
             column[:30] = 0.0
-    assert note(task, home, [sketched(task, str(k), run) for k, run in enumerate(runs)]).total == 0
+    assert add(task, home, [sketched(task, str(k), run) for k, run in enumerate(runs)]).total == 0
 
 
 def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
@@ -188,16 +188,16 @@ def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
     first, second, third = (
         sketched(task, name, noisy(values, 0.02, seed)) for seed, name in enumerate("abc")
     )
-    note(task, home, [third])
-    note(task, home, [first], total=1)
+    add(task, home, [third])
+    add(task, home, [first], total=1)
     assert duplicate_groups(home, task.name) == {first.recording: third.recording}
     before = {path: path.read_bytes() for path in home.store.glob("duplicates/*/*.json")}
-    found = note(task, home, [second], total=2)
-    assert (found.total, duplicate_groups(home, task.name)[second.recording]) == (
+    pairs = add(task, home, [second], total=2)
+    assert (pairs.total, duplicate_groups(home, task.name)[second.recording]) == (
         3,
         third.recording,
     )
-    note(task, home, [first, second, third], total=3)  # asked again, as after a crash
+    add(task, home, [first, second, third], total=3)  # asked again, as after a crash
     assert {path: path.read_bytes() for path in before} == before
     assert third.recording not in duplicate_groups(home, task.name)
 
@@ -205,7 +205,7 @@ def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
 def test_in_one_batch_the_order_is_that_of_the_hashes(home):
     task = make_task()
     items = [sketched(task, name, noisy(make_swing(500), 0.02, k)) for k, name in enumerate("abcd")]
-    note(task, home, items)
+    add(task, home, items)
     root, *others = sorted(item.recording for item in items)
     assert duplicate_groups(home, task.name) == dict.fromkeys(others, root)
 
@@ -219,7 +219,7 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
         for name, weight in (("a", 0.1), ("b", -0.1), ("c", 0.0))
     }
     for count, name in enumerate("abc"):
-        note(task, home, [items[name]], total=count)
+        add(task, home, [items[name]], total=count)
     before = duplicate_groups(home, task.name)
     assert before == {items["c"].recording: items["a"].recording}
     path = home.store / "index" / task.name / "duplicates.sqlite"
@@ -233,7 +233,7 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
             update={"limits": (-21.0, 21.0)}
         )
     one = sketched(task, "d", independent(11))
-    again = note(task, home, [one], total=3, registered=lambda: list(items.values()))
+    again = add(task, home, [one], total=3, registered=lambda: list(items.values()))
     assert again.total == 2
     assert duplicate_groups(home, task.name) == before
 
@@ -241,7 +241,7 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
 def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch):
     task, values = make_task(), make_swing(500)
     one, two = (sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("ab"))
-    note(task, home, [one])
+    add(task, home, [one])
 
     def die(*_):
         raise KeyboardInterrupt
@@ -249,10 +249,10 @@ def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(duplicate_index.DuplicateIndex, "pairs", die)
         with pytest.raises(KeyboardInterrupt):
-            note(task, home, [two], total=1)
+            add(task, home, [two], total=1)
     noted = duplicate_groups(home, task.name)
     assert noted == {two.recording: one.recording}
-    assert note(task, home, [two], total=1).total == 1
+    assert add(task, home, [two], total=1).total == 1
     assert duplicate_groups(home, task.name) == noted
 
 
@@ -260,10 +260,10 @@ def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):
     task, values = make_task(), make_swing(500)
     items = [sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("abc")]
     items.sort(key=lambda item: item.recording)
-    assert note(task, home, items).total == 3
-    assert note(task, home, [], total=2, removed=[items[1].recording]).total == 1
+    assert add(task, home, items).total == 3
+    assert add(task, home, [], total=2, removed=[items[1].recording]).total == 1
     forget_duplicates(home, task, items[2].recording)
-    assert note(task, home, [], total=1).total == 0
+    assert add(task, home, [], total=1).total == 0
     assert duplicate_groups(home, task.name) == {items[1].recording: items[0].recording}
 
 
@@ -276,7 +276,7 @@ def test_parts_of_a_file_are_compared_each_by_itself(home):
         item = sketched(task, name, run, f"demo_{number}")
         return Sketched(item.recording, f"{name}/{item.part}", item.sketch, item.part)
 
-    note(
+    add(
         task,
         home,
         [
@@ -297,7 +297,7 @@ def test_parts_of_a_file_are_compared_each_by_itself(home):
 def test_where_all_runs_are_alike_no_key_holds_more_than_its_room(home):
     task, values = make_task(), make_swing(300)
     items = [sketched(task, f"run {k}", noisy(values, 0.01, k)) for k in range(2 * ROOM)]
-    note(task, home, items)
+    add(task, home, items)
     with open_index(home, task) as index:
         longest = index._connection.execute("SELECT max(rank) FROM keys").fetchone()[0]
     assert longest == ROOM - 1
