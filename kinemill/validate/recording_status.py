@@ -54,8 +54,8 @@ class RecordingStatus:
     @property
     def reasons(self) -> list[Reason]:
         """Findings of ingest and validation."""
-        found = self.result.reasons if self.result else []
-        return [*(self.read["reasons"] if self.read else []), *found]
+        validation = self.result.reasons if self.result else []
+        return [*(self.read["reasons"] if self.read else []), *validation]
 
     def to_json(self) -> Json:
         """Return the status as a JSON object."""
