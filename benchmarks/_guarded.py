@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT
+from benchmarks import EXAMPLES, ROOT
 from benchmarks._servers import free_port
 
 PASSWORD = "correct horse battery"
@@ -74,7 +74,7 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[Place]:
     tasks = folder / "tasks"
     tasks.mkdir(parents=True)
     for name in (MINE, OTHER):
-        shutil.copy(ROOT / "tasks" / f"{name}.yaml", tasks)
+        shutil.copy(EXAMPLES / f"{name}.yaml", tasks)
     os.environ |= {"KINEMILL_HOME": str(home), "KINEMILL_TASKS": str(tasks)}
     place = Place(home, {name: free_port() for name in SERVERS}, _users(home, checkout))
     _fill(place)

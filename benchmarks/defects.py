@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks import ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, replace_section
 from benchmarks._planting import KINDS
 from kinemill.sim import SIMULATORS
 from kinemill.task import Task, load_task
@@ -67,7 +67,7 @@ def real_episodes() -> list[Episode]:
     """Return the stretches of the real logs, on their tasks' time steps."""
     found: list[Episode] = []
     for folder, (name, dt) in SETS.items():
-        task = load_task(ROOT / "tasks" / f"{name}.yaml", {"dt": dt})
+        task = load_task(EXAMPLES / f"{name}.yaml", {"dt": dt})
         for path in sorted((DATA / folder).glob("*.csv")):
             if task.ingest.wants(path.name):
                 found += _cut(path.name, task, *_read(path, task), UNSOUND.get(path.name, []))
@@ -111,7 +111,7 @@ def _cut(
 
 def simulated_episodes(seed: int, logs: int = SIMULATED) -> list[Episode]:
     """Return stretches of a simulated cart-pole, on its task's time step."""
-    task, simulator = load_task(ROOT / "tasks" / "cart_pole.yaml"), SIMULATORS["cart_pole"]()
+    task, simulator = load_task(EXAMPLES / "cart_pole.yaml"), SIMULATORS["cart_pole"]()
     found: list[Episode] = []
     for number in range(logs):
         table = simulator.log(15.0, np.random.default_rng([seed, number]))

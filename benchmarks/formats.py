@@ -22,9 +22,9 @@ DATA = ROOT.parent / "shared" / "data"
 ROUNDS = 3
 MAT = {"ingest.include": ["*.mat"], "ingest.rate": None}  # beside the CSV of the same rows
 SETS: list[tuple[str, str, dict[str, Any]]] = [  # folder, its task, what is changed in that
-    ("simple_pendulum", "tasks/simple_pendulum.yaml", {}),
-    ("double_pendulum_sysid", "tasks/double_pendulum.yaml", {"ingest.exclude": []}),
-    ("double_pendulum_c0", "tasks/double_pendulum.yaml", {}),
+    ("simple_pendulum", "examples/tasks/simple_pendulum.yaml", {}),
+    ("double_pendulum_sysid", "examples/tasks/double_pendulum.yaml", {"ingest.exclude": []}),
+    ("double_pendulum_c0", "examples/tasks/double_pendulum.yaml", {}),
     ("pendubot_400hz", "tests/tasks/pendubot.yaml", {}),
     ("acrobot_pendubot_33hz", "tests/tasks/acrobot.yaml", {}),
     ("silverbox", "tests/tasks/silverbox.yaml", {}),

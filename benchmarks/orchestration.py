@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import ROOT, ROUNDS, Row, main, row
+from benchmarks import EXAMPLES, ROOT, ROUNDS, Row, main, row
 from kinemill.process import tune_process
 
 TASK = "cart_pole"
@@ -67,7 +67,7 @@ def _overhead(folder: Path) -> list[Row]:
 def _definitions(folder: Path) -> list[Row]:
     tasks = folder / "tasks"
     tasks.mkdir()
-    text = (ROOT / "tasks" / f"{TASK}.yaml").read_text()
+    text = (EXAMPLES / f"{TASK}.yaml").read_text()
     for number in range(SERVED):
         name = f"{TASK}_{number}"
         (tasks / f"{name}.yaml").write_text(text.replace(f"task: {TASK}", f"task: {name}", 1))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks import ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, replace_section
 from benchmarks._gate_pairs import (
     DEVELOPMENT_KINDS,
     HELD_OUT_KINDS,
@@ -203,7 +203,7 @@ def _least() -> int:
 
 
 def _task() -> Task:
-    return load_task(ROOT / "tasks" / "pendulum.yaml")
+    return load_task(EXAMPLES / "pendulum.yaml")
 
 
 def worst_share(cells: Cells) -> float:

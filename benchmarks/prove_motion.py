@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, replace_section
 from kinemill.augment import stage as augment
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
@@ -119,7 +119,7 @@ def prove(name: str, seed: int) -> Walk:
     root = HOMES / f"motion-{name}-{seed}"
     path = root / "walk.json"
     if not path.is_file():
-        task = load_task(ROOT / "tasks" / f"{name}.yaml", {"learn.seed": seed})
+        task = load_task(EXAMPLES / f"{name}.yaml", {"learn.seed": seed})
         results = evaluate(*learn(task, Home(root), CLIPS))
         path.write_text(json.dumps(asdict(results)))
     return Walk(**json.loads(path.read_text()))

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks import ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, replace_section
 from kinemill.task.yaml import read_yaml
 
 DATA = ROOT.parent / "shared" / "data"
@@ -39,7 +39,7 @@ SMALLER = 0.25  # times the rate, for weights that are good already
 
 def new_task(folder: Path) -> Path:
     """Write the task of robot C.0: that of A.0, on its own runs."""
-    task = read_yaml(ROOT / "tasks" / f"{OLD}.yaml").value
+    task = read_yaml(EXAMPLES / f"{OLD}.yaml").value
     task |= {"task": NEW, "dataset": SPLIT, "description": "The same drives, other links (C.0)"}
     path = folder / f"{NEW}.yaml"
     path.write_text(yaml.safe_dump(task, sort_keys=False))

@@ -8,7 +8,7 @@ The ratio of the two errors is measured on both: `python -m benchmarks.prove_val
 import tempfile
 from pathlib import Path
 
-from benchmarks import ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, replace_section
 from kinemill import runtime
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
@@ -33,7 +33,7 @@ QUIET = NullReporter()
 def ratios(home: Home, recording: str) -> dict[str, float]:
     """Return error of the trained model / error of the reference at the horizon, by split."""
     task = load_task(
-        ROOT / "tasks" / "double_pendulum.yaml",
+        EXAMPLES / "double_pendulum.yaml",
         {"dataset.test": [f"*traj{recording}*"], "learn.compile": "off"},
     )
     recordings = ingest.run(task, home, DATA, QUIET).artifact.ref

@@ -13,7 +13,7 @@ import dagster as dg
 
 from kinemill.errors import KinemillError
 from kinemill.process import tune_process
-from kinemill.store.home import project_root
+from kinemill.store.project import project_root
 from kinemill.task import Task, list_tasks, load_task
 from kinemill.task.component_file import DEFS, component_tasks
 from kinemill_dagster.pipelines.broken_task import broken_task

@@ -1,4 +1,4 @@
-"""Dagster's storage: in the home, configured by `dagster.yaml`, never in the checkout.
+"""Dagster's storage: in the home, configured by `dagster.yaml` of the project.
 
 Where machines share a database (`KINEMILL_DATABASE`), runs, events and schedules are kept there.
 """
@@ -13,33 +13,24 @@ import yaml
 
 from kinemill.errors import BadInput
 from kinemill.failures import check_databases
-from kinemill.store import publish_file
 from kinemill.store.database import address_of, make_schema
-from kinemill.store.home import Home, project_root
+from kinemill.store.home import Home
 from kinemill.store.locks import lock
+from kinemill_dagster.pipelines.project_files import (
+    place_settings,
+    publish_settings,
+    settings_file,
+)
 from kinemill_dagster.resources.dagster_api import open_uncaptured
 from kinemill_dagster.resources.database_listeners import install_listeners
 
-_SETTINGS = "dagster.yaml"
 _SHARED = (
     "KINEMILL_DAGSTER_STORAGE"  # variable with the schema, so that it is not written to a file
 )
 
 
-def checkout() -> Path:
-    """Return the folder of the Dagster project.
-
-    Raises:
-        BadInput: it was not found.
-    """
-    root = project_root()
-    if root is None:
-        raise BadInput("KINEMILL_PROJECT", "is not a checkout", fix="set it to a checkout")
-    return root
-
-
 def prepare(home: Home) -> Path:
-    """Write `dagster.yaml` to Dagster's folder, set DAGSTER_HOME to it, and return it.
+    """Put `dagster.yaml` into Dagster's folder, set DAGSTER_HOME to it, and return it.
 
     Raises:
         BadInput: the home cannot be written.
@@ -48,23 +39,22 @@ def prepare(home: Home) -> Path:
     if home.root.exists() and not os.access(home.root, os.W_OK):
         raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a writable folder")
     home.make()
-    settings = _settings()
-    if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
-        publish_file(folder / _SETTINGS, settings)
+    folder.mkdir(exist_ok=True)
+    source = settings_file()
+    if shared := address_of("dagster"):
+        publish_settings(home, _shared_settings(source, shared))
+    else:
+        place_settings(home, source)
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["KINEMILL_HOME"] = str(home.root)
     return folder
 
 
-def _settings() -> bytes:
-    """Return the content of `dagster.yaml`; a shared database replaces SQLite."""
-    settings = (checkout() / _SETTINGS).read_bytes()
-    shared = address_of("dagster")
-    if shared is None:
-        return settings
+def _shared_settings(source: Path, database: str) -> bytes:
+    """Return the content of `dagster.yaml` with a shared database in place of SQLite."""
     make_schema("dagster")
-    os.environ[_SHARED] = shared
-    document = yaml.safe_load(settings)
+    os.environ[_SHARED] = database
+    document = yaml.safe_load(source.read_bytes())
     document["storage"] = {"postgres": {"postgres_url": {"env": _SHARED}}}
     return yaml.safe_dump(document, sort_keys=False).encode()
 

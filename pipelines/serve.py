@@ -28,10 +28,11 @@ from kinemill.errors import BadInput
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
 from kinemill.store.home import Home
+from kinemill.store.project import WORKSPACE, require_project
 from kinemill.tracking import end_orphans, lock, tracking_uri
 from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.users import Users, home_token
-from kinemill_dagster.pipelines.instance import checkout, open_instance
+from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.service import daemon_arguments
 
@@ -121,7 +122,8 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) 
 
 def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) -> list[Server]:
     """Return the three servers, and set their environment variables."""
-    workspace = str(checkout() / "workspace.yaml")
+    root = require_project()
+    workspace = str(root / WORKSPACE)
     ports = {"KINEMILL_MLFLOW_URL": mlflow_port, "KINEMILL_DAGSTER_URL": dagster_port}
     behind = any(
         "://" in name for name in entrance.names
@@ -129,9 +131,9 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) ->
     for name, port in ports.items():
         os.environ[name] = (behind and os.environ.get(name)) or entrance.public_url(port)
     os.environ |= {
-        "MLFLOW_BACKEND_STORE_URI": tracking_uri(
-            home
-        ),  # may contain a password, so not in a command
+        "KINEMILL_PROJECT": str(root),  # the servers run in another folder
+        # The address may contain a password, so it is not in a command.
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "false",
@@ -216,7 +218,7 @@ def start(server: Server, logs: Path) -> None:
     with (logs / f"{server.name.lower()}.log").open("wb") as log:
         server.process = subprocess.Popen(
             [sys.executable, "-m", "kinemill.process", str(os.getpid()), *server.command],
-            cwd=checkout(),
+            cwd=logs,  # Dagster would load `.env` of the project over this environment
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

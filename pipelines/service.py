@@ -22,16 +22,18 @@ from kinemill.register.consistency import check_all
 from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.object_store import make_bucket
+from kinemill.store.project import project_root
 from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.users import Users
-from kinemill_dagster.pipelines.instance import checkout, open_instance, prepare
+from kinemill_dagster.pipelines.instance import open_instance, prepare
 from kinemill_dagster.pipelines.pools import set_limits
+from kinemill_dagster.pipelines.project_files import packaged
 
 _EVERYWHERE, _HERE = "0.0.0.0", "127.0.0.1"
 _PORTS = {"webserver": 3000, "mlflow": 5000}
 _NAMES, _PROXY = "KINEMILL_NAMES", "KINEMILL_PROXY"
-_WORKSPACE = Path("deploy") / "workspace.yaml"  # contains the address of the code server
+_WORKSPACE = "code_server.yaml"  # contains the address of the code server
 
 
 def command(name: str, home: Home) -> list[str]:
@@ -40,11 +42,10 @@ def command(name: str, home: Home) -> list[str]:
     Raises:
         BadInput: unknown name, or a server with pages and no users.
     """
-    root = checkout()
-    workspace = str(root / _WORKSPACE)
+    workspace = str(packaged(_WORKSPACE))
     code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]
     commands = {
-        "code": lambda: [*code, "-m", "kinemill_dagster.pipelines.definitions", "-d", str(root)],
+        "code": lambda: [*code, "-m", "kinemill_dagster.pipelines.definitions"],
         "daemon": lambda: daemon_arguments(workspace),
         "webserver": lambda: [*_guarded("dagster_webserver", name, home), "--workspace", workspace],
         "mlflow": lambda: _guarded("mlflow", name, home),
@@ -83,7 +84,9 @@ def become(name: str) -> None:
     else:
         with open_instance(home) as instance:
             set_limits(instance)  # creates Dagster's tables, likewise
-    os.chdir(checkout())
+    if root := project_root():
+        os.environ["KINEMILL_PROJECT"] = str(root)
+    os.chdir(home.dagster)  # Dagster would load `.env` of the project over this environment
     os.execv(sys.executable, [sys.executable, *arguments])
 
 

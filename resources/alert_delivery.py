@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from kinemill.errors import KinemillError
 from kinemill.store import Json, publish_json, read_json
-from kinemill.store.home import Home, project_root
+from kinemill.store.home import Home
 from kinemill.store.locks import lock
+from kinemill.store.project import project_root
 from kinemill_dagster.resources.alerts import OLD, Alerts, folder, sent, settings, waiting
 
 TRIES = 5
@@ -35,12 +36,11 @@ class _Busy(Exception):
 
 def deliver(home: Home) -> None:
     """Start the process that sends pending alerts, if there are any; do not wait."""
-    root = project_root()
-    if root is None or not _pending(home):
+    if not _pending(home):
         return
     subprocess.Popen(
         [sys.executable, "-m", "kinemill_dagster.resources.alert_delivery", str(home.root)],
-        cwd=root,
+        cwd=project_root(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
 from kinemill.process import exit_with_parent
-from kinemill.store.home import project_root
+from kinemill.store.project import project_root
 from kinemill_dagster.resources.compute.local import end
 
 _TAIL = 2000  # bytes of the process's own output that are told

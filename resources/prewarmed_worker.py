@@ -2,8 +2,8 @@
 
 What a child imports takes it about five seconds, the most of what a run costs beside the library's
 own work. A spare has that behind it when the job comes; one that is not needed ends with the run.
-`python -m resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on stdin,
-the order. At the end of stdin it exits.
+`python -m kinemill_dagster.resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on
+stdin, the order. At the end of stdin it exits.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.store.home import project_root
+from kinemill.store.project import project_root
 
 # What every training imports; torch imports the last at its first step.
 _LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "matplotlib.pyplot", "torch._dynamo")

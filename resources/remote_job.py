@@ -58,7 +58,7 @@ class RemoteJob:
         """
         passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
         passed.pop("KINEMILL_HOME", None)
-        passed.pop("KINEMILL_PROJECT", None)  # the checkout may lie elsewhere, too
+        passed.pop("KINEMILL_PROJECT", None)  # the project may lie elsewhere, too
         if home is not None:
             passed["KINEMILL_HOME"] = home
         return {**passed, VARIABLE: json.dumps(asdict(self))}

@@ -12,9 +12,9 @@ from kinemill.errors import BadInput, KinemillError, TrainingFailed
 from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.store.database import database
 from kinemill.store.disk_space import DiskFull, full_system
-from kinemill.store.home import project_root
 from kinemill.store.locks import lock
 from kinemill.store.object_store import remote
+from kinemill.store.project import project_root
 from kinemill.task.compute import Ray
 from kinemill.task.protocols import Progress
 from kinemill.tune import (

@@ -1,5 +1,6 @@
 """What tests share: the real logs beside the checkout, and a home of one's own."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from kinemill.store.home import Home
 tune_process()
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples" / "tasks"
+os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples by name
 
 
 @pytest.fixture(scope="session")

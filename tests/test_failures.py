@@ -22,9 +22,10 @@ from kinemill.failures import (
 )
 from kinemill.store.disk_space import DiskFull
 from kinemill.store.home import Home
+from tests.conftest import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
-TASK = ROOT / "tasks" / "cart_pole.yaml"
+TASK = EXAMPLES / "cart_pole.yaml"
 
 
 def kinemill(*arguments, **environment):

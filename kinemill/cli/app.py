@@ -46,6 +46,10 @@ _TOP: Commands = {
     "doctor": ("doctor.doctor", "Check versions, GPU, home, disk, tasks and registry."),
     "version": ("doctor.version", "Print the version of kinemill."),
 }
+_EXAMPLES: Commands = {
+    "list": ("examples.list_examples", "List the tasks that come with kinemill."),
+    "copy": ("examples.copy", "Copy an example to the tasks of the project."),
+}
 _TASK: Commands = {
     "list": ("task.list_tasks", "List the tasks and the errors of invalid ones."),
     "show": ("task.show_task", "Print a task with all defaults and overrides."),
@@ -124,7 +128,13 @@ _ALERTS: Commands = {
 }
 
 
-def _group(name: str, summary: str, example: str, *members: TyperCommand | TyperGroup) -> LazyGroup:
+def _group(
+    name: str,
+    summary: str,
+    example: str,
+    *members: TyperCommand | TyperGroup,
+    kind: type[LazyGroup] = LazyGroup,
+) -> LazyGroup:
     """Return a group of commands.
 
     Args:
@@ -132,8 +142,9 @@ def _group(name: str, summary: str, example: str, *members: TyperCommand | Typer
         summary: of the help.
         example: a command line, without `kinemill`.
         members: commands and groups in the order of the help.
+        kind: class of the group.
     """
-    return LazyGroup(
+    return kind(
         name=name,
         help=f"{summary}\n\nExample: kinemill {example}",
         commands=members,
@@ -144,6 +155,14 @@ def _group(name: str, summary: str, example: str, *members: TyperCommand | Typer
 
 def _commands(summaries: Commands) -> list[LazyCommand]:
     return [LazyCommand(name, *entry) for name, entry in summaries.items()]
+
+
+class _Examples(LazyGroup):
+    """The group of the examples, which lists them without a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Run `list` without arguments."""
+        return super().parse_args(ctx, args or ["list"])
 
 
 class _Root(LazyGroup):
@@ -157,6 +176,13 @@ class _Root(LazyGroup):
 def _tree() -> list[Any]:
     return [
         *_commands(_TOP),
+        _group(
+            "examples",
+            "List and copy example tasks.",
+            "examples copy pendulum",
+            *_commands(_EXAMPLES),
+            kind=_Examples,
+        ),
         _group("task", "List and print task files.", "task show my_robot", *_commands(_TASK)),
         _group(
             "data",

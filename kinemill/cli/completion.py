@@ -19,7 +19,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def _task_names() -> list[str]:
     from kinemill.errors import KinemillError
-    from kinemill.store.home import tasks_folder
+    from kinemill.store.project import tasks_folder
 
     try:
         return sorted(path.stem for path in tasks_folder().glob("*.yaml"))

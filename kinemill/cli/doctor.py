@@ -6,13 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from kinemill.cli.output import Json, document, table
 from kinemill.errors import KinemillError
-from kinemill.store.home import Home, project_root
+from kinemill.store.home import Home
+from kinemill.store.project import project_root
 
 _NEEDED = [
     "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
@@ -74,8 +76,8 @@ def _compiler() -> Finding:
 
 def _project() -> Finding:
     root = project_root()
-    fix = "" if root else "set KINEMILL_PROJECT to a checkout; `run` and `ui` need it"
-    return Finding("project", root is not None, str(root or "no Dagster project"), fix)
+    fix = "" if root else "kinemill init FOLDER, then work in FOLDER"
+    return Finding("project", root is not None, str(root or f"none in {Path.cwd()} or above"), fix)
 
 
 def _home() -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def new(
     """
     from kinemill.draft.builder import draft
     from kinemill.store import publish_file, publish_json
-    from kinemill.store.home import tasks_folder
+    from kinemill.store.project import tasks_folder
     from kinemill.task.schema import SCHEMA_FILE, task_schema
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()

@@ -8,27 +8,11 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.database import database
+from kinemill.store.project import project_root
 
 FORMAT = 1  # layout version of a home; each document has its own format
 STAMP = "home.json"
 RESTORE_MARKER = ".restoring"  # exists while a restore is incomplete
-
-
-def project_root() -> Path | None:
-    """Find the Dagster project: `KINEMILL_PROJECT`, or the checkout this package sits in."""
-    named = os.environ.get("KINEMILL_PROJECT")
-    root = Path(named) if named else Path(__file__).resolve().parents[2]
-    return root.resolve() if (root / "pipelines" / "definitions.py").is_file() else None
-
-
-def tasks_folder() -> Path:
-    """Return the folder of task files: `KINEMILL_TASKS`, or `tasks/` of the project."""
-    named, root = os.environ.get("KINEMILL_TASKS"), project_root()
-    if named:
-        return Path(named).expanduser().resolve()
-    if root is None:
-        raise BadInput("KINEMILL_TASKS", "not set, and there is no checkout with tasks/")
-    return root / "tasks"
 
 
 @dataclass(frozen=True)
@@ -39,7 +23,7 @@ class Home:
 
     @classmethod
     def resolve(cls, root: Path | str | None = None) -> "Home":
-        """Take `root`, else `KINEMILL_HOME`, else `var/` in the checkout.
+        """Take `root`, else `KINEMILL_HOME`, else `var/` of the project.
 
         Raises:
             BadInput: None of the three is set, or the home is not a folder, is incompletely
@@ -64,8 +48,8 @@ class Home:
         if project is None:
             raise BadInput(
                 "KINEMILL_HOME",
-                "not set, and there is no checkout to keep var/ in",
-                fix="set KINEMILL_HOME to a folder of yours",
+                f"not set, and {Path.cwd()} is not in a kinemill project, whose var/ is the home",
+                fix="kinemill init FOLDER creates a project; or set KINEMILL_HOME to a folder",
             )
         return cls(project / "var")
 

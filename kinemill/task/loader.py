@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
-from kinemill.store.home import Home, project_root, tasks_folder
+from kinemill.store.home import Home
 from kinemill.store.json_io import publish_json, read_json
+from kinemill.store.project import project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.document import Task, validate_settings
@@ -45,7 +46,7 @@ def task_path(name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
-    path = None if name in list_tasks() else _run_from(name)
+    path = _run_from(name) if _listed(name) is None else None
     if path is None:
         return named_task(name)
     if not path.is_file():
@@ -56,10 +57,19 @@ def task_path(name: str) -> Path:
 
 def remember_task(home: Home, task: Task) -> None:
     """Record the file of a task outside of the tasks folder, so that commands find it by name."""
-    if task.path is not None and list_tasks().get(task.name) != task.path:
+    if task.path is not None and _listed(task.name) != task.path:
         note = home.task_file(task.name)
         note.parent.mkdir(parents=True, exist_ok=True)
         publish_json(note, {"path": str(task.path)})
+
+
+def _listed(name: str) -> Path | None:
+    """Return the file of a task of the tasks folder, or None without a task or a project."""
+    try:
+        path = list_tasks().get(name)
+    except BadInput:
+        return None
+    return path and path.resolve()
 
 
 def _run_from(name: str) -> Path | None:

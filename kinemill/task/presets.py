@@ -1,7 +1,8 @@
-"""Presets: named settings of a task part, `presets/<part>/<name>.yaml`.
+"""Presets: named settings of a task part, `<part>/<name>.yaml`.
 
 Each is a file of overrides, one dotted key per line, spelled as in a task file. Presets are
-applied in the given order, before single overrides.
+applied in the given order, before single overrides. Those of the package can be used in every
+project; a file in `presets/` of the project replaces the one of the same name.
 """
 
 import os
@@ -11,29 +12,30 @@ from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.store.home import project_root
+from kinemill.store.project import project_root
+from kinemill.task.examples import PRESETS
 from kinemill.task.yaml import read_yaml
 
 
-def presets_folder() -> Path:
-    """Return the folder of presets: `KINEMILL_PRESETS`, or `presets/` of the project.
+def presets_folders() -> list[Path]:
+    """Return the folders of presets, the last first to be used.
 
-    Raises:
-        BadInput: The folder does not exist.
+    They are those of the package and of the project; `KINEMILL_PRESETS` replaces both.
     """
-    named, root = os.environ.get("KINEMILL_PRESETS"), project_root()
-    if named:
-        return Path(named).expanduser().resolve()
-    if root is None:
-        raise BadInput("KINEMILL_PRESETS", "not set, and there is no checkout with presets/")
-    return root / "presets"
+    if named := os.environ.get("KINEMILL_PRESETS"):
+        return [Path(named).expanduser().resolve()]
+    root = project_root()
+    return [PRESETS, root / "presets"] if root else [PRESETS]
 
 
 def list_presets() -> dict[str, dict[str, Path]]:
     """Return the presets by part and name, sorted."""
+    files: dict[tuple[str, str], Path] = {}
+    for folder in presets_folders():
+        files |= {(path.parent.name, path.stem): path for path in folder.glob("*/*.yaml")}
     presets: dict[str, dict[str, Path]] = {}
-    for path in sorted(presets_folder().glob("*/*.yaml")):
-        presets.setdefault(path.parent.name, {})[path.stem] = path
+    for (part, name), path in sorted(files.items()):
+        presets.setdefault(part, {})[name] = path
     return presets
 
 

@@ -1,4 +1,4 @@
-"""Run one server with the guard: `python -m pipelines.auth dagster_webserver|mlflow`."""
+"""Run one server with the guard: `python -m kinemill_dagster.pipelines.auth SERVER`."""
 
 import argparse
 import logging
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user
+from kinemill.store.project import WORKSPACE, require_project
 from kinemill.task import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
 from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
@@ -24,7 +25,6 @@ from kinemill_dagster.pipelines.auth.proxy import proxy_at
 from kinemill_dagster.pipelines.auth.request import LARGEST
 from kinemill_dagster.pipelines.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
-from kinemill_dagster.pipelines.instance import checkout
 
 _SERVERS = ("dagster_webserver", "mlflow")
 _STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _parsed(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     home = Home.resolve()
-    workspace = Path(options.workspace or checkout() / "workspace.yaml")
+    workspace = Path(options.workspace or require_project() / WORKSPACE)
     opened = (
         mlflow_app(home)
         if options.server == "mlflow"

@@ -10,7 +10,7 @@ import dagster as dg
 
 from kinemill.errors import Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.store.disk_space import DiskFull, full_system
-from kinemill.store.home import project_root
+from kinemill.store.project import project_root
 from kinemill.task import Compute
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER

@@ -10,9 +10,9 @@ from kinemill.cli.transfer import USUAL, matrix, task_under
 from kinemill.environments import make_environment
 from kinemill.environments.kinds.reach import Postures
 from kinemill.task import load_task
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
-TASK = ROOT / "tasks" / "reach.yaml"
+TASK = EXAMPLES / "reach.yaml"
 
 
 def told(*arguments):
@@ -37,7 +37,7 @@ def test_a_planner_on_true_physics_is_an_expert_too(tmp_path):
     sets = ("environment.type=plant", "environment.steps=25", "control.controller.samples=16")
     plant = [part for one in sets for part in ("--set", one)]
     by = ("--controller", "mppi", "--model", "true", "--failures", "--to", tmp_path)
-    found = told("model", "rollout", ROOT / "tasks" / "pendulum.yaml", "--expert", *by, *plant)
+    found = told("model", "rollout", EXAMPLES / "pendulum.yaml", "--expert", *by, *plant)
     (log,) = tmp_path.iterdir()
     assert found["runs"][0]["rows"] == 25
     torques = [float(line.split(",")[3]) for line in log.read_text().splitlines()[1:]]

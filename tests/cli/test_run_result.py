@@ -9,7 +9,7 @@ from kinemill.errors import BadInput
 from kinemill.task import load_task
 from kinemill.task.overrides import nested
 from kinemill.task.presets import list_presets, preset_overrides
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 from tests.environments.plants import Point
 
 TASK = """task: point
@@ -68,7 +68,7 @@ def test_objects_are_taken_in_the_place_of_names(home, tmp_path):
 
 def test_objects_are_for_reinforcement(home):
     with pytest.raises(BadInput, match="learns by dynamics"):
-        kinemill.run(ROOT / "tasks" / "pendulum.yaml", environment=Point)
+        kinemill.run(EXAMPLES / "pendulum.yaml", environment=Point)
 
 
 def test_presets_are_named_settings_of_every_task():

@@ -5,7 +5,7 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import load_task, remember_task
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 
 
 def test_a_task_is_found_by_its_name_where_it_was_run(home, tmp_path, monkeypatch):
@@ -28,8 +28,8 @@ def test_a_task_is_found_by_its_name_where_it_was_run(home, tmp_path, monkeypatc
 
 def test_a_task_of_the_tasks_folder_comes_first(home, tmp_path):
     path = tmp_path / "cart_pole.yaml"
-    path.write_text((ROOT / "tasks" / "cart_pole.yaml").read_text())
+    path.write_text((EXAMPLES / "cart_pole.yaml").read_text())
     remember_task(home, load_task(path))
-    assert load_task("cart_pole").path == ROOT / "tasks" / "cart_pole.yaml"
+    assert load_task("cart_pole").path == EXAMPLES / "cart_pole.yaml"
     remember_task(home, load_task("pendulum"))
     assert not Home.resolve().task_file("pendulum").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^```$", re.M | re.S
@@ -61,7 +61,7 @@ def run_block(language: str, code: str, folder: Path, environment: dict[str, str
 
 @pytest.mark.slow
 def test_first_champion(tmp_path):
-    follow("first-champion.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+    follow("first-champion.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
 
 
 @pytest.mark.slow
@@ -73,12 +73,12 @@ def test_own_robot(tmp_path):
 
 @pytest.mark.slow
 def test_policy(tmp_path):
-    follow("policy.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+    follow("policy.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
 
 
 @pytest.mark.slow
 def test_to_robot(tmp_path):
-    follow("to-robot.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+    follow("to-robot.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
 
 
 @pytest.mark.slow

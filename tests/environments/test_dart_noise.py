@@ -10,7 +10,7 @@ from kinemill.environments._dart_noise import DartNoise
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 
 class Bench(gymnasium.Env):
@@ -53,7 +53,7 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
     """The tool starts near the middle: a steady hand keeps to a line, an unsteady one leaves it."""
     aside = {}
     for std in (0.0, 0.6):
-        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.dart_noise": std})
+        task = load_task(EXAMPLES / "targets.yaml", {"environment.dart_noise": std})
         episodes = demonstrate(task, tmp_path / str(std), range(8))
         far = []
         for one in episodes:

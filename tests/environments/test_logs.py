@@ -21,9 +21,9 @@ from kinemill.ingest import stage as ingest
 from kinemill.sim.pendulum import Pendulum
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
-TASKS = {path.stem: load_task(path) for path in sorted((ROOT / "tasks").glob("*.yaml"))}
+TASKS = {path.stem: load_task(path) for path in sorted(EXAMPLES.glob("*.yaml"))}
 LEARNS = [name for name, task in TASKS.items() if task.environment and task.learn.from_logs]
 CONTROLLED = [name for name, task in TASKS.items() if task.control]
 
@@ -108,7 +108,7 @@ class Replay:
 
 def test_limits_of_the_task_that_are_narrower_than_the_robots_hold():
     narrow = {"channels.shoulder_torque.limits": [-0.3, 0.1]}
-    task = load_task(ROOT / "tasks" / "reach.yaml", narrow)
+    task = load_task(EXAMPLES / "reach.yaml", narrow)
     environment = make_environment(task)
     run = run_trial(task, environment, Wild(2), seed=0)
     torque = run.actions[:, 0].astype(float)  # as a log holds it; float32(0.1) is above 0.1
@@ -117,7 +117,7 @@ def test_limits_of_the_task_that_are_narrower_than_the_robots_hold():
 
 
 def test_a_csv_holds_the_commanded_action_in_a_column_beside(tmp_path):
-    task = load_task(ROOT / "tasks" / "reach.yaml", {"ingest.format": "csv"})
+    task = load_task(EXAMPLES / "reach.yaml", {"ingest.format": "csv"})
     run = run_trial(task, make_environment(task), Wild(2), seed=0)
     log = pl.read_csv(write_episode(task, run, tmp_path))
     assert log["elbow_torque_commanded"].abs().min() == 100.0

@@ -19,7 +19,7 @@ from kinemill.verify.policies.episode_inputs import recorded_probe
 from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.policies.trials import record_frames
 from kinemill.verify.verifier import run_checks
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 LIMITS = {"x_command": (-0.5, 0.5), "y_command": (-0.5, 0.5)}
 GOAL = np.float32([0.3, -0.2])  # m
@@ -48,7 +48,7 @@ class Homing(PolicyModule):
 def task():
     changed = {"environment.steps": 12, "environment.trials": {"episodes": 5, "n_eval_episodes": 1}}
     changed |= {"environment.dart_noise": 0.0}  # of who demonstrates
-    return load_task(ROOT / "tasks" / "targets.yaml", changed)
+    return load_task(EXAMPLES / "targets.yaml", changed)
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ from kinemill.environments.kinds._raster import Bar, Disc, draw
 from kinemill.environments.kinds.reach import posture, tip
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 KINDS = ("reach", "obstacle", "targets")
 
 
 def task_of(name, **environment):
     changed = {f"environment.{key}": value for key, value in environment.items()}
-    return load_task(ROOT / "tasks" / f"{name}.yaml", changed)
+    return load_task(EXAMPLES / f"{name}.yaml", changed)
 
 
 def demonstrated(task, seeds):
@@ -152,6 +152,6 @@ def test_failures_are_left_out_unless_they_are_wanted(tmp_path):
 
 
 def test_an_environment_without_an_expert_says_what_to_do():
-    task = load_task(ROOT / "tasks" / "reach.yaml", {"environment": "CartPole-v1"})
+    task = load_task(EXAMPLES / "reach.yaml", {"environment": "CartPole-v1"})
     with pytest.raises(BadInput, match="has no expert of its own"):
         task.environment.expert(None)

@@ -11,7 +11,7 @@ from kinemill.runtime import load
 from kinemill.sim.pendulum import Pendulum
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 
 class Idle:
@@ -23,9 +23,7 @@ class Idle:
 
 
 def swing_up(environment) -> Task:
-    whole = load_task(ROOT / "tasks" / "pendulum_swing_up.yaml").model_dump(
-        mode="json", by_alias=True
-    )
+    whole = load_task(EXAMPLES / "pendulum_swing_up.yaml").model_dump(mode="json", by_alias=True)
     return Task.model_validate(whole | {"environment": environment})
 
 
@@ -119,7 +117,7 @@ def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_contro
     assert np.abs(make_environment(task, variant="plant").reset(seed=1)[0]).max() <= 0.5
     wrong = {"environment.start": {"velocty": [0.0, 1.0]}}
     with pytest.raises(TaskError, match=r"environment\.start\.velocty: no state; .*'velocity'"):
-        load_task(ROOT / "tasks" / "pendulum_swing_up.yaml", wrong)
+        load_task(EXAMPLES / "pendulum_swing_up.yaml", wrong)
 
 
 def test_the_card_freezes_the_model_and_says_where_it_is_from(trained, home):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmarks import ROOT
 from benchmarks.prove_motion import evaluate, learn
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
@@ -21,6 +20,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.plugins import OBJECTIVES
 from kinemill.validate import stage as validate
+from tests.conftest import EXAMPLES
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee", "neck")
@@ -225,7 +225,7 @@ def test_an_action_that_follows_no_joint_is_an_error_that_says_what_to_set(task_
 @pytest.mark.slow
 @pytest.mark.parametrize("robot", ["go_bdx", "mini_bdx"])
 def test_real_clips_under_unseen_commands(shared_data, tmp_path, robot):
-    task = load_task(ROOT / "tasks" / f"{robot}.yaml")
+    task = load_task(EXAMPLES / f"{robot}.yaml")
     walk = evaluate(*learn(task, Home(tmp_path), shared_data / "awd_motion"))
     assert walk.policy < 0.8 * walk.linear
     assert walk.long_finite

@@ -4,14 +4,14 @@ import dagster as dg
 import pytest
 
 from kinemill.errors import KinemillError
-from kinemill.store.home import project_root
 from kinemill.task import load_task
 from kinemill_dagster.resources.task_resource import define_task_resource, launchpad
+from tests.conftest import EXAMPLES
 
 
 @pytest.fixture(scope="module")
 def task():
-    return load_task(project_root() / "tasks" / "cart_pole.yaml")
+    return load_task(EXAMPLES / "cart_pole.yaml")
 
 
 def described(shape, *keys):

@@ -14,13 +14,13 @@ from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 
-TASKS = sorted([*(ROOT / "tasks").glob("*.yaml"), *(ROOT / "tests" / "tasks").glob("*.yaml")])
+TASKS = sorted([*EXAMPLES.glob("*.yaml"), *(ROOT / "tests" / "tasks").glob("*.yaml")])
 
 
 def test_a_task_that_learns_without_logs_gets_none(tmp_path):
-    task = load_task(ROOT / "tasks" / "cartpole_rl.yaml")
+    task = load_task(EXAMPLES / "cartpole_rl.yaml")
     with pytest.raises(BadInput, match="learns in its environment, without logs"):
         write_dummy_logs(task, tmp_path)
 
@@ -48,7 +48,7 @@ def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
 
 
 def test_a_velocity_is_the_derivative_of_its_position_and_obeys_the_spring(tmp_path):
-    task = load_task(ROOT / "tasks" / "simple_pendulum.yaml")
+    task = load_task(EXAMPLES / "simple_pendulum.yaml")
     log = pl.read_csv(write_dummy_logs(task, tmp_path, Dummy(episodes=3))[2])
     angle, velocity, time = (log[name].to_numpy() for name in ("angle", "velocity", "time"))
     assert np.diff(time) == pytest.approx(0.02, abs=1e-9)
@@ -76,7 +76,7 @@ def test_two_sensors_of_one_velocity_and_an_acceleration_are_all_there(tmp_path)
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path):
-    task = load_task(ROOT / "tasks" / "cart_pole.yaml")
+    task = load_task(EXAMPLES / "cart_pole.yaml")
     first, again, other = (
         [p.read_bytes() for p in write_dummy_logs(task, tmp_path / name, Dummy(episodes=3, seed=s))]
         for name, s in (("a", 0), ("b", 0), ("c", 1))
@@ -90,7 +90,7 @@ def test_logs_that_cannot_be_split_or_hold_no_window_are_refused(tmp_path):
     with pytest.raises(ValidationError, match="greater than or equal to 3"):
         Dummy(episodes=2)
     with pytest.raises(BadInput, match="more than"):
-        write_dummy_logs(load_task(ROOT / "tasks" / "cart_pole.yaml"), tmp_path, Dummy(samples=20))
+        write_dummy_logs(load_task(EXAMPLES / "cart_pole.yaml"), tmp_path, Dummy(samples=20))
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import stage as verify_stage
 from kinemill.verify.document import open_verification
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
-TASKS = (ROOT / "tasks" / "go_bdx.yaml", ROOT / "tasks" / "mini_bdx.yaml")
+TASKS = (EXAMPLES / "go_bdx.yaml", EXAMPLES / "mini_bdx.yaml")
 
 
 def clips_of(file, folder, **settings):
@@ -65,7 +65,7 @@ def test_a_target_is_where_its_joint_will_be_at_the_next_row(tmp_path):
 @pytest.mark.slow  # every stage but the registry
 def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     dummy = Dummy(episodes=4, samples=160)
-    path = ROOT / "tasks" / "mini_bdx.yaml"
+    path = EXAMPLES / "mini_bdx.yaml"
     task = load_task(path, {**dummy_overrides(load_task(path), dummy), "learn.steps": 10})
     write_dummy_logs(task, home.logs(task.name), dummy)
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact.ref

@@ -7,9 +7,9 @@ import pytest
 from kinemill.errors import TaskError
 from kinemill.task import TARGETS, Compute, load_task
 from kinemill_dagster.resources.compute import COMPUTE
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 
-CART_POLE = ROOT / "tasks" / "cart_pole.yaml"
+CART_POLE = EXAMPLES / "cart_pole.yaml"
 
 
 def test_every_target_has_its_settings_and_its_file():

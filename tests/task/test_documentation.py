@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from kinemill.task import CHECKS, ENCODINGS, load_task
 from kinemill.task.environment import WRAPPERS
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 
 
 def keys_of(model: BaseModel) -> set[str]:
@@ -23,7 +23,7 @@ def test_the_page_on_the_task_file_names_every_key():
     page = (ROOT / "docs" / "task-file.md").read_text()
     # A check is one new file and its test; `kinemill task show` shows it.
     of_checks = {key for name in CHECKS for key in {name, *CHECKS[name].model_fields}}
-    task = load_task(Path(ROOT / "tasks" / "cart_pole.yaml"))
+    task = load_task(Path(EXAMPLES / "cart_pole.yaml"))
     missing = [key for key in keys_of(task) - of_checks if key not in page]
     assert missing == []
 
@@ -36,8 +36,8 @@ def test_the_page_on_the_task_file_names_every_encoding_and_its_keys():
 
 def test_the_page_on_the_task_file_names_all_of_reinforcement():
     page = (ROOT / "docs" / "task-file.md").read_text()
-    shipped = [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).environment.trials]
-    shipped += [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).learn]
+    shipped = [load_task(Path(EXAMPLES / "cartpole_rl.yaml")).environment.trials]
+    shipped += [load_task(Path(EXAMPLES / "cartpole_rl.yaml")).learn]
     expected = {key for one in shipped for key in keys_of(one)}
     for family in (ALGORITHMS, WRAPPERS, RUNNERS):
         expected |= {key for name in family for key in {name, *family[name].model_fields}}

@@ -166,13 +166,6 @@ def test_an_unknown_task_names_the_nearest(tmp_path, monkeypatch):
     assert list(list_tasks()) == ["double_pendulum"]
 
 
-@pytest.mark.parametrize("name", list_tasks())
-def test_every_shipped_task_loads(name):
-    task = load_task(name)
-    assert task.name == name
-    assert task.notes == []
-
-
 def test_overrides_are_spelled_as_in_the_file(load):
     sets = ("learn.history=12", "dt=1e-3", "ingest.exclude=[a, b]", "validate.min_steps=7")
     task = load(sets=sets)

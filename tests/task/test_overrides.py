@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kinemill.errors import BadInput, TaskError
-from kinemill.store.home import project_root
 from kinemill.task import load_task
 from kinemill.task.overrides import apply, leaves, nested
 from kinemill_dagster.pipelines.run import run_config
 from kinemill_dagster.resources.task_resource import define_task_resource
+from tests.conftest import EXAMPLES
 
-CART_POLE = project_root() / "tasks" / "cart_pole.yaml"
+CART_POLE = EXAMPLES / "cart_pole.yaml"
 
 
 def test_a_dotted_key_is_a_mapping():

@@ -1,7 +1,6 @@
 """The JSON schema of task files: shipped tasks fit, typing errors do not."""
 
 import json
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -9,8 +8,9 @@ from jsonschema import Draft202012Validator
 from kinemill.task import MODELS
 from kinemill.task.schema import task_schema
 from kinemill.task.yaml import read_yaml
+from tests.conftest import EXAMPLES
 
-TASKS = sorted((Path(__file__).parents[2] / "tasks").glob("*.yaml"))
+TASKS = sorted(EXAMPLES.glob("*.yaml"))
 ARM = {
     "task": "arm",
     "dt": 0.01,

@@ -8,11 +8,11 @@ import yaml
 from pydantic import BaseModel
 
 from kinemill.errors import BadInput, TaskError
-from kinemill.store.home import project_root
 from kinemill.task import load_task
 from kinemill.task.document import Task, validate_settings
 from kinemill.task.overrides import _FAMILIES
 from kinemill.task.web_overrides import mark_of, within
+from tests.conftest import EXAMPLES
 
 # Fields of free text that name channels, patterns, formulas or labels and nothing else. A field
 # that names code, a command, a file, a machine or an address is marked LOCAL, CODE or MODEL.
@@ -46,7 +46,7 @@ TEXT = {
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
     *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
 }
-CART_POLE = project_root() / "tasks" / "cart_pole.yaml"
+CART_POLE = EXAMPLES / "cart_pole.yaml"
 
 
 def models(annotation):

@@ -18,10 +18,10 @@ from kinemill.train import stage as train
 from kinemill.train.eval_callback import TorchSimulator, load_callback
 from kinemill.train.loop import fit
 from kinemill.train.run_config import CONFIG, config_text, in_short
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 from tests.train.conftest import pendulum_task, publish
 
-CPU, TASKS = torch.device("cpu"), ROOT / "tasks"
+CPU, TASKS = torch.device("cpu"), EXAMPLES
 
 HOOK = """
 def swings(simulator, task):

@@ -25,7 +25,7 @@ from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
 from kinemill.train.policy_runner import as_policy
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 from tests.rl.test_training_loop import rl_task, site_of
 from tests.train.cloning import demonstrations, packed, policy_task
 from tests.train.conftest import publish
@@ -188,7 +188,7 @@ def test_a_normalization_that_is_lost_at_deployment(tmp_path):
 
 @pytest.mark.slow  # starts two processes
 def test_a_generation_that_depends_on_how_many_workers_there_are(tmp_path):
-    task = load_task(ROOT / "tasks" / "obstacle.yaml", {"environment.steps": 20})
+    task = load_task(EXAMPLES / "obstacle.yaml", {"environment.steps": 20})
     for workers in (1, 2):
         demonstrate(task, tmp_path / str(workers), range(7), workers=workers, failures=True)
     one, two = (

@@ -15,13 +15,13 @@ from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.policy_runner import as_policy
 from kinemill.validate import stage as validate
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 from tests.train.cloning import demonstrations, policy_task
 
 
 def trained(home, name, count, **changed):
     """Return the task, the policy learned from `count` demonstrations, and its curves."""
-    task = load_task(ROOT / "tasks" / f"{name}.yaml", changed)
+    task = load_task(EXAMPLES / f"{name}.yaml", changed)
     logs = home.root / "shown"
     demonstrate(task, logs, range(count))
     accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
@@ -84,7 +84,7 @@ def test_success_can_only_decide_where_there_is_an_environment():
 def test_starts_of_training_are_never_those_of_the_trials():
     from kinemill.train.objectives._env_evaluation import EnvEvaluation
 
-    task = load_task(ROOT / "tasks" / "reach.yaml")
+    task = load_task(EXAMPLES / "reach.yaml")
     trials, seeds = task.environment.trials, EnvEvaluation(None, task).seeds
     assert not set(seeds) & set(range(trials.seed, trials.seed + trials.episodes))
     assert len(seeds) == trials.n_eval_episodes

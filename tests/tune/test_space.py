@@ -8,11 +8,11 @@ from kinemill.errors import TaskError
 from kinemill.task import MODELS, load_task
 from kinemill.task.search import FixedChooser, labels_of, select_values, single_choices
 from kinemill.tune import DataFacts, default_space
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 from tests.tune.conftest import TASK
 
 TASKS = [
-    *sorted((ROOT / "tasks").glob("*.yaml")),
+    *sorted(EXAMPLES.glob("*.yaml")),
     *sorted((ROOT / "tests" / "tasks").glob("*.yaml")),
 ]
 

@@ -13,6 +13,7 @@ from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import entry_of
 from kinemill.store import ArtifactRef, digest, get_or_build
 from kinemill.task import Task, load_task
+from tests.conftest import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, list[pl.DataFrame]]
@@ -134,11 +135,11 @@ def _column(frame: pl.DataFrame, name: str, channel) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def double_pendulum(shared_data):
-    task = load_task(ROOT / "tasks" / "double_pendulum.yaml")
+    task = load_task(EXAMPLES / "double_pendulum.yaml")
     return task, real_logs(task, shared_data / "double_pendulum_sysid")
 
 
 @pytest.fixture(scope="session")
 def simple_pendulum(shared_data):
-    task = load_task(ROOT / "tasks" / "simple_pendulum.yaml")
+    task = load_task(EXAMPLES / "simple_pendulum.yaml")
     return task, real_logs(task, shared_data / "simple_pendulum")

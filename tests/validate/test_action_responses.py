@@ -134,7 +134,7 @@ def test_real_robots_are_sound_and_flipped_torques_among_them_are_found(
 
 
 def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shared_data, tmp_path):
-    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"ingest.min_file_age": 0.0})
+    task = load_task(EXAMPLES / "double_pendulum.yaml", {"ingest.min_file_age": 0.0})
     for path in (shared_data / "double_pendulum_sysid").glob("A0_20220812_*_7col.csv"):
         shutil.copy(path, tmp_path)
     (wrong,) = tmp_path.glob("*060143_7col.csv")

@@ -8,7 +8,8 @@ from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
 from kinemill.validate.apply_checks import apply_checks_to_track
-from tests.validate.conftest import ROOT, real_logs
+from tests.conftest import EXAMPLES
+from tests.validate.conftest import real_logs
 
 
 def of(findings):
@@ -28,7 +29,7 @@ def test_every_real_log_is_accepted_whole(double_pendulum, simple_pendulum):
 def test_limits_at_the_motors_own_peak_cut_torque_spikes_out_of_one_run(simple_pendulum):
     # pd_sysid: three torques of 14.7 to 16.6 N*m, where the motor's peak is 12.
     # The 11 rows before and 2 rows between the first two are too few to learn from.
-    path = ROOT / "tasks" / "simple_pendulum.yaml"
+    path = EXAMPLES / "simple_pendulum.yaml"
     task = load_task(path, {"channels.torque.limits": [-12, 12]})
     dropped = {
         name: apply_checks_to_track(log, task).dropped for name, log in simple_pendulum[1].items()
@@ -111,7 +112,7 @@ def test_encoder_spikes_in_a_real_log_are_found(double_pendulum):
 def test_files_of_real_robots_pass_ingest_and_validation(
     home, shared_data, name, folder, recordings, repeats
 ):
-    task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.min_file_age": 0.0})
+    task = load_task(EXAMPLES / f"{name}.yaml", {"ingest.min_file_age": 0.0})
     taken = ingest.run(task, home, shared_data / folder)
     outcome = validate.run(task, home, taken.artifact.ref)
     assert outcome.summary["recordings"] == recordings
@@ -123,7 +124,7 @@ def test_files_of_real_robots_pass_ingest_and_validation(
 
 
 def logs_of(shared_data, folder, dt):
-    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"dt": dt})
+    task = load_task(EXAMPLES / "double_pendulum.yaml", {"dt": dt})
     return task, real_logs(task, shared_data / folder)
 
 

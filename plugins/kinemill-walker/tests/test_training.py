@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import ROOT
 from benchmarks.prove_motion import data_of
 from kinemill.errors import BadInput
 from kinemill.motion.tracking_policy import TrackingPolicy
@@ -16,6 +15,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
+from tests.conftest import EXAMPLES
 
 WALKER = Path(__file__).parents[1] / "tasks" / "walker.yaml"
 SHORT = {
@@ -77,7 +77,7 @@ def test_an_environment_of_other_channels_is_refused(shared_data, tmp_path):
     refs = data_of(task, Home(tmp_path), shared_data / "awd_motion")
     data = tuple(Demonstrations.open(Home(tmp_path), ref) for ref in refs)
     wrong = task.model_copy(
-        update={"environment": load_task(ROOT / "tasks" / "cartpole_rl.yaml").environment}
+        update={"environment": load_task(EXAMPLES / "cartpole_rl.yaml").environment}
     )
     with pytest.raises(BadInput, match=r"expected .*legged"):
         wrong.learn.describe(wrong, data)

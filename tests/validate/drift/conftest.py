@@ -25,7 +25,7 @@ from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import stage as validate
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 SECONDS = 6.0
 STATES = ("cart_position", "pole_angle", "cart_velocity", "pole_velocity")
@@ -162,7 +162,7 @@ class Robot:
 def crowned(tmp_path_factory) -> Path:
     """Eight logs of six seconds, the last two held out, and the champion made on them."""
     root = tmp_path_factory.mktemp("robot")
-    shutil.copy(ROOT / "tasks" / "cart_pole.yaml", root)
+    shutil.copy(EXAMPLES / "cart_pole.yaml", root)
     (root / "logs").mkdir()
     made = _open(root)
     for number in range(8):

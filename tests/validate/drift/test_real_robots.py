@@ -11,7 +11,7 @@ from kinemill.store import file_digest
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.drift import find_drift
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES
 
 
 def nameless(logs: list[Path], folder: Path) -> dict[str, Path]:
@@ -40,7 +40,7 @@ def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
         f"dataset.{side}": [f"{hash_[:8]}*" for hash_ in sorted(hashes)]
         for side, hashes in (("unused", unused), ("test", test))
     }
-    path = ROOT / "tasks" / "double_pendulum.yaml"
+    path = EXAMPLES / "double_pendulum.yaml"
     assert run_chain(str(path), overrides, logs=tmp_path / "own")["alias"] == "champion"
 
     task = load_task(path, overrides)

@@ -17,6 +17,7 @@ from kinemill.validate.duplicates.registry import (
     register_duplicates,
 )
 from kinemill.validate.duplicates.similarity import course, distance, duplicate_distance, sketch
+from tests.conftest import EXAMPLES
 from tests.validate.conftest import make_swing, make_task, real_logs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +40,7 @@ def add(task, home, items, total=0, registered=nothing, removed=()):
 
 
 def real(shared_data, folder, dt):
-    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"dt": dt})
+    task = load_task(EXAMPLES / "double_pendulum.yaml", {"dt": dt})
     return task, real_logs(task, shared_data / folder)
 
 

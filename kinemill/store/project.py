@@ -1,0 +1,51 @@
+"""The project: a folder with `tasks/` and `workspace.yaml`, in which commands and Dagster work."""
+
+import os
+from pathlib import Path
+
+from kinemill.errors import BadInput
+
+TASKS, WORKSPACE = "tasks", "workspace.yaml"
+_PROJECT, _TASKS = "KINEMILL_PROJECT", "KINEMILL_TASKS"
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether a folder holds a project."""
+    return (folder / TASKS).is_dir() and (folder / WORKSPACE).is_file()
+
+
+def project_root() -> Path | None:
+    """Find the project: `KINEMILL_PROJECT`, else the current folder or the nearest above it."""
+    if named := os.environ.get(_PROJECT):
+        folders = [Path(named).expanduser().resolve()]
+    else:
+        folders = [Path.cwd(), *Path.cwd().parents]
+    return next(filter(is_project, folders), None)
+
+
+def require_project() -> Path:
+    """Return the folder of the project.
+
+    Raises:
+        BadInput: `KINEMILL_PROJECT` is not one, or none is here or above.
+    """
+    root = project_root()
+    if root is None:
+        named = os.environ.get(_PROJECT)
+        raise BadInput(
+            f"{_PROJECT}={named}" if named else Path.cwd(),
+            "is not a kinemill project",
+            expected=f"a folder with {TASKS}/ and {WORKSPACE}, or one inside it",
+            fix="kinemill init FOLDER creates one",
+        )
+    return root
+
+
+def tasks_folder() -> Path:
+    """Return the folder of task files: `KINEMILL_TASKS`, or `tasks/` of the project.
+
+    Raises:
+        BadInput: The variable is not set and there is no project.
+    """
+    named = os.environ.get(_TASKS)
+    return Path(named).expanduser().resolve() if named else require_project() / TASKS

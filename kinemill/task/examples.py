@@ -1,0 +1,41 @@
+"""Examples: task files and presets that come with the package."""
+
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.store import publish_file
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PRESETS = EXAMPLES / "presets"
+
+
+def example_tasks() -> dict[str, Path]:
+    """Return the example task files by name, sorted."""
+    return {path.stem: path for path in sorted((EXAMPLES / "tasks").glob("*.yaml"))}
+
+
+def example_task(name: str) -> Path:
+    """Return the file of an example.
+
+    Raises:
+        BadInput: The example is unknown; the message holds the nearest name.
+    """
+    examples = example_tasks()
+    if name not in examples:
+        raise BadInput(f"example {name!r}", "unknown", fix=nearest(name, list(examples)))
+    return examples[name]
+
+
+def copy_example(name: str, folder: Path) -> Path:
+    """Copy an example to a folder of tasks and return its file there.
+
+    Raises:
+        BadInput: The example is unknown, or the folder has a file of that name.
+    """
+    source, target = example_task(name), folder / f"{name}.yaml"
+    if target.exists():
+        raise BadInput(target, "is there already", fix="choose another folder with --to")
+    folder.mkdir(parents=True, exist_ok=True)
+    publish_file(target, source.read_bytes())
+    return target
