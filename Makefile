@@ -5,14 +5,13 @@ PLUGINS := $(wildcard plugins/*)
 BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
-export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-dagster docs lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
+setup: $(STAMP) .env ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
 
 $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
@@ -20,8 +19,11 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,$(EXTRAS)]' $(addprefix -e ,$(PLUGINS))
 	@touch $(STAMP)
 
+.env: | $(STAMP)
+	@$(BIN)/kinemill init . >/dev/null
+
 demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)
-	@$(BIN)/kinemill demo $(if $(FRESH),--fresh)
+	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
 
 test: setup ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n auto --maxprocesses 4 --dist loadfile --durations=15

@@ -149,10 +149,12 @@ def _server(place: Place, name: str, checkout: Path) -> "subprocess.Popen[bytes]
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(place.home / "dagster"),
+        "KINEMILL_PROJECT": str(checkout),
         "PYTHONPATH": str(checkout),
     }
     command += ["--port", str(place.ports[name]), "--workspace", str(checkout / "workspace.yaml")]
-    return subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
+    # Dagster would load `.env` of the checkout over this environment.
+    return subprocess.Popen(command, cwd=place.home, env=environment, stdout=log, stderr=log)
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -1,8 +1,8 @@
 """The demo task on what several machines share: PostgreSQL, an S3 store, nodes of Ray.
 
-Each run is `kinemill demo` on a fresh home in a process of its own, its second is on the same home,
-and its third on another machine's empty one. All servers are on this machine, so that what is
-measured is what they cost and not what a network does.
+Each run is `kinemill demo --keep` on a fresh home in a process of its own, its second is on the
+same home, and its third on another machine's empty one. All servers are on this machine, so that
+what is measured is what they cost and not what a network does.
 """
 
 import os
@@ -64,9 +64,10 @@ _ON_RAY = ["run", _TASK, "--set", "compute.type=ray"]
 
 
 def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict[str, float]:
+    demo = ["demo", "--keep", f"{home}-project"]
     return {
-        f"{name}: first": _run(home, environment, ["demo"]),
-        f"{name}: again": _run(home, environment, ["demo"]),
+        f"{name}: first": _run(home, environment, demo),
+        f"{name}: again": _run(home, environment, demo),
     }
 
 

@@ -4,12 +4,17 @@ This module imports no Dagster, so that commands which only write files start fa
 """
 
 import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from kinemill.errors import BadInput
 from kinemill.store import aside_of, publish_file
 from kinemill.store.home import Home
-from kinemill.store.project import project_root
+from kinemill.store.project import TASKS, WORKSPACE, project_root
+from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"
 
@@ -46,3 +51,122 @@ def publish_settings(home: Home, content: bytes) -> None:
     target = home.dagster / SETTINGS
     if target.is_symlink() or not target.is_file() or target.read_bytes() != content:
         publish_file(target, content)
+
+
+_PYPROJECT = """\
+# For `dg`, the command line of Dagster: dg check defs, dg list defs, dg dev
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "tasks"
+defs_module = "tasks"
+code_location_name = "kinemill"
+code_location_target_module = "kinemill_dagster.pipelines.definitions"
+"""
+_GITIGNORE = """\
+/var/
+/.env
+/tasks/.kinemill.schema.json
+"""
+_README = """\
+# {name}
+
+A [kinemill](https://pypi.org/project/kinemill/) project: robot logs in, verified models out.
+
+| file or folder | content |
+|---|---|
+| `tasks/` | one YAML file per task: the robot, its logs, and what to learn |
+| `presets/` | optional: named settings, `presets/PART/NAME.yaml`, for `--with PART=NAME` |
+| `dagster.yaml`, `workspace.yaml` | settings of Dagster |
+| `pyproject.toml` | settings of `dg` |
+| `.env` | where Dagster keeps its data; `kinemill init .` writes it after `git clone` |
+| `var/` | logs, models and databases; not in git |
+
+```sh
+kinemill new my_robot --from LOGS    # draft tasks/my_robot.yaml
+kinemill run my_robot --logs LOGS    # train, verify, register
+kinemill ui                          # Dagster and MLflow in the browser
+```
+
+`dagster dev`, `dagster definitions validate`, `dg check defs`, `dg list defs` and `dg dev` work in
+this folder as well.
+"""
+_ENVIRONMENT = """\
+# Written by kinemill init for this machine: dagster and dg read it in this folder.
+DAGSTER_HOME='{dagster}'
+KINEMILL_HOME='{home}'
+"""
+_WRITTEN = re.compile(
+    re.escape(_ENVIRONMENT).replace(r"\{dagster\}", "(.*)").replace(r"\{home\}", ".*")
+)
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What `make_project` created: paths relative to the project, and notes for the user."""
+
+    root: Path
+    created: list[str]
+    notes: list[str]
+
+
+def make_project(folder: Path, example: str | None = None) -> Scaffold:
+    """Create a project, or the missing files of one. Existing files stay as they are.
+
+    Args:
+        folder: the project, which may exist.
+        example: example task to copy unless the project has a task of that name.
+
+    Raises:
+        BadInput: The folder is a file or cannot be written, or the example is unknown.
+    """
+    root = folder.expanduser().resolve()
+    home = Home.find(os.environ.get("KINEMILL_HOME") or root / "var")
+    task = example_task(example) if example else None
+    contents = {
+        WORKSPACE: packaged(WORKSPACE).read_text(),
+        SETTINGS: packaged(SETTINGS).read_text(),
+        "pyproject.toml": _PYPROJECT,
+        ".gitignore": _GITIGNORE,
+        "README.md": _README.format(name=root.name),
+        ".env": _ENVIRONMENT.format(dagster=home.dagster, home=home.root),
+    }
+    if task:
+        contents[f"{TASKS}/{task.name}"] = task.read_text()
+    elif not (root / TASKS).is_dir():
+        contents[f"{TASKS}/.gitkeep"] = ""  # git keeps no empty folder
+    try:
+        created = [name for name, text in contents.items() if _add(root / name, text)]
+        home.make()
+        home.dagster.mkdir(exist_ok=True)
+        place_settings(home, root / SETTINGS)
+    except OSError as error:
+        raise BadInput(
+            root, f"no project can be created there ({error})", fix="choose another folder"
+        ) from error
+    return Scaffold(root, created, list(_notes(root, contents)))
+
+
+def _add(path: Path, text: str) -> bool:
+    """Write a file unless it exists; an own `.env` whose folder is gone is written again."""
+    if path.exists() and not (path.name == ".env" and _is_outdated(path)):
+        return False
+    publish_file(path, text.encode())
+    return True
+
+
+def _is_outdated(environment: Path) -> bool:
+    """Return whether `.env` is as `make_project` wrote it and the project has moved since."""
+    match = _WRITTEN.fullmatch(environment.read_text(errors="replace"))
+    return match is not None and not Path(match[1]).is_dir()
+
+
+def _notes(root: Path, contents: dict[str, str]) -> Iterator[str]:
+    """Yield what existing files lack."""
+    if "[tool.dg]" not in (root / "pyproject.toml").read_text(errors="replace"):
+        yield f"pyproject.toml was kept; dg needs these lines in it:\n{_PYPROJECT}"
+    if "DAGSTER_HOME" not in (root / ".env").read_text(errors="replace"):
+        yield f".env was kept; dagster and dg need these lines in it:\n{contents['.env']}"
+    if "var/" not in (root / ".gitignore").read_text(errors="replace"):
+        yield f".gitignore was kept; these lines keep data out of git:\n{_GITIGNORE}"

@@ -39,9 +39,10 @@ class LazyGroup(TyperGroup):
 
 
 _TOP: Commands = {
+    "init": ("init.init", "Create a project folder, or the missing files of one."),
     "new": ("draft.new", "Draft a task file from logs."),
     "run": ("run_command.run", "Run the pipeline for a task."),
-    "demo": ("run_command.demo", "Run the pipeline on logs of a simulated cart-pole."),
+    "demo": ("demo.demo", "Run the pipeline on logs of a simulated cart-pole."),
     "ui": ("server.ui", "Serve the Dagster and MLflow pages until Ctrl-C."),
     "doctor": ("doctor.doctor", "Check versions, GPU, home, disk, tasks and registry."),
     "version": ("doctor.version", "Print the version of kinemill."),

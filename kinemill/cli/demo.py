@@ -1,19 +1,87 @@
-"""Helpers of `kinemill demo`: write the simulated logs, delete the results of earlier demos."""
+"""`kinemill demo`: run the pipeline on simulated logs, in a temporary project or a kept one."""
 
+import os
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
+import typer
+
+from kinemill.cli.output import Json, notify
+from kinemill.cli.project import project
 from kinemill.store.home import Home
-from kinemill.task import Task
+
+_TASK = "cart_pole"
+# A temporary project must not reach a home, a database or an object store of the user.
+_SHARED = ("KINEMILL_HOME", "KINEMILL_DATABASE", "KINEMILL_REMOTE", "KINEMILL_PRESETS")
 
 
-def write(task: Task, home: Home) -> bool:
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="FOLDER", help="Project to run in; created if missing."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete earlier demo results first; needs --keep.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the pipeline on logs of a simulated cart-pole.
+
+    Without --keep, the demo runs in a temporary project, which is removed.
+
+    Example: kinemill demo --keep my_mill
+    """
+    if keep is not None:
+        _demonstrate(keep, fresh=fresh, as_json=as_json)
+        return
+    with TemporaryDirectory(prefix="kinemill-demo-") as folder, _without(*_SHARED):
+        _demonstrate(Path(folder) / "demo", as_json=as_json, is_kept=False)
+
+
+def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: bool = True) -> None:
+    """Run the demo in a project, which is created if it is none."""
+    from kinemill.cli.run_command import run_task
+
+    root = project("pipelines.project_files").make_project(folder, _TASK).root
+    with _without("KINEMILL_TASKS", "KINEMILL_PROJECT"):
+        os.environ["KINEMILL_PROJECT"] = str(root)
+        home = Home.resolve()
+        if fresh:
+            forget(home, _TASK)
+        if write(_TASK, home):
+            notify(f"logs of a simulated cart-pole are in {home.logs(_TASK)}")
+        run_task(_TASK, None, {}, as_json=as_json, is_kept=is_kept)
+    if not is_kept:
+        notify("this project is removed; kinemill demo --keep FOLDER keeps it")
+    elif root != Path.cwd():
+        notify(f"the project is {root}; work there, for example: kinemill model why {_TASK}")
+
+
+@contextmanager
+def _without(*names: str) -> Generator[None]:
+    """Remove environment variables; restore all at the end."""
+    before = dict(os.environ)
+    for name in names:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def write(task: str, home: Home) -> bool:
     """Write the demo's logs unless they exist; return whether any were written."""
     from kinemill.sim import write_logs
 
-    folder = home.logs(task.name)
+    folder = home.logs(task)
     if folder.is_dir() and any(folder.iterdir()):
         return False
-    write_logs(folder, task.name)
+    write_logs(folder, task)
     return True
 
 

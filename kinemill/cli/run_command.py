@@ -1,4 +1,4 @@
-"""`kinemill run` and `kinemill demo`: run the whole pipeline in this process."""
+"""`kinemill run`: run the whole pipeline in this process."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +51,7 @@ def run(
     if dummy or settings:
         _try(task, settings or [], (presets, overrides), as_json=as_json)
     else:
-        _run(task, logs, changes(presets, overrides), resume=resume, as_json=as_json)
+        run_task(task, logs, changes(presets, overrides), resume=resume, as_json=as_json)
 
 
 def _try(
@@ -67,7 +67,7 @@ def _try(
     task, logs, spelled = prepare(task, settings)
     try:
         changed = changes(extra[0], [*spelled, *(extra[1] or [])])
-        _run(task, logs, changed, as_json=as_json)
+        run_task(task, logs, changed, as_json=as_json)
     except typer.Exit as refused:
         if refused.exit_code != _REFUSED:
             raise
@@ -76,14 +76,25 @@ def _try(
         )
 
 
-def _run(
+def run_task(
     task: str,
     logs: Path | None,
     changed: dict[str, Any],
     *,
     resume: bool = False,
     as_json: bool,
+    is_kept: bool = True,
 ) -> None:
+    """Run the pipeline and print its document or its tables.
+
+    Args:
+        task: name of a task, or path of its file.
+        logs: log or folder of logs; default: the drop folder.
+        changed: dotted key to value.
+        resume: resume the training that stopped.
+        as_json: print the document.
+        is_kept: whether the home stays, so that paths in it are worth printing.
+    """
     from kinemill.cli.project import project
     from kinemill.cli.summary import run_summary
     from kinemill.errors import BadInput, KinemillError
@@ -110,29 +121,7 @@ def _run(
     if as_json:
         document(summary)
     else:
-        run_summary(summary, project("pipelines.run").verification_of(task, summary["version"]))
+        verified = project("pipelines.run").verification_of(task, summary["version"])
+        run_summary(summary, verified, is_kept=is_kept)
     if summary["status"] == "refused":
         raise typer.Exit(_REFUSED)
-
-
-def demo(
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete earlier demo results first.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Run the pipeline on logs of a simulated cart-pole.
-
-    Example: kinemill demo
-    """
-    from kinemill.cli.demo import forget, write
-    from kinemill.store.home import Home
-    from kinemill.task import load_task
-
-    name, home = "cart_pole", Home.resolve()
-    task = load_task(name)
-    if fresh:
-        forget(home, name)
-    if write(task, home):
-        notify(f"logs of a simulated cart-pole are in {home.logs(name)}")
-    _run(name, None, {}, as_json=as_json)

@@ -14,12 +14,13 @@ _ACTIONS = ("model", "repeat", "linear")
 _COMPARED = ("champion", "persistence")  # shown with a dynamics model and the best reference
 
 
-def run_summary(summary: dict[str, Any], verified: Any = None) -> None:
+def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool = True) -> None:
     """Print the document of `run` as tables, with the results of the verification.
 
     Args:
         summary: the document.
         verified: the `Verification` of the same run; None if nothing was verified.
+        is_kept: whether the report and the pages can be looked at later.
     """
     from kinemill.verify.document import Verification
     from kinemill.verify.findings import best_reference, own_reference
@@ -39,9 +40,10 @@ def run_summary(summary: dict[str, Any], verified: Any = None) -> None:
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
     for warning in summary["warnings"]:
         notify(f"warning: {warning}")
-    if summary["report"]:
+    if summary["report"] and is_kept:
         typer.echo(f"report      {summary['report']}")
-    typer.echo("web pages   make ui  (or: kinemill ui)")
+    if is_kept:
+        typer.echo("web pages   kinemill ui")
 
 
 def metrics_in(summary: dict[str, Any]) -> Any:

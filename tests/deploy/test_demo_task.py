@@ -44,6 +44,11 @@ def kinemill(home, *arguments, expected=(0,)):
     return json.loads(said)
 
 
+def demo_in(home):
+    """Return the command that runs the demo in a project beside a home."""
+    return "demo", "--keep", f"{home.root}-project"
+
+
 def digests(home):
     """Return what was published of the stages whose outcomes follow from the logs alone."""
     return {
@@ -56,16 +61,16 @@ def test_the_demo_task_on_postgres(database, tmp_path, monkeypatch):
     import psycopg2
 
     home, plain = Home(tmp_path / "shared"), Home(tmp_path / "plain")
-    found = kinemill(home, "demo")
+    found = kinemill(home, *demo_in(home))
     assert (found["status"], found["version"], found["alias"]) == ("done", 1, "champion")
-    assert kinemill(home, "demo")["status"] == "unchanged"
+    assert kinemill(home, *demo_in(home))["status"] == "unchanged"
     assert list(home.root.glob("**/*.db")) == []  # nothing is kept in SQLite beside it
     with psycopg2.connect(database) as connection, connection.cursor() as cursor:
         for table, least in {"dagster.runs": 2, "mlflow.model_versions": 1}.items():
             cursor.execute(f"SELECT count(*) FROM {table}")
             assert cursor.fetchone()[0] >= least
     monkeypatch.delenv("KINEMILL_DATABASE")
-    alone = kinemill(plain, "demo")
+    alone = kinemill(plain, *demo_in(plain))
     assert alone["metrics"] == found["metrics"]
     assert digests(plain) == digests(home)
 
