@@ -14,6 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.store import aside_of, publish_file
 from kinemill.store.home import Home
 from kinemill.store.project import TASKS, WORKSPACE, project_root
+from kinemill.task.component_file import DEFS
 from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"
@@ -59,8 +60,8 @@ _PYPROJECT = """\
 directory_type = "project"
 
 [tool.dg.project]
-root_module = "tasks"
-defs_module = "tasks"
+root_module = "defs"
+defs_module = "defs"
 code_location_name = "kinemill"
 code_location_target_module = "kinemill_dagster.pipelines.definitions"
 """
@@ -77,6 +78,7 @@ A [kinemill](https://pypi.org/project/kinemill/) project: robot logs in, verifie
 | file or folder | content |
 |---|---|
 | `tasks/` | one YAML file per task: the robot, its logs, and what to learn |
+| `defs/` | optional: Dagster components, `dg scaffold defs kinemill_dagster.KinemillTask NAME` |
 | `presets/` | optional: named settings, `presets/PART/NAME.yaml`, for `--with PART=NAME` |
 | `dagster.yaml`, `workspace.yaml` | settings of Dagster |
 | `pyproject.toml` | settings of `dg` |
@@ -134,8 +136,8 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
     }
     if task:
         contents[f"{TASKS}/{task.name}"] = task.read_text()
-    elif not (root / TASKS).is_dir():
-        contents[f"{TASKS}/.gitkeep"] = ""  # git keeps no empty folder
+    # git keeps no empty folder
+    contents |= {f"{name}/.gitkeep": "" for name in (TASKS, DEFS) if not (root / name).is_dir()}
     try:
         created = [name for name, text in contents.items() if _add(root / name, text)]
         home.make()

@@ -39,9 +39,8 @@ pytestmark = pytest.mark.skipif(not DG.exists(), reason="dg is not installed")
 def project(tmp_path_factory):
     """A project with a task file; `dg` adds the components."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("tasks", "defs", "pipelines"):
+    for name in ("tasks", "defs"):
         (folder / name).mkdir()
-    (folder / "pipelines" / "definitions.py").touch()
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "workspace.yaml").write_bytes((ROOT / "workspace.yaml").read_bytes())
     (folder / "tasks" / "tiny.yaml").write_text(TINY)

@@ -12,7 +12,8 @@ from tests.cli.conftest import bytes_under
 from tests.conftest import EXAMPLES
 
 FILES = {
-    ".env", ".gitignore", "README.md", "dagster.yaml", "pyproject.toml", "tasks/.gitkeep",
+    ".env", ".gitignore", "README.md", "dagster.yaml", "defs/.gitkeep", "pyproject.toml",
+    "tasks/.gitkeep",
     "workspace.yaml",
 }  # fmt: skip
 
@@ -62,7 +63,8 @@ def test_a_missing_file_is_created_again(tmp_path, name):
 
 def test_files_of_the_user_stay_and_notes_name_what_they_lack(tmp_path):
     own = dict.fromkeys(FILES, b"# mine\n")
-    (tmp_path / "tasks").mkdir()
+    for folder in ("tasks", "defs"):
+        (tmp_path / folder).mkdir()
     for name, content in own.items():
         (tmp_path / name).write_bytes(content)
     scaffold = make_project(tmp_path)
