@@ -23,9 +23,9 @@ LEG = HEAD + indent(TASK.replace("arm", "leg"), "  ")
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project with one task in a file, one in a component, and a component of another type."""
-    for folder in ("tasks", "defs/leg", "defs/view", "pipelines"):
+    for folder in ("tasks", "defs/leg", "defs/view"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pipelines" / "definitions.py").touch()
+    (tmp_path / "workspace.yaml").touch()
     (tmp_path / "workspace.yaml").touch()
     (tmp_path / "tasks" / "arm.yaml").write_text(TASK)
     (tmp_path / "defs" / "leg" / "defs.yaml").write_text(LEG)
