@@ -18,7 +18,6 @@ from kinemill.validate.action_responses import (
     gather,
     merge_parts,
 )
-from tests.validate.conftest import ROOT
 from tests.validate.test_wider_physics import make_arm_task
 
 
