@@ -66,12 +66,12 @@ def upstream_champions(task: Task) -> dict[str, list[str]]:
     A reference is a value `models:/TASK@champion` in the task file. A fixed version never changes,
     so it is no edge.
     """
-    found: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}
     for part, value in task.model_dump(mode="json").items():
         for text in _texts(value):
             if (match := _CHAMPION_OF.fullmatch(text)) and match[1] != task.name:
-                found.setdefault(_READERS.get(part, _OTHERS), set()).add(match[1])
-    return {asset: sorted(names) for asset, names in found.items()}
+                sources.setdefault(_READERS.get(part, _OTHERS), set()).add(match[1])
+    return {asset: sorted(names) for asset, names in sources.items()}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -184,8 +184,10 @@ def decisions(home: Home, task: str) -> Iterator[NewAlert]:
         if kind is None:
             continue
         at = datetime.fromisoformat(decision.at).timestamp()
-        before = f"the champion before was version {decision.previous}" if decision.previous else ""
-        body = "\n".join(filter(None, (f"by {decision.who}: {decision.why}", before)))
+        replaced = (
+            f"the champion before was version {decision.previous}" if decision.previous else ""
+        )
+        body = "\n".join(filter(None, (f"by {decision.who}: {decision.why}", replaced)))
         title = f"{task} version {decision.version}: {decision.what}"
         key = f"{task}:{decision.at}:{decision.what}:{decision.version}"
         yield NewAlert(kind, title, body, alerts.Event(key, at, task))

@@ -54,7 +54,7 @@ class Tick:
             return task
         status = task.path.stat()
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if (known := _loaded.get(task.path)) is None or known[0] != signature:
+        if (cached := _loaded.get(task.path)) is None or cached[0] != signature:
             _loaded[task.path] = (signature, load_task(task.path))
         return _loaded[task.path][1]
 
