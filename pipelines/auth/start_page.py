@@ -62,7 +62,7 @@ def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path)
     try:
         versions = versions_of(home, name) if is_registered(home, name) else []
     except KinemillError as error:
-        versions, problems = [], [*problems, f"<pre>{escape(str(error))}</pre>"]
+        versions, problems = [], [*problems, _lines(str(error))]
     run = _last_run(instance, name) if instance else None
     if run and run.dagster_run.status in _BAD:
         status = run.dagster_run.status.value.lower()
@@ -81,7 +81,7 @@ def _problems(home: Home, name: str, path: Path) -> Iterator[str]:
     try:
         load_task(path)
     except KinemillError as error:
-        yield f"the task file cannot be used:<pre>{escape(str(error))}</pre>"
+        yield f"the task file cannot be used<br>{_lines(str(error))}"
         return
     for source in (
         refusals(home, name),
@@ -91,13 +91,16 @@ def _problems(home: Home, name: str, path: Path) -> Iterator[str]:
         try:
             yield from (_problem(alert) for alert in source)
         except KinemillError as error:  # a damaged document does not hide the others
-            yield f"<pre>{escape(str(error))}</pre>"
+            yield _lines(str(error))
 
 
 def _problem(alert: NewAlert) -> str:
     body = alert.body if isinstance(alert.body, str) else alert.body()
-    lines = "<br>".join(escape(line) for line in body.splitlines())
-    return f"{escape(alert.title)}<br><small>{lines}</small>"
+    return f"{escape(alert.title)}<br>{_lines(body)}"
+
+
+def _lines(text: str) -> str:
+    return f"<small>{'<br>'.join(escape(line) for line in text.splitlines())}</small>"
 
 
 def _links() -> str:
