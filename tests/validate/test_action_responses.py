@@ -18,6 +18,7 @@ from kinemill.validate.action_responses import (
     gather,
     merge_parts,
 )
+from tests.conftest import EXAMPLES
 from tests.validate.test_wider_physics import make_arm_task
 
 
