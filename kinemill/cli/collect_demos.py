@@ -29,13 +29,13 @@ def demonstrate(
         failures: whether to write failed episodes as well.
         as_json: whether to print one document.
     """
-    from kinemill.cli.progress import Spoken, counted
+    from kinemill.cli.progress import StderrProgress, counted
     from kinemill.environments import demonstrations
 
     episodes = demonstrations.demonstrations(
         task, to, seeds, expert=expert, workers=workers, failures=failures
     )
-    runs = list(counted(episodes, len(seeds), "rollout", Spoken()))
+    runs = list(counted(episodes, len(seeds), "rollout", StderrProgress()))
     summary = demonstrations.document(task, runs)
     if as_json:
         document(summary)
@@ -48,7 +48,7 @@ def demonstrate(
     typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")
 
 
-def shown_by(task: Any, planner: Any, model: str | None) -> Any:
+def load_expert(task: Any, planner: Any, model: str | None) -> Any:
     """Return the expert: a planner, or a trained policy; None for the environment's own.
 
     Args:

@@ -32,14 +32,14 @@ def ingest(
 
     Example: kinemill data ingest my_robot path/to/logs
     """
-    from kinemill.cli.progress import Spoken
+    from kinemill.cli.progress import StderrProgress
     from kinemill.ingest import stage
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
-    reports = [stage.run(loaded, home, folder, Spoken()) for folder in folders]
+    reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
     _show(f"logs of {loaded.name}", files, as_json=as_json)
@@ -169,7 +169,7 @@ def reprocess(
 
     Example: kinemill data reprocess my_robot
     """
-    from kinemill.cli.progress import Spoken
+    from kinemill.cli.progress import StderrProgress
     from kinemill.store import to_json_value
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -178,7 +178,9 @@ def reprocess(
 
     loaded = load_task(task)
     if match or first or last:
-        part = backfill(loaded, Home.resolve(), Range(match or ["*"], first, last), Spoken())
+        part = backfill(
+            loaded, Home.resolve(), Range(match or ["*"], first, last), StderrProgress()
+        )
         if as_json:
             document(to_json_value(part))
         else:
@@ -187,7 +189,7 @@ def reprocess(
                 f"{part.read} were ingested and {part.evaluated} validated again"
             )
         return
-    report = redo(loaded, Home.resolve(), Spoken())
+    report = redo(loaded, Home.resolve(), StderrProgress())
     if as_json:
         document(to_json_value(report))
     else:

@@ -55,15 +55,17 @@ def _measure_logs(task: Any, home: Any, logs: Path) -> DriftReport:
 
 
 def _measure(task: Any, home: Any, logs: Path, registry: Any) -> DriftReport:
-    from kinemill.cli.progress import Spoken
+    from kinemill.cli.progress import StderrProgress
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
     from kinemill.validate import stage as validate
     from kinemill.validate.drift import find_drift
 
-    recordings = ingest.run(task, home, logs, Spoken()).artifact.ref
-    episodes = validate.run(task, home, recordings, Spoken()).ref
-    return find_drift(task, home, episodes, lambda: load_champion(registry, task.name), Spoken())
+    recordings = ingest.run(task, home, logs, StderrProgress()).artifact.ref
+    episodes = validate.run(task, home, recordings, StderrProgress()).ref
+    return find_drift(
+        task, home, episodes, lambda: load_champion(registry, task.name), StderrProgress()
+    )
 
 
 def _print(report: DriftReport) -> None:

@@ -23,7 +23,7 @@ from kinemill.cli.output import (
     notify,
     quantity,
     table,
-    wrapped,
+    wrap_text,
 )
 
 
@@ -277,7 +277,7 @@ def _print_summary(evaluation: Any, folder: Path) -> None:
     from kinemill.verify.phrases import counted
 
     windows, logs = evaluation.windows, evaluation.logs
-    typer.echo(wrapped(headline(evaluation).text))
+    typer.echo(wrap_text(headline(evaluation).text))
     title = f"{evaluation.task}{evaluation.source.name}, RMSE {windows.seconds:.4g} s ahead"
     errors_table(evaluation.metrics, title=title)
     comparison_table(evaluation)

@@ -102,7 +102,7 @@ def _load(model: str, folder: Path | None, changed: Any, load: Callable[..., Any
     home = Home.resolve()
     task = load_task(task_name, None if folder is None else changed)
     if folder is None:
-        version, where = _registered(task.name, home, which)
+        version, where = _load_registered(task.name, home, which)
         task = reading_task(task_of(home, task, version, changed), task)
         name, number = f":{version.number}", version.number
         name += "".join(f" @{alias}" for alias in version.aliases)
@@ -126,7 +126,7 @@ def _parts(model: str) -> tuple[str, str]:
     return address["task"], address["which"] or ""
 
 
-def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
+def _load_registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, TaskName, document, quantity, table, wrapped
+from kinemill.cli.output import Json, TaskName, document, quantity, table, wrap_text
 
 _SHORT = 16  # characters of a digest that are shown
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
@@ -98,7 +98,7 @@ def _print(summary: dict[str, Any]) -> None:
     from kinemill.cli.summary import errors_table, gate_table, metrics_in, tried_table
 
     aliases = "".join(f"@{alias}" for alias in summary["aliases"])
-    typer.echo(wrapped(summary["headline"]))
+    typer.echo(wrap_text(summary["headline"]))
     typer.echo(f"{summary['address']} {aliases}  {summary['created']}  {summary['decision'] or ''}")
     metrics = metrics_in(summary)
     errors_table(metrics, summary["tags"].get("kinemill.reference"))

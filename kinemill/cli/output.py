@@ -109,7 +109,7 @@ def _drawn(cell: Any) -> Any:
     return Text(cell, style="bold red") if isinstance(cell, Bad) else spell(cell)
 
 
-def wrapped(text: str) -> str:
+def wrap_text(text: str) -> str:
     """Wrap a sentence at the width of the terminal; keep it on one line in a pipe."""
     from rich.console import Console
 

@@ -33,7 +33,7 @@ class Options:
     as_json: bool
 
 
-def act(task: Any, to: Path, seeds: range, options: Options) -> None:
+def rollout_policy(task: Any, to: Path, seeds: range, options: Options) -> None:
     """Run a registered policy in its task's environment.
 
     Args:
@@ -42,7 +42,7 @@ def act(task: Any, to: Path, seeds: range, options: Options) -> None:
         seeds: of the initial states.
         options: of the command line.
     """
-    from kinemill.cli.progress import Spoken, counted
+    from kinemill.cli.progress import StderrProgress, counted
     from kinemill.environments.rollout_logs import averages, film_policy, roll_out
     from kinemill.runtime import load_policy
 
@@ -50,7 +50,7 @@ def act(task: Any, to: Path, seeds: range, options: Options) -> None:
     policy = load_policy(where)
     summary = {"task": task.name, "model": where, "variant": options.variant, "films": []}
     rolled = roll_out(task, policy, seeds, to, variant=options.variant, workers=options.workers)
-    summary |= averages(list(counted(rolled, len(seeds), "rollout", Spoken())))
+    summary |= averages(list(counted(rolled, len(seeds), "rollout", StderrProgress())))
     if options.video:
         films = Home.resolve().root / FILMS / task.name
         summary["films"] = film_policy(task, policy, seeds, films, variant=options.variant)
@@ -60,7 +60,7 @@ def act(task: Any, to: Path, seeds: range, options: Options) -> None:
         _print(summary, to)
 
 
-def refuse(values: Mapping[str, Any]) -> None:
+def refuse_options(values: Mapping[str, Any]) -> None:
     """Refuse options that do not apply to a policy.
 
     Raises:

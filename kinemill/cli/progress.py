@@ -10,7 +10,7 @@ from kinemill.tracking.throughput import Pace, Throttle, clock
 T = TypeVar("T")
 
 
-class Spoken:
+class StderrProgress:
     """A Progress that prints messages, and a line of progress each 10 s or 10 % of the work."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, TaskName, document, notify, table, wrapped
+from kinemill.cli.output import Json, TaskName, document, notify, table, wrap_text
 
 _REFUSED = 1
 
@@ -50,7 +50,7 @@ def why(
     if as_json:
         document(report)
         return
-    typer.echo(wrapped(report["headline"]))
+    typer.echo(wrap_text(report["headline"]))
     typer.echo(f"{report['task']}:{report['version']}  {report['explanation']}")
     _print_causes(report["causes"])
     _print_gate(report["gate"])

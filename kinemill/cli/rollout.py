@@ -114,22 +114,26 @@ def rollout(
 
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
-    loaded = _loaded(task, controller, overrides)
+    loaded = _load_task_with_controller(task, controller, overrides)
     seeds = range(seed, seed + episodes)
     options = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)
     if expert:
         _demonstrate(options, workers, failures=failures)
         return
     if loaded.learn.gives == "policy":
-        from kinemill.cli.policy_rollout import Options, act, refuse
+        from kinemill.cli.policy_rollout import Options, refuse_options, rollout_policy
 
-        refuse({"controller": controller, "seconds": seconds, "explore": explore, "report": report})
-        act(loaded, options.to, seeds, Options(model, variant, workers, video, as_json))
+        refuse_options(
+            {"controller": controller, "seconds": seconds, "explore": explore, "report": report}
+        )
+        rollout_policy(loaded, options.to, seeds, Options(model, variant, workers, video, as_json))
         return
     _control(options, seconds, explore, report)
 
 
-def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> Any:
+def _load_task_with_controller(
+    task: str, controller: str | None, overrides: list[str] | None
+) -> Any:
     """Return the task with its overrides, and with the named controller in place of its own."""
     from kinemill.task import load_task, parse_overrides
 
@@ -144,7 +148,7 @@ def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> A
 
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
     """Record demonstrations of a planner, a trained policy, or the environment's own expert."""
-    from kinemill.cli.collect_demos import demonstrate, shown_by
+    from kinemill.cli.collect_demos import demonstrate, load_expert
 
     task, model = options.task, None if options.model == "champion" else options.model
     planner = _policy(options)[1] if options.controller else None
@@ -152,7 +156,7 @@ def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
         task,
         options.to,
         options.seeds,
-        expert=shown_by(task, planner, model),
+        expert=load_expert(task, planner, model),
         workers=workers,
         failures=failures,
         as_json=options.as_json,
@@ -161,14 +165,14 @@ def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
 
 def _control(options: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
     """Run a controller in the task's plant."""
-    from kinemill.cli.progress import Spoken, counted
+    from kinemill.cli.progress import StderrProgress, counted
     from kinemill.control.recorded_runs import run_and_log
     from kinemill.control.report import page
     from kinemill.store import publish_file
 
     task, model = options.task, options.model
     name, policy = _policy(options)
-    seeds = counted(options.seeds, len(options.seeds), "rollout", Spoken())
+    seeds = counted(options.seeds, len(options.seeds), "rollout", StderrProgress())
     runs = run_and_log(task, (name, policy), seeds, options.to, seconds=seconds, explore=explore)
     summary = {"task": task.name, "controller": name, "model": model, **runs.document}
     if report:

@@ -78,7 +78,7 @@ def one(server: Server, run: str) -> dict[str, Any]:
 
 def look_up(server: Server, run: str) -> dict[str, Any]:
     """Return the run with this id, or this beginning of an id."""
-    whole = run if len(run) == _LENGTH else _completed(server, run)
+    whole = run if len(run) == _LENGTH else _complete_id(server, run)
     response = server.ask(_ONE, id=whole)["runOrError"]
     if response["__typename"] == "RunNotFoundError":
         raise _unknown(server, run)
@@ -122,7 +122,7 @@ def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _completed(server: Server, start: str) -> str:
+def _complete_id(server: Server, start: str) -> str:
     """Return the only id with this beginning, among all runs."""
     matches = [run for run in _ids(server) if start and run.startswith(start)]
     if len(matches) > 1:

@@ -177,7 +177,7 @@ def cancel(run: RunName, as_json: Json = False) -> None:
         raise BadInput(f"run {record['runId'][:8]}", f"is {status}; there is nothing to cancel")
     else:
         _end(server, record)
-        record = _ended(server, record)
+        record = _wait_until_ended(server, record)
     if as_json:
         document(run_status.document_of(server, record))
     else:
@@ -210,7 +210,7 @@ def _end(server: Any, record: Mapping[str, Any]) -> None:
     raise KinemillError(f"run {record['runId'][:8]}", f"cannot be ended: {said}")
 
 
-def _ended(server: Any, record: dict[str, Any]) -> dict[str, Any]:
+def _wait_until_ended(server: Any, record: dict[str, Any]) -> dict[str, Any]:
     """Wait until a canceled run has ended; return its status."""
     from kinemill.cli import run_status
 

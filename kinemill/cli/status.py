@@ -116,7 +116,7 @@ def metrics(
     if as_json:
         document(numbers.document())
         return
-    for point in _merged(points):
+    for point in _merge_steps(points):
         typer.echo(_line(point, numbers.total))
     if not points:
         notify(
@@ -136,7 +136,7 @@ def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool)
                 last_status = stands
                 notify(f"run {record['runId'][:_SHORT]} of {numbers.task} is {stands}")
             new = list(numbers.new())
-            for point in new if as_json else _merged(new):
+            for point in new if as_json else _merge_steps(new):
                 typer.echo(json.dumps(point) if as_json else _line(point, numbers.total))
                 show_point(point)
             if stands in run_status.ENDED:
@@ -173,7 +173,7 @@ def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
         yield show
 
 
-def _merged(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _merge_steps(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Merge consecutive points of one step."""
     for _, same in itertools.groupby(points, key=lambda point: point["step"]):
         whole: dict[str, Any] = {}

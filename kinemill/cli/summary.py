@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Bad, notify, quantity, spell, table, wrapped
+from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
@@ -28,7 +28,7 @@ def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool 
     verified, metrics = verified or Verification(), metrics_in(summary)
     own = own_reference(verified)
     if summary.get("headline"):
-        typer.echo(wrapped(summary["headline"]))
+        typer.echo(wrap_text(summary["headline"]))
     _facts_table(summary)
     errors_table(metrics, own)
     tried_table(metrics)

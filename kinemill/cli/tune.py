@@ -57,7 +57,7 @@ def tune(
 
     Example: kinemill model tune my_robot --trials 30 --workers 2
     """
-    from kinemill.cli.progress import Spoken
+    from kinemill.cli.progress import StderrProgress
     from kinemill.cli.project import project
     from kinemill.task import load_task
 
@@ -71,7 +71,7 @@ def tune(
         return
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
-    summary = pipeline.tune_task(task, changed, options, Spoken(), show_progress=True)
+    summary = pipeline.tune_task(task, changed, options, StderrProgress(), show_progress=True)
     if as_json:
         document(summary)
     else:

@@ -59,7 +59,7 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         )
     step = max(table.step for table in tables)
     units = _units(name_targets(_angles(find_quaternions(columns))))
-    described = [_limited(_offset(column)) for column in find_derivatives(units)]
+    described = [_with_limits(_offset(column)) for column in find_derivatives(units)]
     described.sort(key=lambda column: column.guess.role == "action")
     dt, channels = _dt(tables, step), name_channels(described)
     return write_task(Draft(name, tables, dt, step, channels, left_out, problems | unused))
@@ -219,7 +219,7 @@ def _find_duplicates(table: Table) -> dict[str, str]:
     """
     first: dict[bytes, str] = {}
     duplicates: dict[str, str] = {}
-    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _placed(name))):
+    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _has_index(name))):
         values = table.values[name][1]
         original = first.setdefault(values.tobytes(), name)
         finite = values[np.isfinite(values)]
@@ -228,7 +228,7 @@ def _find_duplicates(table: Table) -> dict[str, str]:
     return duplicates
 
 
-def _placed(name: str) -> bool:
+def _has_index(name: str) -> bool:
     return split_index(name)[1] is not None
 
 
@@ -296,7 +296,7 @@ def _offset(column: Column) -> Column:
     return replace(column, offset=-origin, notes=[*column.notes, *note])
 
 
-def _limited(column: Column) -> Column:
+def _with_limits(column: Column) -> Column:
     """Set limits of linear channels: the observed range without outliers, and a margin."""
     if column.kind != "linear":
         return column

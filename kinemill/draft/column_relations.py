@@ -89,9 +89,13 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
 
 def _target(action: Column, columns: list[Column]) -> Column:
-    name = [token for token in split_words(_called(action)) if token not in COMMAND]
+    name = [token for token in split_words(_full_name(action)) if token not in COMMAND]
     for other in columns:
-        if other.kind == "angle" and split_words(_called(other)) == name and _near(action, other):
+        if (
+            other.kind == "angle"
+            and split_words(_full_name(other)) == name
+            and _is_near(action, other)
+        ):
             note = f"guessed {other.unit}: a target of the position of that name"
             return replace(
                 action,
@@ -103,11 +107,11 @@ def _target(action: Column, columns: list[Column]) -> Column:
     return action
 
 
-def _called(column: Column) -> str:
+def _full_name(column: Column) -> str:
     return column.guess.label or column.guess.name
 
 
-def _near(action: Column, position: Column) -> bool:
+def _is_near(action: Column, position: Column) -> bool:
     """Return whether all logs that have both columns agree, row by row."""
     shared_logs = [log for log in action.samples if log in position.samples]
     pairs = [(action.samples[log][1], position.samples[log][1]) for log in shared_logs]

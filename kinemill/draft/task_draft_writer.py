@@ -114,13 +114,13 @@ def write_task(draft: Draft) -> str:
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
         "# Limits are the range seen and a margin of over half of it; a joint's own are better.",
         f"task: {draft.name}",
-        *([f"description: {_quoted(_quiet(text))}"] if text else []),
+        *([f"description: {_quote(_quiet(text))}"] if text else []),
         f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
         *_no_action(draft.columns),
         *_left_out(draft.left_out),
-        *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused(draft)),
+        *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused_lines(draft)),
         *_ingest(draft),
         _dataset(draft),
         "learn:",
@@ -176,7 +176,7 @@ def _text(name: str) -> str:
     """Spell a name so that YAML reads it unchanged."""
     if PLAIN.match(name) and name.lower() not in _YAML_WORDS:
         return name
-    return _quoted(name)
+    return _quote(name)
 
 
 def _quiet(text: str) -> str:
@@ -190,7 +190,7 @@ def _no_action(columns: list[Column]) -> list[str]:
     return ["  # no action found: use the commands of the robot, if they are among these"]
 
 
-def _unused(draft: Draft) -> Iterator[tuple[str, str]]:
+def _unused_lines(draft: Draft) -> Iterator[tuple[str, str]]:
     """Yield the first logs that the draft does not describe, with reasons."""
     yield from list(draft.unused.items())[:NAMED]
     if len(draft.unused) > NAMED:
@@ -201,10 +201,12 @@ def _left_out(columns: dict[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, why in columns.items():
         by_reason.setdefault(why, []).append(name)
-    return [f"  # left out, {_quiet(why)}: {_named(names)}" for why, names in by_reason.items()]
+    return [
+        f"  # left out, {_quiet(why)}: {_spell_names(names)}" for why, names in by_reason.items()
+    ]
 
 
-def _named(names: list[str]) -> str:
+def _spell_names(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return _quiet(", ".join(names[:NAMED])) + more
 
@@ -232,7 +234,7 @@ def _dataset(draft: Draft) -> str:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
         return f"dataset: {{validation: {{tail: 0.1}}, test: [{rows}]}}  # {_ALONE}"
     # Patterns match names relative to the ingested folder.
-    test = _quoted("*" + re.sub(r"([*?\[])", r"[\1]", last))
+    test = _quote("*" + re.sub(r"([*?\[])", r"[\1]", last))
     return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{test}]}}  # name your own"
 
 
@@ -256,5 +258,5 @@ def _last(draft: Draft, parts: list[str]) -> str | None:
     return max(others).name if others else None
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -51,7 +51,7 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
         now: s since the epoch.
     """
     read = open_scan_cache(task, home, folder).files
-    waiting = _settled(task, _scan_folder(task, folder, read), now)
+    waiting = _settled_files(task, _scan_folder(task, folder, read), now)
     if not waiting:
         return NewLogs(frozenset(), more=False, any_read=bool(read))
     history, contents = _ReadHistory(task, home, folder, read), _contents(waiting)
@@ -105,7 +105,7 @@ def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
     return scan(task, folder, read) if stat_of(folder) else empty_scan()
 
 
-def _settled(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
+def _settled_files(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
     """Return the files that are new or changed, and complete."""
     moment = time.time() if now is None else now
     return [

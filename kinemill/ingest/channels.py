@@ -43,14 +43,14 @@ def convert_units(
         if source.unit and source.unit != channel.unit:
             scale, offset = factor(source.unit, channel.unit)
             value = scale * value + offset
-    if not _within(value, magnitude(channel)):
+    if not _is_within(value, magnitude(channel)):
         reasons += _missing(name, series) + _infinite(name, series)
         value, beyond = _cut_off(name, series, value, task)
         reasons += beyond
     return value, reasons
 
 
-def _within(value: Floats, most: float) -> bool:
+def _is_within(value: Floats, most: float) -> bool:
     """Return whether every |value| of (n,) is at most `most`; False if a value is NaN."""
     return not len(value) or bool(value.min() >= -most and value.max() <= most)
 
@@ -89,7 +89,7 @@ def _unchanged_chunks(
         return None
     parts = [chunk.to_numpy() for chunk in series.get_chunks()]
     most = magnitude(task.channels[name])
-    return ChunkedColumn(parts) if all(_within(part, most) for part in parts) else None
+    return ChunkedColumn(parts) if all(_is_within(part, most) for part in parts) else None
 
 
 def _missing(name: str, series: pl.Series) -> list[Reason]:

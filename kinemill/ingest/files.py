@@ -141,7 +141,7 @@ def _classify(
         result.ignored[valid_text(name)] = file_stat
     elif task.ingest.meta.is_sidecar(name):
         result.sidecars.append(file_stat)
-    elif _claimed(entry, admitted):
+    elif _has_log_suffix(entry, admitted):
         result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])
     else:
         result.ignored[file_stat.label] = "no log: no reader recognizes it"
@@ -173,7 +173,7 @@ def _leads_out(entry: os.DirEntry[str], folder: Path) -> bool:
     return not real_path(Path(entry.path)).is_relative_to(real_path(folder))
 
 
-def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
+def _has_log_suffix(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
     """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
     name, path = entry.name.lower(), Path(entry.path)
     ending = [

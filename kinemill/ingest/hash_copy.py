@@ -8,7 +8,7 @@ from threading import Lock
 from uuid import uuid4
 
 from kinemill.ingest.file_stat import FileStat
-from kinemill.store.disk_space import telling
+from kinemill.store.disk_space import convert_disk_errors
 from kinemill.store.home import Home
 
 LEAST = 1 << 20  # bytes; smaller files are read twice instead
@@ -30,7 +30,7 @@ def reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
             if not LEAST <= file_stat.size <= bytes_left:
                 return None
             bytes_left -= file_stat.size
-        with telling(folder):
+        with convert_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid4().hex
 

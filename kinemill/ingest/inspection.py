@@ -63,12 +63,12 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
     """
     index = load_index(home, task.name)
     listed = ((entry["hash"], entry["name"]) for entry in index[1]) if index else ()
-    return _named(listed, which) or _named(
+    return _match_names(listed, which) or _match_names(
         ((member.hash, member.name) for member in members(home, task.name).values()), which
     )
 
 
-def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
+def _match_names(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
     """Return the hashes with the full name; without any, those whose last part matches."""
     which = valid_text(which)
     last, exact, close = Path(which).name, list[str](), list[str]()

@@ -65,7 +65,7 @@ def store_media(parts: Parts, folder: Path) -> Parts:
         if not moved:
             stored.append((part, tracks))
             continue
-        frames = [frame.with_columns(_renumbered(frame, moved)) for frame in tracks.frames]
+        frames = [frame.with_columns(_renumber(frame, moved)) for frame in tracks.frames]
         stored.append((part, replace(tracks, frames=frames)))
     for one in pictures.values():
         one.close()
@@ -149,7 +149,7 @@ def _add_texts(all_texts: list[str], texts: list[str]) -> np.ndarray[Any, np.dty
     return np.array([all_texts.index(text) for text in texts], np.int64)
 
 
-def _renumbered(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
+def _renumber(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
     return [
         pl.Series(name, rows[frame[name].to_numpy()].astype(np.int32))
         for name, rows in moved.items()

@@ -269,7 +269,7 @@ def _find(
         problem, fix = f"column {named!r} stands {names.count(named)} times", "correct the header"
     elif duplicates:
         problem = f"{len(duplicates)} columns named {split_index(duplicates[0])[0]!r}"
-        fix = f"name one of them at `{key}`: {_listed(duplicates)}"
+        fix = f"name one of them at `{key}`: {_list_names(duplicates)}"
     else:
         problem = f"no column {' or '.join(map(repr, candidates)) or 'with stamps'}"
         close = next(
@@ -283,14 +283,14 @@ def _find(
             "header",
             problem,
             channel=channel,
-            expected="one column of that name; the log has " + _listed(names),
+            expected="one column of that name; the log has " + _list_names(names),
             fix=fix,
         )
     )
     return None
 
 
-def _listed(names: list[str], most: int = 12) -> str:
+def _list_names(names: list[str], most: int = 12) -> str:
     listed = ", ".join(repr(name) for name in names[:most])
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 

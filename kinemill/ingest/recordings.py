@@ -96,7 +96,7 @@ def _own_part(task: Task) -> Json:
 def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     """Read the bytes at `raw`, write the tracks into `folder`, and return the summary."""
     form = recognize(task, raw)
-    parts, listed = _stored(task, form, raw, folder), list[Json]()
+    parts, listed = _store_parts(task, form, raw, folder), list[Json]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}{SUFFIX}"
@@ -118,7 +118,7 @@ def _of_part(part: str, item: Reason) -> Reason:
     return {**item, "where": f"{part}, {item['where']}"} if part else item
 
 
-def _stored(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[str, Tracks]]:
+def _store_parts(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[str, Tracks]]:
     """Read a log and write its media into `folder`; a log that trips a reader has no tracks.
 
     A library that decodes damaged bytes may raise anything. That concerns this log alone.

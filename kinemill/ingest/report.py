@@ -47,7 +47,7 @@ class Reporter:
         member = find_member(self._home, self._task.name, hash_)
         if member is None or self._task.ingest.wants(member.name):
             return unstable(file_stat, self._unfinished.get(hash_, _CHANGED))
-        return _report(file_stat, hash_, "known", {}, [_excluded(member)])
+        return _report(file_stat, hash_, "known", {}, [_excluded_reason(member)])
 
     def _read(self, file_stat: FileStat, entry: Json) -> Json:
         first = entry["hash"] in self._entered and file_stat.label == entry["name"]
@@ -84,7 +84,7 @@ class IngestReport:
         listed = [
             self.reporter.describe_file(file_stat, hash_) for file_stat, hash_ in self.read.items()
         ]
-        return _sorted(
+        return _sort_entries(
             [*listed, *(unstable(file_stat, why) for file_stat, why in self.unread.items())]
         )
 
@@ -100,10 +100,10 @@ class IngestReport:
             self.reporter.describe_file(file_stat, hash_.hex())
             for file_stat, hash_ in self.unchanged.items()
         ]
-        return _sorted([*listed, *self.fresh])
+        return _sort_entries([*listed, *self.fresh])
 
 
-def _sorted(entries: list[Json]) -> list[Json]:
+def _sort_entries(entries: list[Json]) -> list[Json]:
     return sorted(entries, key=lambda item: str(item["file"]))
 
 
@@ -136,7 +136,7 @@ def unread(why: str) -> Reason:
     )
 
 
-def _excluded(member: Member) -> Reason:
+def _excluded_reason(member: Member) -> Reason:
     return reason(
         "patterns",
         "file",

@@ -140,7 +140,7 @@ def amend(
         return previous.artifact
     cuts = previous.tree.cuts
     touched = sorted({name_of(hash_, cuts) for hash_ in changes})
-    shards = {name: _amended(previous.shard(name), name, changes) for name in touched}
+    shards = {name: _amend_shard(previous.shard(name), name, changes) for name in touched}
     more = sum(len(shards[name]) - len(previous.shard(name)) for name in touched)
     if not len(previous) + more:
         return None
@@ -151,7 +151,7 @@ def amend(
     return _publish(home, task, previous.tree, cuts, shards, after)
 
 
-def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
+def _amend_shard(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
     """Return the entries of one shard after the changes, sorted by hash."""
     entries: dict[str, Json | None] = {entry["hash"]: entry for entry in shard}
     entries |= {hash_: entry for hash_, entry in changes.items() if holds(name, hash_)}

@@ -195,7 +195,7 @@ class _Ingest:
             earlier: content hashes read before under the names of changed files.
             progress: receives each recording.
         """
-        requested = self._requested(read, unchanged)
+        requested = self._requested_hashes(read, unchanged)
         contents = list(read.items())
         if requested - set(read.values()):
             contents += [(s, h.hex()) for s, h in unchanged.items() if h.hex() in requested]
@@ -209,7 +209,7 @@ class _Ingest:
             released = member.hash in self._released
             changes[member.hash] = entry_of(member.hash, member.name, artifact, released=released)
         fault_point("ingest.recorded")
-        changes |= self._superseded(read, earlier, changes)
+        changes |= self._exclude_superseded(read, earlier, changes)
         snapshot = self._publish(changes)
         fault_point("ingest.published")
         if snapshot is None:
@@ -222,7 +222,7 @@ class _Ingest:
             add_pending(self._home, self._task.name, entered)
             fault_point("ingest.noted")
 
-    def _superseded(
+    def _exclude_superseded(
         self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
     ) -> dict[str, Json | None]:
         """Exclude recordings whose bytes a longer file of the same name begins with."""
@@ -250,7 +250,7 @@ class _Ingest:
                 entered |= set[str]() if existing else {hash_}
         return jobs, entered
 
-    def _requested(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
+    def _requested_hashes(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
         """Return the hashes of all recordings to check."""
         if self._previous is None:
             existing = members(self._home, self._task.name)

@@ -135,7 +135,7 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         for one in shared
     ]
     stamps = [
-        Stamps(clock.seconds, _at(one.signal.order, clock.rows))
+        Stamps(clock.seconds, _take_rows(one.signal.order, clock.rows))
         for one, clock in zip(shared, clocks, strict=True)
     ]
     topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
@@ -147,7 +147,7 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
     return topics, reasons + odd
 
 
-def _at(order: Rows | None, rows: Rows) -> Rows | None:
+def _take_rows(order: Rows | None, rows: Rows) -> Rows | None:
     """Return the positions (N,) of rows (n,)."""
     return order if order is None or len(order) == len(rows) else order[rows]
 

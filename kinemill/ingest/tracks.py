@@ -68,11 +68,11 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     back = any(item["check"] == "time_order" for item in reasons)
     if task.ingest.on_time_reversal == "quarantine" and back:
         return Tracks([], 0, lost + total, reasons)
-    stretches = _shared(topics, EXACT * task.dt)
+    stretches = _shared_stretches(topics, EXACT * task.dt)
     long = [item for item in stretches if len(_grid(item.span, task.dt)) > 1]
     frames = [frame for item in long if (frame := _frame(item, topics, task)).height > 1]
     rows = sum(item.rows for item in long)
-    reasons += _uncovered(topics, stretches, task)
+    reasons += _uncovered_reasons(topics, stretches, task)
     short = sum(item.rows for item in stretches) - rows
     if short or not frames:
         reasons.append(_too_short(short, total, topics, log.ticks, task))
@@ -97,7 +97,7 @@ def _no_media(log: RawLog, task: Task) -> list[Reason]:
     ]
 
 
-def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
+def _shared_stretches(topics: list[Topic], exact: float) -> list[_Stretch]:
     """Return the stretches that lie inside one piece of every topic, in the order of time."""
     common: list[tuple[Span, list[slice]]] = [(span, [own]) for span, own in topics[0].pieces()]
     for topic in topics[1:]:
@@ -105,7 +105,7 @@ def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
     stretches: list[_Stretch] = []
     for span, pieces in common:
         inside = [
-            _inside(topic.clock.seconds, own, span, exact)
+            _samples_in_span(topic.clock.seconds, own, span, exact)
             for topic, own in zip(topics, pieces, strict=True)
         ]
         near = [
@@ -131,7 +131,7 @@ def _overlaps(
     return overlaps
 
 
-def _inside(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
+def _samples_in_span(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
     """Return the samples of a piece of a clock that lie in a span."""
     first = int(np.searchsorted(seconds[piece], span.start - exact, side="left"))
     last = int(np.searchsorted(seconds[piece], span.stop + exact, side="right"))
@@ -162,7 +162,7 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
     return frame.with_columns(pl.col(task.media).cast(pl.Int32)) if task.media else frame
 
 
-def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
+def _uncovered_reasons(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
     """Return a reason for each of the longest times in which a channel has no samples."""
     if len(topics) == 1:
         return []
@@ -174,7 +174,7 @@ def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> li
         for span in _rest(piece, used)
         for name in _silent_channels(span, topics)[:1]
     }
-    longest = sorted(_merged(lost), key=lambda item: item[1].start - item[1].stop)
+    longest = sorted(_merge_times(lost), key=lambda item: item[1].start - item[1].stop)
     return [
         reason(
             "coverage",
@@ -205,7 +205,7 @@ def _rest(piece: Span, used: list[Span]) -> list[Span]:
     ]
 
 
-def _merged(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
+def _merge_times(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
     """Merge overlapping times: all topics with samples there report the same gap."""
     merged: list[tuple[str, Span]] = []
     for name, span in sorted(lost, key=lambda item: (item[0], item[1].n_resets, item[1].start)):

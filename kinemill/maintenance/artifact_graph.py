@@ -120,7 +120,7 @@ def _read_one(home: Home, manifest: Path) -> _Read:
         digest=hashlib.sha256(text).hexdigest(),
         bytes=size_of(folder),
         used=folder.stat().st_mtime,
-        inputs=frozenset(_DIGEST.findall(canonical(_parsed(text).get("inputs", {})))),
+        inputs=frozenset(_DIGEST.findall(canonical(_parse(text).get("inputs", {})))),
         paths=frozenset(paths),
         of_set=_of_set(folder) if stage == _EPISODES else None,
     )
@@ -128,10 +128,10 @@ def _read_one(home: Home, manifest: Path) -> _Read:
 
 def _of_set(folder: Path) -> str | None:
     summary = folder / SUMMARY
-    return _parsed(summary.read_bytes()).get("digest") if summary.is_file() else None
+    return _parse(summary.read_bytes()).get("digest") if summary.is_file() else None
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _parse(text: bytes) -> dict[str, Any]:
     """Parse a document; return nothing for a damaged one, which the next run quarantines."""
     with suppress(ValueError):
         value = json.loads(text)

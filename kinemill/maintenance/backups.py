@@ -24,7 +24,7 @@ from kinemill.store import MANIFEST, Json, publish_json, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import database
 from kinemill.store.digests import copy, file_digest
-from kinemill.store.disk_space import shortage, telling
+from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import MAINTENANCE, lock
@@ -60,7 +60,7 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
     with lock(home, "dagster"):
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
-    with lock(home, MAINTENANCE, progress.log_message), telling(to), pool.open():
+    with lock(home, MAINTENANCE, progress.log_message), convert_disk_errors(to), pool.open():
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         files = _everything(home, pool, progress, damage)
         added = dict(pool.added)
@@ -106,14 +106,16 @@ def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -
     """Add all files of a home to the pool: databases, then changing files, then immutable ones."""
     files, copied = list[Entry](), set[Path]()
     with _ledgers_held(home):  # a consistent state of MLflow's database and the ledgers
-        files += _batched(_copied(home, pool, path) for path in _ledgers(home, copied))
+        files += _flush_in_batches(
+            _copy_to_pool(home, pool, path) for path in _ledgers(home, copied)
+        )
         for path in databases(home):
             copied.add(path)
             if entry := _database(home, pool, path):
                 files.append(entry)
     fault_point("backup.databases")
-    files += _batched(_changing(home, pool, copied))
-    for entry in _batched(_frozen(home, pool, damage)):
+    files += _flush_in_batches(_changing(home, pool, copied))
+    for entry in _flush_in_batches(_frozen(home, pool, damage)):
         files.append(entry)
         progress.advance("backup", len(files), len(files), entry.path)
     return sorted(files)
@@ -158,7 +160,7 @@ _One = tuple[Entry, Move | None]
 _Files = Iterator[_One]
 
 
-def _batched(files: _Files) -> Iterator[Entry]:
+def _flush_in_batches(files: _Files) -> Iterator[Entry]:
     """Yield entries, and flush their files to disk in batches."""
     moves, targets = list[Move](), set[Path]()
     for entry, move in files:
@@ -185,7 +187,7 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
         ):
             continue
         with suppress(FileNotFoundError):  # deleted meanwhile, such as a replaced checkpoint
-            yield _copied(home, pool, path)
+            yield _copy_to_pool(home, pool, path)
 
 
 def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
@@ -198,7 +200,9 @@ def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
         if not path.name.startswith("."):
             digest = path.name.partition(".")[0]
             yield from _whole(
-                home, damage, lambda path=path, digest=digest: [_pooled(home, pool, path, digest)]
+                home,
+                damage,
+                lambda path=path, digest=digest: [_add_to_pool(home, pool, path, digest)],
             )
 
 
@@ -216,8 +220,10 @@ def _artifact_files(home: Home, pool: Pool, manifest: Path) -> list[_One]:
         listed = {name: about["sha256"] for name, about in content["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _damage(manifest) from error
-    files = [_pooled(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())]
-    return [*files, _copied(home, pool, manifest)]
+    files = [
+        _add_to_pool(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())
+    ]
+    return [*files, _copy_to_pool(home, pool, manifest)]
 
 
 def _is_frozen(home: Home, path: Path) -> bool:
@@ -227,13 +233,15 @@ def _is_frozen(home: Home, path: Path) -> bool:
     return parts[1] == "raw" or (home.root.joinpath(*parts[:4]) / MANIFEST).is_file()
 
 
-def _pooled(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
+def _add_to_pool(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
     """Add a file whose digest is known; read it only if it is new."""
     try:
         looked = path.stat()
         if pool.has(sha256, looked.st_size):
             return _entry(home, path, sha256, looked.st_size, looked), None
-        entry, move = _linked(home, pool, path) if pool.link else _copied(home, pool, path)
+        entry, move = (
+            _link_to_pool(home, pool, path) if pool.link else _copy_to_pool(home, pool, path)
+        )
     except FileNotFoundError as error:
         raise _damage(path) from error
     if entry.sha256 != sha256:
@@ -246,7 +254,7 @@ def _damage(path: Path) -> CorruptArtifact:
     return CorruptArtifact(path, "is missing, or its bytes have changed", fix=fix)
 
 
-def _copied(home: Home, pool: Pool, path: Path) -> _One:
+def _copy_to_pool(home: Home, pool: Pool, path: Path) -> _One:
     aside = pool.aside()
     try:
         with path.open("rb") as original:
@@ -259,14 +267,14 @@ def _copied(home: Home, pool: Pool, path: Path) -> _One:
     return entry, pool.take(aside, sha256)
 
 
-def _linked(home: Home, pool: Pool, path: Path) -> _One:
+def _link_to_pool(home: Home, pool: Pool, path: Path) -> _One:
     aside = pool.aside()
     try:
         aside.hardlink_to(path)
     except FileNotFoundError:
         raise
     except OSError:
-        return _copied(home, pool, path)  # links need the same disk
+        return _copy_to_pool(home, pool, path)  # links need the same disk
     looked, sha256 = path.stat(), file_digest(aside)
     return _entry(home, path, sha256, looked.st_size, looked), pool.take(aside, sha256)
 

@@ -81,12 +81,12 @@ def _newest(graph: Graph) -> Iterator[Root]:
 
 def _handed_on(home: Home, used_since: float) -> Iterator[Root]:
     for run in sorted((home.dagster / "refs" / "runs").glob("*")):
-        if _used(run) > used_since:
+        if _last_used(run) > used_since:
             for path in sorted(run.rglob("*.json")):
                 yield from _named_in(path, f"used in run {run.name}")
 
 
-def _used(folder: Path) -> float:
+def _last_used(folder: Path) -> float:
     return max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
 
 
@@ -134,11 +134,11 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
         paths.append(Path(report).parent.as_posix())
     for tag in (tags.DATASET, tags.MODEL, tags.VERIFICATION):
         paths += graph.at(stamped.get(tag))
-    paths += _cataloged(home, version)
+    paths += _catalog_paths(home, version)
     yield from (Root(path, why, weak) for path in dict.fromkeys(paths))
 
 
-def _cataloged(home: Home, version: Version) -> list[str]:
+def _catalog_paths(home: Home, version: Version) -> list[str]:
     """Return the path of the version's dataset by the catalog, even with a damaged manifest."""
     try:
         return [find_dataset(home, version.task, version.tags.get(tags.DATASET, "")).ref.path]

@@ -27,7 +27,7 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
     staged = (home.store / ".staging").glob("*")
     for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
         is_deleted = path.name.startswith(("gone-", "forgotten-"))
-        if is_deleted or _touched(path) < cutoff:
+        if is_deleted or _last_change(path) < cutoff:
             why = "was about to be deleted" if is_deleted else "temporary file of a dead process"
             yield _item(home, "piece", path, why)
 
@@ -35,7 +35,7 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
 def damaged(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield damaged artifacts that were quarantined before a time."""
     for path in (home.store / ".corrupt").glob("*"):
-        if _touched(path) < cutoff:
+        if _last_change(path) < cutoff:
             yield _item(home, "damaged outcome", path, "was damaged; rebuilt if needed")
 
 
@@ -53,7 +53,7 @@ def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Itera
         model = f"store/model/{task}/{folder.name}"
         ended = model not in required and (home.root / model / MANIFEST).is_file()
         if folder.is_dir() and ended and f"train/{task}/{folder.name}" not in locked:
-            used = _touched(folder)
+            used = _last_change(folder)
             if used < cutoff:
                 why = "log of a finished training"
                 yield _item(home, "training log", folder, why, task)
@@ -97,11 +97,11 @@ def deleted_in_mlflow(home: Home) -> Iterator[Item]:
 
 
 def _item(home: Home, kind: str, path: Path, why: str, task: str = "") -> Item:
-    name, used = path.relative_to(home.root).as_posix(), _touched(path)
+    name, used = path.relative_to(home.root).as_posix(), _last_change(path)
     return Item(kind, name, task, size_of(path), used, why, partial(drop, home, path))
 
 
-def _touched(path: Path) -> float:
+def _last_change(path: Path) -> float:
     """Return when anything in a file or folder last changed, s since the epoch."""
     inner = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     return max((each.lstat().st_mtime for each in [path, *inner]), default=0.0)

@@ -11,7 +11,7 @@ from kinemill.maintenance.backup_pool import OBJECTS, Entry, damaged, open_backu
 from kinemill.store import Json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import copy
-from kinemill.store.disk_space import shortage, telling
+from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import RESTORE_MARKER, Home
 from kinemill.store.locks import MAINTENANCE, lock, unused
@@ -54,10 +54,14 @@ def restore(
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
     aside = home.root / _ASIDE
-    with unused(home), lock(home, MAINTENANCE, progress.log_message), telling(home.root):
+    with (
+        unused(home),
+        lock(home, MAINTENANCE, progress.log_message),
+        convert_disk_errors(home.root),
+    ):
         shutil.rmtree(aside, ignore_errors=True)
         for number, entry in enumerate(files, start=1):
-            _bring(source, entry, aside)
+            _copy_file(source, entry, aside)
             progress.advance("restore", number, len(files), entry.path)
         fault_point("restore.read")
         replaced = _exchange(home, aside)
@@ -84,7 +88,7 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
         raise BadInput(home.root, text)
 
 
-def _bring(source: Path, entry: Entry, aside: Path) -> None:
+def _copy_file(source: Path, entry: Entry, aside: Path) -> None:
     """Copy one file of the backup to the temporary folder."""
     stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
     to = aside / entry.path

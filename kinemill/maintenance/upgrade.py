@@ -96,7 +96,7 @@ class Documents:
         if not (self._home.root / STAMP).is_file():
             parts = [Part("home", "not noted", str(FORMAT))]
         for form, where in _CHANGING:
-            counts = Counter(number for _, number in _numbered(self._home, where))
+            counts = Counter(number for _, number in _read_formats(self._home, where))
             text = ", ".join(f"{number} ({count})" for number, count in sorted(counts.items()))
             if set(counts) - {form.number}:
                 is_readable = max(counts) <= form.number and min(counts) >= form.number - 1
@@ -108,14 +108,14 @@ class Documents:
     def upgrade(self) -> None:
         """Rewrite documents of the previous format, each atomically."""
         for form, where in _CHANGING:
-            for path, number in _numbered(self._home, where):
+            for path, number in _read_formats(self._home, where):
                 if number != form.number:
                     publish_json(path, form.stamp(form.open(path, read_json(path))))
                     fault_point("upgrade.document")
         publish_json(self._home.root / STAMP, {"format": FORMAT})
 
 
-def _numbered(home: Home, where: str) -> Iterator[tuple[Path, int]]:
+def _read_formats(home: Home, where: str) -> Iterator[tuple[Path, int]]:
     for path in sorted(home.store.glob(where)):
         document = read_json(path)
         number = document.get("format", 1) if isinstance(document, dict) else None

@@ -19,7 +19,7 @@ from uuid import uuid4
 from kinemill.errors import CorruptArtifact
 from kinemill.store.atomic_write import Move, settle, start_writeback
 from kinemill.store.digests import cache_digest, file_digest, own_digest
-from kinemill.store.disk_space import telling
+from kinemill.store.disk_space import convert_disk_errors
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.json_io import (
@@ -204,7 +204,7 @@ def stage_artifact(
     aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        with telling(aside):
+        with convert_disk_errors(aside):
             fault_point("outcome.staged")
             summary = build(aside)
             fault_point("outcome.built")
@@ -231,7 +231,7 @@ def publish_staged(
     """
     artifacts = [one.move(home) for one in staged]
     try:
-        with telling(home.store):
+        with convert_disk_errors(home.store):
             for moves in (first, artifacts, after):
                 send(home, moves)
             settle([*first, *artifacts, *after])

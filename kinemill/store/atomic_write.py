@@ -40,7 +40,7 @@ def settle(moves: Sequence[Move]) -> list[bool]:
     """
     if not moves:
         return []
-    _sync([path for move in moves for path in _within(move.aside)])
+    _sync([path for move in moves for path in _walk_folder(move.aside)])
     fault_point("moves.synced")
     parents = dict.fromkeys(move.target.parent for move in moves)
     for parent in parents:
@@ -76,11 +76,11 @@ def _orders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "hasten")
 
 
-def _within(path: Path) -> Iterator[Path]:
+def _walk_folder(path: Path) -> Iterator[Path]:
     """Yield a file, or all files of a folder, each folder after its content."""
     if path.is_dir():
         for inner in sorted(path.iterdir()):
-            yield from _within(inner)
+            yield from _walk_folder(inner)
     yield path
 
 

@@ -138,8 +138,8 @@ def copy(original: BufferedReader, to: Path) -> str:
     A file with the stat and block sums that it had when this process hashed it is unchanged. It is
     not hashed again, which takes longer than copying.
     """
-    cached = _cached(_as_file_stat(os.fstat(original.fileno())))
-    if cached and cached.copy and _moved(*cached.copy, to):
+    cached = _find_cached(_as_file_stat(os.fstat(original.fileno())))
+    if cached and cached.copy and _rename_copy(*cached.copy, to):
         return cached.digest
     with to.open("xb") as file:
         if cached is None or not cached.sums:
@@ -153,12 +153,13 @@ def copy(original: BufferedReader, to: Path) -> str:
             sums.append(_sum(block))
             file.write(block)
     same = (
-        tuple(sums) == cached.sums and _cached(_as_file_stat(os.fstat(original.fileno()))) == cached
+        tuple(sums) == cached.sums
+        and _find_cached(_as_file_stat(os.fstat(original.fileno()))) == cached
     )
     return cached.digest if same else file_digest(to)
 
 
-def _moved(written: Path, stat: _FileStat, to: Path) -> bool:
+def _rename_copy(written: Path, stat: _FileStat, to: Path) -> bool:
     """Rename a copy that was written during hashing; the target may already exist."""
     try:
         if _stat_of(written) != stat:
@@ -212,11 +213,11 @@ def _is_calm(stat: _FileStat, path: Path) -> bool:
 
 
 def _cached_digest(stat: _FileStat) -> str | None:
-    cached = _cached(stat)
+    cached = _find_cached(stat)
     return cached.digest if cached else None
 
 
-def _cached(stat: _FileStat) -> _CachedDigest | None:
+def _find_cached(stat: _FileStat) -> _CachedDigest | None:
     with _guard:
         entry = _cache.get(stat)
     return entry if entry and time.monotonic() - entry.at <= BELIEVED else None

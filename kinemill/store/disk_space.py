@@ -93,7 +93,7 @@ def _disk_full(path: Path) -> DiskFull:
 
 
 @contextmanager
-def telling(path: Path) -> Generator[None]:
+def convert_disk_errors(path: Path) -> Generator[None]:
     """Convert errors that a full disk causes in this block to `DiskFull`.
 
     Raises:

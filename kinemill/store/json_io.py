@@ -29,10 +29,10 @@ def valid_text(text: str) -> str:
     Python reads such a byte of a file name as a lone surrogate, which SQLite, Parquet, HTML pages
     and terminals refuse to write.
     """
-    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+    return text if text.isascii() else _SURROGATE.sub(_escape, text)
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 

@@ -24,7 +24,7 @@ def check_folder(folder: Path, digest: str) -> None:
     for name, entry in files.items():
         path = folder / name
         if not path.is_file() or own_digest(path) != entry["sha256"]:
-            raise _changed(path, entry)
+            raise _changed_error(path, entry)
 
 
 def read_checked(folder: Path, digest: str, name: str) -> bytes:
@@ -36,7 +36,7 @@ def read_checked(folder: Path, digest: str, name: str) -> bytes:
     entry, path = _files_of(folder, digest)[name], folder / name
     content = _bytes_of(path)
     if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise _changed(path, entry)
+        raise _changed_error(path, entry)
     return content
 
 
@@ -59,7 +59,7 @@ def _bytes_of(path: Path) -> bytes | None:
         return None
 
 
-def _changed(path: Path, entry: Json) -> CorruptArtifact:
+def _changed_error(path: Path, entry: Json) -> CorruptArtifact:
     return CorruptArtifact(
         path,
         "is missing or its bytes have changed",

@@ -43,7 +43,7 @@ class Remote:
         """Upload a file; concurrent readers see the old one, or none."""
 
         def write() -> None:
-            at = self._at(key)
+            at = self._full_key(key)
             if (
                 self._files.type_name == "local"
             ):  # a local store needs folders, and shows partial files
@@ -60,7 +60,7 @@ class Remote:
 
         def read() -> bool:
             try:
-                stream = self._files.open_input_stream(self._at(key))
+                stream = self._files.open_input_stream(self._full_key(key))
             except FileNotFoundError:
                 return False
             with stream, to.open("wb") as file:
@@ -75,7 +75,7 @@ class Remote:
         from pyarrow.fs import FileSelector
 
         def read() -> dict[str, int]:
-            at = self._at(folder)
+            at = self._full_key(folder)
             selector = FileSelector(at, allow_not_found=True, recursive=below)
             listed = self._files.get_file_info(selector)
             return {item.path[len(at) + 1 :]: item.size for item in listed if item.is_file}
@@ -91,13 +91,13 @@ class Remote:
 
         def remove() -> None:
             try:
-                self._files.delete_file(self._at(key))
+                self._files.delete_file(self._full_key(key))
             except FileNotFoundError:
                 return
 
         self._ask(remove, key)
 
-    def _at(self, key: str) -> str:
+    def _full_key(self, key: str) -> str:
         return f"{self._root}/{key}"
 
     def _copy(self, source: Path, to: str) -> None:

@@ -49,7 +49,7 @@ def send(home: Home, moves: Sequence[Move]) -> None:
     theirs = _all(lambda item: bring(home, home.root / item[1]), folders)
     ours = [item for item, is_remote in zip(folders, theirs, strict=True) if not is_remote]
     files = [item for item in uploads if not item[0].is_dir()]
-    inner = [(file, f"{key}/{name}") for aside, key in ours for file, name in _within(aside)]
+    inner = [(file, f"{key}/{name}") for aside, key in ours for file, name in _files_within(aside)]
     _put_all(store, [*files, *inner])
     fault_point("remote.data")
     _put_all(store, [(aside / LAST, f"{key}/{LAST}") for aside, key in ours])
@@ -70,7 +70,7 @@ def bring(home: Home, folder: Path) -> bool:
     try:
         if not store.get(f"{key}/{LAST}", aside / LAST):
             return False
-        listed = _listed(aside / LAST)
+        listed = _manifest_files(aside / LAST)
         if listed is None or not all(
             _all(lambda item: _fetch(store, f"{key}/{item[0]}", aside / item[0], item[1]), listed)
         ):
@@ -215,7 +215,7 @@ def _key(home: Home, path: Path) -> str | None:
     return path.relative_to(home.root).as_posix()
 
 
-def _within(folder: Path) -> Iterable[tuple[Path, str]]:
+def _files_within(folder: Path) -> Iterable[tuple[Path, str]]:
     """Yield the files of a folder with their relative names, without the manifest."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
@@ -223,7 +223,7 @@ def _within(folder: Path) -> Iterable[tuple[Path, str]]:
             yield file, name
 
 
-def _listed(manifest: Path) -> list[tuple[str, str]] | None:
+def _manifest_files(manifest: Path) -> list[tuple[str, str]] | None:
     """Return names and digests of the files that a manifest lists; None if it is damaged."""
     try:
         files: dict[str, Any] = json.loads(manifest.read_bytes())["files"]

@@ -153,19 +153,19 @@ class Task(Settings):
     @property
     def numbers(self) -> list[str]:
         """Columns, then observations and rewards: every channel that is a number at each step."""
-        return [*self.columns, *self._of("observation", "reward")]
+        return [*self.columns, *self._with_roles("observation", "reward")]
 
     @property
     def media(self) -> list[str]:
         """Names of the image and text channels; a step holds a reference to the value."""
-        return self._of(*MEDIA)
+        return self._with_roles(*MEDIA)
 
     @property
     def recorded(self) -> list[str]:
         """Numbers, then media: the columns of tracks and episodes after `time_s`."""
         return [*self.numbers, *self.media]
 
-    def _of(self, *roles: str) -> list[str]:
+    def _with_roles(self, *roles: str) -> list[str]:
         return [name for name, channel in self.channels.items() if channel.role in roles]
 
     @property

@@ -43,7 +43,7 @@ def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
         BadInput: The module, file or name does not exist.
     """
     path, (source, _, name) = file_of(name_in_task), name_in_task.rpartition(":")
-    module = _from_file(where, path) if path else _named(where, source, what)
+    module = _from_file(where, path) if path else _get_named(where, source, what)
     function = getattr(module, name, None)
     if not callable(function):
         functions = [key for key, value in vars(module).items() if callable(value)]
@@ -51,7 +51,7 @@ def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
     return function
 
 
-def _named(where: str, name: str, what: str) -> Any:
+def _get_named(where: str, name: str, what: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -168,7 +168,9 @@ def check_task(
     if task and task.name != name_of(document.path):
         problems.append((("task",), f"{task.name!r} is in {place_of(document.path)}"))
     if task and not problems:
-        errors = wrong_choices(task.tune.space, lambda choices: _under(choices, value, context))
+        errors = wrong_choices(
+            task.tune.space, lambda choices: _problems_under(choices, value, context)
+        )
         problems = [(("tune", "space", *where), what) for where, what in errors]
     if task is None or problems:
         overrides = dict(leaves(changes))
@@ -198,7 +200,7 @@ def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]
     return task, _problems(task)
 
 
-def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
+def _problems_under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
     """Return the problems of a task under settings that a search can choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key in settings:

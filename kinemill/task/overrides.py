@@ -150,9 +150,9 @@ class _Merge:
             if key == "type":
                 self._drop_foreign_keys(value, at, changes[key])
             name = names.get(str(key), str(key))
-            value[name] = self._merged(value.get(name), changes[key], (*at, str(key)))
+            value[name] = self._merge_value(value.get(name), changes[key], (*at, str(key)))
 
-    def _merged(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
+    def _merge_value(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
         if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):
             return copy.deepcopy(new)
         changes = cast(Mapping[Any, Any], new)
@@ -164,7 +164,7 @@ class _Merge:
                     expected = f"0 to {len(items) - 1}" if items else "no index: the list is empty"
                     where = f"--set {'.'.join(below)}"
                     raise BadInput(where, f"no item '{key}'", expected=expected)
-                items[int(key)] = self._merged(items[int(key)], item, below)
+                items[int(key)] = self._merge_value(items[int(key)], item, below)
             return items
         content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
         self.into(content, changes, at)
@@ -204,14 +204,14 @@ def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> 
     """
     key = ".".join(map(str, where))
     for name in overrides:
-        if _within(key, name):
+        if _is_within(key, name):
             return name, True
         parts = tuple(int(part) if part.isdigit() else part for part in name.split("."))
         made = (parts[:end] for end in range(1, len(parts)) if parts[:end] not in document.lines)
-        if any(_within(key, ".".join(map(str, part))) for part in made):
+        if any(_is_within(key, ".".join(map(str, part))) for part in made):
             return name, True
-    return next((name for name in overrides if _within(name, key)), ""), False
+    return next((name for name in overrides if _is_within(name, key)), ""), False
 
 
-def _within(key: str, folder: str) -> bool:
+def _is_within(key: str, folder: str) -> bool:
     return key == folder or key.startswith(f"{folder}.")

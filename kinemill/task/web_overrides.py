@@ -62,7 +62,7 @@ class Local:
         context = (info.context or {}).get("settings")
         if not isinstance(context, Context):
             return value
-        named = str(info.field_name), _spelled(value)
+        named = str(info.field_name), _spell(value)
         context.validated.add(named)
         if context.allowed is None or (self.public and str(value).startswith(self.public)):
             return value
@@ -96,7 +96,7 @@ def marked_values(part: Any) -> Iterator[Value]:
     if isinstance(part, BaseModel):
         for name, info in type(part).model_fields.items():
             if mark_of(info):
-                yield name, _spelled(getattr(part, name))
+                yield name, _spell(getattr(part, name))
             else:
                 yield from marked_values(getattr(part, name))
     elif isinstance(part, Mapping):
@@ -127,5 +127,5 @@ def _lies_in(folder: Path, path: Path) -> bool:
     return (folder / path.expanduser()).resolve().is_relative_to(folder.resolve())
 
 
-def _spelled(value: object) -> str:
+def _spell(value: object) -> str:
     return json.dumps(to_jsonable_python(value), sort_keys=True, default=str)

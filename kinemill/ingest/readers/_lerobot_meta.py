@@ -72,7 +72,7 @@ def _tasks(meta: Path) -> Iterator[str]:
     lines, table = meta / "tasks.jsonl", meta / "tasks.parquet"
     if _small(lines):
         for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
-            yield from _text(_parsed(line).get("task"))
+            yield from _text(_parse_json(line).get("task"))
     elif _small(table):
         import polars as pl
 
@@ -96,10 +96,10 @@ def _small(path: Path) -> bool:
 
 
 def _read(path: Path) -> Json:
-    return _parsed(path.read_text(encoding="utf-8", errors="replace")) if _small(path) else {}
+    return _parse_json(path.read_text(encoding="utf-8", errors="replace")) if _small(path) else {}
 
 
-def _parsed(text: str) -> Json:
+def _parse_json(text: str) -> Json:
     try:
         return _object(json.loads(text))
     except (ValueError, RecursionError):

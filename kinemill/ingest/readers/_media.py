@@ -108,11 +108,11 @@ def _image(
         )
     if wrong := size_problem(source, array, LARGEST_IMAGES if array.rows else LARGEST):
         return {**wrong, "channel": name}
-    read = array.rows or _sliced(array.load())
+    read = array.rows or _row_slicer(array.load())
     return MediaColumn(name, Images(array.shape[1:], _blocks(read, array)), array.shape[0])
 
 
-def _sliced(values: Any) -> Callable[[int, int], Any]:
+def _row_slicer(values: Any) -> Callable[[int, int], Any]:
     return lambda start, stop: values[start:stop]
 
 

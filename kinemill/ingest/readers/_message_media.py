@@ -34,10 +34,12 @@ class MessageMedia:
             for source in [one.name for one in task.channels[name].source] or [name]
         }
         self.names = list(self._channels)
-        self._pictures = {source: PictureFile(name) for source, name in self._of("image")}
-        self._texts: dict[str, dict[str, int]] = {source: {} for source, _ in self._of("text")}
+        self._pictures = {source: PictureFile(name) for source, name in self._sources_of("image")}
+        self._texts: dict[str, dict[str, int]] = {
+            source: {} for source, _ in self._sources_of("text")
+        }
 
-    def _of(self, role: str) -> Iterator[tuple[str, str]]:
+    def _sources_of(self, role: str) -> Iterator[tuple[str, str]]:
         for source, name in self._channels.items():
             if self._task.channels[name].role == role:
                 yield source, name

@@ -153,7 +153,7 @@ class MessageCollector:
                 raise Unreadable(_no_number(channel, source.name))
             if id(topic) not in clocks:
                 clocks[id(topic)] = self._clock(topic, channel)
-                reasons += _undecoded(topic, channel)
+                reasons += _undecoded_reasons(topic, channel)
                 dropped += len(topic.broken)
             signals[channel] = _signal(topic, source.name, clocks[id(topic)])
         contents = self._media.media(listed)
@@ -259,7 +259,7 @@ def _names(value: Any, name: str) -> Iterator[str]:
                 yield from _names(inner, f"{name}.{key}" if name else key)
 
 
-def _undecoded(topic: _Topic, channel: str) -> list[Reason]:
+def _undecoded_reasons(topic: _Topic, channel: str) -> list[Reason]:
     if not topic.broken:
         return []
     rows = np.array(topic.broken, dtype=np.int64)

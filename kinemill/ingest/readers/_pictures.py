@@ -65,9 +65,9 @@ class PictureFile:
 
     def images(self, spec: Channel) -> Images:
         """Return the reader of the images; see `as_images`."""
-        return as_images(self.channel, self._decoded, spec)
+        return as_images(self.channel, self._decode, spec)
 
-    def _decoded(self, number: int) -> Pictures:
+    def _decode(self, number: int) -> Pictures:
         start, length, plain = self._locations[number]
         self._file.seek(start)
         return decode_picture(self._file.read(length), plain)

@@ -105,11 +105,11 @@ def _clip(content: dict[str, Any]) -> _Clip:
     rate = _rate(content)
     if rate and sizes.get("root_pos") == 3 and sizes.get("root_quat") == 4 and len(values) > 1:
         root = values[:, offsets["root_pos"] :][:, :2], values[:, offsets["root_quat"] :][:, :4]
-        constants = _walked(*root, rate) | constants
+        constants = _mean_velocity(*root, rate) | constants
     return _Clip(values, columns, constants, rate)
 
 
-def _walked(position: Values, quaternion: Values, rate: float) -> dict[str, float]:
+def _mean_velocity(position: Values, quaternion: Values, rate: float) -> dict[str, float]:
     """Return the mean velocity of a trunk along and across its heading, m/s, and turning, rad/s.
 
     Args:

@@ -64,7 +64,7 @@ class _Npy:
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            self._array = _declared(file, path.stat().st_size, lambda: path.open("rb"))
+            self._array = _read_header(file, path.stat().st_size, lambda: path.open("rb"))
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
@@ -121,12 +121,12 @@ class _Npz:
             trouble = f"is compressed by method {member.compress_type}, not by deflate"
             return unusable_array(trouble)
         with self._archive.open(member) as file:
-            return _declared(
+            return _read_header(
                 file, member.file_size, lambda: self._archive.open(member), member.compress_size
             )
 
 
-def _declared(file: IO[bytes], size: int, reopen: Any, stored: int | None = None) -> Array:
+def _read_header(file: IO[bytes], size: int, reopen: Any, stored: int | None = None) -> Array:
     """Read the header of an array at the start of `file`, which holds `size` bytes."""
     version = np.lib.format.read_magic(file)
     headers = {

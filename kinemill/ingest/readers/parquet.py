@@ -141,7 +141,7 @@ def _refuse_text(kinds: Mapping[str, pl.DataType]) -> None:
         reason(
             "number",
             "column",
-            f"holds {_spelled(kind)}",
+            f"holds {_type_name(kind)}",
             channel=channel,
             expected="numbers",
             fix=_fix(kind),
@@ -153,7 +153,7 @@ def _refuse_text(kinds: Mapping[str, pl.DataType]) -> None:
         raise Unreadable(*reasons)
 
 
-def _spelled(kind: pl.DataType) -> str:
+def _type_name(kind: pl.DataType) -> str:
     return f"images ({kind})" if is_picture(kind) else str(kind)
 
 

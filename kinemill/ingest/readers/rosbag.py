@@ -56,7 +56,7 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
             decoders = _decoders(bag.connections, gathering, ros1)
             connections = [one for one in bag.connections if one.id in decoders]
             for connection, stamp, data in bag.messages(connections) if connections else []:
-                yield connection.topic, _decoded(decoders[connection.id], data), stamp
+                yield connection.topic, _decode_or_none(decoders[connection.id], data), stamp
     except Unreadable:
         raise
     except Exception as error:  # errors of rosbags, and others that damaged bytes cause
@@ -90,7 +90,7 @@ def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict
     return decoders
 
 
-def _decoded(decode: Decoder, data: bytes) -> object:
+def _decode_or_none(decode: Decoder, data: bytes) -> object:
     try:
         return decode(data)
     except Undecodable:
