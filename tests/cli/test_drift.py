@@ -12,7 +12,7 @@ def test_without_a_champion_it_says_so_and_succeeds(swing, log, kinemill, judged
     assert (found["task"], found["status"]) == ("swing", "no champion")
     assert found["episodes"] == []
     assert kinemill("data", "drift", "swing") == (
-        "swing: nothing was judged, no champion: no version of swing has passed the gate yet\n"
+        "swing: nothing was evaluated, no champion: no version of swing has passed the gate yet\n"
     )
 
 
