@@ -360,7 +360,7 @@ def test_settings_that_mean_nothing_are_refused(tmp_path):
     text = "task: one\ndt: 0.1\nenvironment: Pendulum-v1\nlearn:\n  type: reinforcement\n"
     path = tmp_path / "one.yaml"
     path.write_text(text + "  algorithm: sac\n  ema: 0.9\n")
-    with pytest.raises(TaskError, match=r"one.yaml:7: learn.ema: means nothing"):
+    with pytest.raises(TaskError, match=r"one.yaml:7: learn.ema: has no effect"):
         load_task(path)
     path.write_text(text + "  algorithm: sac\n")
     assert load_task(path).learn.algorithm.type == "sac"

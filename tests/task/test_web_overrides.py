@@ -17,7 +17,18 @@ from tests.conftest import EXAMPLES
 # Fields of free text that name channels, patterns, formulas or labels and nothing else. A field
 # that names code, a command, a file, a machine or an address is marked LOCAL, CODE or MODEL.
 TEXT = {
-    *("name", "type", "description", "unit", "derivative_of", "texts", "time", "group_by", "of"),
+    *(
+        "name",
+        "type",
+        "description",
+        "owners",
+        "unit",
+        "derivative_of",
+        "texts",
+        "time",
+        "group_by",
+        "of",
+    ),
     *(
         "channels",
         "observations",
