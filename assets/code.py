@@ -51,17 +51,17 @@ def _version_of(module: str) -> int:
 
 
 def code_references(task: Task, body: Callable[..., Any]) -> dict[str, Any]:
-    """Return the metadata with the places of an asset's code and of its task file.
+    """Return the metadata with the locations of an asset's code and of its task file.
 
     Files in a git checkout with a remote are linked there too, at the commit that is checked out.
     """
     code, line = inspect.getsourcefile(body), body.__code__.co_firstlineno
-    places = [(Path(code).resolve(), line)] if code else []
-    places += [(task.path, 1)] if task.path else []
+    locations = [(Path(code).resolve(), line)] if code else []
+    locations += [(task.path, 1)] if task.path else []
     references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = []
     with warnings.catch_warnings():  # code references are a beta feature
         warnings.simplefilter("ignore", dg.BetaWarning)
-        for path, number in places:
+        for path, number in locations:
             references.append(dg.LocalFileCodeReference(file_path=str(path), line_number=number))
             if url := _url(path, number):
                 references.append(dg.UrlCodeReference(url=url, label=f"{path.name} in git"))

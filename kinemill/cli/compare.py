@@ -72,8 +72,8 @@ def compare(
 
 def _print_policy(comparison: Any) -> None:
     rows = [
-        [what, outcome.a, outcome.b, outcome.difference]
-        for what, outcome in comparison.outcomes.items()
+        [what, metric.a, metric.b, metric.difference]
+        for what, metric in comparison.trial_metrics.items()
     ]
     title = f"{comparison.task}, {len(comparison.episodes)} starts"
     table(title, ["on average", *comparison.names, "difference"], rows)

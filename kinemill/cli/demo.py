@@ -64,14 +64,14 @@ def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: b
 @contextmanager
 def _without(*names: str) -> Generator[None]:
     """Remove environment variables; restore all at the end."""
-    before = dict(os.environ)
+    environment = dict(os.environ)
     for name in names:
         os.environ.pop(name, None)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)
 
 
 def write(task: str, home: Home) -> bool:

@@ -118,7 +118,7 @@ def tried_table(metrics: Any) -> None:
     """Print the outcomes of a policy in its environment, with the champion and random actions."""
     rows = [
         [name, *_errors({who: one for who, one in by.items() if math.isfinite(one)}, _POLICIES)]
-        for name, by in metrics.outcomes().items()
+        for name, by in metrics.trial_metrics().items()
     ]
     if rows:
         table("in the environment, on average", ["", *_POLICIES], rows)

@@ -138,8 +138,8 @@ def _chart(line: ComparedChannel, dt: float) -> str:
 
 
 def _gates(comparison: DynamicsComparison) -> str:
-    sides = (comparison.a, comparison.b)
-    lines = [{line.rule: line for line in side.gate} for side in sides]
+    versions = (comparison.a, comparison.b)
+    lines = [{line.rule: line for line in version.gate} for version in versions]
     rows = [
         [name_of(rule), *(_verdict(by_rule.get(rule)) for by_rule in lines)]
         for rule in sorted(set().union(*lines))

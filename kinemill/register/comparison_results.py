@@ -150,7 +150,7 @@ class PolicyComparison(Compared):
     form: Literal["policy"] = "policy"
 
     @property
-    def outcomes(self) -> dict[str, ComparedOutcome]:
+    def trial_metrics(self) -> dict[str, ComparedOutcome]:
         """`return`, and `success` where the environment reports it."""
         return {"return": self.returns} | ({"success": self.success} if self.success else {})
 

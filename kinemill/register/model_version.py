@@ -120,7 +120,7 @@ def signature(model: Any) -> Any:
 def _metrics(metrics: Metrics) -> dict[str, float]:
     """Return the finite numbers of `metrics` under the names they have in MLflow."""
     values = {channel: line.rmse for channel, line in metrics.test.items()}
-    values |= {"nrmse": metrics.nrmse, **metrics.outcomes()}
+    values |= {"nrmse": metrics.nrmse, **metrics.trial_metrics()}
     return {
         f"test/{what}/{name}": value
         for what, by_name in values.items()

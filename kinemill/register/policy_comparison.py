@@ -41,14 +41,14 @@ def policy_comparison(trials: ComparedPolicies) -> PolicyComparison:
     gain, success = gain_of(second, first), None
     low, high = gain.returns
     if first.success is not None and second.success is not None and gain.success is not None:
-        success = _outcome(first.success, second.success, gain.success)
+        success = _compare_means(first.success, second.success, gain.success)
     pairs = zip(first.seeds, first.returns, second.returns, strict=True)
     return PolicyComparison(
         task=trials.a.task,
         dataset=trials.number,
         a=ComparedVersion.of(trials.a),
         b=ComparedVersion.of(trials.b),
-        returns=_outcome(first.mean_return, second.mean_return, gain.returns),
+        returns=_compare_means(first.mean_return, second.mean_return, gain.returns),
         success=success,
         episodes=[ComparedStart(seed, one, other) for seed, one, other in pairs],
         differs=trials.differs,
@@ -56,7 +56,7 @@ def policy_comparison(trials: ComparedPolicies) -> PolicyComparison:
     )
 
 
-def _outcome(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
+def _compare_means(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
     return ComparedOutcome(one, other, other - one, interval)
 
 
@@ -73,8 +73,8 @@ def trials_page(comparison: PolicyComparison) -> str:
     )
     cards = [
         card(f"{name.capitalize()}, {what}", number(value), "", "on average")
-        for what, outcome in comparison.outcomes.items()
-        for name, value in ((first, outcome.a), (second, outcome.b))
+        for what, metric in comparison.trial_metrics.items()
+        for name, value in ((first, metric.a), (second, metric.b))
     ]
     rows = [
         [name_of(f"seed {one.seed}"), number(one.a), number(one.b), number(one.b - one.a)]

@@ -97,7 +97,7 @@ def _note_reference(best: bool) -> str:
 def _trial_cards(version: Version) -> str:
     """Return the cards of a policy with trials in its environment."""
     cards: list[str] = []
-    for what, values in version.metrics.outcomes().items():
+    for what, values in version.metrics.trial_metrics().items():
         text = f"at random {number(values.get('random', math.nan))}"
         cards += [card(what, number(values["model"]), "", text)] if "model" in values else []
     return f'<div class="cards">{"".join(cards)}</div>'

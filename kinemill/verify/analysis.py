@@ -210,7 +210,7 @@ def accuracy(errors: Errors) -> Accuracy:
         channels={
             name: ChannelAccuracy(
                 unit=errors.units[index],
-                spread=float(errors.scale.std[index]),
+                std=float(errors.scale.std[index]),
                 resolution=float(errors.scale.resolution[index]),
                 rmse=float(errors.rmse[index]),
                 interval=(float(by_channel[index, 0]), float(by_channel[index, 1])),

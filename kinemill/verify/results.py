@@ -44,14 +44,14 @@ class Metrics:
     returns: Annotated[dict[str, Number] | None, Field(alias="return")] = None
     success: dict[str, Number] | None = None
 
-    def outcomes(self) -> dict[str, dict[str, Number]]:
+    def trial_metrics(self) -> dict[str, dict[str, Number]]:
         """Return the outcomes of trials: `return` and `success`, each where it was measured."""
         each = {"return": self.returns, "success": self.success}
         return {name: values for name, values in each.items() if values is not None}
 
     def by_name(self, name: str) -> dict[str, Number]:
         """Return `nrmse`, `return` or `success` of each model; empty if it was not measured."""
-        return ({"nrmse": self.nrmse} | self.outcomes()).get(name, {})
+        return ({"nrmse": self.nrmse} | self.trial_metrics()).get(name, {})
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ChannelAccuracy:
 
     Attributes:
         unit: unit of the channel.
-        spread: standard deviation in training.
+        std: standard deviation in training.
         resolution: smallest step that recorded values can make.
         rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
         interval: 95 % interval of `rmse`.
@@ -69,7 +69,7 @@ class ChannelAccuracy:
     """
 
     unit: str
-    spread: Number
+    std: Number
     resolution: Number
     rmse: Number
     interval: Interval

@@ -67,7 +67,7 @@ def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Sca
     channels = accuracy["model"].channels if "model" in accuracy else {}
     if any(name not in channels for name in states):
         return None
-    values = np.array([(channels[name].spread, channels[name].resolution) for name in states])
+    values = np.array([(channels[name].std, channels[name].resolution) for name in states])
     return Scale(values[:, 0], values[:, 1]) if np.isfinite(values).all() else None
 
 

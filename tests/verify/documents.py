@@ -54,7 +54,7 @@ def document(error=0.1, others=None, **more):
 
 def accuracy(**by_step):
     """The errors of one model by channel after each step, in rad."""
-    none = {"spread": 1.0, "resolution": 0.0, "interval": (NAN, NAN), "mean": NAN, "mae": NAN}
+    none = {"std": 1.0, "resolution": 0.0, "interval": (NAN, NAN), "mean": NAN, "mae": NAN}
     none |= {"mse": NAN, "mae_by_step": [], "mse_by_step": []}
     channels = {
         name: ChannelAccuracy(unit="rad", rmse=steps[-1], by_step=steps, **none)

@@ -186,11 +186,11 @@ def policy_evaluation(
         source=source,
         logs=logs.facts() if logs else None,
         actions={who: accuracy(one) for who, one in errors.items()} if errors else None,
-        environment=_outcome(trials) if trials else None,
+        environment=_summarize_trials(trials) if trials else None,
     )
 
 
-def _outcome(trials: Trials) -> EnvironmentOutcome:
+def _summarize_trials(trials: Trials) -> EnvironmentOutcome:
     intervals = trials.interval()
     return EnvironmentOutcome(
         episodes=len(trials.seeds),
