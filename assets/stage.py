@@ -79,10 +79,11 @@ def stage(
 
 
 def _freshness(task: Task, name: str) -> FreshnessPolicy | None:
-    """Return the freshness policy of a task's last asset, from `retrain.max_age`."""
-    if task.retrain.max_age is None or name != CHAIN["register"]:
+    """Return the freshness policy of a task's last asset: `retrain.max_age` or its default."""
+    seconds = task.retrain.max_age or task.retrain.freshness
+    if seconds is None or name != CHAIN["register"]:
         return None
-    most = max(timedelta(seconds=task.retrain.max_age), _SHORTEST)
+    most = max(timedelta(seconds=seconds), _SHORTEST)
     return FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 

@@ -5,9 +5,9 @@ stages that use them. An invalid task file becomes an asset that shows the error
 load normally. Components of other types in `defs/` are loaded too.
 """
 
-import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import dagster as dg
 
@@ -39,14 +39,16 @@ def build() -> dg.Definitions:
     own = [task for name, task in tasks.items() if name not in components]
     others = [task for name, task in tasks.items() if name in components]
     made = definitions_of(own, assets, components=others)
-    return dg.Definitions.merge(made, _load_components(root)) if root and components else made
+    is_used = root and any(path.suffix in {".py", ".yaml"} for path in (root / DEFS).rglob("*"))
+    return dg.Definitions.merge(made, _load_components(root)) if root and is_used else made
 
 
 def _load_components(root: Path) -> dg.Definitions:
     """Return the definitions of the components in `defs/` of a project."""
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    module = importlib.import_module(DEFS)
+    module = ModuleType(DEFS)
+    # Of this project: an import could find `defs` of another folder on the path.
+    module.__path__, module.__file__ = [str(root / DEFS)], str(root / DEFS / "__init__.py")
+    sys.modules[DEFS] = module
     return dg.ComponentTree.from_module(module, project_root=root).build_defs()
 
 

@@ -202,6 +202,11 @@ class Retrain(Settings):
         "arrived",
     )
 
+    freshness: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+        default=7 * 86400.0,
+        description="time without a run, s or `7 days`, after which Dagster shows the registered "
+        "model as not fresh, unless `max_age` is set; null: never",
+    )
     on_upstream: bool = Field(
         default=True,
         description="start a run when a task that this one starts from, or trains in, has a new "

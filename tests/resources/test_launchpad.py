@@ -60,11 +60,22 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
     assert dg.validate_run_config(job, config)
 
 
-def test_a_task_with_an_oldest_age_has_a_freshness_policy(task):
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 604800.0),
+        ({"freshness": 3600.0}, 3600.0),
+        ({"max_age": 86400.0}, 86400.0),
+        ({"freshness": None}, None),
+    ],
+)
+def test_the_registered_model_has_a_freshness_policy(task, changes, seconds):
     from kinemill_dagster.assets.register import make
 
-    aged = task.model_copy(update={"retrain": task.retrain.model_copy(update={"max_age": 86400.0})})
-    (policy,) = [spec.freshness_policy for spec in make(aged).specs]
-    assert policy.fail_window.to_timedelta().total_seconds() == 86400.0
-    assert policy.warn_window.to_timedelta().total_seconds() == pytest.approx(69120.0)
-    assert [spec.freshness_policy for spec in make(task).specs] == [None]
+    changed = task.model_copy(update={"retrain": task.retrain.model_copy(update=changes)})
+    (policy,) = [spec.freshness_policy for spec in make(changed).specs]
+    if seconds is None:
+        assert policy is None
+        return
+    assert policy.fail_window.to_timedelta().total_seconds() == seconds
+    assert policy.warn_window.to_timedelta().total_seconds() == pytest.approx(0.8 * seconds)
