@@ -44,7 +44,7 @@ def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_t
         "batch_size": "must be >= 1 and <= 512",
         "hidden_size": "must be >= 32 and <= 512 and a multiple of 32",
         "optimizer": "must be >= 0.0001 and <= 0.1",
-        "motions": "names of the clips",
+        "motions": "name patterns of the clips",
     }
     fields = definitions.resources["mini_bdx"].config_schema.config_type.fields["learn"]
     for key, bounds in said.items():
