@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs docs-version wheel test-wheel lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 star
 test: setup ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n auto --maxprocesses 4 --dist loadfile --durations=15
 
+wheel: setup ## build the wheel into dist/
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+
+test-wheel: setup ## run the demo, the servers and a task from the wheel in an empty environment
+	$(BIN)/python -m pytest tests/test_wheel.py
+
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
 	$(BIN)/python -m pytest -m 'not net'
 
@@ -47,6 +53,10 @@ test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of th
 docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'open site/index.html, or with search: $(BIN)/python -m http.server -d site'
+
+docs-version: docs ## commit the site of this version to the branch gh-pages
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 mike deploy --update-aliases "$$($(BIN)/kinemill --version | cut -d' ' -f2)" latest
+	$(BIN)/mike set-default latest
 
 $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'

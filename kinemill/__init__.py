@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+__version__ = "0.1.0"
+
 
 def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
     """Read, override and check a task, given by name or path; see `kinemill.task.load_task`."""

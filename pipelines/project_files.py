@@ -73,7 +73,7 @@ _GITIGNORE = """\
 _README = """\
 # {name}
 
-A [kinemill](https://pypi.org/project/kinemill/) project: robot logs in, verified models out.
+A kinemill project: robot logs in, verified models out.
 
 | file or folder | content |
 |---|---|
@@ -136,8 +136,9 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
     }
     if task:
         contents[f"{TASKS}/{task.name}"] = task.read_text()
+    empty = [DEFS] if task else [TASKS, DEFS]
     # git keeps no empty folder
-    contents |= {f"{name}/.gitkeep": "" for name in (TASKS, DEFS) if not (root / name).is_dir()}
+    contents |= {f"{name}/.gitkeep": "" for name in empty if not (root / name).is_dir()}
     try:
         created = [name for name, text in contents.items() if _add(root / name, text)]
         home.make()

@@ -245,9 +245,9 @@ app = typer.Typer(
 
 def _print_version(is_set: bool) -> None:
     if is_set:
-        from importlib.metadata import version
+        from kinemill import __version__
 
-        typer.echo(f"kinemill {version('kinemill')}")
+        typer.echo(f"kinemill {__version__}")
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from kinemill import __version__
 from kinemill.cli.output import Json, document, table
 from kinemill.errors import KinemillError
 from kinemill.store.home import Home
@@ -183,7 +184,7 @@ def version(as_json: Json = False) -> None:
     if as_json:
         document(versions())
         return
-    typer.echo(f"kinemill {installed('kinemill')}")
+    typer.echo(f"kinemill {__version__}")
 
 
 def versions() -> dict[str, str | None]:

@@ -16,6 +16,7 @@ from kinemill.store.project import project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.document import Task, validate_settings
+from kinemill.task.examples import example_tasks
 from kinemill.task.overrides import apply, blame, family_at, leaves, nested
 from kinemill.task.plugins import Settings
 from kinemill.task.search import Problem, wrong_choices
@@ -155,7 +156,9 @@ def named_task(name: str) -> Path:
     """
     tasks = list_tasks()
     if name not in tasks:
-        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(tasks)))
+        copy = f"kinemill examples copy {name} brings the example of that name"
+        fix = copy if name in example_tasks() else nearest(name, list(tasks))
+        raise BadInput(f"task {name!r}", "unknown", fix=fix)
     return tasks[name]
 
 

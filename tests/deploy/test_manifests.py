@@ -112,7 +112,24 @@ def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path)
 
 def test_the_image_holds_what_the_services_start_from():
     text = (DEPLOY / "Dockerfile").read_text()
+    stages = {"wheel"}
+    assert set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE)) == stages
     for path in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE):
-        for name in path.split():
-            assert (ROOT / name).exists()
+        stage, *names = path.split() if path.startswith("--from=") else ["", *path.split()]
+        assert not stage or stage.removeprefix("--from=") in stages
+        assert stage or all((ROOT / name).exists() for name in names)
     assert "USER kinemill" in text
+
+
+def test_the_image_is_built_from_the_wheel():
+    text = (DEPLOY / "Dockerfile").read_text()
+    _, build, image = text.split("FROM python:3.11-slim")
+    assert "RUN pip wheel --no-cache-dir --no-deps -w /dist ." in build
+    assert "COPY . ." not in image  # the checkout is not in it
+    assert "PYTHONPATH" not in image
+    variables = dict(re.findall(r"(KINEMILL_\w+)=(\S+)", image))
+    assert f"RUN kinemill init {variables['KINEMILL_PROJECT']}" in image
+    code = compose()["services"]["code"]
+    targets = [volume.rpartition(":")[2] for volume in code["volumes"]]
+    assert f"{variables['KINEMILL_PROJECT']}/tasks" in targets
+    assert variables["KINEMILL_HOME"] in targets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import EXAMPLES, ROOT
+from tests.conftest import ROOT
 
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^```$", re.M | re.S
@@ -21,7 +21,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return [(m["language"], m["title"] or "", m["code"]) for m in BLOCK.finditer(text)]
 
 
-def follow(page: str, folder: Path, environment: dict[str, str], session: bool = False) -> None:
+def follow(page: str, folder: Path, session: bool = False) -> None:
     """Run the shell and Python blocks of a page in `folder`, and write the files that it shows.
 
     With `session`, all Python blocks run in one process, as the cells of a notebook do.
@@ -30,9 +30,9 @@ def follow(page: str, folder: Path, environment: dict[str, str], session: bool =
     environment = {
         **os.environ,
         "PATH": f"{commands}:{os.environ['PATH']}",
-        "KINEMILL_HOME": str(folder / "home"),
-        **environment,
     }
+    for name in ("KINEMILL_HOME", "KINEMILL_TASKS"):
+        environment.pop(name, None)  # a reader has none
     cells = list[str]()
     for language, title, code in blocks(page):
         if title:
@@ -61,31 +61,28 @@ def run_block(language: str, code: str, folder: Path, environment: dict[str, str
 
 @pytest.mark.slow
 def test_first_champion(tmp_path):
-    follow("first-champion.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
+    follow("first-champion.md", tmp_path)
 
 
 @pytest.mark.slow
 def test_own_robot(tmp_path):
-    (tmp_path / "tasks").mkdir()
-    follow("own-robot.md", tmp_path, {"KINEMILL_TASKS": str(tmp_path / "tasks")})
+    follow("own-robot.md", tmp_path)
     assert "role: state" in (tmp_path / "tasks/my_robot.yaml").read_text()
 
 
 @pytest.mark.slow
 def test_policy(tmp_path):
-    follow("policy.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
+    follow("policy.md", tmp_path)
 
 
 @pytest.mark.slow
 def test_to_robot(tmp_path):
-    follow("to-robot.md", tmp_path, {"KINEMILL_TASKS": str(EXAMPLES)})
+    follow("to-robot.md", tmp_path)
 
 
 @pytest.mark.slow
 def test_notebook(tmp_path):
-    (tmp_path / "tasks").mkdir()
-    environment = {"KINEMILL_TASKS": str(tmp_path / "tasks")}
-    follow("notebook.md", tmp_path, environment, session=True)
+    follow("notebook.md", tmp_path, session=True)
 
 
 PAGES = sorted(path.name for path in (ROOT / "docs/tutorials").glob("*.md"))
