@@ -40,7 +40,7 @@ def test_the_page_reaches_for_nothing_outside(seen, kinemill, tmp_path):
     page = out.read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", page)
     assert 'class="band' not in page
-    assert "None: every row was kept" in page
+    assert "None: every row was accepted" in page
 
 
 def test_an_episode_is_shown_alone(seen, kinemill, tmp_path):

@@ -92,7 +92,13 @@ def test_the_start_page_shows_what_needs_attention(workspace):
     )
     (home.store / "d").mkdir(parents=True)
     line = {"rule": "beats_<b>", "passed": False, "value": 0.5, "expected": "<= 0.4"}
-    decision = {"version": 3, "decision": "refused", "previous_champion": 1, "gate": [line]}
+    decision = {
+        "task": "tiny",
+        "version": 3,
+        "decision": "refused",
+        "previous_champion": 1,
+        "gate": [line],
+    }
     (home.store / "d" / "decision.json").write_text(json.dumps(decision))
     page = TestClient(with_pages(PlainTextResponse("dagster"), home)).get("/").text
     assert "tiny version 3 is refused" in page
