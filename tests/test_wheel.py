@@ -118,7 +118,11 @@ class Environment:
         shutil.copytree(sys.prefix, folder / "venv", symlinks=True, copy_function=_link)
         made = cls(folder)
         for script in made.bin.iterdir():
-            if not script.is_symlink() and script.read_bytes().startswith(b"#!"):
+            if (
+                script.is_file()
+                and not script.is_symlink()
+                and script.read_bytes().startswith(b"#!")
+            ):
                 text = script.read_text().replace(f"{sys.prefix}/bin", str(made.bin), 1)
                 script.unlink()  # a link: the file of this environment stays
                 script.write_text(text)
