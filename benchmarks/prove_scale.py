@@ -120,12 +120,12 @@ def _name(number: int) -> str:
 @contextmanager
 def _unsynced() -> Generator[None]:
     """Leave out fsync and syncfs: what is filled need not outlive the machine's fall."""
-    before = os.fsync, atomic_write.FEW
-    os.fsync, atomic_write.FEW = lambda _: None, sys.maxsize
+    before = os.fsync, atomic_write.MAX_SEPARATE
+    os.fsync, atomic_write.MAX_SEPARATE = lambda _: None, sys.maxsize
     try:
         yield
     finally:
-        os.fsync, atomic_write.FEW = before
+        os.fsync, atomic_write.MAX_SEPARATE = before
 
 
 def take(place: Place, logs: Path) -> None:

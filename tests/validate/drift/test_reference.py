@@ -15,7 +15,7 @@ from kinemill.validate.drift.documents import (
 )
 from kinemill.validate.drift.reference import Reference
 from kinemill.validate.drift.stage import _verdict
-from tests.validate.drift.conftest import ROOT
+from tests.conftest import ROOT
 
 NOTHING = HeldOut([], 0, {})
 
