@@ -15,7 +15,7 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Ledger, changes, ledger_folder
+from kinemill.register.ledger import Ledger, changes, has_file, ledger_folder
 from kinemill.register.versions import CHAMPION as ALIAS
 from kinemill.store.home import Home
 from kinemill_dagster.assets.lineage import CHAMPION
@@ -66,8 +66,8 @@ def new_events(
         CorruptArtifact: a record of the ledger is damaged or missing.
     """
     first = reported.get(task, 0)
-    if not (ledger_folder(home, task) / f"{first + 1:06d}.json").is_file():
-        return
+    if not has_file(home, ledger_folder(home, task) / f"{first + 1:06d}.json"):
+        return  # looked up in the object store as well, where machines share the registry
     ledger = Ledger(task)
     for change in changes(home, task):
         ledger.add(change)

@@ -13,7 +13,7 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "theta
             "speed", "rate", "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm"}  # fmt: skip
-DRIVE = {"motor", "input", "current"}  # an action if no other word of the name tells otherwise
+DRIVE = {"motor", "input", "current"}  # an action unless another word of the name denies it
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]

@@ -134,7 +134,7 @@ class TrainingLoop:
             f"{learn.num_envs or learn.algorithm.num_envs} environments, {self._bench.device}"
         )
         if self._training.state.step:
-            self._progress.log_message(f"goes on after step {self._training.state.step}")
+            self._progress.log_message(f"resumes after step {self._training.state.step}")
 
     def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn

@@ -24,7 +24,7 @@ from kinemill.verify.subject import Exported, check_batches
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """Checks of a model folder by itself.
+    """Checks of a model folder without its task.
 
     Attributes:
         folder: the folder.
@@ -49,7 +49,7 @@ class FolderCheck:
 
 
 def verify_folder(folder: Path) -> FolderCheck:
-    """Check the folder of a model or policy by itself.
+    """Check the folder of a model or policy without its task.
 
     Raises:
         BadInput: there is no model, or an unsafe one.
