@@ -1,5 +1,6 @@
 """Sections of reports about dynamics models: HTML, from one analysis."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -94,7 +95,9 @@ def _without_itself(analysis: Analysis, own: str | None) -> Analysis:
 def accuracy_card(analysis: Analysis) -> str:
     """Return the card of the nRMSE."""
     low, high = analysis.model.intervals()[1]
-    more = f"95 % interval {number(low)} to {number(high)}"
+    measured = math.isfinite(low) and math.isfinite(high)
+    interval = f"95 % interval {number(low)} to {number(high)}"
+    more = interval if measured else "the test split is too small for an interval"
     return card("Error, nRMSE", number(analysis.model.nrmse), "", more)
 
 

@@ -21,6 +21,7 @@ from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.latency import Latency, latency, throughput
 from kinemill.verify.parity import Pair, compare_long, try_comparison
 from kinemill.verify.physics import asymmetry, energy_growth, mirror
+from kinemill.verify.report_sections import accuracy_card
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import held_out_probe, long_probe, window_probe
 from tests.export.conftest import random_step
@@ -292,3 +293,12 @@ def test_out_of_limits_is_an_error_where_that_is_asked_for_and_passed_on_otherwi
     strict.observe([4.0, -30.0], [6.0])  # an angle has no limits here, and limits are allowed
     with pytest.raises(BadInput, match="'raise' or 'pass'"):
         load(exported, out_of_limits="maybe")
+
+
+def test_without_an_interval_the_card_states_that_the_test_split_is_too_small():
+    def analysis(low, high):
+        model = SimpleNamespace(nrmse=0.2, intervals=lambda: (None, (low, high)))
+        return SimpleNamespace(model=model)
+
+    assert "too small for an interval" in accuracy_card(analysis(float("nan"), float("nan")))
+    assert "95 % interval 0.100 to 0.300" in accuracy_card(analysis(0.1, 0.3))
