@@ -17,8 +17,8 @@ from pydantic.json_schema import JsonSchemaValue
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.store import publish_file
+from kinemill.store.project import COMPONENT_FILE
 from kinemill.task import load_task
-from kinemill.task.component_file import COMPONENT_FILE
 from kinemill.task.yaml import scalar
 from kinemill_dagster.pipelines.broken_task import broken_task
 from kinemill_dagster.pipelines.chain import task_definitions

@@ -13,9 +13,9 @@ import dagster as dg
 
 from kinemill.errors import KinemillError
 from kinemill.process import tune_process
-from kinemill.store.project import project_root
+from kinemill.store.project import DEFS, project_root
 from kinemill.task import Task, list_tasks, load_task
-from kinemill.task.component_file import DEFS, component_tasks
+from kinemill.task.component_file import component_tasks
 from kinemill_dagster.pipelines.broken_task import broken_task
 from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.resources.database_listeners import install_listeners

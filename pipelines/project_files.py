@@ -13,8 +13,7 @@ from pathlib import Path
 from kinemill.errors import BadInput
 from kinemill.store import aside_of, publish_file
 from kinemill.store.home import Home
-from kinemill.store.project import TASKS, WORKSPACE, project_root
-from kinemill.task.component_file import DEFS
+from kinemill.store.project import DEFS, TASKS, WORKSPACE, project_root
 from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"

@@ -18,13 +18,31 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def _task_names() -> list[str]:
+    """Return the names of the task files and of the components, like `kinemill.task.list_tasks`.
+
+    That function needs pydantic, which takes 0.3 s to import.
+    """
     from kinemill.errors import KinemillError
-    from kinemill.store.project import tasks_folder
+    from kinemill.store.project import component_files, project_root, tasks_folder
 
     try:
-        return sorted(path.stem for path in tasks_folder().glob("*.yaml"))
+        names = {path.stem for path in tasks_folder().glob("*.yaml")}
     except KinemillError:
         return []
+    root = project_root()
+    files = component_files(root) if root else []
+    return sorted(names | {_component_name(path) for path in files})
+
+
+def _component_name(path: Path) -> str:
+    """Return the task of a component: the file that it names, or its folder."""
+    import yaml
+
+    try:
+        file = yaml.safe_load(path.read_bytes())["attributes"]["file"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        return path.parent.name
+    return Path(str(file)).stem
 
 
 def _addresses(task: str) -> list[str]:

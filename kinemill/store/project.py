@@ -1,11 +1,16 @@
 """The project: a folder with `tasks/` and `workspace.yaml`, in which commands and Dagster work."""
 
 import os
+import re
 from pathlib import Path
 
 from kinemill.errors import BadInput
 
 TASKS, WORKSPACE = "tasks", "workspace.yaml"
+DEFS = "defs"  # folder of a project with its components
+COMPONENT = "kinemill_dagster.KinemillTask"  # type of a component that holds a task
+COMPONENT_FILE = "defs.yaml"
+_TYPE = re.compile(rf"^type:\s*['\"]?{re.escape(COMPONENT)}\b", re.MULTILINE)
 _PROJECT, _TASKS = "KINEMILL_PROJECT", "KINEMILL_TASKS"
 
 
@@ -49,3 +54,9 @@ def tasks_folder() -> Path:
     """
     named = os.environ.get(_TASKS)
     return Path(named).expanduser().resolve() if named else require_project() / TASKS
+
+
+def component_files(root: Path) -> list[Path]:
+    """Return the files of a project that hold a task as a component, sorted."""
+    files = sorted((root / DEFS).rglob(COMPONENT_FILE))
+    return [path for path in files if _TYPE.search(path.read_text(errors="replace"))]

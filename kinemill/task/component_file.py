@@ -9,19 +9,14 @@ A path (`attributes: {file: tasks/arm.yaml}`) starts at the project. The name of
 `defs.yaml` is that of its folder. Such a file holds one component.
 """
 
-import re
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
 from kinemill.errors import TaskError
+from kinemill.store.project import COMPONENT, COMPONENT_FILE, component_files
 from kinemill.task.yaml import Document, read_yaml
-
-COMPONENT = "kinemill_dagster.KinemillTask"
-COMPONENT_FILE = "defs.yaml"
-DEFS = "defs"  # folder of a project with its components
-_TYPE = re.compile(rf"^type:\s*['\"]?{re.escape(COMPONENT)}\b", re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
@@ -68,9 +63,7 @@ def task_bytes(path: Path) -> bytes:
 
 def component_tasks(root: Path) -> dict[str, Path]:
     """Return the files of the tasks that a project defines as components, by name."""
-    files = sorted((root / DEFS).rglob(COMPONENT_FILE))
-    texts = {path: path.read_text(errors="replace") for path in files}
-    paths = [_task_file(root, path) for path, text in texts.items() if _TYPE.search(text)]
+    paths = [_task_file(root, path) for path in component_files(root)]
     return {name_of(path): path for path in paths}
 
 

@@ -115,6 +115,25 @@ def test_the_shell_completes_task_names_and_versions(tmp_path, home, monkeypatch
     assert complete("kinemill model why arm:") == ["arm:1", "arm:2"]
 
 
+def test_the_shell_completes_tasks_that_are_components(tmp_path, monkeypatch):
+    monkeypatch.delenv("KINEMILL_TASKS", raising=False)
+    monkeypatch.setenv("KINEMILL_PROJECT", str(tmp_path))
+    (tmp_path / "tasks").mkdir()
+    for name in ("workspace.yaml", "tasks/arm.yaml", "tasks/leg.yaml"):
+        (tmp_path / name).touch()
+    component = "type: kinemill_dagster.KinemillTask\nattributes: "
+    for name, text in {
+        "group/armature": f"{component}{{dt: 0.01}}\n",
+        "alias": f"{component}{{file: tasks/arm.yaml}}\n",
+        "arms": "type: dagster.DefinitionsComponent\n",
+        "arm_draft": f"{component}[unclosed\n",
+    }.items():
+        (tmp_path / "defs" / name).mkdir(parents=True)
+        (tmp_path / "defs" / name / "defs.yaml").write_text(text)
+    assert complete("kinemill run ar") == ["arm", "arm_draft", "armature"]
+    assert complete("kinemill model show a") == ["arm", "arm_draft", "armature"]
+
+
 def test_completion_imports_nothing_heavy():
     code = (
         "import sys\n"
