@@ -8,7 +8,8 @@ assets as stale even when they used the observed version.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -19,6 +20,7 @@ from kinemill.register.ledger import Ledger, changes, has_file, ledger_folder
 from kinemill.register.versions import CHAMPION as ALIAS
 from kinemill.store.home import Home
 from kinemill_dagster.assets.lineage import CHAMPION
+from kinemill_dagster.pipelines.webhook_sender import Message, is_recent, messages_of, send
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
 
@@ -33,47 +35,59 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         name="registry_events",
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports promotions, rollbacks and canary decisions on the champion assets.",
+        description="Reports the registry's decisions on the champion assets, and to webhooks.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home, reported = Home.resolve(), json.loads(context.cursor or "{}")
-        events = list[dg.AssetMaterialization]()
+        events = NewEvents()
         for task in tasks:
-            if len(events) >= _MOST:
+            if len(events.assets) >= _MOST:
                 break  # the next tick continues
             try:
-                events += new_events(home, task, reported)
+                new_events(home, task, reported, events)
             except KinemillError as error:  # a damaged ledger does not hide the others
                 context.log.warning(f"{task}: {error}")
-        if not events:
+        send(home, events.messages)
+        if reported == json.loads(context.cursor or "{}"):
             return dg.SkipReason("no new decision in the registry")
-        return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
+        return dg.SensorResult(asset_events=events.assets, cursor=json.dumps(reported))
 
     return report
 
 
-def new_events(
-    home: Home, task: str, reported: dict[str, int]
-) -> Iterator[dg.AssetMaterialization]:
-    """Yield the decisions about a task after the last reported record, and note the last one.
+@dataclass
+class NewEvents:
+    """What a tick of the sensor found: events of the champion assets, and messages to webhooks."""
+
+    assets: list[dg.AssetMaterialization] = field(default_factory=list[dg.AssetMaterialization])
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvents) -> None:
+    """Add what is new about a task after the last reported record, and note the last one.
 
     Args:
         home: the home with the ledgers.
         task: the task.
         reported: number of the last reported record by task; updated.
+        events: the new events; unchanged if the ledger is damaged.
 
     Raises:
         CorruptArtifact: a record of the ledger is damaged or missing.
     """
-    first = reported.get(task, 0)
-    if not has_file(home, ledger_folder(home, task) / f"{first + 1:06d}.json"):
+    first, folder = reported.get(task, 0), ledger_folder(home, task)
+    if not has_file(home, folder / f"{first + 1:06d}.json"):
         return  # looked up in the object store as well, where machines share the registry
-    ledger = Ledger(task)
+    ledger, added = Ledger(task), NewEvents()
     for change in changes(home, task):
         ledger.add(change)
         if ledger.number > first:
             texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            yield from (_event(ledger, Event(**json.loads(text))) for text in texts if text)
+            added.assets += [_event(ledger, Event(**json.loads(text))) for text in texts if text]
+            if is_recent(folder / f"{ledger.number:06d}.json"):
+                added.messages += messages_of(ledger, change)
+    events.assets += added.assets
+    events.messages += added.messages
     reported[task] = ledger.number
 
 

@@ -7,6 +7,7 @@ One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), s
     quarantine_share: 0.2                        # from which share of the recordings on
     stalled_after: 1800                          # s without a word of a run
     routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
+    webhooks: {origins: ["https://..."]}         # which addresses MLflow's webhooks may use
 
 `alert` only writes a file under `alerts/waiting/`, so it costs nothing and waits for nobody; a
 separate process (`resources.alert_delivery`) sends it. The file name is derived from the event, so
@@ -14,15 +15,16 @@ an event is sent once, however often it is noticed. Addresses are secrets: they 
 they are needed, and neither logged nor kept anywhere else; people see `#1 slack`.
 """
 
+import ipaddress
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from kinemill.errors import BadInput
 from kinemill.store import Json, digest, publish_json, read_json
@@ -47,6 +49,12 @@ OLD = 30 * 86400.0  # s; what happened before is no news, and what was told may 
 
 
 _SCHEME = re.compile(r"([a-z0-9]{1,16})://")  # all of an address that people may see
+_ADDRESS = re.compile(  # one reading only: no user name, no fragment, no backslash
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[\w.~!$&'()*+,;=:@%/-]*)?"
+    r"(?P<query>\?[\w.~!$&'()*+,;=:@%/?-]*)?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 class _Settings(BaseModel):
@@ -67,6 +75,50 @@ class Route(_Settings):
         return all(accepted is None or note[key] in accepted for accepted, key in filters)
 
 
+def _origin(text: str) -> str:
+    """Return an origin in canonical form: scheme, host, and the port if it is not the default."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or match["path"] or match["query"]:
+        message = "expected an origin such as https://hooks.example.org or http://10.0.0.7:8080"
+        raise ValueError(message)
+    return _canonical_origin(match)
+
+
+def _canonical_origin(match: re.Match[str]) -> str:
+    scheme, host = match["scheme"].lower(), match["host"].lower()
+    is_default = match["port"] in {None, {"http": "80", "https": "443"}[scheme]}
+    return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{match['port']}"
+
+
+class Webhooks(_Settings):
+    """Addresses that MLflow's webhooks may use.
+
+    Attributes:
+        origins: scheme, host and port of the receivers.
+        private: networks with receivers whose addresses are not public.
+    """
+
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    private: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    def canonical(self, address: str) -> str:
+        """Return the address of a webhook in canonical form.
+
+        Raises:
+            BadInput: it is no plain address, or its origin is not allowed.
+        """
+        match = _ADDRESS.fullmatch(address)
+        if match is None:
+            expected = "https://HOST/PATH, without a user name, a fragment or spaces"
+            raise BadInput("webhook", "has an unclear address", expected=expected)
+        origin = _canonical_origin(match)
+        if origin not in self.origins:
+            listed = f"one of {', '.join(self.origins)}" if self.origins else "none is allowed"
+            fix = "the user who runs the server adds it to webhooks.origins in alerts.yaml"
+            raise BadInput(f"webhook at {origin}", "is not allowed", expected=listed, fix=fix)
+        return f"{origin}{match['path'] or '/'}{match['query'] or ''}"
+
+
 class Alerts(_Settings):
     """Routes of alerts."""
 
@@ -77,6 +129,7 @@ class Alerts(_Settings):
         default=1800.0, gt=0.0
     )  # s; long evaluations are quiet for minutes
     routes: tuple[Route, ...] = ()
+    webhooks: Webhooks = Webhooks()
 
     def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
         """Return the addresses of an alert, by their public names."""

@@ -1,5 +1,6 @@
 """The wheel: what it holds, and that every first command works from it in an empty environment."""
 
+import base64
 import json
 import os
 import shutil
@@ -8,8 +9,10 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.error
+import urllib.request
 import zipfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -133,31 +136,48 @@ class Environment:
         subprocess.run([made.bin / "python", *install], check=True)
         return made
 
-    def run(self, *command, code=0, below="."):
+    def run(self, *command, code=0, below=".", typed=""):
         """Run a command in the folder; return its output."""
         done = subprocess.run(
             [self.bin / command[0], *command[1:]],
             cwd=self.folder / below, env=self.variables, capture_output=True, text=True,
-            check=False,
+            input=typed, check=False,
         )  # fmt: skip
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def serve(self, *command, port, below, code):
-        """Run a server until it answers, end it as Ctrl-C does, and check its exit code."""
+    @contextmanager
+    def serving(self, *command, url, below, code):
+        """Run a server until the block ends, end it as Ctrl-C does, and check its exit code."""
         server = subprocess.Popen(
             [self.bin / command[0], *command[1:]],
             cwd=self.folder / below, env=self.variables, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + 180
-        while not is_reachable(f"http://127.0.0.1:{port}/server_info"):
-            assert server.poll() is None, server.communicate()[0]
-            assert time.monotonic() < deadline, f"{command} does not answer"
-            time.sleep(0.5)
-        server.send_signal(signal.SIGINT)
-        output = server.communicate(timeout=120)[0]
+        try:
+            while not is_reachable(url):
+                assert server.poll() is None, server.communicate()[0]
+                assert time.monotonic() < deadline, f"{command} does not answer"
+                time.sleep(0.5)
+            yield
+        finally:
+            server.send_signal(signal.SIGINT)
+            output = server.communicate(timeout=120)[0]
         assert server.returncode == code, output
+
+
+def fetch(url, user="", body=None):
+    """Return the status and the text of a page, as a browser without or with a login gets it."""
+    headers = {"Content-Type": "application/json"} if body else {}
+    if user:
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    request = urllib.request.Request(url, body and body.encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
 
 
 def interpreter(name):
@@ -207,10 +227,22 @@ def try_first_commands(place):
     """Run the first commands of a new user, each as its documentation shows it."""
     assert place.run("kinemill", "--version") == f"kinemill {kinemill.__version__}\n"
     place.run("python", "-c", "import kinemill; assert kinemill.__version__")
+    place.run("python", "-m", "pip", "check")
     place.run("kinemill", "task", "list", code=2)  # no project is here
     listed = json.loads(place.run("kinemill", "examples", "list", "--json"))["examples"]
     assert len(listed) == len(list(EXAMPLES.glob("*.yaml")))
     try_demo(place)
+    place.run("kinemill", "init", "empty")
+    assert not list((place.folder / "empty" / "tasks").glob("*.yaml"))
+    demo = json.loads(place.run("kinemill", "demo", "--keep", "kept", "--json"))
+    assert (demo["status"], demo["alias"]) == ("done", "champion")
+    try_task(place)
+    try_pages(place)
+    assert not list(place.folder.rglob(".tmp_dagster_home*"))
+
+
+def try_task(place):
+    """Draft a task from logs, and train it with few steps."""
     place.run("kinemill", "init", "mill", "--example", "pendulum")
     logs = ["--to", "logs", "--episodes", "12", "--seconds", "10"]
     place.run("python", "-m", "kinemill.sim", "pendulum", *logs, below="mill")
@@ -223,9 +255,28 @@ def try_first_commands(place):
     assert run.returncode in {0, 1}, run.stderr  # 1: the gate refused so short a training
     assert json.loads(run.stdout)["version"] >= 1
 
+
+def try_pages(place):
+    """Log in to the pages of `kinemill ui`, then load the project with `dg` and `dagster`."""
     ports = [free_port(3300), free_port(5300)]
-    ui = ["kinemill", "ui", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
-    place.serve(*ui, port=ports[0], below="mill", code=130)
-    place.run("dg", "check", "defs", below="mill")
-    place.serve("dagster", "dev", "-p", str(ports[0]), port=ports[0], below="mill", code=0)
-    assert not list(place.folder.rglob(".tmp_dagster_home*"))
+    dagster, mlflow = (f"http://127.0.0.1:{port}" for port in ports)
+    add = ["kinemill", "admin", "users", "add", "ada", "--role", "admin"]
+    place.run(*add, below="kept", typed="correct horse battery\n")
+    user = "ada:correct horse battery"
+    search = f"{mlflow}/api/2.0/mlflow/registered-models/search"
+    ui = ["kinemill", "ui", "--login", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    with place.serving(*ui, url=f"{mlflow}/health", below="kept", code=130):
+        assert [fetch(dagster)[0], fetch(mlflow)[0]] == [401, 401]
+        assert fetch(dagster, "ada:wrong horse battery")[0] == 401
+        status, page = fetch(dagster, user)
+        assert (status, "cart_pole" in page, "Overview" in page) == (200, True, True)
+        assert fetch(f"{dagster}/assets", user)[0] == 200
+        keys = fetch(f"{dagster}/graphql", user, '{"query": "{ assetNodes { id jobNames } }"}')[1]
+        assert "cart_pole" in keys
+        assert fetch(mlflow, user)[0] == 200
+        (model,) = json.loads(fetch(search, user)[1])["registered_models"]
+        assert (model["name"], model["aliases"][0]["alias"]) == ("cart_pole", "champion")
+    place.run("dg", "check", "defs", below="kept")
+    command = ["dagster", "dev", "-p", str(ports[0])]
+    with place.serving(*command, url=f"{dagster}/server_info", below="mill", code=0):
+        assert fetch(dagster)[0] == 200

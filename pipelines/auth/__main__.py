@@ -64,7 +64,14 @@ def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
 @contextmanager
 def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     """Return MLflow's web app, in one process."""
+    from kinemill_dagster.resources.webhooks import (
+        allowed_webhooks,
+        limit_deliveries,
+        prepare_webhooks,
+    )
+
     prepare_mlflow()
+    prepare_webhooks(home)
     os.environ |= {
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard is stricter
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
@@ -80,7 +87,9 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     }
     from mlflow.server.fastapi_app import app
 
-    yield app, MlflowSite(MlflowRecords(artifact_root(home), list_tasks))
+    limit_deliveries()
+    records = MlflowRecords(artifact_root(home), list_tasks)
+    yield app, MlflowSite(records, lambda: allowed_webhooks(home))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kinemill_dagster.pipelines.auth.calls import Call, Refused
-from kinemill_dagster.pipelines.auth.permissions import Permission, Route
+from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route
 from kinemill_dagster.pipelines.auth.request import (
     Request,
     check_json,
@@ -59,7 +59,7 @@ class Guard:
             try:
                 own_page = self._rules.check_page(call)
                 identity = await self._rules.who(call, own_page=own_page)
-                request, route = await self._parsed(call, scope, receive)
+                request, route = await self._parsed(call, scope, receive, identity)
                 request = await self._authorized(request, route, identity, stack)
             except Refused as refused:
                 response = self._refuse(call, scope, refused)
@@ -71,14 +71,17 @@ class Guard:
             response = _closed_frames(send, cookie)
             await self._app(forwarded(request, scope, _names(identity)), body, response)
 
-    async def _parsed(self, call: Call, scope: Scope, receive: Receive) -> tuple[Request, Route]:
+    async def _parsed(
+        self, call: Call, scope: Scope, receive: Receive, identity: Identity
+    ) -> tuple[Request, Route]:
         """Return a request with its body, and its route.
 
         Raises:
-            Refused: it is ambiguous, or not served.
+            Refused: it is ambiguous, not served, or not for this user.
         """
         request = parse_request(call, scope)
         route = self._rules.site.route(request)
+        self._rules.check_may(identity, Decision(route.least))
         if route.body != "json":
             return request, route
         check_json(call)

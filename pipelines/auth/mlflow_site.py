@@ -14,6 +14,8 @@ from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
 from kinemill_dagster.pipelines.auth.operation import parse_operation
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.webhook_routes import webhook_route
+from kinemill_dagster.resources.alerts import Webhooks
 
 _RESERVED = ("kinemill.", "mlflow.user")  # tags that kinemill and the guard write
 _SNAKE = re.compile(r"[a-z][a-z0-9_]*")  # MLflow reads artifactLocation as artifact_location
@@ -48,10 +50,11 @@ class MlflowSite:
 
     Args:
         records: lookups of runs and experiments.
+        webhooks: returns the addresses that webhooks may use.
     """
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, records: Records, webhooks: Callable[[], Webhooks] = Webhooks) -> None:
+        self._records, self._webhooks = records, webhooks
         self._changes: dict[tuple[str, str], Callable[[_Body, str], Decision]] = {
             ("POST", "experiments/create"): self._create_experiment,
             ("POST", "experiments/set-experiment-tag"): self._tag_experiment,
@@ -111,8 +114,10 @@ class MlflowSite:
             return only(Permission.LOOK)
         if match := _ARTIFACTS.fullmatch(path):
             return self._of_artifact(request, match[1], match[2] or "")
-        if (match := _API.fullmatch(path)) and (route := self._of_api(request, match[1])):
-            return route
+        if match := _API.fullmatch(path):
+            route = webhook_route(request, match[1], self._webhooks)
+            if route := route or self._of_api(request, match[1]):
+                return route
         status = 405 if path == "graphql" else 403
         raise Refused(status, "this part of the server is closed")
 

@@ -51,10 +51,12 @@ class Route:
     Attributes:
         decide: returns the decision for a parsed request and a user name.
         body: `json` is parsed first, `stream` is forwarded as it arrives, `none` is dropped.
+        least: the permission without which `decide` is not called.
     """
 
     decide: Callable[[Request, str], Decision]
     body: Literal["none", "json", "stream"] = "none"
+    least: Permission = Permission.LOOK
 
 
 class Site(Protocol):

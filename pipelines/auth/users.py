@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.store.atomic_write import write_secret
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import list_tasks
@@ -29,7 +30,6 @@ from kinemill_dagster.pipelines.auth.users_file import (
     Role,
     User,
     read_users,
-    write_secret,
     write_users,
 )
 

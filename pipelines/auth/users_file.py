@@ -1,15 +1,14 @@
 """The file of users: schema, validation, and writing it with restricted permissions."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinemill.errors import BadInput
+from kinemill.store.atomic_write import write_secret
 
 GROUP = "group:"  # prefix of the name of a group
 LOCAL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
@@ -83,21 +82,6 @@ def write_users(path: Path, users: dict[str, User]) -> None:
         write_secret(path, _Document(format=1, users=users).model_dump_json(indent=1))
     except OSError as error:
         raise BadInput(path, f"cannot be written ({error.strerror})") from error
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Publish a text file that is readable by its owner only, also while it is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _damaged(path: Path, error: ValidationError) -> BadInput:

@@ -8,7 +8,7 @@ import dagster as dg
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
 from kinemill.register.ledger import Change, append
-from kinemill_dagster.pipelines.registry_events import new_events, registry_events
+from kinemill_dagster.pipelines.registry_events import NewEvents, new_events, registry_events
 
 EVENTS = [
     ("champion", 1, None, 1),
@@ -26,18 +26,24 @@ def write_ledger(home, task, events):
         append(home, task, Change(created=created, aliases={"champion": champion}, notes=note))
 
 
+def read_new(home, task, reported):
+    events = NewEvents()
+    new_events(home, task, reported, events)
+    return events.assets
+
+
 def test_every_decision_is_reported_once_with_the_champion_after_it(home):
     write_ledger(home, "arm", EVENTS[:3])
     reported = {}
-    first = list(new_events(home, "arm", reported))
+    first = read_new(home, "arm", reported)
     assert [one.metadata["event"].value for one in first] == ["champion", "champion", "canary"]
     assert [one.tags["dagster/data_version"] for one in first] == ["1", "2", "2"]
     assert {one.asset_key for one in first} == {dg.AssetKey(["arm", "champion"])}
     assert first[2].metadata["page"].value == "/kinemill/tasks/arm/3"
     assert first[2].metadata["user"].value == "ada"
-    assert list(new_events(home, "arm", reported)) == []
+    assert read_new(home, "arm", reported) == []
     write_ledger(home, "arm", EVENTS[3:])
-    (rolled_back,) = new_events(home, "arm", reported)
+    (rolled_back,) = read_new(home, "arm", reported)
     assert rolled_back.description == "rollback: version 1"
 
 

@@ -50,7 +50,6 @@ CLOSED = {
     ("GET", "ajax-api/3.0/mlflow/assistant/sessions"),
     ("GET", "ajax-api/3.0/mlflow/gateway/secrets/list"),
     ("POST", "gateway/chat/invocations"),
-    ("POST", f"{API}/webhooks"),
     ("POST", "v1/traces"),
     ("PATCH", "something/new"),
     ("DELETE", f"{FILES}/artifacts/1/open/artifacts/a"),
