@@ -58,13 +58,19 @@ def prepare_webhooks(home: Home) -> None:
 
     The key is created on first use. Machines that share a database need a shared key, which the
     operator sets: no key is created for them.
+
+    Raises:
+        BadInput: the key in the environment is invalid.
     """
     # MLflow's own rules are all or nothing: public addresses and https. `limit_deliveries` replaces
     # them by the rules of this module.
     os.environ["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"
     os.environ["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "https,http"
     os.environ.setdefault("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", _TIMEOUT)
-    if os.environ.get(KEY) or database() is not None:
+    if key := os.environ.get(KEY):
+        _check_key(key)
+        return
+    if database() is not None:
         return
     path = home.dagster / "servers" / "webhook_key"
     if not path.is_file():
@@ -75,6 +81,17 @@ def prepare_webhooks(home: Home) -> None:
                 _disable_unreadable(home)
                 write_secret(path, Fernet.generate_key().decode())
     os.environ[KEY] = path.read_text(encoding="ascii")
+
+
+def _check_key(key: str) -> None:
+    from cryptography.fernet import Fernet
+
+    try:
+        Fernet(key)
+    except ValueError as error:
+        generate = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
+        fix = f'create one: python -c "{generate}"'
+        raise BadInput(KEY, "is not a key", expected=str(error).rstrip("."), fix=fix) from error
 
 
 def _disable_unreadable(home: Home) -> None:

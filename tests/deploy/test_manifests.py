@@ -118,7 +118,9 @@ def test_the_image_holds_what_the_services_start_from():
         stage, *names = path.split() if path.startswith("--from=") else ["", *path.split()]
         assert not stage or stage.removeprefix("--from=") in stages
         assert stage or all((ROOT / name).exists() for name in names)
-    assert "USER kinemill" in text
+    user = re.search(r"^USER (\d+)$", text, re.MULTILINE)
+    assert user is not None, "Kubernetes checks `runAsNonRoot` by number"
+    assert f"useradd --create-home --uid {user[1]} kinemill" in text
 
 
 def test_the_image_is_built_from_the_wheel():

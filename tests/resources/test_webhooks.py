@@ -102,6 +102,14 @@ def test_the_key_is_made_once_and_only_the_owner_can_read_it(home, monkeypatch):
 
 
 @pytest.mark.usefixtures("own_key")
+def test_a_key_that_cannot_encrypt_is_refused(home, monkeypatch):
+    monkeypatch.setenv(webhooks.KEY, "c2hvcnQ=")
+    with pytest.raises(BadInput, match="32 url-safe base64") as error:
+        webhooks.prepare_webhooks(home)
+    assert "c2hvcnQ" not in str(error.value)
+
+
+@pytest.mark.usefixtures("own_key")
 def test_machines_with_one_database_need_one_key(home, monkeypatch):
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://db.example/kinemill")
     webhooks.prepare_webhooks(home)
