@@ -11,11 +11,13 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from kinemill.store import Json
+from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task import Task
+from kinemill.task.protocols import Progress
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
 from kinemill_dagster.assets.stage import (
     CheckResult,
+    Checks,
     CheckSpec,
     Events,
     Lines,
@@ -24,8 +26,9 @@ from kinemill_dagster.assets.stage import (
     stage,
 )
 from kinemill_dagster.resources.io import note
+from kinemill_dagster.resources.task_resource import TaskResource
 
-_CHECKS = {"readable": CheckSpec("every log has readable rows; unreadable rows are counted")}
+_READABLE = CheckSpec("every log has readable rows; unreadable rows are counted")
 
 
 class Logs(dg.Config):
@@ -81,6 +84,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     return recordings
 
 
+def _evaluate(
+    resource: TaskResource, recordings: ArtifactRef, progress: Progress
+) -> list[CheckResult]:
+    del progress
+    return [_readable(summary_of(resource.home, recordings))]
+
+
 def _readable(summary: Json) -> CheckResult:
     counts = ("recordings", "quarantined", "rows", "dropped_rows")
     numbers = {name: summary[name] for name in counts}
@@ -89,3 +99,6 @@ def _readable(summary: Json) -> CheckResult:
         "{dropped_rows} of {rows} rows dropped"
     )
     return CheckResult("readable", not summary["quarantined"], text.format(**numbers), numbers)
+
+
+_CHECKS = Checks({"readable": _READABLE}, _evaluate)

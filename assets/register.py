@@ -15,9 +15,11 @@ from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
+from kinemill.task.protocols import Progress
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
     CheckResult,
+    Checks,
     CheckSpec,
     Events,
     Lines,
@@ -27,14 +29,15 @@ from kinemill_dagster.assets.stage import (
 )
 from kinemill_dagster.resources.io import LATEST, handed_on, note
 from kinemill_dagster.resources.links import report_link, task_link, version_link
-from kinemill_dagster.resources.task_resource import rules_of
+from kinemill_dagster.resources.task_resource import TaskResource, rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
-    checks = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
+    specs = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
+    checks = Checks(specs, _evaluate)
     predicts = task.learn.gives == "dynamics"
     after = [*_AFTER, *(["references"] if predicts else [])]
 
@@ -85,6 +88,16 @@ def make(task: Task) -> dg.AssetsDefinition:
             note(resource.home, LATEST, task.name, "rules", rules_of(resource.task))
 
     return registered_model
+
+
+def _evaluate(
+    resource: TaskResource, registered: ArtifactRef, progress: Progress
+) -> list[CheckResult]:
+    """Return the verdicts of the gate that were recorded with the version."""
+    from kinemill_dagster.resources.registration import version_of
+
+    del progress
+    return _check_results(version_of(resource.home, resource.task.name, registered).gate)
 
 
 def _check_results(gate: list[Verdict]) -> list[CheckResult]:

@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import dagster as dg
 
+from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
+from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import is_skipped
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.code import code_references, code_version
@@ -18,10 +20,11 @@ from kinemill_dagster.assets.lineage import asset_tags, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
+from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
-Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]
+Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.Output[ArtifactRef]]
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 _NAMED = 3  # recordings or episodes listed in a failure
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
@@ -35,6 +38,30 @@ class CheckSpec:
     blocking: bool = False
 
 
+@dataclass(frozen=True)
+class CheckResult:
+    """Result of one check."""
+
+    name: str
+    passed: bool
+    description: str
+    values: Json
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Asset checks of a stage.
+
+    Attributes:
+        specs: the checks, by name.
+        evaluate: returns the results for a published artifact, without running the stage. A run
+            of single checks uses it.
+    """
+
+    specs: Mapping[str, CheckSpec]
+    evaluate: Callable[[TaskResource, ArtifactRef, Progress], list[CheckResult]]
+
+
 def stage(
     task: Task,
     name: str,
@@ -42,9 +69,12 @@ def stage(
     *,
     after: Sequence[str] = (),
     kinds: set[str],
-    checks: Mapping[str, CheckSpec] | None = None,
+    checks: Checks | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Declare the asset `name` of a task.
+
+    Checks can be run without the asset: Dagster then selects the checks alone, and they are
+    evaluated on the artifact that the asset made last.
 
     Args:
         task: the task; its name is the key prefix, the group and the name of the resource.
@@ -52,30 +82,66 @@ def stage(
         page: the docstring of the stage's module, shown in the catalog.
         after: upstream assets, by parameter name.
         kinds: kinds, which Dagster shows as icons.
-        checks: asset checks, by name.
+        checks: asset checks.
     """
     key, step = dg.AssetKey([task.name, name]), _STAGE[name]
-    declare = functools.partial(
-        dg.asset,
-        key=key,
-        group_name=task.name,
-        description=page,
-        kinds=kinds,
-        owners=task.owners,
-        tags=asset_tags(task),
-        code_version=code_version(task, step),
-        ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
-        deps=external_deps(task, name),
-        io_manager_key="refs",
-        pool=pool_of(task, name),
-        required_resource_keys={task.name},
-        freshness_policy=_freshness(task, name),
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=key, blocking=spec.blocking, description=spec.description)
-            for name, spec in (checks or {}).items()
-        ],
-    )
-    return lambda body: declare(metadata=code_references(task, body))(_with_fault_tag(body))
+    specs = checks.specs if checks else {}
+
+    def declare(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        out = dg.AssetOut(
+            key=key,
+            dagster_type=ArtifactRef,
+            description=page,
+            is_required=not checks,
+            io_manager_key="refs",
+            metadata=code_references(task, body),
+            group_name=task.name,
+            code_version=code_version(task, step),
+            owners=task.owners,
+            tags=asset_tags(task),
+            kinds=kinds,
+            freshness_policy=_freshness(task, name),
+        )
+        return dg.multi_asset(
+            name=f"{task.name}__{name}",
+            outs={name: out},
+            ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
+            deps=external_deps(task, name),
+            pool=pool_of(task, name),
+            required_resource_keys={task.name},
+            check_specs=[
+                dg.AssetCheckSpec(
+                    check, asset=key, blocking=spec.blocking, description=spec.description
+                )
+                for check, spec in specs.items()
+            ],
+            can_subset=checks is not None,
+        )(_with_fault_tag(_with_checks_alone(body, name, checks) if checks else body))
+
+    return declare
+
+
+def _with_checks_alone(
+    body: Callable[..., Events], asset: str, checks: Checks
+) -> Callable[..., Events]:
+    """Evaluate the stored artifact in place of the body in a run that selects checks only."""
+
+    @functools.wraps(body)
+    def wrapper(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Events:
+        if context.selected_asset_keys:
+            yield from body(context, *args, **kwargs)
+            return
+        resource = get_task_resource(context)
+        ref = latest(resource.home, resource.task.name, asset)
+        if ref is None:
+            raise BadInput(
+                f"{resource.task.name}/{asset}",
+                "has not been made yet, so there is nothing to check",
+                fix=f"materialize it first, or run: kinemill run {resource.task.name}",
+            )
+        yield from _results(context, checks.evaluate(resource, ref, Lines(context)))
+
+    return wrapper
 
 
 def _freshness(task: Task, name: str) -> FreshnessPolicy | None:
@@ -103,17 +169,8 @@ def _with_fault_tag(body: Callable[..., Events]) -> Callable[..., Events]:
 
 def get_task_resource(context: dg.AssetExecutionContext) -> TaskResource:
     """Return the resource of the task that the asset belongs to."""
-    return getattr(context.resources, context.asset_key.path[0])
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """Result of one check."""
-
-    name: str
-    passed: bool
-    description: str
-    values: Json
+    key, *_ = context.assets_def.keys or {one.asset_key for one in context.assets_def.check_specs}
+    return getattr(context.resources, key.path[0])
 
 
 def emit(
@@ -146,6 +203,7 @@ def emit(
         )
     yield dg.Output(
         artifact.ref,
+        output_name=context.asset_key.path[1],
         data_version=dg.DataVersion(artifact.ref.digest),
         metadata={**metadata, **common},
     )
@@ -185,12 +243,14 @@ def _is_many(value: Any) -> bool:
 def _results(
     context: dg.AssetExecutionContext, results: list[CheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield a result for every declared check; overrides may have disabled some."""
+    """Yield a result for every selected check; overrides may have disabled some."""
     by_name = {result.name: result for result in results}
-    for spec in context.assets_def.check_specs:
+    selected = context.selected_asset_check_keys
+    for spec in (one for one in context.assets_def.check_specs if one.key in selected):
         result = by_name.get(spec.name, CheckResult(spec.name, True, "not enabled in this run", {}))
         yield dg.AssetCheckResult(
             check_name=spec.name,
+            asset_key=spec.asset_key,
             passed=result.passed,
             severity=dg.AssetCheckSeverity.ERROR if spec.blocking else dg.AssetCheckSeverity.WARN,
             description=result.description,

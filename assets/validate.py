@@ -10,11 +10,13 @@ import dagster as dg
 
 from kinemill.store import ArtifactRef, open_ref
 from kinemill.task import Task
+from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import planned_checks
 from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.stage import (
     CheckResult,
+    Checks,
     CheckSpec,
     Events,
     Lines,
@@ -23,19 +25,20 @@ from kinemill_dagster.assets.stage import (
     stage,
 )
 from kinemill_dagster.resources.links import report_link
+from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `episodes` of a task."""
-    checks = {
+    specs = {
         name: CheckSpec(check.description, check.blocking)
         for name, check in planned_checks(task).items()
     } | drift.check_specs(task)
+    checks = Checks(specs, _evaluate)
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
-        from kinemill.validate import load_checks
         from kinemill.validate import stage as validate
         from kinemill.validate.summary import EpisodesSummary, read_quarantine
         from kinemill_dagster.resources.pictures import episodes_drawn
@@ -64,13 +67,20 @@ def make(task: Task) -> dg.AssetsDefinition:
                 ),
                 report=report_link(resource.home, folder / "page.html"),
             ),
-            [
-                *(
-                    CheckResult(check.name, check.passed, check.description, check.values)
-                    for check in load_checks(resource.home, artifact.ref)
-                ),
-                *drift.drift_checks(resource, artifact.ref, Lines(context)),
-            ],
+            _evaluate(resource, artifact.ref, Lines(context)),
         )
 
     return episodes
+
+
+def _evaluate(
+    resource: TaskResource, episodes: ArtifactRef, progress: Progress
+) -> list[CheckResult]:
+    """Return the stored results of validation, and measure drift from the present champion."""
+    from kinemill.validate import load_checks
+
+    stored = load_checks(resource.home, episodes)
+    return [
+        *(CheckResult(one.name, one.passed, one.description, one.values) for one in stored),
+        *drift.drift_checks(resource, episodes, progress),
+    ]

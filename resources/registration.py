@@ -1,8 +1,11 @@
-"""A registration as an artifact, as the other assets return."""
+"""A registration as an artifact, as the other assets return, and the version of one."""
 
 from pathlib import PurePosixPath
 
+from kinemill.errors import BadInput
+from kinemill.register import tags
 from kinemill.register.stage import Registration
+from kinemill.register.versions import Version, versions_of
 from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
@@ -14,3 +17,16 @@ def artifact_of(home: Home, registration: Registration) -> Artifact:
     bring(home, home.root / folder)  # another machine may have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
     return Artifact(ref, registration.summary, cached=registration.status == "unchanged")
+
+
+def version_of(home: Home, task: str, registered: ArtifactRef) -> Version:
+    """Return the version that a published decision is about.
+
+    Raises:
+        BadInput: the version was deleted.
+    """
+    for version in versions_of(home, task):
+        if PurePosixPath(version.tags.get(tags.REPORT, "")).parent.as_posix() == registered.path:
+            return version
+    fix = f"kinemill run {task} registers it again"
+    raise BadInput(registered.path, "is the decision about a version that was deleted", fix=fix)
