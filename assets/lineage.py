@@ -1,6 +1,6 @@
-"""Edges of the asset graph that leave a task: its logs, its champion, and other tasks.
+"""Edges of the asset graph that leave a task: its logs, champion and robots, and other tasks.
 
-Logs and champions are not made by Dagster. They are external assets, which
+Logs, champions and robots are not made by Dagster. They are external assets, which
 `pipelines/registry_events.py` and `pipelines/automation` report.
 """
 
@@ -13,7 +13,7 @@ import dagster as dg
 from kinemill.task import Task
 
 EXTERNAL = {"external": "reported"}
-LOGS, CHAMPION = "logs", "champion"
+LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Which asset reads a part of the task file that can name a champion.
 _READERS, _OTHERS = {"learn": "model", "environment": "dataset"}, "verification"
@@ -40,7 +40,17 @@ def external_assets(task: Task) -> list[dg.AssetSpec]:
         description="The version with the alias `champion`. Updated after every promotion, "
         "rollback and canary decision.",
     )
-    return [*([logs] if task.learn.from_logs else []), champion]
+    robots = dg.AssetSpec(
+        [task.name, ROBOTS],
+        deps=[dg.AssetKey([task.name, CHAMPION])],
+        group_name=task.name,
+        kinds={"robot"},
+        owners=task.owners,
+        tags={**EXTERNAL, **asset_tags(task)},
+        description="Robots and the versions that they pulled. Updated when a robot installs a "
+        "version.",
+    )
+    return [*([logs] if task.learn.from_logs else []), champion, robots]
 
 
 def asset_tags(task: Task) -> dict[str, str]:

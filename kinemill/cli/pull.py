@@ -33,7 +33,7 @@ def pull(
         typer.Option("--from", metavar="URL", help="MLflow server; default: the local registry."),
     ] = None,
     robot: Annotated[
-        str | None, typer.Option("--robot", help="Robot name for @canary; default: the host name.")
+        str | None, typer.Option("--robot", help="Name of the robot; default: the host name.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -83,6 +83,8 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
         notify(f"provisional champion: {result['provisional']}")
     if "why" in result:
         notify(result["why"])
+    if "unreported" in result:
+        notify(f"the registry does not know of this installation: {result['unreported']}")
 
 
 def canary(

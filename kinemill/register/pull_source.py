@@ -8,12 +8,14 @@ from kinemill.errors import Unreachable
 from kinemill.register import tags
 from kinemill.register.alias_switch import notes_of
 from kinemill.register.consistency import is_registered
+from kinemill.register.pulls import record_pull
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.download import pull, watch
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import ServerSource, Source, VersionRef
 from kinemill.store.home import Home
+from kinemill.store.locks import current_user
 
 __all__ = ["OfHome", "ServerSource", "Source", "VersionRef", "pull", "watch"]
 
@@ -55,3 +57,7 @@ class OfHome:
         for name in (SUMS, *read_sums(source)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, folder / name)
+
+    def report(self, ref: VersionRef) -> None:
+        """Record the installation in the home."""
+        record_pull(self.home, self.task, self.robot or "unknown", ref.version, current_user())

@@ -73,7 +73,8 @@ def pull(
     Returns:
         `folder`, `version` and `status`: `pulled`, `unchanged`, or `kept` if the registry is
         unreachable or the files are invalid, then with `why`. With the first two also
-        `provisional`: the checks for which the gate had too little test data, or "".
+        `provisional`: the checks for which the gate had too little test data, or "". `unreported`:
+        why the registry does not know that this robot has the version.
 
     Raises:
         BadInput: The version does not exist, or `to` was not pulled.
@@ -92,7 +93,16 @@ def pull(
         if installed is None or isinstance(error, BadInput):
             raise
         return _status(to, "kept") | {"why": str(error)}
-    return _status(to, "pulled") | {"provisional": ref.provisional}
+    return _status(to, "pulled") | {"provisional": ref.provisional} | _report(source, ref)
+
+
+def _report(source: Source, ref: VersionRef) -> Json:
+    """Report the installation; a failure does not end the pull."""
+    try:
+        source.report(ref)
+    except (KinemillError, OSError) as error:
+        return {"unreported": str(error)}
+    return {}
 
 
 def watch(

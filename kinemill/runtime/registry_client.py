@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from kinemill.runtime.timing import Json
 
 SUMS_TAG = "kinemill.sums"  # tag of a version: sha256 of `sha256sums`
 PROVISIONAL_TAG = "kinemill.provisional"  # tag of a version: missing test data, or `no`
+ROBOT_HEADER = "X-Kinemill-Robot"  # of a request for the checksums of an installed version
 _PATIENCE = 30.0  # s, time limit of a request
 
 
@@ -47,6 +49,15 @@ class Source(Protocol):
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Copy its files into an empty folder."""
+        ...
+
+    def report(self, ref: VersionRef) -> None:
+        """Report that the robot installed the version.
+
+        Raises:
+            Unreachable: The registry does not respond.
+            OSError: The report cannot be written.
+        """
         ...
 
 
@@ -94,20 +105,27 @@ class ServerSource:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._file(ref, name))
 
+    def report(self, ref: VersionRef) -> None:
+        """Report the installation; a server that is no kinemill server ignores it."""
+        name = urllib.parse.quote(self.robot)  # a header is ASCII
+        self._file(ref, SUMS, {ROBOT_HEADER: name})
+
     def _ask(self, path: str, **query: str) -> Json:
         return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
 
-    def _file(self, ref: VersionRef, name: str) -> bytes:
+    def _file(self, ref: VersionRef, name: str, headers: Mapping[str, str] | None = None) -> bytes:
         query = {"path": f"bundle/{name}", "name": self.task, "version": str(ref.version)}
-        return self._get("/model-versions/get-artifact", query)
+        return self._get("/model-versions/get-artifact", query, headers)
 
-    def _get(self, path: str, query: dict[str, str]) -> bytes:
+    def _get(
+        self, path: str, query: dict[str, str], headers: Mapping[str, str] | None = None
+    ) -> bytes:
         address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
         if not address.startswith(("http://", "https://")):
             raise BadInput(
                 self.url, "is not the address of a server", expected="http:// or https://"
             )
-        request = urllib.request.Request(address)
+        request = urllib.request.Request(address, headers=dict(headers or {}))
         if self.token:  # not sent along with redirects
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:

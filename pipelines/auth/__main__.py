@@ -22,6 +22,7 @@ from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
 from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.permissions import Site
 from kinemill_dagster.pipelines.auth.proxy import proxy_at
+from kinemill_dagster.pipelines.auth.pulls import PullRecorder
 from kinemill_dagster.pipelines.auth.request import LARGEST
 from kinemill_dagster.pipelines.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
@@ -89,7 +90,7 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
 
     limit_deliveries()
     records = MlflowRecords(artifact_root(home), list_tasks)
-    yield app, MlflowSite(records, lambda: allowed_webhooks(home))
+    yield PullRecorder(app, home), MlflowSite(records, lambda: allowed_webhooks(home))
 
 
 def main(arguments: Sequence[str]) -> None:

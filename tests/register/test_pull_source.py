@@ -20,6 +20,7 @@ from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import fetch_bundle
 from kinemill.register.pull_source import OfHome, ServerSource
+from kinemill.register.pulls import pulls_of
 from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
 from kinemill.store import file_digest
@@ -61,6 +62,7 @@ def test_the_folder_is_the_champions_and_follows_it(chain, source, tmp_path):
     assert pull(source, to)["status"] == "unchanged"
     chain.register(0.05, gain=2.0, champion=0.1)
     assert (pull(source, to)["version"], gain_of(to)) == (2, 2.0)
+    assert [one.version for one in pulls_of(chain.home, "cart")] == [1, 2]
     chain.register(0.02, gain=3.0, champion=0.05)
     chain.register(0.01, gain=4.0, champion=0.02)
     chain.register(0.005, gain=5.0, champion=0.01)
@@ -80,6 +82,13 @@ def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp
     assert "not mounted" in result["why"]
     shutil.rmtree(chain.home.root)
     assert gain_of(to) == 0.5
+
+
+def test_an_installation_that_cannot_be_reported_is_still_one(source, tmp_path):
+    (source.home.root / "pulls").write_text("in the way")
+    result = pull(source, tmp_path / "model")
+    assert (result["status"], gain_of(tmp_path / "model")) == ("pulled", 0.5)
+    assert "pulls" in result["unreported"]
 
 
 def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source, tmp_path):
