@@ -11,7 +11,17 @@ import dagster as dg
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
-from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import (
+    CheckResult,
+    Events,
+    Lines,
+    emit,
+    get_task_resource,
+    refuse_failed,
+    stage,
+)
+from kinemill_dagster.resources.io import hand_on, handed_on
+from kinemill_dagster.resources.partitions import is_partitioned
 
 _CARD = """Dataset: the card of the environment that the policy is trained in, without logs.
 
@@ -26,44 +36,91 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 
 def _from_episodes(task: Task) -> dg.AssetsDefinition:
-    @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
-    def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
-        from kinemill.dataset import DatasetSummary, load_dataset
-        from kinemill.dataset import stage as dataset_stage
-        from kinemill.dataset.histograms import histogram_sheet
-        from kinemill_dagster.resources.pictures import clips_drawn
+    if is_partitioned(task):
 
-        resource = get_task_resource(context)
-        artifact = dataset_stage.run(resource.task, resource.home, episodes)
-        summary, packed = DatasetSummary.of(artifact), load_dataset(resource.home, artifact.ref)
-        cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
-        for warning in summary.warnings:
-            context.log.warning(warning)
-        yield from emit(
-            context,
-            artifact,
-            build_metadata(
-                episodes=sum(summary.episodes.values()),
-                rows=sum(summary.rows.values()),
-                histograms=drawing(histogram_sheet(packed)),
-                cycles=drawing(cycles),
-                clips=table(clips),
-                splits=table(
-                    [
-                        {"split": split, "episodes": number, "rows": summary.rows.get(split)}
-                        for split, number in summary.episodes.items()
-                    ]
-                ),
-                statistics=table(
-                    [
-                        {"channel": name, "unit": one.unit, "mean": one.mean, "std": one.std}
-                        for name, one in summary.statistics.items()
-                    ]
-                ),
-            ),
-        )
+        @stage(task, "dataset", __doc__, kinds={"numpy"})
+        def dataset(context: dg.AssetExecutionContext) -> Events:
+            yield from _packed(context, _all_episodes(context))
+
+    else:
+
+        @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
+        def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
+            yield from _packed(context, episodes)
 
     return dataset
+
+
+def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
+    """Return the episodes of all partitions: those of this run, or of all that were ingested.
+
+    A run of one partition leaves it to the dataset to join the partitions; all recordings that are
+    unchanged are cached.
+
+    Raises:
+        dagster.Failure: a blocking check failed on all recordings.
+    """
+    from kinemill.ingest.stage import publish_members
+    from kinemill.validate import load_checks
+    from kinemill.validate import stage as validate
+
+    resource, run = get_task_resource(context), context.run.run_id
+    task, home = resource.task, resource.home
+    if made := handed_on(home, run, task.name, "episodes"):
+        return made
+    recordings = publish_members(task, home, Lines(context)).ref
+    episodes = validate.run(task, home, recordings, Lines(context)).ref
+    stored = load_checks(home, episodes)
+    refuse_failed(
+        [
+            CheckResult(one.name, one.passed, one.description, one.values)
+            for one in stored
+            if one.blocking
+        ],
+        home.root / episodes.path,
+        {},
+    )
+    for asset, ref in (("recordings", recordings), ("episodes", episodes)):
+        hand_on(home, run, task.name, asset, ref)
+    return episodes
+
+
+def _packed(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
+    """Publish the dataset of some episodes."""
+    from kinemill.dataset import DatasetSummary, load_dataset
+    from kinemill.dataset import stage as dataset_stage
+    from kinemill.dataset.histograms import histogram_sheet
+    from kinemill_dagster.resources.pictures import clips_drawn
+
+    resource = get_task_resource(context)
+    artifact = dataset_stage.run(resource.task, resource.home, episodes)
+    summary, packed = DatasetSummary.of(artifact), load_dataset(resource.home, artifact.ref)
+    cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
+    for warning in summary.warnings:
+        context.log.warning(warning)
+    yield from emit(
+        context,
+        artifact,
+        build_metadata(
+            episodes=sum(summary.episodes.values()),
+            rows=sum(summary.rows.values()),
+            histograms=drawing(histogram_sheet(packed)),
+            cycles=drawing(cycles),
+            clips=table(clips),
+            splits=table(
+                [
+                    {"split": split, "episodes": number, "rows": summary.rows.get(split)}
+                    for split, number in summary.episodes.items()
+                ]
+            ),
+            statistics=table(
+                [
+                    {"channel": name, "unit": one.unit, "mean": one.mean, "std": one.std}
+                    for name, one in summary.statistics.items()
+                ]
+            ),
+        ),
+    )
 
 
 def _from_environment(task: Task) -> dg.AssetsDefinition:

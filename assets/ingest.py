@@ -11,10 +11,13 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from kinemill.ingest.partitions import PartitionRecordings
+from kinemill.ingest.report import IngestReport
 from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
+from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
     CheckResult,
     Checks,
@@ -26,6 +29,7 @@ from kinemill_dagster.assets.stage import (
     stage,
 )
 from kinemill_dagster.resources.io import note
+from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
 
 _READABLE = CheckSpec("every log has readable rows; unreadable rows are counted")
@@ -58,10 +62,14 @@ def make(task: Task) -> dg.AssetsDefinition:
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
         resource.read_ahead(folder, context.log.info)
-        report = ingest.run(resource.task, resource.home, folder, Lines(context))
+        key = selected_partition(context)
+        report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
         if not report.artifact.cached:
             resource.expect_training()
+        if is_partitioned(task):
+            yield from _emit_partitions(context, task, key, report)
+            return
         summary = report.artifact.summary
         yield from emit(
             context,
@@ -75,13 +83,51 @@ def make(task: Task) -> dg.AssetsDefinition:
                 typical=drawing(
                     recordings_drawn(resource.task, resource.home, report.artifact.ref)
                 ),
-                ignored=table([{"file": name, "why": why} for name, why in report.ignored.items()]),
+                ignored=_ignored(report),
                 reasons=reasons(report.fresh, "file"),
             ),
             [_readable(summary)],
         )
 
     return recordings
+
+
+def _emit_partitions(
+    context: dg.AssetExecutionContext, task: Task, key: str | None, report: IngestReport
+) -> Events:
+    """Yield the output of a run of one partition; of all, the other changed partitions as well."""
+    from kinemill.ingest.partitions import count_recordings, recordings_by_partition
+    from kinemill.ingest.snapshot import Snapshot
+
+    home, recordings = get_task_resource(context).home, report.artifact.ref
+    if key is not None:
+        counts = [count_recordings(key, Snapshot(home, recordings))]
+    else:
+        counts = recordings_by_partition(task, home, recordings)
+        metadata = {one.key: _about_partition(one) for one in counts}
+        yield from report_partitions(context, task, home, counts, metadata)
+    own = next((one for one in counts if one.key == context.partition_key), None)
+    own = own or count_recordings(context.partition_key, [])
+    about = _about_partition(own) | build_metadata(
+        ignored=_ignored(report), reasons=reasons(report.fresh, "file")
+    )
+    # The check is about all recordings.
+    results = [_readable(report.artifact.summary)] if key is None else None
+    yield from emit(context, report.artifact, about, results, data_version=own.digest)
+
+
+def _about_partition(counts: PartitionRecordings) -> Json:
+    return build_metadata(
+        recordings=counts.recordings,
+        quarantined=counts.quarantined,
+        tracks=counts.tracks,
+        rows_read=counts.rows,
+        dropped_rows=counts.dropped_rows,
+    )
+
+
+def _ignored(report: IngestReport) -> dg.TableMetadataValue | None:
+    return table([{"file": name, "why": why} for name, why in report.ignored.items()])
 
 
 def _evaluate(

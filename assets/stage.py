@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -18,6 +19,7 @@ from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.code import code_references, code_version
 from kinemill_dagster.assets.lineage import asset_tags, external_deps
 from kinemill_dagster.assets.metadata import build_metadata, readable
+from kinemill_dagster.assets.partitions import joined_partitions, partitions_of
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
 from kinemill_dagster.resources.io import latest
@@ -106,7 +108,7 @@ def stage(
             name=f"{task.name}__{name}",
             outs={name: out},
             ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
-            deps=external_deps(task, name),
+            deps=[*external_deps(task, name), *joined_partitions(task, name)],
             pool=pool_of(task, name),
             required_resource_keys={task.name},
             check_specs=[
@@ -116,6 +118,7 @@ def stage(
                 for check, spec in specs.items()
             ],
             can_subset=checks is not None,
+            partitions_def=partitions_of(task, name),
         )(_with_fault_tag(_with_checks_alone(body, name, checks) if checks else body))
 
     return declare
@@ -177,35 +180,60 @@ def emit(
     context: dg.AssetExecutionContext,
     artifact: Artifact,
     metadata: Json,
-    results: Iterable[CheckResult] = (),
+    results: Iterable[CheckResult] | None = (),
+    *,
+    data_version: str | None = None,
 ) -> Events:
     """Yield the check results, then the reference; a failed blocking check prevents the output.
+
+    Args:
+        context: of the asset.
+        artifact: what the asset made.
+        metadata: of the materialization.
+        results: results of its checks; None: they are not evaluated in this run.
+        data_version: default: the digest of the artifact.
 
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    resource, checks = get_task_resource(context), list(results)
-    yield from _results(context, checks)
+    resource, checks = get_task_resource(context), list(results or [])
+    if results is not None:
+        yield from _results(context, checks)
     blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
-    refused = [one for one in checks if one.name in blocking and not one.passed]
     folder = resource.home.root / artifact.ref.path
     common = build_metadata(
         digest=artifact.ref.digest, cached=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )
-    if refused:
-        causes = [one for one in refused if not is_skipped(one.values)] or refused
-        text = "; ".join(_text(one) for one in causes)
-        because = next((_because(one) for one in causes if one.values.get("because")), "")
-        raise dg.Failure(
-            f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}",
-            metadata={**metadata, **common},
-            allow_retries=False,
-        )
+    refuse_failed([one for one in checks if one.name in blocking], folder, {**metadata, **common})
     yield dg.Output(
         artifact.ref,
         output_name=context.asset_key.path[1],
-        data_version=dg.DataVersion(artifact.ref.digest),
+        data_version=dg.DataVersion(data_version or artifact.ref.digest),
         metadata={**metadata, **common},
+    )
+
+
+def refuse_failed(blocking: Iterable[CheckResult], folder: Path, metadata: Json) -> None:
+    """Fail the step if a blocking check failed.
+
+    Args:
+        blocking: results of the blocking checks.
+        folder: of the artifact that holds all values.
+        metadata: of the failure.
+
+    Raises:
+        dagster.Failure: with all failed checks, their values and a fix.
+    """
+    refused = [one for one in blocking if not one.passed]
+    if not refused:
+        return
+    causes = [one for one in refused if not is_skipped(one.values)] or refused
+    text = "; ".join(_text(one) for one in causes)
+    because = next((_because(one) for one in causes if one.values.get("because")), "")
+    raise dg.Failure(
+        f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}",
+        metadata=metadata,
+        allow_retries=False,
     )
 
 

@@ -8,12 +8,16 @@ rows at its time step. Rebuilt when the recordings or the task's `validate` part
 
 import dagster as dg
 
-from kinemill.store import ArtifactRef, open_ref
+from kinemill.store import Artifact, ArtifactRef, Json, open_ref
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import planned_checks
+from kinemill.validate.partitions import PartitionEpisodes
+from kinemill.validate.report_samples import QuarantinedRecording
+from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
+from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
     CheckResult,
     Checks,
@@ -25,6 +29,7 @@ from kinemill_dagster.assets.stage import (
     stage,
 )
 from kinemill_dagster.resources.links import report_link
+from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
 
 
@@ -40,13 +45,19 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
         from kinemill.validate import stage as validate
-        from kinemill.validate.summary import EpisodesSummary, read_quarantine
         from kinemill_dagster.resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
+        if (key := selected_partition(context)) is not None:
+            yield from _emit_partition(context, key, recordings)
+            return
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
         folder, summary = open_ref(resource.home, artifact.ref), EpisodesSummary.of(artifact)
         drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
+        results = _evaluate(resource, artifact.ref, Lines(context))
+        if is_partitioned(task):
+            yield from _emit_all(context, task, artifact, results)
+            return
         yield from emit(
             context,
             artifact,
@@ -58,19 +69,55 @@ def make(task: Task) -> dg.AssetsDefinition:
                 dropped_rows=summary.dropped_rows,
                 cuts=drawing(drawn),
                 dropped=table([{"check": k, "rows": n} for k, n in summary.dropped.items()]),
-                reasons=table(
-                    [
-                        {"log": log.name, **reason}
-                        for log in read_quarantine(folder)
-                        for reason in log.reasons
-                    ]
-                ),
+                reasons=_reasons(read_quarantine(folder)),
                 report=report_link(resource.home, folder / "page.html"),
             ),
-            _evaluate(resource, artifact.ref, Lines(context)),
+            results,
         )
 
     return episodes
+
+
+def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: ArtifactRef) -> Events:
+    """Validate one partition. The checks are about all recordings: `dataset` is blocked by them."""
+    from kinemill.validate.partitions import validate_partition
+
+    resource = get_task_resource(context)
+    task, home = resource.task, resource.home
+    artifact, counts = validate_partition(task, home, key, recordings, Lines(context))
+    listed = read_quarantine(open_ref(home, artifact.ref))
+    about = _about_partition(counts) | build_metadata(reasons=_reasons(listed))
+    yield from emit(context, artifact, about, None, data_version=counts.digest)
+
+
+def _emit_all(
+    context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckResult]
+) -> Events:
+    """Report the partitions that changed, then the output, which has the run's own partition."""
+    from kinemill.validate.partitions import episodes_by_partition
+
+    home = get_task_resource(context).home
+    counts = episodes_by_partition(task, home, artifact.ref)
+    metadata = {one.key: _about_partition(one) for one in counts}
+    yield from report_partitions(context, task, home, counts, metadata)
+    own = next((one for one in counts if one.key == context.partition_key), None)
+    about = build_metadata(report=report_link(home, home.root / artifact.ref.path / "page.html"))
+    about |= _about_partition(own) if own else {}
+    yield from emit(context, artifact, about, results, data_version=own.digest if own else None)
+
+
+def _about_partition(counts: PartitionEpisodes) -> Json:
+    return build_metadata(
+        recordings=counts.recordings,
+        episodes=counts.accepted,
+        quarantined=counts.quarantined,
+        rows=counts.rows,
+        dropped_rows=counts.dropped_rows,
+    )
+
+
+def _reasons(quarantined: list[QuarantinedRecording]) -> dg.TableMetadataValue | None:
+    return table([{"log": log.name, **reason} for log in quarantined for reason in log.reasons])
 
 
 def _evaluate(

@@ -33,8 +33,9 @@ from kinemill_dagster.pipelines.console import view
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import free, reap
 from kinemill_dagster.resources.io import handed_on, latest, read_note
+from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.processes import boot_id
-from kinemill_dagster.resources.tags import BOOT, OWNER, RESUME
+from kinemill_dagster.resources.tags import BOOT, OWNER, PARTITION, RESUME
 
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
@@ -76,7 +77,8 @@ def run_chain(
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
         try:
-            tags = {RESUME: "true"} if resume else {}
+            tags = run_tags(plain, home, instance, logs)
+            tags |= {RESUME: "true"} if resume else {}
             _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
         except KinemillError as error:
             error.document = _document(instance, home, plain, run_id)
@@ -109,7 +111,8 @@ def make_until(
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
-        _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
+        run = _Run(run_id, run_tags(plain, home, instance, logs), upto)
+        _execute(instance, plain, run_config(plain, overrides, logs), run)
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
         raise Blocked(plain.name, f"did not produce {asset}", fix=_look(plain))
@@ -160,6 +163,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 run_id=run.id,
                 asset_selection=part,
                 tags={BOOT: boot_id(), OWNER: current_user(), **run.tags},
+                partition_key=run.tags.get(PARTITION),
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error

@@ -2,7 +2,8 @@
 
 `refs/runs/<run>/<task>/<asset>.json` is what an asset handed on in one run: the next stages of that
 run read it, whatever other runs do meanwhile. `refs/latest/<task>/<asset>.json` is what a stage run
-by itself starts from. `refs/latest/<task>/rules.note.json` names the rules of the last whole run
+by itself starts from. A run of one partition writes `<asset>@<digest of the partition>.json`.
+`refs/latest/<task>/rules.note.json` names the rules of the last whole run
 that registered a model. An asset whose blocking check failed hands nothing on, so no file moves.
 """
 
@@ -12,8 +13,9 @@ from typing import Any
 import dagster as dg
 
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, publish_json, read_json
+from kinemill.store import ArtifactRef, digest, publish_json, read_json
 from kinemill.store.home import Home
+from kinemill_dagster.resources.tags import ALL, PARTITIONS
 
 LATEST = "latest"
 _GENERATIONS = 20  # retries of retries looked through for a reference
@@ -46,6 +48,19 @@ def handed_on(home: Home, run: str, task: str, asset: str) -> ArtifactRef | None
     return ArtifactRef.from_json(read_json(file)) if file.is_file() else None
 
 
+def hand_on(home: Home, run: str, task: str, asset: str, ref: ArtifactRef) -> None:
+    """Write the reference of `asset` for a run, then move the latest one."""
+    for place in (run, LATEST):
+        publish_json(_file(home, place, task, asset), ref.to_json())
+
+
+def _name(context: dg.OutputContext | dg.InputContext, asset: str) -> str:
+    """Return the name of a reference: that of the asset, or of one partition of it."""
+    if not context.has_asset_partitions or context.step_context.run_tags.get(PARTITIONS) == ALL:
+        return asset
+    return f"{asset}@{digest(context.asset_partition_key)[:16]}"
+
+
 def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
     """Return the ids of a run and of those it is a retry of, the newest first."""
     ids: list[str] = []
@@ -61,10 +76,8 @@ class RefIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
         """Write the reference for this run, then move the latest one."""
-        home = Home.resolve()
         task, asset = context.asset_key.path
-        for run in (context.run_id, LATEST):
-            publish_json(_file(home, run, task, asset), obj.to_json())
+        hand_on(Home.resolve(), context.run_id, task, _name(context, asset), obj)
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
         """Read the reference of this run, of the run it repeats, or else the latest one.
@@ -74,8 +87,9 @@ class RefIOManager(dg.IOManager):
         """
         home = Home.resolve()
         task, asset = context.asset_key.path
+        name = _name(context, asset)
         for run in (*_generations(context.instance, context.step_context.dagster_run), LATEST):
-            if ref := handed_on(home, run, task, asset):
+            if ref := handed_on(home, run, task, name):
                 return ref
         raise BadInput(
             context.asset_key.to_user_string(),

@@ -6,14 +6,28 @@ claims. The limits of runs at once for each owner act on it.
 
 A run of single assets, launched from the asset graph, has no tags of a task's job. It gets the
 task's tag here, so that two runs of one task never run at once.
+
+A run of a task with partitions that names none reads all of them; see `resources/partitions.py`.
 """
 
 from typing import Any
 
 from dagster import DagsterRun, QueuedRunCoordinator, SubmitRunContext
 
+from kinemill.errors import KinemillError
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.loader import named_task
 from kinemill_dagster.resources.database_listeners import install_listeners
-from kinemill_dagster.resources.tags import OWNER, TASK, USER_HEADER, USER_MAY_HEADER
+from kinemill_dagster.resources.partitions import run_tags
+from kinemill_dagster.resources.tags import (
+    OWNER,
+    PARTITION,
+    RANGE,
+    TASK,
+    USER_HEADER,
+    USER_MAY_HEADER,
+)
 
 _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
 
@@ -35,5 +49,19 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
             self._instance.add_run_tags(run.run_id, {OWNER: name})
         tasks = {key.path[0] for key in run.asset_selection or ()}
         if TASK not in run.tags and len(tasks) == 1:
-            self._instance.add_run_tags(run.run_id, {TASK: tasks.pop()})
+            self._instance.add_run_tags(run.run_id, {TASK: next(iter(tasks))})
+        if tags := self._partition_tags(run, run.tags.get(TASK) or next(iter(tasks), None)):
+            self._instance.add_run_tags(run.run_id, tags)
         return super().submit_run(context)
+
+    def _partition_tags(self, run: DagsterRun, name: str | None) -> dict[str, str]:
+        """Return the tags of a run over all partitions, if it needs them and names no partition."""
+        if name is None or PARTITION in run.tags or RANGE in run.tags:
+            return {}
+        selected = {key.path[-1] for key in run.asset_selection or ()}
+        if run.asset_selection is not None and not selected & {"recordings", "episodes"}:
+            return {}
+        try:
+            return run_tags(load_task(named_task(name)), Home.resolve(), self._instance)
+        except (KinemillError, OSError):
+            return {}  # the run fails with the same error, which its page shows

@@ -7,6 +7,9 @@ BOOT = "kinemill/boot"  # which start of the machine its process belongs to
 FAULT = "kinemill/fault"  # why a step failed: `passing` or `lasting`
 RESUME = "kinemill/resume"  # go on with the latest unfinished training of the task, or fail
 
+PARTITIONS, ALL = "kinemill/partitions", "all"  # a run that reads all partitions of a task
+
+PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_start"
 PRIORITY = "dagster/priority"  # the higher, the sooner
 MAX_RUNTIME = "dagster/max_runtime"  # s
 MAX_RETRIES = "dagster/max_retries"

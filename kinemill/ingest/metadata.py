@@ -36,12 +36,17 @@ def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]
         name: name at first ingest.
         stored: attributes and side-car content.
     """
+    own = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
+    from_sidecar = {key: value for key, value in stored.items() if not key.startswith(OWN)}
+    return own | name_groups(task, name) | from_sidecar
+
+
+def name_groups(task: Task, name: str) -> dict[str, str]:
+    """Return the metadata that `ingest.meta.name` finds in the name of a log."""
     pattern = task.ingest.meta.name
     match = re.search(pattern, name) if pattern else None
     groups = match.groupdict() if match else {}
-    own = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
-    from_sidecar = {key: value for key, value in stored.items() if not key.startswith(OWN)}
-    return own | {key: value for key, value in groups.items() if value is not None} | from_sidecar
+    return {key: value for key, value in groups.items() if value is not None}
 
 
 def read_attributes(task: Task, log: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ def recording_inputs(task: Task, member: Member) -> Json:
 def _own_part(task: Task) -> Json:
     """Return the part of the task that recordings depend on, without patterns and waiting times."""
     part = task.part("dt", "channels", "ingest")
-    unrelated = {"include", "exclude", "min_file_age", "watch", "meta"}
+    unrelated = {"include", "exclude", "min_file_age", "watch", "meta", "partition_by"}
     # A task without parts has no key `parts`.
     unrelated |= set[str]() if part["ingest"]["parts"] else {"parts"}
     return {

@@ -113,6 +113,11 @@ class Ingest(Settings):
     )
     resample: Resample = Field(default=Resample(), description="resampling to the task's time step")
     meta: Meta = Field(default=Meta(), description="sources of metadata")
+    partition_by: Literal["robot", "session", "day"] | None = Field(
+        default=None,
+        description="metadata key by which Dagster shows recordings and episodes as partitions, "
+        "with a status and backfill for each; at most 20,000 values; default: no partitions",
+    )
     on_time_reversal: Literal["split", "quarantine"] = Field(
         default="split", description="if a clock goes back: split the log there, or quarantine it"
     )

@@ -15,6 +15,7 @@ from kinemill_dagster.pipelines.automation import age, drift
 from kinemill_dagster.pipelines.automation.arrivals import next_run, read_state, runs_of
 from kinemill_dagster.pipelines.automation.tick import Decision, current_tick
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, SOON, WHY
 
 _AGE_INTERVAL = 600.0  # s between two looks at the registry's database; ages are days
@@ -24,11 +25,14 @@ Condition = dg.AutomationCondition[dg.AssetKey]
 def conditions_of(task: Task) -> dict[str, Condition]:
     """Return the automation condition of each asset of a task that has one, by asset.
 
-    The first asset of a task runs on new logs and on schedule. The first asset that trains runs
-    when a training is due. A run that is started for one asset continues to the registry.
+    The first asset of a task runs on new logs and on schedule; with partitions the dataset, since
+    Dagster evaluates no condition of an asset that has no partition yet. The first asset that
+    trains runs when a training is due. A run that is started for one asset continues to the
+    registry.
     """
     retrain, logs = task.retrain, task.learn.from_logs
     first, trains = next(iter(stages_of(task).values())), "model"
+    first = "dataset" if is_partitioned(task) else first
     conditions = dict[str, list[Condition]]()
     if logs and retrain.on_arrival:
         conditions.setdefault(first, []).append(NewLogs(task))

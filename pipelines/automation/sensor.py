@@ -6,10 +6,12 @@ from typing import Any
 
 import dagster as dg
 
+from kinemill.errors import KinemillError
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.pipelines.automation.tick import Tick, open_tick
-from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
+from kinemill_dagster.resources.partitions import run_tags
+from kinemill_dagster.resources.tags import MAX_RUNTIME, PARTITION, TASK
 
 _MOST = 200  # tasks per sensor; Dagster allows 500 conditions, and a task has two or three
 _INTERVAL, _TASKS_PER_SECOND = 5, 20  # s; the interval grows to 10 s for 200 tasks
@@ -56,12 +58,12 @@ class TaskAutomationSensor(dg.AutomationConditionSensorDefinition):
         """Evaluate all conditions; return Dagster's result with one run request per task."""
         with open_tick(context.instance) as tick:
             data: Any = super().evaluate_tick(context)
-        for warning in tick.warnings:
-            context.log.warning(warning)
         names = {
             key.path[0] for one in data.run_requests or [] for key in one.asset_selection or []
         }
         requests = [_request(self._tasks[name], tick) for name in sorted(names & set(self._tasks))]
+        for warning in tick.warnings:
+            context.log.warning(warning)
         return type(data)(
             run_requests=requests,
             skip_message=None if requests else tick.summary(),
@@ -77,8 +79,14 @@ def _request(task: Task, tick: Tick) -> dg.RunRequest:
     requests = [one.request for one in decided if one.request]
     first = min(requests, key=lambda one: one.asset_selection is not None)
     every = [dg.AssetKey([task.name, asset]) for asset in stages_of(task).values()]
+    try:
+        of_partitions = run_tags(task, tick.home, tick.instance)
+    except (KinemillError, OSError) as error:  # the run fails with it, and other tasks go on
+        tick.warn(f"{task.name}: {error}")
+        of_partitions = {}
     tags = {
         **first.tags,
+        **of_partitions,
         TASK: task.name,
         MAX_RUNTIME: f"{task.compute.run_timeout:.0f}",
     }
@@ -86,4 +94,5 @@ def _request(task: Task, tick: Tick) -> dg.RunRequest:
         run_key=next((one.run_key for one in requests if one.run_key), None),
         asset_selection=first.asset_selection or every,
         tags=tags,
+        partition_key=of_partitions.get(PARTITION),
     )

@@ -1,0 +1,190 @@
+"""Update of a task's snapshot: read new recordings, and publish the snapshot that includes them.
+
+A recording becomes a member before the snapshot is published. Until then it is pending, so that
+the next update includes it if this one is killed, or read one partition alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.ingest import snapshot as snapshots
+from kinemill.ingest.appended_logs import supersede
+from kinemill.ingest.decisions import Decision
+from kinemill.ingest.file_stat import FileStat
+from kinemill.ingest.index import (
+    Index,
+    add_pending,
+    clear_pending,
+    load_index,
+    pending,
+    save_index,
+    stage_index,
+)
+from kinemill.ingest.membership import Member, find_member, members, name_new_members
+from kinemill.ingest.partitions import member_key, member_keys
+from kinemill.ingest.recording import Job, record
+from kinemill.ingest.recordings import reading_rules
+from kinemill.ingest.snapshot import entry_of
+from kinemill.store import Artifact, Json, digest
+from kinemill.store.atomic_write import Move
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Progress
+
+Contents = Mapping[FileStat, str]
+UnchangedFiles = Mapping[FileStat, bytes]
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """The published snapshot, the hashes of new members, and why other files were not read."""
+
+    artifact: Artifact
+    entered: frozenset[str]
+    unfinished: Mapping[str, str]
+
+
+class SnapshotUpdate:
+    """One ingest: the task, the decisions, and the previous snapshot if the rules are equal."""
+
+    def __init__(
+        self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
+    ) -> None:
+        self._task, self._home, self._decisions = task, home, decisions
+        self._described = described  # logs with a new or changed side-car
+        self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
+        self._released = frozenset(
+            hash_ for hash_, made in decisions.items() if made.decision == "release"
+        )
+        self._rules = digest(reading_rules(task))
+        self._pending = pending(home, task.name)
+        index = load_index(home, task.name)
+        self._previous = index if index and index[0].rules == self._rules else None
+
+    def take(
+        self, read: Contents, unchanged: UnchangedFiles, earlier: Contents, progress: Progress
+    ) -> UpdateResult | None:
+        """Read new recordings and publish the snapshot; return None if there is no recording.
+
+        Args:
+            read: content hashes of the files that are new or changed.
+            unchanged: content hashes of all others.
+            earlier: content hashes read before under the names of changed files.
+            progress: receives each recording.
+        """
+        requested = self._requested_hashes(read, unchanged)
+        contents = list(read.items())
+        if requested - set(read.values()):
+            contents += [(s, h.hex()) for s, h in unchanged.items() if h.hex() in requested]
+        changes, entered, unfinished = self._record(requested, contents, progress)
+        changes |= self._exclude_superseded(read, earlier, changes)
+        snapshot = self._publish(changes)
+        fault_point("ingest.published")
+        return UpdateResult(snapshot, entered, unfinished) if snapshot else None
+
+    def take_partition(
+        self, key: str, read: Contents, earlier: Contents, progress: Progress
+    ) -> UpdateResult | None:
+        """Read the recordings of one partition and publish their snapshot; None if it is empty.
+
+        New recordings stay pending until the snapshot of all recordings includes them.
+        """
+        existing = {hash_ for hash_, of in member_keys(self._task, self._home).items() if of == key}
+        requested = existing | set(read.values())
+        changes, entered, unfinished = self._record(requested, list(read.items()), progress)
+        changes |= self._exclude_superseded(read, earlier, changes)
+        entries = [entry for entry in changes.values() if entry and self._is_in(key, entry)]
+        if not entries:
+            return None
+        snapshot = snapshots.publish(self._home, self._task.name, entries)
+        return UpdateResult(snapshot, entered, unfinished)
+
+    def _is_in(self, key: str, entry: Json) -> bool:
+        """Return whether a recording is in a partition: a copy of it may be in another one."""
+        member = find_member(self._home, self._task.name, entry["hash"])
+        return member is not None and member_key(self._task, member) == key
+
+    def _record(
+        self, requested: set[str], contents: list[tuple[FileStat, str]], progress: Progress
+    ) -> tuple[dict[str, Json | None], frozenset[str], dict[str, str]]:
+        """Read recordings; return their entries, the new ones, and why others were not read."""
+        jobs, entered = self._jobs(requested - self._barred, name_new_members(contents))
+        changes: dict[str, Json | None] = dict.fromkeys(requested)
+        unfinished = dict[str, str]()
+        for member, artifact in record(jobs, progress, first=lambda: self._note(entered)):
+            if isinstance(artifact, str):
+                unfinished[member.hash] = artifact
+                continue
+            released = member.hash in self._released
+            changes[member.hash] = entry_of(member.hash, member.name, artifact, released=released)
+        fault_point("ingest.recorded")
+        return changes, frozenset(entered - unfinished.keys()), unfinished
+
+    def _note(self, entered: set[str]) -> None:
+        """Mark the new recordings as pending before any of them becomes a member."""
+        if entered:
+            add_pending(self._home, self._task.name, entered)
+            fault_point("ingest.noted")
+
+    def _exclude_superseded(
+        self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
+    ) -> dict[str, Json | None]:
+        """Exclude recordings whose bytes a longer file of the same name begins with."""
+        superseded: dict[str, Json | None] = {}
+        for file_stat, hash_ in read.items():
+            entry = changes.get(hash_)
+            if entry and entry["tracks"]:
+                grown, previous_hash = (file_stat.path, hash_), earlier.get(file_stat)
+                if made := supersede(self._task, self._home, grown, previous_hash, self._decisions):
+                    superseded[made.recording] = None
+        self._barred |= set(superseded)
+        return superseded
+
+    def _jobs(
+        self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
+    ) -> tuple[list[Job], set[str]]:
+        """Return the recordings to read, and the hashes of those that are no members yet."""
+        jobs, entered = list[Job](), set[str]()
+        for hash_ in sorted(requested):
+            existing = find_member(self._home, self._task.name, hash_)
+            fresh, path = sources.get(hash_, (None, None))
+            member = existing or fresh
+            if member and self._task.ingest.wants(member.name):
+                jobs.append((self._task, self._home, member, path))
+                entered |= set[str]() if existing else {hash_}
+        return jobs, entered
+
+    def _requested_hashes(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
+        """Return the hashes of all recordings to check."""
+        if self._previous is None:
+            existing = members(self._home, self._task.name)
+            return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
+        index, snapshot = self._previous
+        decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
+        # A file with a new stat and known content can only have a new side-car.
+        new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
+        return {*new, *self._pending, *decided_anew}
+
+    def _publish(self, changes: Mapping[str, Json | None]) -> Artifact | None:
+        """Publish the snapshot with these changes, and its index."""
+        home, task = self._home, self._task.name
+
+        def index_of(artifact: Artifact) -> Index:
+            return Index(self._rules, artifact.ref, self._barred, self._released)
+
+        def after(artifact: Artifact) -> list[Move]:
+            return [stage_index(home, task, index_of(artifact))]
+
+        if self._previous is None:
+            entries = [entry for entry in changes.values() if entry]
+            artifact = snapshots.publish(home, task, entries, after) if entries else None
+        else:
+            index, snapshot = self._previous
+            artifact = snapshots.amend(home, task, snapshot, changes, after)
+            if artifact and artifact is snapshot.artifact and index_of(artifact) != index:
+                save_index(home, task, index_of(artifact))
+        if artifact:
+            clear_pending(home, task)
+        return artifact

@@ -1,0 +1,121 @@
+"""Partitions of a task's episodes: counts of each, and the validation of one partition alone."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kinemill.ingest.partitions import UNKNOWN, check_number, member_keys
+from kinemill.ingest.recordings import open_recording
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.parallel import in_groups
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    digest,
+    get_or_build,
+    publish_staged,
+    to_json_value,
+    write_document,
+)
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import NullReporter, Progress
+from kinemill.validate.episodes import rules
+from kinemill.validate.previous_snapshot import shards_of
+from kinemill.validate.report_samples import QuarantinedRecording
+from kinemill.validate.shard_results import (
+    EvaluatedRecording,
+    NewResult,
+    evaluate_recording,
+    read_evaluated,
+)
+from kinemill.validate.summary import QUARANTINE
+
+STAGE, VERSION = "episodes_partition", 1
+_LISTED = 50  # quarantined recordings
+
+
+@dataclass(frozen=True)
+class PartitionEpisodes:
+    """Counts of one partition's episodes, and the digest of its evaluated recordings."""
+
+    key: str
+    recordings: int
+    accepted: int
+    quarantined: int
+    rows: int
+    dropped_rows: int
+    digest: str
+
+
+def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list[PartitionEpisodes]:
+    """Return the counts of every partition of published episodes, sorted by key.
+
+    Raises:
+        BadInput: there are more partitions than Dagster shows.
+        CorruptArtifact: the episodes are damaged.
+    """
+    keys, items = member_keys(task, home), defaultdict[str, list[EvaluatedRecording]](list)
+    for shard in shards_of(home, episodes):
+        for item in read_evaluated(home, shard):
+            items[keys.get(item.recording, UNKNOWN)].append(item)
+    check_number(task, items)
+    return [_count(key, each) for key, each in sorted(items.items())]
+
+
+def validate_partition(
+    task: Task, home: Home, key: str, recordings: ArtifactRef, progress: Progress | None = None
+) -> tuple[Artifact, PartitionEpisodes]:
+    """Evaluate the recordings of one partition; the next validation of all finds them cached.
+
+    Args:
+        task: the rules.
+        home: where results are stored.
+        key: the partition.
+        recordings: the snapshot of its recordings.
+        progress: called after every recording.
+
+    Returns:
+        an artifact with the partition's quarantined recordings, and its counts.
+    """
+    entries, items = list(Snapshot(home, recordings)), list[EvaluatedRecording]()
+    work, reporter = partial(_evaluate, task, home, rules(task)), progress or NullReporter()
+    row = 8 * len(task.columns)  # bytes
+    for group, results in in_groups(work, entries, lambda entry: row * entry["rows"]):
+        evaluated = list(results)
+        publish_staged(home, [one.staged for one in evaluated if one.staged])
+        items += [one.item for one in evaluated]
+        reporter.advance("validate", len(items), len(entries), group[-1]["name"])
+    counts = _count(key, items)
+
+    def build(folder: Path) -> Json:
+        quarantined = [
+            QuarantinedRecording(item.recording, item.name, item.reasons, 0)
+            for item in items
+            if not item.episodes
+        ]
+        write_document(folder / QUARANTINE, quarantined[:_LISTED])
+        return to_json_value(counts)
+
+    inputs = {"partition": key, "evaluated": counts.digest, "version": VERSION}
+    return get_or_build(home, STAGE, task.name, inputs, build), counts
+
+
+def _evaluate(task: Task, home: Home, task_rules: Json, entry: Json) -> NewResult:
+    return evaluate_recording(task, home, open_recording(home, entry), task_rules)
+
+
+def _count(key: str, items: Iterable[EvaluatedRecording]) -> PartitionEpisodes:
+    listed = sorted(items, key=lambda item: item.recording)
+    return PartitionEpisodes(
+        key=key,
+        recordings=len(listed),
+        accepted=sum(len(item.episodes) for item in listed),
+        quarantined=sum(not item.episodes for item in listed),
+        rows=sum(episode.rows for item in listed for episode in item.episodes),
+        dropped_rows=sum(sum(item.dropped.values()) for item in listed),
+        digest=digest([[item.read, item.ref.digest if item.ref else None] for item in listed]),
+    )

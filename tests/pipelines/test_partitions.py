@@ -1,0 +1,244 @@
+"""Partitions of recordings and episodes in Dagster: status, backfill, automation, same dataset."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.ingest import partitions
+from kinemill.ingest.membership import members
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.validate import shard_results
+from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.run import make_until
+from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
+from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
+from tests.conftest import ROOT
+from tests.pipelines.automation.test_sensor import Evaluations
+from tests.pipelines.conftest import TASK, TINY
+
+PARTITIONED = TINY.replace(
+    "{time: timestamp, min_file_age: 0}",
+    "{time: timestamp, min_file_age: 0, partition_by: robot, meta: {name: '(?P<robot>[a-z]+)/'}}",
+)
+SETS = {
+    "left": ["run-0000.csv", "run-0001.csv"],
+    "right": ["run-0002.csv", "run-0003.csv", "broken-truncated.csv"],
+    "": ["run-0004.csv"],
+}
+
+
+@pytest.fixture
+def robots(tmp_path, monkeypatch, logs):
+    """A task with partitions; `left` and `right` are robots, one log has none."""
+    monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / f"{TASK}.yaml").write_text(PARTITIONED)
+    for robot, names in SETS.items():
+        for name in names:
+            drop(logs / name, robot)
+    return Home.resolve()
+
+
+def drop(log, robot, name=None):
+    folder = Home.resolve().logs(TASK) / robot
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (name or log.name)
+    shutil.copy(log, path)
+    os.utime(path, (time.time() - 10.0,) * 2)
+    return path
+
+
+def run_partition(key, assets=("recordings", "episodes")):
+    """Run one partition, as a backfill of Dagster does."""
+    with open_instance(Home.resolve()) as instance:
+        instance.add_dynamic_partitions(f"{TASK}_robot", [key])
+        job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+        keys = [dg.AssetKey([TASK, asset]) for asset in assets]
+        return job.execute_in_process(instance=instance, asset_selection=keys, partition_key=key)
+
+
+def shown(asset):
+    """Return number of materializations, and data version, by partition, as Dagster's pages do."""
+    with open_instance(Home.resolve()) as instance:
+        wanted = dg.AssetRecordsFilter(dg.AssetKey([TASK, asset]))
+        records = instance.fetch_materializations(wanted, limit=100).records
+        events = [one.asset_materialization for one in reversed(records)]
+        assert instance.get_materialized_partitions(dg.AssetKey([TASK, asset])) == {
+            one.partition for one in events
+        }
+    versions = {}
+    for one in events:
+        count, _ = versions.get(one.partition, (0, ""))
+        versions[one.partition] = (count + 1, one.tags["dagster/data_version"])
+    return versions
+
+
+def counts(asset, key):
+    """Return the metadata of the latest materialization of a partition."""
+    with open_instance(Home.resolve()) as instance:
+        wanted = dg.AssetRecordsFilter(dg.AssetKey([TASK, asset]), asset_partitions=[key])
+        (record,) = instance.fetch_materializations(wanted, limit=1).records
+        return {name: one.value for name, one in record.asset_materialization.metadata.items()}
+
+
+def test_partitions_change_no_dataset_and_each_has_a_status(robots, tmp_path, monkeypatch):
+    dataset = make_until("dataset", TASK, {})
+    for asset in ("recordings", "episodes"):
+        assert {key: count for key, (count, _) in shown(asset).items()} == {
+            "left": 1,
+            "right": 1,
+            "unknown": 1,
+        }
+    assert counts("recordings", "left")["recordings"] == 2
+    assert counts("episodes", "unknown")["recordings"] == 1
+    assert counts("episodes", "left")["episodes"] >= 2
+    plain = tmp_path / "plain"
+    shutil.copytree(robots.logs(TASK), plain / "logs" / TASK)
+    monkeypatch.setenv("KINEMILL_HOME", str(plain))
+    monkeypatch.setenv("DAGSTER_HOME", str(plain / "dagster"))
+    (tmp_path / "tasks" / f"{TASK}.yaml").write_text(
+        PARTITIONED.replace(" partition_by: robot,", "")
+    )
+    assert make_until("dataset", TASK, {}).digest == dataset.digest
+
+
+def test_a_second_run_reports_nothing_and_a_new_log_its_partition_alone(robots, logs):
+    first = make_until("dataset", TASK, {})
+    seen = shown("episodes")
+    assert make_until("dataset", TASK, {}).digest == first.digest
+    # A run over all partitions has the key of one, which it materializes whatever changed.
+    again = shown("episodes")
+    assert {key: version for key, (_, version) in again.items()} == {
+        key: version for key, (_, version) in seen.items()
+    }
+    assert sum(count for count, _ in again.values()) == sum(count for count, _ in seen.values()) + 1
+    drop(logs / "broken-nan-stretch.csv", "right")
+    assert make_until("dataset", TASK, {}).digest != first.digest
+    final = shown("episodes")
+    assert final["left"] == again["left"]
+    assert final["unknown"] == again["unknown"]
+    assert final["right"][1] != again["right"][1]
+
+
+def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypatch):
+    evaluated = []
+    original = shard_results.evaluate_recording
+    monkeypatch.setattr(
+        "kinemill.validate.partitions.evaluate_recording",
+        lambda task, home, recording, rules: (
+            evaluated.append(recording.name),
+            original(task, home, recording, rules),
+        )[1],
+    )
+    assert run_partition("right").success
+    assert set(shown("recordings")) == set(shown("episodes")) == {"right"}
+    assert {one.name for one in members(robots, TASK).values()} == {
+        f"right/{name}" for name in SETS["right"]
+    }
+    assert set(evaluated) == {f"right/{name}" for name in SETS["right"]}
+    for key in ("left", "unknown"):
+        assert run_partition(key).success
+    by_partition = shown("episodes")
+    dataset = make_until("dataset", TASK, {})
+    assert {key: version for key, (_, version) in shown("episodes").items()} == {
+        key: version for key, (_, version) in by_partition.items()
+    }
+    assert latest(robots, TASK, "dataset") == dataset
+
+
+def test_the_dataset_joins_partitions_that_were_run_alone(robots):
+    for key in ("right", "left", "unknown"):
+        run_partition(key)
+    with open_instance(robots) as instance:
+        job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+        selection = [dg.AssetKey([TASK, "dataset"])]
+        assert job.execute_in_process(instance=instance, asset_selection=selection).success
+    joined = latest(robots, TASK, "dataset")
+    assert make_until("dataset", TASK, {}).digest == joined.digest
+
+
+def test_a_bad_log_of_one_partition_stops_no_other(robots):
+    path = robots.logs(TASK) / "broken" / "bad.csv"
+    path.parent.mkdir()
+    path.write_text("timestamp,qpos_cart\n0,1\n")
+    os.utime(path, (time.time() - 10.0,) * 2)
+    assert run_partition("broken").success
+    assert run_partition("left").success
+    assert counts("episodes", "broken")["quarantined"] == 1
+    assert "bad.csv" in str(counts("episodes", "broken")["reasons"])
+    assert counts("episodes", "left")["quarantined"] == 0
+    make_until("dataset", TASK, {})
+    assert set(shown("episodes")) == {"left", "right", "unknown", "broken"}
+
+
+def test_too_many_partitions_fail_the_run_before_dagster_gets_any(robots, monkeypatch):
+    monkeypatch.setattr(partitions, "MAX_KEYS", 2)
+    with pytest.raises(BadInput, match=r"into 3 partitions.*at most 2"):
+        make_until("dataset", TASK, {})
+    with open_instance(robots) as instance:
+        assert len(instance.get_dynamic_partitions(f"{TASK}_robot")) == 1  # of the run itself
+    assert len(members(robots, TASK)) == 6  # no log is lost
+
+
+@pytest.mark.parametrize("point", ["ingest.recorded", "ingest.noted"])
+def test_a_killed_partition_is_continued_and_the_dataset_is_the_same(robots, point, tmp_path):
+    script = "from tests.pipelines.test_partitions import run_partition; run_partition('right')"
+    environment = {**os.environ, "KINEMILL_FAULT": f"{point}:1"}
+    killed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert run_partition("right").success
+    assert shown("recordings")["right"][0] == 1
+    dataset = make_until("dataset", TASK, {})
+    other = Home(tmp_path / "other")
+    shutil.copytree(robots.logs(TASK), other.logs(TASK))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINEMILL_HOME", str(other.root))
+        patch.setenv("DAGSTER_HOME", str(other.dagster))
+        assert make_until("dataset", TASK, {}).digest == dataset.digest
+
+
+def test_new_logs_start_one_run_over_all_partitions(robots):
+    evaluations = Evaluations([load_task(TASK)])
+    (request,) = evaluations.tick().run_requests
+    assert request.tags[PARTITIONS] == ALL
+    assert request.tags[PARTITION] == request.partition_key == "left"
+    assert [key.path[1] for key in request.asset_selection][:3] == [
+        "recordings",
+        "episodes",
+        "dataset",
+    ]
+    assert evaluations.instance.get_dynamic_partitions(f"{TASK}_robot") == ["left"]
+    assert evaluations.tick().run_requests == []
+
+
+def test_a_launched_run_without_a_partition_reads_all(robots):
+    coordinator = OwnedRunCoordinator()
+    with open_instance(robots) as instance:
+        coordinator.register_instance(instance)
+        job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+        run = instance.create_run_for_job(job)
+        assert coordinator._partition_tags(run, TASK) == {PARTITION: "left", PARTITIONS: ALL}
+
+
+def test_downstream_assets_have_no_partitions_and_depend_on_all(robots):
+    graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
+    partitioned = {
+        key.path[1] for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned
+    }
+    assert partitioned == {"recordings", "episodes"}
+    dataset = graph.get(dg.AssetKey([TASK, "dataset"]))
+    assert dg.AssetKey([TASK, "episodes"]) in dataset.parent_keys
