@@ -36,16 +36,14 @@ class PullRecorder:
         if pull is None:
             await self._app(scope, receive, send)
             return
-        status = 0
 
-        async def send_and_look(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+        async def send_recorded(message: Message) -> None:
+            # Before the response: a robot that gets one is recorded.
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                await run_in_threadpool(record_pull, self._home, *pull)
             await send(message)
 
-        await self._app(scope, receive, send_and_look)
-        if status == 200:
-            await run_in_threadpool(record_pull, self._home, *pull)
+        await self._app(scope, receive, send_recorded)
 
 
 def _reported(scope: Scope) -> tuple[str, str, int, str] | None:

@@ -192,17 +192,29 @@ def test_too_many_partitions_fail_the_run_before_dagster_gets_any(robots, monkey
     assert len(members(robots, TASK)) == 6  # no log is lost
 
 
-@pytest.mark.parametrize("point", ["ingest.recorded", "ingest.noted"])
-def test_a_killed_partition_is_continued_and_the_dataset_is_the_same(robots, point, tmp_path):
-    script = "from tests.pipelines.test_partitions import run_partition; run_partition('right')"
+@pytest.mark.parametrize(
+    ("run", "point"),
+    [
+        ("run_partition('right')", "ingest.noted"),
+        ("run_partition('right')", "ingest.recorded"),
+        ("make_until('dataset', TASK, {})", "ingest.published"),
+        ("make_until('dataset', TASK, {})", "validate.published"),
+    ],
+)
+def test_a_killed_run_is_continued_and_the_dataset_is_the_same(robots, run, point, tmp_path):
+    # Importing the tests sets the folder of tasks.
+    tasks = f"import os; os.environ['KINEMILL_TASKS'] = {str(tmp_path / 'tasks')!r}"
+    script = f"from tests.pipelines.test_partitions import *; {tasks}; {run}"
     environment = {**os.environ, "KINEMILL_FAULT": f"{point}:1"}
     killed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False
     )
-    assert killed.returncode == -signal.SIGKILL
-    assert run_partition("right").success
-    assert shown("recordings")["right"][0] == 1
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if run.startswith("run_partition"):
+        assert run_partition("right").success
+        assert {key: count for key, (count, _) in shown("recordings").items()} == {"right": 1}
     dataset = make_until("dataset", TASK, {})
+    assert set(shown("episodes")) == {"left", "right", "unknown"}
     other = Home(tmp_path / "other")
     shutil.copytree(robots.logs(TASK), other.logs(TASK))
     with pytest.MonkeyPatch.context() as patch:
