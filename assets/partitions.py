@@ -13,14 +13,13 @@ import dagster as dg
 
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.assets.code import code_version
 from kinemill_dagster.resources.io import LATEST, note, read_note
 from kinemill_dagster.resources.partitions import is_partitioned, partitions_name
 from kinemill_dagster.resources.tags import ALL, PARTITIONS
 
-ASSETS = {"recordings": "ingest", "episodes": "validate"}
+ASSETS = ("recordings", "episodes")
 _REPORTED = "partitions"
-_VERSION, _CODE = "dagster/data_version", "dagster/code_version"
+_VERSION = "dagster/data_version"
 
 
 class Counts(Protocol):
@@ -89,7 +88,8 @@ def report_partitions(
             context.asset_key,
             partition=one.key,
             metadata=metadata[one.key],
-            tags={_VERSION: one.digest, _CODE: code_version(task, ASSETS[asset])},
+            # No code version: Dagster would ask for the versions of all inputs as well.
+            tags={_VERSION: one.digest},
         )
     # Not the run's own key: its output follows, and the run may be killed before.
     versions = {one.key: one.digest for one in listed if one.key != output_key}

@@ -23,6 +23,11 @@ from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
 from tests.conftest import ROOT
+from tests.dagster_internals import (
+    CachingStaleStatusResolver,
+    LoadingContextForTest,
+    StaleStatus,
+)
 from tests.pipelines.automation.test_sensor import Evaluations
 from tests.pipelines.conftest import TASK, TINY
 
@@ -93,6 +98,21 @@ def counts(asset, key):
         return {name: one.value for name, one in record.asset_materialization.metadata.items()}
 
 
+def stale():
+    """Return the assets and partitions up to the dataset that the pages do not show as fresh."""
+    graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
+    with open_instance(Home.resolve()) as instance:
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        keys = instance.get_dynamic_partitions(f"{TASK}_robot")
+        shown_on_pages = [("dataset", None)]
+        shown_on_pages += [(asset, key) for asset in ("recordings", "episodes") for key in keys]
+        return [
+            (asset, key)
+            for asset, key in shown_on_pages
+            if resolver.get_status(dg.AssetKey([TASK, asset]), key) != StaleStatus.FRESH
+        ]
+
+
 def test_partitions_change_no_dataset_and_each_has_a_status(robots, tmp_path, monkeypatch):
     dataset = make_until("dataset", TASK, {})
     for asset in ("recordings", "episodes"):
@@ -101,6 +121,7 @@ def test_partitions_change_no_dataset_and_each_has_a_status(robots, tmp_path, mo
             "right": 1,
             "unknown": 1,
         }
+    assert not stale()
     assert counts("recordings", "left")["recordings"] == 2
     assert counts("episodes", "unknown")["recordings"] == 1
     assert counts("episodes", "left")["episodes"] >= 2
@@ -155,6 +176,7 @@ def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypat
     assert {key: version for key, (_, version) in shown("episodes").items()} == {
         key: version for key, (_, version) in by_partition.items()
     }
+    assert not stale()
     assert latest(robots, TASK, "dataset") == dataset
 
 
