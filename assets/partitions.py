@@ -98,8 +98,8 @@ def report_partitions(
 
 def _is_reported(context: dg.AssetExecutionContext, counts: Counts) -> bool:
     """Return whether a partition's latest materialization in Dagster has this content."""
-    wanted = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[counts.key])
-    latest = context.instance.fetch_materializations(wanted, limit=1).records
+    partition_filter = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[counts.key])
+    latest = context.instance.fetch_materializations(partition_filter, limit=1).records
     materialization = latest[0].asset_materialization if latest else None
     return materialization is not None and (
         (materialization.tags or {}).get(_VERSION) == counts.digest

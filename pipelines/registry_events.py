@@ -108,16 +108,16 @@ def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.As
     Raises:
         CorruptArtifact: the list of pulls is damaged.
     """
-    name, held = f"{task}/{ROBOTS}", dict[str, Pull]()
+    name, by_robot = f"{task}/{ROBOTS}", dict[str, Pull]()
     for number, pull in enumerate(pulls_of(home, task), 1):
-        held[pull.robot] = pull
+        by_robot[pull.robot] = pull
         if number > reported.get(name, 0):
             reported[name] = number
-            yield _pull_event(task, pull, held.values())
+            yield _pull_event(task, pull, by_robot.values())
 
 
-def _pull_event(task: str, pull: Pull, held: Iterable[Pull]) -> dg.AssetMaterialization:
-    robots = sorted(held, key=lambda one: one.robot)
+def _pull_event(task: str, pull: Pull, by_robot: Iterable[Pull]) -> dg.AssetMaterialization:
+    robots = sorted(by_robot, key=lambda one: one.robot)
     return dg.AssetMaterialization(
         dg.AssetKey([task, ROBOTS]),
         description=f"{pull.robot}: version {pull.version}",

@@ -48,10 +48,10 @@ def handed_on(home: Home, run: str, task: str, asset: str) -> ArtifactRef | None
     return ArtifactRef.from_json(read_json(file)) if file.is_file() else None
 
 
-def hand_on(home: Home, run: str, task: str, asset: str, ref: ArtifactRef) -> None:
+def pass_on(home: Home, run: str, task: str, asset: str, ref: ArtifactRef) -> None:
     """Write the reference of `asset` for a run, then move the latest one."""
-    for place in (run, LATEST):
-        publish_json(_file(home, place, task, asset), ref.to_json())
+    for owner in (run, LATEST):
+        publish_json(_file(home, owner, task, asset), ref.to_json())
 
 
 def _name(context: dg.OutputContext | dg.InputContext, asset: str) -> str:
@@ -77,7 +77,7 @@ class RefIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
         """Write the reference for this run, then move the latest one."""
         task, asset = context.asset_key.path
-        hand_on(Home.resolve(), context.run_id, task, _name(context, asset), obj)
+        pass_on(Home.resolve(), context.run_id, task, _name(context, asset), obj)
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
         """Read the reference of this run, of the run it repeats, or else the latest one.

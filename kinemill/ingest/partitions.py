@@ -132,8 +132,8 @@ def first_key(task: Task, home: Home, folder: Path | None = None) -> str:
     """
     if keys := new_keys(task, home, folder):
         return keys[0]
-    known = next(iter(members(home, task.name).values()), None)
-    return member_key(task, known) if known else UNKNOWN
+    member = next(iter(members(home, task.name).values()), None)
+    return member_key(task, member) if member else UNKNOWN
 
 
 def recordings_by_partition(

@@ -140,8 +140,8 @@ def _ingest(
         _write_cache(
             cache, finished, scanned, unchanged.files if partition is None else cache.files
         )
-    outcome = (decisions, result.entered, result.unfinished)
-    reporter = Reporter(task, home, Snapshot(home, result.artifact.ref), *outcome)
+    about_files = (decisions, result.entered, result.unfinished)
+    reporter = Reporter(task, home, Snapshot(home, result.artifact.ref), *about_files)
     return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
 
 
