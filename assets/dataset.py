@@ -20,7 +20,7 @@ from kinemill_dagster.assets.stage import (
     refuse_failed,
     stage,
 )
-from kinemill_dagster.resources.io import pass_on, handed_on
+from kinemill_dagster.resources.io import handed_on, pass_on
 from kinemill_dagster.resources.partitions import is_partitioned
 
 _CARD = """Dataset: the card of the environment that the policy is trained in, without logs.
