@@ -77,12 +77,13 @@ def report_partitions(
     asset, listed = context.asset_key.path[1], list(counts)
     name, output_key = partitions_name(task), context.partition_key
     existing = set(context.instance.get_dynamic_partitions(name))
-    if new := [one.key for one in listed if one.key not in existing]:
-        context.instance.add_dynamic_partitions(name, new)
+    if new := {one.key for one in listed} - existing:
+        context.instance.add_dynamic_partitions(name, sorted(new))
     reported: dict[str, str] = read_note(home, LATEST, task.name, f"{asset}.{_REPORTED}") or {}
     for one in listed:
-        is_output = one.key == output_key
-        if is_output or reported.get(one.key) == one.digest or _is_reported(context, one):
+        if one.key == output_key or reported.get(one.key) == one.digest:
+            continue
+        if one.key not in new and _is_reported(context, one):
             continue
         yield dg.AssetMaterialization(
             context.asset_key,

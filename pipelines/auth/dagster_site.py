@@ -13,6 +13,7 @@ OPERATING = {  # mutations that start and end runs, or reload task files
     "launchRun",
     "launchPipelineExecution",
     "launchMultipleRuns",
+    "launchPartitionBackfill",
     "launchRunReexecution",
     "launchPipelineReexecution",
     "terminateRun",
@@ -131,6 +132,8 @@ class DagsterSite:
         runs = [one.arguments.get("runId"), *_listed(one.arguments.get("runIds"))]
         parameters = [one.arguments.get("executionParams")]
         parameters += _listed(one.arguments.get("executionParamsList"))
+        if one.name == "launchPartitionBackfill":
+            return self._of_backfill(one.arguments.get("backfillParams"))
         again = one.arguments.get("reexecutionParams")
         runs += [again.get("parentRunId")] if isinstance(again, Mapping) else []
         tasks = [
@@ -140,6 +143,16 @@ class DagsterSite:
         if not tasks or None in tasks:
             return None
         return frozenset(name for name in tasks if name is not None)
+
+    def _of_backfill(self, params: object) -> frozenset[str] | None:
+        """Return the task of the assets of a backfill; None if it names a job or other runs."""
+        if not isinstance(params, Mapping) or params.get("selector"):
+            return None
+        assets = _mappings(params.get("assetSelection"))
+        partitions = _mappings(params.get("partitionsByAssets"))
+        assets += _mappings([one.get("assetKey") for one in partitions])
+        task = self._of_job(_ASSETS, [_listed(one.get("path")) for one in assets])
+        return None if task is None else frozenset({task})
 
     def _of_run(self, run: object) -> str | None:
         job = self._job_of_run(run) if isinstance(run, str) else None
@@ -180,6 +193,7 @@ def _sets_gate(operation: Operation) -> bool:
     for one in operation.fields:
         launches = [one.arguments.get("executionParams")]
         launches += _listed(one.arguments.get("executionParamsList"))
+        launches += _listed(one.arguments.get("backfillParams"))
         for params in _mappings(launches):
             config = _config(params.get("runConfigData"))
             if config is None or _names_gate(config):

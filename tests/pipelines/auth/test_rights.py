@@ -48,6 +48,30 @@ CASES = {  # by user: a launch of tiny, of something else, with another gate, an
 }
 
 
+BACKFILL = """mutation M($p: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $p) { __typename } }"""
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "expected"),
+    [
+        ({}, "viewers", 403),
+        ({}, "operators", 200),
+        ({}, "tim", 200),
+        ({}, "wanda", 403),
+        ({"assetSelection": [{"path": ["walker", "recordings"]}]}, "tim", 403),
+        ({"partitionsByAssets": [{"assetKey": {"path": ["walker", "recordings"]}}]}, "tim", 403),
+        ({"runConfigData": GATE}, "operators", 403),
+        ({"selector": {"partitionSetName": "tiny_partition_set"}}, "tim", 403),
+        ({"assetSelection": []}, "tim", 403),
+    ],
+)
+def test_who_may_backfill_partitions(guarded, users, change, name, expected):
+    params = {"assetSelection": [{"path": ["tiny", "recordings"]}], "partitionNames": ["a"]}
+    body = {"query": BACKFILL, "variables": {"p": {**params, **change}}}
+    assert status(guarded(login=True), users, name, "/graphql", body) == expected
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_each_user_may_change(guarded, users, name):
     dagster, mlflow = guarded(login=True), guarded(MLFLOW, login=True)
