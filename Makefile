@@ -31,7 +31,7 @@ test: setup ## run the tests
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
 
-test-wheel: setup ## run the demo, the servers and a task from the wheel in an empty environment
+test-wheel: setup ## first commands, servers and tests from the wheel, with each Python 3.11 to 3.13 found
 	$(BIN)/python -m pytest tests/test_wheel.py
 
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
@@ -120,7 +120,7 @@ prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores
 	$(BIN)/python -m benchmarks.prove_walker
 
 constraints: setup $(DOCS_STAMP) ## pin what is installed now
-	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \
+	(echo '# Versions tested together on Python 3.11 to 3.13 (`make test-wheel`). Rewrite with `make constraints`.'; \
 	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > constraints.new && mv constraints.new constraints.txt
 
 clean: ## remove the environment and caches; logs and store under var/ stay
