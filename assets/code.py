@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -55,8 +54,8 @@ def code_references(task: Task, body: Callable[..., Any]) -> dict[str, Any]:
 
     Files in a git checkout with a remote are linked there too, at the commit that is checked out.
     """
-    code, line = inspect.getsourcefile(body), body.__code__.co_firstlineno
-    locations = [(Path(code).resolve(), line)] if code else []
+    code, line = _source_of(body.__code__.co_filename), body.__code__.co_firstlineno
+    locations = [(code, line)] if code else []
     locations += [(task.path, 1)] if task.path else []
     references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = []
     with warnings.catch_warnings():  # code references are a beta feature
@@ -69,13 +68,26 @@ def code_references(task: Task, body: Callable[..., Any]) -> dict[str, Any]:
     return {"dagster/code_references": value}
 
 
+@cache
+def _source_of(file: str) -> Path | None:
+    """Return the source file that a function was compiled from, or None."""
+    path = Path(file).resolve()
+    return path if path.is_file() else None
+
+
 def _url(path: Path, line: int) -> str | None:
     """Return the page of a file on the git server, or None."""
-    root = next((one for one in path.parents if (one / ".git").exists()), None)
+    root = _checkout_of(path.parent)
     address = _address_of_files(root) if root else None
     if root is None or address is None:
         return None
     return f"{address}/{quote(path.relative_to(root).as_posix())}#L{line}"
+
+
+@cache
+def _checkout_of(folder: Path) -> Path | None:
+    """Return the root of the git checkout that a folder is in, or None."""
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 
 
 @cache

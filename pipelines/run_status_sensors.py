@@ -9,7 +9,7 @@ from dagster_shared.error import SerializableErrorInfo
 from kinemill.store.home import Home
 from kinemill.tracking import end_orphans
 
-_EVERY = 5  # s, the minimum of Dagster's sensor loop
+_EVERY = 30  # s; each tick writes to the database, and nobody waits for these notes
 
 
 @dg.run_failure_sensor(

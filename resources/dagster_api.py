@@ -14,6 +14,8 @@ Each name is here because no public API of Dagster does its work:
   error in the launchpad instead of an error of the field |
 | `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard | the
   command `dagster-webserver` accepts no middleware |
+| `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
+  it answers | only the web pages can reload one |
 | `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
   `DagsterInstance.upgrade` does not check before it starts |
 
@@ -43,9 +45,12 @@ __all__ = [
     "PostProcessingError",
     "WorkerStatus",
     "can_migrate",
+    "is_answering",
     "open_uncaptured",
     "open_web_app",
+    "reload_code",
 ]
+_RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
 
 
 def open_uncaptured(folder: Path) -> dg.DagsterInstance:
@@ -87,3 +92,27 @@ def can_migrate(revision: str) -> bool:
         return bool(scripts.get_revision(revision))
     except CommandError:
         return False
+
+
+def reload_code(socket: Path) -> bool:
+    """Let the code server on a Unix socket load its definitions again; return whether it did."""
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+
+    try:
+        DagsterGrpcClient(socket=str(socket)).reload_code(timeout=_RELOAD)
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True
+
+
+def is_answering(socket: str) -> bool:
+    """Return whether the code server on a Unix socket, and the one that it stands for, answer."""
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+
+    try:
+        DagsterGrpcClient(socket=socket).ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import time
 from typing import Any
 
@@ -16,6 +15,7 @@ from kinemill_dagster.resources.dagster_api import (
     CheckRunHealthResult,
     LaunchRunContext,
     WorkerStatus,
+    is_answering,
 )
 from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
@@ -71,7 +71,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         then, there is none. A daemon that came after the run has a server of its own.
         """
         path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-        if path is None or psutil.Process().create_time() > said_at or _is_alive(path):
+        if path is None or psutil.Process().create_time() > said_at or is_answering(path):
             return False
         noticed = self._lost.setdefault(run.run_id, time.monotonic())
         return time.monotonic() - noticed < _ANOTHER
@@ -140,9 +140,3 @@ def _is_elsewhere(run: dg.DagsterRun) -> bool:
     """Return whether a code server on another machine or in another container started the run."""
     info: Json = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return info.get("host", "localhost") not in _HERE
-
-
-def _is_alive(path: str) -> bool:
-    """Return whether a process listens on a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as one:
-        return one.connect_ex(path) == 0

@@ -149,13 +149,24 @@ def launchpad(task: Task) -> Form:
 
 def _fields(part: BaseModel) -> dict[str, dg.Field]:
     return {
-        info.alias or name: dg.Field(
-            _shape(info.annotation, getattr(part, name)),
-            is_required=False,
-            description=_describe(info, getattr(part, name)),
-        )
+        info.alias or name: _field(type(part), name, info, getattr(part, name))
         for name, info in type(part).model_fields.items()
     }
+
+
+def _field(owner: type[BaseModel], name: str, info: FieldInfo, value: object) -> dg.Field:
+    """Make the field of one key, once for equal parts of all tasks: a form has 280 fields."""
+    key = (owner, name, repr(value)) if isinstance(value, BaseModel) else None
+    if key is not None and key in _parts:
+        return _parts[key]
+    shape = _shape(info.annotation, value)
+    field = dg.Field(shape, is_required=False, description=_describe(info, value))
+    if key is not None:
+        _parts[key] = field
+    return field
+
+
+_parts: dict[tuple[type[BaseModel], str, str], dg.Field] = {}  # by model, key and value
 
 
 def _shape(annotation: Any, value: Any) -> Any:

@@ -84,6 +84,7 @@ def test_files_of_a_checkout_with_a_remote_are_linked_there(tmp_path, remote, ad
     file.write_text(TINY)
     assert code._url(file, 3) is None
     code._address_of_files.cache_clear()
+    code._checkout_of.cache_clear()
     name = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
     for command in (["init", "-q"], ["remote", "add", "origin", remote], ["add", "-A"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)

@@ -42,11 +42,11 @@ def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace,
 def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):
     """As a second run of one that `kinemill run` configured: what its resource is given."""
     task = load_task(TASK)
-    resource = definitions_of([task]).resources[TASK]
+    resource = definitions_of([task]).resolve_job_def(TASK).resource_defs[TASK]
     context = dg.build_init_resource_context(config={"learn": {"eval_callback": f"{evil}:f"}})
     with pytest.raises(BadInput, match="web requests cannot choose"):
         next(resource.resource_fn(context))
-    made = definitions_of([task], web=False).resources[TASK]
+    made = definitions_of([task], web=False).resolve_job_def(TASK).resource_defs[TASK]
     assert next(made.resource_fn(context)).task.learn.eval_callback == f"{evil}:f"
 
 

@@ -51,6 +51,31 @@ def test_every_asset_says_what_it_is(workspace):
         assert len(spec.description) > 60
 
 
+@pytest.fixture
+def pair(workspace, tmp_path):
+    """Two tasks of the same settings with other time steps."""
+    text = (workspace.tasks / f"{TASK}.yaml").read_text()
+    for name, dt in (("left", "0.02"), ("right", "0.04")):
+        changed = text.replace(f"task: {TASK}", f"task: {name}").replace("dt: 0.02", f"dt: {dt}")
+        (tmp_path / f"{name}.yaml").write_text(changed)
+    return [load_task(tmp_path / f"{name}.yaml") for name in ("left", "right")]
+
+
+def test_the_job_of_a_task_holds_nothing_of_the_other_tasks(pair):
+    """Else jobs, and the forms of their launchpads, grow with the square of the tasks."""
+    job = definitions_of(pair).resolve_job_def("left")
+    assert set(job.resource_defs) == {"io_manager", "refs", "left"}
+    resources = job.run_config_schema.config_type.fields["resources"].config_type.fields
+    assert set(resources) == {"io_manager", "refs", "left"}
+    assert {key.path[0] for key in job.asset_layer.asset_graph.get_all_asset_keys()} == {"left"}
+
+
+def test_tasks_share_the_form_of_equal_parts_alone(pair):
+    left, right = (launchpad(task).fields for task in pair)
+    assert left["validate"] is right["validate"]
+    assert [left["dt"].description[:8], right["dt"].description[:8]] == ["now 0.02", "now 0.04"]
+
+
 def test_asset_modules_are_those_of_the_chain(workspace):
     specs = definitions_of([load_task(TASK)]).resolve_all_asset_specs()
     external = {spec.key.path[1] for spec in specs if "external" in spec.tags}

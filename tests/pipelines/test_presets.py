@@ -46,7 +46,7 @@ def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_t
         "optimizer": "must be >= 0.0001 and <= 0.1",
         "motions": "name patterns of the clips",
     }
-    fields = definitions.resources["mini_bdx"].config_schema.config_type.fields["learn"]
+    fields = job.resource_defs["mini_bdx"].config_schema.config_type.fields["learn"]
     for key, bounds in said.items():
         assert bounds in fields.config_type.fields[key].description, key
     wrong = {"resources": {"mini_bdx": {"config": {"learn": {"hidden_size": 48}}}}}

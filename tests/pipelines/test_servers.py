@@ -293,6 +293,18 @@ def colors(file):
     return len({tuple(pixel) for pixel in (pixels[::7] * 255).astype(int)})
 
 
+def test_a_task_file_that_appears_is_loaded_by_webserver_and_daemon(served):
+    text = (served.workspace.tasks / f"{TASK}.yaml").read_text()
+    file = served.workspace.tasks / "added.yaml"
+    file.write_text(text.replace(f"task: {TASK}", "task: added"))
+    nodes = lambda: served.ask(NODES, g={**REPOSITORY, "groupName": "added"})["assetNodes"]  # noqa: E731
+    try:
+        until(nodes, "the assets of the new task", within=120)
+    finally:
+        file.unlink()
+    until(lambda: not nodes(), "the end of its assets", within=120)
+
+
 def test_ctrl_c_ends_every_process(served):
     family = psutil.Process(served.process.pid).children(recursive=True)
     assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more

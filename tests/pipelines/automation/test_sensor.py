@@ -14,6 +14,7 @@ from kinemill_dagster.assets import stages_of
 from kinemill_dagster.pipelines.automation.sensor import automation_sensors
 from kinemill_dagster.pipelines.automation.tick import open_tick
 from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.instance import open_instance
 from tests.pipelines.conftest import TINY
 
 LOG = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart\n0.0,0,0,0,0,{}\n"
@@ -163,3 +164,21 @@ def test_two_hundred_tasks_have_one_sensor(robots):
     assert (first.name, second.name) == ("automation", "automation_2")
     assert first.minimum_interval_seconds == 10
     assert automation_sensors(tasks[:10])[0].minimum_interval_seconds == 5
+
+
+def test_ticks_of_a_server_share_one_instance(robots, monkeypatch):
+    """Opening one reads all migrations of three databases, which costs more than an idle tick."""
+    opened, from_ref = [], dg.DagsterInstance.from_ref
+    repository = definitions_of(robots).get_repository_def()
+    sensor, results = repository.get_sensor_def("automation"), []
+    with open_instance(Home.resolve()) as instance:
+        count = lambda ref: opened.append(ref) or from_ref(ref)  # noqa: E731
+        monkeypatch.setattr(dg.DagsterInstance, "from_ref", count)
+        for _ in range(3):
+            with dg.build_sensor_context(
+                instance_ref=instance.get_ref(), repository_def=repository, sensor_name="automation"
+            ) as context:
+                results.append(sensor.evaluate_tick(context))
+            drop("one")
+    assert [len(one.run_requests) for one in results] == [0, 1, 1]
+    assert len(opened) == 1
