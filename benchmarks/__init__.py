@@ -48,8 +48,10 @@ def row(work: str, unit: str, ours: float, references: dict[str, float]) -> Row:
 
 
 def main(name: str, measure: Callable[[], list[Row]]) -> None:
-    """Run one benchmark: a JSON document with `--json`, else a table."""
+    """Run one benchmark: a JSON document with `--json`, else a table; `--write` keeps it."""
     rows = measure()
+    if "--write" in sys.argv:
+        replace_section(name, table(rows))
     if "--json" in sys.argv:
         print(json.dumps({"rows": rows}))
     else:

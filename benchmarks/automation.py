@@ -1,17 +1,25 @@
 """How fast automation reacts, and what it costs while nothing happens, with 10 and 200 tasks.
 
-The daemon of Dagster with its code server runs on tasks that are copies of one small task. Idle:
-the processor time of both over a minute without logs. Reaction: a complete log appears in the
-folder of one task; the time until Dagster's storage shows its run as started. The next log waits
-for the end of the run. Limits: 5 and 15 % of a core, 15 and 30 s at the 95th percentile, 3 s to
-load 200 tasks.
+The daemon of Dagster and the code server run on copies of one small task, as `kinemill ui` starts
+them. Idle: the processor time of both, with all their processes, over a minute without logs.
+Reaction: a complete log appears in the folder of one task; the time until Dagster's storage shows
+its run as started. The next log waits for the end of the run. Limits: 5 and 15 % of a core, 15 and
+30 s at the 95th percentile, 3 s to load 200 tasks.
+
+`--tasks 10 --logs 5 --idle 30` shortens it; `--write` puts the table into docs/results.md.
 """
 
+import argparse
+import math
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -20,7 +28,7 @@ from benchmarks import Row, main, row
 
 COUNTS = (10, 200)
 IDLE = 60.0  # s of the idle measurement
-WARM_UP = 60.0  # s until the daemon has loaded the tasks
+WARM_UP, PER_TASK = 60.0, 0.5  # s until the daemon has loaded the tasks
 LOGS = 20  # reactions per number of tasks
 LIMITS = {10: (0.05, 15.0), 200: (0.15, 30.0)}
 LOADING = 3.0  # s, limit
@@ -37,68 +45,105 @@ retrain: {{cron: null}}
 _LOAD = "from kinemill_dagster.pipelines.definitions import defs; defs.get_repository_def()"
 
 
+WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: kinemill_dagster.pipelines.definitions
+      location_name: kinemill
+"""
+
+
 def measure() -> list[Row]:
     """Return processor share, reaction and loading time for each number of tasks."""
-    rows = list[Row]()
-    for count in COUNTS:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.automation", description=__doc__)
+    parser.add_argument("--tasks", type=int, nargs="+", default=COUNTS, help="numbers of tasks")
+    parser.add_argument("--logs", type=int, default=LOGS, help="reactions to measure")
+    parser.add_argument("--idle", type=float, default=IDLE, help="s without logs")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/results.md")
+    options, rows = parser.parse_args(), list[Row]()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
+    for count in options.tasks:
         with tempfile.TemporaryDirectory() as scratch:
-            rows += _measure(count, Path(scratch))
+            rows += _measure(count, Path(scratch), options.logs, options.idle)
     return rows
 
 
-def _measure(count: int, folder: Path) -> list[Row]:
+def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
     tasks = folder / "tasks"
     tasks.mkdir()
     names = [f"robot_{number:03d}" for number in range(count)]
     for name in names:
         (tasks / f"{name}.yaml").write_text(TASK.format(name=name))
+    (folder / "workspace.yaml").write_text(WORKSPACE)
     os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(tasks)}
-    seconds = _time_loading()
+    seconds, processor = _time_loading()
     from kinemill.store.home import Home
     from kinemill_dagster.pipelines.instance import open_instance
 
     home = Home.resolve()
-    with open_instance(home) as instance:
-        command = [Path(sys.executable).parent / "dagster-daemon", "run"]
-        target = ["-m", "kinemill_dagster.pipelines.definitions"]
-        with subprocess.Popen(
-            [*map(str, command), *target],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as daemon:
-            try:
-                time.sleep(WARM_UP)
-                before = _processor_seconds(daemon.pid)
-                time.sleep(IDLE)
-                share = (_processor_seconds(daemon.pid) - before) / IDLE
-                delays = sorted(_reaction(instance, home, names, n) for n in range(LOGS))
-            finally:
-                daemon.terminate()
-                daemon.wait(60)
-    idle, reaction = LIMITS[count]
-    slowest = delays[int(0.95 * (LOGS - 1))]
-    rows = [
-        row(f"idle daemon, {count} tasks", "cores", share, {"limit": idle}),
-        row(f"log to started run, {count} tasks, median", "s", delays[LOGS // 2], {}),
-        row(f"log to started run, {count} tasks, p95", "s", slowest, {"limit": reaction}),
+    with open_instance(home) as instance, _served(folder) as processes:
+        time.sleep(WARM_UP + PER_TASK * count)
+        before = _processor_seconds(processes)
+        time.sleep(idle)
+        share = (_processor_seconds(processes) - before) / idle
+        delays = sorted(_reaction(instance, home, names, n) for n in range(logs))
+    limits = LIMITS.get(count, LIMITS[200])
+    slowest = delays[math.ceil(0.95 * logs) - 1]
+    return [
+        row(f"idle daemon, {count} tasks", "cores", share, {"limit": limits[0]}),
+        row(f"log to started run, {count} tasks, median", "s", statistics.median(delays), {}),
+        row(f"log to started run, {count} tasks, p95", "s", slowest, {"limit": limits[1]}),
+        row(f"load the definitions, {count} tasks", "s", seconds, {"limit": LOADING}),
+        row(f"load the definitions, {count} tasks, processor", "s", processor, {}),
     ]
-    return [*rows, row(f"load the definitions, {count} tasks", "s", seconds, {"limit": LOADING})]
 
 
-def _time_loading() -> float:
-    spent = list[float]()
+@contextmanager
+def _served(project: Path) -> Generator[list[int]]:
+    """Run the code server and the daemon of a project; yield their process ids."""
+    from kinemill_dagster.pipelines.code_server import open_code_server
+
+    daemon = [str(Path(sys.executable).parent / "dagster-daemon"), "run"]
+    with open_code_server(project) as code, ExitStack() as stack:
+        if code is None:
+            message = "the workspace file does not list the definitions"
+            raise RuntimeError(message)
+        server = stack.enter_context(_started(code.command(), project))
+        while not code.socket.exists():
+            time.sleep(0.1)
+        command = [*daemon, "-w", str(code.workspace)]
+        yield [server, stack.enter_context(_started(command, project))]
+
+
+@contextmanager
+def _started(command: list[str], folder: Path) -> Generator[int]:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=folder, **quiet) as process:
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(120)
+
+
+def _time_loading() -> tuple[float, float]:
+    """Return the median wall time and processor time of three loads, s."""
+    walls, processors = list[float](), list[float]()
     for _ in range(3):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", _LOAD], check=True, capture_output=True)
-        spent.append(time.perf_counter() - began)
-    return sorted(spent)[1]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        walls.append(time.perf_counter() - began)
+        processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(walls), statistics.median(processors)
 
 
-def _processor_seconds(pid: int) -> float:
-    """Return the processor time of a process and its descendants, s."""
-    root = psutil.Process(pid)
-    times = [one.cpu_times() for one in (root, *root.children(recursive=True))]
+def _processor_seconds(processes: list[int]) -> float:
+    """Return the processor time of processes and their descendants, s."""
+    roots = [psutil.Process(pid) for pid in processes]
+    family = [one for root in roots for one in (root, *root.children(recursive=True))]
+    times = [one.cpu_times() for one in family]
     return sum(one.user + one.system for one in times)
 
 
