@@ -22,14 +22,14 @@ import yaml
 
 from kinemill.errors import KinemillError
 from kinemill.store import publish_file
-from kinemill.store.project import WORKSPACE
+from kinemill.store.project import DEFS, WORKSPACE
 from kinemill.task import list_tasks
-from kinemill.task.component_file import DEFS
 from kinemill_dagster.resources.dagster_api import reload_code
 
 MODULE = "kinemill_dagster.pipelines.definitions"
 _INTERVAL = 5.0  # s between two looks at the task files and at the process
 _PATHS = ("relative_path", "working_directory")  # keys of a workspace file relative to its folder
+_SOURCES = {".py", ".yaml", ".yml"}  # in `defs/`; Python adds compiled files
 Signature = tuple[tuple[str, int, int], ...]
 
 
@@ -137,7 +137,8 @@ def _location(entry: dict[str, Any]) -> str | None:
 def definition_files(project: Path) -> Signature:
     """Return the files that define tasks, each with time of change (ns) and size."""
     with suppress(KinemillError):  # two files of one name: the definitions report it
-        paths = {*list_tasks().values(), *(project / DEFS).rglob("*.*")}
+        code = [path for path in (project / DEFS).rglob("*.*") if path.suffix in _SOURCES]
+        paths = {*list_tasks().values(), *code}
         return tuple(sorted(one for path in paths if (one := _signature(path))))
     return ()
 
