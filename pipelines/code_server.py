@@ -91,11 +91,11 @@ class CodeServer:
             stopped.set()  # a reload in progress ends with the server
 
     def _watch(self, process: int, stopped: threading.Event) -> None:
-        loaded = seen = definition_files(self.project)
+        loaded = previous = definition_files(self.project)
         holder = newest_child(process)
         while not stopped.wait(_INTERVAL):
             files = definition_files(self.project)
-            is_stable, seen = files == seen, files
+            is_stable, previous = files == previous, files
             has_ended = holder is not None and not is_alive(holder)
             if (is_stable and files != loaded) or has_ended:
                 reload_code(self.socket)
