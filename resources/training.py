@@ -144,7 +144,8 @@ def write_job(
         history = f"[versions of {resource.task.name}]({pages}/kinemill/tasks/{resource.task.name})"
         tags["mlflow.note.content"] = f"[Run in Dagster]({pages}/runs/{dagster_run}), {history}"
     key, learn = folder.name, resource.task.learn
-    kind = getattr(learn, "model", learn).type
+    model = getattr(learn, "model", learn)
+    kind = model.type if model else "portfolio"
     name = f"{resource.task.name} {kind}, seed {learn.seed}, data {dataset.digest[:8]}"
     run = start_run(resource.home, resource.task.name, key, params=settings, tags=tags, name=name)
     summary = summary_of(resource.home, dataset)

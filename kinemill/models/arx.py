@@ -6,7 +6,7 @@ changes, and float32 does not have to cancel large numbers. Its initial weights 
 least-squares solution over all training rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from pydantic import Field
 from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("arx")
@@ -38,6 +39,22 @@ class Arx(Model):
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return the names of unknown channels."""
         return unknown_channels(list(self.relative or []), channels, "relative")
+
+    @classmethod
+    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
+        """Propose all histories, with angles as sine and cosine if there are any."""
+        modes = {"wrapped": "linear", **({"sin_cos": "linear, sin cos"} if facts.angles else {})}
+        return [
+            [
+                Candidate(
+                    f"{name}, history {rows}",
+                    {"model": {"type": "arx", "angles": mode}, "history": rows}
+                    | {"outputs": facts.deltas, "optimizer": {"lr": 1e-4}},
+                )
+                for rows in facts.histories
+            ]
+            for mode, name in modes.items()
+        ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `Regression` on lags."""

@@ -1,9 +1,11 @@
 """Gated recurrent units (Cho et al., 2014, with the reset gate after the product as in cuDNN)."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from kinemill.models._recurrent import Recurrent
 from kinemill.task.plugins import MODELS
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("gru")
@@ -11,6 +13,18 @@ class GRU(Recurrent):
     """Settings of the recurrent network."""
 
     type: Literal["gru"] = "gru"
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose 64 units that start from up to 20 rows."""
+        rows = min(20, facts.longest)
+        settings: dict[str, Any] = {
+            "model": {"type": "gru", "hidden_size": 64},
+            "history": rows,
+            "horizon": min(20, facts.horizon),
+            "optimizer": {"lr": 3e-3},
+        }
+        return [Candidate(f"gru, history {rows}", settings, trains=True)]
 
     def network_class(self) -> Any:
         """Return `GRUNetwork`."""

@@ -5,7 +5,7 @@ network of both, and the outputs follow from x alone. This is the SUBNET of Bein
 with outputs that may saturate. The initial weights are a stable chain of lags.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -15,6 +15,7 @@ from kinemill.models._layers import Activation
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("latent")
@@ -39,6 +40,19 @@ class Latent(Model):
             for name, (low, high) in self.limits.items()
             if not low < high
         ]
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose two hidden states more than there are measured ones, over long rollouts."""
+        rows, horizon = min(20, facts.longest), min(100, facts.horizon)
+        settings: dict[str, Any] = {
+            "model": {"type": "latent", "size": len(facts.states) + 2, "hidden_size": 16},
+            "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
+            "history": rows,
+            "horizon": horizon,
+            "optimizer": {"lr": 2e-3},
+        }
+        return [Candidate(f"latent state, history {rows}", settings, trains=True)]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `LatentNetwork`.

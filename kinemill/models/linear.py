@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task.plugins import MODELS, Model, pick_or_none
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("linear")
@@ -46,6 +47,19 @@ class Linear(Model):
             message = "the residual of a linear model cannot be a linear model"
             raise ValueError(message)
         return value
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose a linear model with a residual perceptron."""
+        residual = {"type": "mlp", "hidden_sizes": [64, 64], "activation": "silu"}
+        settings: dict[str, Any] = {
+            "model": {"type": "linear", "residual": residual},
+            "history": facts.history,
+            "horizon": min(10, facts.horizon),
+            "optimizer": {"lr": 1e-3},
+        }
+        name = f"linear with residual network, history {facts.history}"
+        return [Candidate(name, settings, trains=True)]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the network of a dynamics model, `local` or not."""

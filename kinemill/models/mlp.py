@@ -4,12 +4,14 @@ The carry is the window without its newest row. The network therefore sees exact
 every step, its own predictions among them.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
 from kinemill.task.plugins import MODELS, Model
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("mlp")
@@ -26,6 +28,17 @@ class MLP(Model):
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose two layers of 128 units."""
+        settings: dict[str, Any] = {
+            "model": {"type": "mlp", "activation": "silu"},
+            "history": facts.history,
+            "horizon": min(10, facts.horizon),
+            "optimizer": {"lr": 2e-3},
+        }
+        return [Candidate(f"mlp, history {facts.history}", settings, trains=True)]
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the `MLPNetwork`."""

@@ -6,7 +6,7 @@ Brunton, Proctor and Kutz (2016) identify such libraries; `rigid_body` identifie
 themselves. The initial weights are the least-squares solution over all training rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -14,6 +14,10 @@ from pydantic import Field
 from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.portfolio import Candidate, TaskFacts
+
+MAX_COUPLED = 8  # joints; products of all pairs of more joints are too many terms
+MAX_HISTORY = 10  # rows that delays and filters of a drive take
 
 
 @MODELS.register("physics")
@@ -45,6 +49,29 @@ class Physics(Model):
         pairs = [*(self.pairs or {}), *(self.pairs or {}).values()]
         relative = unknown_channels(list(self.relative or []), channels, "relative")
         return unknown_channels(pairs, channels, "pairs") + relative
+
+    @classmethod
+    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
+        """Propose accelerations and changes, coupled and not, where velocities have positions."""
+        if not facts.pairs:
+            return []
+        coupled = (False, True) if len(facts.pairs) <= MAX_COUPLED else (False,)
+        return [
+            [
+                Candidate(
+                    f"physics of {name}{', coupled' if coupling else ''}, history {rows}",
+                    {"model": {"type": "physics", "coupling": coupling, "pairs": dict(facts.pairs)}}
+                    | {"outputs": outputs, "history": rows, "optimizer": {"lr": 1e-4}},
+                )
+                for rows in facts.histories
+                if rows <= MAX_HISTORY
+            ]
+            for coupling in coupled
+            for name, outputs in (
+                ("accelerations", facts.accelerations),
+                ("changes", facts.deltas),
+            )
+        ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `Regression` on terms of mechanics."""

@@ -5,6 +5,7 @@ as in the polynomial nonlinear state-space models of Paduart et al. (2010). Its 
 the least-squares solution over all training rows; as the residual of another model they are zero.
 """
 
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 from math import comb
 from typing import Any, Literal
@@ -13,8 +14,10 @@ from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
 from kinemill.task.plugins import MODELS, Model
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 MAX_MONOMIALS = 5000
+FEW_MONOMIALS = 600  # that a portfolio fits within seconds
 
 
 @MODELS.register("polynomial")
@@ -29,6 +32,21 @@ class Polynomial(Model):
     ridge: float = Field(
         default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
     )
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose degrees 2 and 3 of one and two rows, as long as the terms are few."""
+        width = len(facts.states) + len(facts.actions) + len(facts.angles & {*facts.states})
+        return [
+            Candidate(
+                f"polynomial, degree {degree} of {rows} rows, history {history}",
+                {"model": {"type": "polynomial", "degree": degree, "rows": rows}}
+                | {"history": history, "optimizer": {"lr": 1e-5}},
+            )
+            for history in dict.fromkeys([facts.history, min(10, facts.longest)])
+            for degree, rows in ((2, 1), (3, 1), (3, 2))
+            if rows <= history and comb(rows * width + degree, degree) <= FEW_MONOMIALS
+        ]
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the `PolynomialNetwork`.

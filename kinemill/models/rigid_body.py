@@ -9,7 +9,7 @@ Measured velocities are noisy, and a rollout of a pendulum depends on the initia
 corrected by a share of the innovation (Luenberger, 1966); in a rollout the innovation is zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
@@ -20,9 +20,11 @@ from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
+from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
+MAX_FREE = 4  # coordinates of a free mass matrix in a portfolio
 
 
 @MODELS.register("rigid_body")
@@ -67,6 +69,37 @@ class RigidBody(Model):
                 message = f"no channel {coordinate!r}; {nearest(coordinate, list(channels))}"
                 problems.append((("drives", action), message))
         return problems
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose equations of motion if every state is a coordinate or its velocity."""
+        count = len(facts.pairs)
+        if not count or len(facts.states) != 2 * count or count > MAX_COORDINATES:
+            return []
+        hinges = [facts.pairs[name] in facts.angles for name in facts.states if name in facts.pairs]
+        chain = hinges == sorted(hinges) and any(hinges)
+        rows = min(10, facts.longest)
+        common: dict[str, Any] = {
+            "outputs": facts.accelerations,
+            "horizon": min(25, facts.horizon),
+            "gauss_newton": {"windows": 256, "iterations": 15},
+            "optimizer": {"lr": 1e-3},
+        }
+        model = {"type": "rigid_body", "drives": dict(facts.drives)}
+        proposals = [
+            ("chain" if chain else "free", {"observer": rows > 1, "delay": min(3, rows - 1)}, rows),
+            ("chain" if chain else "free", {"delay": 0}, 1),
+        ]
+        if chain and 1 < count <= MAX_FREE:
+            proposals.append(("free", {"observer": rows > 1, "delay": min(3, rows - 1)}, rows))
+        return [
+            Candidate(
+                f"rigid body, {mass}, history {history}",
+                {**common, "model": {**model, "mass": mass, **settings}, "history": history},
+                trains=True,
+            )
+            for mass, settings, history in proposals
+        ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `RigidBodyNetwork`; its outputs are accelerations (B, n).

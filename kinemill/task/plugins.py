@@ -5,13 +5,14 @@ as the task file spells them, and builds the object itself.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
+from kinemill.task.portfolio import Candidate, TaskFacts
 
 P = TypeVar("P", bound="Plugin")
 
@@ -76,6 +77,21 @@ class Model(Plugin):
         """
         del layout
         return self.build(*sizes)
+
+    @classmethod
+    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
+        """Return what the portfolio of a task without `learn.model` fits first, in closed form.
+
+        Each sequence goes from cheap to expensive; it ends early once candidates stop improving.
+        """
+        del facts
+        return ()
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Return what the portfolio tries next, when the best history in closed form is known."""
+        del facts
+        return ()
 
 
 def _ordered(value: object) -> object:

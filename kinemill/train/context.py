@@ -7,6 +7,8 @@ from typing import Any
 from kinemill.store import Json
 from kinemill.task.protocols import Progress, Tracker, WarmStart
 
+PORTFOLIO = "portfolio"  # folder of candidates beside the checkpoints of a training
+
 Listeners = tuple[Tracker, Progress]
 
 
@@ -40,6 +42,8 @@ class Trained:
         monitor: name of the series that selects the best weights.
         summary: further entries of the artifact's summary.
         files: further files to publish, content by name.
+        learn: the settings that were trained, if they are not those of the task: of the model
+            family that a portfolio selected.
     """
 
     weights: dict[str, Any]
@@ -50,3 +54,4 @@ class Trained:
     monitor: str
     summary: Json = field(default_factory=dict[str, Any])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    learn: Any = None

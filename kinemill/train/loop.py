@@ -44,6 +44,7 @@ class Objective:
         steady: whether the loss of windows is the same at every training step.
         suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
             None: nobody knows.
+        evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
     """
 
     loss: Callable[..., Tensor]
@@ -54,6 +55,7 @@ class Objective:
     members: int = 1
     steady: bool = False
     suspect: Callable[[Tensor, int], Suspect] | None = None
+    evaluate_start: bool = False
 
 
 Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of a module
@@ -94,6 +96,7 @@ def fit(
     state, batches = training.state, batches_of(objective, learn)
     update = Steps(training, objective, learn, progress)
     began = time.monotonic() - state.seconds
+    _evaluate_start(training, objective, learn, tracker, watch)
     while state.step < learn.steps and not _out_of_patience(state, learn):
         state.losses.append(update(batches.at(state.step), state.step))
         state.step += 1
@@ -151,6 +154,18 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
 
 def _out_of_patience(state: State, learn: Learn) -> bool:
     return learn.patience is not None and state.waited >= learn.patience
+
+
+def _evaluate_start(
+    training: Training,
+    objective: Objective,
+    learn: Learn,
+    tracker: Tracker,
+    watch: Watch | None,
+) -> None:
+    """Evaluate the initial weights of a new training, if the objective asks for it."""
+    if objective.evaluate_start and training.state.step == 0:
+        _evaluate(training, objective, learn, tracker, watch)
 
 
 def _evaluate(

@@ -37,7 +37,7 @@ def in_short(learn: Any) -> str:
     """Return the main settings of a training in one line."""
     batch, algorithm = f"batch {learn.batch_size}", getattr(learn, "algorithm", None)
     parts = [
-        f"{learn.type} with {learn.model.type}" if hasattr(learn, "model") else learn.type,
+        f"{learn.type}{_model_in(learn)}",
         *([algorithm.type] if algorithm is not None else []),
         f"{learn.optimizer.type} at {learn.optimizer.lr:g}, {learn.schedule.type}",
         f"{batch} x {learn.accumulate}" if learn.accumulate > 1 else batch,
@@ -48,6 +48,12 @@ def in_short(learn: Any) -> str:
         f"seed {learn.seed}",
     ]
     return ", ".join(parts)
+
+
+def _model_in(learn: Any) -> str:
+    if not hasattr(learn, "model"):
+        return ""
+    return f" with {learn.model.type}" if learn.model else f", portfolio of {learn.budget:g} s"
 
 
 def _named(device: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from kinemill.errors import BadInput
@@ -13,7 +14,7 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.tracking.metric_logger import logged
 from kinemill.train.checkpoint import INDEX, Retention, clear
-from kinemill.train.context import Listeners, TrainingContext
+from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, note_inputs
 from kinemill.train.run_config import CONFIG, config_text, in_short, plot_curves
@@ -86,16 +87,19 @@ def run(
         is_built = True
         _broadcast(b"train")
         data = task.learn.open(home, dataset, training_set)
-        description = description_of(task, data, dataset.digest)
-        text = json.dumps(description, indent=1, allow_nan=False)
-        (staging / DESCRIPTION).write_text(f"{text}\n")
         deterministic = determined(on=task.learn.deterministic)
         with logged(task, folder, listeners) as logging, deterministic:
-            return _train_into(staging, task, data, folder, logging, start)
+            trained = _train(task, data, folder, logging, start)
+        own = task if trained.learn is None else task.model_copy(update={"learn": trained.learn})
+        description = description_of(own, data, dataset.digest)
+        text = json.dumps(description, indent=1, allow_nan=False)
+        (staging / DESCRIPTION).write_text(f"{text}\n")
+        return _publish_into(staging, trained, start)
 
     artifact = get_or_build(home, "model", task.name, key, build)
     if not is_built:
         _broadcast(b"")
+    rmtree(folder / PORTFOLIO, ignore_errors=True)
     clear(folder, Retention.of(task.learn))
     return artifact
 
@@ -107,16 +111,10 @@ def _broadcast(message: bytes) -> None:
     process_group().broadcast(message)
 
 
-def _train_into(
-    staging: Path,
-    task: Task,
-    data: Any,
-    folder: Path,
-    listeners: Listeners,
-    start: WarmStart | None,
-) -> Json:
+def _train(
+    task: Task, data: Any, folder: Path, listeners: Listeners, start: WarmStart | None
+) -> Trained:
     import torch
-    from safetensors.torch import save_file
 
     from kinemill.train.memory import peaks
 
@@ -130,6 +128,12 @@ def _train_into(
     trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")
+    return trained
+
+
+def _publish_into(staging: Path, trained: Trained, start: WarmStart | None) -> Json:
+    from safetensors.torch import save_file
+
     weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
     save_file(weights, staging / WEIGHTS)
     (staging / CURVES).write_text(json.dumps(trained.history, allow_nan=False) + "\n")

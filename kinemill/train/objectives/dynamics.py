@@ -18,7 +18,8 @@ from pydantic import (
 from kinemill.errors import BadInput
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
-from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
+from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick_or_none, unknown_channels
+from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings
 from kinemill.train.layout import Follows, Integrator, Output, Window
@@ -50,8 +51,17 @@ class Dynamics(Supervised):
         description="carried: recurrent models carry their hidden state through a rollout; "
         "sliding: they go over the last `history` rows anew at each step",
     )
-    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
-        description="architecture of the network"
+    model: Annotated[SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))] = (
+        Field(
+            default=None,
+            description="architecture of the network; default: the best of a portfolio of model "
+            "families in validation, within `budget`",
+        )
+    )
+    budget: PositiveFloat = Field(
+        default=600.0,
+        description="time that a portfolio takes to select and train a model, s; without meaning "
+        "when `model` is set",
     )
     history: PositiveInt = Field(
         default=10, description="rows of states and actions that the model sees"
@@ -120,6 +130,14 @@ class Dynamics(Supervised):
         window = history | {"learn.horizon": self.horizon}
         test = history | {"verify.horizon": task.verify.horizon}
         return {"train": window, "validation": window, "test": test}
+
+    def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
+        """Train the model, or select one from the portfolio if the task has none."""
+        if self.model is not None:
+            return super().train(task, data, bench)
+        from kinemill.train.portfolio import train_portfolio
+
+        return train_portfolio(self, task, data, bench)
 
     def setup_function(self) -> Any:
         """Return the function that sets up a training."""

@@ -1,0 +1,79 @@
+"""What model families are told about a task and its data, see `TaskFacts`.
+
+Symbols: N rows, S states, A actions, n coordinates.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from kinemill.dataset import PackedDataset
+from kinemill.task.document import Task
+from kinemill.task.portfolio import HISTORIES, TaskFacts
+
+SHORT = 20  # percentile of the rows of training episodes that must leave room for the history
+ROWS = 20_000  # training rows of the regression that finds the drives
+
+Floats = NDArray[np.float64]
+
+
+def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
+    """Return the facts about a task and its dataset."""
+    channels, states = task.channels, task.states
+    parents = [channels[name].derivative_of for name in states]
+    pairs = {
+        velocity: position
+        for velocity, position in zip(states, parents, strict=True)
+        if position in states and parents.count(position) == 1
+    }
+    rows = [one.rows for one in dataset.of("train")]
+    validation = max((one.rows for one in dataset.of("validation")), default=0)
+    room = min(int(np.percentile(rows, SHORT)), validation) - task.verify.horizon
+    return TaskFacts(
+        states=tuple(states),
+        actions=tuple(task.actions),
+        angles=frozenset(name for name in states if channels[name].kind == "angle"),
+        pairs=pairs,
+        drives=drives_of(dataset, pairs),
+        longest=min(HISTORIES[-1], max(1, room)),
+        horizon=task.verify.horizon,
+    )
+
+
+def drives_of(dataset: PackedDataset, pairs: dict[str, str]) -> dict[str, str]:
+    """Return the coordinate that each action accelerates most, one action for each coordinate.
+
+    The change of every velocity in one step is regressed on states, sines and cosines of angles,
+    and actions, all standardized. The assignment with the largest sum of absolute weights of the
+    actions is chosen (Kuhn, 1955). Actions beyond the number of coordinates are left out.
+    """
+    velocities = [name for name in dataset.states if name in pairs]
+    if not velocities or not dataset.actions:
+        return {}
+    now, following = _steps(dataset)
+    count = len(dataset.states)
+    angles = [dataset.states.index(name) for name in dataset.angles]
+    terms = np.concatenate([now, np.sin(now[:, angles]), np.cos(now[:, angles])], axis=1)
+    rates = [dataset.states.index(name) for name in velocities]
+    changes = following[:, rates] - now[:, rates]
+    weights, *_ = np.linalg.lstsq(_standardized(terms), _standardized(changes), rcond=None)
+    effect = np.abs(weights[count : count + len(dataset.actions)])  # (A, n)
+    actions, coordinates = linear_sum_assignment(effect, maximize=True)
+    return {
+        dataset.actions[action]: pairs[velocities[coordinate]]
+        for action, coordinate in zip(actions.tolist(), coordinates.tolist(), strict=True)
+    }
+
+
+def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
+    """Return evenly spaced rows (N, S + A) of training, and the rows that follow them."""
+    starts = dataset.window_starts("train", 2)
+    if len(starts) > ROWS:
+        starts = starts[np.linspace(0, len(starts) - 1, ROWS).astype(np.int64)]
+    values = np.asarray(dataset.values)
+    return values[starts].astype(np.float64), values[starts + 1].astype(np.float64)
+
+
+def _standardized(values: Floats) -> Floats:
+    std = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(std > 0.0, std, 1.0)

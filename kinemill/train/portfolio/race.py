@@ -1,0 +1,386 @@
+"""Successive halving among model families, and the training of the best.
+
+Quick candidates are fitted in closed form first. The others are trained in rounds: each gets the
+same time, and the better half goes on. All results are in `portfolio.json`, and a killed portfolio
+goes on behind the last result. Numbers of steps follow from the measured time per step, so two
+machines can choose differently; a published model is never changed.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput, KinemillError
+from kinemill.store import (
+    digest,
+    publish_document,
+    publish_json,
+    read_document,
+    read_json,
+    to_json_value,
+)
+from kinemill.task.document import Task
+from kinemill.task.plugins import MODELS
+from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
+from kinemill.train.ddp import process_group
+from kinemill.train.loop import Objective, batches_of, fit
+from kinemill.train.portfolio.facts import facts_of
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.run_config import dotted
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+
+RESULTS, STEPS = "portfolio.json", "steps.json"
+QUICK, ROUNDS = 0.25, (0.35, 0.2)  # shares of the budget: closed form, then each round of halving
+LEAST = 0.2  # share of the budget of the last training at least
+LAST = len(ROUNDS) + 1  # number of the last round
+PATIENCE = 2  # candidates of a sequence without improvement before it ends
+GAIN = 0.99  # times the best score counts as improvement
+RIDGES = (1e-3, 1e-1)  # tried on the best model in closed form
+PROBE, FEWEST = 20, 40  # steps that measure the time per step, and steps of a round at least
+EVALUATIONS = 5  # of each round
+MOST_STEPS = 20_000  # of the last training
+
+
+@dataclass(frozen=True)
+class Result:
+    """Result of one candidate after one round.
+
+    Attributes:
+        name: name of the candidate.
+        type: type of its model.
+        round: 0 for closed form, then the rounds of training.
+        steps: training steps of this round.
+        parameters: number of parameters.
+        seconds: time of this round.
+        step_seconds: time of one training step, s; 0 without training.
+        errors: validation error by horizon, in standard deviations, by steps of the horizon.
+        free_run: validation error over whole episodes, in standard deviations; None: not finite.
+        score: geometric mean of the errors, the smaller the better; None: not finite.
+        failure: why the candidate failed; empty if it did not.
+    """
+
+    name: str
+    type: str
+    round: int
+    steps: int = 0
+    parameters: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    errors: dict[int, float | None] | None = None
+    free_run: float | None = None
+    score: float | None = None
+    failure: str = ""
+
+    @property
+    def rank(self) -> float:
+        """The score; infinite without one."""
+        return math.inf if self.score is None else self.score
+
+
+def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
+    """Choose a model family within `learn.budget` seconds, and train its best member to the end.
+
+    Args:
+        learn: settings of `objectives.dynamics`, without a model.
+        task: the task whose `learn` this is.
+        data: the packed dataset and its training set.
+        context: of the training.
+
+    Returns:
+        The result of the last training; its `learn` holds the settings of the winner.
+
+    Raises:
+        BadInput: several processes share the training, or `learn.start_from` is set; or no
+            episode of a split is long enough.
+        TrainingFailed: every candidate failed; the first failure is raised.
+    """
+    if process_group().size > 1 or context.start is not None:
+        given = "learn.start_from" if context.start is not None else "several processes"
+        raise BadInput(
+            f"task {task.name}",
+            f"{given}, and no learn.model",
+            expected="the model family",
+            fix="set learn.model; a portfolio trains from scratch in one process",
+        )
+    race = _Race(learn, task, data, context)
+    winner = race.run()
+    return race.finish(winner)
+
+
+@dataclass
+class _Sequence:
+    """A sequence of quick candidates.
+
+    Attributes:
+        candidates: what is left of it, cheap ones first.
+        best: smallest score so far.
+        waited: candidates since then.
+    """
+
+    candidates: Iterator[Candidate]
+    best: float = math.inf
+    waited: int = 0
+
+    def add(self, score: float) -> None:
+        """Note the score of the next candidate."""
+        self.waited = 0 if score < GAIN * self.best else self.waited + 1
+        self.best = min(self.best, score)
+
+
+class _Race:
+    """All candidates of one training.
+
+    Args:
+        learn: settings of `objectives.dynamics`, without a model.
+        task: the task whose `learn` this is.
+        data: the packed dataset and its training set.
+        context: of the training.
+    """
+
+    def __init__(
+        self,
+        learn: Any,
+        task: Task,
+        data: tuple[PackedDataset, PackedDataset],
+        context: TrainingContext,
+    ) -> None:
+        self._learn, self._task, self._data, self._context = learn, task, data, context
+        self._folder = context.folder / PORTFOLIO
+        self._folder.mkdir(exist_ok=True)
+        self._facts = facts_of(task, data[0])
+        self._rows = ValidationRows(data[0], self._facts.longest, task.verify.horizon)
+        self._candidates: dict[str, Candidate] = {}
+        self._failures: list[KinemillError] = []
+        self._spent = 0.0  # s; a result from before an interruption counts when its turn comes
+        path = self._folder / RESULTS
+        self._results = read_document(path, list[Result]) if path.is_file() else []
+
+    def run(self) -> Result:
+        """Return the best result of all candidates.
+
+        Raises:
+            KinemillError: every candidate failed; the first failure is raised.
+        """
+        self._fit_sequences()
+        best = self._best()
+        history = self._history(best)
+        self._fit_ridges(best)
+        proposals = self._proposals(replace(self._facts, history=history))
+        for candidate in proposals:
+            if not candidate.trains and self._spent < QUICK * self._learn.budget:
+                self._attempt(candidate, 0, 0.0)
+        self._halve([candidate for candidate in proposals if candidate.trains])
+        winner = self._best()
+        if winner is None:
+            raise self._failures[0]
+        return winner
+
+    def _fit_sequences(self) -> None:
+        """Fit the quick candidates of all families in turns, cheap ones first."""
+        every = [one for model in MODELS for one in MODELS[model].quick_candidates(self._facts)]
+        running = [_Sequence(iter(candidates)) for candidates in every]
+        while running and self._spent < QUICK * self._learn.budget:
+            for sequence in running:
+                candidate = next(sequence.candidates, None)
+                if candidate is None:
+                    sequence.waited = PATIENCE
+                else:
+                    sequence.add(self._attempt(candidate, 0, 0.0).rank)
+            running = [one for one in running if one.waited < PATIENCE]
+
+    def _fit_ridges(self, best: Result | None) -> None:
+        """Fit the best model in closed form with larger penalties."""
+        if best is None or "ridge" not in MODELS[best.type].model_fields:
+            return
+        own = self._candidates[best.name]
+        for ridge in RIDGES:
+            settings = {**own.settings, "model": {**own.settings["model"], "ridge": ridge}}
+            self._attempt(Candidate(f"{own.name}, ridge {ridge:g}", settings), 0, 0.0)
+
+    def _proposals(self, facts: TaskFacts) -> list[Candidate]:
+        return [one for model in MODELS for one in MODELS[model].candidates(facts)]
+
+    def _halve(self, candidates: Sequence[Candidate]) -> None:
+        """Train candidates in rounds; the better half of a round goes on."""
+        for number, share in enumerate(ROUNDS, start=1):
+            if self._spent > (1.0 - LEAST) * self._learn.budget:
+                return
+            seconds = share * self._learn.budget / max(1, len(candidates))
+            results = [self._attempt(one, number, seconds) for one in candidates]
+            results = sorted((one for one in results if not one.failure), key=lambda one: one.rank)
+            going_on = {one.name for one in results[: math.ceil(len(results) / 2)]}
+            candidates = [one for one in candidates if one.name in going_on]
+
+    def _history(self, best: Result | None) -> int:
+        return int(self._candidates[best.name].settings["history"]) if best else 1
+
+    def _best(self) -> Result | None:
+        finite = [one for one in self._results if one.score is not None]
+        return min(finite, key=lambda one: one.rank, default=None)
+
+    def _attempt(self, candidate: Candidate, number: int, seconds: float) -> Result:
+        """Return the result of a candidate in a round, from the file if it is there."""
+        self._candidates[candidate.name] = candidate
+        for result in self._results:
+            if (result.name, result.round) == (candidate.name, number):
+                self._spent += result.seconds
+                return result
+        began = time.monotonic()
+        empty = Result(candidate.name, candidate.settings["model"]["type"], number)
+        try:
+            result = self._train(candidate, empty, seconds)
+        except KinemillError as failure:
+            self._failures.append(failure)
+            result = replace(empty, failure=str(failure))
+        result = replace(result, seconds=time.monotonic() - began)
+        self._results.append(result)
+        self._spent += result.seconds
+        publish_document(self._folder / RESULTS, self._results)
+        self._report(result)
+        return result
+
+    def _train(self, candidate: Candidate, empty: Result, seconds: float) -> Result:
+        """Fit a candidate, or train it for about `seconds`, and measure it.
+
+        Raises:
+            KinemillError: the settings do not fit the task or the data, or the training diverged.
+        """
+        task = self._task_of(candidate, FEWEST)
+        if problems := task.learn.problems(task.channels):
+            raise BadInput(f"candidate {candidate.name}", "; ".join(text for _, text in problems))
+        module, objective = self._prepare(task, candidate, empty.round)
+        steps, each = 0, 0.0
+        if candidate.trains:
+            folder = self._folder_of(candidate, empty.round)
+            each = _step_seconds(module, objective, task.learn)
+            steps = max(FEWEST, int(seconds / max(each, 1e-6)))
+            task = self._task_of(candidate, steps)
+            silent = NullReporter()
+            _, best = fit(module, objective, task.learn, folder, (silent, silent))
+            module.load_state_dict(best)
+        errors = self._rows.errors_of(module.to("cpu").eval())
+        self._write(candidate, empty.round, task, module)
+        return replace(_measured(empty, module, errors), steps=steps, step_seconds=each)
+
+    def _task_of(self, candidate: Candidate, steps: int) -> Task:
+        """Return the task with the settings of a candidate for a number of steps."""
+        settings = {
+            **self._learn.model_dump(mode="json"),
+            "schedule": {"type": "cosine_warmup", "warmup_steps": max(1, steps // 20)},
+            **candidate.settings,
+            "steps": steps,
+            "eval_every": max(1, steps // EVALUATIONS),
+            "patience": None,
+        }
+        learn = type(self._learn).model_validate(settings)
+        return self._task.model_copy(update={"learn": learn})
+
+    def _prepare(self, task: Task, candidate: Candidate, number: int) -> tuple[Any, Any]:
+        """Return module and objective; later rounds start from the weights of the one before."""
+        start = None
+        if number > 1:
+            folder = self._folder_of(candidate, number - 1) / "model"
+            start = WarmStart(str(folder), digest(candidate.name), str(folder))
+        learn: Any = task.learn
+        module, objective = learn.prepare(task, *self._data, self._context.device, start)
+        return module, replace(objective, evaluate_start=True)
+
+    def _folder_of(self, candidate: Candidate, number: int) -> Path:
+        return self._folder / f"{digest(to_json_value(candidate))[:16]}-{number}"
+
+    def _write(self, candidate: Candidate, number: int, task: Task, module: Any) -> None:
+        """Write a candidate as a trained model, to start from."""
+        folder = self._folder_of(candidate, number) / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        about = description_of(task, self._data, "")
+        (folder / DESCRIPTION).write_text(json.dumps(about, allow_nan=False))
+        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
+        save_file(weights, folder / WEIGHTS)
+
+    def _report(self, result: Result) -> None:
+        progress = self._context.listeners[1]
+        found = result.failure or f"score {result.rank:.4g}, {result.parameters} parameters"
+        progress.log_message(f"{result.name}: {found}, {result.seconds:.1f} s")
+
+    def finish(self, winner: Result) -> Trained:
+        """Train the winner with what is left of the budget, and return the better weights."""
+        candidate = self._candidates[winner.name]
+        steps = self._last_steps(candidate, winner)
+        task = self._task_of(candidate, steps)
+        learn: Any = task.learn
+        start = self._folder_of(candidate, winner.round) / "model"
+        warm = WarmStart(str(start), digest(candidate.name), str(start))
+        listeners = self._context.listeners
+        listeners[1].log_message(f"best family: {winner.name}; {steps} more steps")
+        parameters = {"parameters": winner.parameters, "family": winner.name}
+        listeners[0].log_params(dotted(task.part("learn")) | parameters)
+        module, objective = learn.prepare(task, *self._data, self._context.device, warm)
+        objective = replace(objective, evaluate_start=True)
+        state, best = fit(module, objective, learn, self._context.folder, listeners)
+        module.load_state_dict(best)
+        errors = self._rows.errors_of(module.to("cpu").eval())
+        last = _measured(Result(winner.name, winner.type, LAST), module, errors)
+        is_better = last.rank < winner.rank
+        results = [*self._results, replace(last, seconds=state.seconds, steps=state.step)]
+        return Trained(
+            weights=module.state_dict() if is_better else load_file(start / WEIGHTS),
+            history=state.history,
+            step=state.step,
+            best_step=state.best_step if is_better else 0,
+            best=state.best,
+            monitor=objective.monitor,
+            summary={
+                "parameters": winner.parameters,
+                "windows": objective.windows,
+                "train_loss": state.history["train/loss"][-1][1],
+                "family": winner.name,
+            },
+            files={RESULTS: json.dumps(to_json_value(results), indent=1).encode() + b"\n"},
+            learn=learn,
+        )
+
+    def _last_steps(self, candidate: Candidate, winner: Result) -> int:
+        """Return the number of steps of the last training; the same after an interruption."""
+        path = self._folder / STEPS
+        if not path.is_file():
+            steps = FEWEST
+            if candidate.trains:
+                left = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
+                steps = min(MOST_STEPS, max(FEWEST, int(left / winner.step_seconds)))
+            publish_json(path, {"steps": steps})
+        return int(read_json(path)["steps"])
+
+
+def _step_seconds(module: Any, objective: Objective, learn: Any) -> float:
+    """Return the time of one training step without the optimizer, s."""
+    batches, began = batches_of(objective, learn), time.monotonic()
+    for step in range(PROBE):
+        if step == PROBE // 4:  # the first steps are slower
+            began = time.monotonic()
+        objective.loss(batches.at(step), step).backward()
+    module.zero_grad()
+    return (time.monotonic() - began) / (PROBE - PROBE // 4)
+
+
+def _measured(empty: Result, module: Any, errors: CandidateErrors) -> Result:
+    """Return a result with the errors and the number of parameters of a module."""
+    return replace(
+        empty,
+        parameters=sum(value.numel() for value in module.parameters()),
+        errors={steps: _finite(error) for steps, error in errors.by_horizon.items()},
+        free_run=_finite(errors.free_run),
+        score=_finite(errors.score),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,126 @@
+"""Errors of candidates over the same rows of the validation split.
+
+Symbols: W windows, E episodes, H history, T horizon, S states.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.dataset import PackedDataset
+from kinemill.train.data import Windows
+
+WINDOWS = 1024  # evenly spaced; more windows change the error little
+BATCH = 512  # windows rolled out at once
+EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
+SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error that counts, in standard deviations
+
+
+@dataclass(frozen=True)
+class CandidateErrors:
+    """Root mean square errors of rollouts, in standard deviations of the training split.
+
+    Attributes:
+        by_horizon: error at each horizon, over all states and windows, by steps.
+        free_run: error over whole episodes; infinite if a rollout leaves all bounds.
+    """
+
+    by_horizon: dict[int, float]
+    free_run: float
+
+    @property
+    def score(self) -> float:
+        """Geometric mean of all errors, the smaller the better; infinite if one is not finite.
+
+        A geometric mean weighs a factor of two equally at every horizon, so that small errors of
+        one step count as much as large errors of long rollouts.
+        """
+        if not all(map(math.isfinite, self.by_horizon.values())):
+            return math.inf
+        errors = np.clip([*self.by_horizon.values(), self.free_run], SMALLEST, LARGEST)
+        return float(np.exp(np.log(errors).mean()))
+
+
+class ValidationRows:
+    """Windows and whole episodes of the validation split, the same for all candidates.
+
+    Args:
+        dataset: the packed dataset.
+        history: longest history of any candidate, rows.
+        horizon: steps of the longest rollout over windows.
+    """
+
+    def __init__(self, dataset: PackedDataset, history: int, horizon: int) -> None:
+        count = len(dataset.states)
+        starts = dataset.window_starts("validation", history + horizon)
+        if len(starts) > WINDOWS:
+            starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
+        self._history, self._horizon = history, horizon
+        values = torch.from_numpy(np.array(dataset.values, dtype=np.float32))
+        self._windows = Windows(
+            values, torch.from_numpy(np.asarray(starts)), history, horizon, count
+        )
+        self._std = torch.from_numpy(np.where(dataset.std > SMALLEST, dataset.std, 1.0)[:count])
+        self._moving = torch.from_numpy(dataset.std[:count] > SMALLEST)
+        self._angles = [dataset.states.index(name) for name in dataset.angles]
+        episodes = [one for one in dataset.of("validation") if one.rows > history]
+        self._episodes = sorted(episodes, key=lambda one: -one.rows)[:EPISODES]
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Horizons of the errors, steps: one, a fifth of the longest, the longest."""
+        return tuple(sorted({1, max(1, self._horizon // 5), self._horizon}))
+
+    @torch.no_grad()
+    def errors_of(self, module: Any) -> CandidateErrors:
+        """Return the errors of a dynamics model.
+
+        Args:
+            module: with `history` and `rollout(states (B, H, S), past_actions (B, H-1, A),
+                actions (B, T, A)) -> (B, T, S)`, task units.
+        """
+        late = self._history - module.history
+        squares = [torch.zeros(self._horizon, len(self._std), dtype=torch.float64)]
+        for some in torch.arange(len(self._windows)).split(BATCH):
+            states, past, actions, truth = self._windows.gather(some)
+            predicted = module.rollout(states[:, late:], past[:, late:], actions)
+            squares.append(self._squares(predicted, truth).sum(0))
+        mean = torch.stack(squares).sum(0)[:, self._moving].mean(1) / len(self._windows)
+        by_horizon = {steps: _root(mean[steps - 1]) for steps in self.horizons}
+        return CandidateErrors(by_horizon, self._free_run(module))
+
+    def _free_run(self, module: Any) -> float:
+        """Return the error of rollouts over whole episodes, all of which start together."""
+        steps = [min(one.rows - self._history, LONGEST) for one in self._episodes]
+        offsets = torch.arange(self._history + max(steps))
+        index = torch.stack(
+            [(one.start + offsets).clamp(max=one.stop - 1) for one in self._episodes]
+        )
+        rows, count = self._windows.values[index], len(self._std)
+        states, actions = rows[..., :count], rows[..., count:]
+        first = self._history - module.history
+        predicted = module.rollout(
+            states[:, first : self._history],
+            actions[:, first : self._history - 1],
+            actions[:, self._history - 1 : -1],
+        )
+        squares = self._squares(predicted, states[:, self._history :])
+        inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
+        mean = squares[inside][:, self._moving].mean()
+        return _root(mean)
+
+    def _squares(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        """Return squared errors, float64, in standard deviations; angles by the shorter way."""
+        missed = (predicted - truth).double()
+        turns = missed[..., self._angles] / (2.0 * math.pi)
+        missed[..., self._angles] = 2.0 * math.pi * (turns - turns.round())
+        return (missed / self._std).square()
+
+
+def _root(mean: Tensor) -> float:
+    value = float(mean)
+    return math.sqrt(value) if math.isfinite(value) else math.inf

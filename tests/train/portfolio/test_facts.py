@@ -1,0 +1,50 @@
+"""Facts that model families are told: pairs, drives and histories of known systems."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.train.portfolio.facts import drives_of, facts_of
+from tests.train.conftest import DT, pendulum_task
+
+
+def two_joints(packed, rows=400):
+    """Two independent joints; the first action drives the second joint and vice versa."""
+    random = np.random.default_rng(3)
+    forces = random.normal(size=(rows, 2))
+    changes = np.vstack([np.zeros(2), forces[:-1, ::-1]])  # an action acts on the next row
+    velocities = np.cumsum(changes, axis=0) * DT
+    positions = np.cumsum(velocities, axis=0) * DT
+    values = np.concatenate([positions, velocities, forces], axis=1).astype(np.float32)
+    episode = replace(packed.episodes[0], split="train", start=0, stop=rows)
+    other = replace(episode, id="v", split="validation")
+    names = {"states": ["p", "q", "v", "w"], "actions": ["a", "b"], "angles": []}
+    statistics = {"mean": values.mean(0), "std": values.std(0), "delta_std": values.std(0)[:4]}
+    return replace(packed, values=values, episodes=[episode, other], **names, **statistics)
+
+
+def test_each_action_drives_the_coordinate_that_it_accelerates(packed):
+    data = two_joints(packed)
+    assert drives_of(data, {"v": "p", "w": "q"}) == {"a": "q", "b": "p"}
+
+
+def test_a_task_without_velocities_has_no_drives(packed):
+    assert drives_of(packed, {}) == {}
+
+
+def test_facts_of_the_pendulum(packed):
+    facts = facts_of(pendulum_task(), packed)
+    assert facts.pairs == {"velocity": "angle"}
+    assert facts.drives == {"torque": "angle"}
+    assert facts.angles == {"angle"}
+    assert facts.accelerations == {"velocity_rate": {"relation": "derivative", "of": "velocity"}}
+    assert set(facts.deltas) == {"angle_delta", "velocity_delta"}
+
+
+def test_the_longest_history_leaves_room_for_the_horizon(packed):
+    """Episodes have 150 rows: with a horizon of 140 a model knows 10 of them."""
+    task = pendulum_task()
+    far = task.verify.model_copy(update={"horizon": 140})
+    facts = facts_of(task.model_copy(update={"verify": far}), packed)
+    assert facts.longest == 10
+    assert facts.histories == (1, 2, 5, 10)

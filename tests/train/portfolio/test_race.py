@@ -1,0 +1,181 @@
+"""A portfolio on the pendulum whose equation is known: what wins, what fails, what resumes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.store import read_json
+from kinemill.task.plugins import MODELS
+from kinemill.task.portfolio import Candidate
+from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.train import stage
+from kinemill.train.context import PORTFOLIO, TrainingContext
+from kinemill.train.ddp import ProcessGroup
+from kinemill.train.portfolio import race, train_portfolio
+from kinemill.train.warm_start import described, load_model
+from tests.train.conftest import pendulum_task, publish
+
+EXACT = ("linear, sin cos", "physics")  # families that hold the equation of the pendulum
+FAMILIES = ("arx", "mlp", "physics")
+
+
+class Clock:
+    """Each look at it takes 10 ms, on any machine."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def few_families(monkeypatch):
+    monkeypatch.setattr(race, "time", Clock())
+    monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
+
+
+class Messages(NullReporter):
+    def __init__(self):
+        self.lines = []
+
+    def log_message(self, message):
+        self.lines.append(message)
+
+
+def task_without_model(**learn):
+    task = pendulum_task(model=None, budget=0.3, steps=4000, **learn)
+    return task.model_copy(update={"verify": task.verify.model_copy(update={"horizon": 20})})
+
+
+def context_in(folder, start=None):
+    return TrainingContext(folder, (NullReporter(), Messages()), torch.device("cpu"), start)
+
+
+def train(task, packed, folder, start=None):
+    context = context_in(folder, start)
+    return train_portfolio(task.learn, task, (packed, packed), context), context
+
+
+def results_of(trained):
+    return json.loads(trained.files[race.RESULTS])
+
+
+def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
+    """Linear in sin q, the rate and the torque, it is exact; angles alone and a network are not."""
+    trained, context = train(task_without_model(), packed, tmp_path)
+    assert trained.summary["family"].startswith(EXACT)
+    results = [one for one in results_of(trained) if one["score"] is not None]
+    exact = min(one["score"] for one in results if one["name"].startswith(EXACT))
+    others = [one["score"] for one in results if not one["name"].startswith(EXACT)]
+    assert exact < 1e-2 * min(others)
+    for one in results:
+        assert set(one["errors"]) == {"1", "4", "20"}
+        assert one["parameters"] > 0
+    assert {one["round"] for one in results if one["type"] == "mlp"} == {1, 2}
+    assert any("best family: " in line for line in context.listeners[1].lines)
+
+
+def test_the_test_split_is_not_read(packed, tmp_path):
+    """Rows of the test split that are not a number change no error."""
+    poison = np.full((60, 3), np.nan, dtype=np.float32)
+    first = packed.episodes[0]
+    test = replace(first, id="t", split="test", start=len(packed.values))
+    test = replace(test, stop=test.start + len(poison))
+    other = replace(
+        packed,
+        values=np.concatenate([packed.values, poison]),
+        episodes=[*packed.episodes, test],
+    )
+    closed = []
+    for number, data in enumerate((packed, other)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        trained, _ = train(task_without_model(), data, folder)
+        results = [one for one in results_of(trained) if one["round"] == 0]
+        closed.append({one["name"]: one["score"] for one in results})
+    assert closed[0] == closed[1]
+    assert len(closed[0]) > 5
+
+
+def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, monkeypatch):
+    task = task_without_model()
+    measured = []
+    original = race.ValidationRows.errors_of
+
+    def errors_of(rows, module):
+        measured.append(module)
+        if len(measured) == 7:
+            raise KeyboardInterrupt
+        return original(rows, module)
+
+    monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
+    with pytest.raises(KeyboardInterrupt):
+        train(task, packed, tmp_path)
+    saved = read_json(tmp_path / PORTFOLIO / race.RESULTS)
+    assert len(saved) == 6
+    trained, _ = train(task, packed, tmp_path)
+    assert results_of(trained)[:6] == saved  # their times too, so none was measured again
+
+
+def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
+    class Unfit(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            settings = {"model": {"type": "mlp"}, "history": 500}
+            return [Candidate("too long", settings, trains=True)]
+
+    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "unfit": Unfit})
+    trained, context = train(task_without_model(), packed, tmp_path)
+    assert trained.learn.model.type == "arx"
+    (failed,) = [one for one in results_of(trained) if one["name"] == "too long"]
+    assert "no episode has 504 steps" in failed["failure"]
+    assert failed["score"] is None
+    assert any("no episode has 504 steps" in line for line in context.listeners[1].lines)
+
+
+def test_the_first_failure_is_raised_if_no_candidate_is_left(packed, tmp_path, monkeypatch):
+    class Unfit(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            return [Candidate("too long", {"model": {"type": "mlp"}, "history": 500}, trains=True)]
+
+    monkeypatch.setattr(race, "MODELS", {"unfit": Unfit})
+    with pytest.raises(BadInput, match="no episode has 504 steps"):
+        train(task_without_model(), packed, tmp_path)
+
+
+def test_a_portfolio_trains_from_scratch_in_one_process(packed, tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match=r"learn.start_from, and no learn.model"):
+        train(task_without_model(), packed, tmp_path, WarmStart("x", "y", "z"))
+    monkeypatch.setattr(race, "process_group", lambda: ProcessGroup(0, 2))
+    with pytest.raises(BadInput, match=r"several processes, and no learn.model"):
+        train(task_without_model(), packed, tmp_path)
+
+
+def test_the_published_model_is_the_winner(packed, home):
+    """The description holds the winner's settings; the candidates' folder is gone."""
+    task, dataset = task_without_model(), publish(home, packed)
+    artifact = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    folder = home.root / artifact.ref.path
+    learn = described(folder)["learn"]
+    assert learn["model"]["type"] in {"arx", "physics"}
+    step = load_model(folder)
+    assert step.history == learn["history"]
+    assert (
+        artifact.summary["family"]
+        == min(
+            (one for one in read_json(folder / race.RESULTS) if one["score"] is not None),
+            key=lambda one: one["score"],
+        )["name"]
+    )
+    assert not list(home.runs.rglob(PORTFOLIO))
+    again = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    assert again.cached

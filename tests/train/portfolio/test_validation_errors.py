@@ -1,0 +1,49 @@
+"""Errors of candidates: known predictions on rows that we know."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+
+
+class Shifted:
+    """Predicts the truth of the pendulum plus a constant, in standard deviations and turns."""
+
+    history = 3
+
+    def __init__(self, packed, shift, turns=0):
+        self.offset = torch.tensor(packed.std[:2] * shift, dtype=torch.float32)
+        self.offset[0] += 2 * math.pi * turns
+        (episode,) = packed.of("validation")
+        self.values = torch.from_numpy(packed.values[episode.start : episode.stop])
+
+    def rollout(self, states, past_actions, actions):
+        assert states.shape[1] == 3
+        assert past_actions.shape[1] == 2
+        ends = [int((self.values[:, :2] == row[-1]).all(1).nonzero()[0]) for row in states]
+        steps = torch.arange(1, actions.shape[1] + 1)
+        index = (torch.tensor(ends).unsqueeze(1) + steps).clamp(max=len(self.values) - 1)
+        return self.values[index][..., :2] + self.offset
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_constant_error_is_the_error_at_every_horizon(packed, turns):
+    rows = ValidationRows(packed, history=5, horizon=20)
+    errors = rows.errors_of(Shifted(packed, 0.25, turns))
+    assert rows.horizons == (1, 4, 20)
+    for error in (*errors.by_horizon.values(), errors.free_run, errors.score):
+        assert error == pytest.approx(0.25, rel=1e-4)
+
+
+def test_a_rollout_that_is_not_finite_has_no_score(packed):
+    rows = ValidationRows(packed, history=3, horizon=20)
+    assert rows.errors_of(Shifted(packed, np.nan)).score == math.inf
+
+
+def test_a_free_run_without_bounds_counts_as_the_largest_error():
+    """One step and horizons decide between models of systems that are unstable themselves."""
+    errors = CandidateErrors({1: 0.1, 10: 0.1}, math.inf)
+    assert errors.score == pytest.approx((0.1 * 0.1 * 10.0) ** (1 / 3))
