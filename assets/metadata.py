@@ -37,6 +37,8 @@ DESCRIPTIONS = {
     "references": "the best member of each family of simple models, by its validation error",
     "best_reference": "the reference with the smallest validation error",
     "candidates": "the trained model, the best reference if it was a candidate, and the decisions",
+    "family": "model family that the portfolio selected, of a task without learn.model",
+    "families": "candidates of the portfolio, the best in validation first",
     "steps": "training steps",
     "parameters": "number of weights",
     "seed": "seed of the training",

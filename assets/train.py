@@ -6,11 +6,14 @@ last checkpoint if it was killed, and keeps the weights with the best validation
 Rebuilt when the data or the task's `learn` part changes; otherwise the cached model is used.
 """
 
+from pathlib import Path
+
 import dagster as dg
 
-from kinemill.store import Artifact, ArtifactRef, Json
+from kinemill.store import Artifact, ArtifactRef, Json, read_document
 from kinemill.task import Task
-from kinemill_dagster.assets.metadata import build_metadata, picture
+from kinemill.task.portfolio import RESULTS, CandidateResult
+from kinemill_dagster.assets.metadata import build_metadata, picture, table
 from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -52,14 +55,40 @@ def _trained(
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     from kinemill_dagster.resources.training import run_page
 
-    summary = trained.summary
+    summary, folder = trained.summary, resource.home.root / trained.ref.path
     return build_metadata(
+        family=summary.get("family"),
+        families=_families(folder),
         steps=summary["steps"],
         **{_metric_label(summary["monitor"]): summary["best"]},
         parameters=summary["parameters"],
         seed=resource.task.learn.seed,
-        loss_curve=picture(resource.home.root / trained.ref.path / "loss.png"),
+        loss_curve=picture(folder / "loss.png"),
         mlflow_run=run_page(resource, trained.ref),
+    )
+
+
+def _families(model: Path) -> dg.TableMetadataValue | None:
+    """Return the candidates of a portfolio, the best first; None without a portfolio."""
+    if not (model / RESULTS).is_file():
+        return None
+    results = sorted(
+        read_document(model / RESULTS, list[CandidateResult]), key=lambda one: one.rank
+    )
+    return table(
+        [
+            {
+                "family": one.name,
+                "round": one.round,
+                "score": one.score,
+                **{f"{steps} steps": error for steps, error in (one.errors or {}).items()},
+                "free run": one.free_run,
+                "parameters": one.parameters,
+                "seconds": one.seconds,
+                "failure": one.failure,
+            }
+            for one in results
+        ]
     )
 
 

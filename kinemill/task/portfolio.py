@@ -1,9 +1,11 @@
 """Portfolio of model families: what each family proposes for a task without `learn.model`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
 HISTORIES = (1, 2, 5, 10, 20, 40)  # rows; each about twice as long as the one before
 
 
@@ -67,3 +69,39 @@ class Candidate:
     name: str
     settings: dict[str, Any]
     trains: bool = False
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """CandidateResult of one candidate after one round.
+
+    Attributes:
+        name: name of the candidate.
+        type: type of its model.
+        round: 0 for closed form, then the rounds of training.
+        steps: training steps of this round.
+        parameters: number of parameters.
+        seconds: time of this round.
+        step_seconds: time of one training step, s; 0 without training.
+        errors: validation error by horizon, in standard deviations, by steps of the horizon.
+        free_run: validation error over whole episodes, in standard deviations; None: not finite.
+        score: geometric mean of the errors, the smaller the better; None: not finite.
+        failure: why the candidate failed; empty if it did not.
+    """
+
+    name: str
+    type: str
+    round: int
+    steps: int = 0
+    parameters: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    errors: dict[int, float | None] | None = None
+    free_run: float | None = None
+    score: float | None = None
+    failure: str = ""
+
+    @property
+    def rank(self) -> float:
+        """The score; infinite without one."""
+        return math.inf if self.score is None else self.score

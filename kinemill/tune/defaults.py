@@ -16,7 +16,7 @@ from kinemill.store import Json
 from kinemill.task import MODELS, Plugin, Task
 from kinemill.task.overrides import family_at
 
-OTHERS = ("mlp", "gru", "linear")  # tried besides the task's own model; one per kind of model
+OTHERS = ("mlp", "gru", "linear", "arx", "polynomial")  # tried besides the task's own model
 _SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
 _NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
 _NOISY = ("dropout",)  # exploration is random already, so networks stay deterministic
@@ -56,6 +56,8 @@ def default_space(task: Task, facts: DataFacts | None = None) -> Json:
         *((("head", None),) if is_comparable else ()),
     ):
         own: Any = getattr(task.learn, key, None)
+        if key == "model" and own is None and task.learn.type == "dynamics":
+            own = _plain(MODELS[OTHERS[0]], task)  # instead of a portfolio in every trial
         if isinstance(own, Plugin):
             learn[key] = {"select": list(_alternatives(key, own, others, task))}
     if isinstance(algorithm := getattr(task.learn, "algorithm", None), Plugin):

@@ -14,6 +14,7 @@ from kinemill.reports.charts import Band, Line, line_chart, number
 from kinemill.reports.components import figure, legend, name_of, table
 from kinemill.store import SUMMARY, Json, read_json
 from kinemill.train.warm_start import CURVES
+from kinemill.verify.portfolio_section import portfolio_section
 
 HEADING = "<h2>Training</h2>"
 MOST = 12  # small charts: of actions, and of events
@@ -68,7 +69,7 @@ def training_section(model: Path | None) -> str:
     )
     return (
         f"{HEADING}<p>{text}</p>{_panels(curves, best)}"
-        f"{_actions(curves)}{_events(curves)}{_statistics(curves, best)}"
+        f"{_actions(curves)}{_events(curves)}{_statistics(curves, best)}{portfolio_section(model)}"
     )
 
 

@@ -28,7 +28,7 @@ from kinemill.store import (
 )
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult, TaskFacts
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
@@ -38,7 +38,7 @@ from kinemill.train.portfolio.validation_errors import CandidateErrors, Validati
 from kinemill.train.run_config import dotted
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
-RESULTS, STEPS = "portfolio.json", "steps.json"
+STEPS = "steps.json"
 QUICK, ROUNDS = 0.25, (0.35, 0.2)  # shares of the budget: closed form, then each round of halving
 LEAST = 0.2  # share of the budget of the last training at least
 LAST = len(ROUNDS) + 1  # number of the last round
@@ -48,42 +48,6 @@ RIDGES = (1e-3, 1e-1)  # tried on the best model in closed form
 PROBE, FEWEST = 20, 40  # steps that measure the time per step, and steps of a round at least
 EVALUATIONS = 5  # of each round
 MOST_STEPS = 20_000  # of the last training
-
-
-@dataclass(frozen=True)
-class Result:
-    """Result of one candidate after one round.
-
-    Attributes:
-        name: name of the candidate.
-        type: type of its model.
-        round: 0 for closed form, then the rounds of training.
-        steps: training steps of this round.
-        parameters: number of parameters.
-        seconds: time of this round.
-        step_seconds: time of one training step, s; 0 without training.
-        errors: validation error by horizon, in standard deviations, by steps of the horizon.
-        free_run: validation error over whole episodes, in standard deviations; None: not finite.
-        score: geometric mean of the errors, the smaller the better; None: not finite.
-        failure: why the candidate failed; empty if it did not.
-    """
-
-    name: str
-    type: str
-    round: int
-    steps: int = 0
-    parameters: int = 0
-    seconds: float = 0.0
-    step_seconds: float = 0.0
-    errors: dict[int, float | None] | None = None
-    free_run: float | None = None
-    score: float | None = None
-    failure: str = ""
-
-    @property
-    def rank(self) -> float:
-        """The score; infinite without one."""
-        return math.inf if self.score is None else self.score
 
 
 def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
@@ -162,9 +126,9 @@ class _Race:
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s; a result from before an interruption counts when its turn comes
         path = self._folder / RESULTS
-        self._results = read_document(path, list[Result]) if path.is_file() else []
+        self._results = read_document(path, list[CandidateResult]) if path.is_file() else []
 
-    def run(self) -> Result:
+    def run(self) -> CandidateResult:
         """Return the best result of all candidates.
 
         Raises:
@@ -197,7 +161,7 @@ class _Race:
                     sequence.add(self._attempt(candidate, 0, 0.0).rank)
             running = [one for one in running if one.waited < PATIENCE]
 
-    def _fit_ridges(self, best: Result | None) -> None:
+    def _fit_ridges(self, best: CandidateResult | None) -> None:
         """Fit the best model in closed form with larger penalties."""
         if best is None or "ridge" not in MODELS[best.type].model_fields:
             return
@@ -220,14 +184,14 @@ class _Race:
             going_on = {one.name for one in results[: math.ceil(len(results) / 2)]}
             candidates = [one for one in candidates if one.name in going_on]
 
-    def _history(self, best: Result | None) -> int:
+    def _history(self, best: CandidateResult | None) -> int:
         return int(self._candidates[best.name].settings["history"]) if best else 1
 
-    def _best(self) -> Result | None:
+    def _best(self) -> CandidateResult | None:
         finite = [one for one in self._results if one.score is not None]
         return min(finite, key=lambda one: one.rank, default=None)
 
-    def _attempt(self, candidate: Candidate, number: int, seconds: float) -> Result:
+    def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
         """Return the result of a candidate in a round, from the file if it is there."""
         self._candidates[candidate.name] = candidate
         for result in self._results:
@@ -235,7 +199,7 @@ class _Race:
                 self._spent += result.seconds
                 return result
         began = time.monotonic()
-        empty = Result(candidate.name, candidate.settings["model"]["type"], number)
+        empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], number)
         try:
             result = self._train(candidate, empty, seconds)
         except KinemillError as failure:
@@ -248,7 +212,9 @@ class _Race:
         self._report(result)
         return result
 
-    def _train(self, candidate: Candidate, empty: Result, seconds: float) -> Result:
+    def _train(
+        self, candidate: Candidate, empty: CandidateResult, seconds: float
+    ) -> CandidateResult:
         """Fit a candidate, or train it for about `seconds`, and measure it.
 
         Raises:
@@ -306,12 +272,12 @@ class _Race:
         weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
         save_file(weights, folder / WEIGHTS)
 
-    def _report(self, result: Result) -> None:
+    def _report(self, result: CandidateResult) -> None:
         progress = self._context.listeners[1]
         found = result.failure or f"score {result.rank:.4g}, {result.parameters} parameters"
         progress.log_message(f"{result.name}: {found}, {result.seconds:.1f} s")
 
-    def finish(self, winner: Result) -> Trained:
+    def finish(self, winner: CandidateResult) -> Trained:
         """Train the winner with what is left of the budget, and return the better weights."""
         candidate = self._candidates[winner.name]
         steps = self._last_steps(candidate, winner)
@@ -328,7 +294,7 @@ class _Race:
         state, best = fit(module, objective, learn, self._context.folder, listeners)
         module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
-        last = _measured(Result(winner.name, winner.type, LAST), module, errors)
+        last = _measured(CandidateResult(winner.name, winner.type, LAST), module, errors)
         is_better = last.rank < winner.rank
         results = [*self._results, replace(last, seconds=state.seconds, steps=state.step)]
         return Trained(
@@ -348,7 +314,7 @@ class _Race:
             learn=learn,
         )
 
-    def _last_steps(self, candidate: Candidate, winner: Result) -> int:
+    def _last_steps(self, candidate: Candidate, winner: CandidateResult) -> int:
         """Return the number of steps of the last training; the same after an interruption."""
         path = self._folder / STEPS
         if not path.is_file():
@@ -371,7 +337,7 @@ def _step_seconds(module: Any, objective: Objective, learn: Any) -> float:
     return (time.monotonic() - began) / (PROBE - PROBE // 4)
 
 
-def _measured(empty: Result, module: Any, errors: CandidateErrors) -> Result:
+def _measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:
     """Return a result with the errors and the number of parameters of a module."""
     return replace(
         empty,

@@ -10,7 +10,7 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate
+from kinemill.task.portfolio import RESULTS, Candidate
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
@@ -63,7 +63,7 @@ def train(task, packed, folder, start=None):
 
 
 def results_of(trained):
-    return json.loads(trained.files[race.RESULTS])
+    return json.loads(trained.files[RESULTS])
 
 
 def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
@@ -117,7 +117,7 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
     monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
     with pytest.raises(KeyboardInterrupt):
         train(task, packed, tmp_path)
-    saved = read_json(tmp_path / PORTFOLIO / race.RESULTS)
+    saved = read_json(tmp_path / PORTFOLIO / RESULTS)
     assert len(saved) == 6
     trained, _ = train(task, packed, tmp_path)
     assert results_of(trained)[:6] == saved  # their times too, so none was measured again
@@ -172,7 +172,7 @@ def test_the_published_model_is_the_winner(packed, home):
     assert (
         artifact.summary["family"]
         == min(
-            (one for one in read_json(folder / race.RESULTS) if one["score"] is not None),
+            (one for one in read_json(folder / RESULTS) if one["score"] is not None),
             key=lambda one: one["score"],
         )["name"]
     )

@@ -1,0 +1,50 @@
+"""Section about the portfolio that selected the model family of a task without `learn.model`."""
+
+from html import escape
+from pathlib import Path
+
+from kinemill.reports.charts import number
+from kinemill.reports.components import table
+from kinemill.store import read_document
+from kinemill.task.portfolio import RESULTS, CandidateResult
+
+TEXT = (
+    "The task names no model, so families were compared by their rollouts over the validation "
+    "split. Errors are in standard deviations of the training split; the score is their geometric "
+    "mean, the smaller the better. Round 0 is fitted in closed form."
+)
+
+
+def portfolio_section(model: Path) -> str:
+    """Return a table of all candidates, the best first; nothing if there was no portfolio.
+
+    Args:
+        model: folder of a trained model.
+    """
+    path = model / RESULTS
+    if not path.is_file():
+        return ""
+    results = sorted(read_document(path, list[CandidateResult]), key=lambda one: one.rank)
+    horizons = next((list(one.errors) for one in results if one.errors), [])
+    names = ["1 step" if steps == 1 else f"{steps} steps" for steps in horizons]
+    head = ["family", "round", "score", *names, "free run", "parameters", "steps", "time, s"]
+    rows = [_row(one, horizons) for one in results]
+    return f"<h3>Model families</h3><p>{TEXT}</p>{table(head, rows, 1)}"
+
+
+def _row(result: CandidateResult, horizons: list[int]) -> list[str]:
+    if result.failure:
+        return [result.name, str(result.round), escape(result.failure), *[""] * (len(horizons) + 4)]
+    errors = [(result.errors or {}).get(steps) for steps in horizons]
+    return [
+        result.name,
+        str(result.round),
+        *(_error(value) for value in (result.score, *errors, result.free_run)),
+        f"{result.parameters:,}",
+        f"{result.steps:,}",
+        f"{result.seconds:.1f}",
+    ]
+
+
+def _error(value: float | None) -> str:
+    return "not finite" if value is None else number(value)
