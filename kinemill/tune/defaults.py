@@ -16,7 +16,8 @@ from kinemill.store import Json
 from kinemill.task import MODELS, Plugin, Task
 from kinemill.task.overrides import family_at
 
-OTHERS = ("mlp", "gru", "linear", "arx", "polynomial")  # tried besides the task's own model
+OTHERS = ("mlp", "gru", "linear")  # tried besides the task's own model; one per kind of model
+SIMULATORS = (*OTHERS, "arx", "polynomial")  # tried besides the own model of a dynamics task
 _SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
 _NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
 _NOISY = ("dropout",)  # exploration is random already, so networks stay deterministic
@@ -49,7 +50,8 @@ def default_space(task: Task, facts: DataFacts | None = None) -> Json:
     """Return the space around a task's own settings, in the format of `tune.space`."""
     facts = facts or DataFacts({})
     learn: Json = {}
-    models = OTHERS if task.learn.from_logs else ()  # some cannot be trained by reinforcement
+    own_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
+    models = own_models if task.learn.from_logs else ()  # some cannot be trained by reinforcement
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, others in (
         *(("model", models), ("optimizer", None), ("schedule", None)),

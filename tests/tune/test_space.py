@@ -8,6 +8,7 @@ from kinemill.errors import TaskError
 from kinemill.task import MODELS, load_task
 from kinemill.task.search import FixedChooser, labels_of, select_values, single_choices
 from kinemill.tune import DataFacts, default_space
+from kinemill.tune.defaults import SIMULATORS
 from tests.conftest import EXAMPLES, ROOT
 from tests.tune.conftest import TASK
 
@@ -127,7 +128,7 @@ def test_the_default_space_never_raises(model):
         space = default_space(task, DataFacts({name: 1.0 for name in task.states}))
         for seed in range(50 // len(TASKS) + 1):
             settings = select_values(space, Dice(seed))
-            assert load_task(path, settings).learn.model.type in {"mlp", "gru", "linear", model}
+            assert load_task(path, settings).learn.model.type in {*SIMULATORS, model}
             attempted += 1
     # A model may have to be told of each robot, or not know what one of them has.
     assert attempted >= 50 or len(untold) > 0
@@ -145,6 +146,14 @@ def test_the_default_space_holds_the_own_settings_and_more():
     }
     assert {item["type"] for item in learn["optimizer"]["select"]} >= {"adamw", "sgd"}
     assert [] in space["augment"]["select"]
+
+
+def test_a_search_of_a_task_without_a_model_selects_among_families():
+    """No trial runs a portfolio of its own."""
+    task = load_task("cart_pole")
+    learn = task.learn.model_copy(update={"model": None})
+    space = default_space(task.model_copy(update={"learn": learn}))
+    assert {one["type"] for one in space["learn"]["model"]["select"]} == {*SIMULATORS}
 
 
 def test_the_default_space_is_one_that_a_task_file_may_hold(task_file, pendulum):

@@ -68,10 +68,10 @@ def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext)
         TrainingFailed: every candidate failed; the first failure is raised.
     """
     if process_group().size > 1 or context.start is not None:
-        given = "learn.start_from" if context.start is not None else "several processes"
+        reason = "learn.start_from" if context.start is not None else "several processes"
         raise BadInput(
             f"task {task.name}",
-            f"{given}, and no learn.model",
+            f"{reason}, and no learn.model",
             expected="the model family",
             fix="set learn.model; a portfolio trains from scratch in one process",
         )
@@ -151,15 +151,15 @@ class _Race:
     def _fit_sequences(self) -> None:
         """Fit the quick candidates of all families in turns, cheap ones first."""
         every = [one for model in MODELS for one in MODELS[model].quick_candidates(self._facts)]
-        running = [_Sequence(iter(candidates)) for candidates in every]
-        while running and self._spent < QUICK * self._learn.budget:
-            for sequence in running:
+        active = [_Sequence(iter(candidates)) for candidates in every]
+        while active and self._spent < QUICK * self._learn.budget:
+            for sequence in active:
                 candidate = next(sequence.candidates, None)
                 if candidate is None:
                     sequence.waited = PATIENCE
                 else:
                     sequence.add(self._attempt(candidate, 0, 0.0).rank)
-            running = [one for one in running if one.waited < PATIENCE]
+            active = [one for one in active if one.waited < PATIENCE]
 
     def _fit_ridges(self, best: CandidateResult | None) -> None:
         """Fit the best model in closed form with larger penalties."""
@@ -274,8 +274,8 @@ class _Race:
 
     def _report(self, result: CandidateResult) -> None:
         progress = self._context.listeners[1]
-        found = result.failure or f"score {result.rank:.4g}, {result.parameters} parameters"
-        progress.log_message(f"{result.name}: {found}, {result.seconds:.1f} s")
+        text = result.failure or f"score {result.rank:.4g}, {result.parameters} parameters"
+        progress.log_message(f"{result.name}: {text}, {result.seconds:.1f} s")
 
     def finish(self, winner: CandidateResult) -> Trained:
         """Train the winner with what is left of the budget, and return the better weights."""
@@ -320,8 +320,8 @@ class _Race:
         if not path.is_file():
             steps = FEWEST
             if candidate.trains:
-                left = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
-                steps = min(MOST_STEPS, max(FEWEST, int(left / winner.step_seconds)))
+                rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
+                steps = min(MOST_STEPS, max(FEWEST, int(rest / winner.step_seconds)))
             publish_json(path, {"steps": steps})
         return int(read_json(path)["steps"])
 

@@ -65,7 +65,7 @@ class ValidationRows:
             values, torch.from_numpy(np.asarray(starts)), history, horizon, count
         )
         self._std = torch.from_numpy(np.where(dataset.std > SMALLEST, dataset.std, 1.0)[:count])
-        self._moving = torch.from_numpy(dataset.std[:count] > SMALLEST)
+        self._variable = torch.from_numpy(dataset.std[:count] > SMALLEST)
         self._angles = [dataset.states.index(name) for name in dataset.angles]
         episodes = [one for one in dataset.of("validation") if one.rows > history]
         self._episodes = sorted(episodes, key=lambda one: -one.rows)[:EPISODES]
@@ -89,7 +89,7 @@ class ValidationRows:
             states, past, actions, truth = self._windows.gather(some)
             predicted = module.rollout(states[:, late:], past[:, late:], actions)
             squares.append(self._squares(predicted, truth).sum(0))
-        mean = torch.stack(squares).sum(0)[:, self._moving].mean(1) / len(self._windows)
+        mean = torch.stack(squares).sum(0)[:, self._variable].mean(1) / len(self._windows)
         by_horizon = {steps: _root(mean[steps - 1]) for steps in self.horizons}
         return CandidateErrors(by_horizon, self._free_run(module))
 
@@ -110,7 +110,7 @@ class ValidationRows:
         )
         squares = self._squares(predicted, states[:, self._history :])
         inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
-        mean = squares[inside][:, self._moving].mean()
+        mean = squares[inside][:, self._variable].mean()
         return _root(mean)
 
     def _squares(self, predicted: Tensor, truth: Tensor) -> Tensor:
