@@ -61,11 +61,12 @@ def make(task: Task) -> dg.AssetsDefinition:
         )
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
-        resource.read_ahead(folder, context.log.info)
         key = selected_partition(context)
+        if key is None:  # the nodes of a cluster read all new logs
+            resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
-        if not report.artifact.cached:
+        if key is None and not report.artifact.cached:
             resource.expect_training()
         if is_partitioned(task):
             yield from _emit_partitions(context, task, key, report)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import dagster as dg
 
+from kinemill.ingest.partitions import check_number
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.resources.io import LATEST, note, read_note
@@ -73,10 +74,14 @@ def report_partitions(
         home: holds what was reported.
         counts: the partitions.
         metadata: by partition.
+
+    Raises:
+        BadInput: Dagster would have more partitions than it shows.
     """
     asset, listed = context.asset_key.path[1], list(counts)
     name, output_key = partitions_name(task), context.partition_key
     existing = set(context.instance.get_dynamic_partitions(name))
+    check_number(task, existing.union(one.key for one in listed))
     if new := {one.key for one in listed} - existing:
         context.instance.add_dynamic_partitions(name, sorted(new))
     reported: dict[str, str] = read_note(home, LATEST, task.name, f"{asset}.{_REPORTED}") or {}

@@ -181,5 +181,6 @@ def check_number(task: Task, keys: Collection[str]) -> None:
         f"`ingest.partition_by: {by}` divides the recordings of {task.name} into {len(keys)} "
         "partitions",
         expected=f"at most {MAX_KEYS}",
-        fix=f"partition by {coarser}, give coarser values in `ingest.meta.name`, or remove the key",
+        fix=f"partition by {coarser}, give coarser values in `ingest.meta.name`, remove the "
+        "key, or delete partitions without recordings on the page of the asset in Dagster",
     )
