@@ -1,15 +1,11 @@
 """`kinemill new`: draft a task file from the columns of a log."""
 
-import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.output import Json, document
-
-_GUESSED = re.compile(r"  (\w+): \{.*\}  # (.*)\Z")  # a channel's line with a comment
 
 
 def new(
@@ -27,26 +23,30 @@ def new(
 ) -> None:
     """Draft a task file from logs.
 
-    Infers channels, roles, units, time step and limits. A comment marks each guess. The JSON
-    schema for editors is written beside the task.
+    Shows channels, roles, units, derivatives and ranges with the reason for each, and checks
+    the logs with the draft. The JSON schema for editors is written beside the task.
 
     Example: kinemill new my_robot --from logs/run1.csv
     """
-    from kinemill.draft.builder import draft
+    from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
+    from kinemill.draft.builder import build
+    from kinemill.draft.own_logs import check_own_logs
     from kinemill.store import publish_file, publish_json
     from kinemill.store.project import tasks_folder
     from kinemill.task.schema import SCHEMA_FILE, task_schema
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
-    text = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{draft(name, log, rate)}"
-    summary = _read_back(name, text)
+    checked = check_own_logs(build(name, log, rate))
     publish_json(target.with_name(SCHEMA_FILE), task_schema())
-    publish_file(target, text.encode())
+    header = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+    publish_file(target, f"{header}{checked.text}".encode())
     if as_json:
-        document({"task": name, "file": str(target), **summary})
-        return
-    typer.echo(f"{text}\nwritten to {target}; next: kinemill data check {log} --task {to or name}")
+        document({"task": name, "file": str(target), **draft_document(checked)})
+    else:
+        show_draft(checked)
+        typer.echo(f"written to {target}; next: kinemill data check {log} --task {to or name}")
+    warn_of_losses(checked)
 
 
 def _refuse(name: str, target: Path) -> None:
@@ -57,20 +57,3 @@ def _refuse(name: str, target: Path) -> None:
         raise BadInput(target, "is there already", fix=fix)
     if target.stem != name or target.suffix not in {".yaml", ".yml"}:
         raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")
-
-
-def _read_back(name: str, text: str) -> dict[str, Any]:
-    """Load the draft like any task, to check it before it is shown."""
-    from kinemill.task import load_task
-
-    with TemporaryDirectory(prefix="kinemill-draft-") as folder:
-        path = Path(folder) / f"{name}.yaml"
-        path.write_text(text, encoding="utf-8")
-        task = load_task(path)
-    guessed = filter(None, map(_GUESSED.match, text.splitlines()))
-    return {
-        "dt": task.dt,
-        "states": task.states,
-        "actions": task.actions,
-        "guesses": {match[1]: match[2] for match in guessed},
-    }

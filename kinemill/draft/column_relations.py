@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.draft.task_draft_writer import Column
+from kinemill.draft.column import Column
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import COMMAND, split_words

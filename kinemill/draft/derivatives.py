@@ -1,105 +1,252 @@
 """Derivatives of a draft: which velocity is the derivative of which position, from the data.
 
-A velocity matches if its integral over short windows follows the position; the scale tells deg/s
-from rad/s.
+The integral of a velocity over short windows follows its position. A robust line through all
+windows gives the factor between the two, which tells the units: 57.3 is deg/s against rad, 1/6 is
+rpm against deg. Windows that agree with the line must be a majority; so a log with faults still
+shows the relation, and `derivative_of` keeps the checks on that find these faults. A late velocity
+is shifted first. A clock that starts anew, or a gap, only leaves out the windows across it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import numpy as np
+from kinemill.draft.column import Column
+from kinemill.draft.velocity_fit import (
+    fit_line,
+    integrals_of,
+    on_one_clock,
+    usual_delay,
+    usual_step_of,
+)
+from kinemill.ingest.name_heuristics import POSITION, STRAIGHT, VELOCITY, split_words
+from kinemill.task.units import factor
 
-from kinemill.draft.task_draft_writer import Column
-from kinemill.ingest.channels import unwrap
-from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples
-from kinemill.ingest.name_heuristics import STRAIGHT, split_words
+MAJORITY = 0.5  # least share of the windows with motion that agree with the line
+SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
+SAME = 0.1  # the same, for a column that no name calls a velocity
+NEAR = 0.3  # relative distance of a factor from that of two units
+LATE = 0.01  # s of delay from which a shift is tried
+UNITS = {  # velocity units by position unit
+    "rad": ("rad/s", "deg/s", "rpm"),
+    "deg": ("deg/s", "rad/s", "rpm"),
+    "m": ("m/s", "mm/s", "cm/s", "km/h"),
+    "mm": ("mm/s", "m/s", "cm/s"),
+    "cm": ("cm/s", "m/s", "mm/s"),
+}
+TELLING = (  # of an unknown position: units that only one factor has
+    *(("rad", "deg/s"), ("deg", "rad/s"), ("rad", "rpm"), ("deg", "rpm")),
+    *(("m", "mm/s"), ("mm", "m/s")),
+)
 
-WINDOW = 0.5  # s over which a velocity is integrated
-DEGREES = 180.0 / np.pi
-SPEEDS = {"deg/s": DEGREES, "rpm": 30.0 / np.pi}  # of 1 rad/s
+
+@dataclass(frozen=True)
+class Relation:
+    """A velocity as the derivative of a position.
+
+    Attributes:
+        position: name of its column.
+        units: of position and velocity in the log; None if they are unknown.
+        sign: -1 if the velocity counts in the other direction.
+        share: share of the windows with motion that agree.
+        late: delay of the velocity, s.
+    """
+
+    position: str
+    units: tuple[str, str] | None
+    sign: float
+    share: float
+    late: float
 
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
-    """Find for each velocity the position whose derivative it is."""
+    """Find for each velocity the position whose derivative it is, and the units of both."""
     plain = [column for column in columns if column.kind != "quaternion"]
-    positions = [column for column in plain if column.guess.what in {"position", "unknown"}]
-    return [
-        _derivative(column, positions)
-        if column.guess.what == "velocity" and column.kind != "quaternion"
-        else column
-        for column in columns
-    ]
+    states = [column for column in plain if column.guess.role == "state"]
+    positions = [column for column in states if column.guess.what in {"position", "unknown"}]
+    relations = dict[str, Relation]()
+    for column in states:
+        if column.guess.what in {"velocity", "unknown"} and (
+            best := _best(column, [item for item in positions if item is not column])
+        ):
+            relations[column.guess.name] = best
+    relations = _one_each(relations)
+    # A column that is a velocity by its data has no velocity among its positions.
+    relations = {
+        name: one
+        for name, one in relations.items()
+        if one.position not in relations or _is_named(name, columns)
+    }
+    turned = {one.position: one for one in relations.values() if one.units}
+    placed = {
+        column.guess.name: _position(column, turned.get(column.guess.name)) for column in columns
+    }
+    return [_velocity(placed[name], relations.get(name), list(placed.values())) for name in placed]
 
 
-def _derivative(column: Column, positions: list[Column]) -> Column:
-    candidates = [
-        (parent.guess.index != column.guess.index, error, parent, unit)
-        for parent in positions
-        for error, unit in _follows(column, parent)
-    ]
-    if not candidates:
-        straight = bool(STRAIGHT & set(split_words(column.guess.label or column.guess.name)))
-        turning = not straight and any(
-            item.kind == "angle" and _same(item, column) for item in positions
+def _one_each(relations: dict[str, Relation]) -> dict[str, Relation]:
+    """Return the relations without a second, less certain velocity of one position."""
+    best = dict[str, float]()
+    for one in relations.values():
+        best[one.position] = max(one.share, best.get(one.position, 0.0))
+    return {
+        name: one for name, one in relations.items() if one.share >= min(SURE, best[one.position])
+    }
+
+
+def _is_named(name: str, columns: list[Column]) -> bool:
+    return any(item.guess.name == name and item.guess.what == "velocity" for item in columns)
+
+
+def _best(velocity: Column, positions: list[Column]) -> Relation | None:
+    """Return the relation to the position with the same number, similar words, and agreement."""
+    named = velocity.guess.what == "velocity"
+    ranked = [
+        (
+            position.guess.index != velocity.guess.index,
+            -_shared_words(velocity, position),
+            -one.share,
+            one,
         )
-        note = ["follows no position in the data"]
-        unit = "rad/s" if turning and not column.sure else column.unit
-        return replace(column, unit=unit, sure=column.sure or turning, notes=note)
-    _, _, parent, log_unit = min(candidates, key=lambda item: item[:2])
-    unit = (
-        "rad/s" if parent.kind == "angle" else "1/s" if parent.unit == "1" else f"{parent.unit}/s"
-    )
-    note = [f"in {log_unit}, by {parent.guess.name}"] if log_unit else []
+        for position in positions
+        if named or position.guess.what == "position" or len(positions) < len(POSITION)
+        for one in _relation(velocity, position, MAJORITY if named else SURE)
+    ]
+    return min(ranked, key=lambda item: item[:3])[3] if ranked else None
+
+
+def _shared_words(one: Column, other: Column) -> int:
+    """Return the number of words that two names share, such as the joint's."""
+    words = [set(split_words(item.guess.label or item.guess.name)) for item in (one, other)]
+    return len((words[0] & words[1]) - POSITION - VELOCITY)
+
+
+def _relation(velocity: Column, position: Column, least: float) -> Iterator[Relation]:
+    """Yield how the velocity follows the position, if it does in enough windows."""
+    logs = [log for log in velocity.samples if log in position.samples]
+    shared = [
+        both
+        for log in logs
+        if (both := on_one_clock(velocity.samples[log], position.samples[log], position))
+    ]
+    every = [integrals_of(*both, 0) for both in shared]
+    fit = fit_line(every)
+    if fit is None:
+        return
+    late = usual_delay(shared, fit)
+    if abs(late) <= LATE:
+        late = 0.0
+    else:
+        shifted = [integrals_of(*both, round(late / usual_step_of(both[0]))) for both in shared]
+        other = fit_line(shifted)
+        if other and other[1] > fit[1]:
+            fit = other
+        else:
+            late = 0.0
+    ratio, share = fit
+    if share < least:
+        return
+    units, known = _units_of(velocity, position, ratio)
+    named = velocity.guess.what == "velocity"
+    if not named and (units is not None or not _is_close(ratio, 1.0, SAME)):
+        return
+    if known:
+        sign = -1.0 if ratio < 0.0 else 1.0
+        yield Relation(position.guess.name, units, sign, share, late)
+
+
+def _units_of(
+    velocity: Column, position: Column, ratio: float
+) -> tuple[tuple[str, str] | None, float | None]:
+    """Return the units of position and velocity that explain a factor, and their own factor."""
+    stated = position.guess.unit or (position.log_unit if position.sure else None)
+    if stated and stated not in UNITS:
+        return None, 1.0 if _is_close(ratio, 1.0) else None
+    turning = position.kind == "angle" or position.guess.turning
+    likely = [stated] if stated else ["rad"] if turning else []
+    for own in likely:
+        for unit in UNITS[own]:
+            if _allowed(velocity, unit) and _is_close(ratio, _between(own, unit)):
+                return (own, unit), _between(own, unit)
+    if not stated:
+        for own, unit in TELLING:
+            if _allowed(velocity, unit) and _is_close(ratio, _between(own, unit), 0.1):
+                return (own, unit), _between(own, unit)
+    return None, 1.0 if _is_close(ratio, 1.0) else None
+
+
+def _allowed(velocity: Column, unit: str) -> bool:
+    return velocity.guess.unit in {None, unit}
+
+
+def _between(position: str, velocity: str) -> float:
+    """Return the number of a velocity unit in one position unit per second."""
+    return factor(f"{position}/s", velocity)[0]
+
+
+def _is_close(ratio: float, known: float, tolerance: float = NEAR) -> bool:
+    return abs(abs(ratio) / known - 1.0) <= tolerance
+
+
+def _position(column: Column, relation: Relation | None) -> Column:
+    """Return a position with the unit that its velocity tells, where its name states none."""
+    if relation is None or relation.units is None or column.guess.unit:
+        return column
+    unit = relation.units[0]
+    if unit in {"rad", "deg"}:
+        if column.kind == "angle" and (column.log_unit or "rad") == unit:
+            return column
+        log_unit = "deg" if unit == "deg" else None
+        note = [*column.notes, f"in {unit}, by its velocity"]
+        return replace(column, kind="angle", unit="rad", sure=True, log_unit=log_unit, notes=note)
+    return replace(column, unit=unit, sure=True, notes=[*column.notes, "by its velocity"])
+
+
+def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -> Column:
+    """Return a velocity with its position, units, and what was unusual about them."""
+    if relation is None:
+        return _unrelated(column, placed) if column.guess.what == "velocity" else column
+    parent = next(item for item in placed if item.guess.name == relation.position)
+    unit = "rad/s" if parent.kind == "angle" else _per_second(parent.unit)
+    own = relation.units[1] if relation.units else None
+    log_unit = own if own and own != unit else None
     return replace(
         column,
         unit=unit,
         sure=parent.sure,
         log_unit=log_unit,
-        derivative_of=parent.guess.name,
-        notes=note,
+        scale=relation.sign,
+        derivative_of=relation.position,
+        notes=[*column.notes, *_notes(column, parent, relation, log_unit)],
     )
 
 
-def _same(one: Column, other: Column) -> bool:
-    return one.guess.index == other.guess.index
+def _per_second(unit: str) -> str:
+    return "1/s" if unit == "1" else f"{unit}/s"
 
 
-def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
-    """Yield error and unit of the velocity if its integral follows the position."""
-    shared_logs = [log for log in velocity.samples if log in position.samples]
-    pairs = [
-        _integrals(velocity.samples[log], position.samples[log], position) for log in shared_logs
-    ]
-    if not pairs:
-        return
-    integrals = np.concatenate([pair[0] for pair in pairs])
-    moved = np.concatenate([pair[1] for pair in pairs])
-    rms_motion = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
-    if not rms_motion > 0.0:
-        return
-    scales = SPEEDS if position.kind == "angle" else {}
-    for unit, scale in {None: 1.0, **scales}.items():
-        error = float(np.sqrt(np.mean((integrals / scale - moved) ** 2))) / rms_motion
-        if error < 0.3:
-            yield error, unit
+def _notes(
+    column: Column, parent: Column, relation: Relation, log_unit: str | None
+) -> Iterator[str]:
+    if log_unit:
+        yield f"in {log_unit}, by {relation.position}"
+    if relation.sign < 0.0:
+        yield f"its sign is opposite to the slope of {relation.position}"
+    if relation.share < SURE:
+        yield f"follows {relation.position} in {relation.share:.0%} of the windows with motion"
+    if relation.late:
+        when = "after" if relation.late > 0.0 else "before"
+        yield f"comes {abs(relation.late):.2g} s {when} the slope of {relation.position}"
+    if column.guess.index and parent.guess.index and parent.guess.index != column.guess.index:
+        yield f"follows {relation.position}, not the position of its own number: exchanged columns?"
 
 
-def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
-    """Return over windows the velocity's integral (m,) and the position's difference (m,)."""
-    seconds, speed = velocity
-    angle = position[1] / (DEGREES if column.log_unit == "deg" else 1.0)
-    if len(speed) < 4 or not np.array_equal(seconds, position[0]):
-        return np.empty(0), np.empty(0)
-    angle = unwrap(angle) if column.kind == "angle" else angle
-    steps = np.diff(seconds)
-    area = 0.5 * steps * (speed[1:] + speed[:-1])
-    # Windows with a gap of the log or a clock reset are left out: the motion there is unknown.
-    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
-    unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
-    path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
-    holes = np.concatenate(([0], np.cumsum(unknown)))
-    rows = max(1, min(round(WINDOW / usual) if usual else 1, len(speed) // 3))
-    integral, moved = path[rows:] - path[:-rows], angle[rows:] - angle[:-rows]
-    is_valid = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
-    return integral[is_valid], moved[is_valid]
+def _unrelated(column: Column, columns: list[Column]) -> Column:
+    positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
+    straight = bool(STRAIGHT & set(split_words(column.guess.label or column.guess.name)))
+    turning = not straight and any(
+        item.kind == "angle" and item.guess.index == column.guess.index for item in positions
+    )
+    note = ["follows no position in the data"]
+    unit = "rad/s" if turning and not column.sure else column.unit
+    notes = [*column.notes, *note]
+    return replace(column, unit=unit, sure=column.sure or turning, notes=notes)

@@ -1,89 +1,17 @@
 """Task draft writer: spell a draft as a task file, one line per channel, inferences in comments."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from kinemill.draft.column import PLAIN, YAML_WORDS, Column
+from kinemill.ingest.columns import Table
 
-from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples, Table, usual_step
-from kinemill.ingest.name_heuristics import Guess
-
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
-_YAML_WORDS = {
-    "true",
-    "false",
-    "null",
-    "y",
-    "n",
-    "yes",
-    "no",
-    "on",
-    "off",
-}  # to one YAML or another
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 NAMED = 20  # omitted columns that are named per reason
-
-
-@dataclass(frozen=True)
-class Column:
-    """A channel of the draft: its inferred meaning, and its names and samples in the logs."""
-
-    guess: Guess
-    names: list[str]
-    samples: dict[tuple[Path, str], Samples]  # by log and part
-    kind: str = "linear"
-    unit: str = "1"
-    sure: bool = False  # whether the unit is certain
-    log_unit: str | None = None  # where it differs
-    offset: float = 0.0  # added to the log's values, in the log's unit
-    derivative_of: str | None = None
-    limits: tuple[float, float] | None = None
-    notes: list[str] = field(default_factory=list[str])
-    channel: str = ""
-
-    @property
-    def values(self) -> Floats:
-        """All finite samples."""
-        every = np.concatenate([values for _, values in self.samples.values()])
-        return every[np.isfinite(every)]
-
-    @property
-    def longest_gap(self) -> float:
-        """Longest usual time between two samples, s."""
-        steps = np.concatenate([np.diff(seconds) for seconds, _ in self.samples.values()])
-        steps = steps[steps > 0.0]
-        return 3.0 * float(np.quantile(steps, 0.99)) if len(steps) else 0.0
-
-    @property
-    def step(self) -> float:
-        """Usual distance of two samples in the slowest log, s."""
-        return max(usual_step(seconds) for seconds, _ in self.samples.values())
-
-
-def name_channels(columns: list[Column]) -> list[Column]:
-    """Name channels after their columns, without a common prefix."""
-    fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
-    front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
-    plain = [_identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
-    often, numbered = Counter(plain), Counter[str]()
-    named: list[Column] = []
-    for column, name in zip(columns, plain, strict=True):
-        numbered[name] += 1
-        own = f"{name}_{numbered[name]}" if often[name] > 1 else name
-        named.append(replace(column, channel=own))
-    return named
-
-
-def _identifier(name: str) -> str:
-    """Replace characters that identifiers cannot contain by `_`."""
-    name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
-    return name if PLAIN.match(name) and name not in _YAML_WORDS else f"channel_{name}"
 
 
 @dataclass(frozen=True)
@@ -97,6 +25,8 @@ class Draft:
     columns: list[Column]
     left_out: dict[str, str]
     unused: dict[str, str] = field(default_factory=dict[str, str])  # logs, and why
+    max_gap: float | None = None  # s; None for the default
+    warned: dict[str, str] = field(default_factory=dict[str, str])  # checks that warn, and why
 
     @property
     def logs(self) -> list[Path]:
@@ -112,7 +42,8 @@ def write_task(draft: Draft) -> str:
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
-        "# Limits are the range seen and a margin of over half of it; a joint's own are better.",
+        "# observed_range is what these logs showed, with a margin: outside of it is a warning.",
+        "# State a joint's own range as limits: values outside are cut out.",
         f"task: {draft.name}",
         *([f"description: {_quote(_quiet(text))}"] if text else []),
         f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
@@ -123,15 +54,33 @@ def write_task(draft: Draft) -> str:
         *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused_lines(draft)),
         *_ingest(draft),
         _dataset(draft),
+        *_validate(draft.warned),
+        *_learn(horizon),
+        f"verify: {{horizon: {horizon}, stride: 5}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _validate(warned: dict[str, str]) -> list[str]:
+    """Set rules that lose no rows to what only a person can tell from the robot's own behavior."""
+    reasons = {"dead_band": "of a sensor or a drive: a model can learn it", **warned}
+    return [
+        "validate:",
+        "  on_fault: repair  # interpolates spikes and lost values of up to 5 rows, cuts the rest",
+        *(f"  {check}: {{on_fault: warn}}  # {_quiet(why)}" for check, why in reasons.items()),
+    ]
+
+
+def _learn(horizon: int) -> list[str]:
+    """Set what is trained; the only place of a draft that names a model."""
+    return [
         "learn:",
         "  type: dynamics",
         "  model: {type: mlp, hidden_sizes: [128, 128]}",
         "  history: 10",
         f"  horizon: {horizon}",
         "  steps: 1500",
-        f"verify: {{horizon: {horizon}, stride: 5}}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
@@ -142,18 +91,19 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     if column.derivative_of:
         parts.append(f"derivative_of: {channels[column.derivative_of]}")
     parts += [*_source(column), *_resample(column, draft)]
-    if column.limits:
-        parts.append(f"limits: [{column.limits[0]:g}, {column.limits[1]:g}]")
+    for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
+        parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
     notes = [*([] if column.sure else ["unit?"]), *column.notes]
     comment = f"  # {'; '.join(_quiet(note) for note in notes)}" if notes else ""
     return f"  {column.channel}: {{{', '.join(parts)}}}{comment}"
 
 
 def _source(column: Column) -> list[str]:
-    if column.log_unit or column.offset:
+    if column.log_unit or column.offset or column.scale != 1.0:
         unit = f", unit: {column.log_unit}" if column.log_unit else ""
         offset = f", offset: {column.offset:.15g}" if column.offset else ""
-        items = [f"{{name: {_text(name)}{unit}{offset}}}" for name in column.names]
+        scale = f", scale: {column.scale:.6g}" if column.scale != 1.0 else ""
+        items = [f"{{name: {_text(name)}{unit}{scale}{offset}}}" for name in column.names]
     elif column.names != [column.channel]:
         items = [_text(name) for name in column.names]
     else:
@@ -174,7 +124,7 @@ def _resample(column: Column, draft: Draft) -> list[str]:
 
 def _text(name: str) -> str:
     """Spell a name so that YAML reads it unchanged."""
-    if PLAIN.match(name) and name.lower() not in _YAML_WORDS:
+    if PLAIN.match(name) and name.lower() not in YAML_WORDS:
         return name
     return _quote(name)
 
@@ -221,6 +171,7 @@ def _ingest(draft: Draft) -> list[str]:
         parts += [f"time: {spelled}", *([] if unit == "s" else [f"time_unit: {unit}"])]
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
+    parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
     return [f"ingest: {{{', '.join(parts)}}}"] if parts else []
 
 

@@ -109,6 +109,12 @@ class Channel(Settings):
     limits: tuple[float, float] | None = Field(
         default=None, description="lowest and highest physical value, in the channel's unit"
     )
+    observed_range: tuple[float, float] | None = Field(
+        default=None,
+        description="range that logs showed, in the channel's unit: values outside are a warning, "
+        "while values outside `limits` are cut out",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
+    )
     derivative_of: str | None = Field(
         default=None, description="the channel whose time derivative this one is"
     )
@@ -141,7 +147,7 @@ class Channel(Settings):
             raise ValueError(wrong)
         return self
 
-    @field_validator("limits")
+    @field_validator("limits", "observed_range")
     @classmethod
     def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value and value[0] >= value[1]:
@@ -177,7 +183,7 @@ def magnitude(channel: Channel) -> float:
 def _unfit_for_role(channel: Channel) -> str | None:
     """Return a message about the first key that does not apply to the channel's role, or None."""
     role = channel.role
-    keys = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
+    keys = {key for key in ("limits", "observed_range", "derivative_of") if getattr(channel, key)}
     if role not in MODELED and keys:
         return f"`{min(keys)}` is for a state or an action; this channel has the role {role}"
     for key, of in (("shape", "image"), ("texts", "text")):

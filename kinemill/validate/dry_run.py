@@ -131,7 +131,8 @@ def _verdict(
     reasons = [*recording.summary["reasons"], *result.reasons]
     rows = sum(episode.rows for episode in result.episodes)
     entry = _entry(path, recording.hash, status, reasons)
-    return {**entry, "episodes": len(result.episodes), "rows": rows}
+    kept = {"episodes": len(result.episodes), "rows": rows, "dropped_rows": result.dropped_rows}
+    return {**entry, **kept}
 
 
 def _entry(path: Path, hash_: str | None, status: str, reasons: list[Reason]) -> Json:
@@ -141,6 +142,7 @@ def _entry(path: Path, hash_: str | None, status: str, reasons: list[Reason]) ->
         "outcome": status,
         "episodes": 0,
         "rows": 0,
+        "dropped_rows": 0,
         "reasons": reasons,
     }
 

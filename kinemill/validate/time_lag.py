@@ -41,7 +41,7 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     power = first + np.concatenate(([0.0], np.cumsum(change)))
     shared = _correlation(slope, mid)  # the first: slope earlier
     rest = power - 2.0 * shared + float(np.square(mid).sum())
-    best = int(np.argmin(rest))
+    best = _nearest_valley(rest, most)
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
     if unclear or best in {0, 2 * most}:
         return 0.0
@@ -49,6 +49,24 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     bend = previous - 2.0 * at + following
     part = 0.5 * (previous - following) / bend if bend > 0.0 else 0.0
     return float((most - best - part) * dt)
+
+
+def _nearest_valley(rest: Array, most: int) -> int:
+    """Return the shift with the smallest rest (2 most + 1,), of equal ones the nearest to zero.
+
+    A gait repeats itself, so a shift by a whole period leaves as small a rest as none. Two shifts
+    count as equal if the rest differs by a tenth of its range, and rises by three tenths between.
+    """
+    best = int(np.argmin(rest))
+    lowest, span = float(rest[best]), float(np.ptp(rest))
+    low = np.flatnonzero(rest <= lowest + 0.1 * span)
+    other = int(low[np.argmin(np.abs(low - most))])
+    first, last = sorted((other, best))
+    high = lowest + 0.3 * span
+    if not np.any(rest[first : last + 1] > high):
+        return best
+    start, stop = next(run for run in runs(rest <= high) if run[0] <= other < run[1])
+    return start + int(np.argmin(rest[start:stop]))
 
 
 def _stretches(values: Array, least: int) -> Array:

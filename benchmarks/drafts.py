@@ -1,0 +1,186 @@
+"""Drafts from one log, and what they cut from the other logs of the same robot.
+
+`python -m benchmarks.drafts` drafts a task from each of the first logs of every set with several
+logs, as `kinemill new` does, and checks all other logs of that robot against it. A log is sound if
+the hand-written task of its set takes every row; it counts as cut if the draft drops one of its
+rows, splits it, or puts it into quarantine. A draft from all logs of a set is checked against these
+logs as well. `--each N` sets the number of drafts of a set.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ROOT, replace_section
+from benchmarks.formats import SETS as TASKS
+from kinemill.draft.builder import draft
+from kinemill.errors import BadInput
+from kinemill.store.home import Home
+from kinemill.task import CHECKS, Task, load_task
+from kinemill.validate.dry_run import dry_run
+
+DATA = ROOT.parent / "shared" / "data"
+EACH = 3  # drafts of a set
+ROBOTS = [  # folder, logs of one robot
+    ("simple_pendulum", "*.csv"),
+    ("double_pendulum_sysid", "*col.csv"),
+    ("double_pendulum_sysid", "*traj*.csv"),
+    ("double_pendulum_c0", "*.csv"),
+    ("pendubot_400hz", "*.csv"),
+    ("acrobot_pendubot_33hz", "acrobot*.csv"),
+    ("acrobot_pendubot_33hz", "pendubot*.csv"),
+    ("awd_motion", "go_bdx*.json"),
+    ("awd_motion", "mini_bdx*.json"),
+    ("g1_lerobot", "data/*/*.parquet"),
+    ("buck_converter", "*.csv"),
+    ("rlc_sim", "*.csv"),
+]
+OF_ROWS = {*CHECKS, "nonfinite", "min_steps", "schema"}  # the rest cuts while a log is read
+
+Entry = dict[str, Any]
+
+
+@dataclass
+class Count:
+    """Sound logs of one robot, and what happened to them."""
+
+    robot: str
+    sound: int = 0
+    checked: int = 0
+    cut: int = 0
+    quarantined: int = 0
+    by_check: Counter[str] = field(default_factory=Counter[str])
+    named: list[str] = field(default_factory=list[str])
+
+    def add(self, entry: Entry, title: str) -> None:
+        """Count the result of one sound log."""
+        self.checked += 1
+        self.quarantined += not entry["episodes"]
+        if is_cut(entry):
+            self.cut += 1
+            cutting = sorted(cutting_checks(entry))
+            self.by_check.update(cutting)
+            self.named.append(f"{title}: {', '.join(cutting)}")
+
+
+def cutting_checks(entry: Entry) -> set[str]:
+    """Return the checks whose findings are no warning and no repair."""
+    return {
+        str(item["check"])
+        for item in entry["reasons"]
+        if not str(item["found"]).endswith(("; a warning", "; corrected", "; interpolated"))
+    }
+
+
+def is_cut(entry: Entry) -> bool:
+    """Return whether a log lost rows, was split or was put into quarantine."""
+    read = {str(item["check"]) for item in entry["reasons"]} - OF_ROWS
+    return not entry["episodes"] or entry["dropped_rows"] > 0 or bool(read)
+
+
+def check(task: Task, log: Path) -> Entry:
+    """Return what a task makes of one log, without writing."""
+    with tempfile.TemporaryDirectory(prefix="kinemill-drafts-") as home:
+        (entry,) = dry_run(task, Home(Path(home)), log)
+    return entry
+
+
+def drafted(source: Path, folder: Path) -> Task:
+    """Draft a task as `kinemill new` does, and load it."""
+    path = folder / "drafted.yaml"
+    path.write_text(draft("drafted", source), encoding="utf-8")
+    return load_task(path, {"ingest.min_file_age": 0.0, "ingest.include": ["*"]})
+
+
+def of_set(folder: str) -> Task:
+    """Return the hand-written task of a set, which takes each of its logs alone."""
+    path, changed = next((task, own) for name, task, own in TASKS if name == folder)
+    own = {"ingest.min_file_age": 0.0, "ingest.include": ["*"], "ingest.exclude": [], **changed}
+    return load_task(ROOT / path, own)
+
+
+def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
+    """Return the counts of drafts from one log, and of the draft from all of them."""
+    logs = sorted((DATA / folder).glob(pattern))
+    own = of_set(folder)
+    sound = [log for log in logs if not is_cut(check(own, log))]
+    title = f"{folder} ({pattern})"
+    single, joint = Count(title, len(sound)), Count(title, len(sound))
+    with tempfile.TemporaryDirectory(prefix="kinemill-drafts-") as scratch:
+        place = Path(scratch)
+        for source in logs[:each]:
+            task = drafted(source, place)
+            for log in sound:
+                if log != source:
+                    single.add(check(task, log), f"{source.name} -> {log.name}")
+        every = place / "every"
+        every.mkdir()
+        for log in logs:
+            (every / log.name).symlink_to(log)
+        task = drafted(every, place)
+        for log in sound:
+            joint.add(check(task, log), f"all -> {log.name}")
+    return single, joint
+
+
+def table(counts: list[tuple[Count, Count]]) -> str:
+    """Return the counts as a Markdown table."""
+    lines = [
+        "| logs | sound | draft from one log: checked | cut | quarantined | by | "
+        "draft from all: cut | quarantined |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one, joint in counts:
+        by = ", ".join(f"{name} {count}" for name, count in sorted(one.by_check.items()))
+        lines.append(
+            f"| `{one.robot}` | {one.sound} | {one.checked} | {one.cut} | {one.quarantined} "
+            f"| {by} | {joint.cut} | {joint.quarantined} |"
+        )
+    single, joint = (
+        [sum(getattr(pair[side], key) for pair in counts) for key in ("sound", "checked", "cut")]
+        + [sum(pair[side].quarantined for pair in counts)]
+        for side in (0, 1)
+    )
+    lines.append(
+        f"| all | {single[0]} | {single[1]} | {single[2]} | {single[3]} | | {joint[2]} "
+        f"| {joint[3]} |"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, and rewrite the section `drafts` of docs/results.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--each", type=int, default=EACH)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if not DATA.is_dir():
+        reason = f"{DATA} is not here: there are no real logs to read"
+        if not arguments.json:
+            sys.exit(reason)
+        print(json.dumps({"skipped": reason}))
+        return
+    counts = list[tuple[Count, Count]]()
+    for folder, pattern in ROBOTS:
+        try:
+            counts.append(measure(folder, pattern, arguments.each))
+        except BadInput as error:
+            sys.exit(f"{folder}: {error}")
+        if not arguments.json:
+            for line in [*counts[-1][0].named, *counts[-1][1].named]:
+                print(f"{folder}: {line}", flush=True)
+    text = table(counts)
+    if arguments.json:
+        print(json.dumps({"table": text}))
+    else:
+        replace_section("drafts", text)
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

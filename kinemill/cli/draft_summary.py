@@ -1,0 +1,76 @@
+"""Summary of a draft: a table of its channels, and what its own logs lose with it."""
+
+import typer
+
+from kinemill.cli.log_results import show_files, spell_name
+from kinemill.cli.output import notify, table
+from kinemill.draft.own_logs import CheckedDraft
+from kinemill.draft.task_draft_writer import Draft
+
+MOST_NAMES = 8  # names that are listed for one reason
+_HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "reason")
+
+
+def draft_document(checked: CheckedDraft) -> dict[str, object]:
+    """Return the conclusions of a draft as JSON."""
+    task, columns = checked.task, checked.draft.columns
+    return {
+        "dt": task.dt,
+        "states": task.states,
+        "actions": task.actions,
+        "guesses": {c.channel: "; ".join(c.reasons) for c in columns if not c.sure or c.notes},
+        "channels": [dict(zip(_HEADINGS, line, strict=True)) for line in _lines(checked.draft)],
+        "logs": checked.entries,
+    }
+
+
+def _lines(draft: Draft) -> list[tuple[str, ...]]:
+    """Return what the draft concluded of each channel."""
+    channels = {column.guess.name: column.channel for column in draft.columns}
+    return [
+        (
+            column.channel,
+            column.role,
+            column.unit if column.sure else f"{column.unit}?",
+            channels.get(column.derivative_of or "", ""),
+            column.spelled_range,
+            f"{column.missing:.1%}" if column.missing else "",
+            "; ".join(column.reasons),
+        )
+        for column in draft.columns
+    ]
+
+
+def show_draft(checked: CheckedDraft) -> None:
+    """Print the conclusions of a draft, and what its own logs lose."""
+    draft = checked.draft
+    title = f"{draft.name}: dt {draft.dt:g} s, {len(draft.logs)} logs"
+    table(title, _HEADINGS, _lines(draft))
+    by_reason: dict[str, list[str]] = {}
+    for column, why in draft.left_out.items():
+        by_reason.setdefault(why, []).append(column)
+    if by_reason:
+        table("left out", ("reason", "columns"), [(why, _named(n)) for why, n in by_reason.items()])
+
+    for file, why in draft.unused.items():
+        notify(f"log not used: {spell_name(file)}: {spell_name(why)}")
+    show_files("its logs, as the draft takes them", checked.entries)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return spell_name(", ".join(names[:MOST_NAMES]) + more)
+
+
+def warn_of_losses(checked: CheckedDraft) -> None:
+    """Warn of logs that lose rows; end with 1 if the draft takes none of its logs."""
+    every = len(checked.entries)
+    for check, why in checked.draft.warned.items():
+        notify(f"validate.{check} only warns: {why}; check the channels that it names")
+    if checked.cut:
+        notify(f"{len(checked.cut)} of {every} logs lose rows, for the reasons above")
+    if checked.refused:
+        names = _named([str(entry["file"]).rpartition("/")[2] for entry in checked.refused])
+        notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")
+    if every and len(checked.refused) == every:
+        raise typer.Exit(1)

@@ -1,0 +1,100 @@
+"""Column of a draft: a channel to be, with its inferred meaning and its samples in the logs."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Samples, usual_step
+from kinemill.ingest.name_heuristics import Guess
+
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
+# Words that one YAML or another reads as something else than text.
+YAML_WORDS = {"true", "false", "null", "y", "n", "yes", "no", "on", "off"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A channel of the draft: its inferred meaning, and its names and samples in the logs."""
+
+    guess: Guess
+    names: list[str]
+    samples: dict[tuple[Path, str], Samples]  # by log and part
+    kind: str = "linear"
+    unit: str = "1"
+    sure: bool = False  # whether the unit is certain
+    log_unit: str | None = None  # where it differs
+    offset: float = 0.0  # added to the log's values, in the log's unit
+    scale: float = 1.0  # factor on the log's values
+    derivative_of: str | None = None
+    limits: tuple[float, float] | None = None
+    observed_range: tuple[float, float] | None = None
+    notes: list[str] = field(default_factory=list[str])
+    channel: str = ""
+
+    @property
+    def role(self) -> str:
+        """Role of the channel."""
+        return self.guess.role or "state"
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the draft concluded, and from what."""
+        by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
+        unit = [] if self.sure else ["unit?"]
+        return [*([by_name] if by_name else ["a column that changes"]), *unit, *self.notes]
+
+    @property
+    def spelled_range(self) -> str:
+        """Limits or observed range, in the channel's unit."""
+        for kind, ends in (("hard", self.limits), ("observed", self.observed_range)):
+            if ends:
+                return f"{kind} {ends[0]:g} to {ends[1]:g}"
+        return ""
+
+    @property
+    def missing(self) -> float:
+        """Share of samples that are not finite."""
+        every = np.concatenate([values for _, values in self.samples.values()])
+        return float(np.mean(~np.isfinite(every))) if len(every) else 0.0
+
+    @property
+    def values(self) -> Floats:
+        """All finite samples."""
+        every = np.concatenate([values for _, values in self.samples.values()])
+        return every[np.isfinite(every)]
+
+    @property
+    def longest_gap(self) -> float:
+        """Longest usual time between two samples, s."""
+        steps = np.concatenate([np.diff(seconds) for seconds, _ in self.samples.values()])
+        steps = steps[steps > 0.0]
+        return 3.0 * float(np.quantile(steps, 0.99)) if len(steps) else 0.0
+
+    @property
+    def step(self) -> float:
+        """Usual distance of two samples in the slowest log, s."""
+        return max(usual_step(seconds) for seconds, _ in self.samples.values())
+
+
+def name_channels(columns: list[Column]) -> list[Column]:
+    """Name channels after their columns, without a common prefix."""
+    fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
+    front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
+    plain = [_identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
+    often, numbered = Counter(plain), Counter[str]()
+    named: list[Column] = []
+    for column, name in zip(columns, plain, strict=True):
+        numbered[name] += 1
+        own = f"{name}_{numbered[name]}" if often[name] > 1 else name
+        named.append(replace(column, channel=own))
+    return named
+
+
+def _identifier(name: str) -> str:
+    """Replace characters that identifiers cannot contain by `_`."""
+    name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    return name if PLAIN.match(name) and name not in YAML_WORDS else f"channel_{name}"

@@ -1,0 +1,83 @@
+"""A draft checked against the logs that it was made from, before anybody trains on it.
+
+A check that refuses many of these logs whole describes the robot, or a mistake of the draft, and no
+fault of a log: it becomes a warning. What it finds in fewer logs is a fault of these, and is
+reported.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kinemill.draft.task_draft_writer import Draft, write_task
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task import CHECKS, Task, load_task
+from kinemill.validate.dry_run import dry_run
+
+MANY = 0.2  # share of the logs that a check must refuse to become a warning
+LEAST = 2  # number of the logs as well, unless there are fewer
+ROUNDS = 3  # checks may be found one after the other
+NOT_LOST = ("; a warning", "; corrected", "; interpolated")  # ends of findings that cost no rows
+
+
+@dataclass(frozen=True)
+class CheckedDraft:
+    """A draft, its text, its task, and what `kinemill data check` would report of its logs."""
+
+    draft: Draft
+    text: str
+    task: Task
+    entries: list[Json]
+
+    @property
+    def refused(self) -> list[Json]:
+        """Logs of the draft without any accepted episode."""
+        return [entry for entry in self.entries if not entry["episodes"]]
+
+    @property
+    def cut(self) -> list[Json]:
+        """Logs of the draft that lose rows."""
+        return [entry for entry in self.entries if entry["episodes"] and entry["dropped_rows"]]
+
+
+def check_own_logs(draft: Draft) -> CheckedDraft:
+    """Check the logs of a draft, and turn checks that refuse many of them into warnings."""
+    checked = _check(draft)
+    for _ in range(ROUNDS):
+        if not (refusing := _refusing(checked)):
+            break
+        checked = _check(replace(checked.draft, warned={**checked.draft.warned, **refusing}))
+    return checked
+
+
+def _check(draft: Draft) -> CheckedDraft:
+    text = write_task(draft)
+    with TemporaryDirectory(prefix="kinemill-draft-") as folder:
+        path = Path(folder) / f"{draft.name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        task = load_task(path)
+        home = Home(Path(folder) / "home")
+        own = [log for log in draft.logs if log.name not in draft.unused]
+        entries = [entry for log in own for entry in dry_run(task, home, log)]
+    return CheckedDraft(draft, text, task, entries)
+
+
+def _refusing(checked: CheckedDraft) -> dict[str, str]:
+    """Return the checks that refuse many logs whole, with the number of logs."""
+    counted = Counter(
+        check for entry in checked.refused for check in {*map(_cutting, entry["reasons"])} if check
+    )
+    every = len(checked.entries)
+    return {
+        check: f"it would refuse {count} of {every} of these logs whole"
+        for check, count in counted.items()
+        if count > MANY * every and count >= min(LEAST, every) and check not in checked.draft.warned
+    }
+
+
+def _cutting(reason: Json) -> str | None:
+    """Return the physical check of a finding that costs rows."""
+    check = str(reason["check"])
+    return check if check in CHECKS and not str(reason["found"]).endswith(NOT_LOST) else None

@@ -1,0 +1,101 @@
+"""Ranges of a draft: what logs showed is a warning, and hard limits need agreeing recordings.
+
+A range seen in one log says how the robot moved there, and nothing about what it can do: torques of
+a log that pulls one way span [0.5, 1.3] N*m. So a draft writes `observed_range`, which only warns.
+`limits`, which cut rows out, are written where at least `AGREEING` recordings agree: each one lies
+within the range of all others, widened by `NEW` of it. With 20 recordings that agree, fewer than
+one of 21 further ones leaves the range that all have shown, and the limits lie more than half of
+this range beyond it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.ingest.clock import Floats
+from kinemill.task.units import factor
+
+AGREEING = 20  # least number of recordings that can make limits
+NEW = 0.1  # of the range of all others: how far one recording may leave it
+MARGIN = 0.5  # of the range, added on both sides
+REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
+OUTLIERS = 0.0005  # share of the samples on each side that is no part of a range
+
+Ends = tuple[float, float]
+
+
+def with_range(column: Column) -> Column:
+    """Set the observed range of a linear channel, or its limits if enough recordings agree."""
+    if column.kind != "linear":
+        return column
+    every = [_converted(values, column) for _, values in column.samples.values()]
+    seen = [values for values in every if len(values)]
+    ranges = [_ends(values) for values in seen]
+    if recordings_agree(ranges):
+        limits = _rounded(*_hard(_union(ranges)))
+        note = f"limits: {len(ranges)} recordings agree on the range"
+        return replace(column, limits=limits, notes=[*column.notes, note])
+    values = np.concatenate(seen)
+    low, high = _widened(*_ends(values))
+    if low < 0.0 < high and min(-low, high) > 0.5 * max(-low, high):
+        low, high = -max(-low, high), max(-low, high)
+    ends = _rounded(low, high)
+    beyond = int(np.count_nonzero((values < ends[0]) | (values > ends[1])))
+    what = "1 sample lies" if beyond == 1 else f"{beyond} samples lie"
+    notes = [f"{what} beyond the observed range"] if beyond else []
+    return replace(column, observed_range=ends, notes=[*column.notes, *notes])
+
+
+def recordings_agree(ranges: list[Ends]) -> bool:
+    """Return whether enough recordings lie within the range of all others and `NEW` of it."""
+    if len(ranges) < AGREEING:
+        return False
+    return all(
+        _inside(own, _union([*ranges[:at], *ranges[at + 1 :]])) for at, own in enumerate(ranges)
+    )
+
+
+def _inside(own: Ends, others: Ends) -> bool:
+    room = NEW * (others[1] - others[0])
+    return others[0] - room <= own[0] and own[1] <= others[1] + room
+
+
+def _union(ranges: list[Ends]) -> Ends:
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _hard(ends: Ends) -> Ends:
+    """Return limits around a range, with zero inside, and symmetric where both signs occur."""
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+    if low < 0.0 < high:
+        low, high = -max(-low, high), max(-low, high)
+    return _widened(low, high)
+
+
+def _converted(values: Floats, column: Column) -> Floats:
+    """Return finite samples in the channel's unit."""
+    scale, zero = factor(column.log_unit, column.unit) if column.log_unit else (1.0, 0.0)
+    return scale * (column.scale * values[np.isfinite(values)] + column.offset) + zero
+
+
+def _ends(values: Floats) -> Ends:
+    low, high = (float(end) for end in np.quantile(values, [OUTLIERS, 1.0 - OUTLIERS]))
+    return low, high
+
+
+def _widened(low: float, high: float) -> Ends:
+    room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
+    return low - room, high + room
+
+
+def _rounded(low: float, high: float) -> Ends:
+    return -_up(-low), _up(high)
+
+
+def _up(value: float) -> float:
+    """Round up to two digits."""
+    if value == 0.0:
+        return 0.0
+    power = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
+    return float(f"{np.ceil(value / power - 1e-9) * power:.12g}") + 0.0  # no -0

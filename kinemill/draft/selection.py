@@ -1,0 +1,127 @@
+"""Column selection of a draft: the best reading of each quantity, in the logs that share it."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.draft.column_relations import letter_columns
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import ACCELERATED, ASIDE, Guess, guess
+from kinemill.ingest.raw import split_index
+
+Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
+ChosenTable = tuple[Table, Choice]
+
+
+def choose_all(tables: list[Table]) -> list[Choice]:
+    """Choose the best variant of each quantity of each log.
+
+    Accelerations, which follow from velocities, are states only if there are no others.
+    """
+    choices = [_choose(table) for table in tables]
+    if any(
+        name_guess.role == "state" for selected, _ in choices for name_guess in selected.values()
+    ):
+        return choices
+    return [_choose(table, accelerations=True) for table in tables]
+
+
+def with_common_columns(every: list[ChosenTable]) -> tuple[list[ChosenTable], dict[str, str]]:
+    """Return the logs that have every column which more than half of them have, and the others.
+
+    Every log must have all channels of a task. If that excluded half of the logs or more, only the
+    columns that all logs have are used.
+    """
+    counted = Counter(family for _, (selected, _) in every for family in selected)
+    common = {family for family, count in counted.items() if 2 * count > len(every)}
+    lacking = [common - selected.keys() for _, (selected, _) in every]
+    if 2 * sum(map(bool, lacking)) >= len(every):
+        return every, {}
+    unused = {
+        table.path.name: f"has no {', '.join(sorted(missing))}"
+        for (table, _), missing in zip(every, lacking, strict=True)
+        if missing
+    }
+    return [one for one, missing in zip(every, lacking, strict=True) if not missing], unused
+
+
+def join_columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]:
+    """Return the channels that all of these logs have, and why other columns are omitted."""
+    families: dict[str, list[tuple[Table, Guess]]] = {}
+    left_out: dict[str, str] = {}
+    for table, (selected, others) in used:
+        left_out |= table.left_out | others
+        for family, name_guess in selected.items():
+            families.setdefault(family, []).append((table, name_guess))
+    columns: list[Column] = []
+    for family in sorted(families, key=list(families).index):
+        readings = families[family]
+        column = _column(readings)
+        if len(readings) < len(used):
+            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
+        elif np.ptp(column.values) == 0.0 if len(column.values) else True:
+            left_out |= dict.fromkeys(column.names, "never changes")
+        else:
+            columns.append(column)
+    selected = {name for column in columns for name in column.names}
+    return columns, {name: why for name, why in left_out.items() if name not in selected}
+
+
+def _choose(table: Table, *, accelerations: bool = False) -> Choice:
+    """Choose the best variant of each quantity of a log; return reasons for the others."""
+    selected: dict[str, Guess] = {}
+    others = letter_columns(table)
+    guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
+    duplicates = _find_duplicates(table)
+    for name_guess in sorted(guesses, key=lambda item: item.preference):
+        # Unknown columns without other words are separate quantities.
+        family = (
+            name_guess.name
+            if name_guess.what == "unknown"
+            else f"{name_guess.what} {name_guess.family}"
+        )
+        role = "state" if accelerations and name_guess.what == "acceleration" else name_guess.role
+        if name_guess.name in others:
+            continue
+        if name_guess.name in duplicates:
+            others[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
+        elif role is None:
+            others[name_guess.name] = ACCELERATED if name_guess.what == "acceleration" else ASIDE
+        elif family in selected:
+            others[name_guess.name] = f"another reading of {selected[family].name}"
+        else:
+            selected[family] = replace(name_guess, role=role)
+    order = list(table.values)
+    return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
+
+
+def _find_duplicates(table: Table) -> dict[str, str]:
+    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
+
+    A clip lists a joint by index and by name, and an array of one column with and without index.
+    """
+    first: dict[bytes, str] = {}
+    duplicates: dict[str, str] = {}
+    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _has_index(name))):
+        values = table.values[name][1]
+        original = first.setdefault(values.tobytes(), name)
+        finite = values[np.isfinite(values)]
+        if original != name and len(finite) and np.ptp(finite) > 0.0:
+            duplicates[name] = original
+    return duplicates
+
+
+def _has_index(name: str) -> bool:
+    return split_index(name)[1] is not None
+
+
+def _column(readings: list[tuple[Table, Guess]]) -> Column:
+    usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
+    first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
+    names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
+    samples = {
+        (table.path, table.part): table.values[name_guess.name] for table, name_guess in readings
+    }
+    return Column(first, names, samples)

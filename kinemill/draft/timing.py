@@ -1,0 +1,84 @@
+"""Timing of a draft: its time step, and the longest gap between rows that interpolation bridges."""
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.ingest.channels import unwrap
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.task.units import factor
+
+EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
+NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
+BRIDGED = 0.02  # rms error of interpolation over a gap, relative to the spread of a channel
+NOISE = 1.5  # the same, relative to the error over the shortest gap, which is noise
+MOST_STEPS = 50  # longest gap, in rows of the log
+ROWS = 20_000  # of a log, from its start, that show how smooth it is
+USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
+
+
+def time_step(tables: list[Table], step: float) -> float:
+    """Return the time step, s: that of evenly spaced timestamps, else a usual one close to it."""
+    clocks = {id(seconds): seconds for table in tables for seconds, _ in table.values.values()}
+    if all(_even(seconds) for seconds in clocks.values()):
+        return float(f"{step:.12g}")
+    return nice(step)
+
+
+def _even(seconds: Floats) -> bool:
+    steps = np.diff(seconds)
+    return bool(len(steps)) and bool(np.all(np.abs(steps - np.median(steps)) <= EVEN * steps[0]))
+
+
+def nice(step: float) -> float:
+    """Round a time step, s: to a usual one within 8 %, else to two digits."""
+    power = 10.0 ** np.floor(np.log10(step))
+    usual = min((digit * power for digit in NICE), key=lambda candidate: abs(candidate - step))
+    if abs(usual - step) <= 0.08 * step:
+        return float(f"{usual:.4g}")
+    return float(f"{step:.2g}")
+
+
+def bridged_gap(columns: list[Column], dt: float) -> float | None:
+    """Return the longest gap, s, over which the states are smooth enough to interpolate.
+
+    Samples are left out on purpose and interpolated from their neighbors. None if the default of
+    five time steps is as long.
+    """
+    states = [column for column in columns if column.guess.role == "state"]
+    logs = dict.fromkeys(log for column in states for log in column.samples)
+    gaps = [_smooth_gap(column, log) for column in states for log in logs if log in column.samples]
+    found = [gap for gap in gaps if gap is not None]
+    shortest = min(found, default=0.0)
+    return float(f"{shortest:.2g}") if shortest > USUAL_GAP * dt else None
+
+
+def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
+    """Return the longest gap of one log, s; None if it never changes."""
+    seconds, values = next(own for key, own in column.samples.items() if key == log)
+    seconds, values = seconds[:ROWS], values[:ROWS]
+    known = np.isfinite(values)
+    seconds, values = seconds[known], values[known]
+    rising = np.diff(seconds, prepend=-np.inf) > 0.0
+    seconds, values = seconds[rising], values[rising]
+    if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
+        return None
+    if column.kind == "angle":
+        values = np.asarray(unwrap(values * factor(column.log_unit or "rad", "rad")[0]))
+    step, spread = float(np.median(np.diff(seconds))), float(np.std(values))
+    errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
+    allowed = max(BRIDGED * spread, NOISE * errors[2])
+    reached = 1
+    for rows, error in errors.items():
+        if error > allowed or 4 * rows > len(values):
+            break
+        reached = rows
+    return reached * step
+
+
+def _bridging_error(seconds: Floats, values: Floats, rows: int) -> float:
+    """Return the rms error of linear interpolation between every `rows`-th sample of (n,)."""
+    kept = slice(None, None, rows)
+    last = (len(values) - 1) // rows * rows + 1
+    bridged = np.interp(seconds[:last], seconds[kept], values[kept])
+    return float(np.sqrt(np.mean((bridged - values[:last]) ** 2)))

@@ -1,0 +1,138 @@
+"""A velocity against a position over short windows, as a line that faults cannot move."""
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.ingest.channels import unwrap
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Samples
+from kinemill.task.units import factor
+from kinemill.validate.motion import rms
+from kinemill.validate.time_lag import lag
+
+WINDOW = 0.5  # s over which a velocity is integrated
+ROWS = 50_000  # of a log that are compared
+WINDOWS = 4_000  # of a log that are compared
+APART = 0.3  # distance from the line, relative to the motion, within which a window agrees
+ROUNDS = 5  # of fitting the line to the windows close to it
+CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is constant
+
+
+def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
+    """Return the factor of a robust line through all windows, and the share that agrees."""
+    integral = np.concatenate([one[0] for one in every]) if every else np.empty(0)
+    moved = np.concatenate([one[1] for one in every]) if every else np.empty(0)
+    if len(moved) < 4:
+        return None
+    ratio, offset = _line(integral, moved)
+    if not np.isfinite(ratio) or ratio == 0.0:
+        return None
+    expected, own = ratio * moved, integral - offset
+    size = np.maximum(np.abs(expected), np.abs(own))
+    usual = min(_trimmed_rms(expected), _trimmed_rms(own))
+    moving = size > APART * usual
+    if usual == 0.0 or not moving.any():
+        return None
+    close = np.abs(own - expected) <= APART * np.maximum(size, usual)
+    return ratio, float(np.mean(close[moving]))
+
+
+def _trimmed_rms(values: Floats) -> float:
+    """Return the root of the mean square of (m,) without the largest 5 %."""
+    size = np.abs(values)
+    return rms(size[size <= np.quantile(size, 0.95)])
+
+
+def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
+    """Return slope and offset of a line that up to half of the windows (m,) cannot move.
+
+    The slope starts as the median of the ratios, weighted by the motion, and both are fitted to the
+    windows that are close to the line.
+    """
+    moving = np.abs(moved) > 0.0
+    if not moving.any():
+        return 0.0, 0.0
+    ratios, weights = integral[moving] / moved[moving], np.abs(moved[moving])
+    order = np.argsort(ratios)
+    half = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
+    slope = float(ratios[order][min(int(half), len(order) - 1)])
+    offset = float(np.median(integral - slope * moved))
+    for _ in range(ROUNDS):
+        off = np.abs(integral - slope * moved - offset)
+        close = off <= 3.0 * float(np.median(off)) + 1e-12
+        x, y = moved[close], integral[close]
+        variance = float(np.var(x))
+        if variance <= (CONSTANT * float(np.mean(x))) ** 2:
+            break  # at constant speed scale and offset are indistinguishable
+        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / variance
+        offset = float(np.mean(y - slope * x))
+    return slope, offset
+
+
+def usual_delay(shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]) -> float:
+    """Return the usual delay of the velocity in the logs, s."""
+    found = list[float]()
+    for seconds, speed, path in shared:
+        step = usual_step_of(seconds)
+        slope = np.diff(path) / step
+        spread = [float(np.nanquantile(np.abs(item), 0.9)) for item in (speed, slope)]
+        if min(spread) > 0.0 and len(path) > 20:
+            sign = -1.0 if fit[0] < 0.0 else 1.0
+            found.append(lag(sign * speed * spread[1] / spread[0], path, step))
+    return float(np.median(found)) if found else 0.0
+
+
+def usual_step_of(seconds: Floats) -> float:
+    """Return the median distance of rising timestamps (n,) s; 1 if none rises."""
+    steps = np.diff(seconds)
+    steps = steps[steps > 0.0]
+    return float(np.median(steps)) if len(steps) else 1.0
+
+
+def on_one_clock(
+    velocity: Samples, position: Samples, column: Column
+) -> tuple[Floats, Floats, Floats] | None:
+    """Return seconds, velocity and unwrapped position (n,) at the times of the velocity."""
+    seconds, speed = velocity[0][:ROWS], velocity[1][:ROWS]
+    per_turn = factor(column.log_unit or "rad", "rad")[0] if column.kind == "angle" else 1.0
+    path = position[1] * per_turn
+    path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
+    if np.array_equal(velocity[0], position[0]):
+        return (seconds, speed, path[:ROWS]) if len(speed) >= 4 else None
+    known = np.isfinite(path)
+    own, path = position[0][known], path[known]
+    if len(own) < 4 or len(speed) < 4 or np.any(np.diff(own) <= 0.0):
+        return None
+    inside = (seconds >= own[0]) & (seconds <= own[-1])
+    if np.count_nonzero(inside) < 4:
+        return None
+    return seconds[inside], speed[inside], np.interp(seconds[inside], own, path)
+
+
+def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tuple[Floats, Floats]:
+    """Return over windows the velocity's integral (m,) and the position's difference (m,).
+
+    Args:
+        seconds: timestamps (n,), s.
+        speed: velocity (n,).
+        path: position (n,).
+        shift: rows by which the velocity is late.
+    """
+    if shift:
+        late = max(shift, 0)
+        early = max(-shift, 0)
+        speed = speed[late : len(speed) - early]
+        path, seconds = path[early : len(path) - late], seconds[early : len(seconds) - late]
+    steps = np.diff(seconds)
+    if len(steps) < 3:
+        return np.empty(0), np.empty(0)
+    area = 0.5 * steps * (speed[1:] + speed[:-1])
+    usual = usual_step_of(seconds)
+    unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
+    sums = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
+    holes = np.concatenate(([0], np.cumsum(unknown)))
+    rows = max(1, min(round(WINDOW / usual), len(speed) // 3))
+    sample = slice(None, None, max(1, len(speed) // WINDOWS))
+    integral, moved = (sums[rows:] - sums[:-rows])[sample], (path[rows:] - path[:-rows])[sample]
+    valid = (holes[rows:] == holes[:-rows])[sample] & np.isfinite(moved)
+    return integral[valid], moved[valid]

@@ -1,0 +1,52 @@
+"""A channel outside of the range that other logs showed: new motion, another unit, or a fault.
+
+A range seen in some logs is no physical limit: a robot that was pulled one way may be pulled the
+other way tomorrow. So the finding is a warning, until a person states `limits`.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import extremes
+from kinemill.validate.faults import CheckSettings, Fault, Rule, Values
+
+
+@CHECKS.register("observed_range")
+class ObservedRange(CheckSettings):
+    """Every row is within the `observed_range` of its channel; channels without one pass."""
+
+    phase: ClassVar[Literal["episode"]] = "episode"
+    on_fault: Rule | None = Field(default="warn", description="handling of rows outside the range")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return one fault for each channel -> (n,) that leaves its range, over all these rows."""
+        return [
+            fault
+            for name, channel in task.channels.items()
+            if channel.observed_range
+            and (fault := _outside(name, values, channel.observed_range, channel.unit))
+        ]
+
+
+def _outside(name: str, values: Values, ends: tuple[float, float], unit: str) -> Fault | None:
+    lowest, highest = extremes(values, name)
+    low, high = ends
+    if low <= lowest and highest <= high:
+        return None
+    rows = np.flatnonzero((values[name] < low) | (values[name] > high))
+    if not len(rows):
+        return None  # NaN alone
+    outside = values[name][rows]
+    reached = float(outside[np.argmax(np.maximum(low - outside, outside - high))])
+    return Fault(
+        int(rows[0]),
+        int(rows[-1]) + 1,
+        name,
+        actual=f"{reached:.6g} {unit} at the farthest of {len(rows)} rows",
+        expected=f"{low:g} to {high:g} {unit}, the range in the logs of the draft",
+        fix=f"widen channels.{name}.observed_range if the motion is new, or state "
+        f"channels.{name}.limits",
+    )

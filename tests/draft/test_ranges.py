@@ -1,0 +1,77 @@
+"""Ranges of a draft: one log warns, agreeing recordings limit, and no sound row is lost."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build, draft
+from kinemill.draft.ranges import AGREEING, recordings_agree
+from kinemill.task import load_task
+from kinemill.validate.dry_run import dry_run
+
+TIME = 0.01 * np.arange(400)
+
+
+def write(path, position, torque):
+    lines = [f"{t:.2f},{q:.6f},{u:.6f}" for t, q, u in zip(TIME, position, torque, strict=True)]
+    path.write_text("\n".join(["time,pos,tau", *lines]) + "\n")
+    return path
+
+
+def task_of(text, tmp_path):
+    path = tmp_path / "drafted.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_task(path)
+
+
+def test_a_log_that_pulls_the_other_way_loses_no_row(tmp_path, home):
+    # Torques of the first log lie between 0.51 and 1.3 N*m.
+    one = write(tmp_path / "one.csv", np.sin(TIME), 0.905 + 0.395 * np.sin(3 * TIME))
+    other = write(tmp_path / "other.csv", 3 * np.sin(2 * TIME), -6.0 * np.cos(TIME))
+    task = task_of(draft("drafted", one), tmp_path)
+    assert task.channels["tau"].limits is None
+    (entry,) = dry_run(task, home, other)
+    assert (entry["rows"], entry["dropped_rows"]) == (400, 0)
+    (reason,) = [item for item in entry["reasons"] if item["channel"] == "tau"]
+    assert reason["check"] == "observed_range"
+    assert str(reason["found"]).startswith("-6 N*m")
+    assert str(reason["found"]).endswith("; a warning")
+
+
+def test_a_person_can_make_the_observed_range_cut(tmp_path, home):
+    one = write(tmp_path / "one.csv", np.sin(TIME), np.sin(3 * TIME))
+    other = write(tmp_path / "other.csv", np.sin(TIME), np.where(TIME > 3.0, 9.0, np.sin(TIME)))
+    text = draft("drafted", one).replace("observed_range", "limits")
+    (entry,) = dry_run(task_of(text, tmp_path), home, other)
+    assert entry["dropped_rows"] == 99
+    assert {item["check"] for item in entry["reasons"]} == {"limits"}
+
+
+@pytest.mark.parametrize(("count", "hard"), [(AGREEING - 1, False), (AGREEING, True)])
+def test_limits_need_agreeing_recordings(tmp_path, count, hard):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(count):
+        write(folder / f"{number:02}.csv", np.sin(TIME + number), 2.0 * np.sin(3 * TIME + number))
+    tau = next(item for item in build("drafted", folder).columns if item.channel == "tau")
+    assert (tau.limits is not None) == hard
+    if hard:
+        # 2 N*m, half of the range of 4 N*m, and a tenth of 2 N*m.
+        assert tau.limits == (-4.2, 4.2)
+
+
+def test_one_recording_beyond_the_others_is_no_agreement():
+    alike = [(-1.0, 1.0)] * AGREEING
+    assert recordings_agree(alike)
+    assert recordings_agree([*alike, (-1.0, 1.19)])
+    assert not recordings_agree([*alike, (-1.0, 1.21)])
+
+
+def test_a_slow_log_of_a_robot_drafted_from_a_fast_one_has_no_gaps(tmp_path, home):
+    seconds = 0.002 * np.arange(3000)
+    lines = [f"{t:.3f},{np.sin(t):.8f},{np.cos(3 * t):.8f}" for t in seconds]
+    (tmp_path / "fast.csv").write_text("\n".join(["time,pos,tau", *lines]) + "\n")
+    (tmp_path / "slow.csv").write_text("\n".join(["time,pos,tau", *lines[::10]]) + "\n")
+    task = task_of(draft("drafted", tmp_path / "fast.csv"), tmp_path)
+    assert task.dt == 0.002
+    (entry,) = dry_run(task, home, tmp_path / "slow.csv")
+    assert (entry["episodes"], entry["reasons"]) == (1, [])
