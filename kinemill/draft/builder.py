@@ -41,9 +41,10 @@ def build(name: str, source: Path, rate: float | None = None) -> Draft:
         BadLog: the only log cannot be read.
     """
     every, problems = read_tables(source, rate)
-    used, unused = with_common_columns(list(zip(every, choose_all(every), strict=True)))
+    selected = list(zip(every, choose_all(every), strict=True))
+    used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
-    columns, left_out = join_columns(used)
+    columns, left_out = join_columns(used, optional)
     if not any(column.guess.role == "state" for column in columns):
         named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         raise BadInput(

@@ -7,6 +7,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
+from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import ACCELERATED, ASIDE, Guess, guess
 from kinemill.ingest.raw import split_index
@@ -28,27 +29,52 @@ def choose_all(tables: list[Table]) -> list[Choice]:
     return [_choose(table, accelerations=True) for table in tables]
 
 
-def with_common_columns(every: list[ChosenTable]) -> tuple[list[ChosenTable], dict[str, str]]:
-    """Return the logs that have every column which more than half of them have, and the others.
+def with_common_columns(
+    every: list[ChosenTable],
+) -> tuple[list[ChosenTable], dict[str, str], dict[str, str]]:
+    """Return the logs that have all needed columns, the others, and optional columns, with reasons.
 
-    Every log must have all channels of a task. If that excluded half of the logs or more, only the
-    columns that all logs have are used.
+    Every log must have all channels of a task. A column that more than half of the logs have, but
+    not all, is needed if the motion depends on it (`optional_columns.py`). If logs without needed
+    columns are half of all or more, only the columns that all logs have are used.
     """
     counted = Counter(family for _, (selected, _) in every for family in selected)
-    common = {family for family, count in counted.items() if 2 * count > len(every)}
-    lacking = [common - selected.keys() for _, (selected, _) in every]
+    core = [family for family, count in counted.items() if count == len(every)]
+    most = [family for family, count in counted.items() if len(every) > count > 0.5 * len(every)]
+    gains = {family: _gain(family, core, every) for family in most}
+    needed = {family for family, gain in gains.items() if gain >= GAIN}
+    optional = {
+        family: f"in {counted[family]} of {len(every)} logs, and the other columns predict the "
+        f"motion as well ({max(gain, 0.0):.0%} better with it)"
+        for family, gain in gains.items()
+        if family not in needed
+    }
+    lacking = [needed - selected.keys() for _, (selected, _) in every]
     if 2 * sum(map(bool, lacking)) >= len(every):
-        return every, {}
+        return every, {}, optional
     unused = {
         table.path.name: f"has no {', '.join(sorted(missing))}"
         for (table, _), missing in zip(every, lacking, strict=True)
         if missing
     }
-    return [one for one, missing in zip(every, lacking, strict=True) if not missing], unused
+    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
+    return used, unused, optional
 
 
-def join_columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]:
-    """Return the channels that all of these logs have, and why other columns are omitted."""
+def _gain(family: str, core: list[str], every: list[ChosenTable]) -> float:
+    logs = [(table, selected) for table, (selected, _) in every if family in selected]
+    return error_reduction(family, core, logs)
+
+
+def join_columns(
+    used: list[ChosenTable], optional: dict[str, str]
+) -> tuple[list[Column], dict[str, str]]:
+    """Return the channels that all of these logs have, and why other columns are omitted.
+
+    Args:
+        used: logs, with their columns by quantity.
+        optional: quantities that are no channels, with reasons.
+    """
     families: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
     for table, (selected, others) in used:
@@ -59,7 +85,9 @@ def join_columns(used: list[ChosenTable]) -> tuple[list[Column], dict[str, str]]
     for family in sorted(families, key=list(families).index):
         readings = families[family]
         column = _column(readings)
-        if len(readings) < len(used):
+        if family in optional:
+            left_out |= dict.fromkeys(column.names, optional[family])
+        elif len(readings) < len(used):
             left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
         elif np.ptp(column.values) == 0.0 if len(column.values) else True:
             left_out |= dict.fromkeys(column.names, "never changes")

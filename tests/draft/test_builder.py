@@ -290,17 +290,34 @@ def test_two_logs_share_the_channels_that_both_have(tmp_path, home, time):
     assert "left out, in 1 of 2 logs: left, right" in text
 
 
-def test_a_log_without_what_most_have_is_named_and_not_used(tmp_path, home, time):
+def pushed(time, force):
+    """Return the position of a mass of 1 kg under a force (n,) N, (n,) m."""
+    position, velocity = np.zeros(len(time)), 0.0
+    for row in range(1, len(time)):
+        velocity += 0.01 * (force[row - 1] - 5.0 * position[row - 1] - velocity)
+        position[row] = position[row - 1] + 0.01 * velocity
+    return position
+
+
+@pytest.mark.parametrize(("driving", "lost"), [(True, ["3.csv"]), (False, [])])
+def test_a_column_that_a_log_lacks_is_needed_if_the_motion_depends_on_it(
+    tmp_path, home, time, driving, lost
+):
     folder = tmp_path / "many"
     folder.mkdir()
+    random = np.random.default_rng(0)
     for number in range(4):
-        columns = {"time": time, "pos": np.sin(time + number), "u": np.cos(3 * time + number)}
-        force = {} if number == 3 else {"force": np.sin(7 * time + number)}
+        push, other = (np.repeat(random.uniform(-5, 5, 80), 10) for _ in range(2))
+        columns = {"time": time, "pos": pushed(time, push), "u": other}
+        force = {} if number == 3 else {"force": push if driving else np.roll(push, 400)}
         table(folder / f"{number}.csv", **columns, **force)
-    task, text, lost = accepted(tmp_path, home, folder)
-    assert task.actions == ["u", "force"]
-    assert "# log not used: 3.csv: has no action force" in text
-    assert [entry["file"].rpartition("/")[2] for entry in lost] == ["3.csv"]
+    task, text, quarantined = accepted(tmp_path, home, folder)
+    assert task.actions == (["u", "force"] if driving else ["u"])
+    assert [entry["file"].rpartition("/")[2] for entry in quarantined] == lost
+    if driving:
+        assert "# log not used: 3.csv: has no action force" in text
+    else:
+        assert "left out, in 3 of 4 logs, and the other columns predict the motion as well" in text
 
 
 def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):

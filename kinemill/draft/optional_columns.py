@@ -1,0 +1,70 @@
+"""Optional columns of a draft: does a column that some logs lack pay for the logs that it costs?
+
+Every log must have all channels of a task. So a column that only most logs have is a channel if the
+motion depends on it, and is left out otherwise: two linear models predict how the other states
+change over a few rows, one with the column and one without it, and are compared on rows that they
+were not fitted to.
+"""
+
+import numpy as np
+
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import Guess
+
+AHEAD = 5  # rows over which the change of a state is predicted
+ROWS = 20_000  # of a log that are used
+GAIN = 0.2  # least reduction of the error of some state, relative, that makes a column needed
+RIDGE = 1e-6  # relative to the number of rows, of standardized columns
+
+Chosen = dict[str, Guess]  # columns of a log by quantity
+
+
+def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Chosen]]) -> float:
+    """Return by how much a column reduces the error of the state that gains most, relative.
+
+    Args:
+        family: quantity of the column.
+        core: quantities that all logs have.
+        logs: tables that have the column, with their columns by quantity.
+    """
+    gains = list[float]()
+    for table, selected in logs:
+        columns = [_values(table, selected[name]) for name in [*core, family]]
+        rows = {len(column) for column in columns}
+        if len(rows) != 1:
+            return 1.0  # of different clocks nothing is known, so the column stays
+        states = [at for at, name in enumerate(core) if selected[name].role == "state"]
+        if gain := _gain(np.stack(columns, axis=1), states):
+            gains.append(gain)
+    return float(np.median(gains)) if gains else 0.0
+
+
+def _values(table: Table, guess: Guess) -> Floats:
+    return table.values[guess.name][1][:ROWS]
+
+
+def _gain(rows: Floats, states: list[int]) -> float | None:
+    """Return the largest relative reduction of an error of (n, columns), the last in question."""
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    spread = rows.std(axis=0)
+    if len(rows) < 20 * rows.shape[1] or spread[-1] == 0.0:
+        return None
+    scaled = (rows - rows.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-AHEAD]
+    # The last change stands for a velocity that may not be measured.
+    inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-AHEAD], inputs])
+    changes = scaled[1 + AHEAD :, states] - scaled[1:-AHEAD, states]
+    without = np.delete(inputs, -2, axis=1)
+    errors = [_errors(one, changes) for one in (without, inputs)]
+    return float(np.max(1.0 - errors[1] / np.maximum(errors[0], 1e-12)))
+
+
+def _errors(inputs: Floats, changes: Floats) -> Floats:
+    """Return the rms errors (s,) of (n, s) on every other hundred rows, fitted on the rest."""
+    learned = (np.arange(len(inputs)) // 100) % 2 == 0
+    if learned.all():
+        learned = np.arange(len(inputs)) < len(inputs) // 2
+    x, y = inputs[learned], changes[learned]
+    weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+    return np.sqrt(np.mean((inputs[~learned] @ weights - changes[~learned]) ** 2, axis=0))
