@@ -90,7 +90,7 @@ def check(task: Task, log: Path) -> Entry:
     return entry
 
 
-def drafted(source: Path, folder: Path) -> Task:
+def draft_task(source: Path, folder: Path) -> Task:
     """Draft a task as `kinemill new` does, and load it."""
     path = folder / "drafted.yaml"
     path.write_text(draft("drafted", source), encoding="utf-8")
@@ -112,17 +112,17 @@ def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
     title = f"{folder} ({pattern})"
     single, joint = Count(title, len(sound)), Count(title, len(sound))
     with tempfile.TemporaryDirectory(prefix="kinemill-drafts-") as scratch:
-        place = Path(scratch)
+        folder_path = Path(scratch)
         for source in logs[:each]:
-            task = drafted(source, place)
+            task = draft_task(source, folder_path)
             for log in sound:
                 if log != source:
                     single.add(check(task, log), f"{source.name} -> {log.name}")
-        every = place / "every"
+        every = folder_path / "every"
         every.mkdir()
         for log in logs:
             (every / log.name).symlink_to(log)
-        task = drafted(every, place)
+        task = draft_task(every, folder_path)
         for log in sound:
             joint.add(check(task, log), f"all -> {log.name}")
     return single, joint

@@ -45,7 +45,13 @@ class Column:
         """What the draft concluded, and from what."""
         by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
         unit = [] if self.sure else ["unit?"]
-        return [*([by_name] if by_name else ["a column that changes"]), *unit, *self.notes]
+        handling = ["recorded, not predicted"] if self.role == "observation" else []
+        return [
+            *([by_name] if by_name else ["a column that changes"]),
+            *handling,
+            *unit,
+            *self.notes,
+        ]
 
     @property
     def spelled_range(self) -> str:

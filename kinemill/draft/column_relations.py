@@ -7,7 +7,7 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import COMMAND, split_words
+from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, split_words
 from kinemill.ingest.raw import split_index
 
 ELEMENTS = 4  # of a quaternion
@@ -89,7 +89,7 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
 
 def _target(action: Column, columns: list[Column]) -> Column:
-    name = [token for token in split_words(_full_name(action)) if token not in COMMAND]
+    name = [token for token in split_words(_full_name(action)) if token not in COMMAND | REFERENCE]
     for other in columns:
         if (
             other.kind == "angle"

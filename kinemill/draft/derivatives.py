@@ -18,11 +18,13 @@ from kinemill.draft.velocity_fit import (
     usual_delay,
     usual_step_of,
 )
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import POSITION, STRAIGHT, VELOCITY, split_words
 from kinemill.task.units import factor
 
 MAJORITY = 0.5  # least share of the windows with motion that agree with the line
 SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
+MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
 SAME = 0.1  # the same, for a column that no name calls a velocity
 NEAR = 0.3  # relative distance of a factor from that of two units
 LATE = 0.01  # s of delay from which a shift is tried
@@ -123,35 +125,39 @@ def _shared_words(one: Column, other: Column) -> int:
 def _relation(velocity: Column, position: Column, least: float) -> Iterator[Relation]:
     """Yield how the velocity follows the position, if it does in enough windows."""
     logs = [log for log in velocity.samples if log in position.samples]
+    named = velocity.guess.what == "velocity"
+    if named and position.guess.turning and STRAIGHT & set(split_words(_full_name(velocity))):
+        return
+    logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
     shared = [
-        both
+        pair
         for log in logs
-        if (both := on_one_clock(velocity.samples[log], position.samples[log], position))
+        if (pair := on_one_clock(velocity.samples[log], position.samples[log], position))
     ]
-    every = [integrals_of(*both, 0) for both in shared]
-    fit = fit_line(every)
+    fit = fit_line([integrals_of(*pair, 0) for pair in shared])
     if fit is None:
         return
-    late = usual_delay(shared, fit)
-    if abs(late) <= LATE:
-        late = 0.0
-    else:
-        shifted = [integrals_of(*both, round(late / usual_step_of(both[0]))) for both in shared]
-        other = fit_line(shifted)
-        if other and other[1] > fit[1]:
-            fit = other
-        else:
-            late = 0.0
+    fit, late = _shifted(shared, fit)
     ratio, share = fit
     if share < least:
         return
-    units, known = _units_of(velocity, position, ratio)
-    named = velocity.guess.what == "velocity"
+    units, unit_factor = _units_of(velocity, position, ratio)
     if not named and (units is not None or not _is_close(ratio, 1.0, SAME)):
         return
-    if known:
+    if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
         yield Relation(position.guess.name, units, sign, share, late)
+
+
+def _shifted(
+    shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]
+) -> tuple[tuple[float, float], float]:
+    """Return the fit after a shift by the usual delay, s, if more windows agree then."""
+    late = usual_delay(shared, fit)
+    if abs(late) <= LATE:
+        return fit, 0.0
+    other = fit_line([integrals_of(*pair, round(late / usual_step_of(pair[0]))) for pair in shared])
+    return (other, late) if other and other[1] > fit[1] else (fit, 0.0)
 
 
 def _units_of(
@@ -183,8 +189,8 @@ def _between(position: str, velocity: str) -> float:
     return factor(f"{position}/s", velocity)[0]
 
 
-def _is_close(ratio: float, known: float, tolerance: float = NEAR) -> bool:
-    return abs(abs(ratio) / known - 1.0) <= tolerance
+def _is_close(ratio: float, unit_factor: float, tolerance: float = NEAR) -> bool:
+    return abs(abs(ratio) / unit_factor - 1.0) <= tolerance
 
 
 def _position(column: Column, relation: Relation | None) -> Column:
@@ -238,6 +244,10 @@ def _notes(
         yield f"comes {abs(relation.late):.2g} s {when} the slope of {relation.position}"
     if column.guess.index and parent.guess.index and parent.guess.index != column.guess.index:
         yield f"follows {relation.position}, not the position of its own number: exchanged columns?"
+
+
+def _full_name(column: Column) -> str:
+    return column.guess.label or column.guess.name
 
 
 def _unrelated(column: Column, columns: list[Column]) -> Column:

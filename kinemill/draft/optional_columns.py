@@ -12,15 +12,16 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import Guess
 
-AHEAD = 5  # rows over which the change of a state is predicted
+HORIZON = 5  # rows over which the change of a state is predicted
 ROWS = 20_000  # of a log that are used
+LOGS = 5  # logs that are used
 GAIN = 0.2  # least reduction of the error of some state, relative, that makes a column needed
 RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
-Chosen = dict[str, Guess]  # columns of a log by quantity
+Selected = dict[str, Guess]  # columns of a log by quantity
 
 
-def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Chosen]]) -> float:
+def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Selected]]) -> float:
     """Return by how much a column reduces the error of the state that gains most, relative.
 
     Args:
@@ -29,7 +30,7 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Chosen
         logs: tables that have the column, with their columns by quantity.
     """
     gains = list[float]()
-    for table, selected in logs:
+    for table, selected in logs[:LOGS]:
         columns = [_values(table, selected[name]) for name in [*core, family]]
         rows = {len(column) for column in columns}
         if len(rows) != 1:
@@ -47,14 +48,14 @@ def _values(table: Table, guess: Guess) -> Floats:
 def _gain(rows: Floats, states: list[int]) -> float | None:
     """Return the largest relative reduction of an error of (n, columns), the last in question."""
     rows = rows[np.isfinite(rows).all(axis=1)]
-    spread = rows.std(axis=0)
-    if len(rows) < 20 * rows.shape[1] or spread[-1] == 0.0:
+    stds = rows.std(axis=0)
+    if len(rows) < 20 * rows.shape[1] or stds[-1] == 0.0:
         return None
-    scaled = (rows - rows.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
-    inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-AHEAD]
+    scaled = (rows - rows.mean(axis=0)) / np.where(stds > 0.0, stds, 1.0)
+    inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-HORIZON]
     # The last change stands for a velocity that may not be measured.
-    inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-AHEAD], inputs])
-    changes = scaled[1 + AHEAD :, states] - scaled[1:-AHEAD, states]
+    inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-HORIZON], inputs])
+    changes = scaled[1 + HORIZON :, states] - scaled[1:-HORIZON, states]
     without = np.delete(inputs, -2, axis=1)
     errors = [_errors(one, changes) for one in (without, inputs)]
     return float(np.max(1.0 - errors[1] / np.maximum(errors[0], 1e-12)))

@@ -19,7 +19,6 @@ from kinemill.validate.dry_run import dry_run
 MANY = 0.2  # share of the logs that a check must refuse to become a warning
 LEAST = 2  # number of the logs as well, unless there are fewer
 ROUNDS = 3  # checks may be found one after the other
-NOT_LOST = ("; a warning", "; corrected", "; interpolated")  # ends of findings that cost no rows
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ def check_own_logs(draft: Draft) -> CheckedDraft:
     """Check the logs of a draft, and turn checks that refuse many of them into warnings."""
     checked = _check(draft)
     for _ in range(ROUNDS):
-        if not (refusing := _refusing(checked)):
+        if not (to_relax := _checks_to_relax(checked)):
             break
-        checked = _check(replace(checked.draft, warned={**checked.draft.warned, **refusing}))
+        checked = _check(replace(checked.draft, warned={**checked.draft.warned, **to_relax}))
     return checked
 
 
@@ -64,20 +63,16 @@ def _check(draft: Draft) -> CheckedDraft:
     return CheckedDraft(draft, text, task, entries)
 
 
-def _refusing(checked: CheckedDraft) -> dict[str, str]:
-    """Return the checks that refuse many logs whole, with the number of logs."""
-    counted = Counter(
-        check for entry in checked.refused for check in {*map(_cutting, entry["reasons"])} if check
-    )
+def _checks_to_relax(checked: CheckedDraft) -> dict[str, str]:
+    """Return the checks that refuse many logs whole, with the number of logs.
+
+    The check that drops the most rows of a log refuses it.
+    """
+    dropped = [{k: n for k, n in e["dropped"].items() if k in CHECKS} for e in checked.refused]
+    counted = Counter(max(one, key=lambda check: one[check]) for one in dropped if one)
     every = len(checked.entries)
     return {
         check: f"it would refuse {count} of {every} of these logs whole"
         for check, count in counted.items()
         if count > MANY * every and count >= min(LEAST, every) and check not in checked.draft.warned
     }
-
-
-def _cutting(reason: Json) -> str | None:
-    """Return the physical check of a finding that costs rows."""
-    check = str(reason["check"])
-    return check if check in CHECKS and not str(reason["found"]).endswith(NOT_LOST) else None

@@ -27,16 +27,16 @@ Ends = tuple[float, float]
 
 def with_range(column: Column) -> Column:
     """Set the observed range of a linear channel, or its limits if enough recordings agree."""
-    if column.kind != "linear":
+    if column.kind != "linear" or column.role == "observation":
         return column
     every = [_converted(values, column) for _, values in column.samples.values()]
-    seen = [values for values in every if len(values)]
-    ranges = [_ends(values) for values in seen]
+    nonempty = [values for values in every if len(values)]
+    ranges = [_ends(values) for values in nonempty]
     if recordings_agree(ranges):
         limits = _rounded(*_hard(_union(ranges)))
         note = f"limits: {len(ranges)} recordings agree on the range"
         return replace(column, limits=limits, notes=[*column.notes, note])
-    values = np.concatenate(seen)
+    values = np.concatenate(nonempty)
     low, high = _widened(*_ends(values))
     if low < 0.0 < high and min(-low, high) > 0.5 * max(-low, high):
         low, high = -max(-low, high), max(-low, high)

@@ -93,8 +93,8 @@ def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
 
 
 def _is_aside(name_guess: Guess) -> bool:
-    """Return whether a column is no state by name; the draft decides on accelerations."""
-    return name_guess.role is None and name_guess.what != "acceleration"
+    """Return whether a column is no channel by name; the draft decides on references."""
+    return name_guess.role is None and name_guess.what != "reference"
 
 
 def _header(reader: Reader, path: Path) -> list[str]:

@@ -9,7 +9,15 @@ from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import ACCELERATED, ASIDE, Guess, guess
+from kinemill.ingest.name_heuristics import (
+    ASIDE,
+    COMMAND,
+    CURRENT,
+    PLANNED,
+    Guess,
+    guess,
+    split_words,
+)
 from kinemill.ingest.raw import split_index
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -19,14 +27,14 @@ ChosenTable = tuple[Table, Choice]
 def choose_all(tables: list[Table]) -> list[Choice]:
     """Choose the best variant of each quantity of each log.
 
-    Accelerations, which follow from velocities, are states only if there are no others.
+    Accelerations, which follow from velocities, are states only if there are no others. References
+    of a controller are actions only if there are no commands.
     """
-    choices = [_choose(table) for table in tables]
-    if any(
-        name_guess.role == "state" for selected, _ in choices for name_guess in selected.values()
-    ):
-        return choices
-    return [_choose(table, accelerations=True) for table in tables]
+    choices = [_choose(table, {}) for table in tables]
+    roles = {one.role for selected, _ in choices for one in selected.values()}
+    instead = {"acceleration": "state"} if "state" not in roles else {}
+    instead |= {"reference": "action"} if "action" not in roles else {}
+    return [_choose(table, instead) for table in tables] if instead else choices
 
 
 def with_common_columns(
@@ -38,7 +46,12 @@ def with_common_columns(
     not all, is needed if the motion depends on it (`optional_columns.py`). If logs without needed
     columns are half of all or more, only the columns that all logs have are used.
     """
-    counted = Counter(family for _, (selected, _) in every for family in selected)
+    counted = Counter(
+        family
+        for _, (selected, _) in every
+        for family, one in selected.items()
+        if one.role != "observation"
+    )
     core = [family for family, count in counted.items() if count == len(every)]
     most = [family for family, count in counted.items() if len(every) > count > 0.5 * len(every)]
     gains = {family: _gain(family, core, every) for family in most}
@@ -87,6 +100,8 @@ def join_columns(
         column = _column(readings)
         if family in optional:
             left_out |= dict.fromkeys(column.names, optional[family])
+        elif column.role == "observation" and column.missing:
+            left_out |= dict.fromkeys(column.names, f"{column.missing:.1%} of it is missing")
         elif len(readings) < len(used):
             left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
         elif np.ptp(column.values) == 0.0 if len(column.values) else True:
@@ -97,12 +112,18 @@ def join_columns(
     return columns, {name: why for name, why in left_out.items() if name not in selected}
 
 
-def _choose(table: Table, *, accelerations: bool = False) -> Choice:
-    """Choose the best variant of each quantity of a log; return reasons for the others."""
+def _choose(table: Table, instead: dict[str, str]) -> Choice:
+    """Choose the best variant of each quantity of a log; return reasons for the others.
+
+    Args:
+        table: the log.
+        instead: roles of what is chosen otherwise than by its name.
+    """
     selected: dict[str, Guess] = {}
     others = letter_columns(table)
     guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
     duplicates = _find_duplicates(table)
+    commanded = any(one.role == "action" and not _is_current(one) for one in guesses)
     for name_guess in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
         family = (
@@ -110,19 +131,27 @@ def _choose(table: Table, *, accelerations: bool = False) -> Choice:
             if name_guess.what == "unknown"
             else f"{name_guess.what} {name_guess.family}"
         )
-        role = "state" if accelerations and name_guess.what == "acceleration" else name_guess.role
+        role = instead.get(name_guess.what, name_guess.role)
+        if commanded and _is_current(name_guess):
+            role = "state"
         if name_guess.name in others:
             continue
         if name_guess.name in duplicates:
             others[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
         elif role is None:
-            others[name_guess.name] = ACCELERATED if name_guess.what == "acceleration" else ASIDE
+            others[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE
         elif family in selected:
             others[name_guess.name] = f"another reading of {selected[family].name}"
         else:
             selected[family] = replace(name_guess, role=role)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
+
+
+def _is_current(one: Guess) -> bool:
+    """Return whether a column is a measured current by name."""
+    words = set(split_words(one.label or one.name))
+    return bool(words & CURRENT) and not words & COMMAND
 
 
 def _find_duplicates(table: Table) -> dict[str, str]:

@@ -84,7 +84,7 @@ def _learn(horizon: int) -> list[str]:
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
-    parts = [f"role: {column.guess.role}"]
+    parts = [f"role: {column.role}"]
     if column.kind != "linear":
         parts.append(f"kind: {column.kind}")
     parts.append(f"unit: {column.unit}")
@@ -93,7 +93,8 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts += [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
-    notes = [*([] if column.sure else ["unit?"]), *column.notes]
+    handling = ["no dynamics model reads or predicts it"] if column.role == "observation" else []
+    notes = [*handling, *([] if column.sure else ["unit?"]), *column.notes]
     comment = f"  # {'; '.join(_quiet(note) for note in notes)}" if notes else ""
     return f"  {column.channel}: {{{', '.join(parts)}}}{comment}"
 

@@ -48,8 +48,8 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
     states = [column for column in columns if column.guess.role == "state"]
     logs = dict.fromkeys(log for column in states for log in column.samples)
     gaps = [_smooth_gap(column, log) for column in states for log in logs if log in column.samples]
-    found = [gap for gap in gaps if gap is not None]
-    shortest = min(found, default=0.0)
+    per_log = [gap for gap in gaps if gap is not None]
+    shortest = min(per_log, default=0.0)
     return float(f"{shortest:.2g}") if shortest > USUAL_GAP * dt else None
 
 
@@ -57,17 +57,17 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
     """Return the longest gap of one log, s; None if it never changes."""
     seconds, values = next(own for key, own in column.samples.items() if key == log)
     seconds, values = seconds[:ROWS], values[:ROWS]
-    known = np.isfinite(values)
-    seconds, values = seconds[known], values[known]
+    is_finite = np.isfinite(values)
+    seconds, values = seconds[is_finite], values[is_finite]
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
     seconds, values = seconds[rising], values[rising]
     if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
         return None
     if column.kind == "angle":
         values = np.asarray(unwrap(values * factor(column.log_unit or "rad", "rad")[0]))
-    step, spread = float(np.median(np.diff(seconds))), float(np.std(values))
+    step, std = float(np.median(np.diff(seconds))), float(np.std(values))
     errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
-    allowed = max(BRIDGED * spread, NOISE * errors[2])
+    allowed = max(BRIDGED * std, NOISE * errors[2])
     reached = 1
     for rows, error in errors.items():
         if error > allowed or 4 * rows > len(values):
@@ -78,7 +78,7 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
 
 def _bridging_error(seconds: Floats, values: Floats, rows: int) -> float:
     """Return the rms error of linear interpolation between every `rows`-th sample of (n,)."""
-    kept = slice(None, None, rows)
+    sample = slice(None, None, rows)
     last = (len(values) - 1) // rows * rows + 1
-    bridged = np.interp(seconds[:last], seconds[kept], values[kept])
+    bridged = np.interp(seconds[:last], seconds[sample], values[sample])
     return float(np.sqrt(np.mean((bridged - values[:last]) ** 2)))

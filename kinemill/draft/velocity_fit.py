@@ -30,11 +30,12 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     expected, own = ratio * moved, integral - offset
     size = np.maximum(np.abs(expected), np.abs(own))
     usual = min(_trimmed_rms(expected), _trimmed_rms(own))
-    moving = size > APART * usual
-    if usual == 0.0 or not moving.any():
+    is_moving = size > APART * usual
+    # What is mostly an offset, such as a command that is constant in each log, follows nothing.
+    if usual == 0.0 or not is_moving.any() or abs(offset) > _trimmed_rms(expected):
         return None
     close = np.abs(own - expected) <= APART * np.maximum(size, usual)
-    return ratio, float(np.mean(close[moving]))
+    return ratio, float(np.mean(close[is_moving]))
 
 
 def _trimmed_rms(values: Floats) -> float:
@@ -49,10 +50,10 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
     The slope starts as the median of the ratios, weighted by the motion, and both are fitted to the
     windows that are close to the line.
     """
-    moving = np.abs(moved) > 0.0
-    if not moving.any():
+    is_moving = np.abs(moved) > 0.0
+    if not is_moving.any():
         return 0.0, 0.0
-    ratios, weights = integral[moving] / moved[moving], np.abs(moved[moving])
+    ratios, weights = integral[is_moving] / moved[is_moving], np.abs(moved[is_moving])
     order = np.argsort(ratios)
     half = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
     slope = float(ratios[order][min(int(half), len(order) - 1)])
@@ -71,15 +72,15 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
 
 def usual_delay(shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]) -> float:
     """Return the usual delay of the velocity in the logs, s."""
-    found = list[float]()
+    delays = list[float]()
     for seconds, speed, path in shared:
         step = usual_step_of(seconds)
         slope = np.diff(path) / step
-        spread = [float(np.nanquantile(np.abs(item), 0.9)) for item in (speed, slope)]
-        if min(spread) > 0.0 and len(path) > 20:
+        sizes = [float(np.nanquantile(np.abs(item), 0.9)) for item in (speed, slope)]
+        if min(sizes) > 0.0 and len(path) > 20:
             sign = -1.0 if fit[0] < 0.0 else 1.0
-            found.append(lag(sign * speed * spread[1] / spread[0], path, step))
-    return float(np.median(found)) if found else 0.0
+            delays.append(lag(sign * speed * sizes[1] / sizes[0], path, step))
+    return float(np.median(delays)) if delays else 0.0
 
 
 def usual_step_of(seconds: Floats) -> float:
@@ -99,8 +100,8 @@ def on_one_clock(
     path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
     if np.array_equal(velocity[0], position[0]):
         return (seconds, speed, path[:ROWS]) if len(speed) >= 4 else None
-    known = np.isfinite(path)
-    own, path = position[0][known], path[known]
+    is_finite = np.isfinite(path)
+    own, path = position[0][is_finite], path[is_finite]
     if len(own) < 4 or len(speed) < 4 or np.any(np.diff(own) <= 0.0):
         return None
     inside = (seconds >= own[0]) & (seconds <= own[-1])

@@ -12,8 +12,16 @@ POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "the
 VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "thetadot", "dot",
             "speed", "rate", "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
-           "action", "actions", "act", "force", "effort", "voltage", "pwm"}  # fmt: skip
-DRIVE = {"motor", "input", "current"}  # an action unless another word of the name denies it
+           "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
+           "throttle", "steering"}  # fmt: skip
+CURRENT = {
+    "current",
+    "currents",
+    "curr",
+    "iq",
+    "amps",
+}  # follows from a voltage, where one is logged
+DRIVE = {"motor", "input"} | CURRENT  # an action unless another word of the name denies it
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
@@ -28,16 +36,21 @@ _READINGS = {
         {"filt", "filtered", "est"},
     ],
 }
-# Plans, disturbances and friction models are neither states nor commands; counters count rows;
+# Inputs of a controller, which are actions of the closed loop where no command is logged.
+REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
+             "setpoints", "vir", "virtual"}  # fmt: skip
+# Sensors without a state: what they show follows from the motion.
+SENSOR = {"sensor", "contact", "external", "grf", "ft", "strain"}
+# Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
-_ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric", "friction",
+_ASIDE = {"fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
-          "setpoint", "setpoints", "padding", "flag", "flags", "valid", "status", "variance",
+          "padding", "flag", "flags", "valid", "status", "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "infos", "fps", "dt"}  # fmt: skip
-ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "qdd", "ddq"}
-ACCELERATED = "an acceleration, which follows from velocities; a state only if you make it one"
-ASIDE = "a plan, a disturbance, a model or a counter, by its name"
+ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq"}
+PLANNED = "a reference of the controller, by its name: the commands are the actions"
+ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
@@ -57,8 +70,8 @@ class Guess:
     """
 
     name: str
-    role: str | None  # state, action, or None if it should not be learned
-    what: str  # position, velocity, acceleration, action or unknown
+    role: str | None  # state, action, observation, or None if it should not be learned
+    what: str  # position, velocity, acceleration, sensor, action, reference or unknown
     unit: str | None
     family: str
     index: str  # of the joint: the digits at the end
@@ -78,16 +91,17 @@ def guess(name: str, label: str = "") -> Guess:
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
-    what = "acceleration" if tokens & ACCELERATION and not aside else _what(tokens)
-    role = None if aside or what == "acceleration" else "action" if what == "action" else "state"
+    what = _what(tokens)
+    role = None if aside else _ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
-    readings = _READINGS[role or "state"]
+    readings = _READINGS["action" if role == "action" else "state"]
     reading_words = set[str]().union(*readings)
     preference = next(
         (rank for rank, synonyms in enumerate(readings) if synonyms and synonyms & tokens),
         readings.index(set()),
     )
-    family = " ".join(part for part in parts if part not in reading_words | set(UNITS) | _ASIDE)
+    ignored = reading_words | set(UNITS) | _ASIDE | REFERENCE
+    family = " ".join(part for part in parts if part not in ignored)
     return Guess(
         name,
         role,
@@ -101,7 +115,17 @@ def guess(name: str, label: str = "") -> Guess:
     )
 
 
+_ROLES = {"action": "action", "reference": None, "acceleration": "observation",
+          "sensor": "observation"}  # fmt: skip
+
+
 def _what(tokens: set[str]) -> str:
+    if tokens & REFERENCE:
+        return "reference"
+    if tokens & ACCELERATION:
+        return "acceleration"
+    if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
+        return "sensor"
     for what, vocabulary in _KINDS:
         if tokens & vocabulary:
             return what

@@ -131,8 +131,9 @@ def _verdict(
     reasons = [*recording.summary["reasons"], *result.reasons]
     rows = sum(episode.rows for episode in result.episodes)
     entry = _entry(path, recording.hash, status, reasons)
-    kept = {"episodes": len(result.episodes), "rows": rows, "dropped_rows": result.dropped_rows}
-    return {**entry, **kept}
+    lost = {"dropped_rows": result.dropped_rows, "dropped": result.dropped}
+    counts = {"episodes": len(result.episodes), "rows": rows, **lost}
+    return {**entry, **counts}
 
 
 def _entry(path: Path, hash_: str | None, status: str, reasons: list[Reason]) -> Json:
@@ -143,6 +144,7 @@ def _entry(path: Path, hash_: str | None, status: str, reasons: list[Reason]) ->
         "episodes": 0,
         "rows": 0,
         "dropped_rows": 0,
+        "dropped": {},
         "reasons": reasons,
     }
 

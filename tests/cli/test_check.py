@@ -16,7 +16,7 @@ def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, ju
     torn.write_text("time,angle\n0.0,1.0\n")
     found = kinemill("data", "check", good, bad, torn, "--task", "swing", "--json", code=1)["files"]
     assert [set(file) for file in found] == [
-        {"file", "hash", "outcome", "episodes", "rows", "dropped_rows", "reasons"}
+        {"file", "hash", "outcome", "episodes", "rows", "dropped_rows", "dropped", "reasons"}
     ] * 3
     assert [file["outcome"] for file in found] == ["episodes", "episodes", "quarantined"]
     assert [file["episodes"] for file in found] == [1, 2, 0]

@@ -262,7 +262,14 @@ def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
         ("motor_vel", "state", "velocity", None),
         ("hipAngle_deg", "state", "position", "deg"),
         ("cmd_vel_x", "action", "action", None),
-        ("vel_des2", None, "velocity", None),
+        ("vel_des2", None, "reference", None),
+        ("q_vir_1", None, "reference", None),
+        ("speed_setpoint", None, "reference", None),
+        ("pwm_left", "action", "action", None),
+        ("duty", "action", "action", None),
+        ("motor_current", "action", "action", "A"),
+        ("acc_x", "observation", "acceleration", None),
+        ("force_sensor", "observation", "sensor", None),
         ("voltage", "action", "action", "V"),
         ("qd3", "state", "velocity", None),
     ],
@@ -353,7 +360,27 @@ def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, t
     )
     task, text = load(tmp_path, "beside", with_velocity)
     assert task.states == ["pos"]
-    assert "an acceleration, which follows from velocities; a state only if you make it" in text
+    assert task.channels["acc"].role == "observation"
+    assert "# no dynamics model reads or predicts it" in text
+
+
+def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
+    columns = {"time": time, "pos": np.sin(time), "pos_ref": np.sin(time + 0.2)}
+    task, _ = load(tmp_path, "closed", table(tmp_path / "closed.csv", **columns))
+    assert (task.states, task.actions) == (["pos"], ["pos_ref"])
+    path = table(tmp_path / "open.csv", **columns, pwm=np.cos(3 * time))
+    task, text = load(tmp_path, "open", path)
+    assert (task.states, task.actions) == (["pos"], ["pwm"])
+    assert "left out, a reference of the controller, by its name" in text
+
+
+def test_a_measured_current_is_a_state_only_beside_a_command(tmp_path, time):
+    columns = {"time": time, "pos": np.sin(time), "motor_current": np.cos(2 * time)}
+    task, _ = load(tmp_path, "alone", table(tmp_path / "alone.csv", **columns))
+    assert (task.states, task.actions) == (["pos"], ["motor_current"])
+    path = table(tmp_path / "driven.csv", **columns, duty=np.cos(3 * time))
+    task, _ = load(tmp_path, "driven", path)
+    assert (task.states, task.actions) == (["pos", "motor_current"], ["duty"])
 
 
 def test_a_reset_of_the_clock_hides_no_derivative(tmp_path, time):

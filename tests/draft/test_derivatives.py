@@ -18,7 +18,7 @@ def motion(random):
     return position, velocity
 
 
-def drafted(tmp_path, seconds=TIME, **columns):
+def draft_of(tmp_path, seconds=TIME, **columns):
     lines = [
         ",".join(f"{value:.9g}" for value in row)
         for row in zip(seconds, *columns.values(), strict=True)
@@ -47,13 +47,13 @@ def test_units_follow_from_the_factor_without_a_unit_in_any_name(
     tmp_path, name, position_unit, velocity_unit, position_scale, velocity_scale
 ):
     x, v = motion(np.random.default_rng(1))
-    draft = drafted(tmp_path, **{name: position_scale * x, "speed": velocity_scale * v, "u": v})
-    speed, place = channel(draft, "speed"), channel(draft, name)
+    draft = draft_of(tmp_path, **{name: position_scale * x, "speed": velocity_scale * v, "u": v})
+    speed, position = channel(draft, "speed"), channel(draft, name)
     assert speed.derivative_of == name
     if name == "x" and velocity_unit == "rad/s" and position_unit == "rad":
-        assert (place.unit, speed.unit) == ("1", "1/s")  # a factor of 1 tells no unit
+        assert (position.unit, speed.unit) == ("1", "1/s")  # a factor of 1 tells no unit
         return
-    assert (place.unit, place.log_unit or "rad") == ("rad", position_unit)
+    assert (position.unit, position.log_unit or "rad") == ("rad", position_unit)
     assert (speed.unit, speed.log_unit or "rad/s") == ("rad/s", velocity_unit)
 
 
@@ -86,7 +86,7 @@ def faulty(kind, x, v):
 )
 def test_a_fault_hides_no_derivative_and_is_reported_with_its_rows(tmp_path, kind):
     x, v, rows = faulty(kind, *motion(np.random.default_rng(2)))
-    checked = check_own_logs(drafted(tmp_path, theta=x, omega=v, u=np.cos(TIME)))
+    checked = check_own_logs(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)))
     assert checked.task.channels["omega"].derivative_of == "theta"
     (entry,) = checked.entries
     assert entry["reasons"], kind
@@ -98,14 +98,14 @@ def test_a_fault_hides_no_derivative_and_is_reported_with_its_rows(tmp_path, kin
 def test_a_late_velocity_is_recognized_and_its_delay_told(tmp_path):
     x, v = motion(np.random.default_rng(3))
     late = np.concatenate((np.full(15, v[0]), v[:-15]))
-    omega = channel(drafted(tmp_path, theta=x, omega=late, u=np.cos(TIME)), "omega")
+    omega = channel(draft_of(tmp_path, theta=x, omega=late, u=np.cos(TIME)), "omega")
     assert omega.derivative_of == "theta"
     assert "comes 0.15 s after the slope of theta" in omega.notes
 
 
 def test_an_inverted_velocity_is_read_with_the_opposite_sign(tmp_path):
     x, v = motion(np.random.default_rng(4))
-    checked = check_own_logs(drafted(tmp_path, theta=x, omega=-v, u=np.cos(TIME)))
+    checked = check_own_logs(draft_of(tmp_path, theta=x, omega=-v, u=np.cos(TIME)))
     assert checked.task.channels["omega"].source[0].scale == -1.0
     assert checked.entries[0]["reasons"] == []
     assert "its sign is opposite" in checked.text
@@ -114,14 +114,14 @@ def test_an_inverted_velocity_is_read_with_the_opposite_sign(tmp_path):
 def test_a_clock_that_starts_anew_hides_no_derivative(tmp_path):
     x, v = motion(np.random.default_rng(5))
     clock = np.tile(TIME[:600], 5)
-    draft = drafted(tmp_path, clock, theta=x, omega=v, u=np.cos(TIME))
+    draft = draft_of(tmp_path, clock, theta=x, omega=v, u=np.cos(TIME))
     assert channel(draft, "omega").derivative_of == "theta"
 
 
 def test_exchanged_velocities_are_told(tmp_path):
     random = np.random.default_rng(6)
     (x1, v1), (x2, v2) = motion(random), motion(random)
-    draft = drafted(tmp_path, pos1=x1, pos2=x2, vel1=v2, vel2=v1, tau1=np.cos(TIME))
+    draft = draft_of(tmp_path, pos1=x1, pos2=x2, vel1=v2, vel2=v1, tau1=np.cos(TIME))
     assert channel(draft, "vel1").derivative_of == "pos2"
     assert any("exchanged columns?" in note for note in channel(draft, "vel1").notes)
 
@@ -129,5 +129,5 @@ def test_exchanged_velocities_are_told(tmp_path):
 def test_an_unrelated_velocity_follows_no_position(tmp_path):
     random = np.random.default_rng(7)
     (x, _), (_, v) = motion(random), motion(random)
-    omega = channel(drafted(tmp_path, theta=x, omega=v, u=np.cos(TIME)), "omega")
+    omega = channel(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)), "omega")
     assert omega.derivative_of is None

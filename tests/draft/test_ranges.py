@@ -60,10 +60,10 @@ def test_limits_need_agreeing_recordings(tmp_path, count, hard):
 
 
 def test_one_recording_beyond_the_others_is_no_agreement():
-    alike = [(-1.0, 1.0)] * AGREEING
-    assert recordings_agree(alike)
-    assert recordings_agree([*alike, (-1.0, 1.19)])
-    assert not recordings_agree([*alike, (-1.0, 1.21)])
+    similar = [(-1.0, 1.0)] * AGREEING
+    assert recordings_agree(similar)
+    assert recordings_agree([*similar, (-1.0, 1.19)])
+    assert not recordings_agree([*similar, (-1.0, 1.21)])
 
 
 def test_a_slow_log_of_a_robot_drafted_from_a_fast_one_has_no_gaps(tmp_path, home):
