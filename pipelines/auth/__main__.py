@@ -19,6 +19,7 @@ from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
 from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
+from kinemill_dagster.pipelines.auth.mlflow_view import MlflowView
 from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.permissions import Site
 from kinemill_dagster.pipelines.auth.proxy import proxy_at
@@ -76,6 +77,7 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     os.environ |= {
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard is stricter
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",  # hides its pages, whose routes the guard closes
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
     }
     from mlflow.server import constants
@@ -86,11 +88,14 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
         constants.ARTIFACTS_DESTINATION_ENV_VAR: artifact_root(home),
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
     }
+    from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
     limit_deliveries()
     records = MlflowRecords(artifact_root(home), list_tasks)
-    yield PullRecorder(app, home), MlflowSite(records, lambda: allowed_webhooks(home))
+    index = Path(str(pages.static_folder)) / "index.html"
+    view = MlflowView(PullRecorder(app, home), index)
+    yield view, MlflowSite(records, lambda: allowed_webhooks(home))
 
 
 def main(arguments: Sequence[str]) -> None:

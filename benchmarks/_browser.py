@@ -1,0 +1,183 @@
+"""Headless Chromium over the DevTools protocol: open a page, read its console, take a picture."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium")
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-port=0", "about:blank",
+)  # fmt: skip
+_START = 60.0  # s until the browser listens
+_IDLE = 1.0  # s without a request after which a page counts as loaded
+_LIMIT = 300_000_000  # bytes of a message; a screenshot is one
+
+
+class Tab:
+    """One page of the browser.
+
+    Args:
+        connection: websocket of the page's debugger.
+    """
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection, self._number = connection, 0
+        self._events: list[dict[str, Any]] = []
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._call(f"{domain}.enable")
+
+    def open(self, url: str, width: int = 1280, height: int = 900, wait: float = 60.0) -> None:
+        """Load a page at a window size in px; return when it has been idle for a second.
+
+        Raises:
+            ConnectionError: no server answers.
+        """
+        self.resize(width, height)
+        self._call("Page.navigate", url="about:blank")  # else a new fragment loads nothing
+        self.settle(wait)
+        self._events = []
+        loaded = self._call("Page.navigate", url=url)
+        if "errorText" in loaded:
+            raise ConnectionError(f"{url}: {loaded['errorText']}")
+        self.settle(wait)
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the window, px."""
+        mobile = width < 600
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+
+    def settle(self, wait: float = 60.0) -> None:
+        """Wait until the page is loaded and no request was open for a second, at most `wait` s."""
+        deadline, quiet = time.monotonic() + wait, time.monotonic()
+        while time.monotonic() < min(deadline, quiet + _IDLE):
+            if self._receive(0.1) or self._open_requests() or not self._is_loaded():
+                quiet = time.monotonic()
+
+    def evaluate(self, script: str) -> Any:
+        """Return the value of an expression in the page; a promise is awaited.
+
+        Raises:
+            RuntimeError: the script fails.
+        """
+        result = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        if "exceptionDetails" in result:
+            raise RuntimeError(f"{script}: {result['exceptionDetails']}")
+        return result["result"].get("value")
+
+    def errors(self) -> list[str]:
+        """Return the errors in the console since the page was opened."""
+        return [text for event in self._events if (text := _error(event))]
+
+    def requests(self) -> list[str]:
+        """Return the addresses that the page requested."""
+        sent = [one for one in self._events if one["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def screenshot(self, file: Path, *, whole: bool = False) -> Path:
+        """Write a PNG of the window, or of the whole page."""
+        options: dict[str, Any] = {"format": "png"}
+        if whole:
+            size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+            options |= {"captureBeyondViewport": True, "clip": {**size, "scale": 1}}
+        content = self._call("Page.captureScreenshot", **options)["data"]
+        file.write_bytes(base64.b64decode(content))
+        return file
+
+    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        self._connection.send(json.dumps(message))
+        while True:
+            answer = self._receive(60.0)
+            if answer and answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def _receive(self, timeout: float) -> dict[str, Any] | None:
+        try:
+            message = json.loads(self._connection.recv(timeout=timeout))
+        except TimeoutError:
+            return None
+        if "method" in message:
+            self._events.append(message)
+        return message
+
+    def _is_loaded(self) -> bool:
+        return any(event["method"] == "Page.loadEventFired" for event in self._events)
+
+    def _open_requests(self) -> bool:
+        sent = {
+            event["params"]["requestId"]
+            for event in self._events
+            if event["method"] == "Network.requestWillBeSent"
+        }
+        ended = {
+            event["params"]["requestId"]
+            for event in self._events
+            if event["method"] in {"Network.loadingFinished", "Network.loadingFailed"}
+        }
+        return bool(sent - ended)
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Tab]:
+    """Run headless Chromium with an empty profile and return its page.
+
+    Args:
+        profile: a folder for the browser's files; it must not exist yet.
+
+    Raises:
+        FileNotFoundError: chromium is not installed.
+        TimeoutError: it does not start.
+    """
+    if CHROMIUM is None:
+        raise FileNotFoundError("chromium is not installed; install the package chromium")
+    command = [CHROMIUM, *_FLAGS[:-1], f"--user-data-dir={profile}", _FLAGS[-1]]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port = _port(profile / "DevToolsActivePort", process)
+        with urlopen(Request(f"http://127.0.0.1:{port}/json/list"), timeout=30) as answer:
+            pages = [one for one in json.load(answer) if one["type"] == "page"]
+        with connect(pages[0]["webSocketDebuggerUrl"], max_size=_LIMIT) as connection:
+            yield Tab(connection)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _port(file: Path, process: "subprocess.Popen[bytes]") -> int:
+    """Return the port on which the browser listens, as soon as it has written it."""
+    deadline = time.monotonic() + _START
+    while time.monotonic() < deadline and process.poll() is None:
+        if file.is_file() and (lines := file.read_text().splitlines()):
+            return int(lines[0])
+        time.sleep(0.1)
+    raise TimeoutError(f"chromium did not start within {_START:.0f} s ({process.poll()})")
+
+
+def _error(event: dict[str, Any]) -> str:
+    """Return the text of an event that the console shows as an error; else an empty text."""
+    parameters = event.get("params", {})
+    if event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+        return f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}".strip()
+    if event["method"] == "Runtime.exceptionThrown":
+        details = parameters["exceptionDetails"]
+        return str(details.get("exception", {}).get("description", details["text"]))
+    if event["method"] == "Runtime.consoleAPICalled" and parameters["type"] in {"error", "assert"}:
+        return " ".join(str(one.get("value", one.get("description"))) for one in parameters["args"])
+    return ""
