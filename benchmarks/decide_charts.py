@@ -45,7 +45,8 @@ def draw_own(lines: Sequence[Line]) -> str:
     """Draw with `kinemill.reports.charts`, long curves thinned as in reports of recordings."""
     from kinemill.reports.charts import thinned
 
-    return line_chart([Line(one.label, one.style, *thinned(one.x, one.y)) for one in lines])
+    thin = [Line(one.label, one.style, *thinned(one.x, one.y)) for one in lines]
+    return line_chart(thin, labels=("time, s", "value"))
 
 
 def draw_matplotlib(lines: Sequence[Line]) -> str:

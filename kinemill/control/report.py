@@ -11,7 +11,7 @@ from kinemill.control.cost import Cost
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
 from kinemill.reports.animation import animated_links
-from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, html_page, mark, name_of, table
 from kinemill.task.document import Task
 
@@ -67,7 +67,8 @@ def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> st
             _line(cost, name, episode, seed, is_action)
             for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
         ]
-        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{line_chart(lines)}</div>')
+        chart = line_chart(lines, labels=("time, s", axis_label(name, unit)))
+        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{chart}</div>')
     return f'<div class="grid">{"".join(charts)}</div>'
 
 

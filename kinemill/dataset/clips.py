@@ -8,7 +8,7 @@ import numpy as np
 from kinemill.dataset.aux_arrays import episode_values
 from kinemill.dataset.histograms import COLUMNS, SIZE, STYLES
 from kinemill.dataset.packed import PackedDataset, PackedEpisode
-from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.svg_grid import sheet
 from kinemill.store import Json
 from kinemill.task import Task
@@ -58,7 +58,8 @@ def clip_sheet(task: Task, clips: Clips) -> str | None:
         ]
         unit = task.channels[names[joint]].unit
         title = f"{names[joint]}, {unit}, over the phase of a cycle"
-        charts.append((title, line_chart(lines, size=SIZE)))
+        labels = ("phase of the cycle", axis_label(names[joint], unit))
+        charts.append((title, line_chart(lines, labels=labels, size=SIZE)))
     return sheet(charts, SIZE, COLUMNS, {color: split for split, color in STYLES.items()})
 
 

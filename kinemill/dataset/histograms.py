@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinemill.dataset.packed import Packed, PackedDataset
-from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.svg_grid import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
-SIZE, COLUMNS = (340, 190), 3  # px of a chart, charts in a row
+SIZE, COLUMNS = (340, 212), 3  # px of a chart, charts in a row
 
 
 def histograms(packed: PackedDataset) -> dict[str, str]:
@@ -20,7 +20,10 @@ def histograms(packed: PackedDataset) -> dict[str, str]:
         for split in STYLES
         if packed.of(split)
     }
-    return {name: _chart(splits, column) for column, name in enumerate(packed.columns)}
+    return {
+        name: _chart(splits, column, axis_label(name, packed.units[name]))
+        for column, name in enumerate(packed.columns)
+    }
 
 
 def histogram_sheet(packed: PackedDataset) -> str:
@@ -31,7 +34,7 @@ def histogram_sheet(packed: PackedDataset) -> str:
     return sheet(charts[:MOST], SIZE, COLUMNS, {color: split for split, color in STYLES.items()})
 
 
-def _chart(splits: Mapping[str, Packed], column: int) -> str:
+def _chart(splits: Mapping[str, Packed], column: int, label: str) -> str:
     values = {split: rows[:, column] for split, rows in splits.items()}
     low = min((float(rows.min()) for rows in values.values()), default=0.0)
     high = max((float(rows.max()) for rows in values.values()), default=1.0)
@@ -40,4 +43,4 @@ def _chart(splits: Mapping[str, Packed], column: int) -> str:
     for split, rows in values.items():
         share = np.histogram(rows, edges)[0] / len(rows)
         lines.append(Line(split, STYLES[split], edges, np.append(share, share[-1]), staircase=True))
-    return line_chart(lines, size=SIZE)
+    return line_chart(lines, labels=(label, "share of rows"), size=SIZE)

@@ -13,7 +13,7 @@ from kinemill.register.comparison_results import (
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.register.policy_comparison import trials_page
 from kinemill.register.verdict import Verdict
-from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.results import ChannelAccuracy
@@ -134,7 +134,7 @@ def _chart(line: ComparedChannel, dt: float) -> str:
         error = np.array([0.0, *side.by_step])
         seconds = np.arange(len(error), dtype=np.float64) * dt
         lines.append(Line(f"version {name}", style, seconds, error))
-    return line_chart(lines)
+    return line_chart(lines, labels=("time ahead, s", axis_label("RMSE", line.unit)))
 
 
 def _gates(comparison: DynamicsComparison) -> str:

@@ -140,8 +140,9 @@ def _course(versions: Sequence[Version]) -> str:
         steps = np.append(errors[champion_terms], errors[champion_terms][-1])
         lines.append(Line("champion", "champion", ends, steps, staircase=True))
     start = points[0][0].created[:16].replace("T", " ")
-    since = f"over {'hours' if short else 'days'} since {start} UTC"
-    chart = figure(_title(versions), since, line_chart(lines, size=(700, 220)))
+    since = f"{'hours' if short else 'days'} since {start} UTC"
+    chart = line_chart(lines, labels=(since, _title(versions)), size=(700, 242))
+    chart = figure(_title(versions), "", chart)
     key = legend({line.style: line.label for line in lines})
     return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'
 

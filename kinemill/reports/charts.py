@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 12, 26  # margins, px
+PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins with the labels, px
 POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 
 
@@ -67,37 +67,43 @@ class Frame:
         return self.height - PAD_BOTTOM - share * (self.height - PAD_TOP - PAD_BOTTOM)
 
 
+def axis_label(quantity: str, unit: str) -> str:
+    """Return the label of an axis: the quantity, and its unit if it has one."""
+    return f"{quantity}, {unit}" if unit else quantity
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
-    size: tuple[int, int] = (340, 190),
+    labels: tuple[str, str],
+    size: tuple[int, int] = (340, 212),
     y: tuple[float, float] | None = None,
     whiskers: Sequence[Whisker] = (),
     bands: Sequence[Band] = (),
-    now: bool = False,
 ) -> str:
     """Draw `lines`.
 
     Args:
         lines: the last one lies on top.
+        labels: of the horizontal and the vertical axis, with units, see `axis_label`.
         size: width and height, px; scales with the page.
         y: range of the vertical axis; default: all values, with room.
         whiskers: intervals.
         bands: marked stretches, behind the lines.
-        now: mark x = 0, where the known past ends.
     """
     frame = Frame(*size, _range_x(lines), y or value_range(lines))
     clip = f"inside-{frame.width}-{frame.height}"  # charts of a size may share it
     parts = [
-        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img">',
+        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" '
+        f'aria-label="{escape(f"{labels[1]} over {labels[0]}")}">',
         f'<clipPath id="{clip}"><rect x="{PAD_LEFT}" y="{PAD_TOP - 4}" '
         f'width="{frame.width - PAD_LEFT - PAD_RIGHT + 5}" '
         f'height="{frame.height - PAD_TOP - PAD_BOTTOM + 5}"/>'
         "</clipPath>",
         *_axes(frame),
+        _text("axis-label", PAD_LEFT, PAD_TOP - 8, escape(labels[1]), "start"),
+        _text("axis-label", frame.width - PAD_RIGHT, frame.height - 6, escape(labels[0]), "end"),
     ]
-    if now:
-        parts.append(_segment("now", frame.px(0), PAD_TOP, frame.px(0), frame.height - PAD_BOTTOM))
     parts.append(f'<g clip-path="url(#{clip})">')
     parts += [_band(frame, band) for band in bands]
     parts += [_curve(frame, line) for line in lines]

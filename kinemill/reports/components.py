@@ -1,12 +1,17 @@
 """HTML components of reports: tables, cards, marks, cells with bars."""
 
 import importlib.resources
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from kinemill.reports.charts import number
+
+_HEADING = re.compile(r'<h2(?: id="[^"]*")?>(.*?)</h2>', re.DOTALL)
+_CONTENTS = re.compile(r'<nav class="contents".*?</nav>', re.DOTALL)
+_FEWEST = 3  # sections of a page with a table of contents
 
 
 def style() -> str:
@@ -17,7 +22,7 @@ def style() -> str:
 def html_page(
     title: str, sections: Sequence[str], footer: str = "Made by kinemill.", css: str = ""
 ) -> str:
-    """Return an HTML page without external links.
+    """Return an HTML page without external links, with a table of contents of its sections.
 
     Args:
         title: of the browser tab, plain text.
@@ -25,12 +30,34 @@ def html_page(
         footer: HTML.
         css: rules in addition to the style sheet.
     """
-    return (
+    return with_contents(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{style()}{css}</style></head>"
         f"<body><main>{''.join(sections)}<footer>{footer}</footer></main></body></html>\n"
     )
+
+
+def with_contents(page: str) -> str:
+    """Return a page with an id for each `h2`, and links to them if there are at least three.
+
+    A table of contents that the page has is replaced, so sections can be added to a finished page.
+    """
+    links: dict[str, str] = {}
+
+    def anchored(match: re.Match[str]) -> str:
+        text = re.sub("<[^>]*>", "", match[1])
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+        name = slug if slug not in links else f"{slug}-{len(links) + 1}"
+        links[name] = text
+        return f'<h2 id="{name}">{match[1]}</h2>'
+
+    page = _HEADING.sub(anchored, _CONTENTS.sub("", page))
+    if len(links) < _FEWEST:
+        return page
+    items = "".join(f'<a href="#{name}">{text}</a>' for name, text in links.items())
+    contents = f'<nav class="contents" aria-label="Contents">{items}</nav>'
+    return page.replace("<body>", f"<body>{contents}", 1)
 
 
 def legend(styles: Mapping[str, str]) -> str:
@@ -57,15 +84,21 @@ def table(
 ) -> str:
     """Return a table; columns from `numbers_from` on are right-aligned, equally wide if `even`.
 
-    With `fixed` it is never wider than the page: long text breaks.
+    With `fixed` it is never wider than the page: long text breaks, and on a phone each row is a
+    block in which the heads stand before the cells.
     """
     kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
     head = "".join(
         f'<th class="{kind}">{item}</th>' for item, kind in zip(heads, kinds, strict=True)
     )
+    names = [re.sub("<[^>]*>", "", item) if fixed else "" for item in heads]
+    starts = [
+        f'<td class="{kind}"' + (f' data-head="{name}: ">' if name else ">")
+        for kind, name in zip(kinds, names, strict=True)
+    ]
     body = "".join(
         "<tr>"
-        + "".join(f'<td class="{kind}">{item}</td>' for item, kind in zip(row, kinds, strict=True))
+        + "".join(f"{start}{item}</td>" for start, item in zip(starts, row, strict=True))
         + "</tr>"
         for row in rows
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.reports.charts import Line as Curve
-from kinemill.reports.charts import line_chart, number
+from kinemill.reports.charts import axis_label, line_chart, number
 from kinemill.reports.components import card, html_page, name_of, table
 from kinemill.store import publish_file
 from kinemill.tune.objective import objective_of
@@ -23,7 +23,7 @@ from kinemill.tune.results import (
 )
 from kinemill.tune.search import Search
 
-_WIDE = (1080, 260)
+_WIDE = (1080, 282)
 _ABOVE = 3.0  # times the median error; larger errors are drawn at the top
 _OWN_STYLE = """
 .line.dot { stroke: var(--persistence); stroke-width: 8; }
@@ -131,7 +131,12 @@ def _history(trials: list[TrialRecord]) -> str:
     lowest = float(best[-1])
     room = 0.08 * (top - lowest) or 0.1 * abs(top) or 1.0
     ends = sorted((sign * (lowest - room), sign * (top + room)))
-    chart = line_chart([*dots, stairs], size=_WIDE, y=(ends[0], ends[1]))
+    chart = line_chart(
+        [*dots, stairs],
+        labels=("trial", axis_label(of.short, of.unit)),
+        size=_WIDE,
+        y=(ends[0], ends[1]),
+    )
     beyond = int((errors > top).sum())
     unit = f", in {of.unit}" if of.unit else ""
     text = f"{of.name.capitalize()} of each trial{unit}, and the best so far."

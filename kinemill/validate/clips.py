@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card
 from kinemill.task import Task
 from kinemill.validate.cycles import STILL, cycle_of, fourier
@@ -121,7 +121,8 @@ def clip_section(task: Task, values: Mapping[str, NDArray[Any]]) -> str:
         name = joints_of(task)[joint]
         unit = escape(task.channels[name].unit)
         caption = f'<b>{escape(name)}</b><span class="unit">{unit} over phase</span>'
-        chart = line_chart(_cycle_lines(clip, joint, first))
+        labels = ("phase of the cycle", axis_label(name, task.channels[name].unit))
+        chart = line_chart(_cycle_lines(clip, joint, first), labels=labels)
         charts.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
     return (
         f"{body}<p>All cycles over one another, thin; thick is their mean. Phase 0 is where "

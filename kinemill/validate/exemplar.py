@@ -16,7 +16,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.rows import read_rows
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.reports.charts import POINTS, Band, Line, Whisker, line_chart, thinned
+from kinemill.reports.charts import POINTS, Band, Line, Whisker, axis_label, line_chart, thinned
 from kinemill.reports.svg_grid import MOST, sheet
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
@@ -27,7 +27,7 @@ from kinemill.validate.previous_snapshot import shards_of
 from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
 
 SAMPLE = 60  # recordings in the chart
-SIZE = (700, 130)  # px of a chart
+SIZE = (700, 152)  # px of a chart
 TRACKS = 20  # drawn tracks of a recording
 
 
@@ -109,7 +109,13 @@ def _bars(amounts: Sequence[tuple[float, float]]) -> str:
     ends = np.array([0.0, len(amounts) + 1.0])
     most = max((accepted + lost for accepted, lost in amounts), default=0.0)
     floor = Line("0", "limit", ends, np.zeros(2))
-    return line_chart([floor], size=SIZE, y=(0.0, 1.05 * most or 1.0), whiskers=bars)
+    return line_chart(
+        [floor],
+        labels=("recording, in order", "duration, s"),
+        size=SIZE,
+        y=(0.0, 1.05 * most or 1.0),
+        whiskers=bars,
+    )
 
 
 def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[tuple[str, str]]:
@@ -119,7 +125,9 @@ def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[t
     for name in _drawn(task, frames)[: MOST - 1]:
         title = f"{name}, {task.channels[name].unit}, over s"
         title += "" if drawn else f": {recording.name}"
-        drawn.append((title, line_chart([_curve(frames, name)], size=SIZE, bands=bands)))
+        labels = ("time, s", axis_label(name, task.channels[name].unit))
+        chart = line_chart([_curve(frames, name)], labels=labels, size=SIZE, bands=bands)
+        drawn.append((title, chart))
     return drawn
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
 from kinemill.ingest.rows import read_rows
-from kinemill.reports.charts import POINTS, Band, Line, line_chart, number, thinned
+from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, number, thinned
 from kinemill.reports.components import card, html_page, table
 from kinemill.store import Json
 from kinemill.task import Task
@@ -25,7 +25,7 @@ from kinemill.validate.apply_checks import (
 )
 from kinemill.validate.clips import clip_section
 
-WIDTH, HEIGHT = 1100, 150  # px of one channel
+WIDTH, HEIGHT = 1100, 172  # px of one channel
 TRACKS = 12  # drawn tracks of a recording, those with most findings
 LISTED = 100  # listed findings
 
@@ -189,7 +189,12 @@ def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
         if _is_near(limit, values)
     ]
     bands = [*_lost(stretch, rows), *_finding_bands(stretch, name, rows)]
-    return line_chart([*limits, line], size=(WIDTH, HEIGHT), bands=bands)
+    return line_chart(
+        [*limits, line],
+        labels=("time, s", axis_label(name, task.channels[name].unit)),
+        size=(WIDTH, HEIGHT),
+        bands=bands,
+    )
 
 
 def _is_near(limit: float, values: np.ndarray) -> bool:

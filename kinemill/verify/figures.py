@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.reports.charts import Line, Whisker, line_chart, number
+from kinemill.reports.charts import Line, Whisker, axis_label, line_chart, number, value_range
 from kinemill.reports.components import figure
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, predict
@@ -18,6 +18,7 @@ from kinemill.verify.calibration import Calibration
 from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.labels import label
 
+_AHEAD = "time from the start of the prediction, s"
 _DRAWN = ("champion", "model")  # in rollouts, beside the best reference
 MOST = 12  # channels pictured; of more, those with the largest error
 
@@ -53,8 +54,13 @@ def error_growth(analysis: Analysis) -> str:
         top = min(every[np.isfinite(every)].max(initial=0.0), 8.0 * own or np.inf)
         low, high = intervals[index]
         bars = [Whisker(float(time[-1]), low, high, "model")] if np.isfinite(high) else []
-        size = (520, 230) if even else (340, 190)
-        chart = line_chart(lines, size=size, y=(0.0, 1.05 * top or 1.0), whiskers=bars)
+        chart = line_chart(
+            lines,
+            labels=("time ahead, s", axis_label("RMSE", model.units[index])),
+            size=(520, 252) if even else (340, 212),
+            y=(0.0, 1.05 * top or 1.0),
+            whiskers=bars,
+        )
         charts.append(figure(model.channels[index], model.units[index], chart))
     return f'<div class="grid{" even" if even else ""}">{"".join(charts)}</div>'
 
@@ -109,7 +115,11 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
             for index in pictured(model)
         ]
         charts += [
-            figure(name, dataset.units[name], _actions(windows, index, row, model))
+            figure(
+                name,
+                dataset.units[name],
+                _actions(windows, index, row, model, axis_label(name, dataset.units[name])),
+            )
             for index, name in enumerate(dataset.actions[:MOST])
         ]
         head = f'<div class="column"><b>{example.title}</b>{position}</div>'
@@ -155,17 +165,25 @@ def _rollout_chart(
     model = lines[-1].y[np.isfinite(lines[-1].y)]
     low, high = min(low, model.min(initial=low)), max(high, model.max(initial=high))
     room = 0.08 * (high - low) or 0.1
-    return line_chart(lines, size=(340, 160), y=(float(low - room), float(high + room)), now=True)
+    ends = (float(low - room), float(high + room))
+    labels = (_AHEAD, axis_label(errors.channels[index], errors.units[index]))
+    return line_chart([_start(ends), *lines], labels=labels, size=(340, 182), y=ends)
 
 
-def _actions(windows: Windows, index: int, row: int, errors: Errors) -> str:
+def _actions(windows: Windows, index: int, row: int, errors: Errors, label: str) -> str:
     past, future = _times(errors)
     values = np.concatenate([windows.past_actions[row, :, index], windows.actions[row, :, index]])
     time = np.concatenate([past, future[1:-1]])
     line = Line(
         "action", "action", np.append(time, future[-1]), np.append(values, values[-1]), True
     )
-    return line_chart([line], size=(340, 110), now=True)
+    ends = value_range([line])
+    return line_chart([_start(ends), line], labels=(_AHEAD, label), size=(340, 132), y=ends)
+
+
+def _start(ends: tuple[float, float]) -> Line:
+    """Return a dashed line where the known past ends, over the range of the vertical axis."""
+    return Line("start of the prediction", "now", np.zeros(2), np.array(ends))
 
 
 def _times(errors: Errors) -> tuple[Floats, Floats]:
@@ -211,6 +229,7 @@ def cross_correlations(analysis: Analysis) -> str:
 def coverages(calibration: Calibration, errors: Errors) -> str:
     """Draw how often the truth lies inside of each interval over time ahead, one chart a state."""
     time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
+    labels = ("time ahead, s", "share of windows")
     ends, charts = np.array([time[0], time[-1]]), list[str]()
     for index in pictured(errors):
         lines = [
@@ -221,7 +240,9 @@ def coverages(calibration: Calibration, errors: Errors) -> str:
             Line(f"{level:.0%} intervals", "model", time, coverage[:, index])
             for level, coverage in zip(calibration.levels, calibration.coverage, strict=True)
         ]
-        charts.append(figure(errors.channels[index], "share", line_chart(lines, y=(0.0, 1.05))))
+        charts.append(
+            figure(errors.channels[index], "", line_chart(lines, labels=labels, y=(0.0, 1.05)))
+        )
     even = " even" if len(charts) in (2, 4) else ""
     return f'<div class="grid{even}">{"".join(charts)}</div>'
 
@@ -237,4 +258,10 @@ def _stems(lags: Floats, values: Floats, band: float) -> str:
         for lag, value in zip(lags, finite, strict=True)
     ]
     most = 1.1 * max(float(np.abs(finite).max()), 2.0 * band if band > 0.0 else 0.1)
-    return line_chart(lines, size=(340, 170), y=(-most, most), whiskers=stems)
+    return line_chart(
+        lines,
+        labels=("lag, steps", "correlation"),
+        size=(340, 192),
+        y=(-most, most),
+        whiskers=stems,
+    )

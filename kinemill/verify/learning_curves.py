@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.reports.charts import Band, Line, line_chart, number
+from kinemill.reports.charts import Band, Line, axis_label, line_chart, number
 from kinemill.reports.components import figure, legend, name_of, table
 from kinemill.store import SUMMARY, Json, read_json
 from kinemill.train.warm_start import CURVES
@@ -37,7 +37,8 @@ PANELS = {  # what is drawn in one chart, each curve in its color
         for what in ("return", "success", "length")
     },
 }
-_UNITS = {"return": "of an episode", "success": "share of episodes", "length": "steps an episode"}
+_UNITS = {"return": "mean of episodes", "success": "share of episodes", "length": "steps"}
+_STEPS = "training steps"
 _ACTION, _EVENT = "episodes/action/", "episodes/event/"
 _INNER = ("learner/", "lr", "horizon")  # of the algorithm: nothing that is asked for first
 
@@ -77,7 +78,7 @@ def _panels(curves: Curves, best: int) -> str:
     """Draw what there is of errors and of outcomes, one alone as wide as the page."""
     there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
     is_grid = len(there) > 1
-    charts = [_panel(what, curves, best, (520, 230) if is_grid else (700, 220)) for what in there]
+    charts = [_panel(what, curves, best, (520, 252) if is_grid else (700, 242)) for what in there]
     return f'<div class="{"grid even" if is_grid else "stack"}">{"".join(charts)}</div>'
 
 
@@ -90,10 +91,10 @@ def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
         _line(name, PANELS[what][name], points, log=log) for name, points in panel_curves.items()
     ]
     mark = Band(float(best), float(best), "best", f"step {best}")
-    chart = line_chart(lines, size=size, bands=[mark])
-    unit = _UNITS.get(what, "over steps")
+    label = f"log10 of the {what}" if log else axis_label(what, _UNITS.get(what, ""))
+    chart = line_chart(lines, labels=(_STEPS, label), size=size, bands=[mark])
     key = legend({line.style: line.label for line in lines})
-    return f"<div>{key}{figure(f'log10 of the {what}' if log else what, unit, chart)}</div>"
+    return f"<div>{key}{figure(what, '', chart)}</div>"
 
 
 def _line(label: str, style: str, points: Points, *, log: bool = False) -> Line:
@@ -109,13 +110,14 @@ def _actions(curves: Curves) -> str:
     charts = [
         figure(
             name,
-            "over steps",
+            "",
             line_chart(
                 [
                     _line(what, style, curves[f"{_ACTION}{name}/{what}"])
                     for what, style in (("mean", "model"), ("std", "linear"))
                     if f"{_ACTION}{name}/{what}" in curves
-                ]
+                ],
+                labels=(_STEPS, name),
             ),
         )
         for name in list(names)[:MOST]
@@ -132,7 +134,11 @@ def _events(curves: Curves) -> str:
         if name.startswith(_EVENT)
     }
     charts = [
-        figure(name, "an episode", line_chart([_line(name, "model", points)]))
+        figure(
+            name,
+            "",
+            line_chart([_line(name, "model", points)], labels=(_STEPS, "count in an episode")),
+        )
         for name, points in list(named.items())[:MOST]
     ]
     return _grid("Events", charts, len(named), "")

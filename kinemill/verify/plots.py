@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kinemill.reports.charts import axis_label
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
 from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
@@ -40,8 +41,9 @@ def plot_growth(analysis: Analysis, path: Path) -> None:
             )
         own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
         axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
-        axis.set_title(f"{model.channels[index]}, RMSE in {model.units[index]}", fontsize=10)
-        axis.set_xlabel("s ahead")
+        axis.set_title(model.channels[index], fontsize=10)
+        axis.set_ylabel(axis_label("RMSE", model.units[index]), fontsize=8)
+        axis.set_xlabel("time ahead, s")
     axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=DPI)
 
@@ -80,7 +82,7 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
         for axis in cells:
             axis.axvline(0.0, color="0.6", lw=0.8, ls=":")
         cells[0].set_title(example.title, fontsize=10)
-        cells[-1].set_xlabel("s ahead")
+        cells[-1].set_xlabel("time ahead, s")
     axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=DPI)
 

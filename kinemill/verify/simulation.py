@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.errors import BadInput
-from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.components import figure, html_page, legend, name_of, table
 from kinemill.runtime import Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
@@ -149,7 +149,7 @@ def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> No
         axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
     axes[0].legend(fontsize=8, frameon=False)
     axes[0].set_title(text, fontsize=9)
-    axes[-1].set_xlabel("s")
+    axes[-1].set_xlabel("time, s")
     drawn.set_size_inches(9.0, 1.9 * len(names) + 0.6)
     drawn.subplots_adjust(left=0.1, right=0.97, hspace=0.3)
     drawn.savefig(path, dpi=DPI)
@@ -165,7 +165,9 @@ def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
         if f"{name}_measured" in frame.columns:
             measured = frame[f"{name}_measured"].to_numpy()
             lines.append(Line("measured", "truth", time, measured))
-        chart = line_chart(lines, size=(1080, 220))
+        chart = line_chart(
+            lines, labels=("time, s", axis_label(name, interface.units[name])), size=(1080, 242)
+        )
         charts.append(figure(name, interface.units[name], chart))
     measured = any(name.endswith("_measured") for name in frame.columns)
     styles = {"model": "simulated"} | ({"truth": "measured"} if measured else {})

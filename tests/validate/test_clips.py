@@ -141,8 +141,8 @@ def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
 def test_the_page_of_a_clip_shows_its_cycle_and_every_channel_over_time(task, logs, home):
     snapshot = Snapshot(home, ingest.run(task, home, logs).artifact.ref)
     page = view(task, open_recording(home, next(iter(snapshot))))
-    assert page.count("<h2>Cycle</h2>") == 1
-    over_time = page.partition("<h2>Track 0")[2]
+    assert page.count('<h2 id="cycle">Cycle</h2>') == 1
+    over_time = page.partition('<h2 id="track-0')[2]
     assert re.findall(r"<figcaption><b>(\w+)</b>", over_time) == task.numbers
 
 

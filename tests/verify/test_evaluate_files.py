@@ -196,7 +196,7 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     page = (tmp_path / "report.html").read_text()
     links = Links()
     links.feed(page)
-    assert links.outside == []
+    assert {link[0] for link in links.outside} == {"#"}
     assert not links.tags & {"script", "link", "iframe", "object", "img"}
     assert "@import" not in page
     assert "http" not in page
@@ -222,7 +222,7 @@ def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict,
         verdict_document(verdict),
     )
     assert (
-        "<h2>The training over-fitted</h2><p>The learning curves show it: it rose &lt;by&gt; 30%"
+        ">The training over-fitted</h2><p>The learning curves show it: it rose &lt;by&gt; 30%"
         in told
     )
 

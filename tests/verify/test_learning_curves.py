@@ -112,8 +112,8 @@ def test_what_a_real_training_counts_is_in_its_section(home):
 
 def test_the_last_number_under_a_chart_is_not_cut_off():
     at = np.array([0.0, 1e6])
-    chart = line_chart([Line("one", "model", at, at)], size=(340, 190))
-    found = re.findall(r'x="([\d.]+)" y="179.0" text-anchor="(\w+)">([^<]+)<', chart)
+    chart = line_chart([Line("one", "model", at, at)], labels=("x", "y"), size=(340, 190))
+    found = re.findall(r'x="([\d.]+)" y="165.0" text-anchor="(\w+)">([^<]+)<', chart)
     assert [text for *_, text in found][-1] == "1e+06"
     for x, anchor, text in found:
         right = float(x) + (0.0 if anchor == "end" else 3.5 * len(text))

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from kinemill.environments.evaluation import Trials
-from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, legend, name_of, table
 from kinemill.reports.gif import animated_image, inline
 from kinemill.runtime.integrity import POLICY
@@ -124,9 +124,11 @@ def _returns_chart(model: Trials, random: Trials) -> str:
         return Line(label(who), style, np.linspace(0.0, 1.0, len(values)), values)
 
     lines = [line("random", "persistence", random), line("model", "model", model)]
-    chart = line_chart(lines, size=(700, 190))
+    chart = line_chart(
+        lines, labels=("share of episodes, lowest return first", "return"), size=(700, 212)
+    )
     key = legend({one.style: one.label for one in reversed(lines)})
-    return key + figure("Return", "episodes in ascending order", chart)
+    return key + figure("Return", "", chart)
 
 
 def _episode(subject: PolicySubject) -> str:
@@ -172,7 +174,8 @@ def _actions(subject: PolicySubject) -> str:
                 if np.isfinite(end)
             ]
             lines.append(Line(name, "model", time, values, staircase=True))
-            charts.append(figure(name, f"{policy.units[name]} over s", line_chart(lines)))
+            labels = ("time, s", axis_label(name, policy.units[name]))
+            charts.append(figure(name, policy.units[name], line_chart(lines, labels=labels)))
     return (
         "<h2>Actions against their limits</h2><p>In one episode; dashed are the limits.</p>"
         + table(["Action", "Sent", "Limits", "At a limit"], rows, numbers_from=1)
@@ -219,5 +222,6 @@ def _error_charts(held_out: HeldOut) -> list[str]:
             Line(style, style, time, part[rows, index].astype(np.float64), staircase=True)
             for style, part in parts.items()
         ]
-        charts.append(figure(name, f"{model.units[index]} over s", line_chart(lines)))
+        labels = ("time, s", axis_label(name, model.units[index]))
+        charts.append(figure(name, model.units[index], line_chart(lines, labels=labels)))
     return charts
