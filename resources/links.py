@@ -4,10 +4,16 @@ from pathlib import Path
 
 import dagster as dg
 
+from kinemill.reports import PAGES
 from kinemill.store.home import Home
 
-PREFIX = "/kinemill"
-TASKS, FILES = f"{PREFIX}/tasks", f"{PREFIX}/files"
+PREFIX, TASKS = PAGES.rpartition("/")[0], PAGES
+FILES = f"{PREFIX}/files"
+
+
+def described(text: str, task: str) -> str:
+    """Return the description of an asset, markdown, with links to the pages of its task."""
+    return f"{text}\n\n[Versions of {task}]({TASKS}/{task}) · [start page](/)"
 
 
 def report_link(home: Home, path: Path) -> dg.MetadataValue:

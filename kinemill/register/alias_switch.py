@@ -1,12 +1,10 @@
 """The champion alias: moved by compare-and-set, with a record of every move.
 
 The caller names the expected champion; if the champion has changed, nothing moves. kinemill moves
-the alias only under the task's lock, which machines that share a database share. The record is
-written before the alias moves (`kinemill.register.commit`). Each event of the audit trail is one
-tag of the registered model, so MLflow clients see it as well.
+the alias only under the task's lock, which machines that share a database share. The record, which
+holds the event of the audit trail, is written before the alias moves (`kinemill.register.commit`).
 """
 
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +32,7 @@ What = Literal[
 ]
 PROMOTED = ("champion", "promoted")  # by the gate, by a user
 MOVES = (*PROMOTED, "rolled back")  # events that change the champion
-_LONGEST = 1000  # characters of a reason; MLflow allows 5000 for an event
+_LONGEST = 1000  # characters of a reason
 
 
 class ChampionChanged(KinemillError):
@@ -115,13 +113,6 @@ def same_event(one: Event, other: Event) -> bool:
         other.version,
         other.previous,
     ) and (not grown)
-
-
-def trail(tracking: Tracking, task: str) -> list[Event]:
-    """Return the events of a task, oldest first."""
-    notes = notes_of(tracking.home, task)
-    keys = sorted(key for key in notes if key.startswith(tags.EVENT))
-    return [Event(**json.loads(notes[key])) for key in keys]
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:

@@ -19,6 +19,7 @@ from kinemill.register.ledger import (
     ledger_folder,
     next_number,
     read_ledger,
+    without_events,
 )
 from kinemill.register.versions import CHAMPION
 from kinemill.store.fault_injection import fault_point
@@ -66,14 +67,15 @@ def _note(tracking: Tracking, task: str, event: Event) -> dict[str, str]:
 
 
 def apply(tracking: Tracking, task: str, change: Change) -> None:
-    """Apply a change to MLflow, in which its new version already exists."""
+    """Apply a recorded change to MLflow, in which its new version already exists.
+
+    Events stay in the ledger: MLflow would list all of them among the tags of the model.
+    """
     client = tracking.client
-    for number, stamped in change.tags.items():
-        for name, value in stamped.items():
-            client.set_model_version_tag(task, str(number), name, value)
+    _stamp(tracking, task, change)
     for number, text in change.descriptions.items():
         client.update_model_version(task, str(number), text)
-    for name, value in change.notes.items():
+    for name, value in without_events(change.notes).items():
         _set_note(client, task, name, value)
     fault_point("register.noted")
     for alias, number in sorted(change.aliases.items()):  # `champion` moves first
@@ -83,6 +85,15 @@ def apply(tracking: Tracking, task: str, change: Change) -> None:
             client.delete_registered_model_alias(task, alias)
         if alias == CHAMPION:
             fault_point("register.crowned")
+
+
+def _stamp(tracking: Tracking, task: str, change: Change) -> None:
+    """Write the changed tags of versions; the hidden ones are one tag with all of them."""
+    versions = read_ledger(tracking.home, task).versions if change.tags else {}
+    for number, stamped in change.tags.items():
+        for name, value in tags.pack(versions[number].tags).items():
+            if name in stamped or name == tags.INTERNAL:
+                tracking.client.set_model_version_tag(task, str(number), name, value)
 
 
 def _set_note(client: Any, task: str, name: str, value: str | None) -> None:

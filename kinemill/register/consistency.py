@@ -18,6 +18,7 @@ from kinemill.register.ledger import (
     changes,
     ledger_tasks,
     read_ledger,
+    without_events,
 )
 from kinemill.register.mlflow_tables import RegistryState, read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION
@@ -148,7 +149,7 @@ def differences(ledger: Ledger, state: RegistryState) -> Iterator[str]:
         if recorded != current:
             yield f"@{alias} is {_name(current)}, but {_name(recorded)} by the last decision"
     notes = {name: value for name, value in state.notes.items() if name != tags.APPLIED}
-    if names := _unlike(ledger.notes, notes):
+    if names := _unlike(without_events(ledger.notes), notes):
         yield f"the model has another {', '.join(names)}"
 
 

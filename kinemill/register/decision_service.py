@@ -26,6 +26,7 @@ from kinemill.register.ledger import Change
 from kinemill.register.versions import (
     CHALLENGER,
     CHAMPION,
+    SHORT,
     Version,
     aliases_of,
     bundle_folder,
@@ -132,6 +133,12 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
 
 
+def _links(version: Version) -> str:
+    """Return a line with links to the pages of a version, and its dataset, markdown."""
+    dataset = version.tags[tags.DATASET][:SHORT]
+    return f"[Report, data and provenance]({version.page}) · dataset `{dataset}`"
+
+
 def _publish_decision(
     tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> Change:
@@ -148,8 +155,7 @@ def _publish_decision(
     better = bool(facts.provisional) or all(
         passed for rule, passed in passed_by_rule.items() if rule != "serves"
     )
-    stamped = {f"{tags.GATE}.{item.rule}": decision_document.line(item) for item in verdicts}
-    stamped |= {
+    stamped = {
         tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),
         tags.PREVIOUS: str(facts.previous_champion or 0),
         tags.REPORT: f"{published.ref.path}/report.html",
@@ -157,5 +163,5 @@ def _publish_decision(
         tags.PROVISIONAL: facts.provisional or tags.NO,
         tags.SERVES: "yes" if passed_by_rule.get("serves") else "no",
     }
-    described = decision_document.markdown(facts, verdicts, text)
+    described = decision_document.markdown(facts, verdicts, text, _links(version))
     return Change(tags={version.number: stamped}, descriptions={version.number: described})

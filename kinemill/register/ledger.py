@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kinemill.errors import CorruptArtifact, KinemillError
+from kinemill.register import tags
 from kinemill.store import Json, publish_json, publish_shared, read_json
 from kinemill.store.database import database
 from kinemill.store.formats import Format
@@ -54,7 +55,7 @@ class Change:
         """Read a change back from its JSON object."""
         return cls(
             created=value["created"],
-            tags={int(number): tags for number, tags in value["tags"].items()},
+            tags={int(number): stamped for number, stamped in value["tags"].items()},
             descriptions={int(number): text for number, text in value["descriptions"].items()},
             aliases=value["aliases"],
             notes=value["notes"],
@@ -86,8 +87,8 @@ class Ledger:
         self.number += 1
         if made := change.created:
             self.versions[made["number"]] = Entry(made["run_id"], made["source"])
-        for number, tags in change.tags.items():
-            self.versions[number].tags.update(tags)
+        for number, stamped in change.tags.items():
+            self.versions[number].tags.update(stamped)
         for number, text in change.descriptions.items():
             self.versions[number].description = text
         _update(self.aliases, change.aliases)
@@ -100,6 +101,11 @@ def _update(state: dict[str, V], changed: Mapping[str, V | None]) -> None:
             state.pop(name, None)
         else:
             state[name] = value
+
+
+def without_events(notes: Mapping[str, V]) -> dict[str, V]:
+    """Return the notes that MLflow shows: all but the audit trail."""
+    return {name: value for name, value in notes.items() if not name.startswith(tags.EVENT)}
 
 
 def ledger_folder(home: Home, task: str) -> Path:

@@ -26,9 +26,11 @@ class Row(Entry):
 
     Attributes:
         created: s since the epoch.
+        stored: the tags as MLflow stores them, see `kinemill.register.tags.pack`.
     """
 
     created: float = 0.0
+    stored: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def own_tags(self) -> dict[str, str]:
@@ -74,7 +76,9 @@ def read_tables(home: Home, task: str) -> RegistryState:
                 )
             for number, key, value in ask(_TAGS):
                 if row := state.versions.get(int(number)):
-                    row.tags[key] = value or ""
+                    row.stored[key] = value or ""
+            for row in state.versions.values():
+                row.tags = tags.unpack(row.stored)
             state.notes = {key: value for key, value in ask(_NOTES)}
             state.aliases = {alias: int(number) for alias, number in ask(_ALIASES)}
             return state

@@ -6,15 +6,17 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
+from kinemill.reports import PAGES
 from kinemill.store import from_json_value
 from kinemill.store.fault_injection import fault_point
+from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.results import Metrics
 
@@ -23,7 +25,7 @@ WHOLE = ("nrmse", "return", "success")  # metrics of the whole model
 
 
 def create_version(
-    tracking: Tracking, task: str, bundle: Path, run_id: str, stamped: Mapping[str, str]
+    tracking: Tracking, task: Task, bundle: Path, run_id: str, stamped: Mapping[str, str]
 ) -> int:
     """Log the bundle as an MLflow model and register it under the task's name.
 
@@ -32,7 +34,7 @@ def create_version(
 
     Args:
         tracking: the home's MLflow.
-        task: name of the task, also of the registered model.
+        task: the task; its name is that of the registered model.
         bundle: folder of the bundle.
         run_id: the run that trained the model.
         stamped: the tags of the version.
@@ -40,11 +42,12 @@ def create_version(
     Returns:
         The number of the new version.
     """
-    client = tracking.client
+    client, stored = tracking.client, tags.pack(stamped)
+    shown = {name: value for name, value in stored.items() if name != tags.INTERNAL}
     recorded = json.loads(stamped[tags.METRICS])
     metrics = _metrics(from_json_value(recorded, Metrics, bundle))
     logged = client.create_logged_model(
-        client.get_run(run_id).info.experiment_id, name=task, source_run_id=run_id, tags=stamped
+        client.get_run(run_id).info.experiment_id, name=task.name, source_run_id=run_id, tags=shown
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
@@ -56,10 +59,10 @@ def create_version(
     _registered_model(client, task)
     with tracking.as_default():
         version = client.create_model_version(
-            task,
+            task.name,
             source=f"models:/{logged.model_id}",
             run_id=run_id,
-            tags=dict(stamped),
+            tags=stored,
             model_id=logged.model_id,
         )
     return int(version.version)
@@ -144,11 +147,29 @@ def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float])
     )
 
 
-def _registered_model(client: Any, task: str) -> None:
+def about(task: Task) -> str:
+    """Return the description of a registered model, markdown: purpose, signals, links."""
+    states, actions = (_signals(task, names) for names in (task.states, task.actions))
+    what = (
+        f"Dynamics model: predicts {states} every {task.dt:g} s from their past and from {actions}."
+        if task.learn.type == "dynamics"
+        else f"Policy: chooses {actions} every {task.dt:g} s."
+    )
+    start, _, _ = PAGES.rpartition("/")
+    links = f"[Versions over time]({PAGES}/{task.name}) and [start page]({start})"
+    where = f"{links} on the pages of `kinemill ui`. Robots load the alias `champion`."
+    return "\n\n".join(text for text in (task.description, what, where) if text)
+
+
+def _signals(task: Task, names: Sequence[str]) -> str:
+    return ", ".join(f"{name} ({task.channels[name].unit})" for name in names)
+
+
+def _registered_model(client: Any, task: Task) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(task, tags={"kinemill.task": task})
+        client.create_registered_model(task.name, {tags.NAME: task.name}, about(task))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -16,8 +16,8 @@ from kinemill.register.alias_switch import (
     guarded,
     last_champion,
     move_champion,
-    trail,
 )
+from kinemill.register.audit_log import audit_trail
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.decision_service import decide, serves
@@ -26,7 +26,7 @@ from kinemill.register.gate.evaluation import approval_of, differences, make_mea
 from kinemill.register.gate.inputs import Measurements
 from kinemill.register.gate.rules import Approval
 from kinemill.register.gate.smoke_test import serve_zero_window
-from kinemill.register.ledger import Change
+from kinemill.register.ledger import Change, read_ledger
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import (
     CHAMPION,
@@ -171,7 +171,8 @@ def _previous_champion(tracking: Tracking, task: str, champion: int | None) -> i
         if (last := last_champion(tracking, task)) is not None:
             return last
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
-    crowned = [e for e in trail(tracking, task) if e.what in PROMOTED and e.version == champion]
+    trail = audit_trail(read_ledger(tracking.home, task))
+    crowned = [e for e in trail if e.what in PROMOTED and e.version == champion]
     if crowned and crowned[-1].previous:
         return crowned[-1].previous
     recorded = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")

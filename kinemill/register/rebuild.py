@@ -126,7 +126,8 @@ def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
     """Delete kinemill's tags that are not in the ledger."""
     current = read_tables(tracking.home, ledger.task)
     for number, entry in ledger.versions.items():
-        for name in current.versions[number].own_tags.keys() - entry.tags.keys():
+        stored = current.versions[number].stored.keys() - tags.pack(entry.tags).keys()
+        for name in sorted(name for name in stored if name.startswith(tags.OWN)):
             tracking.client.delete_model_version_tag(ledger.task, str(number), name)
 
 

@@ -150,7 +150,7 @@ def run(
                 commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
                 return _registration(again, "unchanged")
             run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
-            number = create_version(tracking, task.name, folder, run_id, stamped)
+            number = create_version(tracking, task, folder, run_id, stamped)
             version = find_version(tracking.home, task.name, f":{number}")
         fault_point("register.created")
         _record(tracking, task, version, produced.dataset)
@@ -272,6 +272,6 @@ def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.PERFORMANCE):
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE):
         if name in version.tags:
             client.set_tag(run_id, name, version.tags[name])

@@ -1,6 +1,16 @@
-"""Names of tags of versions and runs in MLflow."""
+"""Names of tags of versions and runs in MLflow.
 
+MLflow lists all tags of a version, so only those that users filter by, and that robots read, are
+tags of their own there (`SHOWN`). The others are one JSON object in the tag `kinemill.internal`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from kinemill.errors import KinemillError
 from kinemill.runtime import canary, registry_client
+from kinemill.store import Json, from_json_value
 
 KEY = "kinemill.key"  # digest of the artifacts and the rules
 WISHES = "kinemill.wishes"  # digest of the task's rules
@@ -35,8 +45,37 @@ CHAMPION = (
     "kinemill.champion"  # on the registered model: the champion, in case its alias is deleted
 )
 NAME = "kinemill.task"  # on the registered model: its task
-EVENT = "kinemill.event."  # on the registered model: one line of the audit trail each, JSON
+EVENT = "kinemill.event."  # in the ledger only: one line of the audit trail each, JSON
 APPLIED = "kinemill.applied"  # on the registered model: number of the last applied ledger record
 OWN = "kinemill."  # prefix of all tags
 CANARY = canary.TAG
 SUMS = registry_client.SUMS_TAG
+INTERNAL = "kinemill.internal"  # on the version in MLflow: the tags that are not shown; JSON
+SHOWN = frozenset(
+    {BETTER, COMMIT, DATASET, DECISION, PROVISIONAL, REFERENCE, SERVES, STARTED_FROM, SUMS}
+)
+
+
+def pack(stamped: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a version as MLflow stores them; `decision` stays the last one."""
+    hidden = {
+        name: value
+        for name, value in sorted(stamped.items())
+        if name.startswith(OWN) and name not in SHOWN
+    }
+    shown = {name: value for name, value in stamped.items() if name not in hidden}
+    return ({INTERNAL: json.dumps(hidden)} if hidden else {}) | shown
+
+
+def unpack(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a version from those that MLflow stores.
+
+    A value of `kinemill.internal` that kinemill did not write stays a tag, and a hidden name that
+    is stored as a tag of its own as well counts: both differ from the ledger.
+    """
+    try:
+        value: Json = json.loads(stored.get(INTERNAL, "{}"))
+        hidden = from_json_value(value, dict[str, str], Path(INTERNAL))
+    except (ValueError, KinemillError):
+        return dict(stored)
+    return hidden | {name: value for name, value in stored.items() if name != INTERNAL}

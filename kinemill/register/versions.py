@@ -11,6 +11,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.mlflow_tables import read_tables
 from kinemill.register.verdict import Verdict
+from kinemill.reports import PAGES
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
 from kinemill.store import ArtifactRef, Json, from_json_value, get_or_build, open_ref
@@ -78,6 +79,11 @@ class Version:
     def logged_model(self) -> str:
         """The id of the logged model in MLflow with the version's files."""
         return self.source.removeprefix("models:/")
+
+    @property
+    def page(self) -> str:
+        """Path of its page on the servers of `kinemill ui`."""
+        return f"{PAGES}/{self.task}/{self.number}"
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
-from kinemill_dagster.pipelines.auth.mlflow_view import ANSWERED
+from kinemill_dagster.pipelines.auth.mlflow_view import is_answered
 from kinemill_dagster.pipelines.auth.operation import parse_operation
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request
@@ -113,7 +113,7 @@ class MlflowSite:
             return Route(_graphql, "json")
         if request.is_safe and _PAGES.fullmatch(path) and not (path == "graphql" and request.query):
             return only(Permission.LOOK)
-        if request.is_safe and path in ANSWERED:
+        if request.is_safe and is_answered(path):
             return only(Permission.LOOK)
         if match := _ARTIFACTS.fullmatch(path):
             return self._of_artifact(request, match[1], match[2] or "")

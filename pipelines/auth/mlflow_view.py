@@ -9,12 +9,14 @@ shows an error in the browser's console. The keys are those of MLflow 3.17;
 """
 
 import json
+import os
 from pathlib import Path
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kinemill.errors import KinemillError
+from kinemill_dagster.resources.links import PREFIX
 
 # Values of the browser's local storage, unless the user chose others.
 _DEFAULTS = {
@@ -56,7 +58,11 @@ _API = {
         "gateway_vendor_options": {},
     },
 }
-ANSWERED = frozenset(path[1:] for path in _API)  # routes that never reach MLflow
+
+
+def is_answered(path: str) -> bool:
+    """Return whether a path, without the slash before it, is answered here and not by MLflow."""
+    return f"/{path}" in _API or path.partition("/")[0] == PREFIX[1:]
 
 
 class MlflowView:
@@ -87,5 +93,14 @@ class MlflowView:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one event of the server."""
-        page = self._pages.get(scope["path"]) if scope["type"] == "http" else None
+        page = self._page(scope["path"]) if scope["type"] == "http" else None
         await (page or self._app)(scope, receive, send)
+
+    def _page(self, path: str) -> Response | None:
+        """Return a page of this class, or the way to kinemill's pages, which Dagster's server has.
+
+        Descriptions of models and versions link to these by their path, as ports may change.
+        """
+        if path.split("/")[1] != PREFIX[1:]:
+            return self._pages.get(path)
+        return RedirectResponse(f"{os.environ.get('KINEMILL_DAGSTER_URL', '')}{path}", 303)

@@ -99,7 +99,7 @@ def alter_error(home):
     execute(
         home,
         "UPDATE model_version_tags SET value = replace(value, '0.05', '0.01') "
-        "WHERE key = 'kinemill.metrics' AND version = 2",
+        "WHERE key = 'kinemill.internal' AND version = 2",
     )
 
 
@@ -111,6 +111,10 @@ def forge_approval(home):
     )
 
 
+def garble_tags(home):
+    execute(home, "UPDATE model_version_tags SET value = '{' WHERE key = 'kinemill.internal'")
+
+
 def delete_version(home):
     execute(home, "DELETE FROM model_versions WHERE version = 1")
 
@@ -119,13 +123,14 @@ def move_alias(home):
     execute(home, "UPDATE registered_model_aliases SET version = 1 WHERE alias = 'champion'")
 
 
-def edit_trail(home):
-    execute(home, "DELETE FROM registered_model_tags WHERE key = 'kinemill.event.000004'")
+def edit_champion(home):
+    execute(home, "UPDATE registered_model_tags SET value = '1' WHERE key = 'kinemill.champion'")
 
 
 DAMAGE = [
-    lose, empty, garble, drop_tables, alter_error, forge_approval, delete_version, move_alias,
-    edit_trail,
+    lose, empty, garble, drop_tables, alter_error, forge_approval, garble_tags, delete_version,
+    move_alias,
+    edit_champion,
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
-from kinemill.reports.components import mark, name_of, table
+from kinemill.reports.components import mark, name_of, table, with_contents
 from kinemill.store import Artifact, Json, get_or_build, publish_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.verify.comparison_sections import DECISION as MARKER
@@ -82,7 +82,7 @@ def insert(page: str, piece: str) -> str:
     for marker in (MARKER, "<footer", "</body>"):
         if marker in page:
             head, _, after = page.rpartition(marker)
-            return f"{head}{piece}{'' if marker == MARKER else marker}{after}"
+            return with_contents(f"{head}{piece}{'' if marker == MARKER else marker}{after}")
     return page + piece
 
 
@@ -125,13 +125,16 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str) -> str:
-    """Return a version's description in markdown: headline, decision and verdicts.
+def markdown(
+    facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str, links: str
+) -> str:
+    """Return a version's description in markdown: headline, decision, links and verdicts.
 
     Args:
         facts: see `make_decision`.
         verdicts: the gate's lines.
         performance: the sentence about errors and the best reference.
+        links: a line in markdown.
     """
     rows = [
         f"| {' | '.join([item.rule, _passed_cell(item), *map(show_value, values)])} |"
@@ -141,7 +144,7 @@ def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str
     head = ["| rule | passed | value | expected |", "|---|---|---|---|"]
     text = headline(facts, verdicts, performance)
     first = f"{text.performance} **{text.verdict}**".strip()
-    return "\n".join([first, "", *head, *rows])
+    return "\n".join([first, "", links, "", *head, *rows])
 
 
 def _passed_cell(item: Verdict) -> str:
@@ -160,13 +163,6 @@ def headline(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str
         champion=facts.previous_champion,
     )
     return replace(decision_text(decision), performance=performance)
-
-
-def line(verdict: Verdict) -> str:
-    """Format one verdict as the value of a tag."""
-    value, expected = show_value(verdict.value), show_value(verdict.expected)
-    result = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
-    return f"{result}: {value}, expected {expected}"
 
 
 def show_value(value: Value) -> str:
