@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs docs-version wheel test-wheel lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of th
 docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'open site/index.html, or with search: $(BIN)/python -m http.server -d site'
+
+screenshots: setup ## run the demo, and take the pictures of the web pages in docs/images again
+	$(BIN)/python -m docs.screenshots
 
 docs-version: docs ## commit the site of this version to the branch gh-pages
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 mike deploy --update-aliases "$$($(BIN)/kinemill --version | cut -d' ' -f2)" latest

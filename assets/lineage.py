@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from kinemill.task import Task
+from kinemill_dagster.resources.links import described
 
 EXTERNAL = {"external": "reported"}
 LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
@@ -32,7 +33,9 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
         kinds={"file"},
         owners=task.owners,
         tags={**EXTERNAL, **asset_tags(task)},
-        description="Log files in the drop folder. Updated when complete new logs arrive.",
+        description=described(
+            "Log files in the drop folder. Updated when complete new logs arrive.", task.name
+        ),
     )
     champion = dg.AssetSpec(
         [task.name, CHAMPION],
@@ -41,8 +44,11 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
         kinds={"mlflow"},
         owners=task.owners,
         tags={**EXTERNAL, **asset_tags(task)},
-        description="The version with the alias `champion`. Updated after every promotion, "
-        "rollback and canary decision.",
+        description=described(
+            "The version with the alias `champion`. Updated after every promotion, rollback and "
+            "canary decision.",
+            task.name,
+        ),
     )
     robots = dg.AssetSpec(
         [task.name, ROBOTS],
@@ -51,8 +57,10 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
         kinds={"robot"},
         owners=task.owners,
         tags={**EXTERNAL, **asset_tags(task)},
-        description="Robots and the versions that they pulled. Updated when a robot installs a "
-        "version.",
+        description=described(
+            "Robots and the versions that they pulled. Updated when a robot installs a version.",
+            task.name,
+        ),
     )
     specs = [*([logs] if task.learn.from_logs else []), champion, robots]
     return dg.AssetsDefinition(specs=specs)

@@ -23,6 +23,7 @@ from kinemill_dagster.assets.partitions import joined_partitions, partitions_of
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.links import described
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -93,7 +94,7 @@ def stage(
         out = dg.AssetOut(
             key=key,
             dagster_type=ArtifactRef,
-            description=page,
+            description=described(page or "", task.name),
             is_required=not checks,
             io_manager_key="refs",
             metadata=code_references(task, body),

@@ -34,6 +34,7 @@ class Served:
     process: subprocess.Popen = field(default=None)
     urls: dict[str, str] = field(default_factory=dict)
     more: tuple[str, ...] = ()  # options of `kinemill ui`
+    said: list[str] = field(default_factory=list)  # lines until it was ready
 
     def start(self):
         """Start the servers and wait until they answer."""
@@ -44,14 +45,13 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
-        said = []
         for line in self.process.stderr:
-            said.append(line)
+            self.said.append(line)
             if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
                 self.urls[found[1]] = found[2]
             if "Ctrl-C" in line:
                 return
-        pytest.fail(f"kinemill ui ended with code {self.process.wait()}: {''.join(said)}")
+        pytest.fail(f"kinemill ui ended with code {self.process.wait()}: {''.join(self.said)}")
 
     def stop(self):
         """End the servers as Ctrl-C does."""

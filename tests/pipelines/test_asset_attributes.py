@@ -92,3 +92,13 @@ def test_files_of_a_checkout_with_a_remote_are_linked_there(tmp_path, remote, ad
     assert code._url(file, 3).startswith(address)
     assert code._url(file, 3).endswith("/tasks/arm.yaml#L3")
     assert "secret" not in code._url(file, 3)
+
+
+def test_descriptions_link_to_the_pages_of_the_task(workspace):
+    from kinemill_dagster.assets.lineage import external_assets
+
+    task = load_task(TASK)
+    specs = [*(spec for asset in chain(task) for spec in asset.specs), *external_assets(task)]
+    assert len(specs) >= 9
+    for spec in specs:
+        assert f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)" in spec.description

@@ -82,6 +82,20 @@ def test_mlflow_lists_the_model_and_its_version_without_errors(served, tab):
         assert tab.evaluate("document.querySelectorAll('[role=dialog]').length") == 0, page
 
 
+def test_mlflow_describes_model_and_version_with_links_to_their_pages(served, tab):
+    hrefs = "[...document.querySelectorAll('a')].map(one => one.getAttribute('href'))"
+    for page, text, href in (
+        (f"models/{TASK}", "A cart-pole for tests", f"/kinemill/tasks/{TASK}"),
+        (f"models/{TASK}/versions/1", "RMSE", f"/kinemill/tasks/{TASK}/1"),
+    ):
+        tab.open(f"{served.urls['MLflow']}/#/{page}")
+        assert text in tab.evaluate("document.body.textContent"), page
+        assert href in tab.evaluate(hrefs), page
+        tab.open(served.urls["MLflow"] + href)
+        assert tab.evaluate("location.href") == served.urls["Dagster"] + href
+        assert TASK in tab.evaluate("document.querySelector('h1').textContent")
+
+
 def test_mlflow_cannot_send_anything_to_another_server(served, tab):
     tab.open(f"{served.urls['MLflow']}/")
     refused = tab.evaluate(
@@ -94,3 +108,65 @@ def test_mlflow_cannot_send_anything_to_another_server(served, tab):
         served.urls["MLflow"].split("/")[2],
         "127.0.0.1:9",
     }
+
+
+CHARTS = "[...document.querySelectorAll('svg[role=img][aria-label*=\" over \"]')]"
+
+
+def pages_of(served):
+    """The addresses of the pages and reports that kinemill renders for the task."""
+    home = served.workspace.home
+    reports = sorted(home.store.glob("decision/*/*/report.html"))
+    assert reports
+    files = [f"/kinemill/files/{one.relative_to(home.root).as_posix()}" for one in reports]
+    return ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1", *files]
+
+
+def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served, tab):
+    url = f"{served.urls['Dagster']}/"
+    assert any(line.startswith(f"start page {url} ") for line in served.said)
+    tab.open(url)
+    text = tab.evaluate("document.body.innerText")
+    for expected in ("Overview", "Recent decisions", f"{TASK} 1", "champion, by", "RMSE"):
+        assert expected in text
+
+
+@pytest.mark.parametrize("width", [1280, PHONE])
+def test_pages_fit_the_window_and_log_no_error(served, tab, width):
+    for page in pages_of(served):
+        tab.open(served.urls["Dagster"] + page, width)
+        assert tab.errors() == [], page
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, page
+
+
+def test_the_contents_of_a_report_lead_to_its_sections(served, tab):
+    tab.open(served.urls["Dagster"] + pages_of(served)[-1], PHONE)
+    links = "[...document.querySelectorAll('nav.contents a')]"
+    named = tab.evaluate(f"{links}.map(one => decodeURIComponent(one.hash.slice(1)))")
+    heads = tab.evaluate("[...document.querySelectorAll('h2')].map(one => one.id)")
+    assert named == heads
+    assert "decision-of-the-gate" in named  # which the registry adds to the verified report
+    assert len(named) == len(set(named)) >= 8
+    last = f"document.getElementById('{named[-3]}').getBoundingClientRect().top"
+    before = tab.evaluate(last)
+    tab.evaluate(f"{links}.at(-3).click()")
+    tab.settle()
+    assert 0 <= tab.evaluate(last) < 200 < before
+
+
+def test_every_chart_of_a_report_names_its_axes_and_units(served, tab):
+    tab.open(served.urls["Dagster"] + pages_of(served)[-1])
+    texts = f"{CHARTS}.map(one => [...one.querySelectorAll('.axis-label')].map(t => t.textContent))"
+    labels = tab.evaluate(texts)
+    drawn = tab.evaluate("document.querySelectorAll('figure svg').length")
+    assert len(labels) == drawn > 10
+    assert all(len(one) == 2 and all(one) for one in labels)
+    assert ["RMSE, rad", "time ahead, s"] in labels
+    inside = (
+        "[...document.querySelectorAll('.axis-label')].every(one => { const a = "
+        "one.getBoundingClientRect(), b = one.closest('svg').getBoundingClientRect();"
+        " return a.left >= b.left - 1 && a.right <= b.right + 1 && a.bottom <= b.bottom + 1; })"
+    )
+    for width in (1280, PHONE):
+        tab.resize(width, 900)
+        assert tab.evaluate(inside), width

@@ -1,0 +1,101 @@
+"""Take the pictures of the web pages in docs/images again: `make screenshots`.
+
+Runs the demo in a temporary project, serves it, and opens the pages in headless Chromium.
+"""
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks._browser import Tab, browser
+from benchmarks._servers import free_port
+
+IMAGES = Path(__file__).parent / "images"
+TASK = "cart_pole"  # of the demo
+COLORS = 128  # of a picture: a third of the size of true colors
+WIDTH, HEIGHT = 1280, 800  # px
+_KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
+_ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
+
+
+def addresses(dagster: str, mlflow: str, report: str) -> dict[str, str]:
+    """Return the address of each page by the name of its picture."""
+    return {
+        "start": f"{dagster}/",
+        "assets": f"{dagster}/locations/__repository__@kinemill/asset-groups/{TASK}/lineage",
+        "automation": f"{dagster}/automation",
+        "mlflow": f"{mlflow}/#/models/{TASK}",
+        "report": f"{dagster}/kinemill/files/{report}",
+    }
+
+
+def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
+    """Write one picture of each page."""
+    for name, url in pages.items():
+        tab.open(url, WIDTH, HEIGHT)
+        tab.settle()  # Dagster lays its graph out after the last request
+        shrink(tab.screenshot(folder / f"{name}.png"))
+
+
+def shrink(file: Path) -> None:
+    """Reduce the colors of a picture."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        reduced = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    reduced.save(file, optimize=True)
+
+
+@contextmanager
+def servers(project: Path) -> Generator[dict[str, str]]:
+    """Serve a project on free ports; yield the addresses of `Dagster` and `MLflow`."""
+    ports = ["--port", str(free_port()), "--mlflow-port", str(free_port())]
+    process = subprocess.Popen(
+        [*_KINEMILL, "ui", *ports], cwd=project, stderr=subprocess.PIPE, text=True
+    )
+    urls, lines = dict[str, str](), list[str]()
+    try:
+        for line in process.stderr or ():
+            lines.append(line)
+            if match := _ADDRESS.match(line):
+                urls[match[1]] = match[2]
+            if "Ctrl-C" in line:
+                break
+        else:
+            raise RuntimeError(f"kinemill ui ended: {''.join(lines)}")
+        yield urls
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+
+
+def main() -> None:
+    """Parse the command line and take the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m docs.screenshots", description=__doc__)
+    parser.add_argument("--project", type=Path, help="a project in which the demo ran")
+    parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kinemill-screenshots-") as scratch:
+        project = (options.project or Path(scratch) / "project").resolve()
+        if options.project is None:
+            command = [*_KINEMILL, "demo", "--keep", str(project)]
+            subprocess.run(command, check=True, cwd=scratch)
+        home = project / "var"
+        report = max(home.glob(f"store/decision/{TASK}/*/report.html"), key=_modified)
+        with servers(project) as urls, browser(Path(scratch) / "profile") as tab:
+            inside = report.relative_to(home).as_posix()
+            take(tab, addresses(urls["Dagster"], urls["MLflow"], inside), options.out)
+
+
+def _modified(file: Path) -> float:
+    return file.stat().st_mtime
+
+
+if __name__ == "__main__":
+    main()
