@@ -16,7 +16,7 @@ from kinemill.store import SUMMARY, Json, read_json
 from kinemill.train.warm_start import CURVES
 from kinemill.verify.portfolio_section import portfolio_section
 
-HEADING = "<h2>Training</h2>"
+HEADING = '<h2 id="training">Training</h2>'
 MOST = 12  # small charts: of actions, and of events
 PANELS = {  # what is drawn in one chart, each curve in its color
     "error": {
