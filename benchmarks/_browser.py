@@ -44,6 +44,7 @@ class Tab:
             ConnectionError: no server answers.
         """
         self.resize(width, height)
+        self._events = []
         self._call("Page.navigate", url="about:blank")  # else a new fragment loads nothing
         self.settle(wait)
         self._events = []

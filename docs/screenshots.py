@@ -20,6 +20,7 @@ IMAGES = Path(__file__).parent / "images"
 TASK = "cart_pole"  # of the demo
 COLORS = 128  # of a picture: a third of the size of true colors
 WIDTH, HEIGHT = 1280, 800  # px
+_WAIT = 30.0  # s for a page to be drawn
 _KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
 _ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
 
@@ -38,8 +39,7 @@ def addresses(dagster: str, mlflow: str, report: str) -> dict[str, str]:
 def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
     """Write one picture of each page."""
     for name, url in pages.items():
-        tab.open(url, WIDTH, HEIGHT)
-        tab.settle()  # Dagster lays its graph out after the last request
+        tab.open(url, WIDTH, HEIGHT, _WAIT)  # Dagster's pages never stop asking for news
         shrink(tab.screenshot(folder / f"{name}.png"))
 
 
