@@ -4,6 +4,7 @@ Runs the demo in a temporary project, serves it, and opens the pages in headless
 """
 
 import argparse
+import os
 import re
 import signal
 import subprocess
@@ -57,7 +58,11 @@ def servers(project: Path) -> Generator[dict[str, str]]:
     """Serve a project on free ports; yield the addresses of `Dagster` and `MLflow`."""
     ports = ["--port", str(free_port()), "--mlflow-port", str(free_port())]
     process = subprocess.Popen(
-        [*_KINEMILL, "ui", *ports], cwd=project, stderr=subprocess.PIPE, text=True
+        [*_KINEMILL, "ui", *ports],
+        cwd=project,
+        env=_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     urls, lines = dict[str, str](), list[str]()
     try:
@@ -85,12 +90,17 @@ def main() -> None:
         project = (options.project or Path(scratch) / "project").resolve()
         if options.project is None:
             command = [*_KINEMILL, "demo", "--keep", str(project)]
-            subprocess.run(command, check=True, cwd=scratch)
+            subprocess.run(command, check=True, cwd=scratch, env=_environment())
         home = project / "var"
         report = max(home.glob(f"store/decision/{TASK}/*/report.html"), key=_modified)
         with servers(project) as urls, browser(Path(scratch) / "profile") as tab:
             inside = report.relative_to(home).as_posix()
             take(tab, addresses(urls["Dagster"], urls["MLflow"], inside), options.out)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without the examples' folder, which `benchmarks` names."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("KINEMILL_")}
 
 
 def _modified(file: Path) -> float:

@@ -98,7 +98,7 @@ def test_descriptions_link_to_the_pages_of_the_task(workspace):
     from kinemill_dagster.assets.lineage import external_assets
 
     task = load_task(TASK)
-    specs = [*(spec for asset in chain(task) for spec in asset.specs), *external_assets(task)]
+    specs = [*(spec for asset in chain(task) for spec in asset.specs), *external_assets(task).specs]
     assert len(specs) >= 9
     for spec in specs:
         assert f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)" in spec.description
