@@ -1,6 +1,7 @@
 """The start page of the server: what happened, what needs attention, and what to do next."""
 
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
+from kinemill.register.alias_switch import Event
+from kinemill.register.audit_log import audit_trail
 from kinemill.register.consistency import is_registered
 from kinemill.register.gate.headline import headline_of
+from kinemill.register.ledger import read_ledger
 from kinemill.register.versions import CHAMPION, Version, versions_of
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.store.home import Home
@@ -22,6 +26,7 @@ from kinemill_dagster.resources.tags import TASK
 
 _QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
 _LISTED = 20  # lines of "needs attention"
+_RECENT, _REASON = 10, 160  # decisions, characters of a reason
 _BAD = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
@@ -33,6 +38,7 @@ class _Row:
     versions: Sequence[Version]
     run: dg.RunRecord | None
     problems: Sequence[str]
+    events: Sequence[Event]
 
     @property
     def champion(self) -> Version | None:
@@ -53,6 +59,7 @@ def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
         _attention(rows),
         _next_steps(rows),
         _tasks(rows),
+        _decisions(rows),
     ]
     return html_page("kinemill", sections, "Read from the home when this page was opened.")
 
@@ -61,14 +68,15 @@ def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path)
     problems = list(_problems(home, name, path))
     try:
         versions = versions_of(home, name) if is_registered(home, name) else []
+        events = audit_trail(read_ledger(home, name))
     except KinemillError as error:
-        versions, problems = [], [*problems, _lines(str(error))]
+        versions, events, problems = [], [], [*problems, _lines(str(error))]
     run = _last_run(instance, name) if instance else None
     if run and run.dagster_run.status in _BAD:
         status = run.dagster_run.status.value.lower()
         address = f"/runs/{run.dagster_run.run_id}"
         problems.append(f'the last run is <a href="{address}">{escape(status)}</a>')
-    return _Row(name, versions, run, problems)
+    return _Row(name, versions, run, problems, events)
 
 
 def _last_run(instance: dg.DagsterInstance, name: str) -> dg.RunRecord | None:
@@ -151,6 +159,23 @@ def _tasks(rows: Sequence[_Row]) -> str:
     ]
     listed = table(["Task", "Champion", "Last run, UTC"], lines, fixed=True)
     return f"<h2>Tasks</h2>{listed}" if lines else ""
+
+
+def _decisions(rows: Sequence[_Row]) -> str:
+    """Return the newest decisions of all tasks: gate, promotions, rollbacks, canaries."""
+    events = [(event, row.name) for row in rows for event in row.events]
+    newest = sorted(events, key=lambda one: one[0].at, reverse=True)[:_RECENT]
+    lines = [
+        [
+            escape(event.at[:16].replace("T", " ")),
+            f'<a href="{TASKS}/{escape(task)}/{event.version}">{escape(task)} {event.version}</a>',
+            f"{escape(event.what)}, by {escape(event.who)}",
+            f"<small>{escape(textwrap.shorten(event.why, _REASON))}</small>",
+        ]
+        for event, task in newest
+    ]
+    listed = table(["When, UTC", "Version", "Decision", "Reason"], lines, fixed=True)
+    return f"<h2>Recent decisions</h2>{listed}" if lines else ""
 
 
 def _champion(row: _Row) -> str:
