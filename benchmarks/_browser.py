@@ -66,6 +66,19 @@ class Tab:
             if self._receive(0.1) or self._open_requests() or not self._is_loaded():
                 quiet = time.monotonic()
 
+    def wait_for(self, text: str, wait: float = 60.0) -> None:
+        """Wait until the page shows a text.
+
+        Raises:
+            TimeoutError: it does not show the text.
+        """
+        deadline = time.monotonic() + wait
+        shown = f"document.body.innerText.includes({json.dumps(text)})"
+        while not self.evaluate(shown):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the page does not show {text!r} within {wait:g} s")
+            self._receive(0.2)
+
     def evaluate(self, script: str) -> Any:
         """Return the value of an expression in the page; a promise is awaited.
 

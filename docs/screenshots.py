@@ -21,7 +21,14 @@ IMAGES = Path(__file__).parent / "images"
 TASK = "cart_pole"  # of the demo
 COLORS = 128  # of a picture: a third of the size of true colors
 WIDTH, HEIGHT = 1280, 800  # px
-_WAIT = 30.0  # s for a page to be drawn
+_WAIT = 30.0  # s for a page to be loaded
+_SHOWN = {  # text of each page that shows that it is drawn
+    "start": "Recent decisions",
+    "assets": "registered_model",
+    "automation": "alerts",
+    "mlflow": "champion",
+    "report": "Decision of the gate",
+}
 _KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
 _ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
 
@@ -41,6 +48,8 @@ def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
     """Write one picture of each page."""
     for name, url in pages.items():
         tab.open(url, WIDTH, HEIGHT, _WAIT)  # Dagster's pages never stop asking for news
+        tab.wait_for(_SHOWN[name])
+        tab.settle(_WAIT / 10)  # what is drawn after it
         shrink(tab.screenshot(folder / f"{name}.png"))
 
 

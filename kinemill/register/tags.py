@@ -57,14 +57,15 @@ SHOWN = frozenset(
 
 
 def pack(stamped: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a version as MLflow stores them; `decision` stays the last one."""
+    """Return the tags of a version as MLflow stores them, `decision` as the last one."""
     hidden = {
         name: value
         for name, value in sorted(stamped.items())
         if name.startswith(OWN) and name not in SHOWN
     }
     shown = {name: value for name, value in stamped.items() if name not in hidden}
-    return ({INTERNAL: json.dumps(hidden)} if hidden else {}) | shown
+    last = {name: shown.pop(name) for name in (DECISION,) if name in shown}
+    return shown | ({INTERNAL: json.dumps(hidden)} if hidden else {}) | last
 
 
 def unpack(stored: Mapping[str, str]) -> dict[str, str]:

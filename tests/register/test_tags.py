@@ -12,7 +12,7 @@ STAMPED = {tags.KEY: "ab", tags.DATASET: "cd", "team": "arm", tags.DECISION: "ch
 
 def test_hidden_tags_are_one_json_object_and_come_back():
     stored = tags.pack(STAMPED)
-    assert list(stored) == ["kinemill.internal", "kinemill.dataset", "team", "kinemill.decision"]
+    assert list(stored) == ["kinemill.dataset", "team", "kinemill.internal", "kinemill.decision"]
     assert json.loads(stored["kinemill.internal"]) == {"kinemill.key": "ab"}
     assert tags.unpack(stored) == STAMPED
 
