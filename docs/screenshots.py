@@ -49,7 +49,7 @@ def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
     for name, url in pages.items():
         tab.open(url, WIDTH, HEIGHT, _WAIT)  # Dagster's pages never stop asking for news
         tab.wait_for(_SHOWN[name])
-        tab.settle(_WAIT / 10)  # what is drawn after it
+        tab.settle(_WAIT)  # rows of a table are drawn after it
         shrink(tab.screenshot(folder / f"{name}.png"))
 
 
