@@ -73,8 +73,8 @@ class Tab:
             TimeoutError: it does not show the text.
         """
         deadline = time.monotonic() + wait
-        shown = f"document.body.innerText.includes({json.dumps(text)})"
-        while not self.evaluate(shown):
+        contains = f"document.body.innerText.includes({json.dumps(text)})"
+        while not self.evaluate(contains):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the page does not show {text!r} within {wait:g} s")
             self._receive(0.2)

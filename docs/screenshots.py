@@ -22,7 +22,7 @@ TASK = "cart_pole"  # of the demo
 COLORS = 128  # of a picture: a third of the size of true colors
 WIDTH, HEIGHT = 1280, 800  # px
 _WAIT = 30.0  # s for a page to be loaded
-_SHOWN = {  # text of each page that shows that it is drawn
+_EXPECTED = {  # text of each page that shows that it is drawn
     "start": "Recent decisions",
     "assets": "registered_model",
     "automation": "alerts",
@@ -48,7 +48,7 @@ def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
     """Write one picture of each page."""
     for name, url in pages.items():
         tab.open(url, WIDTH, HEIGHT, _WAIT)  # Dagster's pages never stop asking for news
-        tab.wait_for(_SHOWN[name])
+        tab.wait_for(_EXPECTED[name])
         tab.settle(_WAIT)  # rows of a table are drawn after it
         shrink(tab.screenshot(folder / f"{name}.png"))
 

@@ -43,11 +43,14 @@ def create_version(
         The number of the new version.
     """
     client, stored = tracking.client, tags.pack(stamped)
-    shown = {name: value for name, value in stored.items() if name != tags.INTERNAL}
+    visible = {name: value for name, value in stored.items() if name != tags.INTERNAL}
     recorded = json.loads(stamped[tags.METRICS])
     metrics = _metrics(from_json_value(recorded, Metrics, bundle))
     logged = client.create_logged_model(
-        client.get_run(run_id).info.experiment_id, name=task.name, source_run_id=run_id, tags=shown
+        client.get_run(run_id).info.experiment_id,
+        name=task.name,
+        source_run_id=run_id,
+        tags=visible,
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"

@@ -1,7 +1,7 @@
 """Names of tags of versions and runs in MLflow.
 
 MLflow lists all tags of a version, so only those that users filter by, and that robots read, are
-tags of their own there (`SHOWN`). The others are one JSON object in the tag `kinemill.internal`.
+tags of their own there (`VISIBLE`). The others are one JSON object in the tag `kinemill.internal`.
 """
 
 import json
@@ -51,7 +51,7 @@ OWN = "kinemill."  # prefix of all tags
 CANARY = canary.TAG
 SUMS = registry_client.SUMS_TAG
 INTERNAL = "kinemill.internal"  # on the version in MLflow: the tags that are not shown; JSON
-SHOWN = frozenset(
+VISIBLE = frozenset(
     {BETTER, COMMIT, DATASET, DECISION, PROVISIONAL, REFERENCE, SERVES, STARTED_FROM, SUMS}
 )
 
@@ -61,11 +61,11 @@ def pack(stamped: Mapping[str, str]) -> dict[str, str]:
     hidden = {
         name: value
         for name, value in sorted(stamped.items())
-        if name.startswith(OWN) and name not in SHOWN
+        if name.startswith(OWN) and name not in VISIBLE
     }
-    shown = {name: value for name, value in stamped.items() if name not in hidden}
-    last = {name: shown.pop(name) for name in (DECISION,) if name in shown}
-    return shown | ({INTERNAL: json.dumps(hidden)} if hidden else {}) | last
+    visible = {name: value for name, value in stamped.items() if name not in hidden}
+    last = {name: visible.pop(name) for name in (DECISION,) if name in visible}
+    return visible | ({INTERNAL: json.dumps(hidden)} if hidden else {}) | last
 
 
 def unpack(stored: Mapping[str, str]) -> dict[str, str]:

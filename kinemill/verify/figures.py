@@ -18,7 +18,7 @@ from kinemill.verify.calibration import Calibration
 from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.labels import label
 
-_AHEAD = "time from the start of the prediction, s"
+_TIME = "time from the start of the prediction, s"
 _DRAWN = ("champion", "model")  # in rollouts, beside the best reference
 MOST = 12  # channels pictured; of more, those with the largest error
 
@@ -166,7 +166,7 @@ def _rollout_chart(
     low, high = min(low, model.min(initial=low)), max(high, model.max(initial=high))
     room = 0.08 * (high - low) or 0.1
     ends = (float(low - room), float(high + room))
-    labels = (_AHEAD, axis_label(errors.channels[index], errors.units[index]))
+    labels = (_TIME, axis_label(errors.channels[index], errors.units[index]))
     return line_chart([_start(ends), *lines], labels=labels, size=(340, 182), y=ends)
 
 
@@ -178,7 +178,7 @@ def _actions(windows: Windows, index: int, row: int, errors: Errors, label: str)
         "action", "action", np.append(time, future[-1]), np.append(values, values[-1]), True
     )
     ends = value_range([line])
-    return line_chart([_start(ends), line], labels=(_AHEAD, label), size=(340, 132), y=ends)
+    return line_chart([_start(ends), line], labels=(_TIME, label), size=(340, 132), y=ends)
 
 
 def _start(ends: tuple[float, float]) -> Line:

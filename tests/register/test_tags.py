@@ -33,7 +33,7 @@ def test_mlflow_shows_eight_tags_of_a_version_and_no_events(reigned):
     chain.register(0.31, gain=0.6)
     client = open_tracking(chain.home).client
     shown = set(client.get_model_version("cart", "2").tags)
-    assert shown == (tags.SHOWN - {tags.REFERENCE, tags.STARTED_FROM}) | {tags.INTERNAL}
+    assert shown == (tags.VISIBLE - {tags.REFERENCE, tags.STARTED_FROM}) | {tags.INTERNAL}
     assert len(shown) == 8
     model = client.get_registered_model("cart")
     assert set(model.tags) == {tags.NAME, tags.CHAMPION, tags.APPLIED}
