@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -103,28 +103,23 @@ def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
 def _served(project: Path) -> Generator[list[int]]:
     """Run the code server and the daemon of a project; yield their process ids."""
     from kinemill_dagster.pipelines.code_server import open_code_server
+    from kinemill_dagster.pipelines.serve import Server, start, stop
+    from kinemill_dagster.pipelines.service import daemon_arguments
 
-    daemon = [str(Path(sys.executable).parent / "dagster-daemon"), "run"]
-    with open_code_server(project) as code, ExitStack() as stack:
+    with open_code_server(project) as code:
         if code is None:
             message = "the workspace file does not list the definitions"
             raise RuntimeError(message)
-        server = stack.enter_context(_started(code.command(), project))
-        while not code.socket.exists():
-            time.sleep(0.1)
-        command = [*daemon, "-w", str(code.workspace)]
-        yield [server, stack.enter_context(_started(command, project))]
-
-
-@contextmanager
-def _started(command: list[str], folder: Path) -> Generator[int]:
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=folder, **quiet) as process:
+        daemon = [sys.executable, *daemon_arguments(str(code.workspace))]
+        servers = [Server("code", code.command()), Server("daemon", daemon)]
         try:
-            yield process.pid
+            start(servers[0], project)
+            while not code.socket.exists():
+                time.sleep(0.1)
+            start(servers[1], project)
+            yield [one.process.pid for one in servers if one.process]
         finally:
-            process.terminate()
-            process.wait(120)
+            stop(servers)
 
 
 def _time_loading() -> tuple[float, float]:
