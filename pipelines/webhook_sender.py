@@ -6,7 +6,6 @@ the ledger, and this module sends them as MLflow does: same payload, signature a
 """
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kinemill.errors import KinemillError
 from kinemill.register.ledger import Change, Ledger
 from kinemill.register.mlflow_tables import connected
 from kinemill.store import Json
@@ -85,16 +85,18 @@ def send(home: Home, messages: Sequence[Message]) -> None:
     """Start the process that sends messages, if there are any and a webhook; do not wait."""
     if not messages or not _has_webhook(home):
         return
-    with tempfile.TemporaryFile() as file:
+    folder(home).mkdir(exist_ok=True)
+    log = folder(home) / "alerts.log"
+    with tempfile.TemporaryFile() as file, log.open("ab") as out:
         file.write(json.dumps([asdict(one) for one in messages]).encode())
         file.seek(0)
         subprocess.Popen(
-            [sys.executable, "-m", "kinemill_dagster.pipelines.webhook_sender"],
+            [sys.executable, "-W", "ignore", "-m", "kinemill_dagster.pipelines.webhook_sender"],
             cwd=project_root(),
             env={**os.environ, "KINEMILL_HOME": str(home.root)},
             stdin=file,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=out,
             start_new_session=True,
         )
 
@@ -111,8 +113,11 @@ def _has_webhook(home: Home) -> bool:
 def send_now(home: Home, messages: Sequence[Message]) -> None:
     """Send messages to the webhooks that subscribe to them.
 
-    MLflow's threads send them, with up to three retries; the process ends after the last one. A
-    failure becomes a line in `alerts/alerts.log`.
+    MLflow's threads send them, with up to three retries; the process ends after the last one. Each
+    failure is a line on stderr, which `send` appends to `alerts/alerts.log`.
+
+    Raises:
+        BadInput: the key of webhook secrets is invalid.
     """
     prepare_mlflow()
     prepare_webhooks(home)
@@ -121,10 +126,6 @@ def send_now(home: Home, messages: Sequence[Message]) -> None:
     from mlflow.webhooks.delivery import deliver_webhook
 
     limit_deliveries()
-    folder(home).mkdir(exist_ok=True)
-    log = logging.FileHandler(folder(home) / "alerts.log")
-    log.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger("mlflow.webhooks").addHandler(log)
     store: Any = SqlAlchemyStore(tracking_uri(home))
     for one in messages:
         payload: Any = one.data
@@ -132,4 +133,7 @@ def send_now(home: Home, messages: Sequence[Message]) -> None:
 
 
 if __name__ == "__main__":
-    send_now(Home.resolve(), [Message(**one) for one in json.load(sys.stdin)])
+    try:
+        send_now(Home.resolve(), [Message(**one) for one in json.load(sys.stdin)])
+    except KinemillError as error:
+        sys.exit(f"webhooks: {error}")

@@ -1,9 +1,13 @@
 """The rules for webhooks: origins, networks, and the key of their secrets."""
 
+import http.server
+import logging
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
+import requests
 from pydantic import ValidationError
 
 from kinemill.errors import BadInput
@@ -88,6 +92,61 @@ def test_addresses_that_are_not_public_are_refused(address):
 def test_public_addresses_and_listed_networks_are_allowed():
     for address in ("93.184.215.14", "2606:4700::1", "10.0.0.9", "::ffff:10.0.0.9"):
         webhooks.check_peer(address, Webhooks(private=["10.0.0.0/24"]))
+
+
+@pytest.fixture
+def server():
+    """A server on this machine that accepts everything."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_address[1]}"
+        listening.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("private", "path", "refusal"),
+    [
+        ("[127.0.0.0/8]", "/x", None),
+        ("[10.0.0.0/8]", "/x", "leads to 127.0.0.1, which is not public"),
+        ("[]", "/x", "is not public"),
+        ("[127.0.0.0/8]", "@127.0.0.1/x", "unclear address"),
+    ],
+)
+def test_a_request_is_checked_when_it_is_sent(home, monkeypatch, server, private, path, refusal):
+    monkeypatch.setenv(webhooks.KEY, "set")
+    (home.root / "alerts.yaml").write_text(
+        f"webhooks: {{origins: ['{server}'], private: {private}}}\n"
+    )
+    with requests.Session() as session:
+        session.mount("http://", webhooks.CheckedAdapter())
+        if refusal is None:
+            assert session.post(f"{server}{path}").status_code == 204
+            other = server.replace("127.0.0.1", "localhost")
+            with pytest.raises(BadInput, match="is not allowed"):
+                session.post(f"{other}{path}")
+        else:
+            with pytest.raises(BadInput, match=refusal):
+                session.post(f"{server}{path}")
+
+
+def test_a_log_line_holds_no_path_of_a_webhook():
+    line = (
+        "Webhook request to https://hooks.example.org/T0/B0?k=1 failed: Pool(host='a'): "
+        "Max retries exceeded with url: /T0/B0?k=1 (Caused by X)"
+    )
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (line,), None)
+    webhooks._hide_addresses(record)
+    assert "T0" not in record.getMessage()
+    assert "hooks.example.org/..." in record.getMessage()
 
 
 @pytest.mark.usefixtures("own_key")
