@@ -124,7 +124,7 @@ def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp
     task = load_task(tmp_path / "sled.yaml", {"ingest.min_file_age": 0.0})
     (source,) = task.channels["x"].source
     assert source.offset == pytest.approx(-4_500_000.0, abs=10.0)
-    low, high = task.channels["x"].limits
+    low, high = task.channels["x"].observed_range
     assert -100.0 < low < -1.0 < 1.0 < high < 100.0
     home = Home(tmp_path / "home")
     report = ingest.run(task, home, tmp_path / "logs")
