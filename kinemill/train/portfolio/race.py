@@ -39,7 +39,9 @@ from kinemill.train.run_config import dotted
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
 STEPS = "steps.json"
-QUICK, ROUNDS = 0.25, (0.35, 0.2)  # shares of the budget: closed form, then each round of halving
+# Shares of the budget that pass until: the quick candidates end, all others in closed form end.
+QUICK, CLOSED = 0.2, 0.4
+ROUNDS = (0.3, 0.15)  # shares of the rounds of training
 LEAST = 0.2  # share of the budget of the last training at least
 LAST = len(ROUNDS) + 1  # number of the last round
 PATIENCE = 2  # candidates of a sequence without improvement before it ends
@@ -140,7 +142,7 @@ class _Race:
         self._fit_ridges(best)
         proposals = self._proposals(replace(self._facts, history=history))
         for candidate in proposals:
-            if not candidate.trains and self._spent < QUICK * self._learn.budget:
+            if not candidate.trains and self._spent < CLOSED * self._learn.budget:
                 self._attempt(candidate, 0, 0.0)
         self._halve([candidate for candidate in proposals if candidate.trains])
         winner = self._best()
