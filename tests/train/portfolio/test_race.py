@@ -49,7 +49,7 @@ class Messages(NullReporter):
 
 
 def task_without_model(**learn):
-    task = pendulum_task(model=None, budget=0.3, steps=4000, **learn)
+    task = pendulum_task(model=None, budget=0.37, steps=4000, **learn)
     return task.model_copy(update={"verify": task.verify.model_copy(update={"horizon": 20})})
 
 
