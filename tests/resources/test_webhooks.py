@@ -123,6 +123,7 @@ def server():
 )
 def test_a_request_is_checked_when_it_is_sent(home, monkeypatch, server, private, path, refusal):
     monkeypatch.setenv(webhooks.KEY, "set")
+    home.make()
     (home.root / "alerts.yaml").write_text(
         f"webhooks: {{origins: ['{server}'], private: {private}}}\n"
     )
