@@ -1,6 +1,7 @@
 """Dagster definitions of a task: assets with automation conditions, jobs, and sensors."""
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,6 @@ from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
 from kinemill_dagster.resources.task_resource import define_task_resource
 
-_COMMON = {"io_manager": dg.mem_io_manager}  # Dagster's default pickles into any folder
-
 
 def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of one task, in the order of the stages, with automation conditions.
@@ -40,7 +39,11 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
         for stage, asset in stages_of(task).items()
     ]
     own = {"refs": refs, task.name: define_task_resource(task, web=web)}
-    return dg.with_resources(assets, _COMMON | own)
+    # Not `dg.with_resources`: that adds an `io_manager`, and a project may have another one.
+    with warnings.catch_warnings():  # resources of an asset are a beta feature
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        attributes = [asset.get_attributes_dict() | {"resource_defs": own} for asset in assets]
+        return [dg.AssetsDefinition(**one) for one in attributes]
 
 
 def _make(stage: str, task: Task) -> dg.AssetsDefinition:
@@ -92,7 +95,7 @@ def definitions_of(
             cancellations,
             *ALERTS,
         ],
-        resources=_COMMON,
+        resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder
         executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
 
