@@ -251,12 +251,12 @@ def try_tests(place):
 
 
 def try_task(place):
-    """Draft a task from logs, and train it with few steps."""
+    """Draft a task from logs, and train its portfolio for a short time."""
     place.run("kinemill", "init", "mill", "--example", "pendulum")
     logs = ["--to", "logs", "--episodes", "12", "--seconds", "10"]
     place.run("python", "-m", "kinemill.sim", "pendulum", *logs, below="mill")
     place.run("kinemill", "new", "rod", "--from", "logs", below="mill")
-    few = ["--set", "learn.steps=100", "--json"]
+    few = ["--set", "learn.budget=20", "--json"]
     run = subprocess.run(
         [place.bin / "kinemill", "run", "rod", "--logs", "logs", *few],
         cwd=place.folder / "mill", env=place.variables, capture_output=True, text=True, check=False,

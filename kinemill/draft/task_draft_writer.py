@@ -55,7 +55,7 @@ def write_task(draft: Draft) -> str:
         *_ingest(draft),
         _dataset(draft),
         *_validate(draft.warned),
-        *_learn(horizon),
+        *_LEARN,
         f"verify: {{horizon: {horizon}, stride: 5}}",
     ]
     return "\n".join(lines) + "\n"
@@ -71,16 +71,11 @@ def _validate(warned: dict[str, str]) -> list[str]:
     ]
 
 
-def _learn(horizon: int) -> list[str]:
-    """Set what is trained; the only place of a draft that names a model."""
-    return [
-        "learn:",
-        "  type: dynamics",
-        "  model: {type: mlp, hidden_sizes: [128, 128]}",
-        "  history: 10",
-        f"  horizon: {horizon}",
-        "  steps: 1500",
-    ]
+_LEARN = (  # names no model
+    "learn:",
+    "  type: dynamics  # without `model`, the best of a portfolio of model families is trained",
+    "  budget: 600  # s",
+)
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
