@@ -17,7 +17,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from kinemill.dataset import PackedDataset
-from kinemill.errors import BadInput, KinemillError
+from kinemill.errors import BadInput, Diverged, KinemillError
 from kinemill.store import (
     digest,
     publish_document,
@@ -126,9 +126,13 @@ class _Race:
         self._rows = ValidationRows(data[0], self._facts.longest, task.verify.horizon)
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
-        self._spent = 0.0  # s; a result from before an interruption counts when its turn comes
+        self._spent = 0.0  # s
+        self._results: list[CandidateResult] = []
+        # Results from before an interruption count when their turn comes, so that all decisions
+        # between them are the same again.
         path = self._folder / RESULTS
-        self._results = read_document(path, list[CandidateResult]) if path.is_file() else []
+        earlier = read_document(path, list[CandidateResult]) if path.is_file() else []
+        self._earlier = {(one.name, one.round): one for one in earlier}
 
     def run(self) -> CandidateResult:
         """Return the best result of all candidates.
@@ -147,8 +151,19 @@ class _Race:
         self._halve([candidate for candidate in proposals if candidate.trains])
         winner = self._best()
         if winner is None:
-            raise self._failures[0]
+            raise self._failure()
         return winner
+
+    def _failure(self) -> KinemillError:
+        """Return the first failure, or that no rollout stays finite."""
+        if self._failures:
+            return self._failures[0]
+        return Diverged(
+            f"portfolio of {self._task.name}",
+            f"none of {len(self._results)} candidates stays finite over the validation split",
+            expected="rollouts that stay finite over verify.horizon",
+            fix="lower verify.horizon, or check the units of the channels",
+        )
 
     def _fit_sequences(self) -> None:
         """Fit the quick candidates of all families in turns, cheap ones first."""
@@ -196,10 +211,17 @@ class _Race:
     def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
         """Return the result of a candidate in a round, from the file if it is there."""
         self._candidates[candidate.name] = candidate
-        for result in self._results:
-            if (result.name, result.round) == (candidate.name, number):
-                self._spent += result.seconds
-                return result
+        earlier = self._earlier.get((candidate.name, number))
+        result = earlier or self._measure(candidate, number, seconds)
+        self._results.append(result)
+        self._spent += result.seconds
+        if earlier is None:
+            publish_document(self._folder / RESULTS, self._results)
+            self._report(result)
+        return result
+
+    def _measure(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
+        """Train and measure a candidate; a failure is a result too."""
         began = time.monotonic()
         empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], number)
         try:
@@ -207,12 +229,7 @@ class _Race:
         except KinemillError as failure:
             self._failures.append(failure)
             result = replace(empty, failure=str(failure))
-        result = replace(result, seconds=time.monotonic() - began)
-        self._results.append(result)
-        self._spent += result.seconds
-        publish_document(self._folder / RESULTS, self._results)
-        self._report(result)
-        return result
+        return replace(result, seconds=time.monotonic() - began)
 
     def _train(
         self, candidate: Candidate, empty: CandidateResult, seconds: float

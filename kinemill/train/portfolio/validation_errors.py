@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
 from kinemill.train.data import Windows
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
@@ -52,11 +53,21 @@ class ValidationRows:
         dataset: the packed dataset.
         history: longest history of any candidate, rows.
         horizon: steps of the longest rollout over windows.
+
+    Raises:
+        BadInput: no validation episode is long enough for one window.
     """
 
     def __init__(self, dataset: PackedDataset, history: int, horizon: int) -> None:
         count = len(dataset.states)
         starts = dataset.window_starts("validation", history + horizon)
+        if len(starts) == 0:
+            raise BadInput(
+                f"validation split of {dataset.task}",
+                f"no episode has {history + horizon} rows (a history of {history} + "
+                "verify.horizon)",
+                fix="lower verify.horizon, add longer logs, or raise dataset.validation",
+            )
         if len(starts) > WINDOWS:
             starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
         self._history, self._horizon = history, horizon

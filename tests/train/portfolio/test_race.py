@@ -103,14 +103,18 @@ def test_the_test_split_is_not_read(packed, tmp_path):
     assert len(closed[0]) > 5
 
 
-def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, monkeypatch):
+@pytest.mark.parametrize("measurements", [7, 15])
+def test_a_killed_portfolio_goes_on_behind_its_last_result(
+    packed, tmp_path, monkeypatch, measurements
+):
+    """In closed form and while networks are trained: its choices are those of one run."""
     task = task_without_model()
     measured = []
     original = race.ValidationRows.errors_of
 
     def errors_of(rows, module):
         measured.append(module)
-        if len(measured) == 7:
+        if len(measured) == measurements:
             raise KeyboardInterrupt
         return original(rows, module)
 
@@ -118,9 +122,11 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         train(task, packed, tmp_path)
     saved = read_json(tmp_path / PORTFOLIO / RESULTS)
-    assert len(saved) == 6
+    assert len(saved) == measurements - 1
     trained, _ = train(task, packed, tmp_path)
-    assert results_of(trained)[:6] == saved  # their times too, so none was measured again
+    assert results_of(trained)[: len(saved)] == saved  # their times too: none was measured again
+    names = [(one["name"], one["round"]) for one in results_of(trained)]
+    assert len(names) == len(set(names))
 
 
 def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kinemill.errors import BadInput
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 
 
@@ -47,3 +48,8 @@ def test_a_free_run_without_bounds_counts_as_the_largest_error():
     """One step and horizons decide between models of systems that are unstable themselves."""
     errors = CandidateErrors({1: 0.1, 10: 0.1}, math.inf)
     assert errors.score == pytest.approx((0.1 * 0.1 * 10.0) ** (1 / 3))
+
+
+def test_a_validation_split_without_a_window_is_an_error(packed):
+    with pytest.raises(BadInput, match=r"no episode has 205 rows \(a history of 5"):
+        ValidationRows(packed, history=5, horizon=200)
