@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench: setup ## measure, and rewrite the tables of docs/results.md
 
 prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_accuracy
+
+prove-league: setup ## public sets with a drafted task and defaults alone (up to 10 min each), rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_league
 
 prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_transfer

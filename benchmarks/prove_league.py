@@ -1,0 +1,221 @@
+"""League of public data sets with defaults alone: `make prove-league`.
+
+Each set is drafted by `kinemill new` and trained by `kinemill run`, unattended. No set has settings
+of its own but the rows to test on, where its publisher states them, and a rate where its logs have
+no timestamps. The tasks name no model, so each run selects one from the portfolio within `--budget`
+seconds. All errors are those of the exported ONNX files on test rows that neither training nor
+selection has read. A set that is done is not run again: delete its folder under `prove/league` in
+the home to run it anew. `--sets NAME ...` runs some sets.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import ROOT, replace_section
+from kinemill.store import publish_document, read_document, read_json
+from kinemill.store.home import Home
+from kinemill.task.portfolio import RESULTS
+
+DATA = ROOT.parent / "shared" / "data"
+BUDGET = 480.0  # s of the portfolio; the whole run has to end within LIMIT
+LIMIT = 600  # s of `kinemill new` and `kinemill run` together
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set.
+
+    Attributes:
+        name: name of the task.
+        source: log or folder in the data.
+        test: `dataset.test` as its publisher states it; None: as drafted.
+        rate: sampling rate of logs without timestamps, Hz.
+    """
+
+    name: str
+    source: str
+    test: tuple[object, ...] | None = None
+    rate: float | None = None
+
+
+SETS = (
+    DataSet("simple_pendulum", "simple_pendulum", ("*ilqr_measured*",)),
+    DataSet("double_pendulum_sysid", "double_pendulum_sysid", ("*traj03*",)),
+    DataSet("double_pendulum_c0", "double_pendulum_c0"),
+    DataSet("pendubot", "pendubot_400hz"),
+    DataSet("acrobot_pendubot", "acrobot_pendubot_33hz"),
+    DataSet("g1", "g1_lerobot"),
+    DataSet("px4", "px4_ulog"),
+    DataSet("cartpole_sim", "cartpole_sim_mcap"),
+    DataSet("bouc_wen", "bouc_wen_sim_h5"),
+    DataSet("buck_converter", "buck_converter", ("*buck_valid*",), 100_000.0),
+    DataSet("dc_generator", "dc_generator", None, 1.0),
+    DataSet("rlc", "rlc_sim", ("*RLC_data_test*",)),
+    DataSet("silverbox", "silverbox", ({"rows": [100, 40575]},), 610.35),
+    DataSet("cascaded_tanks", "cascaded_tanks/dataBenchmark.mat"),
+)
+
+
+@dataclass(frozen=True)
+class LeagueResult:
+    """Result of one set.
+
+    Attributes:
+        name: name of the set.
+        status: `done`, `refused`, or the failure in one line.
+        family: model family that was selected.
+        model: error at the horizon on the test split, nRMSE.
+        reference: name of the best simple reference there.
+        reference_error: its error.
+        quarantined: logs without an accepted episode.
+        seconds: wall time of `kinemill new` and `kinemill run`.
+        budget: of the portfolio, s.
+    """
+
+    name: str
+    status: str
+    family: str = ""
+    model: float | None = None
+    reference: str = ""
+    reference_error: float | None = None
+    quarantined: int = 0
+    seconds: float = 0.0
+    budget: float = BUDGET
+
+    @property
+    def ratio(self) -> float | None:
+        """Error over that of the best reference; None if there is none."""
+        if self.model is None or not self.reference_error:
+            return None
+        return self.model / self.reference_error
+
+
+def project() -> Path:
+    """Return the folder of the project that all sets share."""
+    return Home.resolve().root / "prove" / "league"
+
+
+def play(entry: DataSet, budget: float) -> LeagueResult:
+    """Draft and train one set, unless that was done."""
+    path = project() / "results" / entry.name / RESULT
+    if path.is_file():
+        return read_document(path, LeagueResult)
+    began = time.monotonic()
+    result = _play(entry, budget)
+    result = LeagueResult(**{**vars(result), "seconds": time.monotonic() - began})
+    publish_document(path, result)
+    return result
+
+
+def _play(entry: DataSet, budget: float) -> LeagueResult:
+    source = str(DATA / entry.source)
+    rate = ["--rate", str(entry.rate)] if entry.rate else []
+    drafted = _kinemill("new", entry.name, "--from", source, *rate)
+    if drafted.returncode != 0:
+        return LeagueResult(entry.name, f"new: {_last_line(drafted.stderr)}", budget=budget)
+    test = ["--set", f"dataset.test={json.dumps(entry.test)}"] if entry.test else []
+    options = ["--logs", source, "--set", f"learn.budget={budget}", *test, "--json"]
+    trained = _kinemill("run", entry.name, *options)
+    if trained.returncode not in {0, 1} or not trained.stdout.strip():
+        return LeagueResult(entry.name, f"run: {_last_line(trained.stderr)}", budget=budget)
+    document = json.loads(trained.stdout)
+    errors = {name: value for name, value in document["metrics"]["nrmse"].items() if value}
+    references = {
+        name: value for name, value in errors.items() if name not in {"model", "champion"}
+    }
+    best = min(references, key=lambda name: references[name], default="")
+    return LeagueResult(
+        entry.name,
+        document["status"],
+        family=_family(entry.name),
+        model=errors.get("model"),
+        reference=best,
+        reference_error=references.get(best),
+        quarantined=document["episodes"]["quarantined"],
+        budget=budget,
+    )
+
+
+def _kinemill(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from kinemill.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=project(),
+        env={**os.environ, "KINEMILL_HOME": str(project() / "var"), "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _family(task: str) -> str:
+    """Return the family of the newest model of a task."""
+    folders = (project() / "var" / "store" / "model" / task).glob(f"*/{RESULTS}")
+    newest = max(folders, key=lambda path: path.stat().st_mtime, default=None)
+    return read_json(newest.parent / "summary.json").get("family", "") if newest else ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1][:160] if lines else "no output"
+
+
+def table(results: Sequence[LeagueResult]) -> str:
+    """Return the results as a table in Markdown, with the geometric mean of the ratios."""
+    lines = [
+        "| set | family | nRMSE | best reference | its nRMSE | ratio | quarantined | gate | s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in results:
+        cells = [one.name, one.family, _number(one.model), one.reference]
+        cells += [_number(one.reference_error), _number(one.ratio), str(one.quarantined)]
+        lines.append(f"| {' | '.join([*cells, one.status, f'{one.seconds:.0f}'])} |")
+    ratios = [one.ratio for one in results if one.ratio]
+    mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
+    better = sum(ratio < 1.0 for ratio in ratios)
+    late = sum(one.seconds > LIMIT for one in results)
+    budgets = ", ".join(sorted({f"{one.budget:g}" for one in results}))
+    text = (
+        f"Geometric mean of the ratios: {mean:.2f}. Better than every simple reference on {better} "
+        f"of {len(results)} sets; {late} took longer than {LIMIT} s. Budget of the portfolio: "
+        f"{budgets} s.\n"
+    )
+    return "\n".join([*lines, "", text])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def main() -> None:
+    """Run the league and rewrite its section of docs/results.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="*", choices=[one.name for one in SETS])
+    parser.add_argument("--budget", type=float, default=BUDGET)
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"{DATA} is missing: the league needs the public data sets")
+    project().mkdir(parents=True, exist_ok=True)
+    _kinemill("init", ".")
+    selected = [one for one in SETS if not options.sets or one.name in options.sets]
+    for entry in selected:
+        result = play(entry, options.budget)
+        print(table([result]).splitlines()[2], flush=True)
+    done = [one for one in SETS if (project() / "results" / one.name / RESULT).is_file()]
+    text = table([play(one, options.budget) for one in done])
+    replace_section("league", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
