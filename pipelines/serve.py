@@ -116,7 +116,8 @@ def _run(home: Home, servers: list[Server], code: CodeServer | None, entrance: E
             for server in servers:
                 if server.url:
                     _log(f"{server.name:<10} {server.public_url or server.url}")
-            start_page = servers[0].public_url or servers[0].url
+            pages = next(server for server in servers if server.name == "Dagster")
+            start_page = pages.public_url or pages.url
             _log(f"start page {start_page}/  champions, problems, next steps")
             for line in entrance.warnings():
                 _log(line)

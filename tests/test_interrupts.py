@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # `kinemill` with a command that does something else.
 COMMAND = """
-import sys, time
+import os, sys, time
 sys.path.insert(0, {root!r})
 sys.argv[0] = "kinemill"
 import kinemill.cli.app as app
@@ -31,16 +31,16 @@ IN_DAGSTER = """
     import dagster as dg
     from tests.dagster_internals import raise_execution_interrupts
     with raise_execution_interrupts():
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
         time.sleep(60)
 """
 SLEEP = """
-    print("ready", flush=True)
+    os.write(1, b"ready\\n")
     time.sleep(60)
 """
 TO_EXCEPTION = """
     try:
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
         time.sleep(60)
     except BaseException as error:
         raise RuntimeError("what a library makes of it") from error
@@ -52,7 +52,7 @@ PROMPT = """
 IN_DESTRUCTOR = """
     class Slow:
         def __del__(self):
-            print("ready", flush=True)
+            os.write(1, b"ready\\n")
             time.sleep(5)
     one = Slow()
     del one
@@ -61,7 +61,7 @@ IN_DESTRUCTOR = """
 SMALL_LOGS = """
     from kinemill.parallel import in_processes
     for done in in_processes(time.sleep, [0.3] * 400):
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
 """
 ENVIRONMENTS = """
     from kinemill.parallel import worker_pool
@@ -70,14 +70,14 @@ ENVIRONMENTS = """
         with without_ctrl_c():
             jobs = [pool.submit(time.sleep, seconds) for seconds in (0.1, 60, 60, 60)]
         jobs[0].result()
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
         jobs[1].result()
 """
 DEAF_CLEANING = """
     from kinemill.interrupts import message_on_interrupt
     try:
         with message_on_interrupt(lambda: "two trials are kept"):
-            print("ready", flush=True)
+            os.write(1, b"ready\\n")
             time.sleep(60)
     finally:
         print("cleaning", flush=True)
@@ -184,7 +184,7 @@ SLOW_IMPORT = """
 class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "kinemill.cli.app":
-            print("ready", flush=True)
+            os.write(1, b"ready\\n")
             time.sleep(60)
 sys.meta_path.insert(0, Slow())
 """

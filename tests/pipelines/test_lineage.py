@@ -63,7 +63,7 @@ def test_a_new_champion_makes_what_reads_it_stale_and_a_canary_does_not(load):
     def model() -> None:
         """Stand for the training: the status comes from Dagster, the edge from the task."""
 
-    defs = dg.Definitions([*external_assets(one), model])
+    defs = dg.Definitions([external_assets(one), model])
     graph = defs.resolve_asset_graph()
     champion = dg.AssetKey(["one", "champion"])
     with dg.DagsterInstance.ephemeral() as instance:
@@ -77,7 +77,7 @@ def test_a_new_champion_makes_what_reads_it_stale_and_a_canary_does_not(load):
             return resolver.get_status(dg.AssetKey(["two", "model"]))
 
         report("1")
-        dg.materialize([model, *external_assets(one)], instance=instance)
+        dg.materialize([model, external_assets(one)], instance=instance)
         assert status() == StaleStatus.FRESH
         report("1")  # a canary is an event of the champion, which stays
         assert status() == StaleStatus.FRESH

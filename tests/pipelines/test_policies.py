@@ -355,7 +355,7 @@ def test_a_step_that_refuses_its_input_is_not_tried_again(instance, job):
 
 
 def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ProcessLost("training process", "was killed by signal 9")
 
     monkeypatch.setattr("kinemill.ingest.stage.run", fail)
