@@ -58,7 +58,7 @@ SETS = (
     DataSet("px4", "px4_ulog"),
     DataSet("cartpole_sim", "cartpole_sim_mcap"),
     DataSet("bouc_wen", "bouc_wen_sim_h5"),
-    DataSet("buck_converter", "buck_converter", ("*buck_valid*",), 100_000.0),
+    DataSet("buck_converter", "buck_converter", ("*buck_valid*",)),
     DataSet("dc_generator", "dc_generator", None, 1.0),
     DataSet("rlc", "rlc_sim", ("*RLC_data_test*",)),
     DataSet("silverbox", "silverbox", ({"rows": [100, 40575]},), 610.35),
