@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import ROOT, replace_section
@@ -112,7 +112,7 @@ def play(entry: DataSet, budget: float) -> LeagueResult:
         return read_document(path, LeagueResult)
     began = time.monotonic()
     result = _play(entry, budget)
-    result = LeagueResult(**{**vars(result), "seconds": time.monotonic() - began})
+    result = replace(result, seconds=time.monotonic() - began)
     publish_document(path, result)
     return result
 
@@ -151,11 +151,21 @@ def _kinemill(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=project(),
-        env={**os.environ, "KINEMILL_HOME": str(project() / "var"), "OMP_NUM_THREADS": "2"},
+        env={**os.environ, **_places(), "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def _places() -> dict[str, str]:
+    """Return the variables of the league's own project; the benchmarks have that of examples."""
+    folder = project()
+    return {
+        "KINEMILL_HOME": str(folder / "var"),
+        "KINEMILL_PROJECT": str(folder),
+        "KINEMILL_TASKS": str(folder / "tasks"),
+    }
 
 
 def _family(task: str) -> str:

@@ -91,7 +91,7 @@ def guess(name: str, label: str = "") -> Guess:
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
-    what = _what(tokens)
+    what = _what(parts)
     role = None if aside else _ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS["action" if role == "action" else "state"]
@@ -119,7 +119,8 @@ _ROLES = {"action": "action", "reference": None, "acceleration": "observation",
           "sensor": "observation"}  # fmt: skip
 
 
-def _what(tokens: set[str]) -> str:
+def _what(parts: list[str]) -> str:
+    tokens = set(parts)
     if tokens & REFERENCE:
         return "reference"
     if tokens & ACCELERATION:
@@ -129,7 +130,7 @@ def _what(tokens: set[str]) -> str:
     for what, vocabulary in _KINDS:
         if tokens & vocabulary:
             return what
-    return "unknown"
+    return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 
 
 def _unit(parts: list[str], what: str) -> str | None:

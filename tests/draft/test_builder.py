@@ -428,3 +428,12 @@ def test_the_draft_of_any_set_takes_the_logs_it_was_made_from(shared_data):
         checked = check_own_logs(build("drafted", folder, RATES.get(folder.name)))
         assert checked.entries
         assert checked.refused == [], folder
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [("V_IN", "action"), ("flow_in", "action"), ("V_C", "state"), ("in_range", "state"),
+     ("angle_in", "state")],
+)  # fmt: skip
+def test_a_name_that_ends_with_in_is_an_input_unless_it_names_a_state(name, role):
+    assert guess(name).role == role
