@@ -1,4 +1,4 @@
-"""What model families are told about a task and its data, see `TaskFacts`.
+"""Facts about a task and its data that model families need, see `TaskFacts`.
 
 Symbols: N rows, S states, A actions, n coordinates.
 """

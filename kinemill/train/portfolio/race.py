@@ -1,9 +1,9 @@
 """Successive halving among model families, and the training of the best.
 
 Quick candidates are fitted in closed form first. The others are trained in rounds: each gets the
-same time, and the better half goes on. All results are in `portfolio.json`, and a killed portfolio
-goes on behind the last result. Numbers of steps follow from the measured time per step, so two
-machines can choose differently; a published model is never changed.
+same time, and the better half continues. All results are in `portfolio.json`, and a killed
+portfolio continues after the last result. Numbers of steps follow from the measured time per step,
+so two machines can choose differently; a published model is never changed.
 """
 
 import json
