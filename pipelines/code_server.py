@@ -3,7 +3,7 @@
 With a Python module in the workspace, each of them starts a code server of its own, and the daemon
 replaces its server every 60 s: with 10 tasks that is half of the idle processor time, and 200 tasks
 are not loaded within 60 s. Here both are clients of one server, `dagster code-server`, on a Unix
-socket that only this user can open. It is told to load again when a task file changed, or when the
+socket that only this user can open. It loads them again when a task file changed, or when the
 process that holds the definitions ended.
 """
 

@@ -191,7 +191,7 @@ class _Race:
         return [one for model in MODELS for one in MODELS[model].candidates(facts)]
 
     def _halve(self, candidates: Sequence[Candidate]) -> None:
-        """Train candidates in rounds; the better half of a round goes on."""
+        """Train candidates in rounds; the better half of a round continues."""
         for number, share in enumerate(ROUNDS, start=1):
             if self._spent > (1.0 - LEAST) * self._learn.budget:
                 return
