@@ -53,6 +53,12 @@ def why(
     typer.echo(wrap_text(report["headline"]))
     typer.echo(f"{report['task']}:{report['version']}  {report['explanation']}")
     _print_causes(report["causes"])
+    for effect in report["unmodeled"]:
+        text = (
+            f"{effect['channel']}: {effect['explained_by']} explains {effect['share']:.0%} of the "
+            f"residuals. Try: {effect['try']}"
+        )
+        typer.echo(wrap_text(text))
     _print_gate(report["gate"])
     if report["report"]:
         typer.echo(f"report  {report['report']}")

@@ -99,6 +99,7 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
         model=ModelKind(**kind_of(about)),
         references=load_references(home, job.references) if job.references else None,
         counted=Counted.of(task.promote, task.verify.horizon),
+        velocities=[name for name in task.states if task.channels[name].derivative_of],
     )
 
 

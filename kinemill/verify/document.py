@@ -38,6 +38,7 @@ from kinemill.verify.results import (
     Stability,
     TorchTrials,
     TrialResults,
+    UnmodeledEffect,
     WindowCounts,
 )
 
@@ -161,6 +162,7 @@ class Verification(Assessment):
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
         c99, variants: step.c, and the loss of each variant in fewer bits.
         fit_diagnosis: over- or underfitting that the learning curves show.
+        unmodeled: effects that explain residuals of a dynamics model on the validation split.
         trials: outcomes in the environment: `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
     """
@@ -183,6 +185,7 @@ class Verification(Assessment):
     c99: C99Facts | None = None
     variants: dict[str, VariantResult] = field(default_factory=dict[str, VariantResult])
     fit_diagnosis: FitDiagnosis | None = None
+    unmodeled: list[UnmodeledEffect] = field(default_factory=list[UnmodeledEffect])
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     torch_trials: TorchTrials | None = None
 

@@ -52,10 +52,12 @@ from kinemill.verify.parity import (
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from kinemill.verify.references import Persistence, References
+from kinemill.verify.residuals import residuals_of
 from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
 from kinemill.verify.scale import training_scale
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
+from kinemill.verify.unmodeled import unmodeled_effects
 
 CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the step's scaling
 
@@ -77,6 +79,7 @@ class DynamicsSubject:
         model: the kind of the model.
         references: models to compare with; None: persistence alone.
         counted: comparisons that count in the gate; None: all.
+        velocities: states that are the derivative of another state.
     """
 
     folder: Path
@@ -91,6 +94,7 @@ class DynamicsSubject:
     model: ModelKind | None = None
     references: References | None = None
     counted: Counted | None = None
+    velocities: Sequence[str] = ()
 
     @cached_property
     def _exported(self) -> ExportedDynamics:
@@ -252,6 +256,11 @@ class DynamicsSubject:
             c99=exported.c99 if exported else None,
             variants=self._variant_results(exported) if exported else {},
             fit_diagnosis=self.fit_diagnosis,
+            unmodeled=unmodeled_effects(
+                residuals_of(self.simulator, self.dataset, "validation"),
+                self.dataset,
+                self.velocities,
+            ),
         )
 
     def _variant_results(self, exported: ExportSummary) -> dict[str, VariantResult]:

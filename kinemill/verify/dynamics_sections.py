@@ -3,7 +3,7 @@
 from html import escape
 
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, name_of
+from kinemill.reports.components import card, name_of, table
 from kinemill.verify.check_sections import trial_sections
 from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.document import Verification
@@ -17,7 +17,10 @@ from kinemill.verify.report_sections import (
     limits_text,
     windows_card,
 )
+from kinemill.verify.unmodeled import ADVICE
 from kinemill.verify.verifier import Verdict
+
+LISTED = 12  # effects in the table
 
 
 def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verification) -> Parts:
@@ -45,6 +48,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
                     analysis, document, "the test split", three_examples(model), text
                 ),
                 fitting_section(subject.fit_diagnosis),
+                _unmodeled(document),
             ],
             trial_sections(document, subject.motion),
         ),
@@ -65,4 +69,22 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
         code="simulator = kinemill.runtime.load(FOLDER)      # or "
         f"models:/{escape(interface.task)}@champion\n"
         f"simulator.rollout(states, past_actions, actions)  # states {shape}, float32",
+    )
+
+
+def _unmodeled(document: Verification) -> str:
+    """Return the effects that explain residuals, and what to change; nothing without any."""
+    if not document.unmodeled:
+        return ""
+    rows = [
+        [name_of(one.channel), f"{one.share:.0%}", *map(escape, ADVICE[one.effect])]
+        for one in document.unmodeled[:LISTED]
+    ]
+    head = ["channel", "share of the residuals", "explained by", "what to try"]
+    return (
+        "<h2>What the model misses</h2><p>Terms that explain errors one step ahead on the "
+        "validation split: the share of their variance on rows that the terms were not fitted to, "
+        "beyond what is linear in the present row. Shares of one channel overlap. Where no effect "
+        "is listed, the rest is noise, or comes from something that no channel measures.</p>"
+        + table(head, rows, fixed=True)
     )

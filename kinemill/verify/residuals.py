@@ -24,10 +24,12 @@ class Series:
 
     Attributes:
         errors: prediction minus truth, (n, S), in units; angles the short way round.
-        actions: what acted over that step, (n, A).
+        states: states that the step starts from, (n, S).
+        actions: actions during the step, (n, A).
     """
 
     errors: Floats
+    states: Floats
     actions: Floats
 
 
@@ -74,8 +76,8 @@ def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> li
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
-        actions = np.asarray(dataset.values)[starts + history - 1, states:]
-        series.append(Series(np.concatenate(errors), actions.astype(np.float64)))
+        present = np.asarray(dataset.values)[starts + history - 1].astype(np.float64)
+        series.append(Series(np.concatenate(errors), present[:, :states], present[:, states:]))
         rows += len(starts)
     return series
 

@@ -4,13 +4,16 @@ Numbers that are not finite are null in JSON, see `kinemill.store.numbers`.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from kinemill.store.numbers import Interval, Number
 
 NO_INTERVAL = (float("nan"), float("nan"))
+Effect = Literal[
+    "linear", "past", "friction", "drag", "angle", "curvature", "product", "threshold", "drift"
+]
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,22 @@ class ResidualStatistics:
     lags: int
     band: Number
     channels: dict[str, ChannelResiduals]
+
+
+@dataclass(frozen=True)
+class UnmodeledEffect:
+    """An effect that explains residuals of a channel on the validation split.
+
+    Attributes:
+        channel: name of a state.
+        effect: key of `unmodeled.ADVICE`.
+        share: share of the variance of the residuals that its terms explain, on rows that their
+            weights were not fitted to, beyond what the linear terms explain.
+    """
+
+    channel: str
+    effect: Effect
+    share: Number
 
 
 @dataclass(frozen=True)

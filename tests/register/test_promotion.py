@@ -1,9 +1,11 @@
 """Who is champion by a person's word: approved, promoted, rolled back; and by whom it is kept."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +15,14 @@ from kinemill.register.alias_switch import ChampionChanged
 from kinemill.register.audit_log import audit
 from kinemill.register.consistency import RegistryMismatch
 from kinemill.register.delete_guard import release
+from kinemill.register.gate import report
 from kinemill.register.gate.report import why
 from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.versions import find_version
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
+from kinemill.verify.results import UnmodeledEffect
+from kinemill.verify.unmodeled import ADVICE
 from tests.conftest import ROOT
 from tests.register.conftest import Claims, enroll
 
@@ -216,6 +221,25 @@ def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     assert result["explanation"] == "refused by beats_linear_sincos; version 1 stayed champion"
     assert result["blessings"] == {"better": "no", "serves": "yes"}
     assert why(chain.home, "cart", "@champion")["explanation"].startswith("champion: it passed all")
+
+
+def test_why_lists_what_the_model_misses_and_what_to_try(reigned, monkeypatch):
+    chain, read = reigned(), report.read_verification
+    effects = [
+        UnmodeledEffect("velocity", "friction", 0.4),
+        UnmodeledEffect("position", "past", 0.1),
+    ]
+    monkeypatch.setattr(
+        report, "read_verification", lambda folder: replace(read(folder), unmodeled=effects)
+    )
+    first, second = why(chain.home, "cart")["unmodeled"]
+    assert (first["channel"], first["share"]) == ("velocity", 0.4)
+    assert (first["explained_by"], first["try"]) == ADVICE["friction"]
+    assert second["explained_by"] == "rows before the present"
+    for folder in (chain.home.root / "store").rglob("verification.json"):
+        folder.unlink()
+    shutil.rmtree(chain.home.artifacts)
+    assert why(chain.home, "cart")["unmodeled"] == []
 
 
 def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):

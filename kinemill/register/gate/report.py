@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 
+from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.consistency import require_registry
 from kinemill.register.gate.evaluation import approval_of
@@ -10,14 +11,17 @@ from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
-from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
+from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
 from kinemill.store import Json
 from kinemill.store.home import Home
+from kinemill.verify.document import read_verification
+from kinemill.verify.unmodeled import ADVICE
 
 _DIVERGED = (
     "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
     "the first step that diverges. The lines that follow from it need no separate fix"
 )
+_EFFECTS = 3  # that a model misses
 _ADVICE = "Refused:"  # in the docstring of a rule: the fix follows
 
 
@@ -32,8 +36,9 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
-        first), `blessings` (better, serves), approved, `gate` (rule, passed, value, expected, and
-        `fix` for failed ones), report.
+        first), `unmodeled` (what explains residuals and what to try; empty if the files of the
+        version were deleted), `blessings` (better, serves), approved, `gate` (rule, passed, value,
+        expected, and `fix` for failed ones), report.
 
     Raises:
         BadInput: there is no such version.
@@ -50,6 +55,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "headline": headline_of(version).text,
         "explanation": _text(version),
         "causes": causes(version.gate),
+        "unmodeled": _unmodeled(home, version),
         "blessings": {
             "better": version.tags.get(tags.BETTER),
             "serves": version.tags.get(tags.SERVES),
@@ -75,6 +81,19 @@ def causes(gate: Sequence[Verdict]) -> list[Json]:
         line = {"rule": cause.rule, "value": cause.line.value, "expected": cause.line.expected}
         documents.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
     return documents
+
+
+def _unmodeled(home: Home, version: Version) -> list[Json]:
+    """Return the effects that the model misses, the largest first."""
+    try:
+        effects = read_verification(bundle_folder(home, version)).unmodeled
+    except (BadInput, CorruptArtifact):  # its files were deleted
+        return []
+    return [
+        {"channel": one.channel, "share": one.share}
+        | dict(zip(("explained_by", "try"), ADVICE[one.effect], strict=True))
+        for one in effects[:_EFFECTS]
+    ]
 
 
 def advice(line: str) -> str:

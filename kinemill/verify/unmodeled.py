@@ -1,0 +1,203 @@
+"""Unmodeled effects: groups of terms that explain the residuals of a model one step ahead.
+
+A complete model leaves residuals that no function of the known rows explains. Each group of terms
+stands for one physical effect, and the group that explains residuals names what the model lacks.
+Residuals are of the validation split, because a change of the model that follows from them must
+not see the test split. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.runtime import wrapped
+from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.verify.residuals import Series
+from kinemill.verify.results import Effect, UnmodeledEffect
+
+LEAST = 0.05  # share of the variance that an effect must explain
+PER_CHANNEL = 3  # effects listed for a channel
+FOLDS = 4
+LAGS = 5  # rows before the present
+MAX_PAST, MAX_PRODUCTS = 300, 200  # terms; more channels have fewer lags, or no products
+STEP = 0.1  # width of a friction step in standard deviations of the velocity
+RIDGE = 1e-6  # penalty on squared weights, relative to the rows
+
+ADVICE: dict[Effect, tuple[str, str]] = {
+    "linear": (
+        "the present row",
+        "train longer (learn.steps, or learn.budget without a model). If the share stays, the "
+        "states are noisy: a longer learn.history, or rigid_body with observer: true, filters them",
+    ),
+    "past": (
+        "rows before the present",
+        "a longer learn.history, or a model with memory: gru, lstm, latent",
+    ),
+    "friction": (
+        "the sign of a velocity",
+        "dry friction: learn.model: physics or rigid_body",
+    ),
+    "drag": ("a velocity squared", "drag: learn.model: physics, or an mlp with more layers"),
+    "angle": (
+        "sine and cosine of an angle",
+        "gravity or geometry: kind: angle at the channel, and learn.model: physics or rigid_body",
+    ),
+    "curvature": (
+        "squares and cubes of a channel",
+        "a curved characteristic: learn.model: polynomial, or a residual network on the best "
+        "linear model: {type: linear, residual: mlp}",
+    ),
+    "product": (
+        "products of two channels",
+        "coupling: learn.model: physics with coupling, rigid_body or polynomial",
+    ),
+    "threshold": (
+        "a threshold of an action",
+        "a dead zone or saturation of the actuator: log what arrives at the motor (current, "
+        "measured torque), or use a network: learn.model: mlp",
+    ),
+    "drift": (
+        "the time since the start of the episode",
+        "a slow change that no channel measures, such as temperature or battery voltage: log it, "
+        "and add its channel as an action",
+    ),
+}
+
+
+@QUIETLY
+def unmodeled_effects(
+    series: Sequence[Series], dataset: PackedDataset, velocities: Sequence[str]
+) -> list[UnmodeledEffect]:
+    """Return the effects that explain residuals, the largest share first.
+
+    Args:
+        series: residuals of the validation split, by episode.
+        dataset: channels in their order, and statistics of training.
+        velocities: states that are the derivative of another state.
+    """
+    parts = [_terms(one, dataset, velocities) for one in series if len(one.errors) > LAGS + FOLDS]
+    if not parts:
+        return []
+    groups = {
+        name: np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+        if parts[0][name].shape[1]
+    }
+    errors = np.concatenate([one.errors[LAGS:] for one in series if len(one.errors) > LAGS + FOLDS])
+    if not (np.isfinite(errors).all() and errors.std(axis=0).any()):
+        return []
+    moments = _Moments(groups, errors, _folds([len(part["linear"]) for part in parts]))
+    total, linear = moments.loss([]), moments.loss(["linear"])
+    effects = list[UnmodeledEffect]()
+    shares: dict[Effect, Floats] = {"linear": _share(total - linear, total)}
+    for name in groups:
+        if name != "linear":
+            shares[name] = _share(linear - moments.loss(["linear", name]), total)
+    for column, channel in enumerate(dataset.states):
+        own = [UnmodeledEffect(channel, name, float(one[column])) for name, one in shares.items()]
+        own.sort(key=lambda effect: -effect.share)
+        effects += [effect for effect in own[:PER_CHANNEL] if effect.share >= LEAST]
+    return sorted(effects, key=lambda effect: -effect.share)
+
+
+def _share(gain: Floats, total: Floats) -> Floats:
+    return np.divide(gain, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _terms(
+    series: Series, dataset: PackedDataset, velocities: Sequence[str]
+) -> dict[Effect, Floats]:
+    """Return the terms (n - LAGS, F) of each effect for the rows of an episode but the first."""
+    rows = np.concatenate([series.states, series.actions], axis=1)
+    columns, states = dataset.columns, len(dataset.states)
+    angle = np.array([name in dataset.angles for name in columns])
+    std = np.where(dataset.std > 0, dataset.std, 1.0)
+    scaled = (rows - dataset.mean) / std
+    now, plain = scaled[LAGS:], scaled[LAGS:, ~angle]
+    turns, actions = rows[LAGS:, angle], now[:, states:]
+    rates = rows[LAGS:, [columns.index(name) for name in velocities]]
+    rates = rates / std[[columns.index(name) for name in velocities]]
+    waves = np.concatenate([np.sin(turns), np.cos(turns)], axis=1)
+    time = np.linspace(-1.0, 1.0, len(rows))[LAGS:, None]
+    over = np.abs(actions) - 1.0
+    return {
+        "linear": plain,
+        "past": _past(rows, std, angle),
+        "friction": np.tanh(rates / STEP),
+        "drag": rates * np.abs(rates),
+        "angle": np.concatenate([waves, np.sin(2 * turns), np.cos(2 * turns)], axis=1),
+        "curvature": np.concatenate([plain**2, plain**3], axis=1),
+        "product": _products(plain, waves),
+        "threshold": np.concatenate(
+            [np.sign(actions) * np.maximum(over, 0.0), np.tanh(actions / STEP)], axis=1
+        ),
+        "drift": np.concatenate([time, time**2], axis=1),
+    }
+
+
+def _past(rows: Floats, std: Floats, angle: NDArray[np.bool_]) -> Floats:
+    """Return the changes between the rows before the present, in standard deviations."""
+    changes = wrapped(np.diff(rows, axis=0), angle) / std
+    lags = max(1, min(LAGS, MAX_PAST // rows.shape[1]))
+    count = len(changes)
+    return np.concatenate([changes[LAGS - 1 - lag : count - lag] for lag in range(lags)], axis=1)
+
+
+def _products(plain: Floats, waves: Floats) -> Floats:
+    """Return the products of channels with each other and with sines and cosines of angles."""
+    pairs = list(combinations(range(plain.shape[1]), 2))
+    if len(pairs) + plain.shape[1] * waves.shape[1] > MAX_PRODUCTS:
+        return np.empty((len(plain), 0))
+    between = [plain[:, one] * plain[:, other] for one, other in pairs]
+    with_waves = [column * wave for column in plain.T for wave in waves.T]
+    return np.stack([*between, *with_waves], axis=1) if between or with_waves else plain[:, :0]
+
+
+def _folds(rows: Sequence[int]) -> NDArray[np.int64]:
+    """Return the fold of each row: whole episodes, or quarters of rows of few episodes."""
+    if len(rows) >= FOLDS:
+        return np.repeat(np.arange(len(rows)) % FOLDS, rows)
+    return np.arange(sum(rows)) * FOLDS // sum(rows)
+
+
+class _Moments:
+    """Second moments of terms and residuals, by fold: regressions on any groups follow from them.
+
+    Args:
+        groups: terms (n, F) by effect.
+        errors: residuals, (n, S).
+        folds: fold of each row, (n,).
+    """
+
+    def __init__(
+        self, groups: dict[Effect, Floats], errors: Floats, folds: NDArray[np.int64]
+    ) -> None:
+        every = np.concatenate([np.ones((len(errors), 1)), *groups.values()], axis=1)
+        spread = np.sqrt((every**2).mean(axis=0))
+        every = every / np.where(spread > 0, spread, 1.0)
+        ends = np.cumsum([1, *(part.shape[1] for part in groups.values())])
+        self._columns = {name: np.arange(ends[at], ends[at + 1]) for at, name in enumerate(groups)}
+        masks = [folds == fold for fold in range(FOLDS)]
+        self._rows = [int(mask.sum()) for mask in masks]
+        self._terms = [every[mask].T @ every[mask] for mask in masks]  # (F, F)
+        self._cross = [every[mask].T @ errors[mask] for mask in masks]  # (F, S)
+        self._power = [(errors[mask] ** 2).sum(axis=0) for mask in masks]  # (S,)
+
+    def loss(self, names: Sequence[Effect]) -> Floats:
+        """Return the squared error (S,) on the rows of each fold, fitted to the other folds."""
+        columns = np.concatenate([[0], *(self._columns[name] for name in names)]).astype(np.int64)
+        square, loss = np.ix_(columns, columns), np.zeros(self._cross[0].shape[1])
+        terms, cross, rows = sum(self._terms), sum(self._cross), sum(self._rows)
+        for own, with_errors, power, count in zip(
+            self._terms, self._cross, self._power, self._rows, strict=True
+        ):
+            penalty = RIDGE * (rows - count) * np.eye(len(columns))
+            weights = np.linalg.solve(
+                (terms - own)[square] + penalty, (cross - with_errors)[columns]
+            )
+            explained = 2.0 * (weights * with_errors[columns]).sum(axis=0)
+            loss += power - explained + (weights * (own[square] @ weights)).sum(axis=0)
+        return loss
