@@ -14,7 +14,7 @@ from kinemill_dagster.pipelines.alerts import ALERTS
 from kinemill_dagster.pipelines.automation import Condition, automation_sensors, conditions_of
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
-from kinemill_dagster.pipelines.presets import preset_jobs
+from kinemill_dagster.pipelines.motion_job import motion_jobs
 from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.tune import tune
@@ -63,7 +63,7 @@ def task_definitions(task: Task) -> dg.Definitions:
     """Return assets, jobs and resources of a task that is a component; sensors are shared."""
     return dg.Definitions(
         assets=[external_assets(task), *chain(task)],
-        jobs=[_job(task), *preset_jobs(task)],
+        jobs=[_job(task), *motion_jobs(task)],
     )
 
 
@@ -87,7 +87,7 @@ def definitions_of(
             *others,
             *(asset for task in tasks for asset in (external_assets(task), *chain(task, web=web))),
         ],
-        jobs=[*(job for task in tasks for job in (_job(task), *preset_jobs(task))), backfill, tune],
+        jobs=[*(job for task in tasks for job in (_job(task), *motion_jobs(task))), backfill, tune],
         sensors=[
             *automation_sensors([*tasks, *components]),
             registry_events([task.name for task in (*tasks, *components)]),

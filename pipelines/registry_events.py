@@ -28,7 +28,7 @@ from kinemill_dagster.pipelines.webhook_sender import Message, is_recent, messag
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
 
-_INTERVAL = 20  # s
+_INTERVAL = 30  # s
 _MOST = 200  # events per tick
 
 

@@ -10,7 +10,7 @@ from kinemill.store.home import Home
 from kinemill.tracking import end_orphans
 
 # s; each tick writes to a database: with the 5 s of Dagster's loop these two were half of all ticks
-_FAILURES, _CANCELLATIONS = 60, 20
+_FAILURES, _CANCELLATIONS = 60, 60
 
 
 @dg.run_failure_sensor(

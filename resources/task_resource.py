@@ -23,10 +23,13 @@ from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
+from kinemill.task.presets import list_presets, preset_overrides
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 from kinemill_dagster.resources.retryable import note_refusal
+
+_PRESETS = "presets"  # key of the launchpad
 
 
 def rules_of(task: Task) -> str:
@@ -119,7 +122,9 @@ class Form(dg.Shape):
         Raises:
             KinemillError: a key or value that the task cannot have, with its bound.
         """
-        changed = load_task(self.path, value, web=web)
+        rest = dict(value)
+        named = preset_overrides(rest.pop(_PRESETS, []))
+        changed = load_task(self.path, named | rest, web=web)
         COMPUTE[changed.compute.type]  # an unknown target is refused before any step
         return changed
 
@@ -144,6 +149,12 @@ def launchpad(task: Task) -> Form:
     """
     fields = _fields(task)
     del fields["task"]
+    known = (f"{part}={name}" for part, names in list_presets().items() for name in names)
+    fields[_PRESETS] = dg.Field(
+        [str],
+        is_required=False,
+        description=f"Presets, applied in this order before the other keys: {', '.join(known)}",
+    )
     return Form(fields, task)
 
 

@@ -48,7 +48,7 @@ def preset_overrides(items: list[str]) -> dict[str, Any]:
     presets, overrides = list_presets(), dict[str, Any]()
     for item in items:
         part, equals, name = (one.strip() for one in item.partition("="))
-        where = f"--with {item}"
+        where = f"preset {item!r}"
         if not equals:
             raise BadInput(where, "is not part=preset", fix="as in --with model=small")
         if part not in presets:

@@ -1,36 +1,53 @@
-"""Presets are jobs whose launchpad is filled in with something that the task accepts."""
+"""Presets in the launchpad, and the job of motion tasks."""
 
 import dagster as dg
 import pytest
 
-from kinemill.task import list_tasks, load_task
+from kinemill.task import load_task
+from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.presets import known_motions, motion, presets_of
+from kinemill_dagster.pipelines.motion_job import known_motions, motion_jobs
 
 
-@pytest.mark.parametrize("name", list_tasks())
-def test_the_presets_of_every_task_are_within_its_bounds(name):
-    task = load_task(name)
-    for preset in presets_of(task):
-        changed = load_task(task.path, {"learn": preset.learn})
-        for key, value in preset.learn.items():
-            result = getattr(changed.learn, key)
-            if isinstance(value, dict):
-                result = {name: getattr(result, name) for name in value}
-            assert result == value
+def launched(job, config):
+    """Return the task that a run of cart_pole has with a launchpad's content."""
+    checked = dg.validate_run_config(job, {"resources": {"cart_pole": {"config": config}}})
+    form = job.resource_defs["cart_pole"].config_schema.config_type
+    return form.effective(checked["resources"]["cart_pole"]["config"])
 
 
-def test_the_launchpad_of_a_preset_is_filled_in_and_launches_as_it_is():
-    definitions = definitions_of([load_task("cart_pole")])
-    job = definitions.resolve_job_def("cart_pole_quick_look")
-    steps = load_task("cart_pole").learn.steps
-    config = {"resources": {"cart_pole": {"config": {"learn": {"steps": steps // 10}}}}}
-    assert job.run_config == config
-    checked = dg.validate_run_config(job, config)
-    assert checked["resources"]["cart_pole"]["config"]["learn"]["steps"] == steps // 10
-    wrong = {"resources": {"cart_pole": {"config": {"learn": {"amp": "fp8"}}}}}
+@pytest.fixture(scope="module")
+def job():
+    return definitions_of([load_task("cart_pole")]).resolve_job_def("cart_pole")
+
+
+def test_the_launchpad_applies_presets_before_other_keys(job):
+    task = launched(job, {"presets": ["model=small"]})
+    assert task.learn.model == load_task("cart_pole", preset_overrides(["model=small"])).learn.model
+    task = launched(
+        job, {"presets": ["model=small"], "learn": {"model": {"hidden_sizes": [8]}, "steps": 50}}
+    )
+    assert (task.learn.model.hidden_sizes, task.learn.steps) == ([8], 50)
+
+
+def test_the_launchpad_lists_the_presets_and_refuses_others(job):
+    form = job.resource_defs["cart_pole"].config_schema.config_type
+    assert "model=small" in form.fields["presets"].description
+    with pytest.raises(dg.DagsterInvalidConfigError, match="model has no preset 'smal'"):
+        launched(job, {"presets": ["model=smal"]})
+
+
+def test_a_preset_of_the_project_cannot_name_code_over_the_web(job, tmp_path, monkeypatch):
+    (tmp_path / "environment").mkdir()
+    (tmp_path / "environment" / "mine.yaml").write_text("environment.entry_point: os:system\n")
+    monkeypatch.setenv("KINEMILL_PRESETS", str(tmp_path))
+    with pytest.raises(dg.DagsterInvalidConfigError, match="entry_point"):
+        launched(job, {"presets": ["environment=mine"]})
+
+
+def test_a_wrong_choice_is_refused(job):
     with pytest.raises(dg.DagsterInvalidConfigError, match="off_bf16_fp16"):
-        dg.validate_run_config(job, wrong)
+        launched(job, {"learn": {"amp": "fp8"}})
 
 
 def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_them():
@@ -61,5 +78,7 @@ def test_the_form_of_a_motion_run_lists_the_known_clips(home):
     for name in ("mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json", "notes.txt"):
         (home.logs("mini_bdx") / name).touch()
     existing = ["mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json"]
-    assert motion(task, home).learn["motions"] == existing
+    (job,) = motion_jobs(task)
+    learn = job.config["resources"]["mini_bdx"]["config"]["learn"]
+    assert learn["motions"] == existing
     assert load_task(task.path, {"learn.motions": existing}).learn.motions == existing
