@@ -149,11 +149,11 @@ def launchpad(task: Task) -> Form:
     """
     fields = _fields(task)
     del fields["task"]
-    known = (f"{part}={name}" for part, names in list_presets().items() for name in names)
+    names = (f"{part}={name}" for part, every in list_presets().items() for name in every)
     fields[_PRESETS] = dg.Field(
         [str],
         is_required=False,
-        description=f"Presets, applied in this order before the other keys: {', '.join(known)}",
+        description=f"Presets, applied in this order before the other keys: {', '.join(names)}",
     )
     return Form(fields, task)
 

@@ -176,8 +176,8 @@ class _Moments:
         self, groups: dict[Effect, Floats], errors: Floats, folds: NDArray[np.int64]
     ) -> None:
         every = np.concatenate([np.ones((len(errors), 1)), *groups.values()], axis=1)
-        spread = np.sqrt((every**2).mean(axis=0))
-        every = every / np.where(spread > 0, spread, 1.0)
+        rms = np.sqrt((every**2).mean(axis=0))
+        every = every / np.where(rms > 0, rms, 1.0)
         ends = np.cumsum([1, *(part.shape[1] for part in groups.values())])
         self._columns = {name: np.arange(ends[at], ends[at + 1]) for at, name in enumerate(groups)}
         masks = [folds == fold for fold in range(FOLDS)]
