@@ -1,5 +1,7 @@
-"""`kinemill new`: draft a task file from the columns of a log."""
+"""`kinemill new`: draft a task file from logs, clips or an environment."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +10,39 @@ import typer
 from kinemill.cli.output import Json, document
 
 
+class LearnType(StrEnum):
+    """Learn types that can be drafted."""
+
+    DYNAMICS = "dynamics"
+    IMITATION = "imitation"
+    MOTION = "motion"
+    REINFORCEMENT = "reinforcement"
+
+
+@dataclass(frozen=True)
+class _Output:
+    """The file to write, how commands name the task, and whether conclusions are JSON."""
+
+    target: Path
+    task: str
+    as_json: bool
+
+
 def new(
     name: Annotated[str, typer.Argument(help="Task name: lower case letters, digits and _.")],
-    log: Annotated[Path, typer.Option("--from", help="Log file, or folder of logs.")],
+    log: Annotated[
+        Path | None, typer.Option("--from", help="Log, clip or demonstration, or a folder of them.")
+    ] = None,
+    learn: Annotated[
+        LearnType, typer.Option("--learn", help="What to learn.")
+    ] = LearnType.DYNAMICS,
+    env: Annotated[
+        str | None,
+        typer.Option("--env", help="Gymnasium id, MJCF file, or file.py:Class (reinforcement)."),
+    ] = None,
+    robot: Annotated[
+        Path | None, typer.Option("--robot", help="URDF or MJCF file with the joint limits.")
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", help="File to write; default: NAME.yaml in the tasks folder."),
@@ -21,32 +53,100 @@ def new(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draft a task file from logs.
+    """Draft a task file from logs, clips or an environment.
 
     Shows channels, roles, units, derivatives and ranges with the reason for each, and checks
     the logs with the draft. The JSON schema for editors is written beside the task.
 
     Example: kinemill new my_robot --from logs/run1.csv
     """
-    from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
-    from kinemill.draft.builder import build
-    from kinemill.draft.own_logs import check_own_logs
-    from kinemill.store import publish_file, publish_json
     from kinemill.store.project import tasks_folder
-    from kinemill.task.schema import SCHEMA_FILE, task_schema
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
-    checked = check_own_logs(build(name, log, rate))
-    publish_json(target.with_name(SCHEMA_FILE), task_schema())
-    header = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
-    publish_file(target, f"{header}{checked.text}".encode())
-    if as_json:
-        document({"task": name, "file": str(target), **draft_document(checked)})
+    output = _Output(target, str(to or name), as_json)
+    if learn is LearnType.REINFORCEMENT:
+        _draft_environment(name, _required(env, log, robot), output)
+        return
+    if log is None or env is not None:
+        fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
+        found = "names no logs" if log is None else "names an environment"
+        raise _usage(f"--learn {learn.value}", found, fix)
+    _draft_logs(name, learn, (log, rate, robot), output)
+
+
+def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
+    fix = "kinemill new NAME --learn reinforcement --env CartPole-v1"
+    if env is None:
+        raise _usage("--learn reinforcement", "names no environment", fix)
+    if log is not None or robot is not None:
+        option = "--from" if log is not None else "--robot"
+        raise _usage("--learn reinforcement", f"learns without logs, so {option} has no use", fix)
+    return env
+
+
+def _usage(where: str, found: str, fix: str) -> Exception:
+    from kinemill.errors import BadInput
+
+    return BadInput(where, found, fix=fix)
+
+
+def _draft_logs(
+    name: str, learn: LearnType, source: tuple[Path, float | None, Path | None], output: _Output
+) -> None:
+    """Draft a task from logs.
+
+    Args:
+        name: name of the task.
+        learn: learn type.
+        source: logs, their rate, Hz, and a robot file.
+        output: file and form of the result.
+    """
+    from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
+    from kinemill.draft.builder import build
+    from kinemill.draft.imitation import build_imitation
+    from kinemill.draft.motion import build_motion
+    from kinemill.draft.own_logs import check_own_logs
+    from kinemill.draft.robot_file import read_robot
+
+    builders = {
+        LearnType.DYNAMICS: build,
+        LearnType.IMITATION: build_imitation,
+        LearnType.MOTION: build_motion,
+    }
+    log, rate, robot = source
+    checked = check_own_logs(builders[learn](name, log, rate, read_robot(robot) if robot else None))
+    _write(output.target, checked.text)
+    if output.as_json:
+        document({"task": name, "file": str(output.target), **draft_document(checked)})
     else:
         show_draft(checked)
-        typer.echo(f"written to {target}; next: kinemill data check {log} --task {to or name}")
+        following = f"kinemill data check {log} --task {output.task}"
+        typer.echo(f"written to {output.target}; next: {following}")
     warn_of_losses(checked)
+
+
+def _draft_environment(name: str, env: str, output: _Output) -> None:
+    from kinemill.cli.draft_summary import environment_document, show_environment
+    from kinemill.draft.reinforcement import build_reinforcement
+
+    checked = build_reinforcement(name, env)
+    _write(output.target, checked.text)
+    if output.as_json:
+        document({"task": name, "file": str(output.target), **environment_document(checked)})
+        return
+    show_environment(checked)
+    typer.echo(f"written to {output.target}; next: kinemill run {output.task}")
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a task, and the schema for editors beside it."""
+    from kinemill.store import publish_file, publish_json
+    from kinemill.task.schema import SCHEMA_FILE, task_schema
+
+    publish_json(target.with_name(SCHEMA_FILE), task_schema())
+    header = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+    publish_file(target, f"{header}{text}".encode())
 
 
 def _refuse(name: str, target: Path) -> None:

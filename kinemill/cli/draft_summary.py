@@ -5,6 +5,7 @@ import typer
 from kinemill.cli.log_results import show_files, spell_name
 from kinemill.cli.output import notify, table
 from kinemill.draft.own_logs import CheckedDraft
+from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.task_draft_writer import Draft
 
 MOST_NAMES = 8  # names that are listed for one reason
@@ -20,7 +21,14 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
         "actions": task.actions,
         "guesses": {c.channel: "; ".join(c.reasons) for c in columns if not c.sure or c.notes},
         "channels": [dict(zip(_HEADINGS, line, strict=True)) for line in _lines(checked.draft)],
+        "media": [
+            {"channel": one.channel, "role": one.role, "source": one.source}
+            for one in checked.draft.media
+        ],
+        "joints": [vars(one) for one in checked.draft.joints],
+        "remarks": checked.draft.remarks,
         "logs": checked.entries,
+        "problem": checked.problem or None,
     }
 
 
@@ -38,6 +46,9 @@ def _lines(draft: Draft) -> list[tuple[str, ...]]:
             "; ".join(column.reasons),
         )
         for column in draft.columns
+    ] + [
+        (medium.channel, medium.role, "", "", "", "", "; ".join(medium.notes))
+        for medium in draft.media
     ]
 
 
@@ -46,6 +57,11 @@ def show_draft(checked: CheckedDraft) -> None:
     draft = checked.draft
     title = f"{draft.name}: dt {draft.dt:g} s, {len(draft.logs)} logs"
     table(title, _HEADINGS, _lines(draft))
+    for remark in draft.remarks:
+        typer.echo(f"  {spell_name(remark)}")
+    if draft.joints:
+        rows = [(one.joint, one.channel, one.limits, one.finding) for one in draft.joints]
+        table("joints of the robot file", ("joint", "channel", "limits", "finding"), rows)
     by_reason: dict[str, list[str]] = {}
     for column, why in draft.left_out.items():
         by_reason.setdefault(why, []).append(column)
@@ -72,5 +88,47 @@ def warn_of_losses(checked: CheckedDraft) -> None:
     if checked.refused:
         names = _named([str(entry["file"]).rpartition("/")[2] for entry in checked.refused])
         notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")
+    if checked.problem:
+        notify(f"no model can be trained on these logs: {spell_name(checked.problem)}")
     if every and len(checked.refused) == every:
         raise typer.Exit(1)
+
+
+def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
+    """Return the conclusions of a draft from an environment as JSON."""
+    task, trials = checked.task, checked.trials
+    return {
+        "dt": task.dt,
+        "observations": [n for n, one in task.channels.items() if one.role == "observation"],
+        "actions": task.actions,
+        "environment": checked.draft.settings,
+        "target": checked.draft.target,
+        "steps": checked.draft.steps,
+        "remarks": checked.draft.remarks,
+        "random": {"return": trials.mean_return, "lengths": list(trials.lengths)},
+    }
+
+
+def show_environment(checked: CheckedEnvironment) -> None:
+    """Print the conclusions of a draft from an environment."""
+    draft, layout = checked.draft, checked.draft.layout
+    if layout is None:
+        return
+    choices = dict(zip(layout.actions, layout.choices, strict=True))
+    rows = [
+        (
+            name,
+            "action" if name in choices else "observation",
+            layout.units[name],
+            f"{count} choices" if (count := choices.get(name)) else _ends(layout.limits.get(name)),
+        )
+        for name in (*layout.observation, *layout.actions)
+    ]
+    title = f"{draft.name}: dt {draft.dt[0]:g} s ({draft.dt[1]}), {draft.title}"
+    table(title, ("channel", "role", "unit", "range"), rows)
+    for remark in draft.remarks:
+        typer.echo(f"  {spell_name(remark)}")
+
+
+def _ends(ends: tuple[float, float] | None) -> str:
+    return f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else ""

@@ -13,9 +13,12 @@ import numpy as np
 from kinemill.draft.column import Column, name_channels
 from kinemill.draft.column_relations import find_quaternions, name_targets
 from kinemill.draft.derivatives import find_derivatives
+from kinemill.draft.input_evidence import infer_inputs
 from kinemill.draft.logs import read_tables
 from kinemill.draft.ranges import with_range
+from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.selection import choose_all, join_columns, with_common_columns
+from kinemill.draft.stated_limits import match_joints, with_robot_units, with_stated_limits
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
@@ -28,24 +31,33 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
     return write_task(build(name, source, rate))
 
 
-def build(name: str, source: Path, rate: float | None = None) -> Draft:
+def build(
+    name: str,
+    source: Path,
+    rate: float | None = None,
+    robot: RobotFile | None = None,
+    *,
+    is_policy: bool = False,
+) -> Draft:
     """Draft the task `name` from a log, or from all logs of a folder.
 
     Args:
         name: name of the new task.
         source: a log of any format that has a reader, or a folder of them.
         rate: rows per second, Hz, of logs without timestamps that do not state it.
+        robot: joint limits that are hard limits of the channels.
+        is_policy: whether a policy learns from the logs: it observes goals, and maybe images alone.
 
     Raises:
         BadInput: there is no log of such a format, or none of its columns can be learned.
         BadLog: the only log cannot be read.
     """
     every, problems = read_tables(source, rate)
-    selected = list(zip(every, choose_all(every), strict=True))
+    selected = list(zip(every, choose_all(every, is_policy=is_policy), strict=True))
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
     columns, left_out = join_columns(used, optional)
-    if not any(column.guess.role == "state" for column in columns):
+    if not is_policy and not any(column.guess.role == "state" for column in columns):
         named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         raise BadInput(
             source,
@@ -53,13 +65,27 @@ def build(name: str, source: Path, rate: float | None = None) -> Draft:
             expected="numbers that change, such as positions and velocities",
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
+    columns, no_action = (columns, "") if is_policy else infer_inputs(columns)
     step = max(table.step for table in tables)
-    related = name_targets(find_derivatives(_units(_angles(find_quaternions(columns)))))
-    described = [with_range(_offset(column)) for column in related]
-    described.sort(key=lambda column: column.guess.role == "action")
-    dt, channels = time_step(tables, step), name_channels(described)
+    columns = _units(_angles(find_quaternions(columns)))
+    joints = match_joints(columns, robot) if robot else {}
+    columns = with_robot_units(columns, joints, robot) if robot else columns
+    related = [_offset(column) for column in name_targets(find_derivatives(columns))]
+    related.sort(key=lambda column: column.guess.role == "action")
+    dt, channels = time_step(tables, step), name_channels(related)
+    channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
+    channels = [with_range(column) for column in channels]
     return Draft(
-        name, tables, dt, step, channels, left_out, problems | unused, bridged_gap(channels, dt)
+        name,
+        tables,
+        dt,
+        step,
+        channels,
+        left_out,
+        problems | unused,
+        bridged_gap(channels, dt),
+        no_action=no_action,
+        joints=stated,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, usual_step
 from kinemill.ingest.name_heuristics import Guess
+from kinemill.task.units import factor
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
 # Words that one YAML or another reads as something else than text.
@@ -32,6 +33,7 @@ class Column:
     derivative_of: str | None = None
     limits: tuple[float, float] | None = None
     observed_range: tuple[float, float] | None = None
+    lead: int = 0  # rows by which the channel is ahead of its column
     notes: list[str] = field(default_factory=list[str])
     channel: str = ""
 
@@ -73,6 +75,11 @@ class Column:
         every = np.concatenate([values for _, values in self.samples.values()])
         return every[np.isfinite(every)]
 
+    def converted(self, values: Floats) -> Floats:
+        """Return finite samples of a log (n,) in the channel's unit."""
+        scale, zero = factor(self.log_unit, self.unit) if self.log_unit else (1.0, 0.0)
+        return scale * (self.scale * values[np.isfinite(values)] + self.offset) + zero
+
     @property
     def longest_gap(self) -> float:
         """Longest usual time between two samples, s."""
@@ -90,7 +97,7 @@ def name_channels(columns: list[Column]) -> list[Column]:
     """Name channels after their columns, without a common prefix."""
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
-    plain = [_identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
+    plain = [identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
     often, numbered = Counter(plain), Counter[str]()
     named: list[Column] = []
     for column, name in zip(columns, plain, strict=True):
@@ -100,7 +107,7 @@ def name_channels(columns: list[Column]) -> list[Column]:
     return named
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """Replace characters that identifiers cannot contain by `_`."""
     name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
     return name if PLAIN.match(name) and name not in YAML_WORDS else f"channel_{name}"

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
-from kinemill.validate.dry_run import dry_run
+from kinemill.validate.dry_run import AcceptedEpisode, dry_run
 
 MANY = 0.2  # share of the logs that a check must refuse to become a warning
 LEAST = 2  # number of the logs as well, unless there are fewer
@@ -23,12 +24,21 @@ ROUNDS = 3  # checks may be found one after the other
 
 @dataclass(frozen=True)
 class CheckedDraft:
-    """A draft, its text, its task, and what `kinemill data check` would report of its logs."""
+    """A draft, its text, its task, and what `kinemill data check` would report of its logs.
+
+    Attributes:
+        draft: the draft.
+        text: its task file.
+        task: the task.
+        entries: one for each log.
+        problem: why no model can be trained on the logs; empty if one can.
+    """
 
     draft: Draft
     text: str
     task: Task
     entries: list[Json]
+    problem: str
 
     @property
     def refused(self) -> list[Json]:
@@ -59,8 +69,10 @@ def _check(draft: Draft) -> CheckedDraft:
         task = load_task(path)
         home = Home(Path(folder) / "home")
         own = [log for log in draft.logs if log.name not in draft.unused]
-        entries = [entry for log in own for entry in dry_run(task, home, log)]
-    return CheckedDraft(draft, text, task, entries)
+        accepted = list[AcceptedEpisode]()
+        entries = [entry for log in own for entry in dry_run(task, home, log, accepted)]
+        problem = dataset_problem(task, home, accepted, split=len(own) > 1) if accepted else ""
+    return CheckedDraft(draft, text, task, entries, problem)
 
 
 def _checks_to_relax(checked: CheckedDraft) -> dict[str, str]:

@@ -14,7 +14,6 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.ingest.clock import Floats
-from kinemill.task.units import factor
 
 AGREEING = 20  # least number of recordings that can make limits
 NEW = 0.1  # of the range of all others: how far one recording may leave it
@@ -26,10 +25,13 @@ Ends = tuple[float, float]
 
 
 def with_range(column: Column) -> Column:
-    """Set the observed range of a linear channel, or its limits if enough recordings agree."""
-    if column.kind != "linear" or column.role == "observation":
+    """Set the observed range of a linear channel, or its limits if enough recordings agree.
+
+    Limits that a robot file states stay.
+    """
+    if column.kind != "linear" or column.role == "observation" or column.limits:
         return column
-    every = [_converted(values, column) for _, values in column.samples.values()]
+    every = [column.converted(values) for _, values in column.samples.values()]
     nonempty = [values for values in every if len(values)]
     ranges = [_ends(values) for values in nonempty]
     if recordings_agree(ranges):
@@ -71,12 +73,6 @@ def _hard(ends: Ends) -> Ends:
     if low < 0.0 < high:
         low, high = -max(-low, high), max(-low, high)
     return _widened(low, high)
-
-
-def _converted(values: Floats, column: Column) -> Floats:
-    """Return finite samples in the channel's unit."""
-    scale, zero = factor(column.log_unit, column.unit) if column.log_unit else (1.0, 0.0)
-    return scale * (column.scale * values[np.isfinite(values)] + column.offset) + zero
 
 
 def _ends(values: Floats) -> Ends:

@@ -119,7 +119,8 @@ class _Clock:
 
 
 @cache
-def _empty() -> Task:
+def empty_task() -> Task:
+    """Return a task with one channel, whose other parts are defaults."""
     channels = {"any": {"role": "state", "unit": "1"}}
     learn = {"type": "dynamics", "model": {"type": "mlp"}}
     return Task.model_validate({"task": "survey", "dt": 1.0, "channels": channels, "learn": learn})
@@ -131,9 +132,9 @@ def _asking(names: list[str], clock: _Clock) -> Task:
         str(index): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
         for index, name in enumerate(names)
     }
-    time = clock.time or _empty().ingest.time
-    ingest = _empty().ingest.model_copy(update={"time": time, "rate": clock.rate})
-    return _empty().model_copy(update={"channels": channels, "ingest": ingest})
+    time = clock.time or empty_task().ingest.time
+    ingest = empty_task().ingest.model_copy(update={"time": time, "rate": clock.rate})
+    return empty_task().model_copy(update={"channels": channels, "ingest": ingest})
 
 
 def _role(name: str) -> str:
@@ -149,7 +150,7 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
     refused: dict[str, str] = {}
     for _ in range(ROUNDS):
         try:
-            logs = _parts(reader, path, _asking(names, clock))
+            logs = read_parts(reader, path, _asking(names, clock))
         except Unreadable as error:
             bad = {names[int(r["channel"])]: str(r["found"]) for r in error.reasons if r["channel"]}
             bad = bad or _odd_lengths(reader, path, names, clock)
@@ -162,7 +163,7 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
     raise BadLog(path, "its columns are refused one after another", fix="write the task by hand")
 
 
-def _parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
+def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     """Read the parts of a log that can be read.
 
     Raises:
@@ -181,7 +182,7 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     rows: dict[str, int] = {}
     for name in names:
         try:
-            rows[name] = _parts(reader, path, _asking([name], clock))[0].frame.height
+            rows[name] = read_parts(reader, path, _asking([name], clock))[0].frame.height
         except Unreadable:
             rows[name] = 0
     state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]

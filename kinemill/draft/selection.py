@@ -24,16 +24,20 @@ Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; re
 ChosenTable = tuple[Table, Choice]
 
 
-def choose_all(tables: list[Table]) -> list[Choice]:
+def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     """Choose the best variant of each quantity of each log.
 
     Accelerations, which follow from velocities, are states only if there are no others. References
-    of a controller are actions only if there are no commands.
+    of a controller are actions only if there are no commands; a policy observes them otherwise, as
+    its goals.
     """
     choices = [_choose(table, {}) for table in tables]
     roles = {one.role for selected, _ in choices for one in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    instead |= {"reference": "action"} if "action" not in roles else {}
+    if "action" not in roles:
+        instead |= {"reference": "action"}
+    elif is_policy:
+        instead |= {"reference": "observation"}
     return [_choose(table, instead) for table in tables] if instead else choices
 
 
@@ -136,7 +140,9 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
             role = "state"
         if name_guess.name in others:
             continue
-        if name_guess.name in duplicates:
+        if "next" in split_words(name_guess.name):
+            others[name_guess.name] = "a value of the following row, by its name"
+        elif name_guess.name in duplicates:
             others[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
         elif role is None:
             others[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE

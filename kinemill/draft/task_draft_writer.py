@@ -6,12 +6,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, Column
+from kinemill.draft.media import Medium
+from kinemill.draft.stated_limits import LimitFinding
 from kinemill.ingest.columns import Table
 
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 NAMED = 20  # omitted columns that are named per reason
+
+
+@dataclass(frozen=True)
+class LearnPart:
+    """The lines of a drafted task that depend on its learn type.
+
+    Attributes:
+        learn: lines of `learn`.
+        augment: lines of `augment`.
+        ingest: keys of `ingest`, in addition to those of the clock.
+        dataset: the line of `dataset`; None: chosen by the number of logs.
+        validate: lines of `validate`.
+        verifies_horizon: whether `verify.horizon` applies.
+    """
+
+    learn: tuple[str, ...]
+    augment: tuple[str, ...] = ()
+    ingest: tuple[str, ...] = ()
+    dataset: str | None = None
+    validate: tuple[str, ...] = ()
+    verifies_horizon: bool = False
+
+
+DYNAMICS = LearnPart(  # names no model
+    (
+        "learn:",
+        "  type: dynamics  # without `model`, the best of a portfolio of model families is trained",
+        "  budget: 600  # s",
+    ),
+    verifies_horizon=True,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +60,12 @@ class Draft:
     unused: dict[str, str] = field(default_factory=dict[str, str])  # logs, and why
     max_gap: float | None = None  # s; None for the default
     warned: dict[str, str] = field(default_factory=dict[str, str])  # checks that warn, and why
+    media: list[Medium] = field(default_factory=list[Medium])
+    part: LearnPart = DYNAMICS
+    no_action: str = ""  # why no column without a telling name is an action
+    joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
+    text: str = ""  # description of the task; empty: the one of the logs
+    remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
 
     @property
     def logs(self) -> list[Path]:
@@ -37,45 +76,63 @@ class Draft:
 def write_task(draft: Draft) -> str:
     """Spell a draft as a task file."""
     logs = f"{len(draft.logs)} logs" if len(draft.logs) > 1 else draft.logs[0].name
-    text = next((table.text for table in draft.tables if table.text), "")
+    text = draft.text or next((table.text for table in draft.tables if table.text), "")
     horizon = max(5, min(25, round(0.5 / draft.dt)))
+    verify = [f"verify: {{horizon: {horizon}, stride: 5}}"]
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
         "# observed_range is what these logs showed, with a margin: outside of it is a warning.",
         "# State a joint's own range as limits: values outside are cut out.",
+        *(f"# {_quiet(remark)}." for remark in draft.remarks),
         f"task: {draft.name}",
-        *([f"description: {_quote(_quiet(text))}"] if text else []),
+        *([f"description: {quote(_quiet(text))}"] if text else []),
         f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
-        *_no_action(draft.columns),
+        *(_medium(medium) for medium in draft.media),
+        *_no_action(draft),
         *_left_out(draft.left_out),
+        *_joints(draft.joints),
         *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused_lines(draft)),
         *_ingest(draft),
-        _dataset(draft),
-        *_validate(draft.warned),
-        *_LEARN,
-        f"verify: {{horizon: {horizon}, stride: 5}}",
+        draft.part.dataset or _dataset(draft),
+        *_validate(draft),
+        *draft.part.augment,
+        *draft.part.learn,
+        *(verify if draft.part.verifies_horizon else []),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _validate(warned: dict[str, str]) -> list[str]:
+def _validate(draft: Draft) -> list[str]:
     """Set rules that lose no rows to what only a person can tell from the robot's own behavior."""
-    reasons = {"dead_band": "of a sensor or a drive: a model can learn it", **warned}
+    reasons = {"dead_band": "of a sensor or a drive: a model can learn it", **draft.warned}
     return [
         "validate:",
         "  on_fault: repair  # interpolates spikes and lost values of up to 5 rows, cuts the rest",
         *(f"  {check}: {{on_fault: warn}}  # {_quiet(why)}" for check, why in reasons.items()),
+        *draft.part.validate,
     ]
 
 
-_LEARN = (  # names no model
-    "learn:",
-    "  type: dynamics  # without `model`, the best of a portfolio of model families is trained",
-    "  budget: 600  # s",
-)
+def _medium(medium: Medium) -> str:
+    """Spell the channel of images or texts."""
+    parts = [f"role: {medium.role}", f"source: {_text(medium.source)}"]
+    if medium.shape:
+        parts.append(f"shape: [{', '.join(map(str, medium.shape))}]")
+    if medium.texts:
+        texts = (f"{number}: {quote(_quiet(text))}" for number, text in medium.texts.items())
+        parts.append(f"texts: {{{', '.join(texts)}}}")
+    return f"  {medium.channel}: {{{', '.join(parts)}}}  # {_quiet('; '.join(medium.notes))}"
+
+
+def _joints(findings: list[LimitFinding]) -> Iterator[str]:
+    """Yield a comment for each joint of a robot file that limits no channel as it is stated."""
+    for one in findings:
+        if not one.channel or not one.limits or "logs: " in one.finding:
+            whose = f" ({one.channel})" if one.channel else ""
+            yield f"  # joint {_quiet(one.joint)}{whose}: {_quiet(one.finding)}"
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
@@ -109,6 +166,8 @@ def _source(column: Column) -> list[str]:
 
 def _resample(column: Column, draft: Draft) -> list[str]:
     """Set the usual gaps of a signal with its own clock as its `max_gap`."""
+    if column.lead:
+        return [f"resample: {{lead: {column.lead}}}"]
     if not all(table.own_clocks for table in draft.tables):
         return []
     gap = max(column.longest_gap, 5.0 * column.step)
@@ -122,7 +181,7 @@ def _text(name: str) -> str:
     """Spell a name so that YAML reads it unchanged."""
     if PLAIN.match(name) and name.lower() not in YAML_WORDS:
         return name
-    return _quote(name)
+    return quote(name)
 
 
 def _quiet(text: str) -> str:
@@ -130,10 +189,11 @@ def _quiet(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _no_action(columns: list[Column]) -> list[str]:
-    if any(column.guess.role == "action" for column in columns):
+def _no_action(draft: Draft) -> list[str]:
+    if any(column.guess.role == "action" for column in draft.columns):
         return []
-    return ["  # no action found: use the commands of the robot, if they are among these"]
+    why = f" ({_quiet(draft.no_action)})" if draft.no_action else ""
+    return [f"  # no action found{why}: use the commands of the robot, if they are among these"]
 
 
 def _unused_lines(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -168,6 +228,7 @@ def _ingest(draft: Draft) -> list[str]:
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
     parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
+    parts += draft.part.ingest
     return [f"ingest: {{{', '.join(parts)}}}"] if parts else []
 
 
@@ -181,7 +242,7 @@ def _dataset(draft: Draft) -> str:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
         return f"dataset: {{validation: {{tail: 0.1}}, test: [{rows}]}}  # {_ALONE}"
     # Patterns match names relative to the ingested folder.
-    test = _quote("*" + re.sub(r"([*?\[])", r"[\1]", last))
+    test = quote("*" + re.sub(r"([*?\[])", r"[\1]", last))
     return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{test}]}}  # name your own"
 
 
@@ -205,5 +266,6 @@ def _last(draft: Draft, parts: list[str]) -> str | None:
     return max(others).name if others else None
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
+    """Spell a text as a quoted one in YAML."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

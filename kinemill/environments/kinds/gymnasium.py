@@ -5,8 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.errors import BadInput
+from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
+
+# Extras of kinemill by the package of Gymnasium that needs them.
+_EXTRAS = {"box2d": "kinemill[box2d]", "mujoco": "kinemill[cpu]"}
 
 
 @KINDS.register("gymnasium")
@@ -37,8 +41,9 @@ class GymnasiumEnvironment(Environment):
             settings["render_mode"] = "rgb_array"
         try:
             return gymnasium.make(self.id, **settings)
-        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-            raise BadInput(f"environment.id: {self.id}", f"cannot be made: {error}") from error
+        except (gymnasium.error.Error, ImportError, TypeError) as error:
+            where, found = f"environment.id: {self.id}", f"cannot be made: {error}"
+            raise BadInput(where, found, fix=_fix(self.id, error)) from error
 
     def vectorized(self, task: Any) -> Any:
         """Return what makes so many copies as one, where Gymnasium has it; else None."""
@@ -49,3 +54,19 @@ class GymnasiumEnvironment(Environment):
         from kinemill.environments.vector_env import Rows
 
         return lambda count: Rows(CartPoles(), count, self.steps or 500)
+
+
+def _fix(name: str, error: Exception) -> str | None:
+    """Return what to install, or the nearest registered id."""
+    import gymnasium
+
+    registered = gymnasium.registry.get(name)
+    if registered is None:
+        plain = [own for own in gymnasium.registry if "/" not in own]
+        return nearest(name, plain) if ":" not in name else "install the package that registers it"
+    if not isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
+        return None
+    family = str(registered.entry_point).removeprefix("gymnasium.envs.").partition(".")[0]
+    if extra := _EXTRAS.get(family):
+        return f"pip install '{extra}'"
+    return "install the package of this environment"

@@ -1,0 +1,103 @@
+"""Environment draft writer: spell a reinforcement draft as a task file."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kinemill.draft.task_draft_writer import quote
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store import Json
+
+
+@dataclass(frozen=True)
+class EnvironmentDraft:
+    """The content of a drafted reinforcement task.
+
+    Attributes:
+        name: name of the task.
+        title: the environment as the user named it.
+        settings: the `environment` part.
+        dt: time step, s, and where it is from.
+        layout: observations and actions.
+        algorithm: lines of `learn` that the choice of an algorithm sets.
+        target: mean return at which the training ends, or None.
+        steps: environment steps of the training.
+        remarks: conclusions about the whole task.
+    """
+
+    name: str
+    title: str
+    settings: Json
+    dt: tuple[float, str]
+    layout: PolicyLayout | None = None
+    algorithm: tuple[str, ...] = ()
+    target: float | None = None
+    steps: int = 100_000
+    remarks: list[str] = field(default_factory=list[str])
+
+
+def write_environment_task(draft: EnvironmentDraft) -> str:
+    """Spell a draft as a task file."""
+    every = max(1024, draft.steps // 20 // 1024 * 1024)
+    lines = [
+        f"# Drafted by kinemill new from {draft.title}: check every comment.",
+        *(f"# {remark}." for remark in draft.remarks),
+        f"task: {draft.name}",
+        f"dt: {draft.dt[0]:.12g}  # s: {draft.dt[1]}",
+        *_channels(draft.layout),
+        f"environment: {_flow(draft.settings)}",
+        "learn:",
+        "  type: reinforcement",
+        *draft.algorithm,
+        f"  steps: {draft.steps}",
+        f"  eval_every: {every}",
+        f"  save_every: {2 * every}",
+        *_target(draft),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _target(draft: EnvironmentDraft) -> list[str]:
+    if draft.target is None:
+        return []
+    return [
+        f"  target: {draft.target:g}  # mean return that ends the training",
+        "  patience: null  # until then, or to the end of `steps`",
+    ]
+
+
+def _channels(layout: PolicyLayout | None) -> Iterator[str]:
+    """Yield a line for each observation and action."""
+    if layout is None:
+        return
+    yield "channels:  # names and units are yours to state"
+    for name in layout.observation:
+        yield f"  {name}: {{role: observation, unit: {_unit(layout, name)}}}{_range(layout, name)}"
+    for name, choices in zip(layout.actions, layout.choices, strict=True):
+        note = f"  # one of 0 to {choices - 1}" if choices else ""
+        ends = layout.limits.get(name)
+        limits = f", limits: [{ends[0]:g}, {ends[1]:g}]" if ends and not choices else ""
+        yield f"  {name}: {{role: action, unit: {_unit(layout, name)}{limits}}}{note}"
+
+
+def _unit(layout: PolicyLayout, name: str) -> str:
+    unit = layout.units[name]
+    return '"1"' if unit == "1" else unit
+
+
+def _range(layout: PolicyLayout, name: str) -> str:
+    ends = layout.limits.get(name)
+    return f"  # {ends[0]:.4g} to {ends[1]:.4g}" if ends else ""
+
+
+def _flow(settings: Json) -> str:
+    """Spell settings on one line of YAML."""
+    parts = [f"{key}: {_value(value)}" for key, value in settings.items()]
+    return f"{{{', '.join(parts)}}}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return value if re.fullmatch(r"[A-Za-z][\w-]*", value) else quote(value)
+    return json.dumps(value)

@@ -1,0 +1,140 @@
+"""Imitation drafts: a task that learns a policy from demonstrations, by behavior cloning.
+
+Channels are those of a dynamics draft, and images, instructions and goals that the policy observes.
+The network, its encoders and its head follow from what the demonstrations hold; they plan several
+actions at once if the demonstrations follow plans (`plan_evidence.py`).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.draft.builder import build
+from kinemill.draft.column import Column
+from kinemill.draft.media import Medium, find_media
+from kinemill.draft.plan_evidence import Plans, find_plans
+from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.task_draft_writer import Draft, LearnPart, quote
+from kinemill.errors import BadInput
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import COMMAND
+
+SHARES_FROM = 20  # demonstrations from which shares by hash leave no side of the split empty
+SHORT = 20  # rows: the usual `validate.min_steps`, which would lose shorter demonstrations
+LEAST_ROWS = 5  # of a demonstration
+
+
+def build_imitation(
+    name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
+) -> Draft:
+    """Draft an imitation task from demonstrations; for the arguments see `builder.build`.
+
+    Raises:
+        BadInput: there is no log, no action, or nothing to observe.
+        BadLog: the only log cannot be read.
+    """
+    draft = build(name, source, rate, robot, is_policy=True)
+    actions = [column for column in draft.columns if column.role == "action"]
+    if not actions:
+        names = ", ".join(column.channel for column in draft.columns) or "none"
+        words = ", ".join(sorted(COMMAND)[:6])
+        raise BadInput(
+            source,
+            f"no column is a demonstrated action; columns are {names}",
+            expected=f"commands under names with a word such as {words}",
+            fix="rename the columns of the commands, or write the task by hand: docs/imitation.md",
+        )
+    found_media = find_media(draft.tables, {column.channel for column in draft.columns})
+    if len(actions) == len(draft.columns) and not found_media.media:
+        raise BadInput(
+            source,
+            "the demonstrations hold actions only",
+            expected="numbers, images or texts that the policy observes",
+        )
+    own = {medium.source for medium in found_media.media}
+    left_out = {name: why for name, why in draft.left_out.items() if name not in own}
+    plans = find_plans(*_arrays(draft.columns))
+    return replace(
+        draft,
+        media=found_media.media,
+        left_out=left_out | found_media.left_out,
+        text=found_media.instruction,
+        remarks=[f"plans: {plans.why}"],
+        part=LearnPart(
+            learn=tuple(_learn(found_media.media, plans)),
+            dataset=_dataset(draft),
+            validate=tuple(_validate(draft)),
+        ),
+    )
+
+
+def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:
+    """Return the observed numbers (n, D) and the actions (n, A) of each demonstration."""
+    logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
+    logs = [log for log in logs if len({len(one.samples[log][1]) for one in columns}) == 1]
+    observed = [column for column in columns if column.role != "action"]
+    actions = [column for column in columns if column.role == "action"]
+    stacked = [
+        [np.stack([c.samples[log][1] for c in part], axis=1) if part else _none(columns, log)]
+        for part in (observed, actions)
+        for log in logs
+    ]
+    arrays = [one for (one,) in stacked]
+    return arrays[: len(logs)], arrays[len(logs) :]
+
+
+def _none(columns: list[Column], log: tuple[Path, str]) -> Floats:
+    return np.empty((len(columns[0].samples[log][1]), 0))
+
+
+def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:
+    """Yield the lines of `learn`."""
+    images = [medium for medium in media if medium.role == "image"]
+    texts = [medium for medium in media if medium.role == "text"]
+    yield "learn:"
+    yield "  type: imitation  # behavior cloning; the policy observes all channels but the actions"
+    yield "  model: {type: mlp, hidden_sizes: [128, 128], activation: silu}"
+    if images:
+        names = ", ".join(medium.channel for medium in images)
+        yield f"  image: {{type: conv, channels: [16, 32, 32]}}  # encodes {names}"
+    if texts:
+        yield "  text: {type: words, size: 16}  # encodes instruction"
+    if plans.has_two_ways:
+        yield "  head: {type: gaussian_mixture}  # similar observations have two groups of actions"
+    if plans.length > 1:
+        steps = max(1, plans.length // 2)
+        yield f"  chunk: {{length: {plans.length}, n_action_steps: {steps}}}  # {plans.why}"
+    else:
+        yield f"  # one action at a time: {plans.why}"
+    yield "  optimizer: {type: adamw, lr: 1e-3}"
+    yield "  schedule: {type: one_cycle}"
+    yield f"  batch_size: {64 if images else 128}"
+    yield "  steps: 4000"
+
+
+def _dataset(draft: Draft) -> str | None:
+    """Return the line of `dataset`; None for a single demonstration, whose end is the test."""
+    parts = [table.part for table in draft.tables if table.part]
+    count = len(parts) or len(draft.logs)
+    group = "group_by: part, " if parts else ""
+    # Demonstrations of one task are near-duplicates of each other.
+    repeats = "near_duplicates: apart"
+    if count >= SHARES_FROM:
+        return f"dataset: {{{group}validation: 0.1, test: 0.1, {repeats}}}"
+    if count < 3:
+        return None
+    names = [f"/{part}" for part in parts] or [log.name for log in draft.logs]
+    validation, test = (quote("*" + re.sub(r"([*?\[])", r"[\1]", one)) for one in names[-2:])
+    sides = f"validation: [{validation}], test: [{test}]"
+    return f"dataset: {{{group}{sides}, {repeats}}}  # name your own"
+
+
+def _validate(draft: Draft) -> Iterator[str]:
+    spans = [
+        float(np.ptp(seconds)) for table in draft.tables for seconds, _ in table.values.values()
+    ]
+    if min(spans) / draft.dt < SHORT:
+        yield f"  min_steps: {LEAST_ROWS}  # demonstrations are short"

@@ -1,0 +1,114 @@
+"""Input evidence of a draft: which columns without a telling name are inputs, from the data.
+
+An input of an open-loop experiment drives the outputs, and nothing drives it: its past improves the
+prediction of an output, and no other column's past improves its own (Granger 1969). Two linear
+models predict the change of a column over some rows, one from its own past and one from that of
+another column as well, and are compared on rows that they were not fitted to. Where feedback acts,
+or nothing depends on anything, the evidence is ambiguous and no role is inferred.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.ingest.clock import Floats
+
+LAGS = 8  # rows of the past
+HORIZONS = (1, 4, 16)  # rows over which a change is predicted
+DRIVES = 0.2  # least reduction of the squared error by a column that drives another, relative
+INDEPENDENT = 0.1  # largest such reduction for a column that nothing drives
+PREDICTABLE = 1e-5  # relative squared error from the own past, below which it cannot be reduced
+ROWS = 20_000  # of a log that are used
+MOST_COLUMNS, MOST_LOGS = 12, 3
+RIDGE = 1e-6  # relative to the number of rows, of standardized columns
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The input columns by position, or why there are none."""
+
+    inputs: list[int]
+    why: str
+
+
+def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
+    """Make the inputs among states without telling names actions; return why not, if unclear.
+
+    Columns are returned unchanged if a name tells a role, or there is an action already.
+    """
+    states = [at for at, column in enumerate(columns) if column.role == "state"]
+    is_named = any(columns[at].guess.what != "unknown" for at in states)
+    has_action = any(column.role == "action" for column in columns)
+    if is_named or has_action or not 2 <= len(states) <= MOST_COLUMNS:
+        return columns, ""
+    roles = _roles([columns[at] for at in states])
+    result = list(columns)
+    for at in roles.inputs:
+        column = columns[states[at]]
+        note = "inferred an action: its past predicts others, and theirs does not predict it"
+        guess = replace(column.guess, role="action")
+        result[states[at]] = replace(column, guess=guess, notes=[*column.notes, note])
+    return result, roles.why
+
+
+def _roles(columns: list[Column]) -> _Roles:
+    logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
+    gains = list[Floats]()
+    for log in logs[:MOST_LOGS]:
+        values = [column.samples[log][1][:ROWS] for column in columns]
+        if len({len(one) for one in values}) == 1:
+            gains.append(_gains(np.stack(values, axis=1)))
+    if not gains:
+        return _Roles([], "the columns share no clock")
+    gain = np.median(gains, axis=0)
+    driven = gain.max(axis=0)  # by the column that drives it most
+    inputs = np.flatnonzero((driven <= INDEPENDENT) & (gain.max(axis=1) >= DRIVES))
+    if not len(inputs):
+        return _Roles([], "no column drives another without being driven")
+    others = np.setdiff1d(np.arange(len(columns)), inputs)
+    if np.any(driven[others] < DRIVES):
+        names = ", ".join(columns[at].guess.name for at in others[driven[others] < DRIVES])
+        return _Roles([], f"it is unclear what drives {names}")
+    return _Roles([int(at) for at in inputs], "")
+
+
+def _gains(rows: Floats) -> Floats:
+    """Return how much the past of column i reduces the error of column j, (columns, columns)."""
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    count = rows.shape[1]
+    gains, std = np.zeros((count, count)), rows.std(axis=0)
+    if len(rows) < 20 * LAGS or np.any(std == 0.0):
+        return gains
+    scaled = (rows - rows.mean(axis=0)) / std
+    for driver, other in permutations(range(count), 2):
+        gains[driver, other] = max(
+            _gain(scaled[:, driver], scaled[:, other], horizon) for horizon in HORIZONS
+        )
+    return gains
+
+
+def _gain(driver: Floats, other: Floats, horizon: int) -> float:
+    """Return the relative reduction of the squared error of a change of `other` (n,)."""
+    rows = len(other) - LAGS - horizon + 1
+    first = LAGS - 1
+    change = other[first + horizon :][:rows] - other[first:][:rows]
+    own, theirs = _past(other, rows), _past(driver, rows)
+    without = _error(np.column_stack([own, np.ones(rows)]), change)
+    if without < PREDICTABLE:
+        return 0.0
+    return 1.0 - _error(np.column_stack([own, theirs, np.ones(rows)]), change) / without
+
+
+def _past(values: Floats, rows: int) -> Floats:
+    """Return the newest `LAGS` values at each row, (rows, LAGS)."""
+    return np.column_stack([values[LAGS - 1 - lag :][:rows] for lag in range(LAGS)])
+
+
+def _error(inputs: Floats, target: Floats) -> float:
+    """Return the mean squared error on every other hundred rows, fitted on the rest."""
+    is_fitted = (np.arange(len(inputs)) // 100) % 2 == 0
+    x, y = inputs[is_fitted], target[is_fitted]
+    weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+    return float(np.mean((inputs[~is_fitted] @ weights - target[~is_fitted]) ** 2))

@@ -1,0 +1,164 @@
+"""Media of a draft: the images and instructions of demonstrations, as their reader finds them.
+
+The reader of a format decides what it can read: it is asked for every candidate as an image and as
+a text, and refuses the others. Instructions are columns with a telling name, attributes such as
+`@language`, and the tasks of a LeRobot data set.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kinemill.draft.column import identifier
+from kinemill.draft.lerobot_tasks import TASK_INDEX, dataset_tasks, video_features
+from kinemill.draft.schema_inference import empty_task, form_of, read_parts
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import split_words
+from kinemill.ingest.raw import Images, Texts, Unreadable
+from kinemill.task import READERS, Channel
+
+LANGUAGE = {"language", "instruction", "instructions", "prompt", "task", "text", "annotation"}
+ATTRIBUTES = ("@language", "@instruction", "@language_instruction", "@prompt", "@task")
+FEW_TEXTS = 3  # instructions that a note spells
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A channel of images or texts.
+
+    Attributes:
+        channel: its name in the task.
+        role: image or text.
+        source: its column, topic or attribute in the logs.
+        shape: height, width and colors of an image.
+        texts: meaning of each number, for a text that logs store as numbers.
+        notes: what the draft concluded, and from what.
+    """
+
+    channel: str
+    role: str
+    source: str
+    shape: tuple[int, ...] = ()
+    texts: dict[int, str] = field(default_factory=dict[int, str])
+    notes: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class MediaOfLogs:
+    """The media of demonstrations, the only instruction if there is one, and what is left out."""
+
+    media: list[Medium]
+    instruction: str
+    left_out: dict[str, str]
+
+
+def find_media(tables: list[Table], taken: set[str]) -> MediaOfLogs:
+    """Return the images and instructions of logs.
+
+    Args:
+        tables: the logs.
+        taken: channel names that are in use.
+    """
+    first = tables[0]
+    images = _contents(first, _image_candidates(first), "image")
+    media = [
+        Medium("", "image", name, content.shape, notes=[_pixels(content.shape)])
+        for name, content in dict(images).items()
+        if isinstance(content, Images)
+    ]
+    left_out = dict.fromkeys(
+        video_features(first.path), "a video in a file of its own, which no reader decodes"
+    )
+    texts, instruction, why = _instructions(tables)
+    return MediaOfLogs(_named([*media, *texts], taken), instruction, left_out | why)
+
+
+def _pixels(shape: tuple[int, ...]) -> str:
+    return f"images of {shape[0]} x {shape[1]} pixels"
+
+
+def _image_candidates(table: Table) -> list[str]:
+    """Return the columns without numbers, and the topics of messages."""
+    names = [*table.left_out]
+    if table.own_clocks:
+        names += [name.partition(".")[0] for name in (*table.left_out, *table.values)]
+    return list(dict.fromkeys(names))
+
+
+def _instructions(tables: list[Table]) -> tuple[list[Medium], str, dict[str, str]]:
+    """Return the text channels; with a single text the text itself, and a reason instead."""
+    first = tables[0]
+    numbered = dataset_tasks(first.path) if TASK_INDEX in _names(first) else {}
+    if numbered:
+        return _choice(TASK_INDEX, list(numbered.values()), numbered)
+    named = [name for name in first.left_out if set(split_words(name)) & LANGUAGE]
+    for name in [*named, *ATTRIBUTES]:
+        texts = [
+            text
+            for table in {table.path: table for table in tables}.values()
+            for _, content in _contents(table, [name], "text")
+            if isinstance(content, Texts)
+            for text in content.texts
+        ]
+        if texts:
+            return _choice(name, texts, {})
+    return [], "", {}
+
+
+def _names(table: Table) -> set[str]:
+    return {*table.left_out, *table.values}
+
+
+def _choice(
+    source: str, texts: list[str], numbered: dict[int, str]
+) -> tuple[list[Medium], str, dict[str, str]]:
+    """Return a text channel if there is a choice between texts."""
+    unique = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    if len(unique) < 2:
+        why = "the same instruction in all demonstrations: it is the description"
+        return [], unique[0] if unique else "", {source: why}
+    more = f" and {len(unique) - FEW_TEXTS} more" if len(unique) > FEW_TEXTS else ""
+    note = f"{len(unique)} instructions: {' / '.join(unique[:FEW_TEXTS])}{more}"
+    return [Medium("", "text", source, texts=numbered, notes=[note])], "", {}
+
+
+def _named(media: Iterable[Medium], taken: set[str]) -> list[Medium]:
+    """Name channels after the last part of their source; a text is called `instruction`."""
+    result, used = list[Medium](), set(taken)
+    for one in media:
+        last = one.source.strip("/").replace(".", "/").rpartition("/")[2]
+        name = "instruction" if one.role == "text" else identifier(last)
+        name = name if name not in used else f"{name}_{one.role}"
+        while name in used:
+            name = f"{name}_2"
+        used.add(name)
+        result.append(Medium(name, one.role, one.source, one.shape, one.texts, one.notes))
+    return result
+
+
+def _contents(table: Table, names: list[str], role: str) -> list[tuple[str, Images | Texts]]:
+    """Return what a reader finds under names in all parts of a log, as images or as texts."""
+    reader = READERS[form_of(table.path) or "csv"]
+    # One numeric column, because a single text for all rows has no number of rows.
+    number = Channel.model_validate(
+        {"role": "state", "unit": "1", "source": next(iter(table.values))}
+    )
+    while names:
+        channels = {
+            str(at): Channel.model_validate({"role": role, "source": name})
+            for at, name in enumerate(names)
+        }
+        # Media need no timestamps, so any rate will do.
+        ingest = empty_task().ingest.model_copy(update={"rate": 1.0})
+        update = {"channels": {"number": number, **channels}, "ingest": ingest}
+        try:
+            parts = read_parts(reader, table.path, empty_task().model_copy(update=update))
+        except Unreadable as error:
+            refused = {str(one["channel"]) for one in error.reasons} & channels.keys()
+            if not refused:
+                return []
+            names = [name for at, name in enumerate(names) if str(at) not in refused]
+        else:
+            return [
+                (names[int(at)], content) for part in parts for at, content in part.media.items()
+            ]
+    return []

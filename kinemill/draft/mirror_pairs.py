@@ -1,0 +1,147 @@
+"""Mirror pairs of a motion draft: left and right joints, and which signs a mirror image changes.
+
+The name tells the pairs. The sign follows from the clips: half a cycle later, the right leg of a
+gait does what the left one did, with the same sign or the opposite one. In a curve, joints that
+turn about the vertical (`yaw`) move both legs the same way, so theirs is the sign that fits a
+linear model of the joint over the command, whose image has the opposite lateral parts.
+
+Symbols: n rows and P rows of a cycle, E clips, M numbers of a command, F terms of a Fourier series.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import split_words
+from kinemill.motion.gaits import fit_gaits
+from kinemill.validate.cycles import STILL, cycle_of, fourier
+
+LEFT = {"left": "right", "l": "r"}
+LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
+TURNING = "yaw"
+CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
+HARMONICS = 6
+RIDGE = 0.05  # of the commands, relative to their largest value
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The mirror image of a robot.
+
+    Attributes:
+        pairs: left and right joints.
+        flipped: joints that change their sign.
+        unclear: joints whose sign the clips do not show.
+    """
+
+    pairs: list[tuple[str, str]]
+    flipped: list[str]
+    unclear: list[str]
+
+
+def find_mirror(joints: list[str], clips: Sequence[Floats], commands: Floats) -> Mirror:
+    """Find the pairs and signs of a mirror image.
+
+    Args:
+        joints: names of J joints.
+        clips: joint angles (n, J) of each clip, rad.
+        commands: mean forward, lateral and turning velocity of each clip, (E, 3), or (E, 0).
+    """
+    pairs = [(one, other) for one in joints if (other := partner(one)) in joints and other]
+    paired = {name for pair in pairs for name in pair}
+    flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
+    unclear = list[str]()
+    series = _command_series(clips, commands)
+    for left, right in pairs:
+        columns = joints.index(left), joints.index(right)
+        ratio = _ratio(left, columns, clips, series)
+        if 1.0 / CLEAR < ratio < CLEAR:
+            unclear += [left, right]
+            is_flipped = TURNING in split_words(left)
+        else:
+            is_flipped = ratio > 1.0
+        flipped += [left, right] if is_flipped else []
+    return Mirror(pairs, [name for name in joints if name in flipped], unclear)
+
+
+def partner(joint: str) -> str | None:
+    """Return the name of the right joint of a left one; None for others."""
+    words = split_words(joint)
+    for word, other in LEFT.items():
+        if words.count(word) == 1:
+            start = joint.lower().index(word) if word == "left" else _letter(joint, word)
+            if start is not None:
+                right = other.capitalize() if joint[start].isupper() else other
+                return joint[:start] + right + joint[start + len(word) :]
+    return None
+
+
+def _letter(joint: str, letter: str) -> int | None:
+    """Return where a letter stands as a word of a name; None if it does not."""
+    at = 0
+    for part in joint.replace("-", "_").split("_"):
+        if part.lower() == letter:
+            return at
+        at += len(part) + 1
+    return None
+
+
+def _ratio(
+    joint: str, columns: tuple[int, int], clips: Sequence[Floats], series: Floats | None
+) -> float:
+    """Return the misfit of the same sign over that of the opposite one; 1 if they are equal."""
+    if TURNING not in split_words(joint):
+        return _misfit(clips, columns, 1.0) / max(_misfit(clips, columns, -1.0), 1e-12)
+    if series is None:
+        return 1.0
+    # Terms (M + 1, F) of a command's image: lateral and turning velocity are opposite, and half a
+    # cycle changes the sign of odd harmonics.
+    left, right = series[:, :, columns[0]], series[:, :, columns[1]]
+    odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
+    image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: left.shape[1]] * right
+    same, opposite = np.sum((left - image) ** 2), np.sum((left + image) ** 2)
+    return float(same / max(opposite, 1e-12))
+
+
+def _misfit(clips: Sequence[Floats], columns: tuple[int, int], sign: float) -> float:
+    """Return the squared difference of the left joint and the right one half a cycle later."""
+    half = round(_cycle(clips) / 2.0)
+    total = 1e-9  # joints at rest at 0 have the same sign
+    for clip in clips:
+        left, right = (clip[:, at] for at in columns)
+        total += float(np.sum((left[: len(left) - half] - sign * right[half:]) ** 2))
+    return total
+
+
+def _cycle(clips: Sequence[Floats]) -> float:
+    try:
+        return cycle_of([clip[:, clip.std(axis=0) > STILL] for clip in clips])
+    except BadInput:
+        return 0.0  # the clips repeat nothing: compare rows of the same moment
+
+
+def _command_series(clips: Sequence[Floats], commands: Floats) -> Floats | None:
+    """Return the Fourier series of the joints for a command of 0 and per command, (4, F, J)."""
+    if commands.shape[1] != 3 or len(clips) < 2:
+        return None
+    scale = np.maximum(np.abs(commands).max(axis=0), 1e-6)
+    try:
+        gaits = fit_gaits(clips, list(commands / scale), HARMONICS, HARMONICS)
+    except BadInput:
+        return None
+    orders = max(1, min(HARMONICS, int(0.45 * gaits.cycle)))
+    series = [
+        np.linalg.lstsq(
+            fourier(first + 2.0 * np.pi * np.arange(len(clip)) / gaits.cycle, orders),
+            clip,
+            rcond=None,
+        )[0]
+        for clip, first in zip(clips, gaits.phases, strict=True)
+    ]
+    inputs = np.column_stack([np.ones(len(clips)), commands / scale])
+    weights = np.diag([1e-6, RIDGE, RIDGE, RIDGE])
+    solved = np.linalg.solve(inputs.T @ inputs + weights, inputs.T)
+    return np.einsum("ae,efj->afj", solved, np.stack(series))

@@ -1,0 +1,297 @@
+"""Motion drafts: a task that learns a policy from reference clips of a gait.
+
+Each joint is a state, and its next value an action. Clips of other robots in the same folder are
+named and left out. What `learn.type: motion` does not learn from is left out too: the trunk, the
+feet and velocities.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.draft.column import Column, identifier
+from kinemill.draft.logs import read_tables
+from kinemill.draft.mirror_pairs import Mirror, find_mirror
+from kinemill.draft.ranges import with_range
+from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.schema_inference import form_of
+from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated_limits
+from kinemill.draft.task_draft_writer import Draft, LearnPart, quote
+from kinemill.errors import BadInput
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import guess
+
+JSON_FORM = "motion_json"
+COMMANDS = {  # channel: its columns, the best one first, and its unit
+    "command_x": (("walked_x", "Vel_x", "command_x"), "m/s"),
+    "command_y": (("walked_y", "Vel_y", "command_y"), "m/s"),
+    "command_yaw": (("walked_yaw", "Yaw", "command_yaw"), "rad/s"),
+}
+LATERAL = ("command_y", "command_yaw")  # opposite in a mirror image
+LOOP = "Wrap"  # `LoopMode` of a clip that repeats itself
+TEST = 0.2  # share of the only clip
+VALIDATION = 0.2  # share of each clip, at its end
+ROUNDED = 1e-3  # rad between the limits of two sides that are meant to be equal
+_NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """The clips of one robot, the columns of its joints by name, and why others are not used."""
+
+    tables: list[Table]
+    joints: dict[str, str]
+    unused: dict[str, str]
+
+
+def build_motion(
+    name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
+) -> Draft:
+    """Draft a motion task from clips; for the arguments see `builder.build`.
+
+    Raises:
+        BadInput: there is no clip, or none names its joints.
+        BadLog: the only clip cannot be read.
+    """
+    tables, problems = read_tables(source, rate)
+    clips = _one_robot(tables, source, robot)
+    tables = clips.tables
+    columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
+    columns, findings = _with_limits(columns, robot)
+    commands = _commands(tables)
+    mirror = find_mirror([*clips.joints], *_arrays(columns, commands))
+    columns, obstacle = _mirrored_limits(columns, mirror)
+    targets = [
+        replace(
+            column,
+            guess=replace(column.guess, role="action"),
+            channel=f"{column.channel}_target",
+            lead=1,
+        )
+        for column in columns
+    ]
+    step, is_mixed = _usual_step(tables)
+    loops = sum(_loop_mode(table.path) == LOOP for table in tables)
+    return Draft(
+        name,
+        tables,
+        float(f"{step:.12g}"),
+        step,
+        [*columns, *commands, *targets],
+        _left_out(tables[0], clips.joints),
+        problems | clips.unused,
+        joints=findings,
+        part=LearnPart(
+            learn=_LEARN,
+            augment=() if obstacle else tuple(_augment(mirror, commands)),
+            ingest=tuple(_ingest(clips, is_mixed=is_mixed)),
+            dataset=_dataset(tables, step),
+            validate=_loop_closure([*clips.joints]) if loops == len(tables) else (),
+        ),
+        remarks=[
+            f"control rate: {1.0 / step:.4g} Hz, that of most clips",
+            f"command: {', '.join(c.channel for c in commands) or 'none in all clips'}",
+            f"loop mode: {LOOP} in {loops} of {len(tables)} clips",
+            obstacle or _spell(mirror),
+        ],
+    )
+
+
+_LEARN = (
+    "learn:",
+    "  type: motion  # gaits of the clips, by phase and command; the next joint angles are actions",
+    "  history: 20",
+    "  epochs: 20",
+    "  eval_every: 20",
+)
+
+
+def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _Clips:
+    """Return the clips with the same joints: those of the robot file, else of most clips."""
+    joints = [_joint_columns(table) for table in tables]
+    groups = Counter(tuple(own) for own in joints if own)
+    if not groups:
+        names = ", ".join([*tables[0].values][:6]) or "none"
+        raise BadInput(
+            source,
+            f"no clip names its joints; columns are {names}",
+            expected="`joints_pos` with the names under `Joints`, or columns called after joints",
+            fix="name the columns, or write the task by hand: docs/motion.md",
+        )
+    known = set(robot.joints) if robot else set[str]()
+    most = max(groups, key=lambda own: (len(known & set(own)), groups[own]))
+    used = [table for table, own in zip(tables, joints, strict=True) if tuple(own) == most]
+    unused = {
+        table.path.name: f"its {len(own)} joints are not the {len(most)} of the other clips"
+        for table, own in zip(tables, joints, strict=True)
+        if tuple(own) != most
+    }
+    first = next(own for own in joints if tuple(own) == most)
+    return _Clips(used, first, unused)
+
+
+def _joint_columns(table: Table) -> dict[str, str]:
+    """Return the column of each joint by channel name: named ones, else positions by name."""
+    named = {
+        identifier(match[1]): column
+        for column in table.values
+        if (match := _NAMED_JOINT.match(column))
+    }
+    return named or {
+        identifier(column): column
+        for column in table.values
+        if (one := guess(column)).role == "state" and one.what == "position" and one.turning
+        and not any(column in sources for sources, _ in COMMANDS.values())
+    }  # fmt: skip
+
+
+def _joint(joint: str, column: str, tables: list[Table]) -> Column:
+    samples = {(table.path, table.part): table.values[column] for table in tables}
+    own = replace(guess(column, joint), role="state", what="position")
+    return Column(own, [column], samples, unit="rad", sure=True, channel=joint)
+
+
+def _with_limits(
+    columns: list[Column], robot: RobotFile | None
+) -> tuple[list[Column], list[LimitFinding]]:
+    """Set limits of the robot file, else the observed ranges; clips show no hard limits."""
+    findings = list[LimitFinding]()
+    if robot:
+        columns, findings = with_stated_limits(columns, match_joints(columns, robot), robot)
+    ranged = [column if column.limits else with_range(column) for column in columns]
+    stated = {column.channel for column in columns if column.limits}
+    return [
+        column
+        if column.channel in stated or column.limits is None
+        else replace(column, observed_range=column.limits, limits=None)
+        for column in ranged
+    ], findings
+
+
+def _commands(tables: list[Table]) -> list[Column]:
+    """Return the commands that all clips have."""
+    commands = list[Column]()
+    for channel, (sources, unit) in COMMANDS.items():
+        own = [next((s for s in sources if s in table.values), None) for table in tables]
+        names = [source for source in sources if source in own]
+        if None in own:
+            continue
+        samples = {
+            (table.path, table.part): table.values[source]
+            for table, source in zip(tables, own, strict=True)
+            if source
+        }
+        role = replace(guess(names[0]), role="observation")
+        commands.append(Column(role, names, samples, unit=unit, sure=True, channel=channel))
+    return commands
+
+
+def _arrays(columns: list[Column], commands: list[Column]) -> tuple[list[Floats], Floats]:
+    """Return the joint angles (n, J) of each clip, and its mean command (E, M)."""
+    logs = [*columns[0].samples]
+    clips = [np.stack([column.samples[log][1] for column in columns], axis=1) for log in logs]
+    means = [[float(np.mean(column.samples[log][1])) for column in commands] for log in logs]
+    return clips, np.array(means).reshape(len(logs), len(commands))
+
+
+def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column], str]:
+    """Make limits that differ by rounding mirror images; return why there is no mirror, or ''."""
+    if not mirror.pairs:
+        return columns, "mirror: no left and right joints by name"
+    by_name = {column.channel: column for column in columns}
+    partners = {**dict(mirror.pairs), **{right: left for left, right in mirror.pairs}}
+    for name, column in by_name.items():
+        other = by_name[partners.get(name, name)].limits
+        if other and name in mirror.flipped:
+            other = -other[1], -other[0]
+        if column.limits is None and other is None:
+            continue
+        far = column.limits is None or other is None
+        if far or not np.allclose(column.limits or (), other or (), rtol=0.0, atol=ROUNDED):
+            return columns, f"mirror: none, as the limits of {name} are no image of its partner's"
+    for left, right in mirror.pairs:
+        ends = by_name[left].limits
+        image = (-ends[1], -ends[0]) if ends and left in mirror.flipped else ends
+        by_name[right] = replace(by_name[right], limits=image)
+    return [by_name[column.channel] for column in columns], ""
+
+
+def _augment(mirror: Mirror, commands: list[Column]) -> list[str]:
+    flipped = [own for name in mirror.flipped for own in (name, f"{name}_target")]
+    flipped += [column.channel for column in commands if column.channel in LATERAL]
+    return [
+        "augment:",
+        "  - type: mirror  # a turn to the left is one to the right, half a cycle later",
+        *([f"    flip: [{', '.join(flipped)}]"] if flipped else []),
+        "    swap:",
+        *(
+            f"      - [{left}{end}, {right}{end}]"
+            for left, right in mirror.pairs
+            for end in ("", "_target")
+        ),
+    ]
+
+
+def _spell(mirror: Mirror) -> str:
+    unclear = ", ".join(mirror.unclear)
+    checked = f"; the clips do not show the signs of {unclear}: check them" if unclear else ""
+    return (
+        f"mirror: {len(mirror.pairs)} pairs; opposite signs, by the clips: "
+        f"{', '.join(mirror.flipped) or 'none'}{checked}"
+    )
+
+
+def _usual_step(tables: list[Table]) -> tuple[float, bool]:
+    """Return the time step of most clips, s, the shorter one of two; and whether others differ."""
+    steps = Counter(float(f"{table.step:.6g}") for table in tables)
+    most = max(steps, key=lambda step: (steps[step], -step))
+    exact = next(table.step for table in tables if float(f"{table.step:.6g}") == most)
+    return exact, len(steps) > 1
+
+
+def _ingest(clips: _Clips, *, is_mixed: bool) -> list[str]:
+    parts = [f"format: {JSON_FORM}"] if form_of(clips.tables[0].path) == JSON_FORM else []
+    if clips.unused:
+        names = [table.path.name for table in clips.tables]
+        same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+        front = "".join(letters[0] for letters in same)
+        is_telling = front and not any(name.startswith(front) for name in clips.unused)
+        patterns = [f"*{front}*"] if is_telling else [f"*{name}" for name in names]
+        parts.append(f"include: [{', '.join(map(quote, patterns))}]")
+    return [*parts, *(["resample: {method: cubic}"] if is_mixed else [])]
+
+
+def _dataset(tables: list[Table], step: float) -> str:
+    validation = f"validation: {{tail: {VALIDATION}}}"
+    if len(tables) == 1:
+        seconds = next(iter(tables[0].values.values()))[0]
+        rows = round((1.0 - TEST) * float(np.ptp(seconds)) / step)
+        return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
+    last = re.sub(r"([*?\[])", r"[\1]", tables[-1].path.name)
+    return f"dataset: {{{validation}, test: [{quote('*' + last)}]}}  # name your own"
+
+
+def _loop_closure(joints: list[str]) -> tuple[str, ...]:
+    return (f"  loop_closure: {{channels: [{', '.join(joints)}]}}  # LoopMode is {LOOP}",)
+
+
+def _loop_mode(path: Path) -> str:
+    """Return the `LoopMode` of a clip in JSON, which its reader has read before; '' for others."""
+    if form_of(path) != JSON_FORM:
+        return ""
+    return str(json.loads(path.read_bytes()).get("LoopMode", ""))
+
+
+def _left_out(table: Table, joints: dict[str, str]) -> dict[str, str]:
+    used = {*joints.values(), *(name for sources, _ in COMMANDS.values() for name in sources)}
+    stems = dict.fromkeys(
+        name.partition("[")[0] for name in (*table.values, *table.left_out) if name not in used
+    )
+    stems.pop("joints_pos", None)
+    return dict.fromkeys(stems, "stage one learns from joint angles and commands alone")

@@ -1,0 +1,257 @@
+"""Reinforcement drafts: a task that learns a policy in an environment, without logs.
+
+Observations, actions, time step and goal are read from the environment itself, and episodes of
+random actions check it. The algorithm follows from the actions: SAC for numbers with limits, PPO
+for choices and for numbers without; PPO for a robot in MJCF as well, whose copies run in parallel.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
+from kinemill.environments.evaluation import RandomPolicy, Trials, try_policy
+from kinemill.environments.factory import make_environment
+from kinemill.environments.layout import layout_of
+from kinemill.errors import BadInput
+from kinemill.store import Json
+from kinemill.task import Task, load_task
+
+EPISODES = 5  # of random actions that check the environment
+UNEVEN = 10.0  # ratio of the standard deviations of two observations that calls for normalization
+MOST_STEPS = 1000  # steps of an episode that neither the environment nor a clock limits
+ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
+ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
+_GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
+_FIRST = "none yet"
+
+
+@dataclass(frozen=True)
+class CheckedEnvironment:
+    """A draft, its text, its task, and what random actions did in its environment."""
+
+    draft: EnvironmentDraft
+    text: str
+    task: Task
+    trials: Trials
+
+
+def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
+    """Draft a reinforcement task, and run episodes of random actions in its environment.
+
+    Args:
+        name: name of the new task.
+        environment: a Gymnasium id, an MJCF file of a legged robot, or `file.py:Class`.
+
+    Raises:
+        BadInput: the environment cannot be made, or no policy can learn in it.
+    """
+    draft = _first(name, environment)
+    task = _load(write_environment_task(draft), name)
+    bare = make_environment(task)
+    try:
+        draft = _with_spaces(draft, bare)
+        draft = replace(draft, dt=_time_step(bare, draft))
+    finally:
+        bare.close()
+    draft = _with_layout(draft)
+    task = _load(write_environment_task(draft), name)
+    trials = _try(task)
+    draft = _with_algorithm(draft, task, trials)
+    text = write_environment_task(draft)
+    return CheckedEnvironment(draft, text, _load(text, name), trials)
+
+
+def _first(name: str, environment: str) -> EnvironmentDraft:
+    """Return a draft with the environment's settings alone."""
+    if environment.lower().endswith((".xml", ".mjcf")):
+        from kinemill.environments.legged.body import load_body
+
+        path = Path(environment).absolute()
+        body = load_body(path)
+        dt = body.step * max(1, round(ROBOT_DT / body.step))
+        steps = round(ROBOT_SECONDS / dt)
+        settings: Json = {"type": "legged", "body": str(path), "steps": steps}
+        return EnvironmentDraft(name, environment, settings, (dt, "a multiple of the physics'"))
+    if _GYMNASIUM.search(environment):
+        settings = {"type": "gymnasium", "id": environment}
+    elif ":" in environment:
+        source, _, own = environment.rpartition(":")
+        place = str(Path(source).absolute()) if source.endswith(".py") else source
+        settings = {"type": "python", "path": f"{place}:{own}"}
+    else:
+        raise BadInput(
+            f"--env {environment}",
+            "is no environment",
+            expected="a Gymnasium id such as CartPole-v1, an MJCF file, or file.py:Class",
+        )
+    return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))
+
+
+def _load(text: str, name: str) -> Task:
+    with TemporaryDirectory(prefix="kinemill-draft-") as folder:
+        path = Path(folder) / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_task(path)
+
+
+def _with_spaces(draft: EnvironmentDraft, environment: Any) -> EnvironmentDraft:
+    """Add the wrappers that make the observations one vector, and a limit of time.
+
+    Raises:
+        BadInput: the environment shows images or texts.
+    """
+    from gymnasium.spaces import Box, Dict
+
+    space, settings = environment.observation_space, dict(draft.settings)
+    parts: dict[str, Any] = dict(space.spaces) if isinstance(space, Dict) else {"": space}
+    media = [part for part in parts.values() if isinstance(part, Box) and len(part.shape) == 3]
+    if media:
+        raise BadInput(
+            f"--env {draft.title}",
+            f"shows images: {media[0]}",
+            expected="numbers, because networks of reinforcement learning get vectors",
+            fix="record demonstrations, and draft with --learn imitation",
+        )
+    numbers = {key: part for key, part in parts.items() if key != "action_mask"}
+    is_vector = len(numbers) == 1 and all(
+        key in {"", "observation"} and isinstance(part, Box) and len(part.shape) == 1
+        for key, part in numbers.items()
+    )
+    if not is_vector:
+        settings["wrappers"] = ["vector_obs"]
+    spec = environment.spec
+    if "steps" not in settings and (spec is None or spec.max_episode_steps is None):
+        settings["steps"] = MOST_STEPS
+    return replace(draft, settings=settings)
+
+
+def _time_step(environment: Any, draft: EnvironmentDraft) -> tuple[float, str]:
+    """Return the time step, s, that an environment states, and how."""
+    if draft.dt[1] != _FIRST:
+        return draft.dt
+    for name in ("dt", "tau"):
+        if environment.has_wrapper_attr(name):
+            value = environment.get_wrapper_attr(name)
+            if isinstance(value, int | float) and value > 0.0:
+                return float(f"{value:.12g}"), f"`{name}` of the environment"
+    fps = environment.metadata.get("render_fps")
+    if isinstance(fps, int | float) and fps > 0.0:
+        return float(f"{1.0 / fps:.12g}"), "a frame of its pictures"
+    return 1.0, "unknown: the environment states none"
+
+
+def _with_layout(draft: EnvironmentDraft) -> EnvironmentDraft:
+    task = _load(write_environment_task(draft), draft.name)
+    environment = make_environment(task)
+    try:
+        return replace(draft, layout=layout_of(task, environment))
+    finally:
+        environment.close()
+
+
+def _try(task: Task) -> Trials:
+    """Run episodes of random actions.
+
+    Raises:
+        BadInput: a return or an observation is not finite.
+    """
+    environment = make_environment(task)
+    policy = RandomPolicy(environment.action_space)
+    environment.close()
+    trials = try_policy(task, policy, range(EPISODES), record=EPISODES)
+    numbers = [one.observations.get("observation", np.zeros(1)) for one in trials.episodes]
+    if not np.isfinite(trials.returns).all() or not all(np.isfinite(one).all() for one in numbers):
+        raise BadInput(
+            f"environment of {task.name}",
+            "random actions bring a reward or an observation that is not finite",
+            expected="finite numbers",
+            fix="correct what `step` returns",
+        )
+    return trials
+
+
+def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> EnvironmentDraft:
+    """Choose the algorithm, the wrappers of the policy, and the budget."""
+    layout = trials.episodes[0].layout
+    environment = make_environment(task)
+    spec, space = environment.spec, environment.action_space
+    environment.close()
+    is_bounded = not any(layout.choices) and bool(space.is_bounded())
+    limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)
+    limit = min(int(limit or MOST_STEPS), MOST_STEPS)
+    wrappers = list(draft.settings.get("wrappers", []))
+    if _is_uneven(trials):
+        wrappers.append("normalize_observation")
+    if is_bounded and draft.settings["type"] != "legged":
+        why, algorithm = "sac, as actions are numbers with limits", _sac(len(layout.observation))
+        steps = int(np.clip(100 * limit, 20_000, 300_000))
+    else:
+        kind = "maskable_ppo" if layout.mask else "ppo"
+        why = f"{kind}, as actions are {'choices' if any(layout.choices) else 'numbers'}"
+        algorithm = _ppo(kind, len(layout.observation))
+        steps = int(np.clip(300 * limit, 100_000, 1_000_000))
+        wrappers += ["action_scaling"] if is_bounded else []
+    settings = {**draft.settings, **({"wrappers": wrappers} if wrappers else {})}
+    target = spec.reward_threshold if spec else None
+    remarks = [
+        f"algorithm: {why}",
+        *([f"wrappers: {', '.join(wrappers)}"] if wrappers else []),
+        _spell_goal(target),
+        _spell_trials(trials),
+    ]
+    return replace(
+        draft, settings=settings, algorithm=algorithm, target=target, steps=steps, remarks=remarks
+    )
+
+
+def _spell_goal(target: float | None) -> str:
+    if target is None:
+        return "goal: none stated; the training uses its budget, or set learn.target"
+    return f"goal: a mean return of {target:g}, the environment's reward threshold"
+
+
+def _spell_trials(trials: Trials) -> str:
+    success = "" if trials.success is None else f", success {trials.success:.0%}"
+    return (
+        f"random actions: mean return {trials.mean_return:.4g} in {EPISODES} episodes of "
+        f"{np.mean(trials.lengths):.0f} steps{success}"
+    )
+
+
+def _is_uneven(trials: Trials) -> bool:
+    """Return whether observations of random actions differ much in their standard deviations."""
+    every = [one.observations.get("observation") for one in trials.episodes]
+    vectors = [np.asarray(one, np.float64) for one in every if one is not None]
+    if not vectors:
+        return False
+    std = np.concatenate(vectors).std(axis=0)
+    moving = std[std > 1e-9]
+    return bool(len(moving)) and bool(moving.max() > UNEVEN * max(1.0, float(moving.min())))
+
+
+def _sac(inputs: int) -> tuple[str, ...]:
+    return (
+        "  algorithm: {type: sac}",
+        f"  model: {{type: mlp, hidden_sizes: {_hidden(inputs)}, activation: relu}}",
+        "  optimizer: {type: adam, lr: 1e-3}",
+        "  batch_size: 256",
+    )
+
+
+def _ppo(kind: str, inputs: int) -> tuple[str, ...]:
+    return (
+        f"  algorithm: {{type: {kind}, n_steps: 128, n_epochs: 10}}",
+        f"  model: {{type: mlp, hidden_sizes: {_hidden(inputs)}}}",
+        "  optimizer: {type: adam, lr: 1e-3, eps: 1e-5}",
+        "  num_envs: 8",
+        "  batch_size: 256",
+    )
+
+
+def _hidden(inputs: int) -> list[int]:
+    return [64, 64] if inputs <= 16 else [256, 256]

@@ -1,0 +1,223 @@
+"""Stated limits of a draft: the limits of a robot file, for the channels of its joints.
+
+A column belongs to the joint whose name it has, without words such as `pos`, `tau` or `joint`. What
+a robot file states is a hard limit of the channel, unless most logs contradict it: then a unit, a
+name or the file is wrong, and the draft reports it instead of cutting most of its own logs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.draft.robot_file import Ends, JointLimits, RobotFile
+from kinemill.errors import BadInput
+from kinemill.ingest.name_heuristics import split_words
+from kinemill.task.units import factor
+
+ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
+ROOM = 1.2  # times the range of a joint, within which values show the unit of a column
+CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no limit of the channel
+RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
+MOST_NAMES = 5  # logs that a finding names
+# Words that say which quantity of a joint a name means, or that it is a joint.
+GENERIC = {
+    *("pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th"),
+    *("vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "speed", "rate"),
+    *("tau", "torque", "torques", "effort", "force", "u", "ctrl", "control", "controls"),
+    *("cmd", "command", "action", "actions", "act", "target", "des", "desired", "ref"),
+    *("meas", "measured", "con", "filt", "filtered", "est", "raw", "state", "states", "obs"),
+    *("observation", "observations", "joint", "joints", "motor", "actuator", "servo", "link"),
+    *("rad", "deg", "nm", "dof", "data"),
+}
+
+
+@dataclass(frozen=True)
+class LimitFinding:
+    """What a robot file states of one channel, or why a joint limits none.
+
+    Attributes:
+        joint: name of the joint.
+        channel: channel of the draft; empty if the joint has none.
+        limits: range in the channel's unit; empty if there is none.
+        finding: what was concluded.
+    """
+
+    joint: str
+    channel: str
+    limits: str
+    finding: str
+
+
+def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimits]:
+    """Return the joint of each column that has one, by the column's name."""
+    matches = {column.guess.name: _joint_of(column, robot) for column in columns}
+    return {name: joint for name, joint in matches.items() if joint}
+
+
+def _joint_of(column: Column, robot: RobotFile) -> JointLimits | None:
+    """Return the joint of a column by its name; None if no joint or several have it."""
+    own = _essence(column.guess.label or column.guess.name)
+    named = [
+        (joint, _essence(name))
+        for joint in robot.joints.values()
+        for name in dict.fromkeys((joint.name, joint.actuator))
+        if name
+    ]
+    tests: tuple[Callable[[list[str]], bool], ...] = (
+        lambda words: words == own,
+        lambda words: own[-len(words) :] == words,  # `k_left_elbow` of the joint `left_elbow`
+    )
+    for test in tests:
+        matches = {joint.name: joint for joint, words in named if words and test(words)}
+        if matches:
+            return next(iter(matches.values())) if len(matches) == 1 else None
+    return None
+
+
+def _essence(name: str) -> list[str]:
+    return [word for word in split_words(name) if word not in GENERIC]
+
+
+def with_robot_units(
+    columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
+) -> list[Column]:
+    """Give positions without a stated unit the one in which they are within their joint's range."""
+    return [
+        _with_unit(column, joints[column.guess.name], robot.path)
+        if column.guess.name in joints and _is_position(column, joints[column.guess.name])
+        else column
+        for column in columns
+    ]
+
+
+def _is_position(column: Column, joint: JointLimits) -> bool:
+    """Return whether a column is a position, or a target of one, whose unit no name states."""
+    if column.guess.unit:
+        return False
+    is_state = column.role == "state" and column.guess.what in {"position", "unknown"}
+    return is_state or (column.role == "action" and joint.is_servo)
+
+
+def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
+    note = f"of joint {joint.name} of {path.name}"
+    if joint.unit == "m":
+        return replace(column, unit="m", sure=True, notes=[*column.notes, f"in m: {note}"])
+    reach = max(map(abs, joint.position)) if joint.position else 2.0 * np.pi
+    largest = float(np.quantile(np.abs(column.values), 0.99))
+    for log_unit in (column.log_unit or "rad", "deg"):
+        if largest * factor(log_unit, "rad")[0] <= ROOM * reach:
+            own = None if log_unit == "rad" else log_unit
+            notes = [*column.notes, f"in {log_unit}: {note}"]
+            kind = "angle" if column.role == "state" else column.kind
+            return replace(column, kind=kind, unit="rad", sure=True, log_unit=own, notes=notes)
+    return column
+
+
+def with_stated_limits(
+    columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
+) -> tuple[list[Column], list[LimitFinding]]:
+    """Set the limits that a robot file states; return what was concluded of each joint.
+
+    Args:
+        columns: channels with their units.
+        joints: joints by column name, as `match_joints` returns them.
+        robot: the robot file.
+    """
+    limited, findings = list[Column](), list[LimitFinding]()
+    for column in columns:
+        joint = joints.get(column.guess.name)
+        if joint is None or column.role == "observation":
+            limited.append(column)
+            continue
+        own, finding = _limited(column, joint, robot.path)
+        limited.append(own)
+        findings.append(finding)
+    matched = {joint.name for joint in joints.values()}
+    for name in robot.joints:
+        if name not in matched:
+            findings.append(LimitFinding(name, "", "", "no channel has its name"))
+    return limited, findings
+
+
+def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, LimitFinding]:
+    stated = _stated(column, joint)
+    if isinstance(stated, str):
+        return column, LimitFinding(joint.name, column.channel, "", stated)
+    ends, what = stated
+    spelled = f"{ends[0]:g} to {ends[1]:g} {column.unit}"
+    beyond = _logs_beyond(column, ends)
+    logs = len({log for log, _ in column.samples})
+    often = [log for log, (_, _, share) in beyond.items() if share > RARE]
+    if len(often) > CONTRADICTED * logs:
+        finding = f"contradicted by {_name_logs(beyond, logs)}: check unit, name and {path.name}"
+        note = f"{path.name} states {spelled}, which most logs exceed"
+        own = replace(column, notes=[*column.notes, note])
+        return own, LimitFinding(joint.name, column.channel, spelled, finding)
+    finding = f"exceeded in {_name_logs(beyond, logs)}" if beyond else f"{what}: all logs agree"
+    note = f"limits: {what} of joint {joint.name} in {path.name}"
+    own = replace(column, limits=ends, notes=[*column.notes, note])
+    return own, LimitFinding(joint.name, column.channel, spelled, finding)
+
+
+def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
+    """Return the limits of a column in its unit, and what they limit; or why it has none."""
+    if not column.sure:
+        if column.role == "action" and joint.command and not joint.is_servo:
+            return joint.command, "control"
+        return "the unit of the channel is unknown: state it, and draft again"
+    every = [
+        ("position", joint.position, joint.unit),
+        ("velocity", joint.velocity, f"{joint.unit}/s"),
+        ("effort", joint.effort, joint.effort_unit),
+    ]
+    if column.role == "action" and joint.is_servo:
+        every.insert(0, ("target", _inside(joint.command, joint.position), joint.unit))
+    of_unit = [item for item in every if _converts(item[2], column.unit)]
+    for what, ends, unit in of_unit:
+        if ends:
+            scale, offset = factor(unit, column.unit)
+            return (scale * ends[0] + offset, scale * ends[1] + offset), what
+    quantity = of_unit[0][0] if of_unit else f"quantity in {column.unit}"
+    return f"states no limit of its {quantity}"
+
+
+def _inside(command: Ends | None, position: Ends | None) -> Ends | None:
+    """Return the targets that both the servo and the joint allow."""
+    if command is None or position is None:
+        return command or position
+    low, high = max(command[0], position[0]), min(command[1], position[1])
+    return (low, high) if low < high else command
+
+
+def _converts(unit: str, other: str) -> bool:
+    try:
+        factor(unit, other)
+    except BadInput:
+        return False
+    return True
+
+
+def _logs_beyond(column: Column, ends: Ends) -> dict[str, tuple[int, float, float]]:
+    """Return by log the samples beyond limits, the farthest value, and their share."""
+    room = ROUNDING * (ends[1] - ends[0])
+    beyond = dict[str, tuple[int, float, float]]()
+    for (log, _), (_, raw) in column.samples.items():
+        values = column.converted(raw)
+        far = values[(values < ends[0] - room) | (values > ends[1] + room)]
+        if len(far):
+            farthest = float(far[np.argmax(np.abs(far - 0.5 * (ends[0] + ends[1])))])
+            count = len(far) + beyond.get(log.name, (0, 0.0, 0.0))[0]
+            beyond[log.name] = count, farthest, len(far) / len(values)
+    return beyond
+
+
+def _name_logs(beyond: dict[str, tuple[int, float, float]], logs: int) -> str:
+    named = ", ".join(
+        f"{log} ({count} samples, to {value:.4g})"
+        for log, (count, value, _) in list(beyond.items())[:MOST_NAMES]
+    )
+    more = f" and {len(beyond) - MOST_NAMES} more" if len(beyond) > MOST_NAMES else ""
+    return f"{len(beyond)} of {logs} logs: {named}{more}"
