@@ -1,1 +1,1 @@
-"""Drafts: a first task file, inferred from the columns of logs."""
+"""Drafts: a first task file, inferred from logs, motion clips or an environment."""

@@ -5,7 +5,6 @@ The network, its encoders and its head follow from what the demonstrations hold;
 actions at once if the demonstrations follow plans (`plan_evidence.py`).
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
-from kinemill.draft.task_draft_writer import Draft, LearnPart, quote
+from kinemill.draft.task_draft_writer import Draft, LearnPart, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
@@ -116,20 +115,16 @@ def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:
 
 
 def _dataset(draft: Draft) -> str | None:
-    """Return the line of `dataset`; None for a single demonstration, whose end is the test."""
-    parts = [table.part for table in draft.tables if table.part]
-    count = len(parts) or len(draft.logs)
-    group = "group_by: part, " if parts else ""
+    """Return the line of `dataset`; None for fewer than three demonstrations."""
+    by, units = split_units(draft)
     # Demonstrations of one task are near-duplicates of each other.
     repeats = "near_duplicates: apart"
-    if count >= SHARES_FROM:
-        return f"dataset: {{{group}validation: 0.1, test: 0.1, {repeats}}}"
-    if count < 3:
+    if len(units) >= SHARES_FROM:
+        return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"
+    if len(units) < 3:
         return None
-    names = [f"/{part}" for part in parts] or [log.name for log in draft.logs]
-    validation, test = (quote("*" + re.sub(r"([*?\[])", r"[\1]", one)) for one in names[-2:])
-    sides = f"validation: [{validation}], test: [{test}]"
-    return f"dataset: {{{group}{sides}, {repeats}}}  # name your own"
+    sides = f"validation: [{units[-2]}], test: [{units[-1]}]"
+    return f"dataset: {{{by}{sides}, {repeats}}}  # name your own"
 
 
 def _validate(draft: Draft) -> Iterator[str]:

@@ -54,10 +54,13 @@ def find_mirror(joints: list[str], clips: Sequence[Floats], commands: Floats) ->
     paired = {name for pair in pairs for name in pair}
     flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
     unclear = list[str]()
-    series = _command_series(clips, commands)
+    half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)
     for left, right in pairs:
         columns = joints.index(left), joints.index(right)
-        ratio = _ratio(left, columns, clips, series)
+        if TURNING in split_words(left):
+            ratio = 1.0 if series is None else _command_ratio(series, columns)
+        else:
+            ratio = _shift_ratio(clips, columns, half)
         if 1.0 / CLEAR < ratio < CLEAR:
             unclear += [left, right]
             is_flipped = TURNING in split_words(left)
@@ -89,16 +92,12 @@ def _letter(joint: str, letter: str) -> int | None:
     return None
 
 
-def _ratio(
-    joint: str, columns: tuple[int, int], clips: Sequence[Floats], series: Floats | None
-) -> float:
-    """Return the misfit of the same sign over that of the opposite one; 1 if they are equal."""
-    if TURNING not in split_words(joint):
-        return _misfit(clips, columns, 1.0) / max(_misfit(clips, columns, -1.0), 1e-12)
-    if series is None:
-        return 1.0
-    # Terms (M + 1, F) of a command's image: lateral and turning velocity are opposite, and half a
-    # cycle changes the sign of odd harmonics.
+def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
+    """Return the misfit of the same sign over that of the opposite one, over all commands.
+
+    Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
+    sign of odd harmonics.
+    """
     left, right = series[:, :, columns[0]], series[:, :, columns[1]]
     odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
     image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: left.shape[1]] * right
@@ -106,14 +105,14 @@ def _ratio(
     return float(same / max(opposite, 1e-12))
 
 
-def _misfit(clips: Sequence[Floats], columns: tuple[int, int], sign: float) -> float:
-    """Return the squared difference of the left joint and the right one half a cycle later."""
-    half = round(_cycle(clips) / 2.0)
-    total = 1e-9  # joints at rest at 0 have the same sign
+def _shift_ratio(clips: Sequence[Floats], columns: tuple[int, int], half: int) -> float:
+    """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
+    same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        left, right = (clip[:, at] for at in columns)
-        total += float(np.sum((left[: len(left) - half] - sign * right[half:]) ** 2))
-    return total
+        left, right = clip[: len(clip) - half, columns[0]], clip[half:, columns[1]]
+        same += float(np.sum((left - right) ** 2))
+        opposite += float(np.sum((left + right) ** 2))
+    return same / opposite
 
 
 def _cycle(clips: Sequence[Floats]) -> float:

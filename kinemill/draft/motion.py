@@ -73,6 +73,7 @@ def build_motion(
             guess=replace(column.guess, role="action"),
             channel=f"{column.channel}_target",
             lead=1,
+            notes=[],
         )
         for column in columns
     ]

@@ -145,7 +145,8 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts += [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
-    handling = ["no dynamics model reads or predicts it"] if column.role == "observation" else []
+    is_unread = column.role == "observation" and draft.part is DYNAMICS
+    handling = ["no dynamics model reads or predicts it"] if is_unread else []
     notes = [*handling, *([] if column.sure else ["unit?"]), *column.notes]
     comment = f"  # {'; '.join(_quiet(note) for note in notes)}" if notes else ""
     return f"  {column.channel}: {{{', '.join(parts)}}}{comment}"
@@ -233,17 +234,37 @@ def _ingest(draft: Draft) -> list[str]:
 
 
 def _dataset(draft: Draft) -> str:
-    parts = [table.part for table in draft.tables if table.part]
-    by = "group_by: part, " if parts else ""
+    by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
         return f"dataset: {{{by}validation: {{tail: 0.1}}, test: 0.2}}"
-    last = _last(draft, parts)
+    last = units[-1] if len(units) > 1 else _sibling(draft.logs[-1])
     if last is None:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
         return f"dataset: {{validation: {{tail: 0.1}}, test: [{rows}]}}  # {_ALONE}"
-    # Patterns match names relative to the ingested folder.
-    test = quote("*" + re.sub(r"([*?\[])", r"[\1]", last))
-    return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{test}]}}  # name your own"
+    return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{last}]}}  # name your own"
+
+
+def split_units(draft: Draft) -> tuple[str, list[str]]:
+    """Return the key of `dataset` that splits logs, and quoted patterns of what it assigns.
+
+    These are the parts of an only log, else the logs. Patterns match names relative to the ingested
+    folder.
+    """
+    parts = [table.part for table in draft.tables if table.part]
+    if len(draft.logs) == 1 and len(parts) > 1:
+        return "group_by: part, ", [_pattern(f"/{part}") for part in parts]
+    by = "group_by: part, " if parts and len(draft.logs) == 1 else ""
+    return by, [_pattern(log.name) for log in draft.logs]
+
+
+def _pattern(name: str) -> str:
+    return quote("*" + re.sub(r"([*?\[])", r"[\1]", name))
+
+
+def _sibling(log: Path) -> str | None:
+    """Return the pattern of another log in the folder of the only one, if there is any."""
+    others = [path for path in log.parent.glob(f"*{log.suffix}") if path != log]
+    return _pattern(max(others).name) if others else None
 
 
 def _rows(draft: Draft) -> int:
@@ -253,17 +274,6 @@ def _rows(draft: Draft) -> int:
         end(float(end(seconds)) for seconds, _ in table.values.values()) for end in (min, max)
     )
     return int((last - first) / draft.dt) + 1
-
-
-def _last(draft: Draft, parts: list[str]) -> str | None:
-    """Return the name of the last log, or part of one, as the test split."""
-    if len(parts) > 1:
-        return f"/{parts[-1]}"
-    last = draft.logs[-1]
-    if len(draft.logs) > 1:
-        return last.name
-    others = [path for path in last.parent.glob(f"*{last.suffix}") if path != last]
-    return max(others).name if others else None
 
 
 def quote(name: str) -> str:

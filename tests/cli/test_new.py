@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
+from tests.draft.demonstrations import SIDES, write_demonstrations
 
 
 def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemill):
@@ -112,3 +113,80 @@ def test_a_drafted_task_names_the_schema_beside_it(swing, log, kinemill, tmp_pat
     )
     value = yaml.safe_load(target.read_text())
     assert list(Draft202012Validator(schema).iter_errors(value)) == []
+
+
+def test_a_policy_is_drafted_from_demonstrations(swing, log, kinemill):
+    for name, phase in (("a.csv", 0.0), ("b.csv", 1.0), ("c.csv", 2.0)):
+        folder = log(name, phase).parent
+    told = kinemill("new", "cloned_swing", "--learn", "imitation", "--from", folder, "--json")
+    assert load_task("cloned_swing").learn.type == "imitation"
+    assert (told["actions"], told["media"], told["problem"]) == (["torque"], [], None)
+    assert [file["outcome"] for file in told["logs"]] == ["episodes"] * 3
+    kinemill("data", "check", folder, "--task", "cloned_swing")
+
+
+def test_a_policy_is_drafted_from_an_environment(swing, kinemill):
+    said = kinemill("new", "cart", "--learn", "reinforcement", "--env", "CartPole-v1")
+    assert "goal: a mean return of 475" in said
+    assert "2 choices" in said
+    assert load_task("cart").environment.id == "CartPole-v1"
+
+
+def test_limits_of_a_robot_file_are_in_the_table(swing, log, kinemill, tmp_path):
+    limit = '<limit lower="-3" upper="3" velocity="4" effort="5"/>'
+    joint = f'<joint name="velocity_joint" type="revolute">{limit}</joint>'
+    (tmp_path / "rod.urdf").write_text(f'<robot name="rod">{joint}</robot>')
+    said = kinemill("new", "rod", "--from", log("a.csv"), "--robot", tmp_path / "rod.urdf")
+    assert "joints of the robot file" in said
+    assert "no channel has its name" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--learn", "imitation"), "--learn imitation: names no logs"),
+        ((), "--learn dynamics: names no logs"),
+        (("--learn", "reinforcement"), "--learn reinforcement: names no environment"),
+        (("--learn", "motion", "--from", ".", "--env", "CartPole-v1"), "names an environment"),
+        (
+            ("--learn", "reinforcement", "--env", "CartPole-v1", "--from", "."),
+            "learns without logs, so --from has no use",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_the_learn_type_are_refused(swing, kinemill, options, problem):
+    with pytest.raises(BadInput, match=problem):
+        kinemill("new", "mine", *options)
+
+
+@pytest.mark.slow
+def test_a_draft_from_clips_runs_to_a_policy(tracked_home, shared_data, tmp_path):
+    path, robot = tmp_path / "biped.yaml", shared_data / "awd_robots" / "mini_bdx" / "scene.xml"
+    clips = shared_data / "awd_motion"
+    command("new", "biped", "--learn", "motion", "--from", clips, "--robot", robot, "--to", path)
+    told = json.loads(command("run", path, "--logs", clips, "--set", "learn.epochs=1", "--json"))
+    assert told["status"] in {"done", "refused"}
+    assert told["version"] == 1
+
+
+@pytest.mark.slow
+def test_a_draft_from_demonstrations_runs_to_a_policy(tracked_home, tmp_path):
+    path = tmp_path / "reach.yaml"
+    folder = write_demonstrations(tmp_path / "demos", 6, image=True, texts=SIDES)
+    command("new", "reach", "--learn", "imitation", "--from", folder, "--to", path)
+    options = ("--set", "learn.steps=20", "--set", "learn.eval_every=10", "--json")
+    told = json.loads(command("run", path, "--logs", folder, *options))
+    assert told["status"] in {"done", "refused"}
+    assert (told["version"], told["episodes"]["quarantined"]) == (1, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_a_draft_from_an_environment_runs_to_a_policy(tracked_home, tmp_path, env):
+    path = tmp_path / "game.yaml"
+    command("new", "game", "--learn", "reinforcement", "--env", env, "--to", path)
+    sizes = {"steps": 2048, "eval_every": 1024, "save_every": 2048}
+    options = [item for key, size in sizes.items() for item in ("--set", f"learn.{key}={size}")]
+    told = json.loads(command("run", path, *options, "--json"))
+    assert told["status"] in {"done", "refused"}
+    assert told["version"] == 1

@@ -1,0 +1,174 @@
+"""Imitation drafts: what demonstrations hold decides about channels, encoders, head and chunk."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.draft.imitation import build_imitation
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.plan_evidence import find_plans
+from kinemill.errors import BadInput
+from tests.draft.demonstrations import SIDES, write_demonstrations
+
+
+def test_demonstrations_with_images_and_instructions_get_both_encoders(tmp_path, task_of):
+    folder = write_demonstrations(tmp_path / "demos", 4, image=True, texts=SIDES)
+    draft = build_imitation("reach", folder)
+    task = task_of(draft)
+    assert task.learn.type == "imitation"
+    assert task.channels["camera"].shape == (24, 32, 3)
+    assert task.channels["camera"].source[0].name == "observations/images/camera"
+    assert task.channels["instruction"].source[0].name == "@language"
+    assert task.learn.observed(task.channels) == (
+        [f"observations_{name}_{at}" for name in ("place", "target") for at in (0, 1)],
+        ["camera"],
+        ["instruction"],
+    )
+    assert (task.learn.image.type, task.learn.text.type) == ("conv", "words")
+    assert (task.dt, task.actions) == (0.05, ["actions_0", "actions_1"])
+    assert task.channels["observations_target_0"].role == "observation"  # a goal, no plan
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+    assert [entry["episodes"] for entry in checked.entries] == [1] * 4
+
+
+def test_a_single_instruction_is_the_description_and_no_channel(tmp_path, task_of):
+    draft = build_imitation(
+        "reach", write_demonstrations(tmp_path / "demos", texts=("to the target",))
+    )
+    task = task_of(draft)
+    assert task.description == "to the target"
+    assert task.media == []
+    assert "the same instruction" in draft.left_out["@language"]
+
+
+def test_the_demonstrations_are_split_by_recording(tmp_path, task_of):
+    task = task_of(build_imitation("reach", write_demonstrations(tmp_path / "demos", count=3)))
+    assert (task.dataset.validation, task.dataset.test) == (["*demo_01.h5"], ["*demo_02.h5"])
+    assert task.dataset.near_duplicates == "apart"
+
+
+def lerobot(folder, tasks):
+    """Write a LeRobot data set of version 2.1 with two demonstrations of each task, 10 Hz."""
+    (folder / "meta").mkdir(parents=True)
+    (folder / "data" / "chunk-000").mkdir(parents=True)
+    features = {
+        "observation.state": {"dtype": "float32", "shape": [2], "names": ["leftElbow", "grip"]},
+        "action": {"dtype": "float32", "shape": [2], "names": ["leftElbow", "grip"]},
+        "observation.images.top": {"dtype": "video", "shape": [480, 640, 3]},
+    }
+    info = {"codebase_version": "v2.1", "fps": 10, "features": features}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    lines = [json.dumps({"task_index": at, "task": text}) for at, text in enumerate(tasks)]
+    (folder / "meta" / "tasks.jsonl").write_text("\n".join(lines))
+    seconds = np.arange(80) / 10
+    for number in range(2 * len(tasks)):
+        state = np.stack([np.sin(seconds + number), 0.5 + 0.4 * np.cos(seconds * 2)], axis=1)
+        frame = pl.DataFrame(
+            {
+                "observation.state": state.astype(np.float32).tolist(),
+                "action": np.roll(state, -1, axis=0).astype(np.float32).tolist(),
+                "timestamp": seconds.astype(np.float32),
+                "frame_index": np.arange(80),
+                "episode_index": np.full(80, number),
+                "index": np.arange(80) + 80 * number,
+                "task_index": np.full(80, number % len(tasks)),
+            }
+        )
+        frame.write_parquet(folder / "data" / "chunk-000" / f"episode_{number:06}.parquet")
+    return folder
+
+
+def test_tasks_of_a_lerobot_data_set_are_its_instructions(tmp_path, task_of):
+    draft = build_imitation("arm", lerobot(tmp_path / "set", ["lift it", "put it down"]))
+    task = task_of(draft)
+    assert task.channels["instruction"].texts == {0: "lift it", 1: "put it down"}
+    assert task.channels["instruction"].source[0].name == "task_index"
+    assert task.states == ["left_elbow", "grip"]
+    assert "video" in draft.left_out["observation.images.top"]
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+
+
+def test_a_damaged_list_of_tasks_is_named(tmp_path):
+    folder = lerobot(tmp_path / "set", ["lift it", "put it down"])
+    (folder / "meta" / "tasks.jsonl").write_text('{"task_index": 0}\n')
+    with pytest.raises(BadInput, match=r"tasks\.jsonl: is no list of tasks"):
+        build_imitation("arm", folder)
+
+
+def test_the_teleoperated_humanoid_is_drafted_from_its_data_set(shared_data, task_of):
+    draft = build_imitation("humanoid", shared_data / "g1_lerobot")
+    task = task_of(draft)
+    assert (len(task.states), len(task.actions)) == (26, 26)
+    assert task.description == "Pick up the yellow bottle on the table."
+    assert "the same instruction" in draft.left_out["task_index"]
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.problem) == ([], "")
+
+
+def csv(path, columns):
+    rows = np.stack(list(columns.values()), axis=1)
+    lines = [",".join(f"{value:.8g}" for value in row) for row in rows]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+
+
+def test_columns_of_a_table_are_observations_and_actions(tmp_path, task_of):
+    seconds = 0.05 * np.arange(200)
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for number in range(3):
+        obs = np.sin(seconds + number)
+        columns = {"time": seconds, "obs_0": obs, "next_obs_0": np.roll(obs, -1), "action_0": -obs}
+        csv(folder / f"{number}.csv", {**columns, "reward": -(obs**2)})
+    draft = build_imitation("tables", folder)
+    task = task_of(draft)
+    assert (task.states, task.actions) == (["obs_0"], ["action_0"])
+    assert draft.left_out["next_obs_0"] == "a value of the following row, by its name"
+
+
+def test_demonstrations_without_actions_are_refused(tmp_path):
+    seconds = 0.05 * np.arange(200)
+    csv(tmp_path / "a.csv", {"time": seconds, "pos": np.sin(seconds), "vel": np.cos(seconds)})
+    with pytest.raises(BadInput, match="no column is a demonstrated action; columns are pos, vel"):
+        build_imitation("none", tmp_path / "a.csv")
+
+
+def two_ways(count, last):
+    """Demonstrations that pass an obstacle on either side; the action keeps one side."""
+    random = np.random.default_rng(1)
+    observed, actions = [], []
+    for number in range(count):
+        side = 1.0 if number % 2 else -1.0
+        x = np.linspace(-1.0, 1.0, 80)
+        y = 0.02 * random.normal(size=80)
+        observed.append(np.stack([x, y], axis=1))
+        actions.append(np.stack([np.ones(80), side * np.cos(last * x)], axis=1))
+        actions[-1] += 0.01 * random.normal(size=(80, 2))
+    return observed, actions
+
+
+def test_demonstrations_of_two_ways_call_for_a_chunk_and_a_head_that_samples():
+    plans = find_plans(*two_ways(12, 1.0))
+    assert plans.length > 4
+    assert plans.has_two_ways
+
+
+def test_actions_that_follow_from_the_observation_call_for_no_chunk():
+    random = np.random.default_rng(0)
+    observed = [random.uniform(-1, 1, (1, 2)) + 0.02 * np.arange(80)[:, None] for _ in range(12)]
+    actions = [np.tanh(one) for one in observed]
+    plans = find_plans(observed, actions)
+    assert (plans.length, plans.has_two_ways) == (1, False)
+    assert "similar observations have similar actions" in plans.why
+
+
+def test_white_noise_on_actions_calls_for_no_chunk():
+    random = np.random.default_rng(0)
+    observed = [random.uniform(-1, 1, (1, 2)) + 0.02 * np.arange(80)[:, None] for _ in range(12)]
+    actions = [one + random.normal(0.0, 1.0, one.shape) for one in observed]
+    plans = find_plans(observed, actions)
+    assert plans.length == 1
+    assert "noise" in plans.why

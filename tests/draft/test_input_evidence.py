@@ -1,0 +1,99 @@
+"""Roles of columns without telling names: from the data, in either order, or not at all."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build
+from kinemill.draft.task_draft_writer import write_task
+
+
+def driven(force):
+    """Return the position (n,) of a damped mass on a spring under a force (n,), at 100 Hz."""
+    position, velocity = np.zeros(len(force)), 0.0
+    for row in range(1, len(force)):
+        velocity += 0.05 * (force[row - 1] - position[row - 1] - 0.5 * velocity)
+        position[row] = position[row - 1] + 0.05 * velocity
+    return position
+
+
+def steps(random):
+    return np.repeat(random.choice([-1.0, 1.0], 150), 20)
+
+
+def smooth_noise(random):
+    return np.convolve(random.normal(size=3100), np.hanning(30) / 15, "same")[:3000]
+
+
+def write(path, *columns):
+    names = ",".join(f"V{number}" for number in range(1, len(columns) + 1))
+    rows = [",".join(f"{value:.9g}" for value in row) for row in zip(*columns, strict=True)]
+    path.write_text("\n".join([names, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("signal", [steps, smooth_noise])
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_input_of_an_experiment_is_inferred_in_either_order(tmp_path, signal, noise, is_first):
+    random = np.random.default_rng(2)
+    force = signal(random)
+    position = driven(force) + noise * random.normal(size=len(force))
+    columns = (force, position) if is_first else (position, force)
+    draft = build("inferred", write(tmp_path / "a.csv", *columns), 100.0)
+    roles = {column.guess.name: column.role for column in draft.columns}
+    driver, output = ("V1", "V2") if is_first else ("V2", "V1")
+    assert roles == {driver: "action", output: "state"}
+    (action,) = [column for column in draft.columns if column.role == "action"]
+    assert any(note.startswith("inferred an action") for note in action.reasons)
+
+
+def test_a_loop_with_feedback_shows_no_input(tmp_path):
+    random = np.random.default_rng(3)
+    position, command, velocity = np.zeros(3000), np.zeros(3000), 0.0
+    for row in range(1, 3000):
+        velocity += 0.05 * (command[row - 1] - 0.5 * velocity + 0.5 * random.normal())
+        position[row] = position[row - 1] + 0.05 * velocity
+        command[row] = -5.0 * position[row] - 2.0 * velocity
+    draft = build("loop", write(tmp_path / "a.csv", position, command), 100.0)
+    assert [column.role for column in draft.columns] == ["state", "state"]
+    assert "no action found (no column drives another without being driven)" in write_task(draft)
+
+
+def test_two_independent_columns_show_no_input(tmp_path):
+    random = np.random.default_rng(4)
+    columns = (smooth_noise(random), smooth_noise(random))
+    draft = build("apart", write(tmp_path / "a.csv", *columns), 100.0)
+    assert {column.role for column in draft.columns} == {"state"}
+    assert draft.no_action
+
+
+def test_a_third_column_that_nothing_drives_leaves_the_roles_open(tmp_path):
+    random = np.random.default_rng(5)
+    force = steps(random)
+    columns = (force, driven(force), smooth_noise(random))
+    draft = build("open", write(tmp_path / "a.csv", *columns), 100.0)
+    assert {column.role for column in draft.columns} == {"state"}
+    assert "V3" in draft.no_action
+
+
+def test_the_silverbox_is_driven_by_its_first_column(shared_data):
+    draft = build("silverbox", shared_data / "silverbox" / "SNLS80mV.csv", 610.35)
+    assert {column.guess.name: column.role for column in draft.columns} == {
+        "V1": "action",
+        "V2": "state",
+    }
+
+
+def test_names_that_tell_the_roles_of_tanks_keep_them(shared_data):
+    draft = build("tanks", shared_data / "cascaded_tanks" / "dataBenchmark.mat")
+    actions = [column for column in draft.columns if column.role == "action"]
+    assert {column.guess.name for column in actions} == {"uEst", "uVal"}
+    assert not any("inferred an action" in note for one in actions for note in one.notes)
+
+
+def test_the_tanks_without_names_are_driven_by_their_pumps(shared_data, tmp_path):
+    source = shared_data / "cascaded_tanks" / "dataBenchmark.csv"
+    rows = np.genfromtxt(source, delimiter=",", skip_header=1)[:, :4]
+    draft = build("tanks", write(tmp_path / "a.csv", *rows.T), 0.25)
+    roles = {column.guess.name: column.role for column in draft.columns}
+    assert roles == {"V1": "action", "V2": "action", "V3": "state", "V4": "state"}

@@ -1,0 +1,135 @@
+"""Motion drafts: joints, mirror pairs, commands, loop mode and control rate of clips."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kinemill.draft.mirror_pairs import partner
+from kinemill.draft.motion import build_motion
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.robot_file import read_robot
+from kinemill.errors import BadInput
+from kinemill.task import load_task
+from tests.conftest import EXAMPLES
+
+JOINTS = ["left_hip", "left_knee", "left_hip_yaw", "head_yaw", "right_hip", "right_knee"]
+JOINTS += ["right_hip_yaw"]
+
+
+def clip(path, forward, turning, rate=50, joints=JOINTS):
+    """Write a clip of 6 s and 1 Hz steps; knees turn about opposite axes, hip yaws about one."""
+    seconds = np.arange(6 * rate) / rate
+    phase = 2 * np.pi * seconds
+    columns = {}
+    for side, shift in (("left", 0.0), ("right", np.pi)):
+        sign = 1.0 if side == "left" else -1.0
+        columns[f"{side}_hip"] = 0.1 + (0.2 + forward) * np.sin(phase + shift)
+        columns[f"{side}_knee"] = sign * (0.6 + 0.3 * np.cos(phase + shift + 0.4))
+        columns[f"{side}_hip_yaw"] = turning * (0.2 + 0.1 * np.sin(phase + shift))
+    columns["head_yaw"] = 0.3 * turning + 0.0 * phase
+    frames = np.stack([columns[joint] for joint in joints], axis=1)
+    clip_columns = {
+        "FPS": rate,
+        "LoopMode": "Wrap",
+        "Joints": joints,
+        "Vel_x": forward,
+        "Vel_y": 0.0,
+        "Yaw": turning,
+        "Frame_offset": {"joints_pos": 0},
+        "Frame_size": {"joints_pos": len(joints)},
+        "Frames": frames.tolist(),
+    }
+    path.write_text(json.dumps(clip_columns))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number, command in enumerate([(0.1, 0.3), (0.2, -0.2), (0.0, 0.1), (0.15, -0.4)]):
+        clip(folder / f"walk_{number}.json", *command)
+    return folder
+
+
+def test_clips_of_a_gait_give_joints_targets_commands_and_their_mirror_image(clips, task_of):
+    draft = build_motion("walk", clips)
+    task = task_of(draft)
+    assert (task.dt, task.learn.type) == (0.02, "motion")
+    assert task.states == JOINTS
+    assert task.actions == [f"{joint}_target" for joint in JOINTS]
+    assert task.channels["left_knee_target"].resample.lead == 1
+    assert task.learn.joints(task.channels)["left_knee_target"] == "left_knee"
+    commands = [name for name, one in task.channels.items() if one.role == "observation"]
+    assert commands == ["command_x", "command_y", "command_yaw"]
+    (mirror,) = task.augment
+    assert ("left_hip", "right_hip") in mirror.swap
+    assert len(mirror.swap) == 6
+    # Knees turn about opposite axes; a mirror image turns to the other side.
+    signs = {"left_knee", "right_knee", "left_hip_yaw", "right_hip_yaw", "head_yaw"}
+    targets = {f"{joint}_target" for joint in signs}
+    assert set(mirror.flip) == signs | targets | {"command_y", "command_yaw"}
+    assert task.validation.loop_closure.channels == JOINTS
+    assert "control rate: 50 Hz, that of most clips" in draft.remarks
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+
+
+def test_clips_of_another_robot_and_another_rate_are_named(clips, task_of):
+    clip(clips / "other_1.json", 0.1, 0.0, joints=JOINTS[:4])
+    clip(clips / "walk_slow.json", 0.1, 0.2, rate=25)
+    draft = build_motion("walk", clips)
+    assert draft.unused == {"other_1.json": "its 4 joints are not the 7 of the other clips"}
+    task = task_of(draft)
+    assert (task.dt, task.ingest.resample.method) == (0.02, "cubic")
+    assert task.ingest.wants("walk_0.json")
+    assert not task.ingest.wants("other_1.json")
+
+
+@pytest.mark.parametrize(
+    ("joint", "other"),
+    [
+        ("left_knee", "right_knee"),
+        ("hip_left_roll", "hip_right_roll"),
+        ("LeftElbow", "RightElbow"),
+        ("l_arm_elbow", "r_arm_elbow"),
+        ("head_yaw", None),
+        ("right_knee", None),
+    ],
+)
+def test_the_partner_of_a_joint_is_told_by_its_name(joint, other):
+    assert partner(joint) == other
+
+
+def test_clips_without_named_joints_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", frames=np.random.default_rng(0).normal(size=(100, 3)))
+    with pytest.raises(BadInput, match="no clip names its joints"):
+        build_motion("walk", tmp_path / "a.npz", 50.0)
+
+
+@pytest.mark.parametrize(
+    ("robot", "pattern"), [("go_bdx", "go_bdx__*"), ("mini_bdx", "mini_bdx_all_30fps__*")]
+)
+def test_the_mirror_of_real_clips_is_that_of_the_shipped_task(
+    shared_data, tmp_path, task_of, robot, pattern
+):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for path in (shared_data / "awd_motion").glob(pattern):
+        (folder / path.name).symlink_to(path)
+    task, shipped = task_of(build_motion("biped", folder)), load_task(EXAMPLES / f"{robot}.yaml")
+    assert task.states == shipped.states
+    assert task.dt == pytest.approx(shipped.dt)
+    ((mirror,), (expected,)) = task.augment, shipped.augment
+    assert {*mirror.swap} == {*expected.swap}
+    assert {*mirror.flip} == {*expected.flip}
+
+
+def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_of):
+    robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
+    draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
+    assert all(name.startswith("mini_bdx") for name in draft.unused)
+    task = task_of(draft)
+    assert task.channels["left_hip_yaw"].limits == pytest.approx((-0.785398, 0.785398))
+    assert task.channels["left_hip_yaw_target"].limits == task.channels["left_hip_yaw"].limits
+    assert {one.joint for one in draft.joints} == {*robot.joints}

@@ -1,0 +1,115 @@
+"""Reinforcement drafts: everything is read from the environment itself."""
+
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+
+from kinemill.draft.reinforcement import build_reinforcement
+from kinemill.errors import BadInput
+from tests.conftest import ROOT
+
+WALKER = ROOT / "plugins" / "kinemill-walker" / "kinemill_walker" / "biped.xml"
+
+
+def test_choices_are_learned_by_ppo_up_to_the_reward_threshold():
+    checked = build_reinforcement("cart", "CartPole-v1")
+    task = checked.task
+    assert (task.learn.algorithm.type, task.learn.target) == ("ppo", 475.0)
+    assert (task.dt, task.environment.id) == (0.02, "CartPole-v1")
+    assert [*task.channels] == ["obs_0", "obs_1", "obs_2", "obs_3", "action_0"]
+    assert checked.draft.layout.choices == (2,)
+    # Random actions keep the pole up for 22 steps on average.
+    assert 10 < checked.trials.mean_return < 40
+
+
+def test_numbers_with_limits_are_learned_by_sac():
+    checked = build_reinforcement("swing", "Pendulum-v1")
+    task = checked.task
+    assert (task.learn.algorithm.type, task.learn.target) == ("sac", None)
+    assert (task.dt, task.channels["action_0"].limits) == (0.05, (-2.0, 2.0))
+    assert task.learn.steps == 20_000
+    assert "goal: none stated" in checked.text
+
+
+@pytest.mark.parametrize(("env", "inputs"), [("FrozenLake-v1", 16), ("Blackjack-v1", 45)])
+def test_observations_that_are_choices_become_one_vector(env, inputs):
+    task = build_reinforcement("game", env).task
+    assert [wrapper.type for wrapper in task.environment.wrappers] == ["vector_obs"]
+    assert len(task.channels) == inputs + 1
+    assert (task.environment.steps is None) == (env == "FrozenLake-v1")
+
+
+class Uneven(gymnasium.Env):
+    """Observations of 1 and 1000, numbers without limits as actions."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    dt = 0.1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observe(), {}
+
+    def observe(self):
+        return self.np_random.normal(0.0, [1.0, 1000.0]).astype(np.float32)
+
+    def step(self, action):
+        return self.observe(), float(self.reward), False, False, {}
+
+    reward = 0.0
+
+
+def test_an_environment_of_the_user_gets_a_limit_of_time_and_normalization(monkeypatch):
+    draft = build_reinforcement("own", f"{__name__}:Uneven").draft
+    assert draft.settings["steps"] == 1000
+    assert draft.settings["wrappers"] == ["normalize_observation"]
+    assert draft.dt == (0.1, "`dt` of the environment")
+    assert "ppo, as actions are numbers" in draft.remarks[0]
+    monkeypatch.setattr(Uneven, "reward", np.nan)
+    with pytest.raises(BadInput, match="not finite"):
+        build_reinforcement("own", f"{__name__}:Uneven")
+
+
+def test_a_robot_in_mjcf_is_learned_in_its_physics():
+    checked = build_reinforcement("biped", str(WALKER))
+    task = checked.task
+    assert (task.environment.type, task.learn.algorithm.type) == ("legged", "ppo")
+    assert task.channels["left_knee_target"].unit == "rad"
+    assert task.channels["left_knee_velocity"].unit == "rad/s"
+    assert "action_scaling" in [wrapper.type for wrapper in task.environment.wrappers]
+
+
+def test_a_robot_without_a_stance_is_refused(shared_data):
+    with pytest.raises(BadInput, match="stance"):
+        build_reinforcement("biped", str(shared_data / "awd_robots" / "amp_humanoid.xml"))
+
+
+def test_an_unknown_id_names_the_nearest_one():
+    with pytest.raises(BadInput, match="did you mean 'CartPole-v1'"):
+        build_reinforcement("cart", "CartPol-v1")
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    with pytest.raises(BadInput, match=r"pip install 'kinemill\[box2d\]'"):
+        build_reinforcement("lander", "LunarLander-v3")
+
+
+def test_what_is_no_environment_is_refused():
+    with pytest.raises(BadInput, match="expected a Gymnasium id"):
+        build_reinforcement("cart", "CartPole")
+
+
+class Camera(Uneven):
+    """Shows images."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+
+
+def test_images_are_for_imitation():
+    with pytest.raises(BadInput, match="--learn imitation"):
+        build_reinforcement("camera", f"{__name__}:Camera")
