@@ -40,7 +40,7 @@ class LazyGroup(TyperGroup):
 
 _TOP: Commands = {
     "init": ("init.init", "Create a project folder, or the missing files of one."),
-    "new": ("draft.new", "Draft a task file from logs or an environment."),
+    "new": ("draft.new", "Draft a task file from logs, clips or an environment."),
     "run": ("run_command.run", "Run the pipeline for a task."),
     "demo": ("demo.demo", "Run the pipeline on logs of a simulated cart-pole."),
     "ui": ("server.ui", "Serve the Dagster and MLflow pages until Ctrl-C."),

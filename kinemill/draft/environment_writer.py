@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kinemill.draft.column import PLAIN, YAML_WORDS, identifier
 from kinemill.draft.task_draft_writer import quote
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
@@ -73,12 +74,18 @@ def _channels(layout: PolicyLayout | None) -> Iterator[str]:
         return
     yield "channels:  # names and units are yours to state"
     for name in layout.observation:
-        yield f"  {name}: {{role: observation, unit: {_unit(layout, name)}}}{_range(layout, name)}"
+        role = f"{{role: observation, unit: {_unit(layout, name)}}}"
+        yield f"  {_channel(name)}: {role}{_range(layout, name)}"
     for name, choices in zip(layout.actions, layout.choices, strict=True):
         note = f"  # one of 0 to {choices - 1}" if choices else ""
         ends = layout.limits.get(name)
         limits = f", limits: [{ends[0]:g}, {ends[1]:g}]" if ends and not choices else ""
-        yield f"  {name}: {{role: action, unit: {_unit(layout, name)}{limits}}}{note}"
+        yield f"  {_channel(name)}: {{role: action, unit: {_unit(layout, name)}{limits}}}{note}"
+
+
+def _channel(name: str) -> str:
+    """Return the name of a channel: the environment's own if it is one."""
+    return name if PLAIN.match(name) and name not in YAML_WORDS else identifier(name)
 
 
 def _unit(layout: PolicyLayout, name: str) -> str:

@@ -1,6 +1,6 @@
 """Plan evidence of a draft: do demonstrations follow plans that one observation does not show?
 
-Each row is compared with the most similar row of another demonstration. Where demonstrators act on
+Each row is compared with the most similar rows of other demonstrations. Where demonstrators act on
 the observation alone, similar rows have similar actions. Where they differ, and keep differing for
 some rows, they follow a plan, and a policy that plans several actions at once can follow one too
 (Zhao et al. 2023). White noise on the actions keeps no difference and calls for no plan. If the
@@ -66,19 +66,29 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     if sum(map(np.count_nonzero, is_near)) < FEWEST:
         return Plans(1, False, "no two demonstrations are similar enough to compare")
     differences = [
-        np.where(near[:, None], own - nearest[:, 0], np.nan)
+        np.where(near[:, None], own - nearest.mean(axis=1), np.nan)
         for near, own, (_, nearest) in zip(is_near, compared, pairs, strict=True)
     ]
-    # Of two independent draws of unit variance the difference has a variance of 2.
-    disagreement = float(np.nanmean(np.square(np.concatenate(differences)))) / 2.0
-    if disagreement < DISAGREE:
-        return Plans(1, False, f"similar observations have similar actions ({disagreement:.0%})")
-    lasting = _lasting(differences, min(len(one) for one in every) // 4)
+    # An independent draw of unit variance differs from the mean of k others by 1 + 1/k.
+    expected = 1.0 + 1.0 / pairs[0][1].shape[1]
+    disagreement = np.nanmean(np.square(np.concatenate(differences)), axis=0) / expected
+    if disagreement.max() < DISAGREE:
+        share = f"{disagreement.max():.0%} of the variance differs"
+        return Plans(1, False, f"similar observations have similar actions ({share})")
+    longest = min(len(one) for one in every) // 4
+    rows_of = {
+        int(at): _lasting([one[:, at] for one in differences], longest)
+        for at in np.flatnonzero(disagreement >= DISAGREE)
+    }
+    planned = max(rows_of, key=lambda at: rows_of[at])
+    lasting = rows_of[planned]
     if lasting < SHORTEST:
         return Plans(1, False, "actions differ by noise, which does not last")
-    similar = [nearest[near] for near, (_, nearest) in zip(is_near, pairs, strict=True)]
+    lasts = [at for at, count in rows_of.items() if count >= SHORTEST]
+    similar = [nearest[near][..., lasts] for near, (_, nearest) in zip(is_near, pairs, strict=True)]
     has_two_ways = _two_ways(similar)
-    why = f"similar rows differ by {disagreement:.0%} of the actions' variance for {lasting} rows"
+    share = f"{disagreement[planned]:.0%} of the variance of an action"
+    why = f"similar rows differ by {share}, for {lasting} rows"
     return Plans(lasting, has_two_ways, why)
 
 
@@ -97,14 +107,12 @@ def _compared(every: Sequence[Floats]) -> list[int]:
 
 
 def _neighbors(own: Floats, rows: Floats, actions: Floats) -> tuple[Floats, Floats]:
-    """Return the distance (n,) of the nearest of `rows`, and the actions (n, k, A) of the k."""
+    """Return the distance (n,) of the k-th nearest row, and the actions (n, k, A) of all k."""
     squared = (own**2).sum(axis=1)[:, None] - 2.0 * own @ rows.T + (rows**2).sum(axis=1)
     count = min(NEIGHBORS, len(rows))
     nearest = np.argpartition(squared, count - 1, axis=1)[:, :count]
-    order = np.take_along_axis(squared, nearest, axis=1).argsort(axis=1)
-    nearest = np.take_along_axis(nearest, order, axis=1)
-    distance = np.sqrt(np.maximum(np.take_along_axis(squared, nearest[:, :1], axis=1), 0.0))
-    return distance[:, 0], actions[nearest]
+    farthest = np.take_along_axis(squared, nearest, axis=1).max(axis=1)
+    return np.sqrt(np.maximum(farthest, 0.0)), actions[nearest]
 
 
 def _distances(rows: Floats, owner: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
@@ -116,7 +124,7 @@ def _distances(rows: Floats, owner: np.ndarray[tuple[int], np.dtype[np.int64]]) 
 
 
 def _lasting(differences: Sequence[Floats], longest: int) -> int:
-    """Return for how many rows the difference stays correlated with itself."""
+    """Return for how many rows the difference (n,) stays correlated with itself."""
     power = _product(differences, 0)
     for lag in range(1, min(LONGEST, longest) + 1):
         if power <= 0.0 or _product(differences, lag) < PERSISTS * power:

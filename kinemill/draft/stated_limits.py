@@ -18,7 +18,7 @@ from kinemill.ingest.name_heuristics import split_words
 from kinemill.task.units import factor
 
 ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
-ROOM = 1.2  # times the range of a joint, within which values show the unit of a column
+FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
 CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no limit of the channel
 RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 MOST_NAMES = 5  # logs that a finding names
@@ -84,7 +84,7 @@ def _essence(name: str) -> list[str]:
 def with_robot_units(
     columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
 ) -> list[Column]:
-    """Give positions without a stated unit the one in which they are within their joint's range."""
+    """Give positions without a stated unit the one that the range of their joint suggests."""
     return [
         _with_unit(column, joints[column.guess.name], robot.path)
         if column.guess.name in joints and _is_position(column, joints[column.guess.name])
@@ -106,14 +106,17 @@ def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
     if joint.unit == "m":
         return replace(column, unit="m", sure=True, notes=[*column.notes, f"in m: {note}"])
     reach = max(map(abs, joint.position)) if joint.position else 2.0 * np.pi
-    largest = float(np.quantile(np.abs(column.values), 0.99))
-    for log_unit in (column.log_unit or "rad", "deg"):
-        if largest * factor(log_unit, "rad")[0] <= ROOM * reach:
-            own = None if log_unit == "rad" else log_unit
-            notes = [*column.notes, f"in {log_unit}: {note}"]
-            kind = "angle" if column.role == "state" else column.kind
-            return replace(column, kind=kind, unit="rad", sure=True, log_unit=own, notes=notes)
-    return column
+    sizes = [np.abs(own[np.isfinite(own)]) for _, own in column.samples.values()]
+    usual = float(np.median([np.quantile(own, 0.99) for own in sizes if len(own)]))
+    log_unit = "deg" if usual > FARTHER * reach else column.log_unit or "rad"
+    return replace(
+        column,
+        kind="angle" if column.role == "state" else column.kind,
+        unit="rad",
+        sure=True,
+        log_unit=None if log_unit == "rad" else log_unit,
+        notes=[*column.notes, f"in {log_unit}: {note}"],
+    )
 
 
 def with_stated_limits(

@@ -81,8 +81,8 @@ def test_a_robot_in_mjcf_is_learned_in_its_physics():
     assert "action_scaling" in [wrapper.type for wrapper in task.environment.wrappers]
 
 
-def test_a_robot_without_a_stance_is_refused(shared_data):
-    with pytest.raises(BadInput, match="stance"):
+def test_a_robot_without_position_servos_is_refused(shared_data):
+    with pytest.raises(BadInput, match="28 servos for 28 joints"):
         build_reinforcement("biped", str(shared_data / "awd_robots" / "amp_humanoid.xml"))
 
 
