@@ -70,8 +70,8 @@ def new(
         return
     if log is None or env is not None:
         fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
-        found = "names no logs" if log is None else "names an environment"
-        raise _usage(f"--learn {learn.value}", found, fix)
+        problem = "names no logs" if log is None else "names an environment"
+        raise _usage(f"--learn {learn.value}", problem, fix)
     _draft_logs(name, learn, (log, rate, robot), output)
 
 
@@ -85,10 +85,10 @@ def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
     return env
 
 
-def _usage(where: str, found: str, fix: str) -> Exception:
+def _usage(where: str, problem: str, fix: str) -> Exception:
     from kinemill.errors import BadInput
 
-    return BadInput(where, found, fix=fix)
+    return BadInput(where, problem, fix=fix)
 
 
 def _draft_logs(

@@ -123,8 +123,8 @@ def _dataset(draft: Draft) -> str | None:
         return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"
     if len(units) < 3:
         return None
-    sides = f"validation: [{units[-2]}], test: [{units[-1]}]"
-    return f"dataset: {{{by}{sides}, {repeats}}}  # name your own"
+    patterns = f"validation: [{units[-2]}], test: [{units[-1]}]"
+    return f"dataset: {{{by}{patterns}, {repeats}}}  # name your own"
 
 
 def _validate(draft: Draft) -> Iterator[str]:

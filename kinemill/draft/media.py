@@ -51,12 +51,12 @@ class MediaOfLogs:
     left_out: dict[str, str]
 
 
-def find_media(tables: list[Table], taken: set[str]) -> MediaOfLogs:
+def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
     """Return the images and instructions of logs.
 
     Args:
         tables: the logs.
-        taken: channel names that are in use.
+        used_names: channel names that are in use.
     """
     first = tables[0]
     images = _contents(first, _image_candidates(first), "image")
@@ -69,7 +69,7 @@ def find_media(tables: list[Table], taken: set[str]) -> MediaOfLogs:
         video_features(first.path), "a video in a file of its own, which no reader decodes"
     )
     texts, instruction, why = _instructions(tables)
-    return MediaOfLogs(_named([*media, *texts], taken), instruction, left_out | why)
+    return MediaOfLogs(_named([*media, *texts], used_names), instruction, left_out | why)
 
 
 def _pixels(shape: tuple[int, ...]) -> str:
@@ -121,9 +121,9 @@ def _choice(
     return [Medium("", "text", source, texts=numbered, notes=[note])], "", {}
 
 
-def _named(media: Iterable[Medium], taken: set[str]) -> list[Medium]:
+def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
     """Name channels after the last part of their source; a text is called `instruction`."""
-    result, used = list[Medium](), set(taken)
+    result, used = list[Medium](), set(used_names)
     for one in media:
         last = one.source.strip("/").replace(".", "/").rpartition("/")[2]
         name = "instruction" if one.role == "text" else identifier(last)

@@ -19,7 +19,7 @@ from kinemill.ingest.name_heuristics import split_words
 from kinemill.motion.gaits import fit_gaits
 from kinemill.validate.cycles import STILL, cycle_of, fourier
 
-LEFT = {"left": "right", "l": "r"}
+PARTNERS = {"left": "right", "l": "r"}
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
 CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
@@ -55,25 +55,25 @@ def find_mirror(joints: list[str], clips: Sequence[Floats], commands: Floats) ->
     flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
     unclear = list[str]()
     half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)
-    for left, right in pairs:
-        columns = joints.index(left), joints.index(right)
-        if TURNING in split_words(left):
+    for one, other in pairs:
+        columns = joints.index(one), joints.index(other)
+        if TURNING in split_words(one):
             ratio = 1.0 if series is None else _command_ratio(series, columns)
         else:
             ratio = _shift_ratio(clips, columns, half)
         if 1.0 / CLEAR < ratio < CLEAR:
-            unclear += [left, right]
-            is_flipped = TURNING in split_words(left)
+            unclear += [one, other]
+            is_flipped = TURNING in split_words(one)
         else:
             is_flipped = ratio > 1.0
-        flipped += [left, right] if is_flipped else []
+        flipped += [one, other] if is_flipped else []
     return Mirror(pairs, [name for name in joints if name in flipped], unclear)
 
 
 def partner(joint: str) -> str | None:
     """Return the name of the right joint of a left one; None for others."""
     words = split_words(joint)
-    for word, other in LEFT.items():
+    for word, other in PARTNERS.items():
         if words.count(word) == 1:
             start = joint.lower().index(word) if word == "left" else _letter(joint, word)
             if start is not None:
@@ -98,10 +98,10 @@ def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
     Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
     sign of odd harmonics.
     """
-    left, right = series[:, :, columns[0]], series[:, :, columns[1]]
+    one, other = series[:, :, columns[0]], series[:, :, columns[1]]
     odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
-    image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: left.shape[1]] * right
-    same, opposite = np.sum((left - image) ** 2), np.sum((left + image) ** 2)
+    image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: one.shape[1]] * other
+    same, opposite = np.sum((one - image) ** 2), np.sum((one + image) ** 2)
     return float(same / max(opposite, 1e-12))
 
 
@@ -109,9 +109,9 @@ def _shift_ratio(clips: Sequence[Floats], columns: tuple[int, int], half: int) -
     """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
     same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        left, right = clip[: len(clip) - half, columns[0]], clip[half:, columns[1]]
-        same += float(np.sum((left - right) ** 2))
-        opposite += float(np.sum((left + right) ** 2))
+        one, other = clip[: len(clip) - half, columns[0]], clip[half:, columns[1]]
+        same += float(np.sum((one - other) ** 2))
+        opposite += float(np.sum((one + other) ** 2))
     return same / opposite
 
 

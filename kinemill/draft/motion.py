@@ -125,8 +125,8 @@ def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _C
             expected="`joints_pos` with the names under `Joints`, or columns called after joints",
             fix="name the columns, or write the task by hand: docs/motion.md",
         )
-    known = set(robot.joints) if robot else set[str]()
-    most = max(groups, key=lambda own: (len(known & set(own)), groups[own]))
+    limited = set(robot.joints) if robot else set[str]()
+    most = max(groups, key=lambda own: (len(limited & set(own)), groups[own]))
     used = [table for table, own in zip(tables, joints, strict=True) if tuple(own) == most]
     unused = {
         table.path.name: f"its {len(own)} joints are not the {len(most)} of the other clips"
@@ -206,7 +206,7 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     if not mirror.pairs:
         return columns, "mirror: no left and right joints by name"
     by_name = {column.channel: column for column in columns}
-    partners = {**dict(mirror.pairs), **{right: left for left, right in mirror.pairs}}
+    partners = {**dict(mirror.pairs), **{other: one for one, other in mirror.pairs}}
     for name, column in by_name.items():
         other = by_name[partners.get(name, name)].limits
         if other and name in mirror.flipped:
@@ -216,10 +216,10 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
         far = column.limits is None or other is None
         if far or not np.allclose(column.limits or (), other or (), rtol=0.0, atol=ROUNDED):
             return columns, f"mirror: none, as the limits of {name} are no image of its partner's"
-    for left, right in mirror.pairs:
-        ends = by_name[left].limits
-        image = (-ends[1], -ends[0]) if ends and left in mirror.flipped else ends
-        by_name[right] = replace(by_name[right], limits=image)
+    for one, other in mirror.pairs:
+        ends = by_name[one].limits
+        image = (-ends[1], -ends[0]) if ends and one in mirror.flipped else ends
+        by_name[other] = replace(by_name[other], limits=image)
     return [by_name[column.channel] for column in columns], ""
 
 
@@ -232,8 +232,8 @@ def _augment(mirror: Mirror, commands: list[Column]) -> list[str]:
         *([f"    flip: [{', '.join(flipped)}]"] if flipped else []),
         "    swap:",
         *(
-            f"      - [{left}{end}, {right}{end}]"
-            for left, right in mirror.pairs
+            f"      - [{one}{end}, {other}{end}]"
+            for one, other in mirror.pairs
             for end in ("", "_target")
         ),
     ]

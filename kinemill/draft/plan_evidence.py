@@ -53,10 +53,10 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
         return Plans(1, False, "too few numbers or demonstrations to compare")
     every, acts = _standard(observed), _standard(actions)
     owner = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    rows, chosen = np.concatenate(every), np.concatenate(acts)
+    rows, act_rows = np.concatenate(every), np.concatenate(acts)
     sample = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).astype(int)
     pairs = [
-        _neighbors(every[at], rows[others], chosen[others])
+        _neighbors(every[at], rows[others], act_rows[others])
         for at in _compared(every)
         for others in [sample[owner[sample] != at]]
     ]

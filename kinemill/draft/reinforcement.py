@@ -81,8 +81,8 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
         settings = {"type": "gymnasium", "id": environment}
     elif ":" in environment:
         source, _, own = environment.rpartition(":")
-        place = str(Path(source).absolute()) if source.endswith(".py") else source
-        settings = {"type": "python", "path": f"{place}:{own}"}
+        module = str(Path(source).absolute()) if source.endswith(".py") else source
+        settings = {"type": "python", "path": f"{module}:{own}"}
     else:
         raise BadInput(
             f"--env {environment}",
@@ -230,8 +230,8 @@ def _is_uneven(trials: Trials) -> bool:
     if not vectors:
         return False
     std = np.concatenate(vectors).std(axis=0)
-    moving = std[std > 1e-9]
-    return bool(len(moving)) and bool(moving.max() > UNEVEN * max(1.0, float(moving.min())))
+    stds = std[std > 1e-9]
+    return bool(len(stds)) and bool(stds.max() > UNEVEN * max(1.0, float(stds.min())))
 
 
 def _sac(inputs: int) -> tuple[str, ...]:

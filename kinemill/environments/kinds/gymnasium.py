@@ -42,8 +42,8 @@ class GymnasiumEnvironment(Environment):
         try:
             return gymnasium.make(self.id, **settings)
         except (gymnasium.error.Error, ImportError, TypeError) as error:
-            where, found = f"environment.id: {self.id}", f"cannot be made: {error}"
-            raise BadInput(where, found, fix=_fix(self.id, error)) from error
+            where, problem = f"environment.id: {self.id}", f"cannot be made: {error}"
+            raise BadInput(where, problem, fix=_fix(self.id, error)) from error
 
     def vectorized(self, task: Any) -> Any:
         """Return what makes so many copies as one, where Gymnasium has it; else None."""
