@@ -2,7 +2,8 @@
 
 An encoder estimates the hidden state x once from the history. Then x[k+1] = x + A x + B u + a
 network of both, and the outputs follow from x alone. This is the SUBNET of Beintema et al. (2021)
-with outputs that may saturate. The initial weights are a stable chain of lags.
+with outputs that may saturate. The initial weights are a stable chain of lags, or a linear model
+by subspace identification, to which the network adds nothing at first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,11 @@ class Latent(Model):
     size: PositiveInt = Field(default=4, description="hidden states")
     hidden_size: PositiveInt = Field(default=16, description="hidden units of the update")
     lag: PositiveFloat = Field(default=10.0, description="rows of each lag of the initial chain")
+    start: Literal["lags", "subspace"] = Field(
+        default="lags",
+        description="initial weights; lags: a chain of lags; subspace: the linear model that "
+        "subspace identification finds in the training rows",
+    )
     activation: Activation = Field(default="tanh", description="activation function of the update")
     limits: dict[str, tuple[float, float]] = Field(
         default={}, description="where a sensor saturates, by state, in its unit"
@@ -45,14 +51,22 @@ class Latent(Model):
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose two hidden states more than there are measured ones, over long rollouts."""
         rows, horizon = min(20, facts.longest), min(100, facts.horizon)
-        settings: dict[str, Any] = {
-            "model": {"type": "latent", "size": len(facts.states) + 2, "hidden_size": 16},
+        common: dict[str, Any] = {
             "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
             "history": rows,
             "horizon": horizon,
             "optimizer": {"lr": 2e-3},
         }
-        return [Candidate(f"latent state, history {rows}", settings, trains=True)]
+        size = len(facts.states) + 2
+        model = {"type": "latent", "size": size, "hidden_size": 16}
+        return [
+            Candidate(
+                f"latent state from {start}, history {rows}",
+                {**common, "model": {**model, "start": start}},
+                trains=True,
+            )
+            for start in ("lags", "subspace")
+        ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `LatentNetwork`.

@@ -33,6 +33,10 @@ class Physics(Model):
         description="products of velocities with each other, and of both velocities and actions "
         "with sines and cosines of angles",
     )
+    friction: Literal["coulomb", "stribeck"] = Field(
+        default="coulomb",
+        description="coulomb: dry friction; stribeck: dry friction that falls with the velocity",
+    )
     pairs: dict[str, str] | None = Field(
         default=None,
         description="position by velocity; default: the pairs that `learn.outputs` and "
@@ -73,6 +77,16 @@ class Physics(Model):
             )
         ]
 
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose friction that falls with the velocity, with the best history so far."""
+        model: dict[str, Any] = {"type": "physics", "friction": "stribeck"}
+        model |= {"pairs": dict(facts.pairs), "coupling": len(facts.pairs) <= MAX_COUPLED}
+        rows = min(facts.history, MAX_HISTORY)
+        settings = {"model": model, "outputs": facts.accelerations, "history": rows}
+        name = f"physics of accelerations, Stribeck friction, history {rows}"
+        return [Candidate(name, settings | {"optimizer": {"lr": 1e-4}})] if facts.pairs else []
+
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
         """Make the `Regression` on terms of mechanics."""
         from kinemill.models.networks.lag_terms import relative_columns
@@ -81,7 +95,8 @@ class Physics(Model):
 
         relative = relative_columns(layout, self.relative)
         pairs, std = _pairs(layout, self.pairs), scale["state_std"]
-        terms = MechanicsTerms(layout, relative, pairs, std, coupling=self.coupling)
+        flags = {"coupling": self.coupling, "stribeck": self.friction == "stribeck"}
+        terms = MechanicsTerms(layout, relative, pairs, std, **flags)
         return Regression(terms, layout.history, scale["output_std"], self.ridge)
 
 

@@ -1,8 +1,8 @@
 """Rigid-body equations of motion (rigid body tree) with learned parameters.
 
-M(q) dv/dt + c(q, v) + g(q) = B u - friction, see `kinemill.models.networks.mechanics`. Friction is
-viscous plus Coulomb: d v + k tanh(v / ε) + a constant. An action acts with a learned gain after a
-learned delay, or through learned weights on its newest rows. A residual model can be added.
+M(q) dv/dt + c(q, v) + g(q) = B u - friction, see `kinemill.models.networks.mechanics` and, for
+`friction`, `kinemill.models.networks.friction`. An action acts with a learned gain after a learned
+delay, or through learned weights on its newest rows. A residual model can be added.
 
 Measured velocities are noisy, and a rollout of a pendulum depends on the initial velocity. With
 `observer`, an estimate of the velocity runs through the history beside the measurement and is
@@ -53,6 +53,11 @@ class RigidBody(Model):
         description="delay: a gain and a delay for each action; filter: a weight for each row, for "
         "measured torques; with commanded torques it would learn the controller too",
     )
+    friction: Literal["viscous", "coulomb", "stribeck", "lugre"] = Field(
+        default="coulomb",
+        description="viscous: in proportion to the velocity; coulomb: also dry friction; stribeck: "
+        "dry friction that falls with the velocity; lugre: also joints that stick",
+    )
     observer: bool = Field(default=False, description="whether an observer filters velocities")
     residual: Annotated[
         SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
@@ -86,19 +91,23 @@ class RigidBody(Model):
             "optimizer": {"lr": 1e-3},
         }
         model = {"type": "rigid_body", "drives": dict(facts.drives)}
+        mass = "chain" if chain else "free"
+        past = {"observer": rows > 1, "delay": min(3, rows - 1)}
         proposals = [
-            ("chain" if chain else "free", {"observer": rows > 1, "delay": min(3, rows - 1)}, rows),
-            ("chain" if chain else "free", {"delay": 0}, 1),
+            (mass, past, rows),
+            (f"{mass}, bristles", {**past, "friction": "lugre"}, rows),
+            (mass, {"delay": 0}, 1),
         ]
         if chain and 1 < count <= MAX_FREE:
-            proposals.append(("free", {"observer": rows > 1, "delay": min(3, rows - 1)}, rows))
+            proposals.append(("free", past, rows))
         return [
             Candidate(
-                f"rigid body, {mass}, history {history}",
-                {**common, "model": {**model, "mass": mass, **settings}, "history": history},
+                f"rigid body, {name}, history {history}",
+                {**common, "history": history}
+                | {"model": {**model, "mass": name.split(",")[0], **settings}},
                 trains=True,
             )
-            for mass, settings, history in proposals
+            for name, settings, history in proposals
         ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
@@ -106,17 +115,18 @@ class RigidBody(Model):
 
         Raises:
             BadInput: Outputs are not the derivatives of all velocities, an action has no
-                coordinate, or the observer is used with rk4.
+                coordinate, or the observer or bristles are used with rk4.
         """
         from kinemill.models.networks.rigid_body import RigidBodyNetwork
 
         coordinates = locate(self, layout)
-        if self.observer and layout.integrator == "rk4":
-            raise BadInput(
-                "learn.model.observer",
-                "true, with learn.integrator: rk4",
-                expected="semi_implicit or euler: the observer is updated once a step",
-            )
+        for key, value in (("observer", self.observer), ("friction", self.friction == "lugre")):
+            if value and layout.integrator == "rk4":
+                raise BadInput(
+                    f"learn.model.{key}",
+                    f"{getattr(self, key)}, with learn.integrator: rk4",
+                    expected=f"semi_implicit or euler: the {key} is updated once a step",
+                )
         residual, sizes = self.residual, (layout.features, len(coordinates.positions))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))
         return RigidBodyNetwork(self, coordinates, layout, scale, make_residual)

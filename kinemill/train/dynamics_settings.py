@@ -1,6 +1,6 @@
 """Settings of the objective `dynamics`: curriculum, teacher forcing, Gauss-Newton fit."""
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kinemill.task.plugins import Settings
 
@@ -50,4 +50,9 @@ class GaussNewton(Settings):
     starts: PositiveInt = Field(
         default=1,
         description="random initializations; the best in validation is kept",
+    )
+    seconds: PositiveFloat | None = Field(
+        default=None,
+        description="time limit of all initializations and members together, s; after it, the best "
+        "parameters so far are used; default: none",
     )

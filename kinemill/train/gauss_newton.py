@@ -7,46 +7,41 @@ Symbols: B windows, T horizon, S states, P parameters, r residuals, J their slop
 """
 
 import copy
-from collections.abc import Callable
+import math
+import time
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp, vmap
 
 from kinemill.errors import BadInput
 from kinemill.train.dynamics_settings import GaussNewton
+from kinemill.train.sensitivities import Deadline, OutOfTime, Rollouts
 
-MOST = 1000  # parameters: J has as many columns
-AT_ONCE = 64  # columns of J that are made together, bounds memory
+MOST = 1000  # parameters: the normal equations have as many columns
 LEAST = 1e-3  # relative gain of an iteration below which it is over
 HOPELESS = 1e9  # λ at which no step helps
 
 
-class _Rollout(torch.nn.Module):
-    """Errors of a step's rollouts in standard deviations of the channels, flat."""
-
-    def __init__(self, step: Any) -> None:
-        super().__init__()
-        self.step = step
-
-    def forward(self, window: tuple[Tensor, ...], horizon: int) -> Tensor:
-        states, past_actions, actions, truth = window
-        values = self.step.rollout(states, past_actions, actions[:, :horizon])
-        missed = self.step.wrap(values - truth[:, :horizon])
-        return (missed / self.step.state_std).flatten()
-
-
-def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) -> None:
+def fit_rollouts(
+    step: Any, windows: Any, which: Tensor, settings: GaussNewton, seconds: float | None = None
+) -> None:
     """Fit the parameters of `step` to its rollouts over the windows `which`, in place, in float64.
 
     First over a quarter of the horizon, because far from the truth long rollouts lead astray.
 
+    Args:
+        step: of `train.step`.
+        windows: of training.
+        which: numbers of windows; `settings.windows` of them are taken.
+        settings: of the fit.
+        seconds: time limit; after it the best parameters so far are set. None: no limit.
+
     Raises:
         BadInput: the step has too many parameters for this.
     """
-    parameters = {name: value for name, value in step.named_parameters() if value.requires_grad}
-    count = sum(value.numel() for value in parameters.values())
+    parameters = [value for value in step.parameters() if value.requires_grad]
+    count = sum(value.numel() for value in parameters)
     if count > MOST:
         raise BadInput(
             "learn.gauss_newton",
@@ -54,61 +49,64 @@ def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) 
             expected=f"at most {MOST}",
             fix="leave it out, and learn by gradients alone",
         )
+    deadline = Deadline(None if seconds is None else time.monotonic() + seconds)
     subset = which[torch.linspace(0, len(which) - 1, min(settings.windows, len(which))).long()]
     window = tuple(part.double() for part in windows.gather(subset.to(windows.values.device)))
-    rollout = _Rollout(copy.deepcopy(step).double())
-    start = {f"step.{name}": value.detach().double() for name, value in parameters.items()}
-    flat = first = torch.cat([value.flatten() for value in start.values()])
-
-    def named(flat: Tensor) -> dict[str, Tensor]:
-        parts = flat.split([value.numel() for value in start.values()])
-        return {
-            name: part.view_as(value)
-            for (name, value), part in zip(start.items(), parts, strict=True)
-        }
-
+    rollouts = Rollouts(copy.deepcopy(step).double(), window, deadline)
+    flat = first = torch.cat([value.detach().double().flatten() for value in parameters])
     for horizon in sorted({max(1, windows.horizon // 4), windows.horizon}):
-
-        def residuals(flat: Tensor, horizon: int = horizon) -> Tensor:
-            missed = functional_call(rollout, named(flat), (window, horizon))
-            pull = (settings.ridge * missed.numel()) ** 0.5
-            return torch.cat([missed, pull * (flat - first)]) if pull else missed
-
-        flat = _minimize(residuals, flat, settings.iterations)
+        flat = _Problem(rollouts, horizon, first, settings.ridge).minimize(
+            flat, settings.iterations
+        )
     with torch.no_grad():
-        for value, values in zip(parameters.values(), named(flat).values(), strict=True):
-            value.copy_(values)
+        sizes = [value.numel() for value in parameters]
+        for value, values in zip(parameters, flat.split(sizes), strict=True):
+            value.copy_(values.view_as(value))
 
 
-def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: int) -> Tensor:
-    """Return the parameters (P,) after steps that each decreased the squared residuals."""
-    with torch.enable_grad():
-        damping, error = 1e-2, residuals(flat)
-        for _ in range(iterations):
-            slopes = _slopes(residuals, flat)
-            square, down = slopes.T @ slopes, slopes.T @ error
-            # What hardly shows in the errors may not run away: all are held by the mean a little.
-            scale = square.diagonal() + 1e-3 * square.diagonal().mean()
-            squares = float(error.square().sum())
-            while True:
-                moved = flat - torch.linalg.solve(square + torch.diag(damping * scale), down)
-                after = residuals(moved)
-                if float(after.square().sum()) < squares:  # never true for NaN
+class _Problem:
+    """Squared errors of rollouts over a horizon, with a pull towards the first parameters.
+
+    Args:
+        rollouts: of the step.
+        horizon: T.
+        first: parameters that the penalty holds, (P,).
+        ridge: the penalty, relative to the number of errors.
+    """
+
+    def __init__(self, rollouts: Rollouts, horizon: int, first: Tensor, ridge: float) -> None:
+        self._rollouts, self._horizon, self._first, self._ridge = rollouts, horizon, first, ridge
+
+    def minimize(self, flat: Tensor, iterations: int) -> Tensor:
+        """Return the parameters (P,) after steps that each decreased the squared errors."""
+        try:
+            squares, damping = self._squares(flat), 1e-2
+            for _ in range(iterations):
+                earlier = squares
+                flat, squares, damping = self._improve(flat, squares, damping)
+                if squares > (1.0 - LEAST) * earlier or not math.isfinite(squares):
                     break
-                damping *= 4.0
-                if damping > HOPELESS:
-                    return flat
-            flat, error, damping = moved, after, max(damping / 4.0, 1e-9)
-            if float(error.square().sum()) > (1.0 - LEAST) * squares:
-                return flat
-    return flat
+        except OutOfTime:
+            pass  # `flat` holds the last step that was complete
+        return flat
 
+    def _squares(self, flat: Tensor) -> float:
+        errors = self._rollouts.errors(flat, self._horizon)
+        pull = self._ridge * errors.numel() * (flat - self._first).square().sum()
+        return float(errors.square().sum() + pull)
 
-def _slopes(residuals: Callable[[Tensor], Tensor], flat: Tensor) -> Tensor:
-    """Return J by forward mode, because residuals outnumber parameters."""
-
-    def along(direction: Tensor) -> Tensor:
-        return jvp(residuals, (flat,), (direction,))[1]
-
-    unit = torch.eye(len(flat), dtype=flat.dtype, device=flat.device)
-    return vmap(along, chunk_size=AT_ONCE)(unit).T
+    def _improve(self, flat: Tensor, squares: float, damping: float) -> tuple[Tensor, float, float]:
+        """Return parameters with smaller squares, these, and the next damping."""
+        square, gradient = self._rollouts.normal(flat, self._horizon)
+        pull = self._ridge * self._rollouts.count(self._horizon)
+        square.diagonal().add_(pull)
+        gradient = gradient + pull * (flat - self._first)
+        # What hardly shows in the errors may not run away: all are held by the mean a little.
+        scale = square.diagonal() + 1e-3 * square.diagonal().mean()
+        while damping <= HOPELESS:
+            moved = flat - torch.linalg.solve(square + torch.diag(damping * scale), gradient)
+            after = self._squares(moved)
+            if after < squares:  # never true for NaN
+                return moved, after, max(damping / 4.0, 1e-9)
+            damping *= 4.0
+        return flat, squares, damping

@@ -38,11 +38,13 @@ OPTIONS = {
         "delay": 2,
         "actuator": "filter",
         "observer": True,
+        "friction": "lugre",
         "residual": {"type": "gru", "hidden_size": 5},
     },
     "arx": {"ridge": 1e-3, "angles": "wrapped"},
-    "physics": {"ridge": 1e-3, "coupling": False},
-    "latent": {"size": 3, "hidden_size": 5, "activation": "elu"},
+    "narx": {"terms": 12, "degree": 2, "rows": 3, "ridge": 1e-3},
+    "physics": {"ridge": 1e-3, "coupling": False, "friction": "stribeck"},
+    "latent": {"size": 3, "hidden_size": 5, "activation": "elu", "start": "subspace"},
 }
 
 ROD = """
@@ -56,4 +58,8 @@ ROD = """
 </mujoco>
 """
 # What one choice of a model's options leaves out.
-MORE = [("rigid_body", {"mass": "mjcf", "mjcf": ROD, "joints": {"angle": "hinge"}, "delay": 1})]
+MORE = [
+    ("rigid_body", {"mass": "mjcf", "mjcf": ROD, "joints": {"angle": "hinge"}, "delay": 1}),
+    ("rigid_body", {"friction": "viscous"}),
+    ("rigid_body", {"friction": "stribeck", "residual": {"type": "mlp"}}),
+]

@@ -1,15 +1,20 @@
 """Fitting by Gauss and Newton's method: a pendulum whose equation is known, and what it refuses."""
 
+import copy
+
 import pytest
 import torch
 
 from kinemill.errors import BadInput
+from kinemill.train import gauss_newton, sensitivities
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import layout_of
-from kinemill.train.objectives._dynamics_setup import error_of
+from kinemill.train.objectives import _dynamics_setup
+from kinemill.train.objectives._dynamics_setup import error_of, fit_network
+from kinemill.train.sensitivities import Deadline, Rollouts
 from kinemill.train.step import make_step
 from tests.train.conftest import pendulum_task
 
@@ -80,3 +85,89 @@ def test_of_several_starts_the_best_in_validation_is_taken(packed):
         errors.append(error_of(module, watch))
     assert errors[3] == min(errors[:3])
     assert len(set(errors[:3])) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "learn"),
+    [
+        ({"type": "rigid_body", "delay": 2, "observer": True}, {"outputs": ALPHA}),
+        ({"type": "rigid_body", "delay": 0, "friction": "lugre"}, {"outputs": ALPHA}),
+        ({"type": "latent", "size": 3, "hidden_size": 4}, {}),
+        ({"type": "gru", "hidden_size": 4}, {"window": "sliding"}),
+        ({"type": "physics"}, {"outputs": ALPHA, "integrator": "rk4"}),
+    ],
+)
+def test_slopes_by_sensitivities_are_those_along_the_rollout(packed, model, learn, monkeypatch):
+    """Two ways to the same normal equations: step by step, and through the whole rollout."""
+    step, windows = make(packed, model, **learn)
+    if hasattr(step.network, "fit"):
+        fit_network(step, windows, torch.arange(len(windows)))
+    window = tuple(part.double() for part in windows.gather(torch.arange(0, 60, 10)))
+    rollouts = Rollouts(copy.deepcopy(step).double(), window, Deadline())
+    flat = torch.cat([value.detach().double().flatten() for value in step.parameters()])
+    square, gradient = rollouts.normal(flat, 20)
+    monkeypatch.setattr(sensitivities, "MOST_VALUES", 0)
+    expected, expected_gradient = rollouts.normal(flat, 20)
+    torch.testing.assert_close(square, expected, rtol=1e-8, atol=1e-8 * float(expected.abs().max()))
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_gradients_are_those_of_finite_differences(packed):
+    step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
+    window = tuple(part.double() for part in windows.gather(torch.arange(0, 60, 10)))
+    rollouts = Rollouts(copy.deepcopy(step).double(), window, Deadline())
+    flat = torch.cat([value.detach().double().flatten() for value in step.parameters()])
+    _, gradient = rollouts.normal(flat, 20)
+    for index in range(len(flat)):
+        change = torch.zeros_like(flat)
+        change[index] = 1e-6
+        up, down = (rollouts.errors(flat + sign * change, 20).square().sum() for sign in (1, -1))
+        assert float(up - down) / 4e-6 == pytest.approx(float(gradient[index]), rel=1e-4, abs=1e-6)
+
+
+class Clock:
+    """Each look at it takes a second."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 9.0, 200.0])
+def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, monkeypatch):
+    """Whatever is interrupted, the errors are not larger than before, and without end the same."""
+    clock = Clock()
+    monkeypatch.setattr(sensitivities, "time", clock)
+    monkeypatch.setattr(gauss_newton, "time", clock)
+    step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
+    which, settings = torch.arange(len(windows)), GaussNewton(windows=32, iterations=5)
+    unlimited = copy.deepcopy(step)
+    fit_rollouts(unlimited, windows, which, settings)
+    initial = error_of(step, windows)
+    fit_rollouts(step, windows, which, settings, seconds)
+    after = error_of(step, windows)
+    assert clock.now <= seconds + 3.0
+    if seconds == 1.0:
+        assert after == initial
+    else:
+        assert after <= initial
+    if seconds == 200.0:
+        for one, other in zip(step.parameters(), unlimited.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_the_time_limit_is_shared_by_all_initializations(packed, monkeypatch):
+    limits = []
+
+    def fit_rollouts(step, windows, which, settings, seconds):
+        limits.append(seconds)
+
+    monkeypatch.setattr(_dynamics_setup, "fit_rollouts", fit_rollouts)
+    model = {"type": "latent", "size": 2, "hidden_size": 3}
+    newton = {"starts": 3, "seconds": 12.0}
+    task = pendulum_task(model=model, gauss_newton=newton, ensemble=2)
+    task.learn.prepare(task, packed, packed, torch.device("cpu"))
+    assert limits == [2.0] * 6

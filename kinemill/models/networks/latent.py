@@ -1,9 +1,10 @@
 """Network of the latent state space.
 
-Symbols: B batch, F features, H rows of history, O outputs, x hidden states (B, size).
+Symbols: B batch, N windows, T horizon, F features, H rows of history, O outputs, x hidden states
+(B, size).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinemill.models.networks.layers import Network, activation
+from kinemill.models.networks.subspace import identify
 
+MOST_FUTURE = 20  # rows of the future that subspace identification looks at
 Bounds = Sequence[tuple[float, float] | None]
 
 
@@ -26,6 +29,8 @@ class _Settings(Protocol):
     def lag(self) -> float: ...
     @property
     def activation(self) -> str: ...
+    @property
+    def start(self) -> str: ...
 
 
 class LatentNetwork(Network):
@@ -54,6 +59,7 @@ class LatentNetwork(Network):
     ) -> None:
         super().__init__()
         self.history, size, hidden = history, settings.size, settings.hidden_size
+        self.fits_sequences = settings.start == "subspace"
         width = size + len(input_columns)
         self.carry_shapes = ((self.history - 1, inputs), (1,), (size,))
         self.act = activation(settings.activation)
@@ -80,6 +86,27 @@ class LatentNetwork(Network):
         self.down.weight.mul_(0.1 / lag)
         self.down.bias.zero_()
         self.head.weight.copy_(torch.eye(size).flip(0)[torch.arange(outputs) % size])
+
+    @torch.no_grad()
+    def fit_sequences(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the weights to a linear model by subspace identification, the network's part to zero.
+
+        Args:
+            batches: features (N, H + T, F), and scaled outputs (N, H + T - 1, O) that follow rows.
+        """
+        rows = self.history + MOST_FUTURE
+        parts = [(f[:, :rows].double().cpu(), y[:, : rows - 1].double().cpu()) for f, y in batches]
+        features, outputs = (torch.cat(some) for some in zip(*parts, strict=True))
+        size, inputs = len(self.linear.bias), self.input_columns.tolist()
+        model = identify(features, outputs, inputs, self.history, size)
+        own, acting, shift = model.update
+        self.encoder.weight.copy_(model.encoder[0])
+        self.encoder.bias.copy_(model.encoder[1])
+        self.linear.weight.copy_(torch.cat([own - torch.eye(size), acting], dim=1))
+        self.linear.bias.copy_(shift)
+        self.head.weight.copy_(model.head[0])
+        self.head.bias.copy_(model.head[1])
+        self.down.weight.zero_()
 
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after features (B, K, F)."""

@@ -13,8 +13,9 @@ from kinemill.models._layout import ModelLayout
 from kinemill.models.networks.lag_terms import Lags
 from kinemill.models.networks.regression import Terms
 
-# Widths ε of Coulomb friction in standard deviations of a velocity, a sharp and a soft step.
-WIDTHS = (0.02, 0.2)
+# In standard deviations of a velocity:
+WIDTHS = (0.02, 0.2)  # ε of Coulomb friction, a sharp and a soft step
+STRIBECK = (0.1, 0.5)  # velocities w by which friction has fallen
 MAX_SUMMED_HINGES = 4  # more hinges are a driven arm, where sums of angles matter less
 MAX_PRODUCTS = 300  # of velocities with sines and cosines; beyond it only squares of velocities
 
@@ -22,9 +23,10 @@ MAX_PRODUCTS = 300  # of velocities with sines and cosines; beyond it only squar
 class MechanicsTerms(Terms):
     """Terms of the newest row, then those of `Lags`: (B, H, C), newest first -> (B, F).
 
-    For each pair tanh(v / ε) and v |v|; of hinges sin and cos of q, 2 q, q_i + q_j and q_i - q_j;
-    of slides q³. With `coupling` also velocities v_i v_j times 1, sin q and cos q, and actions
-    times sin q and cos q: what centrifugal forces and mass matrices of linkages are made of.
+    For each pair tanh(v / ε) and v |v|, with `stribeck` also tanh(v / ε) exp(-(v / w)²); of hinges
+    sin and cos of q, 2 q, q_i + q_j and q_i - q_j; of slides q³. With `coupling` also velocities
+    v_i v_j times 1, sin q and cos q, and actions times sin q and cos q: what centrifugal forces and
+    mass matrices of linkages are made of.
 
     Args:
         layout: order of channels; history.
@@ -32,6 +34,7 @@ class MechanicsTerms(Terms):
         pairs: columns of position and velocity.
         std: standard deviation of each state, (S,).
         coupling: whether there are products.
+        stribeck: whether dry friction may fall with the velocity (Stribeck, 1902).
     """
 
     velocity: Tensor
@@ -52,8 +55,10 @@ class MechanicsTerms(Terms):
         std: Tensor,
         *,
         coupling: bool,
+        stribeck: bool,
     ) -> None:
         super().__init__()
+        self.stribeck = stribeck
         self.lags, states = Lags(layout, relative, trigonometric=True), len(layout.states)
         self.columns = self.lags.columns
         hinges = [q for q, _ in pairs if layout.angles[q]]
@@ -91,6 +96,8 @@ class MechanicsTerms(Terms):
             return []
         v = row.index_select(1, self.velocity) / self.velocity_std
         parts = [*(torch.tanh(v / width) for width in WIDTHS), v * v.abs()]
+        if self.stribeck:
+            parts += [parts[0] * torch.exp(-((v / speed) ** 2)) for speed in STRIBECK]
         if len(self.slide):
             parts.append(
                 ((row - self.lags.center).index_select(1, self.slide) / self.slide_std) ** 3

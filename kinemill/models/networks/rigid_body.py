@@ -10,22 +10,20 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Bodies, TreeJoint
 from kinemill.models.networks.body_tree import Tree
+from kinemill.models.networks.friction import Coulomb, LuGre, Viscous, make_friction
 from kinemill.models.networks.layers import Network
 from kinemill.models.networks.linear import zero_head
-from kinemill.models.networks.mechanics import Chain, Free, solve
+from kinemill.models.networks.mechanics import Chain, Free
 
-INITIAL_FRICTION = -3.0  # softplus(-3) = 0.05
 # Velocities are clipped at this multiple of the largest velocity in training, because explicit
 # integration of faster motion diverges.
 SPEED_MARGIN = 1.5
-# In standard deviations of a velocity:
-MAX_CORRECTION = 0.5  # of a measured velocity by the observer
-MIN_WIDTH = 0.01  # of the sign change of Coulomb friction
+# Of a measured velocity by the observer, in standard deviations:
+MAX_CORRECTION = 0.5
 
 
 class _Settings(Protocol):
@@ -41,6 +39,8 @@ class _Settings(Protocol):
     def actuator(self) -> str: ...
     @property
     def observer(self) -> bool: ...
+    @property
+    def friction(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -105,51 +105,29 @@ class Actuators(nn.Module):
         return (self.gain * newest) @ self.target
 
 
-class Friction(nn.Module):
-    """d v + k tanh(v / ε) + a constant, for each coordinate; d, k are positive.
-
-    Args:
-        min_width: lower bound of ε, (n,), which keeps rollouts smooth enough for gradient descent.
-    """
-
-    min_width: Tensor
-
-    def __init__(self, min_width: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("min_width", min_width)
-        coordinates = len(min_width)
-        self.viscous = nn.Parameter(torch.full((coordinates,), INITIAL_FRICTION))
-        self.coulomb = nn.Parameter(torch.full((coordinates,), INITIAL_FRICTION))
-        self.width = nn.Parameter(torch.full((coordinates,), 2.0))  # ln(ε / min_width - 1)
-        self.constant = nn.Parameter(torch.zeros(coordinates))
-
-    def forward(self, v: Tensor) -> Tensor:
-        """(B, n) -> (B, n)."""
-        width = self.min_width * (1.0 + torch.exp(self.width))
-        dry = functional.softplus(self.coulomb) * torch.tanh(v / width)
-        return functional.softplus(self.viscous) * v + dry + self.constant
-
-
 class Equations(nn.Module):
     """Accelerations (B, n) of q, v (B, n) under the last 1 + D actions (B, 1 + D, A)."""
 
     def __init__(
-        self, mechanics: Chain | Free | Tree, actuators: Actuators, friction: Friction
+        self, mechanics: Chain | Free | Tree, actuators: Actuators, friction: Viscous
     ) -> None:
         super().__init__()
         self.mechanics, self.actuators, self.friction = mechanics, actuators, friction
 
-    def forward(self, q: Tensor, v: Tensor, actions: Tensor) -> Tensor:
-        """Return the accelerations (B, n) and the next carry."""
+    def forward(
+        self, q: Tensor, v: Tensor, actions: Tensor, bristles: Tensor | None = None
+    ) -> Tensor:
+        """Return the accelerations (B, n); the forces of bristles (B, n) are zero by default."""
         mass, forces = self.mechanics(q, v)
-        return solve(mass, self.actuators(actions) - self.friction(v) - forces)
+        bristles = torch.zeros_like(v) if bristles is None else bristles
+        return self.friction.accelerate(mass, self.actuators(actions) - forces, v, bristles)
 
 
 class RigidBodyNetwork(Network):
     """`(state (B, S), action (B, A), features (B, F), carry...) -> accelerations (B, n), carry`.
 
     The carry holds the last D actions (if D > 0), the observer's prediction (1, q, v) of the next
-    row (if there is one), and the carry of the residual.
+    row (if there is one), the forces of bristles (if there are any), and the carry of the residual.
 
     Args:
         settings: of the model.
@@ -180,8 +158,7 @@ class RigidBodyNetwork(Network):
         count, self.dt = len(coordinates.positions), float(layout.dt)
         self.delay = min(settings.delay, layout.history - 1)
         self.integrator, self.has_observer = layout.integrator, settings.observer
-        hinges = tuple(layout.angles[column] for column in coordinates.positions)
-        position_std = scale["state_std"][list(coordinates.positions)]
+        hinges = [layout.angles[column] for column in coordinates.positions]
         velocity_std = scale["state_std"][list(coordinates.velocities)]
         buffers = {
             "output_std": scale["output_std"].float(),
@@ -195,18 +172,7 @@ class RigidBodyNetwork(Network):
         }
         for name, value in (buffers | constants).items():
             self.register_buffer(name, value, persistent=name in buffers)
-        actuators = Actuators(
-            coordinates.driven, count, self.delay, filtered=settings.actuator == "filter"
-        )
-        friction = Friction(MIN_WIDTH * velocity_std.float())
-        mechanics: Chain | Free | Tree = Free(hinges, position_std)
-        if settings.mass == "chain":
-            mechanics = Chain(hinges)
-        elif settings.mjcf is not None:
-            mechanics = Tree(settings.mjcf, coordinates.joints)
-            joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
-            initialize_from_joints(actuators, friction, joints, coordinates.driven)
-        self.equations = Equations(mechanics, actuators, friction)
+        self.equations = make_equations(settings, coordinates, layout, scale, self.delay)
         if self.has_observer:
             self.velocity_gain = nn.Parameter(torch.full((count,), 1.0))  # before the sigmoid
             self.position_gain = nn.Parameter(torch.zeros(count))  # in 1/Δ
@@ -215,8 +181,9 @@ class RigidBodyNetwork(Network):
             zero_head(self.residual)
         window = ((self.delay, len(layout.actions)),) if self.delay else ()
         prediction = ((1 + 2 * count,),) if self.has_observer else ()
+        bristles = ((count,),) if isinstance(self.equations.friction, LuGre) else ()
         rest = tuple(self.residual.carry_shapes) if self.residual is not None else ()
-        self.carry_shapes = (*window, *prediction, *rest)
+        self.carry_shapes = (*window, *prediction, *bristles, *rest)
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Set the largest velocity, and the inertia to std of forces over std of accelerations."""
@@ -250,7 +217,9 @@ class RigidBodyNetwork(Network):
             after.append(actions[:, 1:])
         v = self.estimate(q, measured, remaining.pop(0)) if self.has_observer else measured
         clipped = torch.clamp(v, -self.max_velocity, self.max_velocity)
-        acceleration, residual_carry = self.equations(q, clipped, actions), list[Tensor]()
+        friction, residual_carry = self.equations.friction, list[Tensor]()
+        bristles = remaining.pop(0) if isinstance(friction, LuGre) else None
+        acceleration = self.equations(q, clipped, actions, bristles)
         if self.residual is not None:
             rest, *residual_carry = self.residual(features, *remaining)
             acceleration = acceleration + rest * self.output_std
@@ -258,6 +227,8 @@ class RigidBodyNetwork(Network):
         if self.has_observer:
             next_q = q + self.dt * (next_v if self.integrator == "semi_implicit" else v)
             after.append(torch.cat([torch.ones_like(q[:, :1]), next_q, next_v], dim=1))
+        if isinstance(friction, LuGre) and bristles is not None:
+            after.append(friction.advance(bristles, clipped, next_v))
         return (next_v - measured) / self.dt, *after, *residual_carry
 
     def estimate(self, q: Tensor, measured: Tensor, predicted: Tensor) -> Tensor:
@@ -271,19 +242,42 @@ class RigidBodyNetwork(Network):
         return measured + is_known * torch.clamp(correction, -limit, limit)
 
 
+def make_equations(
+    settings: _Settings,
+    coordinates: Coordinates,
+    layout: ModelLayout,
+    scale: Mapping[str, Tensor],
+    delay: int,
+) -> Equations:
+    """Return the equations of motion with initial parameters; `delay` as in `Actuators`."""
+    hinges = tuple(layout.angles[column] for column in coordinates.positions)
+    position_std = scale["state_std"][list(coordinates.positions)].float()
+    velocity_std = scale["state_std"][list(coordinates.velocities)].float()
+    filtered = settings.actuator == "filter"
+    actuators = Actuators(coordinates.driven, len(hinges), delay, filtered=filtered)
+    friction = make_friction(settings.friction, velocity_std, position_std, float(layout.dt))
+    if settings.mass == "chain":
+        return Equations(Chain(hinges), actuators, friction)
+    if settings.mjcf is None:
+        return Equations(Free(hinges, position_std), actuators, friction)
+    joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
+    initialize_from_joints(actuators, friction, joints, coordinates.driven)
+    return Equations(Tree(settings.mjcf, coordinates.joints), actuators, friction)
+
+
 def initialize_from_joints(
     actuators: Actuators,
-    friction: Friction,
+    friction: Viscous,
     joints: Mapping[int, TreeJoint],
     driven: Sequence[int],
 ) -> None:
     """Set the initial gears and friction to those of the joints by coordinate, if positive."""
     with torch.no_grad():
         for column, joint in joints.items():
-            for value, size in (
-                (friction.viscous, joint.viscous),
-                (friction.coulomb, joint.coulomb),
-            ):
+            sizes = [(friction.viscous, joint.viscous)]
+            if isinstance(friction, Coulomb | LuGre):
+                sizes.append((friction.coulomb, joint.coulomb))
+            for value, size in sizes:
                 if size > 0.0:
                     value[column] = math.log(math.expm1(size))  # inverse of softplus
         gears = torch.tensor([joints[column].gear for column in driven])

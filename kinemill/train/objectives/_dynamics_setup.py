@@ -18,6 +18,7 @@ from kinemill.train.data import Windows, make_windows, on_device, scale_of, wind
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.loop import Objective
+from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
 from kinemill.train.objectives._nan_windows import Suspects
 from kinemill.train.objectives._rollouts import Rollouts
 from kinemill.train.robots import robot_by_window
@@ -70,7 +71,9 @@ def _module(
     """Return the initial module: random, fitted in closed form, or of an earlier model."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = windows
-    starts = learn.gauss_newton.starts if learn.gauss_newton and start is None else 1
+    newton = learn.gauss_newton
+    starts = newton.starts if newton and start is None else 1
+    share = newton.seconds / (starts * learn.ensemble) if newton and newton.seconds else None
 
     def first(step: Any, member: int) -> float:
         if start is not None:
@@ -79,8 +82,10 @@ def _module(
         step.to(train.values.device)
         if hasattr(step.network, "fit"):
             fit_network(step, train, which)
-        if learn.gauss_newton is not None:
-            fit_rollouts(step, train, which, learn.gauss_newton)
+        if getattr(step.network, "fits_sequences", False):
+            step.network.fit_sequences(sequences(step, train, which))
+        if newton is not None:
+            fit_rollouts(step, train, which, newton, share)
         return error_of(step, watch) if starts > 1 else 0.0
 
     module = assemble(learn, layout, scale_of(data[0], layout), len(robots), first, starts)
@@ -88,8 +93,8 @@ def _module(
     if start is not None:
         start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
     freeze(module, learn.freeze)
-    if start is not None and learn.gauss_newton is not None and isinstance(module, Step):
-        fit_rollouts(module, train, drawn(len(train), learn.seed, 0), learn.gauss_newton)
+    if start is not None and newton is not None and isinstance(module, Step):
+        fit_rollouts(module, train, drawn(len(train), learn.seed, 0), newton, newton.seconds)
     return module
 
 
@@ -114,8 +119,19 @@ def error_of(step: Any, windows: Windows) -> float:
 
 
 def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
-    """Fit a network in closed form to the windows `which`."""
+    """Fit a network in closed form to the windows `which`.
+
+    A network with `select` chooses its terms first, on all windows but a share, and by the error in
+    free run over that share; so all members of an ensemble have the same terms.
+    """
     with torch.no_grad():
+        if hasattr(step.network, "select"):
+            left_out = is_left_out(windows)
+            numbers = (~left_out).nonzero().flatten()
+            most = min(step.network.selection_rows, len(numbers))
+            spaced = numbers[torch.linspace(0, len(numbers) - 1, most).long()]
+            runs = FreeRuns(windows, left_out)
+            step.network.select(examples(step, windows, spaced), lambda: runs.error_of(step))
         step.network.fit(examples(step, windows, which))
 
 
@@ -126,3 +142,18 @@ def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Ten
         all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
         targets = module.target_outputs(states[:, -1], truth[:, 0])
         yield *module.window_inputs(states, all_actions), targets
+
+
+@torch.no_grad()
+def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield features (N, H + T, F) of whole windows, and the outputs (N, H + T - 1, O) of rows.
+
+    At most EXAMPLES of the windows `which`, evenly spaced.
+    """
+    spaced = torch.linspace(0, len(which) - 1, min(EXAMPLES, len(which))).long()
+    states, past_actions, actions, truth = windows.gather(which[spaced].to(windows.values.device))
+    states = torch.cat([states, truth], dim=1)
+    actions = torch.cat([past_actions, actions, actions[:, -1:]], dim=1)
+    features, *_ = module.window_inputs(states, actions)
+    present, after = states[:, :-1].flatten(0, 1), states[:, 1:].flatten(0, 1)
+    yield features, module.target_outputs(present, after).unflatten(0, (len(states), -1))

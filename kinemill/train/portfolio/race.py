@@ -34,6 +34,7 @@ from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import Objective, batches_of, fit
 from kinemill.train.portfolio.facts import facts_of
+from kinemill.train.portfolio.settings import gradient_steps, learn_of
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 from kinemill.train.run_config import dotted
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
@@ -48,7 +49,7 @@ PATIENCE = 2  # candidates of a sequence without improvement before it ends
 GAIN = 0.99  # times the best score counts as improvement
 RIDGES = (1e-3, 1e-1)  # tried on the best model in closed form
 PROBE, FEWEST = 20, 40  # steps that measure the time per step, and steps of a round at least
-EVALUATIONS = 5  # of each round
+LAST_WINDOWS = 4  # times the windows of a Gauss-Newton fit in the last training
 MOST_STEPS = 20_000  # of the last training
 
 
@@ -239,7 +240,7 @@ class _Race:
         Raises:
             KinemillError: the settings do not fit the task or the data, or the training diverged.
         """
-        task = self._task_of(candidate, FEWEST)
+        task = self._task_of(candidate, FEWEST, seconds)
         if problems := task.learn.problems(task.channels):
             raise BadInput(f"candidate {candidate.name}", "; ".join(text for _, text in problems))
         module, objective = self._prepare(task, candidate, empty.round)
@@ -247,8 +248,8 @@ class _Race:
         if candidate.trains:
             folder = self._folder_of(candidate, empty.round)
             each = _step_seconds(module, objective, task.learn)
-            steps = max(FEWEST, int(seconds / max(each, 1e-6)))
-            task = self._task_of(candidate, steps)
+            steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
+            task = self._task_of(candidate, steps, seconds)
             silent = NullReporter()
             _, best = fit(module, objective, task.learn, folder, (silent, silent))
             module.load_state_dict(best)
@@ -256,17 +257,9 @@ class _Race:
         self._write(candidate, empty.round, task, module)
         return replace(_measured(empty, module, errors), steps=steps, step_seconds=each)
 
-    def _task_of(self, candidate: Candidate, steps: int) -> Task:
-        """Return the task with the settings of a candidate for a number of steps."""
-        settings = {
-            **self._learn.model_dump(mode="json"),
-            "schedule": {"type": "cosine_warmup", "warmup_steps": max(1, steps // 20)},
-            **candidate.settings,
-            "steps": steps,
-            "eval_every": max(1, steps // EVALUATIONS),
-            "patience": None,
-        }
-        learn = type(self._learn).model_validate(settings)
+    def _task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:
+        """Return the task with the settings of a candidate, see `learn_of`."""
+        learn = learn_of(self._learn, candidate, steps, seconds, windows)
         return self._task.model_copy(update={"learn": learn})
 
     def _prepare(self, task: Task, candidate: Candidate, number: int) -> tuple[Any, Any]:
@@ -299,8 +292,10 @@ class _Race:
     def finish(self, winner: CandidateResult) -> Trained:
         """Train the winner with what is left of the budget, and return the better weights."""
         candidate = self._candidates[winner.name]
-        steps = self._last_steps(candidate, winner)
-        task = self._task_of(candidate, steps)
+        rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
+        task = self._task_of(candidate, FEWEST, rest, LAST_WINDOWS)
+        steps = self._last_steps(task.learn, candidate, winner, rest)
+        task = self._task_of(candidate, steps, rest, LAST_WINDOWS)
         learn: Any = task.learn
         start = self._folder_of(candidate, winner.round) / "model"
         warm = WarmStart(str(start), digest(candidate.name), str(start))
@@ -333,14 +328,16 @@ class _Race:
             learn=learn,
         )
 
-    def _last_steps(self, candidate: Candidate, winner: CandidateResult) -> int:
+    def _last_steps(
+        self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
+    ) -> int:
         """Return the number of steps of the last training; the same after an interruption."""
         path = self._folder / STEPS
         if not path.is_file():
             steps = FEWEST
             if candidate.trains:
-                rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
-                steps = min(MOST_STEPS, max(FEWEST, int(rest / winner.step_seconds)))
+                steps = gradient_steps(learn, rest, winner.step_seconds)
+                steps = min(MOST_STEPS, max(FEWEST, steps))
             publish_json(path, {"steps": steps})
         return int(read_json(path)["steps"])
 

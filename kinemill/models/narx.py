@@ -1,0 +1,90 @@
+"""A linear model of the last rows with a few nonlinear terms that forward selection finds (NARX).
+
+The nonlinear autoregressive model with exogenous inputs of Billings, Nonlinear System
+Identification (2013). All linear terms of `arx` are in it. Products of levels and changes, and
+non-smooth functions such as dry friction needs, are added one by one, in the order in which they
+reduce the error of one step (orthogonal forward regression, section 3.2). How many of them stay is
+decided by the error in free run over a share of the training rows that is left out of the
+selection, because an error of one step says little about a rollout.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from kinemill.models._layout import ModelLayout
+from kinemill.task.channels import Channel
+from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.portfolio import Candidate, TaskFacts
+
+MAX_CHANNELS = 60  # of tasks for which a portfolio tries it
+MAX_PARAMETERS, FEW_TERMS = 200, 15  # of a model that is fitted to rollouts
+SHORT, LONG = 5, 20  # histories to try beside the best in closed form, rows
+
+
+@MODELS.register("narx")
+class Narx(Model):
+    """Settings of the selection."""
+
+    type: Literal["narx"] = "narx"
+    terms: PositiveInt = Field(default=30, le=200, description="most nonlinear terms")
+    degree: int = Field(default=3, ge=1, le=5, description="most factors of a term")
+    rows: PositiveInt = Field(
+        default=2, description="number of newest rows whose values are factors"
+    )
+    ridge: float = Field(
+        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    )
+    relative: list[str] | None = Field(
+        default=None,
+        description="channels that enter through their changes alone; default: those that "
+        "`learn.encoding` encodes as `relative`",
+    )
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the names of unknown channels."""
+        return unknown_channels(list(self.relative or []), channels, "relative")
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose the best history of a linear model, a short one and a long one.
+
+        Of few parameters, the short one is also fitted to rollouts.
+        """
+        if len(facts.states) + len(facts.actions) > MAX_CHANNELS:
+            return []
+        common: dict[str, Any] = {"outputs": facts.deltas, "optimizer": {"lr": 1e-5}}
+        histories = [facts.history, *(min(rows, facts.longest) for rows in (SHORT, LONG))]
+        proposals = [
+            Candidate(
+                f"narx, history {rows}", {**common, "model": {"type": "narx"}, "history": rows}
+            )
+            for rows in dict.fromkeys(histories)
+        ]
+        rows, width = min(SHORT, facts.longest), len(facts.states) + len(facts.actions)
+        most = MAX_PARAMETERS // len(facts.states) - rows * (width + len(facts.angles)) - 1
+        if most > 0:
+            settings = {
+                "model": {"type": "narx", "terms": min(most, FEW_TERMS)},
+                "history": rows,
+                "horizon": min(100, facts.horizon),
+                "gauss_newton": {"windows": 64, "iterations": 15},
+            }
+            name = f"narx in free run, history {rows}"
+            proposals.append(Candidate(name, {**common, **settings}, trains=True))
+        return proposals
+
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+        """Make the network `Narx`.
+
+        Raises:
+            BadInput: there are too many channels.
+        """
+        from kinemill.models.networks import narx
+        from kinemill.models.networks.lag_terms import relative_columns
+        from kinemill.models.networks.narx_terms import NarxTerms
+
+        relative = relative_columns(layout, self.relative)
+        terms = NarxTerms(layout, relative, self.rows, self.degree, self.terms)
+        return narx.Narx(terms, layout.history, scale["output_std"], self.ridge)
