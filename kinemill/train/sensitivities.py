@@ -108,6 +108,7 @@ class Rollouts:
         }
         step.requires_grad_(False)  # forward mode needs no graph
         self._size = sum(self._packed.sizes)
+        self._latest: tuple[Tensor, Tensor] | None = None  # parameters, and what they visited
 
     def named(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """Return the parameters in a flat vector (P,) by name."""
@@ -121,13 +122,14 @@ class Rollouts:
 
     def errors(self, flat: Tensor, horizon: int) -> Tensor:
         """Return all errors at the parameters `flat` (P,): (T B S,)."""
-        self._set(flat)
-        self._deadline.check()
-        return self._whole(self._window, horizon)
+        if self._size > MOST_VALUES:
+            self._deadline.check()
+            self._set(flat)
+            return self._whole(self._window, horizon)
+        return self._missed(self._roll(flat, horizon)).flatten()
 
     def normal(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
         """Return the normal equations Jᵀ J (P, P) and Jᵀ r (P,) at the parameters `flat` (P,)."""
-        self._set(flat)
         square, gradient = flat.new_zeros(len(flat), len(flat)), torch.zeros_like(flat)
         for errors, slopes in self._parts(flat, horizon):
             square += slopes.T @ slopes
@@ -145,9 +147,8 @@ class Rollouts:
             return
         actions, std = self._window[2][:, :horizon].transpose(0, 1), self._step.state_std
         states, batch = self._packed.states, actions.shape[1]
-        visited = self._roll(actions)
-        truth = self._window[3][:, :horizon].transpose(0, 1)
-        missed = self._step.wrap(visited[1:, :, :states] - truth) / std
+        visited = self._roll(flat, horizon)
+        missed = self._missed(visited)
         slopes = self._initial_slopes(flat)
         many = max(1, CELLS // (batch * self._size * (self._size + len(flat))))
         for first in range(0, horizon, many):
@@ -160,14 +161,26 @@ class Rollouts:
             scaled = torch.stack(rows) / std.unsqueeze(1)
             yield missed[some].flatten(), scaled.flatten(0, 2)
 
-    def _roll(self, actions: Tensor) -> Tensor:
-        """Return x before the first step and after each: actions (T, B, A) -> (T + 1, B, n)."""
+    def _roll(self, flat: Tensor, horizon: int) -> Tensor:
+        """Return x before the first step and after each, (T + 1, B, n); the latest is cached."""
+        if self._latest is not None:
+            earlier, visited_then = self._latest
+            if earlier is flat and len(visited_then) == horizon + 1:
+                return visited_then
         self._deadline.check()
-        states, past_actions, *_ = self._window
+        self._set(flat)
+        states, past_actions, actions, _ = self._window
         visited = [self._initial(states, past_actions)]
-        for action in actions:
+        for action in actions[:, :horizon].unbind(1):
             visited.append(self._packed(visited[-1], action))
-        return torch.stack(visited)
+        self._latest = flat, torch.stack(visited)
+        return self._latest[1]
+
+    def _missed(self, visited: Tensor) -> Tensor:
+        """Return the errors (T, B, S) of what a rollout visited."""
+        truth = self._window[3][:, : len(visited) - 1].transpose(0, 1)
+        values = visited[1:, :, : self._packed.states]
+        return self._step.wrap(values - truth) / self._step.state_std
 
     def _initial_slopes(self, flat: Tensor) -> Tensor:
         """Return ∂x/∂θ before the first step, (B, n, P)."""

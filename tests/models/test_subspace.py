@@ -39,11 +39,11 @@ def test_it_finds_the_modes_of_the_system():
 def test_it_predicts_from_the_past_alone():
     """Ten steps ahead of rows that it has not seen, to a thousandth of the output."""
     model, (features, outputs) = identify(*sequences(), [1], HISTORY, 4), sequences(seed=1)
-    (own, acting, shift), (read, level) = model.update, model.head
+    (own, driven, shift), (read, level) = model.update, model.head
     x = features[:, :HISTORY].flatten(1) @ model.encoder[0].T + model.encoder[1]
     for step in range(HORIZON):
         u = features[:, HISTORY - 1 + step, 1:]
-        x = x @ own.T + u @ acting.T + shift
+        x = x @ own.T + u @ driven.T + shift
         missed = x @ read.T + level - outputs[:, HISTORY - 1 + step]
         assert missed.abs().max() < 1e-3 * outputs.std()
 

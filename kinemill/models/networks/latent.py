@@ -99,10 +99,10 @@ class LatentNetwork(Network):
         features, outputs = (torch.cat(some) for some in zip(*parts, strict=True))
         size, inputs = len(self.linear.bias), self.input_columns.tolist()
         model = identify(features, outputs, inputs, self.history, size)
-        own, acting, shift = model.update
+        transition, driven, shift = model.update
         self.encoder.weight.copy_(model.encoder[0])
         self.encoder.bias.copy_(model.encoder[1])
-        self.linear.weight.copy_(torch.cat([own - torch.eye(size), acting], dim=1))
+        self.linear.weight.copy_(torch.cat([transition - torch.eye(size), driven], dim=1))
         self.linear.bias.copy_(shift)
         self.head.weight.copy_(model.head[0])
         self.head.bias.copy_(model.head[1])
