@@ -55,8 +55,8 @@ def why(
     _print_causes(report["causes"])
     for effect in report["unmodeled"]:
         text = (
-            f"{effect['channel']}: {effect['explained_by']} explains {effect['share']:.0%} of the "
-            f"residuals. Try: {effect['try']}"
+            f"{effect['channel']}: {effect['explained_by']} would explain {effect['share']:.0%} of "
+            f"the residuals. Try: {effect['try']}"
         )
         typer.echo(wrap_text(text))
     _print_gate(report["gate"])

@@ -99,7 +99,11 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
         model=ModelKind(**kind_of(about)),
         references=load_references(home, job.references) if job.references else None,
         counted=Counted.of(task.promote, task.verify.horizon),
-        velocities=[name for name in task.states if task.channels[name].derivative_of],
+        pairs={
+            name: parent
+            for name in task.states
+            if (parent := task.channels[name].derivative_of) in task.states
+        },
     )
 
 

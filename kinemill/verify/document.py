@@ -162,7 +162,7 @@ class Verification(Assessment):
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
         c99, variants: step.c, and the loss of each variant in fewer bits.
         fit_diagnosis: over- or underfitting that the learning curves show.
-        unmodeled: effects that explain residuals of a dynamics model on the validation split.
+        unmodeled: effects that explain residuals of a dynamics model, not on the test split.
         trials: outcomes in the environment: `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
     """

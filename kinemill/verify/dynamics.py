@@ -5,7 +5,7 @@ Symbols: N rows, H history, T horizon, S states, A actions.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -57,7 +57,7 @@ from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
 from kinemill.verify.scale import training_scale
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
-from kinemill.verify.unmodeled import unmodeled_effects
+from kinemill.verify.unmodeled import ROWS, unmodeled_effects
 
 CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the step's scaling
 
@@ -79,7 +79,7 @@ class DynamicsSubject:
         model: the kind of the model.
         references: models to compare with; None: persistence alone.
         counted: comparisons that count in the gate; None: all.
-        velocities: states that are the derivative of another state.
+        pairs: the position of each velocity that is the derivative of another state.
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class DynamicsSubject:
     model: ModelKind | None = None
     references: References | None = None
     counted: Counted | None = None
-    velocities: Sequence[str] = ()
+    pairs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def _exported(self) -> ExportedDynamics:
@@ -257,9 +257,9 @@ class DynamicsSubject:
             variants=self._variant_results(exported) if exported else {},
             fit_diagnosis=self.fit_diagnosis,
             unmodeled=unmodeled_effects(
-                residuals_of(self.simulator, self.dataset, "validation"),
+                residuals_of(self.simulator, self.dataset, "validation", "train", most=ROWS),
                 self.dataset,
-                self.velocities,
+                self.pairs,
             ),
         )
 

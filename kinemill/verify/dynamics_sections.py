@@ -83,8 +83,8 @@ def _unmodeled(document: Verification) -> str:
     head = ["channel", "share of the residuals", "explained by", "what to try"]
     return (
         "<h2>What the model misses</h2><p>Terms that explain errors one step ahead on the "
-        "validation split: the share of their variance on rows that the terms were not fitted to, "
-        "beyond what is linear in the present row. Shares of one channel overlap. Where no effect "
-        "is listed, the rest is noise, or comes from something that no channel measures.</p>"
-        + table(head, rows, fixed=True)
+        "validation and training splits: the share of their variance on rows that the terms were "
+        "not fitted to, beyond what is linear in the present row. Shares of one channel overlap. "
+        "Where no effect is listed, the rest is noise, or comes from something that no channel "
+        "measures.</p>" + table(head, rows, fixed=True)
     )

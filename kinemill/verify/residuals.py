@@ -66,13 +66,15 @@ class Residuals:
         return len(self.auto)
 
 
-def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> list[Series]:
-    """Predict one step from every row of a split, whole episodes until 50,000 rows are reached."""
+def residuals_of(
+    predictor: Predictor, dataset: PackedDataset, *splits: str, most: int = ROWS
+) -> list[Series]:
+    """Predict one step from every row of some splits, whole episodes until `most` are reached."""
     series, rows = list[Series](), 0
     history, states, angle = predictor.history, len(dataset.states), is_angle(dataset)
-    for episode in dataset.of(split):
+    for episode in (one for split in splits for one in dataset.of(split)):
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
-        if not len(starts) or rows >= ROWS:
+        if not len(starts) or rows >= most:
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]

@@ -169,7 +169,7 @@ class ResidualStatistics:
 
 @dataclass(frozen=True)
 class UnmodeledEffect:
-    """An effect that explains residuals of a channel on the validation split.
+    """An effect that explains residuals of a channel, not measured on the test split.
 
     Attributes:
         channel: name of a state.

@@ -2,11 +2,12 @@
 
 A complete model leaves residuals that no function of the known rows explains. Each group of terms
 stands for one physical effect, and the group that explains residuals names what the model lacks.
-Residuals are of the validation split, because a change of the model that follows from them must
-not see the test split. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
+Residuals are of the validation and training splits, because a change of the model that follows
+from them must not see the test split. The position of a measured velocity is left out, because
+forces show in the velocity. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -18,6 +19,7 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.verify.residuals import Series
 from kinemill.verify.results import Effect, UnmodeledEffect
 
+ROWS = 10_000  # residuals: enough for shares of a few percent
 LEAST = 0.05  # share of the variance that an effect must explain
 PER_CHANNEL = 3  # effects listed for a channel
 FOLDS = 4
@@ -69,19 +71,21 @@ ADVICE: dict[Effect, tuple[str, str]] = {
 
 @QUIETLY
 def unmodeled_effects(
-    series: Sequence[Series], dataset: PackedDataset, velocities: Sequence[str]
+    series: Sequence[Series], dataset: PackedDataset, pairs: Mapping[str, str]
 ) -> list[UnmodeledEffect]:
     """Return the effects that explain residuals, the largest share first.
 
+    Of shares that are equal to a tenth, the effect with fewer terms comes first.
+
     Args:
-        series: residuals of the validation split, by episode.
+        series: residuals of the validation and training splits, by episode.
         dataset: channels in their order, and statistics of training.
-        velocities: states that are the derivative of another state.
+        pairs: the position of each velocity that is the derivative of another state.
     """
-    parts = [_terms(one, dataset, velocities) for one in series if len(one.errors) > LAGS + FOLDS]
+    parts = [_terms(one, dataset, list(pairs)) for one in series if len(one.errors) > LAGS + FOLDS]
     if not parts:
         return []
-    groups = {
+    groups: dict[Effect, Floats] = {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
         if parts[0][name].shape[1]
@@ -96,11 +100,17 @@ def unmodeled_effects(
     for name in groups:
         if name != "linear":
             shares[name] = _share(linear - moments.loss(["linear", name]), total)
+
+    def order(effect: UnmodeledEffect) -> tuple[float, int]:
+        return -round(effect.share, 1), groups[effect.effect].shape[1]
+
     for column, channel in enumerate(dataset.states):
+        if channel in pairs.values():
+            continue
         own = [UnmodeledEffect(channel, name, float(one[column])) for name, one in shares.items()]
-        own.sort(key=lambda effect: -effect.share)
+        own.sort(key=order)
         effects += [effect for effect in own[:PER_CHANNEL] if effect.share >= LEAST]
-    return sorted(effects, key=lambda effect: -effect.share)
+    return sorted(effects, key=order)
 
 
 def _share(gain: Floats, total: Floats) -> Floats:
@@ -190,7 +200,8 @@ class _Moments:
         """Return the squared error (S,) on the rows of each fold, fitted to the other folds."""
         columns = np.concatenate([[0], *(self._columns[name] for name in names)]).astype(np.int64)
         square, loss = np.ix_(columns, columns), np.zeros(self._cross[0].shape[1])
-        terms, cross, rows = sum(self._terms), sum(self._cross), sum(self._rows)
+        terms, cross = np.sum(self._terms, axis=0), np.sum(self._cross, axis=0)
+        rows = sum(self._rows)
         for own, with_errors, power, count in zip(
             self._terms, self._cross, self._power, self._rows, strict=True
         ):

@@ -33,7 +33,7 @@ def effects_of(dataset, rows, residual, noise=0.3, seed=0):
         errors = random.standard_normal((len(one), 2)) * noise
         errors[:, 1] += residual(one)
         series.append(Series(errors, one[:, :2], one[:, 2:]))
-    return unmodeled_effects(series, dataset, ["velocity"])
+    return unmodeled_effects(series, dataset, {"velocity": "angle"})
 
 
 def without_linear_part(residual, rows):
@@ -83,6 +83,14 @@ def test_a_single_short_episode_has_no_effects(dataset, rows):
 
 def test_errors_that_are_not_finite_have_no_effects(dataset, rows):
     assert effects_of(dataset, rows, lambda one: np.full(len(one), np.nan)) == []
+
+
+def test_errors_of_a_position_count_only_without_its_velocity(dataset, rows):
+    series = [Series(np.sin(one[:, [0, 0]]), one[:, :2], one[:, 2:]) for one in rows]
+    paired = unmodeled_effects(series, dataset, {"velocity": "angle"})
+    assert {one.channel for one in paired} == {"velocity"}
+    alone = unmodeled_effects(series, dataset, {})
+    assert {one.channel for one in alone} == {"angle", "velocity"}
 
 
 def test_every_effect_has_advice(dataset, rows):
