@@ -40,9 +40,10 @@ def build_imitation(
     if not actions:
         names = ", ".join(column.channel for column in draft.columns) or "none"
         words = ", ".join(sorted(COMMAND)[:6])
+        others = ", ".join(f"{name} ({why})" for name, why in draft.left_out.items()) or "none"
         raise BadInput(
             source,
-            f"no column is a demonstrated action; columns are {names}",
+            f"no column is a demonstrated action; columns are {names}; left out are {others}",
             expected=f"commands under names with a word such as {words}",
             fix="rename the columns of the commands, or write the task by hand: docs/imitation.md",
         )
@@ -73,20 +74,22 @@ def build_imitation(
 def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:
     """Return the observed numbers (n, D) and the actions (n, A) of each demonstration."""
     logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
-    logs = [log for log in logs if len({len(one.samples[log][1]) for one in columns}) == 1]
-    observed = [column for column in columns if column.role != "action"]
-    actions = [column for column in columns if column.role == "action"]
-    stacked = [
-        [np.stack([c.samples[log][1] for c in part], axis=1) if part else _none(columns, log)]
-        for part in (observed, actions)
-        for log in logs
-    ]
-    arrays = [one for (one,) in stacked]
-    return arrays[: len(logs)], arrays[len(logs) :]
+    is_action = np.array([column.role == "action" for column in columns])
+    rows = [_rows(columns, log) for log in logs]
+    return [one[:, ~is_action] for one in rows], [one[:, is_action] for one in rows]
 
 
-def _none(columns: list[Column], log: tuple[Path, str]) -> Floats:
-    return np.empty((len(columns[0].samples[log][1]), 0))
+def _rows(columns: list[Column], log: tuple[Path, str]) -> Floats:
+    """Return the columns of a demonstration at the times of its fastest one, (n, columns)."""
+    samples = [column.samples[log] for column in columns]
+    seconds = max((own for own, _ in samples), key=len)
+    return np.stack(
+        [
+            values if len(values) == len(seconds) else np.interp(seconds, own, values)
+            for own, values in samples
+        ],
+        axis=1,
+    )
 
 
 def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:

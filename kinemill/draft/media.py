@@ -6,14 +6,17 @@ a text, and refuses the others. Instructions are columns with a telling name, at
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from kinemill.draft.column import identifier
 from kinemill.draft.lerobot_tasks import TASK_INDEX, dataset_tasks, video_features
+from kinemill.draft.message_topics import message_topics
 from kinemill.draft.schema_inference import empty_task, form_of, read_parts
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import split_words
-from kinemill.ingest.raw import Images, Texts, Unreadable
+from kinemill.ingest.raw import Images, RawLog, Texts, Unreadable
 from kinemill.task import READERS, Channel
 
 LANGUAGE = {"language", "instruction", "instructions", "prompt", "task", "text", "annotation"}
@@ -31,6 +34,7 @@ class Medium:
         source: its column, topic or attribute in the logs.
         shape: height, width and colors of an image.
         texts: meaning of each number, for a text that logs store as numbers.
+        max_gap: longest usual time between two images with their own timestamps, s.
         notes: what the draft concluded, and from what.
     """
 
@@ -39,6 +43,7 @@ class Medium:
     source: str
     shape: tuple[int, ...] = ()
     texts: dict[int, str] = field(default_factory=dict[int, str])
+    max_gap: float | None = None
     notes: list[str] = field(default_factory=list[str])
 
 
@@ -59,16 +64,19 @@ def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
         used_names: channel names that are in use.
     """
     first = tables[0]
-    images = _contents(first, _image_candidates(first), "image")
+    topics = message_topics(first.path, form_of(first.path) or "")
+    images = _contents(first, list(dict.fromkeys([*first.left_out, *topics])), "image")
+    shapes = {item.source: item for item in images if isinstance(item.content, Images)}
     media = [
-        Medium("", "image", name, content.shape, notes=[_pixels(content.shape)])
-        for name, content in dict(images).items()
-        if isinstance(content, Images)
+        Medium("", "image", name, shape, max_gap=item.gap, notes=[_pixels(shape)])
+        for name, item in shapes.items()
+        if isinstance(item.content, Images)
+        for shape in [item.content.shape]
     ]
     left_out = dict.fromkeys(
         video_features(first.path), "a video in a file of its own, which no reader decodes"
     )
-    texts, instruction, why = _instructions(tables)
+    texts, instruction, why = _instructions(tables, topics)
     return MediaOfLogs(_named([*media, *texts], used_names), instruction, left_out | why)
 
 
@@ -76,28 +84,23 @@ def _pixels(shape: tuple[int, ...]) -> str:
     return f"images of {shape[0]} x {shape[1]} pixels"
 
 
-def _image_candidates(table: Table) -> list[str]:
-    """Return the columns without numbers, and the topics of messages."""
-    names = [*table.left_out]
-    if table.own_clocks:
-        names += [name.partition(".")[0] for name in (*table.left_out, *table.values)]
-    return list(dict.fromkeys(names))
-
-
-def _instructions(tables: list[Table]) -> tuple[list[Medium], str, dict[str, str]]:
+def _instructions(
+    tables: list[Table], topics: list[str]
+) -> tuple[list[Medium], str, dict[str, str]]:
     """Return the text channels; with a single text the text itself, and a reason instead."""
     first = tables[0]
     numbered = dataset_tasks(first.path) if TASK_INDEX in _names(first) else {}
     if numbered:
         return _choice(TASK_INDEX, list(numbered.values()), numbered)
-    named = [name for name in first.left_out if set(split_words(name)) & LANGUAGE]
+    names = [*first.left_out, *topics, *(f"{topic}.data" for topic in topics)]
+    named = [name for name in names if set(split_words(name)) & LANGUAGE]
     for name in [*named, *ATTRIBUTES]:
         texts = [
             text
             for table in {table.path: table for table in tables}.values()
-            for _, content in _contents(table, [name], "text")
-            if isinstance(content, Texts)
-            for text in content.texts
+            for item in _contents(table, [name], "text")
+            if isinstance(item.content, Texts)
+            for text in item.content.texts
         ]
         if texts:
             return _choice(name, texts, {})
@@ -131,11 +134,20 @@ def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
         while name in used:
             name = f"{name}_2"
         used.add(name)
-        result.append(Medium(name, one.role, one.source, one.shape, one.texts, one.notes))
+        result.append(replace(one, channel=name))
     return result
 
 
-def _contents(table: Table, names: list[str], role: str) -> list[tuple[str, Images | Texts]]:
+@dataclass(frozen=True)
+class _Content:
+    """What a part of a log holds under a name, and the longest usual time between two of it, s."""
+
+    source: str
+    content: Images | Texts
+    gap: float | None
+
+
+def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
     """Return what a reader finds under names in all parts of a log, as images or as texts."""
     reader = READERS[form_of(table.path) or "csv"]
     # One numeric column, because a single text for all rows has no number of rows.
@@ -159,6 +171,17 @@ def _contents(table: Table, names: list[str], role: str) -> list[tuple[str, Imag
             names = [name for at, name in enumerate(names) if str(at) not in refused]
         else:
             return [
-                (names[int(at)], content) for part in parts for at, content in part.media.items()
+                _Content(names[int(at)], content, _gap(part, at))
+                for part in parts
+                for at, content in part.media.items()
             ]
     return []
+
+
+def _gap(part: RawLog, channel: str) -> float | None:
+    """Return the longest usual time between two samples with their own timestamps, s."""
+    signal = part.signals.get(channel)
+    if signal is None or len(signal.time) < 2:
+        return None
+    steps = np.diff(signal.time.to_numpy().astype(np.float64)) / part.ticks
+    return 3.0 * float(np.quantile(steps, 0.99))

@@ -126,7 +126,7 @@ def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _C
             fix="name the columns, or write the task by hand: docs/motion.md",
         )
     limited = set(robot.joints) if robot else set[str]()
-    most = max(groups, key=lambda own: (len(limited & set(own)), groups[own]))
+    most = max(groups, key=lambda own: (-len(limited ^ set(own)) if robot else 0, groups[own]))
     used = [table for table, own in zip(tables, joints, strict=True) if tuple(own) == most]
     unused = {
         table.path.name: f"its {len(own)} joints are not the {len(most)} of the other clips"

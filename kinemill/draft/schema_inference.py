@@ -23,6 +23,7 @@ from kinemill.task import READERS, Channel, Task
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 SLOW = 4.0  # times the step of the fastest topic; slower topics leave few rows in common
+SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast topic has any
 COVERED = 0.8  # of the log's duration that a topic must span
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -212,7 +213,10 @@ def _floats(column: pl.Series) -> Floats:
 
 
 def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
-    """Keep the topics that are about as fast as the fastest one and cover the log's duration."""
+    """Keep the topics that are about as fast as the fastest one and cover the log's duration.
+
+    Commands may be slower if there are no fast ones.
+    """
     stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
     origin, samples = min(stamps), dict[str, Samples]()
     for index, name in enumerate(result.names):
@@ -226,6 +230,13 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
     covering = {
         n: one for n, one in samples.items() if steps[n] <= slowest and spans[n] >= shortest
     }
+    if not any(_role(name) == "action" for name in covering):
+        longest = SLOW_COMMANDS * min(steps.values())
+        covering |= {
+            n: one
+            for n, one in samples.items()
+            if _role(n) == "action" and steps[n] <= longest and spans[n] >= shortest
+        }
     why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"
     left_out = {f"{n.partition('.')[0]}.*": why for n in result.names if n not in covering}
     return Table(path, None, "s", covering, result.refused | left_out, log.part, own_clocks=True)

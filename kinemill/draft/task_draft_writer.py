@@ -90,7 +90,7 @@ def write_task(draft: Draft) -> str:
         f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
-        *(_medium(medium) for medium in draft.media),
+        *(_medium(medium, draft.dt) for medium in draft.media),
         *_no_action(draft),
         *_left_out(draft.left_out),
         *_joints(draft.joints),
@@ -116,11 +116,13 @@ def _validate(draft: Draft) -> list[str]:
     ]
 
 
-def _medium(medium: Medium) -> str:
+def _medium(medium: Medium, dt: float) -> str:
     """Spell the channel of images or texts."""
     parts = [f"role: {medium.role}", f"source: {_text(medium.source)}"]
     if medium.shape:
         parts.append(f"shape: [{', '.join(map(str, medium.shape))}]")
+    if medium.max_gap and medium.max_gap > 5.0 * dt:
+        parts.append(f"resample: {{max_gap: {medium.max_gap:.2g}}}")
     if medium.texts:
         texts = (f"{number}: {quote(_quiet(text))}" for number, text in medium.texts.items())
         parts.append(f"texts: {{{', '.join(texts)}}}")

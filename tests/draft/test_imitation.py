@@ -1,5 +1,6 @@
 """Imitation drafts: what demonstrations hold decides about channels, encoders, head and chunk."""
 
+import base64
 import json
 
 import numpy as np
@@ -11,6 +12,8 @@ from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.plan_evidence import find_plans
 from kinemill.errors import BadInput
 from tests.draft.demonstrations import SIDES, write_demonstrations
+from tests.ingest.messages import START, run, write_mcap
+from tests.ingest.test_message_media import png
 
 
 def test_demonstrations_with_images_and_instructions_get_both_encoders(tmp_path, task_of):
@@ -172,3 +175,27 @@ def test_white_noise_on_actions_calls_for_no_chunk():
     plans = find_plans(observed, actions)
     assert plans.length == 1
     assert "noise" in plans.why
+
+
+def test_messages_give_slower_commands_cameras_and_instructions(tmp_path, task_of):
+    folder = tmp_path / "bags"
+    folder.mkdir()
+    for number in range(3):
+        messages = [one for one in run(seconds=4.0) if one[0] == "/joints"]
+        messages += [("/task", START, {"data": SIDES[number % 2]})]
+        for row in range(80):
+            stamp = START + row * 50_000_000
+            messages.append(("/command", stamp, {"data": float(np.sin(row))}))
+            image = {"format": "png", "data": base64.b64encode(png(row)).decode()}
+            messages += [("/camera", stamp, image)] if row % 2 == 0 else []
+        write_mcap(folder / f"{number}.mcap", sorted(messages, key=lambda message: message[1]))
+    draft = build_imitation("arm", folder)
+    task = task_of(draft)
+    assert task.actions == ["command_data"]
+    assert task.channels["command_data"].resample.method == "hold"
+    camera = task.channels["camera"]
+    # Three times the distance of images at 10 Hz.
+    assert (camera.shape, camera.resample.max_gap) == ((4, 6, 3), pytest.approx(0.3))
+    assert task.channels["instruction"].source[0].name == "/task.data"
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.problem) == ([], "")
