@@ -99,7 +99,7 @@ def returns_drawn(trials: Mapping[str, TrialResults]) -> str:
         for who, trial in trials.items()
         if len(returns := np.asarray(trial.returns, dtype=np.float64))
     ]
-    chart = line_chart(lines, size=(600, 220))
+    chart = line_chart(lines, labels=("share of episodes", "return"), size=(600, 220))
     key = {styles[line.label]: line.label for line in lines}
     return sheet([("return, from the worst to the best episode", chart)], (600, 220), 1, key)
 

@@ -40,8 +40,6 @@ class _ConstantFolder:
         self._core = core
         self.nodes = [copy.copy(node) for node in core.node]  # a message is copied whole
         self._values = {item.name: numpy_helper.to_array(item) for item in core.initializer}
-        kinds = {value.dtype for value in self._values.values()}
-        self._dtype = np.float64 if np.dtype(np.float64) in kinds else np.float32
         self._shapes = _shapes(core)
         self._zeros = {name for name, value in self._values.items() if not value.any()}
         self._outputs = {item.name for item in core.output}
@@ -137,6 +135,7 @@ class _ConstantFolder:
         if layer is None or constant is None or not self._folds(layer, node.input[0]):
             return False
         weight, bias = (self._values[name].astype(np.float64) for name in layer.input[1:3])
+        dtype = self._values[layer.input[1]].dtype  # graphs may compute in two precisions
         if _transposed(layer):
             weight = weight.T
         if node.op_type == "MatMul" and constant.ndim != 2:
@@ -148,7 +147,7 @@ class _ConstantFolder:
         )
         names = [self._own(name, node.output[0]) for name in layer.input[1:3]]
         for name, value in zip(names, (weight, bias), strict=True):
-            self._values[name] = np.ascontiguousarray(value, dtype=self._dtype)
+            self._values[name] = np.ascontiguousarray(value, dtype=dtype)
             self._zeros.discard(name)
         made = helper.make_node("Gemm", [layer.input[0], *names], [node.output[0]], name=layer.name)
         self.nodes[self.nodes.index(layer)] = made
@@ -179,7 +178,7 @@ class _ConstantFolder:
             return False
         names = [f"{node.output[0]}.{what}" for what in ("scale", "shift")]
         for name, value in zip(names, (np.diag(factor), -mean * factor), strict=True):
-            self._values[name] = value.astype(self._dtype)
+            self._values[name] = value.astype(std.dtype)
         made = helper.make_node("Gemm", [shift.input[0], *names], [node.output[0]], name=node.name)
         self.nodes[self.nodes.index(node)] = made
         self.nodes.remove(shift)
@@ -221,11 +220,11 @@ class _ConstantFolder:
                 else (None, [])
             )
             if index is not None:
-                wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), self._dtype)
+                wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), weight.dtype)
                 wide[index] = weight[start : start + len(index)]
                 rows = [weight[:start], wide, weight[start + len(index) :]]
                 own = f"{layer.output[0]}.choosing"
-                self._values[own] = np.ascontiguousarray(np.concatenate(rows), dtype=self._dtype)
+                self._values[own] = np.ascontiguousarray(np.concatenate(rows))
                 made = [layer.input[0], own, layer.input[2]]
                 new = helper.make_node("Gemm", made, [layer.output[0]], name=layer.name)
                 self.nodes[self.nodes.index(layer)] = new

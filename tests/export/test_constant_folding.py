@@ -155,3 +155,18 @@ def test_a_layer_chooses_its_columns_and_an_angle_is_taken_where_it_is(transpose
         for one in (folded, core)
     )
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_part_in_double_precision_leaves_the_scales_of_the_other_part_single():
+    core = graph(
+        [("Sub", ["x", "mean"], "centered"), ("Div", ["centered", "std"], "scaled")],
+        {"mean": [1.0, 2.0], "std": [2.0, 4.0]},
+    )
+    core.node.append(helper.make_node("Cast", ["scaled"], ["wide"], to=TensorProto.DOUBLE))
+    core.node.append(helper.make_node("Add", ["wide", "offset"], ["moved"]))
+    core.node.append(helper.make_node("Cast", ["moved"], ["y"], to=TensorProto.FLOAT))
+    core.initializer.append(numpy_helper.from_array(np.array([1.0, 1.0]), "offset"))
+    folded = fold(core)
+    assert [node.op_type for node in folded.node] == ["Gemm", "Cast", "Add", "Cast"]
+    # (3 - 1) / 2 + 1 and (2 - 2) / 4 + 1.
+    np.testing.assert_allclose(run(folded, np.array([[3.0, 2.0]])), [[2.0, 1.0]], rtol=1e-6)
