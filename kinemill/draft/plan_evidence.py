@@ -14,15 +14,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.ingest.clock import Floats
 
+Mask = NDArray[np.bool_]
+
 DISAGREE = 0.1  # least variance of the difference of similar rows, relative to independent ones
-NEAR = 0.3  # distance of similar rows, relative to that of rows of different demonstrations
+NEAR = 0.2  # distance of similar rows, relative to that of rows of different demonstrations
 PERSISTS = 0.5  # autocorrelation of the difference down to which it lasts
-TWO_WAYS = 0.12  # variance within two groups, relative to the total; 0.36 for one normal group
+SPLIT = 0.3  # least variance of an action among similar rows that may form two groups
+TWO_GROUPS = 0.05  # variance within two groups, relative to the total; 0.24 for 8 normal values
+COMMON = 0.05  # least share of the similar rows that form two groups
 NEIGHBORS = 8  # similar rows that are grouped
 SHORTEST, LONGEST = 2, 32  # planned actions
+SAMPLED = 8  # least planned actions of one of two ways, to leave the rows that show neither
 QUERIES, REFERENCES = 1500, 8000  # rows that are compared
 FEWEST = 50  # pairs of similar rows that decide
 
@@ -69,6 +75,9 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
         np.where(near[:, None], own - nearest.mean(axis=1), np.nan)
         for near, own, (_, nearest) in zip(is_near, compared, pairs, strict=True)
     ]
+    if ambiguous := _ambiguous_rows(is_near, [nearest for _, nearest in pairs]):
+        length = int(np.clip(2 * ambiguous, SAMPLED, LONGEST))
+        return Plans(length, True, f"similar rows have two groups of actions, for {ambiguous} rows")
     # An independent draw of unit variance differs from the mean of k others by 1 + 1/k.
     expected = 1.0 + 1.0 / pairs[0][1].shape[1]
     disagreement = np.nanmean(np.square(np.concatenate(differences)), axis=0) / expected
@@ -84,12 +93,8 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     lasting = rows_of[planned]
     if lasting < SHORTEST:
         return Plans(1, False, "actions differ by noise, which does not last")
-    lasts = [at for at, count in rows_of.items() if count >= SHORTEST]
-    similar = [nearest[near][..., lasts] for near, (_, nearest) in zip(is_near, pairs, strict=True)]
-    has_two_ways = _two_ways(similar)
     share = f"{disagreement[planned]:.0%} of the variance of an action"
-    why = f"similar rows differ by {share}, for {lasting} rows"
-    return Plans(lasting, has_two_ways, why)
+    return Plans(lasting, False, f"similar rows differ by {share}, for {lasting} rows")
 
 
 def _standard(every: Sequence[Floats]) -> list[Floats]:
@@ -140,23 +145,38 @@ def _product(differences: Sequence[Floats], lag: int) -> float:
     return float(products.mean()) if len(products) else 0.0
 
 
-def _two_ways(neighbors: Sequence[Floats]) -> bool:
-    """Return whether the actions of most similar rows (m, k, A) form two groups."""
-    groups = np.concatenate(neighbors)
-    variance = groups.var(axis=1).sum(axis=1)
-    groups = groups[variance > DISAGREE * groups.shape[2]]
-    if len(groups) < FEWEST:
-        return False
-    return float(np.median([_within(one - one.mean(axis=0)) for one in groups])) < TWO_WAYS
+def _ambiguous_rows(is_near: Sequence[Mask], neighbors: Sequence[Floats]) -> int:
+    """Return for how many rows in sequence similar rows have two groups of one action; 0 if none.
+
+    Args:
+        is_near: rows (n,) of each demonstration with similar rows in others.
+        neighbors: actions (n, k, A) of the k most similar rows.
+    """
+    longest = 0
+    compared = sum(map(np.count_nonzero, is_near))
+    for at in range(neighbors[0].shape[2]):
+        values = [one[..., at] for one in neighbors]
+        is_split = [
+            near & (own.var(axis=1) > SPLIT) for near, own in zip(is_near, values, strict=True)
+        ]
+        groups = np.concatenate([own[rows] for own, rows in zip(values, is_split, strict=True)])
+        if len(groups) < max(FEWEST, COMMON * compared):
+            continue
+        if float(np.median([_within(group) for group in groups])) < TWO_GROUPS:
+            runs = [_longest_run(rows) for rows in is_split if rows.any()]
+            longest = max(longest, round(float(np.median(runs))))
+    return longest
 
 
-def _within(actions: Floats) -> float:
-    """Return the variance within the best two groups of (k, A) along their main direction."""
-    direction = np.linalg.svd(actions, full_matrices=False)[2][0]
-    values = np.sort(actions @ direction)
-    total = float(values.var())
-    if total == 0.0:
-        return 1.0
+def _within(group: Floats) -> float:
+    """Return the variance within the best two groups of values (k,), relative to the total."""
+    values = np.sort(group)
     cuts = range(1, len(values))
     sums = [c * values[:c].var() + (len(values) - c) * values[c:].var() for c in cuts]
-    return float(min(sums)) / (len(values) * total)
+    return float(min(sums)) / (len(values) * float(values.var()))
+
+
+def _longest_run(rows: Mask) -> int:
+    """Return the number of rows in the longest sequence of true ones (n,)."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], rows, [False]])))
+    return int((ends[1::2] - ends[::2]).max())

@@ -21,6 +21,7 @@ ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
 FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
 CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no limit of the channel
 RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
+UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names
 # Words that say which quantity of a joint a name means, or that it is a joint.
 GENERIC = {
@@ -43,12 +44,14 @@ class LimitFinding:
         channel: channel of the draft; empty if the joint has none.
         limits: range in the channel's unit; empty if there is none.
         finding: what was concluded.
+        is_notable: whether it is a comment in the task file: nothing was limited as stated.
     """
 
     joint: str
     channel: str
     limits: str
     finding: str
+    is_notable: bool = True
 
 
 def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimits]:
@@ -148,7 +151,8 @@ def with_stated_limits(
 def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, LimitFinding]:
     stated = _stated(column, joint)
     if isinstance(stated, str):
-        return column, LimitFinding(joint.name, column.channel, "", stated)
+        is_open = stated == UNKNOWN_UNIT
+        return column, LimitFinding(joint.name, column.channel, "", stated, is_open)
     ends, what = stated
     spelled = f"{ends[0]:g} to {ends[1]:g} {column.unit}"
     beyond = _logs_beyond(column, ends)
@@ -162,7 +166,7 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
     finding = f"exceeded in {_name_logs(beyond, logs)}" if beyond else f"{what}: all logs agree"
     note = f"limits: {what} of joint {joint.name} in {path.name}"
     own = replace(column, limits=ends, notes=[*column.notes, note])
-    return own, LimitFinding(joint.name, column.channel, spelled, finding)
+    return own, LimitFinding(joint.name, column.channel, spelled, finding, bool(beyond))
 
 
 def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
@@ -170,7 +174,7 @@ def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
     if not column.sure:
         if column.role == "action" and joint.command and not joint.is_servo:
             return joint.command, "control"
-        return "the unit of the channel is unknown: state it, and draft again"
+        return UNKNOWN_UNIT
     every = [
         ("position", joint.position, joint.unit),
         ("velocity", joint.velocity, f"{joint.unit}/s"),

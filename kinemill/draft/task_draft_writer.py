@@ -130,9 +130,9 @@ def _medium(medium: Medium, dt: float) -> str:
 
 
 def _joints(findings: list[LimitFinding]) -> Iterator[str]:
-    """Yield a comment for each joint of a robot file that limits no channel as it is stated."""
+    """Yield a comment for each joint without a channel, unit or logs that agree."""
     for one in findings:
-        if not one.channel or not one.limits or "logs: " in one.finding:
+        if one.is_notable:
             whose = f" ({one.channel})" if one.channel else ""
             yield f"  # joint {_quiet(one.joint)}{whose}: {_quiet(one.finding)}"
 

@@ -159,6 +159,21 @@ def test_demonstrations_of_two_ways_call_for_a_chunk_and_a_head_that_samples():
     assert plans.has_two_ways
 
 
+def test_ways_that_differ_at_the_start_alone_call_for_a_head_that_samples():
+    random = np.random.default_rng(1)
+    x = np.linspace(-1.0, 1.0, 80)
+    observed, actions = [], []
+    for number in range(16):
+        side = 1.0 if number % 2 else -1.0
+        y = side * np.clip(x + 0.7, 0.0, 0.4) + 0.005 * random.normal(size=80)
+        observed.append(np.stack([x, y], axis=1))
+        actions.append(side * (x[:, None] < -0.3) + 0.01 * random.normal(size=(80, 1)))
+    plans = find_plans(observed, actions)
+    assert plans.has_two_ways
+    # The observation shows no side in the first 12 rows.
+    assert 12 <= plans.length <= 32
+
+
 def test_actions_that_follow_from_the_observation_call_for_no_chunk():
     random = np.random.default_rng(0)
     observed = [random.uniform(-1, 1, (1, 2)) + 0.02 * np.arange(80)[:, None] for _ in range(12)]
