@@ -102,13 +102,15 @@ def _evaluate(
         write_evaluation,
     )
     from kinemill.verify.figures import ranked_examples
-    from kinemill.verify.logs import read_logs
+    from kinemill.verify.logs import SPLIT, read_logs
+    from kinemill.verify.output_errors import output_accuracy
 
     loaded = load_model(model, folder, parse_overrides(overrides))
     read = read_logs(loaded.task, loaded.home, logs_path(options.logs, "--logs"))
     verify = loaded.task.verify
     horizon = options.horizon or verify.horizon
-    (predictors, whole), notes, scale = _predictors(loaded, read, horizon)
+    training, why = _training_rows(loaded)
+    (predictors, whole), notes, scale = _predictors(loaded, read, horizon, (training, why))
     measurement = Measurement(
         horizon,
         options.stride or verify.stride,
@@ -118,7 +120,11 @@ def _evaluate(
     analysis = evaluate_logs(loaded.simulator, predictors, read, measurement, whole)
     picked = ranked_examples(analysis.model, options.examples) if options.examples else []
     notes += refusal_note(read)
-    evaluation = Evaluation(read, analysis, picked, EvaluatedModel(**loaded.to_json()), notes)
+    steps = horizon, measurement.stride
+    rows = training[1] if training else None
+    outputs = output_accuracy(loaded.simulator, read.rows, rows, SPLIT, steps)
+    source = EvaluatedModel(**loaded.to_json())
+    evaluation = Evaluation(read, analysis, picked, source, notes, outputs)
     out = options.out.resolve()
     written = write_evaluation(evaluation, out)
     if as_json:
@@ -188,7 +194,7 @@ Predictors = dict[str, Any]
 
 
 def _predictors(
-    loaded: LoadedModel, logs: Any, horizon: int
+    loaded: LoadedModel, logs: Any, horizon: int, training_and_reason: tuple[Any, str]
 ) -> tuple[tuple[Predictors, Predictors], list[str], Any]:
     """Return the models to compare with, notes about them, and the scale of errors.
 
@@ -200,7 +206,7 @@ def _predictors(
     from kinemill.verify.scale import training_scale
 
     notes = list[str]()
-    training, why = _training_rows(loaded)
+    training, why = training_and_reason
     if training is None:
         predictors: Predictors = {"persistence": Persistence()}
         whole = dict(predictors)
@@ -274,6 +280,7 @@ def _print_summary(evaluation: Any, folder: Path) -> None:
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
     from kinemill.verify.findings import best_in
     from kinemill.verify.headline import headline
+    from kinemill.verify.output_errors import output_lines
     from kinemill.verify.phrases import counted
 
     windows, logs = evaluation.windows, evaluation.logs
@@ -283,6 +290,8 @@ def _print_summary(evaluation: Any, folder: Path) -> None:
     comparison_table(evaluation)
     growth_table(evaluation.accuracy, best_in(evaluation))
     _print_model(evaluation)
+    if evaluation.outputs:
+        table("outputs, predicted but not fed back", *output_lines(evaluation.outputs))
     for note in evaluation.notes:
         notify(note)
     worth = counted(windows.effective_n, f"independent {windows.unit}")

@@ -1,9 +1,10 @@
-"""Auxiliary arrays next to the packed rows: observations, rewards, and references to media.
+"""Auxiliary arrays next to the packed rows: outputs, observations, rewards, references to media.
 
 Each array has one row for each row of the dataset. Images and texts stay with their recordings; a
 dataset version refers to those by path and digest.
 
-Symbols: N rows of all episodes, K observations and rewards, M image and text channels.
+Symbols: N rows of all episodes, K outputs, observations and rewards, in this order, M image and
+text channels.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -14,14 +15,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.packed import PackedDataset, PackedEpisode
+from kinemill.dataset.packed import NUMBERS, PackedDataset, PackedEpisode
 from kinemill.dataset.split import Piece
 from kinemill.errors import BadInput
 from kinemill.ingest.media import RECORDING
 from kinemill.store import Json, publish_document, read_document, read_json
 from kinemill.task import Task
 
-NUMBERS, REFERENCES, MEDIA = "numbers.npy", "references.npy", "media.json"
+REFERENCES, MEDIA = "references.npy", "media.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class AuxRows:
     """Auxiliary arrays of some rows of a dataset.
 
     Attributes:
-        numbers: observations and rewards (n, K) float32, in task units.
+        numbers: outputs, observations and rewards (n, K) float32, in task units.
         references: indices of images and texts (n, M) int32.
     """
 

@@ -22,7 +22,13 @@ from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-GROUPS = {"image": "images", "text": "texts", "observation": "observations", "reward": "rewards"}
+GROUPS = {
+    "image": "images",
+    "text": "texts",
+    "output": "outputs",
+    "observation": "observations",
+    "reward": "rewards",
+}
 BLOCK = 64  # images in memory at a time
 
 

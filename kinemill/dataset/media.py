@@ -4,7 +4,7 @@ Images are memory-mapped from the files of their recordings, stay uint8, and are
 are read. The randomness follows from the view's seed, the epoch and, with `each: frame`, the row;
 so any number of workers, in any order, gets the same bytes.
 
-Symbols: T rows of an episode, B of a batch, H height, W width, K observations and rewards.
+Symbols: T rows of an episode, B of a batch, H height, W width, K outputs, observations and rewards.
 """
 
 from dataclasses import dataclass, field
@@ -110,7 +110,7 @@ class MediaSet:
         return [texts[at] for at in references]
 
     def numbers(self, episode: str) -> NDArray[np.float32]:
-        """Return the observations and rewards of an episode, (T, K) in task units."""
+        """Return the outputs, observations and rewards of an episode, (T, K) in task units."""
         return load_aux(self.folder, self._episode(episode)).numbers
 
     def batch(self, channel: str, rows: NDArray[np.int64], epoch: int = 0) -> Pictures:

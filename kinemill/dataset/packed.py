@@ -1,9 +1,9 @@
 """Packed episodes: one array of rows, one description, and sliding windows within episodes.
 
-Symbols: N rows of all episodes, C channels (states, then actions), S states.
+Symbols: N rows of all episodes, C channels (states, then actions), S states, Y output channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 VALUES, DESCRIPTION = "values.npy", "dataset.json"
+NUMBERS = "numbers.npy"  # outputs, then observations and rewards
 SPLITS = ("train", "validation", "test")
 
 FORMAT = Format("dataset description", 2)  # 1 had no tasks and weights, which have defaults
@@ -83,6 +84,7 @@ class Description:
     angles: list[str]
     episodes: list[PackedEpisode]
     statistics: Statistics
+    outputs: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,8 @@ class PackedDataset:
         mean: (C,) mean of the training rows.
         std: (C,) standard deviation of the training rows; 0 for a constant channel.
         delta_std: (S,) standard deviation of state[k+1] - state[k] in training.
+        outputs: output channels, which models predict but do not feed back.
+        output_values: (N, Y) float32 in task units; None before they are written.
     """
 
     task: str
@@ -114,6 +118,8 @@ class PackedDataset:
     mean: Floats
     std: Floats
     delta_std: Floats
+    outputs: list[str] = field(default_factory=list[str])
+    output_values: Packed | None = None
 
     @classmethod
     def of_task(
@@ -129,11 +135,12 @@ class PackedDataset:
             task.dt,
             task.states,
             task.actions,
-            {name: task.channels[name].unit for name in task.columns},
+            {name: task.channels[name].unit for name in [*task.columns, *task.outputs]},
             [name for name in task.states if task.channels[name].kind == "angle"],
             episodes,
             values,
             *statistics,
+            outputs=task.outputs,
         )
 
     @property
@@ -197,6 +204,7 @@ def write_description(folder: Path, dataset: PackedDataset) -> None:
         statistics=Statistics(
             dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist()
         ),
+        outputs=dataset.outputs,
     )
     write_json(folder / DESCRIPTION, FORMAT.stamp(to_json_value(description)))
 
@@ -214,6 +222,8 @@ def read_packed(folder: Path) -> PackedDataset:
     """Read the folder of a dataset or training set without verifying its digests."""
     path = folder / DESCRIPTION
     about = from_json_value(FORMAT.open(path, read_json(path)), Description, path)
+    outputs = len(about.outputs)
+    numbers = np.load(folder / NUMBERS, mmap_mode="r")[:, :outputs] if outputs else None
     return PackedDataset(
         about.task,
         about.dt,
@@ -226,4 +236,6 @@ def read_packed(folder: Path) -> PackedDataset:
         np.asarray(about.statistics.mean, np.float64),
         np.asarray(about.statistics.std, np.float64),
         np.asarray(about.statistics.delta_std, np.float64),
+        about.outputs,
+        numbers,
     )

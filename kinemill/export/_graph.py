@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 20
 IR_VERSION = 10
 
-DISAGREEMENT = "disagreement"
+# Names of tensors.
+DISAGREEMENT, OUTPUTS, ESTIMATED = "disagreement", "outputs", "estimated_states"
 
 Dim = str | int | None
 

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from kinemill.export._graph import DISAGREEMENT, OPSET
+from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.step import TrainedStep, carries
 from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
 from kinemill.train.ensemble import Ensemble
 
+_ESTIMATES = "the same, with derived states estimated; the rollout starts from the last row"
 LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
@@ -20,10 +21,11 @@ def describe(model: Mapping[str, Any], step: TrainedStep) -> Interface:
     layout = step.layout
     channels = [*layout.states, *layout.actions]
     limits = {name: model["limits"][name] for name in channels}
+    channels += layout.output_channels
     return Interface(
         task=model["task"],
         dt=layout.dt,
-        history=layout.history,
+        history=step.rows,
         states=tuple(layout.states),
         actions=tuple(layout.actions),
         units={name: model["units"][name] for name in channels},
@@ -35,6 +37,9 @@ def describe(model: Mapping[str, Any], step: TrainedStep) -> Interface:
         dataset=model["dataset"],
         versions={name: version(name) for name in LIBRARIES},
         belief=_belief(step),
+        outputs=tuple(layout.output_channels),
+        derived=dict(layout.derived),
+        memory=layout.history,
     )
 
 
@@ -74,6 +79,7 @@ def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[st
         "dt_unit": "s",
         "history": interface.history,
         "channels": _channels(interface),
+        "derived": interface.derived,
         "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
         "safe_action": json.loads(metadata["safe_action"]),
         "lineage": json.loads(metadata["lineage"]),
@@ -103,6 +109,7 @@ def _step(interface: Interface) -> Json:
         "outputs": [
             _shaped(interface, states, "next_state", ["batch"], "state at step k+1"),
             *_next(carry, "carry for the step after"),
+            *_outputs(interface, ["batch"], "at step k, under the action of step k"),
             *_disagreement(interface, states, ["batch"]),
         ],
     }
@@ -113,9 +120,7 @@ def _rollout(interface: Interface) -> Json:
     history = interface.history
     return {
         "inputs": [
-            _shaped(
-                interface, states, "states", ["batch", history], "past states, the last is now"
-            ),
+            _shaped(interface, states, "states", ["batch", history], _states_meaning(interface)),
             _shaped(
                 interface, actions, "past_actions", ["batch", history - 1], "actions between them"
             ),
@@ -127,6 +132,12 @@ def _rollout(interface: Interface) -> Json:
             _shaped(
                 interface, states, "next_states", ["batch", "horizon"], "state after each action"
             ),
+            *(
+                [_shaped(interface, states, ESTIMATED, ["batch", history], _ESTIMATES)]
+                if interface.derived
+                else []
+            ),
+            *_outputs(interface, ["batch", "horizon"], "at the row of each action"),
             *_next(carry, "carry after the last action, to continue with step.onnx"),
             *(
                 {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
@@ -139,9 +150,23 @@ def _rollout(interface: Interface) -> Json:
     }
 
 
+def _states_meaning(interface: Interface) -> str:
+    meaning = "past states, the last is now"
+    if not interface.derived:
+        return meaning
+    return f"{meaning}; {', '.join(interface.derived)}: any finite number, estimated inside"
+
+
 def _disagreement(interface: Interface, states: Json, leading: list[str | int]) -> list[Json]:
     meaning = "standard deviation of that state between the members"
     return [_shaped(interface, states, DISAGREEMENT, leading, meaning)] if interface.belief else []
+
+
+def _outputs(interface: Interface, leading: list[str | int], when: str) -> list[Json]:
+    if not interface.outputs:
+        return []
+    columns = _columns(interface, interface.outputs)
+    return [_shaped(interface, columns, OUTPUTS, leading, f"predicted but not fed back, {when}")]
 
 
 def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:
@@ -178,10 +203,11 @@ def _channels(interface: Interface) -> list[Json]:
     return [
         {
             "name": name,
-            "role": "state" if name in interface.states else "action",
+            "role": role,
             "unit": interface.units[name],
             "kind": "angle" if name in interface.angles else "linear",
             "limits": list(interface.limits[name]) if name in interface.limits else None,
         }
-        for name in (*interface.states, *interface.actions)
+        for role, names in interface.roles.items()
+        for name in names
     ]

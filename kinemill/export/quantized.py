@@ -120,7 +120,7 @@ def _batches(
     """Yield inputs of a step: measured states and actions, and the carry after them."""
     states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
     carry = simulator.warm_up(states, past)
-    state, names = states[:, -1], [item.name for item in interface.carry]
+    state, names = simulator.estimate(states)[:, -1], [item.name for item in interface.carry]
     for k in range(windows.actions.shape[1]):
         action = windows.actions[:, k].astype(np.float32)
         yield {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
@@ -185,7 +185,7 @@ def _fault(variant: Simulator, windows: Windows) -> str:
     predicted = variant.rollout(states, past, actions)
     if not np.isfinite(predicted).all():
         return "returns values that are not finite"
-    state, carry = states[:, -1], variant.warm_up(states, past)
+    state, carry = variant.estimate(states)[:, -1], variant.warm_up(states, past)
     for k in range(actions.shape[1]):
         state, *carry = variant.step(state, actions[:, k], *carry)
         if not np.array_equal(state, predicted[:, k]):

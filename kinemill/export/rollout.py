@@ -12,6 +12,8 @@ from onnx import helper
 
 from kinemill.export._graph import (
     DISAGREEMENT,
+    ESTIMATED,
+    OUTPUTS,
     Guard,
     disagreement,
     finished,
@@ -25,32 +27,40 @@ from kinemill.export.interface import beliefs, uncertainty_carries
 from kinemill.export.step import rename
 from kinemill.runtime import Interface
 
+_PAST = "late_actions"  # past actions of the rows that warm up the carry
+
 
 def rollout_model(
     core: onnx.GraphProto,
     interface: Interface,
     version: str,
     metadata: Mapping[str, str] | None = None,
+    estimator: onnx.GraphProto | None = None,
 ) -> onnx.ModelProto:
     """Return rollout.onnx: (states, past_actions, actions) -> (next_states, next_carry_i...).
+
+    With output channels it also returns `outputs`, at the rows of `actions`.
 
     Args:
         core: graph of the step, see `trace`.
         interface: interface of the step.
         version: version of kinemill.
         metadata: metadata of the file; default: the interface.
+        estimator: graph states -> estimated_states, if the model has derived states. The rollout
+            starts from them, and returns them.
     """
     states, actions = len(interface.states), len(interface.actions)
-    history = interface.history
+    history, outputs_width = interface.history, len(interface.outputs)
     weights = {item.name: f"step.{item.name}" for item in core.initializer}
-    prepare, constants, carry = _start(interface)
-    nodes = list(prepare)
+    nodes, constants = _estimate(estimator)
+    prepare, more, carry = _start(interface)
+    nodes, constants = [*nodes, *prepare], [*constants, *more]
     driver = "actions"
     if not interface.actions:
         driver, ticking, numbers = _clock()
         nodes, constants = [*nodes, *ticking], [*constants, *numbers]
-    if history > 1 and carry:
-        past = ["past_actions"] if interface.actions else []
+    if history - interface.surplus > 1 and carry:
+        past = [_PAST if interface.surplus else "past_actions"] if interface.actions else []
         nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
         carry = [f"warm_{item.name}" for item in interface.carry]
     paths = uncertainty_carries(interface)
@@ -60,6 +70,8 @@ def rollout_model(
     guard.watch([name for name, width in widths.items() if width])
     outputs = [
         value("next_states", "batch", "horizon", states),
+        *([value(ESTIMATED, "batch", history, states)] if estimator else []),
+        *([value(OUTPUTS, "batch", "horizon", outputs_width)] if outputs_width else []),
         *(value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry),
         *(
             value(f"path_{item.name}", "batch", "horizon", *item.shape)
@@ -92,12 +104,16 @@ def _start(
     interface: Interface,
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
     """Return nodes for the present state, the earlier states and a carry of zeros."""
-    last = interface.history - 1
-    nodes = [helper.make_node("Gather", ["states", "last"], ["present"], axis=1)]
+    first, last = interface.surplus, interface.history - 1
+    states = f"unguarded.{ESTIMATED}" if interface.derived else "states"
+    nodes = [helper.make_node("Gather", [states, "last"], ["present"], axis=1)]
     constants = [integers("last", last)]
-    if last and interface.carry:
-        nodes.append(helper.make_node("Slice", ["states", "first", "end", "time"], ["known"]))
-        constants += [integers("first", [0]), integers("end", [last]), integers("time", [1])]
+    if last > first and interface.carry:
+        nodes.append(helper.make_node("Slice", [states, "first", "end", "time"], ["known"]))
+        constants += [integers("first", [first]), integers("end", [last]), integers("time", [1])]
+        if first and interface.actions:
+            late = ["past_actions", "first", "end", "time"]
+            nodes.append(helper.make_node("Slice", late, [_PAST]))
     names: list[str] = []
     if interface.carry:
         nodes.append(helper.make_node("Shape", ["states"], ["batch_size"], start=0, end=1))
@@ -109,6 +125,23 @@ def _start(
         nodes.append(helper.make_node("Expand", ["zero", shape], [name]))
         names.append(name)
     return nodes, constants, names
+
+
+def _estimate(
+    estimator: onnx.GraphProto | None,
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Return nodes and constants that estimate derived states; none without an estimator."""
+    if estimator is None:
+        return [], []
+    own = {name for node in estimator.node for name in node.output}
+    names = {name: f"estimate.{name}" for name in own if name}
+    names[ESTIMATED] = f"unguarded.{ESTIMATED}"
+    weights = {item.name: f"estimate.{item.name}" for item in estimator.initializer}
+    nodes = [copy.deepcopy(node) for node in estimator.node]
+    for node in nodes:
+        rename(node, names | weights)
+        node.name = f"estimate/{node.name}"
+    return nodes, _renamed(estimator, weights)
 
 
 def _clock() -> tuple[str, list[onnx.NodeProto], list[onnx.TensorProto]]:
@@ -130,7 +163,7 @@ def _warm_up(
     """Return the Scan over the history; it does not update the last `idle` carries."""
     state, action, *carried = list(core.input)
     _, *after = list(core.output)
-    rows = [state, action] if inputs[-1] == "past_actions" else [state]
+    rows = [state, action] if inputs[-1] in ("past_actions", _PAST) else [state]
     updated = len(carried) - idle
     body = _body(core, weights, "warm", [*carried, *rows], after[:updated])
     for item in carried[updated:]:
@@ -152,11 +185,13 @@ def _horizon(
     core: onnx.GraphProto, weights: dict[str, str], inputs: list[str], paths: tuple[str, ...]
 ) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
-    following, *after = list(core.output)
+    following, *others = list(core.output)
+    after, outputs = others[: len(carried)], others[len(carried) :]
     driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
-    body = _body(core, weights, "roll", [state, *carried, driver], [following, *after])
+    body = _body(core, weights, "roll", [state, *carried, driver], [following, *others])
     # A Scan needs separate outputs for the same value fed back and stacked over time.
-    stacked = {following.name: "unguarded.next_states"}
+    stacked = {item.name: f"unguarded.{item.name}" for item in outputs}
+    stacked |= {following.name: "unguarded.next_states"}
     stacked |= {f"next_{name}": f"unguarded.path_{name}" for name in paths}
     for item in (following, *(item for item in after if item.name in stacked)):
         reached = f"roll.reached.{item.name}"

@@ -220,5 +220,10 @@ def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Floats, ...]:
 
 
 def rollout(module: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """Return the rollout (N, T, S) of a step for (N, H, S), (N, H-1, A), (N, T, A)."""
-    return (module.rollout(*inputs),)
+    """Return rollouts for (N, R, S), (N, R-1, A), (N, T, A): (N, T, S), and (N, T, Y) if any."""
+    states, past_actions, actions = inputs
+    history = module.estimate_history(states, past_actions)
+    if not module.layout.output_channels:
+        return (module.rollout(*history, actions),)
+    channels = len(module.layout.states), len(module.layout.output_channels)
+    return module.rollout_channels(*history, actions).split(channels, dim=-1)

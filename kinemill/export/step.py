@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from kinemill.errors import BadInput
 from kinemill.export._graph import (
     DISAGREEMENT,
+    ESTIMATED,
     OPSET,
+    OUTPUTS,
     Guard,
     disagreement,
     finished,
@@ -24,6 +26,7 @@ from kinemill.export._graph import (
 )
 from kinemill.export.constant_folding import fold
 from kinemill.runtime import Carry, Interface
+from kinemill.train.build import step_of
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.step import Step
 
@@ -45,16 +48,19 @@ class WithoutEmptyCarry(nn.Module):
         ]
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
+        """Advance one time step: (B, S), (B, A), carry -> (B, S), carry, outputs if any."""
         parts = iter(carry)
         shapes = [tuple(shape) for shape in self.step.carry_shapes]
         whole = [
             state.new_zeros(state.shape[0], *shape) if 0 in shape else next(parts)
             for shape in shapes
         ]
-        next_state, *after = self.step(state, action, *whole)
+        count = 1 if self.step.layout.output_channels else 0  # tensors of outputs
+        advance = self.step.advance if count else self.step
+        next_state, *rest = advance(state, action, *whole)
+        outputs, after = rest[:count], rest[count:]
         non_empty = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
-        return next_state, *non_empty
+        return next_state, *non_empty, *outputs
 
 
 def carries(step: TrainedStep) -> tuple[Carry, ...]:
@@ -70,7 +76,10 @@ def carries(step: TrainedStep) -> tuple[Carry, ...]:
 
 
 def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
-    """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
+    """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i..., outputs).
+
+    The batch is free. `outputs` is there if the interface has output channels.
+    """
     # vmap has no graph
     whole = step.apart() if isinstance(step, Ensemble) else copy.deepcopy(step)
     dtype = getattr(torch, interface.dtype)
@@ -86,7 +95,7 @@ def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> 
         example,
         dynamic_shapes=({0: batch}, {0: batch}, *carried),
         input_names=["state", "action", *names],
-        output_names=["next_state", *(f"next_{name}" for name in names)],
+        output_names=["next_state", *(f"next_{name}" for name in names), *_outputs(interface)],
     )
     carry = [(item.name, item.shape) for item in interface.carry]
     inputs = [value("state", "batch", len(interface.states))]
@@ -95,11 +104,39 @@ def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> 
     core = cleaned(
         program.model_proto,
         inputs + [value(name, "batch", *shape) for name, shape in carry],
-        outputs + [value(f"next_{name}", "batch", *shape) for name, shape in carry],
+        outputs
+        + [value(f"next_{name}", "batch", *shape) for name, shape in carry]
+        + [value(name, "batch", len(interface.outputs)) for name in _outputs(interface)],
     )
     if interface.dtype == "float64":
         widen(core)
     return fold(core) if optimize else core
+
+
+def trace_estimator(step: TrainedStep, interface: Interface) -> onnx.GraphProto | None:
+    """Return the graph states (B, R, S) -> estimated_states (B, R, S); None if all are measured."""
+    estimator = step_of(step).estimator
+    if estimator is None:
+        return None
+    dtype, names = getattr(torch, interface.dtype), ("states", ESTIMATED)
+    shape = interface.history, len(interface.states)
+    program = export_any(
+        copy.deepcopy(estimator).cpu().to(dtype).eval(),
+        (torch.zeros(2, *shape, dtype=dtype),),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        input_names=[names[0]],
+        output_names=[names[1]],
+    )
+    values = [value(name, "batch", *shape) for name in names]
+    graph = cleaned(program.model_proto, values[:1], values[1:])
+    if interface.dtype == "float64":
+        widen(graph)
+    return graph
+
+
+def _outputs(interface: Interface) -> list[str]:
+    """Return the name of the tensor of output channels; none without such channels."""
+    return [OUTPUTS] if interface.outputs else []
 
 
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:

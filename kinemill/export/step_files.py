@@ -19,7 +19,13 @@ from kinemill.export.interface import io_document
 from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
 from kinemill.export.rounding import FACTOR, evaluate, rollout
-from kinemill.export.step import TrainedStep, export_any, step_model, trace
+from kinemill.export.step import (
+    TrainedStep,
+    export_any,
+    step_model,
+    trace,
+    trace_estimator,
+)
 from kinemill.export.summary import ExportSummary, VariantLoss
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
@@ -27,6 +33,8 @@ from kinemill.task.export import Export
 
 ROWS, GROSS = 5, 1e-3  # rows and relative tolerance of the first comparison
 CASES = "cases.npz"
+
+Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,15 @@ def write_model(
     interface = replace(interface, dtype=settings.precision)
     core = trace(step, interface, optimize=settings.optimize)
     metadata = _metadata(interface, extras)
-    files = _models(core, interface, metadata)
+    graphs = core, trace_estimator(step, interface)
+    files = _models(graphs, interface, metadata)
     _write(folder, files)
     _check_loads(interface, folder)
     _compare(step, folder)
     np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
     variants = dict[str, VariantLoss]()
     for name in settings.also:
-        made, variants[name] = _variant(name, core, interface, folder, extras)
+        made, variants[name] = _variant(name, graphs, interface, folder, extras)
         files |= made
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
     write_interface(folder, io_document(interface, tuple(files), metadata))
@@ -102,13 +111,14 @@ def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
 
 
 def _models(
-    core: onnx.GraphProto, interface: Interface, metadata: Mapping[str, str], variant: str = ""
+    graphs: Graphs, interface: Interface, metadata: Mapping[str, str], variant: str = ""
 ) -> dict[str, bytes]:
     """Return step and rollout by file name; the names of a variant contain its own."""
+    core, estimator = graphs
     version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
     made = {
         f"step{between}.onnx": step_model(core, interface, version, metadata),
-        f"rollout{between}.onnx": rollout_model(core, interface, version, metadata),
+        f"rollout{between}.onnx": rollout_model(core, interface, version, metadata, estimator),
     }
     return {name: model.SerializeToString(deterministic=True) for name, model in made.items()}
 
@@ -119,14 +129,15 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _variant(
-    name: str, core: onnx.GraphProto, interface: Interface, folder: Path, extras: Extras
+    name: str, graphs: Graphs, interface: Interface, folder: Path, extras: Extras
 ) -> tuple[dict[str, bytes], VariantLoss]:
     """Write one variant and measure it; remove its files if the loss is larger than allowed."""
     original = load(folder / ROLLOUT, non_finite="pass")
     windows = windows_of(extras.rows, interface.history)
+    core, estimator = graphs
     made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
     metadata = _metadata(interface, extras) | {"precision": json.dumps(name)}
-    files = _models(made, interface, metadata, name)
+    files = _models((made, estimator), interface, metadata, name)
     _write(folder, files)
     simulator = load(folder / f"rollout.{name}.onnx", non_finite="pass")
     loss = loss_of(simulator, original, windows, extras.settings.loss)

@@ -243,7 +243,7 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
     unstamped = rate is not None and not any(name in names for name in task.ingest.time)
     time = None if unstamped else _find(task.ingest.time, names, None, reasons)
     sources, indices = dict[str, Source](), dict[str, int]()
-    for channel in task.numbers:
+    for channel in task.logged_numbers:
         spec = task.channels[channel]
         candidates = spec.source or [Source(name=channel)]
         index = _find([source.name for source in candidates], names, channel, reasons)

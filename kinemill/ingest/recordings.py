@@ -20,6 +20,7 @@ from kinemill.task import Source, Task
 
 VERSION = 6
 STAGE = "recording"
+_OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _own_part(task: Task) -> Json:
             name: {key: channel[key] for key in ("role", "kind", "unit", "source")}
             | {"resample": {key: own for key, own in channel["resample"].items() if own != 0}}
             | ({"shape": channel["shape"]} if channel["shape"] else {})
-            | ({"texts": channel["texts"]} if channel.get("texts") else {})
+            | {key: channel[key] for key in _OPTIONAL if channel.get(key)}
             for name, channel in part["channels"].items()
         },
         "ingest": {key: value for key, value in part["ingest"].items() if key not in unrelated},

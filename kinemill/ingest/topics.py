@@ -155,7 +155,7 @@ def _take_rows(order: Rows | None, rows: Rows) -> Rows | None:
 def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
     """Group signals by their timestamps and their `max_gap`."""
     own: dict[tuple[int, float], _Shared] = {}
-    for name in task.recorded:
+    for name in task.logged:
         signal, gap = signals[name], task.bridged(name)
         one = own.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
         one.channels[name] = signal.values
@@ -171,7 +171,7 @@ def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
     rows = np.arange(frame.height, dtype=np.int64)
     table = _Shared(Signal(frame[TIME], pl.Series(), rows), task.max_gap, {})
     sparse = dict[str, Signal]()
-    for name in task.recorded:
+    for name in task.logged:
         values = frame[name]
         if task.channels[name].resample.max_gap and values.null_count():
             there = values.is_not_null()

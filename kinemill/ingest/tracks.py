@@ -7,6 +7,7 @@ method. Nothing is interpolated across a gap.
 Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ import polars as pl
 
 from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
+from kinemill.ingest.computed import add_computed
 from kinemill.ingest.raw import MAX_LISTED, TIME, Images, RawLog, Reason, Texts, reason
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.task import Task
@@ -154,12 +156,31 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
         whole = near == slice(0, len(topic.clock.rows))
         values = topic.values if whole else {n: own[near] for n, own in topic.values.items()}
         columns |= on_grid(values, topic.clock.seconds[near], grid, task)
-    frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.recorded}})
-    lead_rows = {name: task.channels[name].resample.lead for name in task.recorded}
+    frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.logged}})
+    lead_rows = {name: task.channels[name].resample.lead for name in task.logged}
     if last := max(lead_rows.values()):
         later = [pl.col(name).shift(-rows) for name, rows in lead_rows.items() if rows]
         frame = frame.with_columns(later).head(-last)
+    if any(task.channels[name].resample.delay for name in task.logged_numbers):
+        frame = _delayed(frame, task)
+    frame = add_computed(frame, task).select(TIME, *task.recorded)
     return frame.with_columns(pl.col(task.media).cast(pl.Int32)) if task.media else frame
+
+
+def _delayed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Return a frame whose delayed channels hold the values that act, without the first rows.
+
+    The mean over a step of a held signal that arrives n + f steps late is
+    (1 - f) u[k - n] + f u[k - n - 1].
+    """
+    delays = {name: task.channels[name].resample.delay for name in task.logged_numbers}
+    late: list[pl.Expr] = []
+    for name, rows in delays.items():
+        whole, share = int(rows), rows % 1.0
+        earlier = pl.col(name).shift(whole + 1 if share else whole)
+        late.append((pl.col(name).shift(whole) * (1.0 - share) + earlier * share).alias(name))
+    first = max(math.ceil(rows) for rows in delays.values())
+    return frame.with_columns(late).slice(first)
 
 
 def _uncovered_reasons(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:

@@ -19,6 +19,8 @@ def hold(
 ) -> tuple[Array, Array]:
     """Return a constant history: states (1, H, S) and actions (1, H-1, A).
 
+    A derived state, such as the velocity of a position, lets its position move evenly instead.
+
     Args:
         interface: interface of the model.
         state: value by name; other states are 0.
@@ -31,7 +33,13 @@ def hold(
     states = np.zeros((1, rows, len(interface.states)), dtype=interface.dtype)
     actions = np.zeros((1, rows - 1, len(interface.actions)), dtype=interface.dtype)
     for name, value in state.items():
-        states[..., channel_index("state", name, interface.states)] = _number(name, value)
+        if name not in interface.derived:
+            states[..., channel_index("state", name, interface.states)] = _number(name, value)
+    for name, parent in interface.derived.items():
+        rate = _number(name, state.get(name, 0.0))  # its history leads to the present position
+        offsets = np.arange(1 - rows, 1) * interface.dt
+        states[..., interface.states.index(name)] = rate
+        states[..., interface.states.index(parent)] += rate * offsets
     for name, value in (action or {}).items():
         actions[..., channel_index("action", name, interface.actions)] = _number(name, value)
     return states, actions
@@ -53,6 +61,13 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
     moved = states.copy()
     for name, value in initial.items():
         column = channel_index("state", name, interface.states)
+        if name in interface.derived:
+            raise BadInput(
+                f"initial {name}",
+                f"is estimated from the history of {interface.derived[name]}",
+                expected="an initial value of a measured state",
+                fix=f"give a history of {interface.derived[name]} that moves so, see `hold`",
+            )
         values = _numbers(f"initial {name}", value)
         if values.shape not in ((), (len(states),)):
             expected = f"a number, or one for each of {len(states)} rows"

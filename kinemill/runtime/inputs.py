@@ -24,9 +24,11 @@ class Inputs:
         self.dtype, self._float = interface.dtype, np.dtype(interface.dtype)
         self._bounded, self._batch = bounded, Axis("batch")
         limits = interface.limits if bounded else {}
+        self._measured = [interface.states.index(name) for name in interface.measured]
+        self._states = states = len(interface.states)
         self._state = _axis("states", interface.states, limits)
         self._action = _axis("actions", interface.actions, limits)
-        past, states = interface.history - 1, len(interface.states)
+        past = interface.history - 1
         actions = len(interface.actions)
         self._history = (self._batch, Axis("history", interface.history), self._state)
         self._past = (self._batch, Axis("past actions (history - 1)", past), self._action)
@@ -34,7 +36,8 @@ class Inputs:
         self._sizes = (interface.history, states, past, actions, actions)
 
     def states(self, value: ArrayLike) -> Array:
-        """Return states (B, H, S)."""
+        """Return states (B, H, S); derived ones may be left out."""
+        value = self._with_derived(value)
         return as_input("states", value, self._history, finite=self.finite, dtype=self.dtype)
 
     def past_actions(self, value: ArrayLike) -> Array:
@@ -46,14 +49,25 @@ class Inputs:
         return as_input("actions", value, self._future, finite=self.finite, dtype=self.dtype)
 
     def state(self, value: ArrayLike) -> Array:
-        """Return one state (S,)."""
+        """Return one state (S,); derived ones may be left out."""
+        value = self._with_derived(value)
         return as_input("state", value, [self._state], finite=self.finite, dtype=self.dtype)
 
     def measured(self, value: ArrayLike) -> Array:
         """Return a copy of one state (S,); NaN and values beyond limits pass."""
+        value = self._with_derived(value)
         channels = self._state.channels
         axes = [Axis("states", len(channels), channels)]
         return as_input("state", value, axes, finite=False, dtype=self.dtype).copy()
+
+    def _with_derived(self, value: ArrayLike) -> ArrayLike:
+        """Return states (..., S), with zeros for derived ones if only measured ones are given."""
+        if len(self._measured) == self._states or np.shape(value)[-1:] != (len(self._measured),):
+            return value
+        measured = np.asarray(value)
+        states = np.zeros((*measured.shape[:-1], self._states), measured.dtype)
+        states[..., self._measured] = measured
+        return states
 
     def action(self, value: ArrayLike) -> Array:
         """Return one action (A,)."""

@@ -6,7 +6,7 @@ Each field is one metadata property as JSON, so that the file alone is enough to
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 
 FORMAT = 1
-_DEFAULTS = {"belief": "null", "dtype": '"float32"'}  # defaults of optional properties
+# Defaults of optional properties.
+_DEFAULTS = {
+    "belief": "null",
+    "dtype": '"float32"',
+    "outputs": "[]",
+    "derived": "{}",
+    "memory": "0",
+}
 
 Dtype = Literal["float32", "float64"]
 
@@ -63,6 +70,10 @@ class Interface:
         versions: versions of the exporting libraries.
         belief: uncertainty of an ensemble, or None.
         dtype: type of its tensors and computation.
+        outputs: channels that are predicted but not fed back, such as forces.
+        derived: states that the files estimate from measurements, each with the state whose time
+            derivative it is; their input values are ignored.
+        memory: the last rows of the history that warm up the carry; 0: all of them.
     """
 
     task: str
@@ -78,6 +89,24 @@ class Interface:
     versions: dict[str, str]
     belief: Belief | None = None
     dtype: Dtype = "float32"
+    outputs: tuple[str, ...] = ()
+    derived: dict[str, str] = field(default_factory=dict[str, str])
+    memory: int = 0
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the states that a robot measures: all but the derived ones."""
+        return tuple(name for name in self.states if name not in self.derived)
+
+    @property
+    def surplus(self) -> int:
+        """First rows of the history that only the estimates of derived states need."""
+        return self.history - self.memory if self.memory else 0
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """Names of the channels by role: state, action, output."""
+        return {"state": self.states, "action": self.actions, "output": self.outputs}
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata properties, each value as JSON."""
@@ -97,6 +126,9 @@ class Interface:
             "versions": self.versions,
             "belief": asdict(self.belief) if self.belief else None,
             "dtype": self.dtype,
+            "outputs": self.outputs,
+            "derived": self.derived,
+            "memory": self.memory,
         }
         return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
 
@@ -154,6 +186,9 @@ class Interface:
             versions=values["versions"],
             belief=_belief(values["belief"]),
             dtype=values["dtype"],
+            outputs=tuple(values["outputs"]),
+            derived=dict(values["derived"]),
+            memory=values["memory"],
         )
 
 

@@ -166,7 +166,8 @@ def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
 def _stepped(
     simulator: Simulator, states: Array, past: Array, actions: Array
 ) -> NDArray[np.float32]:
-    state, carry, states_after = states[:, -1], simulator.warm_up(states, past), list[Array]()
+    carry, states_after = simulator.warm_up(states, past), list[Array]()
+    state = simulator.estimate(states)[:, -1]
     for k in range(min(STEPS, actions.shape[1])):
         state, *carry = simulator.step(state, actions[:, k], *carry)
         states_after.append(state)

@@ -1,6 +1,6 @@
 """Learned simulator: rollouts, single steps, and an online history.
 
-Symbols: B batch, H history, T horizon, S states, A actions.
+Symbols: B batch, H history, T horizon, S states, A actions, Y outputs.
 """
 
 import importlib
@@ -20,10 +20,11 @@ from kinemill.runtime.inputs import Inputs
 from kinemill.runtime.interface import Interface, safe_values
 from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import open_with
-from kinemill.runtime.stepper import open_step
+from kinemill.runtime.stepper import Step, open_step
 from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
 
 _NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
+_WITH_OUTPUTS = ["next_states", "outputs"]
 
 
 class Simulator:
@@ -119,6 +120,11 @@ class Simulator:
         return self.interface.actions
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the channels that are predicted but not fed back, in order."""
+        return self.interface.outputs
+
+    @property
     def units(self) -> dict[str, str]:
         """Unit by channel."""
         return self.interface.units
@@ -149,7 +155,8 @@ class Simulator:
         """Predict T steps, with predictions fed back.
 
         Args:
-            states: (B, H, S), the last row is the present.
+            states: (B, H, S), the last row is the present; states of `interface.derived` can be
+                left out, or hold any finite number.
             past_actions: (B, H-1, A), the actions between those states.
             actions: (B, T, A), the first one acts from the present on.
             initial: other present values by name of state, a number or (B,); the whole history of
@@ -165,6 +172,30 @@ class Simulator:
         if initial:
             states = self.move(states, initial)
         return self._roll(_NEXT, states, past_actions, actions)[0]
+
+    def rollout_outputs(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> tuple[Array, Array]:
+        """Predict T steps with outputs, such as forces; arguments as in `rollout`.
+
+        Returns:
+            The states (B, T, S) after each of `actions`, and the outputs (B, T, Y) at the row of
+            each action: the first ones belong to the present state.
+
+        Raises:
+            BadInput: As in `rollout`, or the model has no outputs.
+        """
+        self._require_outputs()
+        next_states, outputs = self._roll(_WITH_OUTPUTS, states, past_actions, actions)
+        return next_states, outputs
+
+    def _require_outputs(self) -> None:
+        if not self.outputs:
+            raise BadInput(
+                self._where,
+                "has no outputs",
+                expected="a model of a task with channels of `role: output`",
+            )
 
     def rollout_members(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
@@ -243,11 +274,34 @@ class Simulator:
 
         It covers all states but the last one, from which `step` starts.
         """
-        histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
+        histories, past = self.estimate(states), self._inputs.past_actions(past_actions)
         carry = self.initial_carry(same_batch(states=histories, past_actions=past))
-        for index in range(self.history - 1):
+        for index in range(self.interface.surplus, self.history - 1):
             carry = self.step(histories[:, index], past[:, index], *carry)[1:]
         return carry
+
+    def estimate(self, states: ArrayLike) -> Array:
+        """Return a history with its derived states estimated, such as velocities of positions.
+
+        The first `step` starts from its last row. `rollout` does this itself.
+
+        Args:
+            states: (B, H, S) with any finite number in derived states, or (B, H, M) with the M
+                states of `interface.measured` alone.
+
+        Returns:
+            (B, H, S); without derived states, the input.
+
+        Raises:
+            BadInput: An input has an invalid shape, type or value.
+        """
+        histories = self._inputs.states(states)
+        if not self.interface.derived:
+            return histories
+        shape = len(histories), self.history - 1, len(self.actions)
+        past = np.zeros(shape, self.interface.dtype)
+        actions = np.zeros((len(histories), 1, len(self.actions)), self.interface.dtype)
+        return self._run(["estimated_states"], histories, past, actions)[0]
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
         """Return the carry of zeros before the first step."""
@@ -268,10 +322,22 @@ class Simulator:
         Raises:
             BadInput: As in `rollout`, or step.onnx is missing.
         """
+        return self._open_step()(state, action, *carry)
+
+    def step_outputs(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> Array:
+        """Return the outputs (B, Y) at a state (B, S) under an action (B, A), as `step` takes them.
+
+        Raises:
+            BadInput: As in `step`, or the model has no outputs.
+        """
+        self._require_outputs()
+        return self._open_step().outputs(state, action, *carry)
+
+    def _open_step(self) -> Step:
         if self._step is None:
             step_path = self._where.with_name("step.onnx")
             raise BadInput(step_path, "is not there", expected="both files")
-        return self._step(state, action, *carry)
+        return self._step
 
     def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
         """Add a measured state to the history, with the action applied at it.

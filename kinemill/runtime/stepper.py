@@ -1,6 +1,6 @@
 """`step.onnx`: one time step of a model with an explicit carry.
 
-Symbols: B batch, S states, A actions.
+Symbols: B batch, S states, A actions, Y channels that are predicted but not fed back.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Step:
 
     def __init__(self, session: Any, inputs: Inputs) -> None:
         self._session, self._carry, self._inputs = session, inputs.interface.carry, inputs
-        self._names = ["next_state", *(f"next_{item.name}" for item in self._carry)]
+        self._next = ["next_state", *(f"next_{item.name}" for item in self._carry)]
         self._axes = [
             tuple(Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape))
             for item in self._carry
@@ -37,6 +37,16 @@ class Step:
         Raises:
             BadInput: An input has an invalid shape, type or value.
         """
+        return tuple(self._run(self._next, state, action, carry))
+
+    def outputs(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> Array:
+        """Return the outputs (B, Y) at state (B, S) and action (B, A); arguments as in a call."""
+        return self._run(["outputs"], state, action, carry)[0]
+
+    def _run(
+        self, names: list[str], state: ArrayLike, action: ArrayLike, carry: tuple[ArrayLike, ...]
+    ) -> list[Array]:
+        """Return tensors of the file by name."""
         if len(carry) != len(self._carry):
             expected = ", ".join(item.name for item in self._carry) or "none"
             raise BadInput("carry", f"{len(carry)} given", expected=expected, fix="see warm_up")
@@ -45,7 +55,7 @@ class Step:
         for item, axes, value in zip(self._carry, self._axes, carry, strict=True):
             feed[item.name] = self._inputs.check_part(item.name, value, *axes)
         same_batch(**feed)
-        return tuple(self._session.run(self._names, feed))
+        return self._session.run(names, feed)
 
 
 def open_step(

@@ -159,13 +159,13 @@ def _refuse_slopes_of_rotations(task: Task) -> None:
 
 
 def _observations_and_rewards(task: Task, table: Table, random: np.random.Generator) -> Table:
-    """Return observations, mixtures of the states, and rewards, each (n,)."""
+    """Return observations and outputs, mixtures of the states, and rewards, each (n,)."""
     states = np.stack([table[name] for name in task.states])
     span = np.maximum(np.ptp(states, axis=1, keepdims=True), 1e-12)
     unit = 2.0 * (states - states.min(axis=1, keepdims=True)) / span - 1.0
     derived: Table = {}
     for name in task.numbers:
-        if task.channels[name].role == "observation" and name not in table:
+        if task.channels[name].role in {"observation", "output"} and name not in table:
             mixture = random.dirichlet(np.ones(len(unit))) @ unit
             derived[name] = mixture + NOISE * random.standard_normal(unit.shape[1])
         elif task.channels[name].role == "reward":

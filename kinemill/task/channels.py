@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import (
     BeforeValidator,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -15,6 +16,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.task.computed_keys import ComputedKeys
 from kinemill.task.plugins import MEDIA, Settings
 from kinemill.task.units import check_unit, factor, is_derivative
 
@@ -23,7 +25,7 @@ RESERVED = {"time_s", "episode", "nrmse"}
 _ELEMENTS = 4  # elements of a quaternion
 USUAL = 1e12  # more than any pressure in Pa or count of an encoder
 SQUARED = 1e19  # float32 can hold the square of any smaller value
-MODELED = ("state", "action")  # the roles that models, checks and dataset rows use
+MODELED = ("state", "action")  # the roles that checks and dataset rows use
 
 
 class Source(Settings):
@@ -66,6 +68,20 @@ class ChannelResample(Settings):
         "value, for an input sampled at the same time as the output that it already "
         "affects",
     )
+    delay: NonNegativeFloat = Field(
+        default=0.0,
+        description="rows of `dt` after which this channel acts, also fractions: with 0.4 a row "
+        "holds 0.6 of its own value and 0.4 of the value before, the mean over a step of a held "
+        "signal that arrives late",
+        exclude_if=lambda value: value == 0.0,  # keeps the digests of tasks without it unchanged
+    )
+
+    @model_validator(mode="after")
+    def _moves_one_way(self) -> "ChannelResample":
+        if self.lead and self.delay:
+            message = f"`lead: {self.lead}` and `delay: {self.delay:g}` contradict each other"
+            raise ValueError(message)
+        return self
 
 
 def _as_resample(value: object) -> object:
@@ -87,11 +103,12 @@ def _known_unit(value: object) -> str:
         raise ValueError(str(error)) from error
 
 
-class Channel(Settings):
+class Channel(ComputedKeys):
     """One signal: its role, kind and unit, and its column names in logs."""
 
-    role: Literal["state", "action", "observation", "reward", "image", "text"] = Field(
-        description="use of the channel: models predict states, actions are inputs"
+    role: Literal["state", "action", "output", "observation", "reward", "image", "text"] = Field(
+        description="use of the channel: models predict states and feed them back, actions are "
+        "inputs; an output is predicted but not fed back, such as an acceleration or a force"
     )
     kind: Literal["linear", "angle", "coordinate", "quaternion"] = Field(
         default="linear",
@@ -115,9 +132,6 @@ class Channel(Settings):
         "while values outside `limits` are cut out",
         exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
     )
-    derivative_of: str | None = Field(
-        default=None, description="the channel whose time derivative this one is"
-    )
     resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = Field(
         default=ChannelResample(),
         description="resampling of this channel, where it differs from `ingest.resample`",
@@ -140,6 +154,12 @@ class Channel(Settings):
         if isinstance(value, dict) and value.get("role") in MEDIA:
             return {"unit": "1", **cast(dict[str, Any], value)}
         return value
+
+    @model_validator(mode="after")
+    def _is_computed_soundly(self) -> "Channel":
+        if wrong := _computed_problem(self):
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _fits_its_role(self) -> "Channel":
@@ -183,20 +203,47 @@ def magnitude(channel: Channel) -> float:
 def _unfit_for_role(channel: Channel) -> str | None:
     """Return a message about the first key that does not apply to the channel's role, or None."""
     role = channel.role
-    keys = {key for key in ("limits", "observed_range", "derivative_of") if getattr(channel, key)}
-    if role not in MODELED and keys:
-        return f"`{min(keys)}` is for a state or an action; this channel has the role {role}"
+    if role not in MODELED and (wrong := _modeled_key(channel)):
+        return wrong
     for key, of in (("shape", "image"), ("texts", "text")):
         if role != of and getattr(channel, key):
             return f"`{key}` is for {'an' if of == 'image' else 'a'} {of}; this channel is a {role}"
     if role not in MEDIA:
         return None
-    if channel.unit != "1" or channel.kind != "linear":
-        return f"a channel of role {role} has no unit and no kind"
+    if channel.unit != "1" or channel.kind != "linear" or channel.resample.delay:
+        return f"a channel of role {role} has no unit, no kind and no delay"
     if channel.resample.method not in {None, "hold"}:
         return (
             f"a channel of role {role} cannot be resampled by {channel.resample.method}; "
             f"expected hold"
+        )
+    return None
+
+
+def _computed_problem(channel: Channel) -> str | None:
+    """Return a message about keys that a computed channel cannot have, or None."""
+    if channel.derived is None and channel.expression is None:
+        return None
+    key = "derived" if channel.derived else "expression"
+    if channel.role in MEDIA or (channel.derived and channel.role in {"action", "reward"}):
+        return f"`{key}` cannot give a channel of role {channel.role}"
+    if channel.source or channel.resample != ChannelResample():
+        return f"`source` and `resample` are for a column of the log; this channel has `{key}`"
+    if channel.derived and channel.kind != "linear":
+        return f"a derivative is of kind linear, not {channel.kind}"
+    return None
+
+
+def _modeled_key(channel: Channel) -> str | None:
+    """Return a message about a key that only states and actions have, or None."""
+    keys = {key for key in ("limits", "observed_range", "derivative_of") if getattr(channel, key)}
+    if channel.role == "output" or channel.derived:
+        keys -= {"derivative_of"}
+    if channel.role == "output" and channel.kind != "linear":
+        return f"a channel of role output is of kind linear, not {channel.kind}"
+    if keys:
+        return (
+            f"`{min(keys)}` is for a state or an action; this channel has the role {channel.role}"
         )
     return None
 
@@ -231,16 +278,18 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
     ]
     for name, channel in channels.items():
         parent = channel.derivative_of
-        where = ("channels", name, "derivative_of")
+        where = ("channels", name, "of" if channel.derived else "derivative_of")
         if wrong := _wrong_name(name):
             problems.append((where[:2], wrong))
         if parent is None:
             continue
+        if parent not in channels and channel.derived:
+            continue  # `computed_problems` reports it
         if parent not in channels:
             problems.append(
                 (where, f"unknown channel {parent!r}; {nearest(parent, list(channels))}")
             )
-        elif _in_cycle(name, channels):
+        elif not channel.derived and _in_cycle(name, channels):
             problems.append((where, f"{name!r} is indirectly the derivative of itself"))
         elif not is_derivative(channel.unit, channels[parent].unit):
             problems.append(

@@ -19,6 +19,7 @@ from pydantic import (
 from kinemill.errors import BadInput
 from kinemill.task.channels import Channel
 from kinemill.task.compute import TARGETS, Compute
+from kinemill.task.computed import is_computed
 from kinemill.task.control import Control
 from kinemill.task.environment import Environment, pick_environment
 from kinemill.task.export import Export
@@ -146,14 +147,19 @@ class Task(Settings):
         return [name for name, channel in self.channels.items() if channel.role == "action"]
 
     @property
+    def outputs(self) -> list[str]:
+        """Names of the output channels, in the task's order: predicted, but not fed back."""
+        return self._with_roles("output")
+
+    @property
     def columns(self) -> list[str]:
         """States, then actions: the order of columns in packed arrays."""
         return [*self.states, *self.actions]
 
     @property
     def numbers(self) -> list[str]:
-        """Columns, then observations and rewards: every channel that is a number at each step."""
-        return [*self.columns, *self._with_roles("observation", "reward")]
+        """Columns, outputs, observations, rewards: every channel that is a number at each step."""
+        return [*self.columns, *self.outputs, *self._with_roles("observation", "reward")]
 
     @property
     def media(self) -> list[str]:
@@ -164,6 +170,22 @@ class Task(Settings):
     def recorded(self) -> list[str]:
         """Numbers, then media: the columns of tracks and episodes after `time_s`."""
         return [*self.numbers, *self.media]
+
+    @property
+    def logged(self) -> list[str]:
+        """The recorded channels that a column of a log gives; the others are computed."""
+        return [name for name in self.recorded if not is_computed(self.channels[name])]
+
+    @property
+    def logged_numbers(self) -> list[str]:
+        """The logged channels that are a number at each step."""
+        return [name for name in self.logged if name not in self.media]
+
+    @property
+    def derived(self) -> dict[str, str]:
+        """The states that no log has, and the state whose time derivative each of them is."""
+        channels = {name: self.channels[name] for name in self.states}
+        return {name: str(one.of) for name, one in channels.items() if one.derived}
 
     def _with_roles(self, *roles: str) -> list[str]:
         return [name for name, channel in self.channels.items() if channel.role in roles]

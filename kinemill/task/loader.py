@@ -15,6 +15,7 @@ from kinemill.store.json_io import publish_json, read_json
 from kinemill.store.project import project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
+from kinemill.task.computed import computed_problems
 from kinemill.task.document import Task, validate_settings
 from kinemill.task.examples import example_tasks
 from kinemill.task.overrides import apply, blame, family_at, leaves, nested
@@ -236,13 +237,16 @@ def _problems(task: Task) -> list[Problem]:
     parts += [(("export",), task.export), (("verify",), task.verify)]
     parts += [(("environment",), task.environment)] if task.environment else []
     modeled: list[tuple[Location, Settings]] = []
-    (parts if policy else modeled).append((("learn",), task.learn))
+    predicted: list[tuple[Location, Settings]] = []
+    (parts if policy else predicted).append((("learn",), task.learn))
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modeled.append((("promote",), task.promote))
     modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
-    # Dynamics models and checks use states and actions only.
+    # Checks use states and actions only; dynamics models predict outputs as well.
     own = {name: task.channels[name] for name in task.columns}
+    with_outputs = own | {name: task.channels[name] for name in task.outputs}
     errors: list[tuple[Location, str]] = list(problems_between(task.channels))
+    errors += computed_problems(task.channels)
     if task.learn.from_logs and not task.channels:
         errors.append((("channels",), "is missing or empty"))
     if not task.learn.from_logs and task.environment is None:
@@ -252,7 +256,8 @@ def _problems(task: Task) -> list[Problem]:
     )
     errors += [(("promote", *where), what) for where, what in unfit]
     errors += [(("export", *where), what) for where, what in task.export.unfit() if policy]
-    for channels, items in ((task.channels, parts), (own, modeled)):
+    scopes = ((task.channels, parts), (own, modeled), (with_outputs, predicted))
+    for channels, items in scopes:
         for where, part in items:
             errors += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return errors

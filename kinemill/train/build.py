@@ -8,7 +8,7 @@ import torch
 
 from kinemill.train.batches import member_seed
 from kinemill.train.layout import Layout
-from kinemill.train.step import SCALES, Step, make_step
+from kinemill.train.step import ESTIMATOR, SCALES, Step, make_step
 
 _PREFIX = "member.step."  # of the names in the step of an ensemble
 
@@ -68,4 +68,5 @@ def step_of(module: Any) -> Step:
 def scale_in(weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scaling tensors among the weights of a module of `assemble`."""
     prefix = "" if SCALES[0] in weights else _PREFIX
-    return {name: weights[f"{prefix}{name}"] for name in SCALES}
+    names = (*SCALES, ESTIMATOR)
+    return {name: weights[f"{prefix}{name}"] for name in names if f"{prefix}{name}" in weights}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.train.estimator import estimator_weights
 from kinemill.train.layout import Layout
 from kinemill.train.scaling import feature_scale
 
@@ -22,6 +23,7 @@ class Windows:
         history: H.
         horizon: T.
         states: S.
+        outputs: (N, Y) float32, channels that are predicted but not fed back; None without any.
     """
 
     values: Tensor
@@ -29,6 +31,7 @@ class Windows:
     history: int
     horizon: int
     states: int
+    outputs: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -49,6 +52,19 @@ class Windows:
             actions[:, history - 1 : -1],
             states[:, history:],
         )
+
+    def gather_channels(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `gather` does, with outputs in the truth, (B, T, S + Y).
+
+        Row k of the truth holds the state after action k, and the outputs at the row of action k.
+        """
+        states, past, actions, truth = self.gather(which)
+        if self.outputs is None:
+            return states, past, actions, truth
+        offsets = torch.arange(self.history - 1, self.history - 1 + self.horizon)
+        rows = self.starts[which].unsqueeze(1) + offsets.to(self.starts.device)
+        outputs = self.outputs[rows.flatten()].view(*rows.shape, -1)
+        return states, past, actions, torch.cat([truth, outputs], dim=-1)
 
 
 def make_windows(
@@ -75,7 +91,28 @@ def make_windows(
         history=layout.history,
         horizon=horizon,
         states=len(layout.states),
+        outputs=_output_values(dataset, layout),
     )
+
+
+def _output_values(dataset: PackedDataset, layout: Layout) -> Tensor | None:
+    """Return the outputs of every row, (N, Y), in the order of the layout; None without any.
+
+    Raises:
+        BadInput: The dataset lacks one.
+    """
+    names = layout.output_channels
+    if not names:
+        return None
+    if dataset.output_values is None or set(names) - set(dataset.outputs):
+        raise BadInput(
+            f"dataset of {dataset.task}",
+            f"has the outputs {', '.join(dataset.outputs) or 'none'}",
+            expected=", ".join(names),
+            fix="build the dataset with the channels of this task",
+        )
+    columns = [dataset.outputs.index(name) for name in names]
+    return torch.from_numpy(np.array(dataset.output_values[:, columns], dtype=np.float32))
 
 
 def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tensor | None:
@@ -102,6 +139,7 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
         windows.history,
         windows.horizon,
         windows.states,
+        None if windows.outputs is None else windows.outputs.to(device),
     )
 
 
@@ -121,7 +159,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
         output_std.append(scale / layout.dt if output.relation == "derivative" else scale)
         output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
     feature_mean, feature_std = feature_scale(dataset, layout)
-    return {
+    estimator = {"estimator.weight": estimator_weights(dataset, layout)} if layout.derived else {}
+    return estimator | {
         "state_std": std[: len(layout.states)],
         "feature_mean": feature_mean,
         "feature_std": _no_zeros(feature_std),

@@ -4,7 +4,8 @@ All members are one batched program: parameters of equal name are stacked, and `
 over them. Each member goes on from its own prediction, so a rollout holds a bundle of trajectories.
 Their mean is the next state; how far each lies off it travels in the carry.
 
-Symbols: B batch, E members, H history, T horizon, S states, A actions, P covariance.
+Symbols: B batch, E members, H history, T horizon, S states, A actions, Y channels that are
+predicted but not fed back, P covariance.
 """
 
 import copy
@@ -67,6 +68,15 @@ class Ensemble(nn.Module):
     def history(self) -> int:
         """Rows known before the first prediction, H."""
         return self.member.step.history
+
+    @property
+    def rows(self) -> int:
+        """Rows that must be measured before the first prediction, see `Step.rows`."""
+        return self.member.step.rows
+
+    def estimate_history(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `rollout` starts from, see `Step.estimate_history`."""
+        return self.member.step.estimate_history(states, past_actions)
 
     @property
     def state_std(self) -> Tensor:
@@ -138,9 +148,8 @@ class Ensemble(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step."""
-        *inner, offsets, covariance_before, expected = self._parts(carry)
-        going_on = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
-        own = state.unsqueeze(1) + offsets * going_on.unsqueeze(2)
+        *inner, _, covariance_before, _ = self._parts(carry)
+        own, going_on = self._own(state, carry)
         shared = (False, True, *(False for _ in inner))
         following, added, *after = self.each("advance", own, action, *inner, shared=shared)
         moved = self.wrap(following - state.unsqueeze(1))
@@ -150,6 +159,21 @@ class Ensemble(nn.Module):
             return state_after, *after, apart, state_after
         covariance = self.member.grown(covariance_before * going_on.unsqueeze(2)) + added.mean(1)
         return state_after, *after, apart, covariance, state_after
+
+    def _own(self, state: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return where each member is, (B, E, S), and whether rows are predictions, (B, 1)."""
+        *_, offsets, _, expected = self._parts(carry)
+        going_on = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
+        return state.unsqueeze(1) + offsets * going_on.unsqueeze(2), going_on
+
+    def advance(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Advance as a `Step` does: next state, outputs (B, Y), carry; outputs are a mean."""
+        next_state, *after = self(state, action, *carry)
+        inner = carry[: len(self.member.step.carry_shapes)]
+        shared = (False, True, *(False for _ in inner))
+        own, _ = self._own(state, carry)
+        (outputs,) = self.each("outputs", own, action, *inner, shared=shared)
+        return next_state, outputs.mean(1), *after
 
     def _parts(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.member.noise is not None:
@@ -168,6 +192,17 @@ class Ensemble(nn.Module):
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S)."""
         return self.bundle(states, past_actions, actions)[0]
+
+    def rollout_channels(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
+        """Roll out states and outputs, (B, T, S + Y), see `Step.rollout_channels`."""
+        if not self.layout.output_channels:
+            return self.rollout(states, past_actions, actions)
+        carry, state, predicted = self.warm_up(states, past_actions), states[:, -1], list[Tensor]()
+        for action in actions.unbind(1):
+            state, outputs, *after = self.advance(state, action, *carry)
+            carry = tuple(after)
+            predicted.append(torch.cat([state, outputs], dim=-1))
+        return torch.stack(predicted, dim=1)
 
     def bundle(
         self, states: Tensor, past_actions: Tensor, actions: Tensor

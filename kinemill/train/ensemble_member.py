@@ -69,6 +69,10 @@ class Member(nn.Module):
         following, *after = self.step(state, action, *carry)
         return following, self.added(state, action), *after
 
+    def outputs(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs at a row, (B, Y), alone in a tuple."""
+        return (self.step.advance(state, action, *carry)[1],)
+
     def added(self, state: Tensor, action: Tensor) -> Tensor:
         """Return the covariance of the noise of one step, Qᵀ diag(variances) Q."""
         if self.noise is None:
@@ -106,7 +110,8 @@ class Member(nn.Module):
             robots: (B,) which robot each row is of, if the network tells them apart.
 
         Returns:
-            Predictions and their variances, (B, T, S) each; without noise the variances are 0.
+            Predictions and their variances, (B, T, S + Y) each; without noise the variances are
+            0, and with noise there are no outputs, Y = 0.
         """
         with robots_set(self.step, robots):
             whole, covariances = self._unrolled(states, past_actions, actions, truth, fed)
@@ -126,8 +131,9 @@ class Member(nn.Module):
                 propagated = self.grown(covariance) if k else 0.0
                 covariances.append(propagated + self.added(state, action))
                 covariance = torch.where(is_forced.unsqueeze(-1), 0.0, covariances[-1])
-            state, *after = self.step(state, action, *carry)
+            state, outputs, *after = self.step.advance(state, action, *carry)
             carry = tuple(after)
-            predicted.append(state)
+            has_outputs = self.step.readout is not None
+            predicted.append(torch.cat([state, outputs], -1) if has_outputs else state)
             state = torch.where(is_forced, truth[:, k], state)
         return torch.stack(predicted, dim=1), covariances

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, Encoding, make
 from kinemill.train.feature_settings import Encodings
@@ -44,6 +45,9 @@ class Layout:
         window: `carried`: the network carries what it remembers from step to step; `sliding`: it
             starts anew at each step from the last `history` rows.
         encodings: how a network sees each state, then each action; their scale is given.
+        output_channels: names of the channels that are predicted but not fed back.
+        derived: states that no sensor measures, each with the state whose derivative it is.
+        estimator_rows: measured rows that derived states are estimated from; 1 without any.
     """
 
     states: tuple[str, ...]
@@ -57,6 +61,9 @@ class Layout:
     integrator: Integrator
     window: Window
     encodings: tuple[Encoding, ...]
+    output_channels: tuple[str, ...] = ()
+    derived: tuple[tuple[str, str], ...] = ()
+    estimator_rows: int = 1
 
     @property
     def features(self) -> int:
@@ -100,6 +107,9 @@ class Layout:
             integrator=raw["integrator"],
             window=raw["window"],
             encodings=tuple(make(ENCODINGS, Encoding, item) for item in raw["encodings"]),
+            output_channels=tuple(raw.get("output_channels", ())),
+            derived=tuple((one, of) for one, of in raw.get("derived", ())),
+            estimator_rows=raw.get("estimator_rows", 1),
         )
 
 
@@ -138,4 +148,13 @@ def layout_of(task: Task) -> Layout:
     """Return the layout of a task with `learn.type: dynamics`."""
     learn: Any = task.learn
     layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
-    return replace(layout, window=learn.window, encodings=learn.encoding.of(task, learn.window))
+    encodings = learn.encoding.of(task, learn.window)
+    derived = task.derived
+    return replace(
+        layout,
+        window=learn.window,
+        encodings=encodings,
+        output_channels=tuple(task.outputs),
+        derived=tuple(derived.items()),
+        estimator_rows=estimator_rows([task.channels[name] for name in derived], task.dt),
+    )

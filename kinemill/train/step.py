@@ -1,7 +1,8 @@
 """The dynamics step in physical units, everything inside: encoding, network, relations, angles.
 
 Training, evaluation and export all run this one module, so they cannot mean different things.
-Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features.
+Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features, Y
+channels that are predicted but not fed back.
 """
 
 import math
@@ -13,10 +14,13 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.task.plugins import Model
+from kinemill.train.estimator import Estimator
 from kinemill.train.feature_encoder import Encoder
 from kinemill.train.layout import Layout
+from kinemill.train.readout import Readout
 
 SCALES = ("state_std", "feature_mean", "feature_std", "output_mean", "output_std")
+ESTIMATOR = "estimator.weight"  # one more of them, for a layout with derived states
 
 
 class Step(nn.Module):
@@ -69,11 +73,34 @@ class Step(nn.Module):
         self.register_buffer("frequency", torch.where(angles, 1 / (2 * math.pi), 0.0))
         for name in SCALES:
             self.register_buffer(name, scale[name].to(torch.float32))
+        outputs = len(layout.output_channels)
+        self.estimator = Estimator(layout, scale[ESTIMATOR]) if layout.derived else None
+        self.readout = Readout(self._readout_size(), outputs) if outputs else None
 
     @property
     def history(self) -> int:
         """Rows known before the first prediction, H."""
         return self.layout.history
+
+    @property
+    def rows(self) -> int:
+        """Rows to measure before the first prediction, R: H, or more with an estimator."""
+        return self.history if self.estimator is None else self.estimator.rows
+
+    def estimate_history(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `rollout` starts from, of measurements when the model runs.
+
+        Args:
+            states: (B, R, S), with any value where a state is derived.
+            past_actions: (B, R-1, A).
+
+        Returns:
+            The last H rows with derived states estimated, and the actions between them.
+        """
+        if self.estimator is None:
+            return states, past_actions
+        late = self.rows - self.history
+        return self.estimator(states)[:, late:], past_actions[:, late:]
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -179,7 +206,54 @@ class Step(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
-        change, *after = self.change(state, action, *carry)
+        next_state, _, *after = self._advance(state, action, carry)
+        return next_state, *after
+
+    def advance(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Advance one time step: (B, S), (B, A), carry -> (B, S), outputs (B, Y), carry.
+
+        Outputs are those of `state` and `action`: they belong to the row before the next state.
+        """
+        next_state, outputs, *after = self._advance(state, action, carry)
+        if self.readout is None:
+            return next_state, state[:, :0], *after
+        return next_state, self.readout(self._readout_row(state, action, outputs, carry)), *after
+
+    def readout_inputs(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Return what the readout sees at the last row of (B, H, S), (B, H, A): (B, K)."""
+        carry = self.warm_up(states, actions[:, :-1])
+        state, action = states[:, -1], actions[:, -1]
+        outputs, *_ = self.predict_outputs(state, action, *carry)
+        return self._readout_row(state, action, outputs, carry)
+
+    def _readout_row(
+        self, state: Tensor, action: Tensor, outputs: Tensor, carry: tuple[Tensor, ...]
+    ) -> Tensor:
+        """Return features of the row, outputs (B, O) of the network and its carry: (B, K)."""
+        row = torch.cat([state, action], dim=-1)
+        if self.sliding:
+            rows = torch.cat([carry[0], row.unsqueeze(1)], dim=1)
+            features = self.network_inputs(rows, self.encoder.origin(rows))[-1]
+            return torch.cat([features.flatten(1), outputs], dim=-1)
+        origin = self._origin(row, carry[0]) if self.has_origin else None
+        own = carry[1:] if self.has_origin else carry
+        features = self.network_inputs(row, origin)[-1]
+        return torch.cat([features, outputs, *(part.flatten(1) for part in own)], dim=-1)
+
+    def _readout_size(self) -> int:
+        """Return the length K of `_readout_row`."""
+        outputs = len(self.layout.outputs)
+        if self.sliding:
+            return self.history * self.layout.features + outputs
+        carried = sum(math.prod(shape) for shape in self.network.carry_shapes)
+        return self.layout.features + outputs + carried
+
+    def _advance(
+        self, state: Tensor, action: Tensor, carry: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Return the next state (B, S), the outputs (B, O) of the network, and the carry."""
+        outputs, *after = self.predict_outputs(state, action, *carry)
+        change = state @ self.drift + outputs @ self.gain
         if self.layout.integrator == "rk4":
             # Kutta (1901), the action held: k1 is `change`. All stages count from k1's origin.
             stage_carry = carry
@@ -190,7 +264,7 @@ class Step(nn.Module):
             k3, *_ = self.change(state + k2 / 2, action, *stage_carry)
             k4, *_ = self.change(state + k3, action, *stage_carry)
             change = (change + 2 * (k2 + k3) + k4) / 6
-        return self.wrap(state + change), *after
+        return self.wrap(state + change), outputs, *after
 
     def warm_up(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after states (B, H, S) without the last, under (B, H-1, A)."""
@@ -223,6 +297,31 @@ class Step(nn.Module):
             carry = tuple(rest)
             predicted.append(state)
         return torch.stack(predicted, dim=1)
+
+    def rollout_channels(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
+        """Roll out states and outputs, (B, T, S + Y); arguments as in `rollout`.
+
+        Row k holds the state after action k, and the outputs at the row of action k itself.
+        """
+        if self.readout is None:
+            return self.rollout(states, past_actions, actions)
+        carry = self.warm_up(states, past_actions)
+        state = states[:, -1]
+        predicted: list[Tensor] = []
+        for action in actions.unbind(1):
+            state, outputs, *rest = self.advance(state, action, *carry)
+            carry = tuple(rest)
+            predicted.append(torch.cat([state, outputs], dim=-1))
+        return torch.stack(predicted, dim=1)
+
+    def errors(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        """Return errors of (..., S + Y) in standard deviations of training; angles are wrapped."""
+        states = len(self.layout.states)
+        error = self.wrap(predicted[..., :states] - truth[..., :states]) / self.state_std
+        if self.readout is None:
+            return error
+        apart = (predicted[..., states:] - truth[..., states:]) / self.readout.output_std
+        return torch.cat([error, apart], dim=-1)
 
 
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:

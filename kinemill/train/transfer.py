@@ -15,7 +15,10 @@ from kinemill.train.layout import Layout
 from kinemill.train.policy import PolicyModule
 from kinemill.train.warm_start import described, load_model
 
-_EQUAL_FIELDS = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
+_EQUAL_FIELDS = (
+    *("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator"),
+    "output_channels",
+)
 
 
 def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> None:

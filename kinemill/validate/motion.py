@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
+from kinemill.task.channels import MODELED
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, Values, memoize, runs
 
@@ -30,7 +31,8 @@ def pairs(task: Task) -> Iterator[tuple[str, str]]:
     An element of a quaternion is no position: a turn about another axis leaves it as it is.
     """
     for name, channel in task.channels.items():
-        parent = channel.derivative_of
+        is_measured = channel.role in MODELED and not channel.derived
+        parent = channel.derivative_of if is_measured else None
         if parent and task.channels[parent].kind != "quaternion":
             yield name, parent
 

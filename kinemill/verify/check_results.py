@@ -178,3 +178,26 @@ class VariantResult(VariantLoss):
     test: Number
     test_fp32: Number
     bytes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class OutputAccuracy:
+    """Error of one output.
+
+    Attributes:
+        unit: its unit.
+        rmse: root mean square error at the present row, where states are measured.
+        rmse_horizon: the same at the last row of the horizon, from predicted states.
+        mean: RMSE of the mean of the training rows.
+        linear: RMSE of a linear map of the present row, fitted to the training rows.
+        std: standard deviation in the training rows.
+        steps: rows from the present to the last row of the horizon.
+    """
+
+    unit: str
+    rmse: Number
+    rmse_horizon: Number
+    mean: Number
+    linear: Number
+    std: Number
+    steps: int

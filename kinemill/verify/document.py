@@ -16,6 +16,7 @@ from kinemill.verify.check_results import (
     Latency,
     Machine,
     NanPropagation,
+    OutputAccuracy,
     Parity,
     PhysicsResult,
     Structure,
@@ -120,6 +121,7 @@ class Assessment:
         accuracy: errors in detail, by name of the model, `model` first.
         against: the model compared with each reference, by horizon and channel.
         gains: differences of a policy from `random`, by name.
+        outputs: errors of channels that are predicted but not fed back, by name.
         windows: test data behind the errors.
         analysis: free run, residuals, worst episodes, calibration; None for policies.
         references: selection of the references; None without references.
@@ -135,6 +137,7 @@ class Assessment:
     accuracy: dict[str, Accuracy] = field(default_factory=dict[str, Accuracy])
     against: dict[str, Comparisons] = field(default_factory=dict[str, Comparisons])
     gains: dict[str, PolicyGain] = field(default_factory=dict[str, PolicyGain])
+    outputs: dict[str, OutputAccuracy] = field(default_factory=dict[str, OutputAccuracy])
     windows: WindowCounts = field(default_factory=WindowCounts)
     analysis: AnalysisResults | None = None
     references: ReferencesFacts | None = None

@@ -30,13 +30,15 @@ from kinemill.verify.analysis import (
     metrics_of,
     window_counts,
 )
-from kinemill.verify.check_results import Parity, VariantResult
+from kinemill.verify.check_results import OutputAccuracy, Parity, VariantResult
 from kinemill.verify.checklist import Gate, finite
 from kinemill.verify.document import ModelKind, Verification
+from kinemill.verify.estimated import estimated_starts
 from kinemill.verify.execution_providers import THREADS, compare_providers
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.files import unlike_data
 from kinemill.verify.losses import Counted
+from kinemill.verify.output_errors import output_accuracy, outputs_gate
 from kinemill.verify.parity import (
     LONG,
     LONG_ROWS,
@@ -218,9 +220,16 @@ class DynamicsSubject:
         if self.counted is not None:
             measurement = replace(measurement, margin=self.counted.margin, steps=self.counted.steps)
         over_windows = references.predictors() if references else {"persistence": Persistence()}
-        whole = {MODEL: simulator, **(references.free_run() if references else over_windows)}
-        predictors = {MODEL: simulator, **over_windows}
+        episodes = references.free_run() if references else over_windows
+        whole = {MODEL: simulator, **estimated_starts(episodes, simulator)}
+        predictors = {MODEL: simulator, **estimated_starts(over_windows, simulator)}
         return analyze(predictors, self.dataset, "test", measurement, whole)
+
+    @cached_property
+    def outputs(self) -> dict[str, OutputAccuracy]:
+        """Errors of the outputs on the test split, by name."""
+        steps = self.settings.horizon, self.settings.stride
+        return output_accuracy(self.simulator, self.dataset, self.dataset, "test", steps)
 
     @cached_property
     def stability(self) -> Stability:
@@ -229,7 +238,8 @@ class DynamicsSubject:
 
     def measure(self) -> list[Gate]:
         """Measure the errors on the test split; return the gate that they are finite."""
-        return [finite("finite errors", bool(np.isfinite(self.analysis.model.by_step).all()))]
+        errors = finite("finite errors", bool(np.isfinite(self.analysis.model.by_step).all()))
+        return [errors, *outputs_gate(self.outputs)]
 
     def throughput_of(self) -> tuple[Probe, int, Sequence[int]]:
         """Return windows of the test split, their horizon, and one and more threads."""
@@ -244,6 +254,7 @@ class DynamicsSubject:
             metrics=metrics_of(analysis.errors),
             accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
             against=analysis.comparisons,
+            outputs=self.outputs,
             windows=window_counts(analysis.model),
             analysis=analysis_results(analysis),
             references=self.references.facts() if self.references else None,

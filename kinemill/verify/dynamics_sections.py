@@ -9,6 +9,7 @@ from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.document import Verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.figures import three_examples
+from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.overfitting import fitting_section
 from kinemill.verify.report_sections import (
     Parts,
@@ -31,7 +32,6 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
     speed = f"p99 {number(times.p99)} ms, {number(horizon_ms / times.p50)} × real time"
     splits = {name: dataset.of(name) for name in ("train", "validation", "test")}
     text = "Typical is the median window; nine of ten are better than the hard one."
-    roles = {"state": interface.states, "action": interface.actions}
     shape = f"(1, {interface.history}, {len(interface.states)})"
     return Parts(
         kind="Model",
@@ -47,6 +47,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
                 *analysis_sections(
                     analysis, document, "the test split", three_examples(model), text
                 ),
+                outputs_section(document.outputs, model.dt),
                 fitting_section(subject.fit_diagnosis),
                 _unmodeled(document),
             ],
@@ -56,7 +57,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
         "champion.",
         channels=[
             [name_of(n), role, escape(interface.units[n]), limits_text(interface.limits, n)]
-            for role, names in roles.items()
+            for role, names in interface.roles.items()
             for n in names
         ],
         facts=[

@@ -27,6 +27,7 @@ from kinemill.verify.analysis import (
     metrics_of,
     window_counts,
 )
+from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
 from kinemill.verify.document import (
     EVALUATION,
@@ -34,10 +35,12 @@ from kinemill.verify.document import (
     ExampleFacts,
     LogEvaluation,
 )
+from kinemill.verify.estimated import estimated_starts
 from kinemill.verify.figures import Example, unwrapped
 from kinemill.verify.files import unlike
 from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
+from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.plots import plot_examples, plot_growth
 from kinemill.verify.references import (
     References,
@@ -64,6 +67,7 @@ class Evaluation:
         examples: windows to draw and write.
         source: which model.
         notes: remarks on the references and the logs.
+        outputs: errors of channels that are predicted but not fed back, by name.
     """
 
     logs: Logs
@@ -71,6 +75,7 @@ class Evaluation:
     examples: list[Example]
     source: EvaluatedModel
     notes: list[str]
+    outputs: dict[str, OutputAccuracy]
 
 
 def references_for(
@@ -117,7 +122,7 @@ def evaluate_logs(
         raise BadInput(
             "the model", f"has another interface than the task now: {'; '.join(differing)}"
         )
-    predictors: dict[str, Predictor] = {MODEL: simulator, **opponents}
+    predictors = {MODEL: simulator, **estimated_starts(opponents, simulator)}
     rows = max(one.history for one in predictors.values()) + measurement.horizon
     longest = max(episode.rows for episode in logs.rows.episodes)
     if longest < rows:
@@ -127,7 +132,8 @@ def evaluate_logs(
             expected=f"at least history + horizon = {rows}",
             fix="take a smaller --horizon, or longer logs",
         )
-    over_episodes = {MODEL: simulator, **(opponents if whole is None else whole)}
+    others = estimated_starts(opponents if whole is None else whole, simulator)
+    over_episodes = {MODEL: simulator, **others}
     return analyze(predictors, logs.rows, SPLIT, measurement, over_episodes)
 
 
@@ -161,6 +167,7 @@ def evaluation_document(evaluation: Evaluation) -> LogEvaluation:
         metrics=metrics_of(analysis.errors),
         accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
         against=analysis.comparisons,
+        outputs=evaluation.outputs,
         windows=window_counts(analysis.model),
         analysis=analysis_results(analysis),
         examples=[_example_facts(evaluation, example) for example in evaluation.examples],
@@ -220,6 +227,7 @@ def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
         f"</header>{lead_section(headline(summary))}",
         f'<div class="cards">{"".join(cards)}</div>',
         *analysis_sections(analysis, summary, where, evaluation.examples, text),
+        outputs_section(evaluation.outputs, analysis.model.dt),
         _logs(evaluation),
     ]
     footer = (

@@ -32,11 +32,30 @@ class Sessions:
         (rolled,) = self.rollout_session.run(["next_states"], self._contiguous(feed))
         return np.asarray(rolled)
 
+    def rollout_outputs(
+        self, states: Array, past_actions: Array, actions: Array
+    ) -> tuple[Array, Array]:
+        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
+        feed = {"states": states, "past_actions": past_actions, "actions": actions}
+        rolled, outputs = self.rollout_session.run(
+            ["next_states", "outputs"], self._contiguous(feed)
+        )
+        return np.asarray(rolled), np.asarray(outputs)
+
     def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
         """(N, S), (N, A), carry -> (N, S), carry."""
+        outputs = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
+        return self._run_step(outputs, state, action, carry)
+
+    def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
+        """(N, S), (N, A), carry -> (N, Y)."""
+        return self._run_step(["outputs"], state, action, carry)[0]
+
+    def _run_step(
+        self, outputs: list[str], state: Array, action: Array, carry: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
         names = [item.name for item in self.interface.carry]
         feed = {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
-        outputs = ["next_state", *(f"next_{name}" for name in names)]
         values = self.step_session.run(outputs, self._contiguous(feed))
         return tuple(np.asarray(value) for value in values)
 

@@ -132,9 +132,16 @@ class ExportedDynamics:
         carry = simulator.warm_up(inputs["states"], inputs["past_actions"])
         step: Arrays = {"state": inputs["states"][:, -1], "action": inputs["actions"][:, 0]}
         step |= {item.name: part for item, part in zip(self.interface.carry, carry, strict=True)}
-        return [
+        calls = [
             Call("rollout", inputs, lambda tensors: [simulator.rollout(*tensors.values())]),
             Call("step", step, lambda tensors: simulator.step(*tensors.values())),
+        ]
+        if not simulator.outputs:
+            return calls
+        return [
+            *calls,
+            Call("outputs", inputs, lambda tensors: simulator.rollout_outputs(*tensors.values())),
+            Call("step outputs", step, lambda tensors: [simulator.step_outputs(*tensors.values())]),
         ]
 
     def check_contract(self, probes: Sequence[Probe]) -> list[Gate]:

@@ -79,6 +79,7 @@ def unlike(interface: Interface, dataset: PackedDataset) -> list[str]:
     expected = {
         "states": tuple(dataset.states),
         "actions": tuple(dataset.actions),
+        "outputs": tuple(dataset.outputs),
         "units": dataset.units,
         "angles": tuple(dataset.angles),
         "dt": dataset.dt,

@@ -3,7 +3,7 @@
 Symbols: N rows, C channels (states, then actions).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -111,12 +111,13 @@ def read_episode(task: Task, home: Home, which: str) -> Logs:
 
 @dataclass(frozen=True)
 class _Episode:
-    """An accepted episode and its rows, (rows, C)."""
+    """An accepted episode and its rows, (rows, C), with its outputs, (rows, Y)."""
 
     id: str
     recording: str
     name: str
     rows: Floats
+    outputs: Floats
 
 
 def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode], str]:
@@ -131,17 +132,18 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode]
         if not recording.summary["tracks"]:
             return [], hash_
         return [
-            _Episode(entry.id, hash_, name, _rows(task, folder / entry.file))
+            _Episode(entry.id, hash_, name, *_rows(task, folder / entry.file))
             for entry in evaluate_into(task, recording, folder).episodes
         ], hash_
 
 
-def _rows(task: Task, file: Path) -> Floats:
-    """Return rows (N, C), angles without whole turns, as in datasets."""
+def _rows(task: Task, file: Path) -> tuple[Floats, Floats]:
+    """Return rows (N, C), angles without whole turns, as in datasets, and outputs (N, Y)."""
     angle = np.array([task.channels[name].kind == "angle" for name in task.columns])
-    frame = read_rows(file, task.columns)
+    frame = read_rows(file, [*task.columns, *task.outputs])
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
-    return rows - np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
+    outputs = frame.select(task.outputs).to_numpy().reshape(len(rows), -1)
+    return rows - np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0), outputs
 
 
 def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
@@ -156,4 +158,6 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     states = len(task.states)
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
-    return PackedDataset.of_task(task, packed, values.astype(np.float32), statistics)
+    dataset = PackedDataset.of_task(task, packed, values.astype(np.float32), statistics)
+    outputs = np.concatenate([one.outputs for one in episodes]).astype(np.float32)
+    return replace(dataset, output_values=outputs)

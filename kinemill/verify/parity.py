@@ -5,7 +5,7 @@ The tolerance depends on the model and its inputs. It is sampled around the floa
 much accuracy is a separate gate, see `precision`.
 
 Every comparison requires `difference <= allowed` and finite values: NaN fails it.
-Symbols: N rows, H history, T horizon, S states, A actions.
+Symbols: N rows, H history, T horizon, S states, A actions, Y outputs.
 """
 
 import math
@@ -22,6 +22,7 @@ from kinemill.export.step import WithoutEmptyCarry
 from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.interface import Dtype
 from kinemill.runtime.window_metrics import Floats
+from kinemill.train.build import step_of
 from kinemill.train.step import Step
 from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, first_line
@@ -69,8 +70,18 @@ class Runner(Protocol):
         """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
         ...
 
+    def rollout_outputs(
+        self, states: Array, past_actions: Array, actions: Array
+    ) -> tuple[Array, Array]:
+        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
+        ...
+
     def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
         """(N, S), (N, A), carry -> (N, S), carry."""
+        ...
+
+    def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
+        """(N, S), (N, A), carry -> (N, Y)."""
         ...
 
 
@@ -112,8 +123,8 @@ class Reference:
     Attributes:
         probe: the inputs.
         carry: after the known rows, in float32: the initial carry of a step.
-        step: evaluations of one step: (N, S), then the next carry.
-        rollout: evaluations of the rollout, (N, T, S).
+        step: evaluations of one step: (N, S), the next carry, then outputs (N, Y) if any.
+        rollout: evaluations of the rollout, (N, T, S), then outputs (N, T, Y) if any.
     """
 
     probe: Probe
@@ -142,7 +153,7 @@ def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
     batch = Probe("all", inputs)
     with torch.no_grad():
         states, past = (torch.from_numpy(part) for part in (batch.states, batch.past_actions))
-        warm = pair.step.warm_up(states, past)
+        warm = pair.step.warm_up(*pair.step.estimate_history(states, past))
     carry = tuple(part.numpy() for part in warm if 0 not in part.shape)
     stepped = evaluate(
         pair.step,
@@ -172,6 +183,7 @@ def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
     return [
         *try_comparison("step", probe, lambda: compare_step(pair, reference)),
         *try_comparison("rollout", probe, lambda: [compare_rollout(pair, reference)]),
+        *try_comparison("outputs", probe, lambda: compare_outputs(pair, reference)),
     ]
 
 
@@ -192,7 +204,8 @@ def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
     difference = wrapped(outputs[0].astype(np.float64) - exact, pair.angle)
     rounding = _rounding(pair, near, [one[:, None] for one in others], exact[:, None])
     allowed = np.maximum(FACTOR * rounding, pair.floor(exact))
-    rows = [_worst("step", probe, difference, allowed, pair, sound)]
+    names = pair.simulator.interface.states
+    rows = [_worst("step", probe, difference, allowed, names, sound)]
     for index, item in enumerate(pair.simulator.interface.carry, 1):
         rows.append(_compare_carry(pair, probe, item.name, outputs[index], evaluated.part(index)))
     return rows
@@ -228,7 +241,51 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
     difference = _until(near, wrapped(rolled - exact, pair.angle)).max(axis=1)
     floor = pair.floor(_until(near, exact).max(axis=1))
     allowed = np.maximum(FACTOR * _rounding(pair, near, others, exact), floor)
-    return _worst(call, probe, difference, allowed, pair, bool(np.isfinite(exact[:, 0]).all()))
+    names, sound = pair.simulator.interface.states, bool(np.isfinite(exact[:, 0]).all())
+    return _worst(call, probe, difference, allowed, names, sound)
+
+
+def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
+    """Compare the outputs of one step and along a rollout, until it diverges; none without any."""
+    names, probe = pair.simulator.interface.outputs, reference.probe
+    if not names:
+        return []
+    last = probe.states[:, -1], probe.actions[:, 0]
+    stepped = pair.simulator.step_outputs(*last, *reference.carry)[:, None]
+    rolled = pair.simulator.rollout_outputs(*probe.windows)[1]
+    exact, others = reference.step.part(-1)
+    near = near_start(pair, probe, reference.rollout.exact[0])
+    always = np.ones((len(near), 1), dtype=bool)
+    one_step = exact[:, None], [one[:, None] for one in others]
+    return [
+        _worst_output(pair, probe, always, stepped, one_step),
+        _worst_output(pair, probe, near, rolled, reference.rollout.part(1)),
+    ]
+
+
+def _worst_output(
+    pair: Pair,
+    probe: Probe,
+    near: NDArray[np.bool_],
+    outputs: Array,
+    part: tuple[Floats, list[Floats]],
+) -> Parity:
+    """Compare outputs (N, T, Y) where (N, T) `near` holds, by the channel closest to its limit."""
+    exact, others = part
+    std = output_std(pair.step)
+    difference = _until(near, outputs.astype(np.float64) - exact).max(axis=1)
+    rounding = np.max([_until(near, one - exact).max(axis=1) for one in others], axis=0)
+    worst = (rounding / std).max(axis=1, keepdims=True) * std
+    allowed = np.maximum(FACTOR * worst, TOLERANCE[pair.precision] * std)
+    sound = bool(np.isfinite(exact[:, 0]).all())
+    names = pair.simulator.interface.outputs
+    return _worst("outputs", probe, difference, allowed, names, sound)
+
+
+def output_std(step: Step) -> Floats:
+    """Return the standard deviation of each output in training, (Y,), of a step or an ensemble."""
+    readout = step_of(step).readout
+    return np.ones(0) if readout is None else readout.output_std.double().numpy()
 
 
 def compare_long(pair: Pair, probe: Probe) -> Parity:
@@ -260,9 +317,17 @@ def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
 
 
 def _worst(
-    call: str, probe: Probe, difference: Floats, allowed: Floats, pair: Pair, sound: bool = True
+    call: str,
+    probe: Probe,
+    difference: Floats,
+    allowed: Floats,
+    names: Sequence[str],
+    sound: bool,
 ) -> Parity:
-    """Return the row and channel where (N, S) `difference` is closest to, or over, `allowed`."""
+    """Return the row and channel of `names` where `difference` is closest to, or over, `allowed`.
+
+    Both are (N, number of names).
+    """
     distance = np.abs(difference)
     finite = bool(np.isfinite(distance).all() and np.isfinite(allowed).all()) and sound
     ratio = np.where(np.isfinite(distance / allowed), distance / allowed, np.inf)
@@ -271,7 +336,7 @@ def _worst(
         call=call,
         probe=probe.name,
         batch=len(distance),
-        channel=pair.simulator.interface.states[column],
+        channel=names[int(column)],
         difference=float(distance[row, column]),
         allowed=float(allowed[row, column]),
         finite=finite,

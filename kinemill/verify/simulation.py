@@ -85,27 +85,35 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
 def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> pl.DataFrame:
     """Simulate; return one row for the present and one after each action.
 
-    Columns are `time_s`, the states, the actions (null in the last row: nothing acts after it),
-    and `<state>_measured` where it is known.
+    Columns are `time_s`, the states, the actions and the outputs (null in the last row: nothing
+    acts after it), and `<state>_measured` where it is known.
 
     Raises:
         BadInput: a name or value in `initial`, or in `start`, that cannot be used.
     """
     interface = simulator.interface
     start_states = simulator.move(start.states[None], initial) if initial else start.states[None]
-    predicted = simulator.rollout(start_states, start.past_actions[None], start.actions[None])[0]
+    feed = start_states, start.past_actions[None], start.actions[None]
+    outputs = np.empty((len(start.actions), 0))
+    if interface.outputs:
+        predicted, outputs = (part[0] for part in simulator.rollout_outputs(*feed))
+    else:
+        predicted = simulator.rollout(*feed)[0]
     states = np.concatenate([np.asarray(start_states)[0, -1:], predicted]).astype(np.float64)
     columns = {"time_s": np.arange(len(states)) * interface.dt}
     columns |= {name: states[:, index] for index, name in enumerate(interface.states)}
-    actions = np.concatenate([start.actions, np.full((1, len(interface.actions)), np.nan)])
-    columns |= {name: actions[:, index] for index, name in enumerate(interface.actions)}
+    for names, values in ((interface.actions, start.actions), (interface.outputs, outputs)):
+        rows = np.concatenate([values, np.full((1, len(names)), np.nan)]).astype(np.float64)
+        columns |= {name: rows[:, index] for index, name in enumerate(names)}
     if start.measured is not None:
         truth = np.concatenate([start.states[-1:], start.measured])
         angle = np.array([name in interface.angles for name in interface.states])
         # Without whole turns between the measured and the simulated angle.
         truth = states - wrapped(states - truth, angle)
         columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}
-    return pl.DataFrame(columns).with_columns(pl.col(interface.actions).fill_nan(None))
+    return pl.DataFrame(columns).with_columns(
+        pl.col([*interface.actions, *interface.outputs]).fill_nan(None)
+    )
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
@@ -129,14 +137,14 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
 
 
 def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Draw every state, with the measured values if there are any, and every action."""
+    """Draw every state, with the measured values if there are any, every action and output."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
         path.write_text(_page(frame, simulator.interface, text), encoding="utf-8")
         return
     interface, time = simulator.interface, frame["time_s"].to_numpy()
-    names = [*interface.states, *interface.actions]
+    names = [*interface.states, *interface.actions, *interface.outputs]
     drawn, axes = panels(len(names), 1)
     for axis, name in zip(axes, names, strict=True):
         if name in interface.actions:
@@ -158,7 +166,7 @@ def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> No
 def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
     time = frame["time_s"].to_numpy()
     charts = list[str]()
-    for name in (*interface.states, *interface.actions):
+    for name in (*interface.states, *interface.actions, *interface.outputs):
         is_action = name in interface.actions
         values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         lines = [Line(name, "action" if is_action else "model", time, values, is_action)]

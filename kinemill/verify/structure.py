@@ -207,7 +207,10 @@ def _step(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
     carry: dict[str, Shape] = {item.name: ["batch", *item.shape] for item in interface.carry}
     after = {f"next_{name}": shape for name, shape in carry.items()}
     inputs: dict[str, Shape] = {"state": ["batch", states], "action": ["batch", actions]}
-    return {**inputs, **carry}, {"next_state": ["batch", states], **after}
+    outputs: dict[str, Shape] = {"next_state": ["batch", states], **after}
+    if interface.outputs:
+        outputs["outputs"] = ["batch", len(interface.outputs)]
+    return {**inputs, **carry}, outputs
 
 
 def _rollout(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
@@ -221,4 +224,9 @@ def _rollout(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
     after: dict[str, Shape] = {
         f"next_{item.name}": ["batch", *item.shape] for item in interface.carry
     }
-    return inputs, {"next_states": ["batch", "horizon", states], **after}
+    outputs: dict[str, Shape] = {"next_states": ["batch", "horizon", states], **after}
+    if interface.derived:
+        outputs["estimated_states"] = ["batch", history, states]
+    if interface.outputs:
+        outputs["outputs"] = ["batch", "horizon", len(interface.outputs)]
+    return inputs, outputs

@@ -36,7 +36,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
             "role: action",
             "role: acton",
             "arm.yaml:6: channels.tau.role: found 'acton'; expected 'state', 'action', "
-            "'observation', 'reward', 'image' or 'text'; did you mean 'action'?",
+            "'output', 'observation', 'reward', 'image' or 'text'; did you mean 'action'?",
         ),
         ("[-30, 30]", "[30, -30]", "channels.qd.limits: the lower limit 30.0 is not below"),
         ("[-30, 30]", "[-30]", "arm.yaml:5: channels.qd.limits.1: is missing"),

@@ -46,7 +46,7 @@ def test_models_see_numbers_and_tracks_see_all(write):
     ("old", "new", "said"),
     [
         ("[96, 96, 3]", "[96, 96, 1]", "channels.camera.shape"),
-        ("shape: [96, 96, 3]", "unit: m", "has no unit and no kind"),
+        ("shape: [96, 96, 3]", "unit: m", "has no unit, no kind and no delay"),
         ("shape: [96, 96, 3]", "limits: [0, 1]", "`limits` is for a state or an action"),
         ("shape: [96, 96, 3]", "resample: linear", "cannot be resampled by linear; expected hold"),
         ("unit: N*m}", "unit: N*m, shape: [1, 1, 3]}", "`shape` is for an image"),

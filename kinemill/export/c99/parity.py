@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,9 @@ class Compiled:
         self.at = getattr(library, f"{source.name}_step")  # of four addresses
         self.at.argtypes = [ctypes.c_void_p] * 4
         self.at.restype = None
+        self.outputs = getattr(library, f"{source.name}_outputs", None)
+        if self.outputs is not None:
+            self.outputs.argtypes, self.outputs.restype = [ctypes.c_void_p] * 4, None
 
     def __call__(self, state: Array, action: Array, carry: Array, after: Array) -> None:
         """Advance (S,), (A,), (C,); the carry is changed in place, `after` (S,) is filled."""
@@ -78,10 +82,13 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
     for _ in range(STEPS):
         state = random.normal(size=states).astype(np.float32)
         action = random.normal(size=max(actions, 1)).astype(np.float32)
+        outputs, expected_outputs = _outputs(compiled, simulator, (state, action, carry), memory)
         compiled(state, action, carry, after)
         reference, *memory = simulator.step(state[None], action[None, :actions], *memory)
         expected = np.concatenate([reference[0], *(part.reshape(-1) for part in memory)])
         off = np.abs(wrapped(np.concatenate([after, carry[:carried]]) - expected, angle))
+        off = np.concatenate([off, np.abs(outputs - expected_outputs)])
+        expected = np.concatenate([expected, expected_outputs])
         if not bool((off <= SAME * np.maximum(1.0, np.abs(expected).max())).all()):
             raise Blocked(
                 f"{simulator.interface.task}: step.c",
@@ -91,6 +98,21 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
             )
         worst = max(worst, float(off.max(initial=0.0)))
     return worst
+
+
+def _outputs(
+    compiled: Compiled,
+    simulator: Simulator,
+    inputs: tuple[Array, Array, Array],
+    memory: Sequence[Array],
+) -> tuple[Array, Array]:
+    """Return the outputs (Y,) of step.c and of step.onnx at one row, before the step."""
+    outputs = np.zeros(len(simulator.outputs), np.float32)
+    if compiled.outputs is None:
+        return outputs, outputs
+    compiled.outputs(*(part.ctypes.data for part in (*inputs, outputs)))
+    state, action = inputs[0][None], inputs[1][None, : len(simulator.actions)]
+    return outputs, simulator.step_outputs(state, action, *memory)[0]
 
 
 def _timed(compiled: Compiled, simulator: Simulator) -> LatencyPercentiles:

@@ -13,7 +13,7 @@ import onnx
 from onnx import numpy_helper
 
 from kinemill.errors import BadInput
-from kinemill.export._graph import needed_nodes
+from kinemill.export._graph import OUTPUTS, needed_nodes
 from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.operations import OPERATIONS
 from kinemill.export.c99.optimize import tidy
@@ -56,12 +56,15 @@ class Parts:
         core: (state (S,), carry (C,), action (A,)) -> (next state (S,), next carry (C,)), units of
             the task.
         warm: (state, carry, action) -> next carry, without what only a prediction needs.
+        outputs: (state, carry, action) -> channels that are predicted but not fed back (Y,); or
+            None.
         guarded: whether NaN in an input gives NaN in every output.
     """
 
     interface: Interface
     core: Program
     warm: Program
+    outputs: Program | None
     guarded: bool
 
 
@@ -78,6 +81,13 @@ def read(model: bytes) -> Parts:
     if interface.dtype != "float32":
         fix = "leave `export.precision` at float32, or run it with ONNX Runtime"
         raise BadInput("C99", f"the step is in {interface.dtype}", expected="float32", fix=fix)
+    if interface.derived:
+        raise BadInput(
+            "C99",
+            f"{', '.join(interface.derived)} is estimated from measurements in rollout.onnx alone",
+            expected="a model whose states are all measured",
+            fix="run it with ONNX Runtime",
+        )
     graph = proto.graph
     made = {name for node in graph.node for name in node.output}
     guarded = f"{BARE}next_state" in made
@@ -96,6 +106,7 @@ def read(model: bytes) -> Parts:
         interface,
         core,
         compile_graph(graph, after, inputs) if after else Program(_count(inputs)),
+        compile_graph(graph, [f"{bare}{OUTPUTS}"], inputs) if interface.outputs else None,
         guarded,
     )
 
@@ -197,7 +208,7 @@ def _header(parts: Parts, name: str) -> str:
     big = name.upper()
     lists = "".join(
         _comment(f"{what}[{i}]: {one}, {interface.units[one]}")
-        for what, names in (("state", interface.states), ("action", interface.actions))
+        for what, names in interface.roles.items()
         for i, one in enumerate(names)
     )
     return f"""\
@@ -220,8 +231,21 @@ def _header(parts: Parts, name: str) -> str:
  * carry: what the model remembers, all zeros before the first step, changed in place; angles come
  * out within [-pi, pi]; a NaN or infinity in an input gives NaN in every output. */
 void {name}_step(const float *state, const float *action, float *carry, float *next_state);
-
+{_outputs_header(interface, name)}
 #endif
+"""
+
+
+def _outputs_header(interface: Interface, name: str) -> str:
+    """Return the declaration of the outputs; nothing without any."""
+    if not interface.outputs:
+        return ""
+    return f"""
+#define {name.upper()}_OUTPUTS {len(interface.outputs)}
+
+/* Return what is predicted but not fed back, at `state` under `action`; `carry` as before a step,
+ * and not changed. */
+void {name}_outputs(const float *state, const float *action, const float *carry, float *output);
 """
 
 
@@ -245,7 +269,7 @@ def _code(parts: Parts, name: str) -> str:
 
 #define LANES 1
 
-{functions({"core": parts.core}, 1)}
+{functions({"core": parts.core, **({"outputs": parts.outputs} if parts.outputs else {})}, 1)}
 void {name}_step(const float *state, const float *action, float *carry, float *next_state)
 {{
     float in[{total}], out[{states + carry}], nothing = 0.0f;
@@ -258,6 +282,29 @@ void {name}_step(const float *state, const float *action, float *carry, float *n
         next_state[i] = out[i] + nothing;
     for (int i = 0; i < {carry}; ++i)
         carry[i] = out[{states} + i] + nothing;
+    (void)action, (void)carry;
+}}
+{_outputs_code(parts, name)}"""
+
+
+def _outputs_code(parts: Parts, name: str) -> str:
+    """Return the function of the outputs; nothing without any."""
+    count = len(parts.interface.outputs)
+    if not count:
+        return ""
+    states, actions, carry = sizes_of(parts.interface)
+    total = states + carry + actions
+    return f"""
+void {name}_outputs(const float *state, const float *action, const float *carry, float *output)
+{{
+    float in[{total}], nothing = 0.0f;
+    memcpy(in, state, {states} * sizeof(float));
+{_copied("in + " + str(states), "carry", carry)}\
+{_copied("in + " + str(states + carry), "action", actions)}\
+    outputs(in, output);
+{_guard(total) if parts.guarded else ""}\
+    for (int i = 0; i < {count}; ++i)
+        output[i] += nothing;
     (void)action, (void)carry;
 }}
 """

@@ -62,7 +62,7 @@ class MessageCollector:
         self._media = MessageMedia(task)
         self._names = [
             source.name
-            for channel in task.numbers
+            for channel in task.logged_numbers
             for source in task.channels[channel].source or [Source(name=channel)]
         ]
 

@@ -187,7 +187,7 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
     role = {name: task.channels[name].role for name in counts if name != TIME}
     action_rows = {counts[name] for name in role if role[name] in {"action", "reward"}}
     observation_rows = {
-        counts[name] for name in role if role[name] in {"state", "observation", "image"}
+        counts[name] for name in role if role[name] in {"state", "output", "observation", "image"}
     }
     if action_rows == {fewest} and observation_rows == {most} and most == fewest + 1 and fewest > 0:
         return fewest, [_last_observation(most)]

@@ -15,12 +15,14 @@ from kinemill.task.protocols import WarmStart
 from kinemill.train.batches import member_seed
 from kinemill.train.build import assemble
 from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights
+from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
 from kinemill.train.objectives._nan_windows import Suspects
 from kinemill.train.objectives._rollouts import Rollouts
+from kinemill.train.readout import fit_readout
 from kinemill.train.robots import robot_by_window
 from kinemill.train.step import Step
 from kinemill.train.transfer import freeze, start_weights
@@ -74,6 +76,7 @@ def _module(
     newton = learn.gauss_newton
     starts = newton.starts if newton and start is None else 1
     share = newton.seconds / (starts * learn.ensemble) if newton and newton.seconds else None
+    readouts = list[Any]()
 
     def first(step: Any, member: int) -> float:
         if start is not None:
@@ -85,7 +88,10 @@ def _module(
         if getattr(step.network, "fits_sequences", False):
             step.network.fit_sequences(sequences(step, train, which))
         if newton is not None:
-            fit_rollouts(step, train, which, newton, share)
+            _fit_rollouts(step, train, which, newton, share)
+        if step.readout is not None:
+            fit_readout(step, train, which, next(iter(readouts), None))
+            readouts.append(step.readout)
         return error_of(step, watch) if starts > 1 else 0.0
 
     module = assemble(learn, layout, scale_of(data[0], layout), len(robots), first, starts)
@@ -94,8 +100,22 @@ def _module(
         start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
     freeze(module, learn.freeze)
     if start is not None and newton is not None and isinstance(module, Step):
-        fit_rollouts(module, train, drawn(len(train), learn.seed, 0), newton, newton.seconds)
+        first_windows = drawn(len(train), learn.seed, 0)
+        _fit_rollouts(module, train, first_windows, newton, newton.seconds)
     return module
+
+
+def _fit_rollouts(
+    step: Step, windows: Windows, which: Tensor, settings: GaussNewton, seconds: float | None
+) -> None:
+    """Run `fit_rollouts` without the readout, whose parameters move no state."""
+    readout = [] if step.readout is None else list(step.readout.parameters())
+    learning = [parameter for parameter in readout if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad = False
+    fit_rollouts(step, windows, which, settings, seconds)
+    for parameter in learning:
+        parameter.requires_grad = True
 
 
 def drawn(windows: int, seed: int, member: int) -> Tensor:

@@ -59,7 +59,7 @@ class Suspects:
             window, row_ahead, state = np.unravel_index(int(terms.argmax()), terms.shape)
             what = f"its term of the loss is {float(terms[window, row_ahead, state]):.3g}"
         suspect = f"{what} after {int(row_ahead) + 1} of {terms.shape[1]} steps"
-        name = self._data.states[int(state)]
+        name = self._rollouts.names[int(state)]
         return Suspect(self._named(self._first(numbers[int(window)])), name, suspect, in_data=False)
 
     def _named(self, first: int) -> str:

@@ -1,6 +1,7 @@
 """Loss of training rollouts with teacher forcing, and errors of validation rollouts.
 
-Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions.
+Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions, Y
+channels that are predicted but not fed back, C = S + Y.
 """
 
 from typing import Any
@@ -46,26 +47,29 @@ class Rollouts:
         self.robots, self.step = robots, step_of(module)
         self.ensemble = module if isinstance(module, Ensemble) else None
         self.noise = self.ensemble.member.noise if self.ensemble else None
-        names = self.step.layout.states
+        self.names = (*self.step.layout.states, *self.step.layout.output_channels)
         self.std = self.step.state_std
-        self.weights = self._weights(names) if learn.weights != "relative" else self._relative()
-        stds = [learn.noise.get(name, 0.0) for name in (*names, *self.step.layout.actions)]
+        self.weights = self._relative() if learn.weights == "relative" else self._weights()
+        disturbed_names = (*self.step.layout.states, *self.step.layout.actions)
+        stds = [learn.noise.get(name, 0.0) for name in disturbed_names]
         self.disturbance = self.std.new_tensor(stds) if any(stds) else None
 
-    def _weights(self, names: tuple[str, ...]) -> Tensor | None:
-        """Return the weight of each scaled squared error, (S,), mean 1; None: all 1."""
+    def _weights(self) -> Tensor | None:
+        """Return the weight of each scaled squared error, (C,), mean 1; None: all 1."""
         setting = self.learn.weights
         if setting == "variance":
             return None
         if setting == "unit":
-            weights = self.std**2
+            readout = self.step.readout
+            parts = [self.std] if readout is None else [self.std, readout.output_std]
+            weights = torch.cat(parts) ** 2
         else:
-            weights = self.std.new_tensor([setting.get(name, 1.0) for name in names])
+            weights = self.std.new_tensor([setting.get(name, 1.0) for name in self.names])
         return weights / weights.mean()
 
     @torch.no_grad()
     def _relative(self) -> Tensor:
-        """Return the inverse mean squared error before training, (T, S), scaled to mean 1.
+        """Return the inverse mean squared error before training, (T, C), scaled to mean 1.
 
         One step ahead errors are a hundred times smaller than 25 steps ahead. In a plain mean they
         count for nothing, and training gives away what a least-squares fit had one step ahead.
@@ -82,7 +86,7 @@ class Rollouts:
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
 
     def terms(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
-        """Return the terms of the loss: (M, B, T, S), or M and B as one axis."""
+        """Return the terms of the loss: (M, B, T, C), or M and B as one axis."""
         error, variance = self._errors(which, step, part)
         terms = error.square() if variance is None else doubted(error, variance)
         if self.weights is None:
@@ -103,9 +107,9 @@ class Rollouts:
         return plain and self.robots is None and self.ensemble is None
 
     def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
-        """Return scaled errors and variances: (M, B, T, S), or M and B as one axis."""
+        """Return scaled errors and variances: (M, B, T, C), or M and B as one axis."""
         horizon, flat = self.learn.horizon_at(step), which.flatten()
-        states, past, actions, truth = self.train.gather(flat)
+        states, past, actions, truth = self.train.gather_channels(flat)
         actions, truth = actions[:, :horizon], truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
         keyed = None if part is None else (self.members, part)
@@ -115,19 +119,20 @@ class Rollouts:
             states, past, actions = disturbed(self.disturbance, noise, states, past, actions)
         if self.ensemble is None and forcing is None:
             with robots_set(self.module, robots):
-                predicted = self.module.rollout(states, past, actions)
-            return self.step.wrap(predicted - truth) / self.std, None
+                predicted = self.module.rollout_channels(states, past, actions)
+            return self.step.errors(predicted, truth), None
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
         if forcing is not None:
             fed = noise.below(forcing.at(step), len(flat), horizon)
-        data = [states, past, actions, truth, fed, *([robots] if robots is not None else [])]
+        own = truth[..., : len(self.std)]  # what a rollout goes on from
+        data = [states, past, actions, own, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
             predicted, variance = Member(self.module, None).unroll(*data)
         else:
             rows = which.view(self.members, -1).shape
             predicted, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
             truth = truth.unflatten(0, rows)
-        error = self.step.wrap(predicted - truth) / self.std
+        error = self.step.errors(predicted, truth)
         return error, None if self.noise is None else variance / self.std**2
 
     def evaluate(self) -> dict[str, float]:
@@ -155,16 +160,16 @@ class Rollouts:
         return errors
 
     def _errors_of(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return errors (B, T, S) and, with noise, total variances, in standard deviations."""
-        states, past, actions, truth = windows.gather(which)
+        """Return errors (B, T, C) and, with noise, total variances, in standard deviations."""
+        states, past, actions, truth = windows.gather_channels(which)
         robots = self.robots[windows is self.watch] if self.robots else None
         with robots_set(self.module, robots[which] if robots is not None else None):
             if self.ensemble is None or self.noise is None:
-                predicted, variance = self.module.rollout(states, past, actions), None
+                predicted, variance = self.module.rollout_channels(states, past, actions), None
             else:
                 predicted, offsets, own = self.ensemble.bundle(states, past, actions)
                 variance = (own + offsets.square().mean(2)) / self.std**2
-        return self.step.wrap(predicted - truth) / self.std, variance
+        return self.step.errors(predicted, truth), variance
 
 
 def doubted(error: Tensor, variance: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.task.channels import Channel
+from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick_or_none, unknown_channels
 from kinemill.train.context import Trained, TrainingContext
@@ -80,10 +81,10 @@ class Dynamics(Supervised):
     )
     weights: Literal["variance", "unit", "relative"] | dict[str, NonNegativeFloat] = Field(
         default="variance",
-        description="of the squared errors of states: all errors in spreads of training, or in "
-        "their units, or in spreads with these weights by channel, 1 for the rest; relative: each "
-        "step and channel relative to the error before training, so that one step counts as much "
-        "as the horizon",
+        description="of the squared errors of states and outputs: all errors in spreads of "
+        "training, or in their units, or in spreads with these weights by channel, 1 for the rest; "
+        "relative: each step and channel relative to the error before training, so that one step "
+        "counts as much as the horizon",
     )
     loss: Literal["squared", "gaussian"] = Field(
         default="squared", description="gaussian: the variance of each prediction is learned too"
@@ -104,16 +105,28 @@ class Dynamics(Supervised):
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems of outputs, relations and encodings."""
         problems = problems_of(channels, self.outputs, self.relations, self.integrator)
+        inputs = {name: one for name, one in channels.items() if one.role != "output"}
         problems += [
             (("encoding", *where), what)
-            for where, what in self.encoding.problems(channels, self.window)
+            for where, what in self.encoding.problems(inputs, self.window)
         ]
-        problems += unknown_channels(list(self.noise), channels, "noise")
+        problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
-            states = {name: one for name, one in channels.items() if one.role == "state"}
-            problems += unknown_channels(list(self.weights), states, "weights")
+            roles = ("state", "output")
+            predicted = {name: one for name, one in channels.items() if one.role in roles}
+            states = [name for name, one in predicted.items() if one.role == "state"]
+            problems += unknown_channels(list(self.weights), predicted, "weights")
             if states and not any(self.weights.get(name, 1.0) for name in states):
                 problems.append((("weights",), "are zero for every state"))
+        if self.loss == "gaussian":
+            problems += [
+                (
+                    ("loss",),
+                    f"gaussian has no variance of outputs, and {name!r} is one; use squared",
+                )
+                for name, one in channels.items()
+                if one.role == "output"
+            ]
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
         return problems
@@ -126,7 +139,11 @@ class Dynamics(Supervised):
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training, and of verification in the test split."""
+        derived = task.derived
+        estimated = estimator_rows([task.channels[name] for name in derived], task.dt)
         history = {"learn.history": self.history}
+        if estimated > self.history:
+            history = {f"rows that estimate {', '.join(derived)}": estimated}
         window = history | {"learn.horizon": self.horizon}
         test = history | {"verify.horizon": task.verify.horizon}
         return {"train": window, "validation": window, "test": test}
@@ -151,7 +168,7 @@ class Dynamics(Supervised):
 
         dataset, training_set = data
         return {
-            "units": {name: task.channels[name].unit for name in task.columns},
+            "units": {name: task.channels[name].unit for name in (*task.columns, *task.outputs)},
             "limits": {name: task.channels[name].limits for name in task.columns},
             "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
             "layout": layout_of(task).to_json(),

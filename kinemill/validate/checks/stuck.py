@@ -70,7 +70,7 @@ class Stuck(CheckSettings):
         element = task.channels[name].kind == "quaternion"
         if element and not _rotation_rests(name, where, values, task):
             return None  # a rotation about another axis keeps this element constant
-        children = [key for key, item in task.channels.items() if item.derivative_of == name]
+        children = [key for key in values if task.channels[key].derivative_of == name]
         rows = slice(*where)
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)

@@ -137,10 +137,17 @@ def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | 
 
 def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:
     """Make a member on its own, and write it as a trained model."""
+    import torch
+
+    from kinemill.train.data import make_windows
+    from kinemill.train.readout import fit_readout
     from kinemill.verify.references.batch_predictor import single
 
     error, fitted = selected
     step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None
+    if step.readout is not None:
+        windows = make_windows(scope.dataset, "train", step.layout, 1)
+        fit_readout(step, windows, torch.arange(len(windows)))
     if scope.folder is not None:
         own = scope.folder / (spec.name if lasts else f"{spec.name}-strongest")
         _write(own, spec, fitted, scope, step)

@@ -1,0 +1,103 @@
+"""Readout of a dynamics step: outputs that are predicted but not fed back, such as forces.
+
+An output y is a function of the present row: y = h(x, u), with feed-through of the action. What the
+readout sees is the same for every model family: the encoded row, the outputs of the network (often
+accelerations), and what the network carries of earlier rows. It is linear with random tanh features
+(Rahimi and Recht 2007, "Random features for large-scale kernel machines"), fitted in closed form;
+then all its weights are trained with the network, in the same loss.
+
+Symbols: N rows, K numbers seen, Y outputs.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.train.data import Windows
+
+WIDTH = 64  # tanh features
+ROWS = 8192  # rows that are encoded at once
+RIDGE = 1e-4  # penalty on scaled weights, relative to the rows fitted
+CONSTANT = 1e-9  # a smaller standard deviation, relative to the mean, counts as 1
+
+
+class Readout(nn.Module):
+    """(N, K) -> (N, Y), in units of the task.
+
+    Args:
+        inputs: K.
+        outputs: Y.
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+    output_mean: Tensor
+    output_std: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(inputs, WIDTH)
+        self.linear = nn.Linear(inputs + WIDTH, outputs)
+        for name, size in (("input", inputs), ("output", outputs)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_std", torch.ones(size))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (N, Y) of what is seen (N, K)."""
+        return self.linear(self._features(inputs)) * self.output_std + self.output_mean
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        """Return scaled inputs and tanh features, (N, K + WIDTH)."""
+        scaled = (inputs - self.input_mean) / self.input_std
+        return torch.cat([scaled, torch.tanh(self.inner(scaled))], dim=-1)
+
+    @torch.no_grad()
+    def fit(
+        self, examples: Iterable[tuple[Tensor, Tensor]], scaling: "Readout | None" = None
+    ) -> None:
+        """Fit the scaling and the linear weights by ridge regression; tanh features stay random.
+
+        Args:
+            examples: inputs (n, K) and outputs (n, Y) of some rows each.
+            scaling: a readout with the scaling to use: the members of an ensemble share one.
+        """
+        pairs = [(inputs.double(), outputs.double()) for inputs, outputs in examples]
+        seen_rows, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        if scaling is None:
+            self._scale("input", seen_rows)
+            self._scale("output", truth)
+        else:
+            for name, value in scaling.named_buffers():
+                self.get_buffer(name).copy_(value)
+        features = self._features(seen_rows.to(self.input_mean.dtype)).double()
+        mean = features.mean(0)
+        centered = features - mean
+        target = (truth - self.output_mean.double()) / self.output_std.double()
+        square = centered.T @ centered
+        square += RIDGE * len(centered) * torch.eye(len(square), device=square.device).double()
+        weight = torch.linalg.solve(square, centered.T @ target)
+        self.linear.weight.copy_(weight.T)
+        self.linear.bias.copy_(target.mean(0) - mean @ weight)
+
+    def _scale(self, name: str, values: Tensor) -> None:
+        """Set the scaling of (n, .) values; the deviation of a constant counts as 1."""
+        mean, std = values.mean(0), values.std(0, correction=0)
+        moves = std > CONSTANT * (1.0 + mean.abs())
+        getattr(self, f"{name}_mean").copy_(mean)
+        getattr(self, f"{name}_std").copy_(torch.where(moves, std, torch.ones_like(std)))
+
+
+@torch.no_grad()
+def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Any = None) -> None:
+    """Fit the readout of a step to the present rows of the windows `which`, in closed form."""
+    states = len(step.layout.states)
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for some in which.to(windows.values.device).split(ROWS):
+            rows, past_actions, actions, truth = windows.gather_channels(some)
+            all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
+            yield step.readout_inputs(rows, all_actions), truth[:, 0, states:]
+
+    step.readout.fit(pairs(), scaling)

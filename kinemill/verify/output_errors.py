@@ -1,0 +1,146 @@
+"""Errors of outputs: channels that a model predicts but does not feed back, such as forces.
+
+Two errors are measured. At the present row states are measured, so the error is that of the output
+alone; after the horizon it contains the error of the predicted states. References are the mean of
+the training rows, and a linear map of the present row (cos and sin of angles) fitted to them.
+
+Symbols: W windows, N rows, H history, T horizon, S states, C columns, Y outputs.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.reports.charts import number
+from kinemill.reports.components import error_cells, name_of, table
+from kinemill.runtime import Simulator
+from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.verify.accuracy import CHUNK, gather, window_starts
+from kinemill.verify.check_results import OutputAccuracy
+from kinemill.verify.checklist import Gate, finite
+
+MOST_ROWS = 200_000  # training rows that the linear map is fitted to, evenly spaced
+RIDGE = 1e-9  # relative to the rows fitted, so that equal columns can be fitted
+
+
+@QUIETLY
+def output_accuracy(
+    simulator: Simulator,
+    dataset: PackedDataset,
+    training: PackedDataset | None,
+    split: str,
+    steps: tuple[int, int],
+) -> dict[str, OutputAccuracy]:
+    """Return the errors of each output of a model by name; empty without outputs.
+
+    Args:
+        simulator: loaded with `non_finite="pass"`.
+        dataset: with the outputs that were measured.
+        training: dataset with the training rows of the references; None: their errors are NaN.
+        split: of `dataset`.
+        steps: the horizon T, and rows between the starts of windows.
+    """
+    if not simulator.outputs or dataset.output_values is None:
+        return {}
+    (horizon, stride), history = steps, simulator.history
+    starts = window_starts(dataset, split, history + horizon, stride)
+    predicted = list[Floats]()
+    for first in range(0, len(starts), CHUNK):
+        windows = gather(dataset, starts[first : first + CHUNK], history, horizon)
+        rolled = simulator.rollout_outputs(windows.states, windows.past_actions, windows.actions)
+        predicted.append(rolled[1][:, [0, -1]].astype(np.float64))
+    present = starts + history - 1
+    truth = dataset.output_values.astype(np.float64)
+    error = np.concatenate(predicted) - np.stack([truth[present], truth[present + horizon - 1]], 1)
+    rmse = np.sqrt((error**2).mean(axis=0))
+    names = list(dataset.outputs)
+    mean, linear, std = _references(dataset, training, present)
+    return {
+        name: OutputAccuracy(
+            dataset.units[name],
+            float(rmse[0, at]),
+            float(rmse[1, at]),
+            float(mean[at]),
+            float(linear[at]),
+            float(std[at]),
+            horizon - 1,
+        )
+        for at, name in enumerate(names)
+    }
+
+
+def _references(
+    dataset: PackedDataset, training: PackedDataset | None, present: NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
+    """Return the RMSE (Y,) of mean and linear map at rows `present`, and the std in training."""
+    if training is None or training.output_values is None or not training.of("train"):
+        unknown = np.full(len(dataset.outputs), np.nan)
+        return unknown, unknown, unknown
+    every = np.concatenate([np.arange(one.start, one.stop) for one in training.of("train")])
+    picked = np.linspace(0, len(every) - 1, min(len(every), MOST_ROWS)).astype(np.int64)
+    rows = every[picked]
+    targets = training.output_values[rows].astype(np.float64)
+    center = targets.mean(axis=0)
+    terms, scale = _regressors(training, rows, None)
+    square = terms.T @ terms + RIDGE * len(terms) * np.eye(terms.shape[1])
+    weights = np.linalg.solve(square, terms.T @ (targets - center))
+    assert dataset.output_values is not None
+    truth = dataset.output_values[present].astype(np.float64)
+    fitted = _regressors(dataset, present, scale)[0] @ weights + center
+    constant = np.sqrt(((truth - center) ** 2).mean(axis=0))
+    linear = np.sqrt(((truth - fitted) ** 2).mean(axis=0))
+    return constant, linear, targets.std(axis=0)
+
+
+def _regressors(
+    dataset: PackedDataset, rows: NDArray[np.int64], scale: tuple[Floats, Floats] | None
+) -> tuple[Floats, tuple[Floats, Floats]]:
+    """Return scaled regressors of rows (N,) with a constant, and their mean and deviation."""
+    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    angle = np.array([name in dataset.angles for name in dataset.columns])
+    turned = values[:, angle]
+    parts = np.concatenate([values[:, ~angle], np.cos(turned), np.sin(turned)], axis=1)
+    if scale is None:
+        std = parts.std(axis=0)
+        scale = parts.mean(axis=0), np.where(std > 0.0, std, 1.0)
+    scaled = (parts - scale[0]) / scale[1]
+    return np.concatenate([scaled, np.ones((len(rows), 1))], axis=1), scale
+
+
+def outputs_gate(accuracy: dict[str, OutputAccuracy]) -> list[Gate]:
+    """Return the gate that the errors of outputs are finite; none without outputs."""
+    errors = [value for one in accuracy.values() for value in (one.rmse, one.rmse_horizon)]
+    return [finite("finite outputs", bool(np.isfinite(errors).all()))] if errors else []
+
+
+def outputs_section(accuracy: dict[str, OutputAccuracy], dt: float) -> str:
+    """Return the table of the errors of outputs as HTML; nothing without outputs."""
+    if not accuracy:
+        return ""
+    seconds = next(iter(accuracy.values())).steps * dt
+    heads = ["Output", "Model", "Linear map", "Mean", f"Model, {seconds:.4g} s ahead"]
+    rows = [
+        [
+            name_of(name, one.unit),
+            *error_cells({"model": one.rmse, "linear": one.linear, "mean": one.mean}, {}),
+            number(one.rmse_horizon),
+        ]
+        for name, one in accuracy.items()
+    ]
+    return (
+        "<h2>Outputs</h2><p>Root mean square error of channels that are predicted but not fed "
+        "back, at the present row, where states are measured, and after the horizon, where they "
+        "are predicted. The linear map and the mean are fitted to the training rows. Bold is best."
+        "</p>" + table(heads, rows, numbers_from=1, even=True)
+    )
+
+
+def output_lines(accuracy: dict[str, OutputAccuracy]) -> tuple[Sequence[str], list[list[object]]]:
+    """Return the heads and rows of the table of outputs for a terminal."""
+    rows: list[list[object]] = [
+        [name, one.unit, one.rmse, one.linear, one.mean, one.rmse_horizon]
+        for name, one in accuracy.items()
+    ]
+    return ["output", "unit", "RMSE", "linear map", "mean", "RMSE ahead"], rows

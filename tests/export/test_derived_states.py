@@ -1,0 +1,193 @@
+"""Derived states in the exported files: velocities estimated from measured positions, inside."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from kinemill.errors import BadInput
+from kinemill.export.interface import describe
+from kinemill.export.step_files import Extras, write_model
+from kinemill.runtime import load
+from kinemill.runtime.self_test import verify
+from kinemill.task.document import Task
+from kinemill.task.export import Export
+from kinemill.train.data import scale_of
+from kinemill.train.estimator import estimator_weights, known_rows
+from kinemill.train.layout import Layout, layout_of
+from kinemill.train.step import make_step
+from kinemill.verify.exported_dynamics import ExportedDynamics
+from kinemill.verify.nan_propagation import propagate_nan
+from tests.export.conftest import DESCRIPTION
+from tests.train.conftest import packed as packed_fixture
+from tests.train.conftest import pendulum_task
+
+packed = packed_fixture  # the fixture, under its name
+
+
+def position_task(**learn) -> Task:
+    raw = pendulum_task(**learn).model_dump(mode="json", by_alias=True)
+    velocity = {"role": "state", "unit": "rad/s", "derived": "derivative", "of": "angle"}
+    return Task.model_validate(raw | {"channels": raw["channels"] | {"velocity": velocity}})
+
+
+def make(packed, model: dict, history: int, **learn):
+    torch.manual_seed(2)
+    task = position_task(model=model, history=history, **learn)
+    layout = layout_of(task)
+    return make_step(task.learn.model, layout, scale_of(packed, layout)).eval()
+
+
+def write(step, folder: Path, **settings) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    extras = Extras(Export(**settings))
+    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), folder, extras)
+    return folder
+
+
+def windows(packed, rows: int, horizon: int, count: int = 9):
+    starts = packed.window_starts("validation", rows + horizon)[::12][:count]
+    values = packed.values[starts[:, None] + np.arange(rows + horizon)]
+    return values[:, :rows, :2], values[:, : rows - 1, 2:], values[:, rows - 1 : -1, 2:]
+
+
+ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
+CASES = [
+    ({"type": "mlp", "hidden_sizes": [8]}, 1, {}),
+    ({"type": "mlp", "hidden_sizes": [8]}, 4, {}),
+    ({"type": "gru", "hidden_size": 6}, 20, {}),
+    ({"type": "gru", "hidden_size": 6}, 4, {}),
+    ({"type": "mlp", "hidden_sizes": [8]}, 4, {"window": "sliding"}),
+    ({"type": "rigid_body", "delay": 0}, 1, {"outputs": ALPHA}),
+    ({"type": "rigid_body", "delay": 1, "observer": True}, 5, {"outputs": ALPHA}),
+]
+
+
+@pytest.mark.parametrize(("model", "history", "learn"), CASES, ids=str)
+def test_positions_alone_are_what_a_rollout_needs(packed, model, history, learn, tmp_path):
+    step = make(packed, model, history, **learn)
+    simulator = load(write(step, tmp_path))
+    assert simulator.history == max(history, 11)
+    states, past, actions = windows(packed, simulator.history, 6)
+    predicted = simulator.rollout(states[..., :1], past, actions)
+    anything = states.copy()
+    anything[..., 1] = 1e3
+    assert np.array_equal(simulator.rollout(anything, past, actions), predicted)
+    with torch.no_grad():
+        known = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
+        expected = step.rollout(*known, torch.from_numpy(actions)).numpy()
+    assert np.abs(predicted - expected).max() < 1e-4
+    # Step by step, from the estimate.
+    carry, state = simulator.warm_up(states[..., :1], past), simulator.estimate(states)[:, -1]
+    for k in range(actions.shape[1]):
+        state, *carry = simulator.step(state, actions[:, k], *carry)
+        assert np.abs(state - predicted[:, k]).max() < 1e-5
+
+
+def test_the_estimate_is_causal_and_close_to_the_truth(packed, tmp_path):
+    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    states, *_ = windows(packed, simulator.history, 6, 50)
+    estimated = simulator.estimate(states[..., :1])
+    assert np.array_equal(estimated[..., 0], states[..., 0])
+    error = (estimated - states)[:, -1, 1]
+    assert np.sqrt(np.mean(error**2)) < 0.01 * states[:, -1, 1].std()
+    # Nothing after the present can have been looked at: there is nothing in the input.
+    assert estimated.shape == states.shape
+
+
+def test_an_estimate_across_the_end_of_the_circle_has_no_jump(packed, tmp_path):
+    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    states, *_ = windows(packed, simulator.history, 6)
+    turned = states.copy()
+    turned[..., 0] = (states[..., 0] + 2.0 + np.pi) % (2 * np.pi) - np.pi
+    moved = simulator.estimate(turned)[..., 1] - simulator.estimate(states)[..., 1]
+    assert np.abs(moved).max() < 1e-3
+
+
+def test_a_robot_at_rest_has_the_velocity_zero_and_one_that_moves_its_own(packed, tmp_path):
+    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    rest, _ = simulator.hold({"angle": 0.4})
+    assert np.array_equal(simulator.estimate(rest)[..., 1], 0 * rest[..., 1])
+    moving, _ = simulator.hold({"angle": 0.4, "velocity": 1.5})
+    assert moving[0, -1, 0] == pytest.approx(0.4)
+    assert simulator.estimate(moving)[0, -1, 1] == pytest.approx(1.5, rel=0.05)
+    with pytest.raises(BadInput, match="initial velocity: is estimated from the history of angle"):
+        simulator.move(rest, {"velocity": 1.0})
+
+
+def test_online_history_takes_positions_alone(packed, tmp_path):
+    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    states, past, actions = windows(packed, simulator.history, 6, 1)
+    for row in range(simulator.history - 1):
+        simulator.observe(states[0, row, :1], past[0, row])
+    simulator.observe(states[0, -1, :1])
+    assert np.array_equal(simulator.predict(actions), simulator.rollout(states, past, actions))
+
+
+def test_the_interface_tells_what_is_estimated(packed, tmp_path):
+    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path)
+    document = yaml.safe_load((folder / "io.yaml").read_text())
+    assert document["derived"] == {"velocity": "angle"}
+    simulator = load(folder)
+    assert simulator.interface.measured == ("angle",)
+    tensors = {one["name"]: one for one in document["files"]["rollout.onnx"]["outputs"]}
+    assert tensors["estimated_states"]["shape"] == ["batch", 11, 2]
+
+
+@pytest.mark.parametrize("history", [1, 15])
+def test_every_check_of_the_files_passes(packed, history, tmp_path):
+    folder = write(make(packed, {"type": "gru", "hidden_size": 6}, history), tmp_path)
+    exported = ExportedDynamics(folder)
+    assert [one for one in exported.check_files(exported.models()) if not one.passed] == []
+    probes = exported.make_probes()
+    assert [one for one in exported.check_alone(probes[0]) if not one.passed] == []
+    assert [one for one in exported.check_contract(probes) if not one.passed] == []
+    assert all(one.passed for one in propagate_nan(exported.nan_calls(probes[0])))
+    assert verify(folder, calls=3)["passed"]
+
+
+def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
+    from kinemill.train.build import assemble
+
+    task = position_task(model={"type": "mlp", "hidden_sizes": [8]}, history=2, ensemble=2)
+    layout = layout_of(task)
+    step = assemble(task.learn, layout, scale_of(packed, layout)).eval()
+    simulator = load(write(step, tmp_path))
+    states, past, actions = windows(packed, simulator.history, 4)
+    with torch.no_grad():
+        known = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
+        expected = step.rollout(*known, torch.from_numpy(actions)).numpy()
+    assert np.abs(simulator.rollout(states[..., :1], past, actions) - expected).max() < 1e-4
+
+
+def test_c_has_no_estimate_and_says_so(packed, tmp_path):
+    with pytest.raises(BadInput, match="velocity is estimated from measurements"):
+        write(make(packed, {"type": "mlp"}, 1), tmp_path, c99=True)
+    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path / "other")
+    with pytest.raises(BadInput, match="velocity is estimated from measurements"):
+        load(folder, engine="c")
+
+
+def test_float64_files_estimate_in_float64(packed, tmp_path):
+    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path, precision="float64")
+    simulator = load(folder)
+    states, *_ = windows(packed, simulator.history, 3)
+    assert simulator.estimate(states.astype(np.float64)).dtype == np.float64
+
+
+def test_a_layout_with_derived_states_survives_json(packed):
+    layout = layout_of(position_task())
+    assert layout.derived == (("velocity", "angle"),)
+    again = Layout.from_json(layout.to_json())
+    assert (again.derived, known_rows(again)) == (layout.derived, 11)
+
+
+def test_logs_too_short_to_estimate_from_are_an_error(packed):
+    from dataclasses import replace
+
+    short = [replace(one, stop=one.start + 8) for one in packed.episodes]
+    with pytest.raises(BadInput, match=r"no episode has 11 rows.*velocity is estimated"):
+        estimator_weights(replace(packed, episodes=short), layout_of(position_task()))

@@ -1,0 +1,211 @@
+"""Outputs that are not fed back, in the exported files: ONNX, C99, the interface, the runtime."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from kinemill.errors import BadInput
+from kinemill.export import native_library
+from kinemill.export.c99 import generate, parity
+from kinemill.export.interface import describe
+from kinemill.export.step_files import Extras, write_model
+from kinemill.runtime import load
+from kinemill.task.export import Export
+from kinemill.train.build import assemble
+from kinemill.train.layout import layout_of
+from kinemill.train.step import make_step
+from kinemill.verify.exported_dynamics import ExportedDynamics
+from kinemill.verify.nan_propagation import propagate_nan
+from tests.export.conftest import (
+    DESCRIPTION,
+    SCALE,
+    batch,
+    own_rows,
+    published,
+    random_step,
+    task_of,
+)
+from tests.models.options import LEARN, OPTIONS
+
+OUTPUTS = {
+    "acceleration": {"role": "output", "unit": "rad/s^2"},
+    "force": {"role": "output", "unit": "N"},
+}
+DESCRIBED = DESCRIPTION | {
+    "units": DESCRIPTION["units"] | {"acceleration": "rad/s^2", "force": "N"}
+}
+
+
+def task_with_outputs(model: dict, history: int, **learn):
+    raw = task_of(model, history, **LEARN.get(model["type"], {}), **learn)
+    raw = raw.model_dump(mode="json", by_alias=True)
+    return type(task_of(model, history)).model_validate(
+        raw | {"channels": raw["channels"] | OUTPUTS}
+    )
+
+
+def random_step_with_outputs(model: dict, history: int = 4, **learn):
+    torch.manual_seed(5)
+    task = task_with_outputs(model, history, **learn)
+    layout, scale = layout_of(task), dict(SCALE)
+    if layout.features != 4:
+        std = torch.linspace(0.5, 2.0, layout.features)
+        scale |= {"feature_mean": std - 1.0, "feature_std": std}
+    if len(layout.outputs) != 2:
+        scale |= {"output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
+    scale = {name: one.clone() for name, one in scale.items()}
+    if learn.get("ensemble"):
+        return assemble(task.learn, layout, scale).eval()
+    return make_step(task.learn.model, layout, scale).eval()
+
+
+def write(step, folder: Path, **settings) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    extras = Extras(Export(**settings))
+    write_model(copy.deepcopy(step), describe(DESCRIBED, step), folder, extras)
+    return folder
+
+
+CASES = [
+    ({"type": "mlp", **OPTIONS["mlp"]}, 4, {}),
+    ({"type": "mlp"}, 1, {}),
+    ({"type": "gru"}, 4, {"window": "sliding"}),
+    ({"type": "gru", **OPTIONS["gru"]}, 4, {}),
+    ({"type": "rigid_body", **OPTIONS["rigid_body"]}, 4, {}),
+    ({"type": "arx"}, 3, {}),
+    ({"type": "latent", **OPTIONS["latent"]}, 4, {}),
+    ({"type": "mlp", "hidden_sizes": [8]}, 2, {"ensemble": 3}),
+]
+
+
+@pytest.mark.parametrize(("model", "history", "learn"), CASES, ids=str)
+def test_the_files_give_the_outputs_of_torch(model, history, learn, tmp_path):
+    step = random_step_with_outputs(model, history, **learn)
+    simulator = load(write(step, tmp_path))
+    assert simulator.outputs == ("acceleration", "force")
+    inputs = batch(7, history, 12)
+    with torch.no_grad():
+        expected = step.rollout_channels(*inputs).numpy()
+    arrays = [part.numpy() for part in inputs]
+    states, outputs = simulator.rollout_outputs(*arrays)
+    assert outputs.shape == (7, 12, 2)
+    assert np.array_equal(states, simulator.rollout(*arrays))
+    scale = np.abs(expected[..., 2:]).max()
+    assert np.abs(outputs - expected[..., 2:])[:, :3].max() < 1e-4 * scale
+    # One step with the carry of the history gives the first outputs of the rollout.
+    carry = simulator.warm_up(*arrays[:2])
+    first = simulator.step_outputs(arrays[0][:, -1], arrays[2][:, 0], *carry)
+    assert np.abs(first - outputs[:, 0]).max() < 1e-4 * scale
+
+
+def test_outputs_change_with_the_action_of_their_own_row_alone(tmp_path):
+    simulator = load(write(random_step_with_outputs({"type": "mlp"}), tmp_path))
+    states, past, actions = (part.numpy() for part in batch(2, 4, 6))
+    changed = actions.copy()
+    changed[:, 3] += 1.0
+    before = simulator.rollout_outputs(states, past, actions)[1]
+    after = simulator.rollout_outputs(states, past, changed)[1]
+    assert np.array_equal(before[:, :3], after[:, :3])
+    assert (np.abs(after - before)[:, 3] > 0.0).all()
+
+
+def test_the_interface_lists_outputs_and_a_run_needs_none_of_them(tmp_path):
+    folder = write(random_step_with_outputs({"type": "mlp"}), tmp_path)
+    document = yaml.safe_load((folder / "io.yaml").read_text())
+    roles = {one["name"]: (one["role"], one["unit"]) for one in document["channels"]}
+    assert roles["acceleration"] == ("output", "rad/s^2")
+    for file, shape in (("step.onnx", ["batch", 2]), ("rollout.onnx", ["batch", "horizon", 2])):
+        tensors = {one["name"]: one for one in document["files"][file]["outputs"]}
+        assert tensors["outputs"]["shape"] == shape
+        assert tensors["outputs"]["channels"] == ["acceleration", "force"]
+        inputs = [one["channels"] for one in document["files"][file]["inputs"] if "channels" in one]
+        assert all("force" not in names for names in inputs)
+
+
+def test_a_nan_reaches_the_outputs_of_its_row_and_of_no_other(tmp_path):
+    exported = ExportedDynamics(write(random_step_with_outputs({"type": "gru"}), tmp_path))
+    probe = exported.make_probes()[0]
+    results = propagate_nan(exported.nan_calls(probe))
+    assert {one.call for one in results} == {"rollout", "step", "outputs", "step outputs"}
+    assert all(one.passed for one in results)
+
+
+def test_every_check_of_the_files_passes(tmp_path):
+    exported = ExportedDynamics(write(random_step_with_outputs({"type": "mlp"}), tmp_path))
+    gates = exported.check_files(exported.models())
+    assert [gate for gate in gates if not gate.passed] == []
+
+
+def test_a_file_that_lacks_its_outputs_fails(tmp_path):
+    import onnx
+
+    folder = write(random_step_with_outputs({"type": "mlp"}), tmp_path)
+    model = onnx.load(folder / "step.onnx")
+    kept = [one for one in model.graph.output if one.name != "outputs"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    onnx.save(model, folder / "step.onnx")
+    exported = ExportedDynamics(folder)
+    failed = [gate for gate in exported.check_files(exported.models()) if not gate.passed]
+    assert [gate.name for gate in failed] == ["step.onnx interface"]
+    assert "no outputs" in failed[0].value
+
+
+@pytest.mark.parametrize("model", [{"type": "mlp"}, {"type": "gru", "hidden_size": 12}], ids=str)
+def test_c_gives_the_outputs_of_the_files(model, tmp_path):
+    folder = write(random_step_with_outputs(model), tmp_path, c99=True)
+    header = (folder / "step.h").read_text()
+    assert "#define PENDULUM_OUTPUTS 2" in header
+    assert " * output[1]: force, N" in header
+    source = generate((folder / "step.onnx").read_bytes())
+    compiled = parity.Compiled(folder, source)
+    assert parity.compare(compiled, load(folder / "rollout.onnx", non_finite="pass")) < 1e-3
+    # Wrong outputs are found: those of another model with equal states.
+    other = random_step_with_outputs(model)
+    other.readout.linear.bias.data += 1.0
+    elsewhere = load(write(other, tmp_path / "other") / "rollout.onnx", non_finite="pass")
+    with pytest.raises(Exception, match=r"step\.c.*differs from step\.onnx"):
+        parity.compare(compiled, elsewhere)
+
+
+def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(tmp_path):
+    simulator = load(write(random_step_with_outputs({"type": "mlp"}), tmp_path))
+    arrays = [part.numpy() for part in batch(3, 4, 5)]
+    before = simulator.rollout_outputs(*arrays)[1]
+    simulator.use_compiled(native_library.compile_rollout((tmp_path / "step.onnx").read_bytes()))
+    assert np.array_equal(simulator.rollout_outputs(*arrays)[1], before)
+
+
+@pytest.mark.parametrize("also", ["fp16", "int8"])
+def test_variants_in_fewer_bits_have_outputs(also, tmp_path):
+    step, settings = random_step_with_outputs({"type": "mlp"}), Export(also=[also], loss=1e9)
+    extras = Extras(settings, own_rows()[1])
+    write_model(copy.deepcopy(step), describe(DESCRIBED, step), tmp_path, extras)
+    folder = tmp_path
+    variant = load(folder / f"rollout.{also}.onnx", non_finite="pass")
+    arrays = [part.numpy() for part in batch(3, 4, 5)]
+    exact = load(folder).rollout_outputs(*arrays)[1]
+    outputs = variant.rollout_outputs(*arrays)[1]
+    assert np.abs(outputs - exact)[:, 0].max() < 0.1 * np.abs(exact).max()
+
+
+def test_a_model_without_outputs_says_so(tmp_path):
+    simulator = load(published(random_step("mlp"), tmp_path))
+    assert simulator.outputs == ()
+    arrays = [part.numpy() for part in batch(1, 4, 2)]
+    with pytest.raises(BadInput, match="has no outputs"):
+        simulator.rollout_outputs(*arrays)
+    with pytest.raises(BadInput, match="has no outputs"):
+        simulator.step_outputs(arrays[0][:, -1], arrays[2][:, 0])
+
+
+def test_float64_files_have_float64_outputs(tmp_path):
+    simulator = load(
+        write(random_step_with_outputs({"type": "mlp"}), tmp_path, precision="float64")
+    )
+    arrays = [part.numpy().astype(np.float64) for part in batch(2, 4, 3)]
+    assert simulator.rollout_outputs(*arrays)[1].dtype == np.float64

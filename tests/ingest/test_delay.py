@@ -1,0 +1,64 @@
+"""Input delays in fractions of a step, applied at ingestion."""
+
+import numpy as np
+import pytest
+import yaml
+
+from kinemill.errors import TaskError
+from kinemill.task import load_task
+from tests.ingest.test_computed import settings, the_task, tracks, write
+
+DT = 0.01
+
+
+def channels(delay: float, method: str = "hold") -> dict:
+    torque = {"role": "action", "unit": "N*m", "resample": {"method": method, "delay": delay}}
+    return {"angle": {"role": "state", "unit": "rad"}, "torque": torque}
+
+
+@pytest.mark.parametrize("delay", [0.4, 1.0, 2.25])
+def test_a_row_holds_what_acts_in_its_step(delay, home, tmp_path):
+    seconds = np.arange(60) * DT
+    torque = np.random.default_rng(0).standard_normal(60)
+    (tmp_path / "logs").mkdir()
+    write(tmp_path / "logs" / "a.csv", seconds, np.sin(seconds), torque)
+    (frame,) = tracks(the_task(channels(delay)), home, tmp_path / "logs")
+    whole, share = int(delay), delay % 1.0
+    first = int(np.ceil(delay))
+    assert frame["time_s"].to_numpy() == pytest.approx(seconds[first:])
+    assert frame["angle"].to_numpy() == pytest.approx(np.sin(seconds[first:]))
+    rows = np.arange(first, 60)
+    earlier = torque[rows - whole - 1] if share else 0.0
+    expected = (1 - share) * torque[rows - whole] + share * earlier
+    assert frame["torque"].to_numpy() == pytest.approx(expected)
+
+
+def test_it_is_the_mean_over_a_step_of_a_held_signal_that_arrives_late(home, tmp_path):
+    """A command of 1 from 0.3 s on that acts 4 ms later: 0.6 of it in the step of 10 ms."""
+    seconds = np.arange(60) * DT
+    (tmp_path / "logs").mkdir()
+    write(tmp_path / "logs" / "a.csv", seconds, seconds, (seconds > 0.295).astype(float))
+    (frame,) = tracks(the_task(channels(0.4)), home, tmp_path / "logs")
+    torque = dict(zip(frame["time_s"].round(3).to_list(), frame["torque"].to_list(), strict=True))
+    assert [torque[t] for t in (0.29, 0.3, 0.31)] == pytest.approx([0.0, 0.6, 1.0])
+
+
+def test_a_task_without_a_delay_keeps_its_digest():
+    plain = the_task(channels(0.0)).part("channels")["channels"]["torque"]["resample"]
+    assert plain == {"method": "hold", "max_gap": None, "lead": 0}
+
+
+@pytest.mark.parametrize(
+    ("resample", "message"),
+    [
+        ({"delay": -0.5}, "greater than or equal to 0"),
+        ({"delay": 0.5, "lead": 1}, "`lead: 1` and `delay: 0.5` contradict each other"),
+    ],
+)
+def test_a_delay_that_cannot_be_is_refused(resample, message, tmp_path):
+    own = channels(0.0)
+    own["torque"]["resample"] = resample
+    path = tmp_path / "arm.yaml"
+    path.write_text(yaml.safe_dump(settings(own), sort_keys=False))
+    with pytest.raises(TaskError, match=message):
+        load_task(path)
