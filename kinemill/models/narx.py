@@ -19,7 +19,7 @@ from kinemill.task.plugins import MODELS, Model, unknown_channels
 from kinemill.task.portfolio import Candidate, TaskFacts
 
 MAX_CHANNELS = 60  # of tasks for which a portfolio tries it
-MAX_PARAMETERS, FEW_TERMS = 200, 15  # of a model that is fitted to rollouts
+MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts
 SHORT, LONG = 5, 20  # histories to try beside the best in closed form, rows
 
 
@@ -50,7 +50,7 @@ class Narx(Model):
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose the best history of a linear model, a short one and a long one.
 
-        Of few parameters, the short one is also fitted to rollouts.
+        Short histories with few parameters are also fitted to rollouts.
         """
         if len(facts.states) + len(facts.actions) > MAX_CHANNELS:
             return []
@@ -62,17 +62,18 @@ class Narx(Model):
             )
             for rows in dict.fromkeys(histories)
         ]
-        rows, width = min(SHORT, facts.longest), len(facts.states) + len(facts.actions)
-        most = MAX_PARAMETERS // len(facts.states) - rows * (width + len(facts.angles)) - 1
-        if most > 0:
-            settings = {
-                "model": {"type": "narx", "terms": min(most, FEW_TERMS)},
-                "history": rows,
-                "horizon": min(100, facts.horizon),
-                "gauss_newton": {"windows": 64, "iterations": 15},
-            }
-            name = f"narx in free run, history {rows}"
-            proposals.append(Candidate(name, {**common, **settings}, trains=True))
+        width = len(facts.states) + len(facts.actions) + len(facts.angles)
+        for rows in dict.fromkeys(min(rows, facts.longest) for rows in (SHORT, 2 * SHORT)):
+            most = MAX_PARAMETERS // len(facts.states) - rows * width - 1
+            if most > 0:
+                settings = {
+                    "model": {"type": "narx", "terms": min(most, MAX_TERMS)},
+                    "history": rows,
+                    "horizon": min(100, facts.horizon),
+                    "gauss_newton": {"windows": 256, "iterations": 15, "ridge": 1e-3},
+                }
+                name = f"narx in free run, history {rows}"
+                proposals.append(Candidate(name, {**common, **settings}, trains=True))
         return proposals
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:

@@ -18,8 +18,8 @@ from torch.func import functional_call, jvp, vmap
 
 Window = tuple[Tensor, ...]  # states (B, H, S), past actions, actions (B, T, A), truth (B, T, S)
 
-DIRECTIONS = 64  # columns of a Jacobian that are made together, bounds memory
-ROWS = 512  # rows of a batch
+DIRECTIONS = 128  # columns of a Jacobian that are made together, bounds memory
+ROWS = 1024  # rows of a batch
 MOST_VALUES = 256  # n; beyond it, slopes are carried along the rollout instead
 CELLS = 4_000_000  # numbers of the Jacobians of the steps that are made together
 
