@@ -19,6 +19,8 @@ LAGS = 8  # rows of the past
 HORIZONS = (1, 4, 16)  # rows over which a change is predicted
 DRIVES = 0.2  # least reduction of the squared error by a column that drives another, relative
 INDEPENDENT = 0.1  # largest such reduction for a column that nothing drives
+AT_ONCE = 0.5  # least such reduction by the input's value in the predicted row itself
+ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
 PREDICTABLE = 1e-5  # relative squared error from the own past, below which it cannot be reduced
 ROWS = 20_000  # of a log that are used
 MOST_COLUMNS, MOST_LOGS = 12, 3
@@ -31,6 +33,7 @@ class _Roles:
 
     inputs: list[int]
     why: str
+    immediate: frozenset[int] = frozenset()  # inputs that act within one row
 
 
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
@@ -48,18 +51,21 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     for at in roles.inputs:
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
-        guess = replace(column.guess, role="action")
-        result[states[at]] = replace(column, guess=guess, notes=[*column.notes, note])
+        notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
+        guess, lead = replace(column.guess, role="action"), int(at in roles.immediate)
+        result[states[at]] = replace(column, guess=guess, lead=lead, notes=notes)
     return result, roles.why
 
 
 def _roles(columns: list[Column]) -> _Roles:
     logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
-    gains = list[Floats]()
-    for log in logs[:MOST_LOGS]:
-        values = [column.samples[log][1][:ROWS] for column in columns]
-        if len({len(one) for one in values}) == 1:
-            gains.append(_gains(np.stack(values, axis=1)))
+    every = [
+        _standard(np.stack(values, axis=1))
+        for log in logs[:MOST_LOGS]
+        for values in [[column.samples[log][1][:ROWS] for column in columns]]
+        if len({len(one) for one in values}) == 1
+    ]
+    gains = [_gains(rows) for rows in every]
     if not gains:
         return _Roles([], "the columns share no clock")
     gain = np.median(gains, axis=0)
@@ -71,17 +77,30 @@ def _roles(columns: list[Column]) -> _Roles:
     if np.any(driven[others] < DRIVES):
         names = ", ".join(columns[at].guess.name for at in others[driven[others] < DRIVES])
         return _Roles([], f"it is unclear what drives {names}")
-    return _Roles([int(at) for at in inputs], "")
+    immediate = {
+        int(at)
+        for at in inputs
+        if np.median(
+            [max(_gain_of_present(rows, int(at), int(other)) for other in others) for rows in every]
+        )
+        >= AT_ONCE
+    }
+    return _Roles([int(at) for at in inputs], "", frozenset(immediate))
 
 
-def _gains(rows: Floats) -> Floats:
-    """Return how much the past of column i reduces the error of column j, (columns, columns)."""
+def _standard(rows: Floats) -> Floats:
+    """Return finite rows (n, columns) with mean 0 and variance 1 of each column."""
     rows = rows[np.isfinite(rows).all(axis=1)]
-    count = rows.shape[1]
-    gains, std = np.zeros((count, count)), rows.std(axis=0)
-    if len(rows) < 20 * LAGS or np.any(std == 0.0):
+    std = rows.std(axis=0) if len(rows) else np.ones(rows.shape[1])
+    return (rows - rows.mean(axis=0)) / np.where(std > 0.0, std, 1.0) if len(rows) else rows
+
+
+def _gains(scaled: Floats) -> Floats:
+    """Return how much the past of column i reduces the error of column j, (columns, columns)."""
+    count = scaled.shape[1]
+    gains = np.zeros((count, count))
+    if len(scaled) < 20 * LAGS:
         return gains
-    scaled = (rows - rows.mean(axis=0)) / std
     for driver, other in permutations(range(count), 2):
         gains[driver, other] = max(
             _gain(scaled[:, driver], scaled[:, other], horizon) for horizon in HORIZONS
@@ -99,6 +118,24 @@ def _gain(driver: Floats, other: Floats, horizon: int) -> float:
     if without < PREDICTABLE:
         return 0.0
     return 1.0 - _error(np.column_stack([own, theirs, np.ones(rows)]), change) / without
+
+
+def _gain_of_present(scaled: Floats, driver: int, other: int) -> float:
+    """Return how much the value of an input in the predicted row reduces the squared error.
+
+    Inputs have been found to depend on no other column, so the value cannot follow from the output.
+    """
+    rows = len(scaled) - LAGS
+    if rows < 20 * LAGS:
+        return 0.0
+    present = scaled[LAGS:, driver]
+    change = scaled[LAGS:, other] - scaled[LAGS - 1 : -1, other]
+    own, theirs = _past(scaled[:, other], rows), _past(scaled[:, driver], rows)
+    inputs = np.column_stack([own, theirs, np.ones(rows)])
+    without = _error(inputs, change)
+    if without < PREDICTABLE * float(np.var(change)):
+        return 0.0
+    return 1.0 - _error(np.column_stack([inputs, present]), change) / without
 
 
 def _past(values: Floats, rows: int) -> Floats:

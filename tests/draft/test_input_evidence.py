@@ -47,6 +47,18 @@ def test_the_input_of_an_experiment_is_inferred_in_either_order(tmp_path, signal
     assert any(note.startswith("inferred an action") for note in action.reasons)
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_input_that_acts_in_its_own_row_is_shifted(tmp_path, late):
+    force = steps(np.random.default_rng(6))
+    # Row k of the position depends on the force of row k - 1.
+    position = driven(force)[1 - late :]
+    force = force[: len(position)]
+    draft = build("lead", write(tmp_path / "a.csv", force, position), 100.0)
+    (action,) = [column for column in draft.columns if column.role == "action"]
+    assert action.lead == 1 - late
+    assert ("resample: {lead: 1}" in write_task(draft)) == (late == 0)
+
+
 def test_a_loop_with_feedback_shows_no_input(tmp_path):
     random = np.random.default_rng(3)
     position, command, velocity = np.zeros(3000), np.zeros(3000), 0.0
@@ -82,6 +94,8 @@ def test_the_silverbox_is_driven_by_its_first_column(shared_data):
         "V1": "action",
         "V2": "state",
     }
+    (action,) = [column for column in draft.columns if column.role == "action"]
+    assert action.lead == 1  # as in the shipped task: both are sampled at the same time
 
 
 def test_names_that_tell_the_roles_of_tanks_keep_them(shared_data):
