@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,9 @@ def _task_name(value: str) -> str:
             f"{value!r} is not a valid task name: use a lower-case letter followed by "
             f"lower-case letters, digits and _"
         )
+        raise ValueError(message)
+    if iskeyword(value):  # Dagster refuses an asset job of such a name
+        message = f"{value!r} is a keyword of Python, which names no task: use another name"
         raise ValueError(message)
     return value
 

@@ -30,6 +30,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
         ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),
         ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is not a valid task name"),
+        ("task: arm", "task: pass", "arm.yaml:1: task: 'pass' is a keyword of Python"),
         ("limits:", "limit:", "channels.qd.limit: unknown key; did you mean 'limits'?"),
         ("unit: deg}", "unt: deg}", "channels.q.source.1.unt: unknown key; did you mean 'unit'?"),
         (
