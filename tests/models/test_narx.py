@@ -103,6 +103,18 @@ def test_a_value_inside_the_dead_zone_counts_as_nothing():
     np.testing.assert_allclose(outside, [0.0, 1.7, 0.0, 1.0], atol=1e-6)
 
 
+def test_levels_count_from_zero_unless_they_are_far_from_it():
+    """A velocity with a mean of half a standard deviation, and a level with one of ten."""
+    random = torch.Generator().manual_seed(0)
+    rows = torch.randn(4000, 1, 2, generator=random) + torch.tensor([0.5, 10.0])
+    terms = network_of(history=1).terms
+    with torch.no_grad():
+        terms.scale_to(rows)
+    assert terms.rest.tolist() == [0.0, pytest.approx(10.0, abs=0.1)]
+    magnitudes = terms.values(torch.tensor([[[0.0, 10.0]]]))[0, 7:9]
+    assert magnitudes.abs().max() < 0.1
+
+
 def test_a_portfolio_tries_it_unless_there_are_many_channels():
     facts = TaskFacts(("y",), ("u",), frozenset(), {}, {}, longest=10, horizon=20, history=2)
     proposals = Narx.candidates(facts)

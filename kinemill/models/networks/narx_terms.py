@@ -30,7 +30,8 @@ class NarxTerms(Terms):
 
     A product has up to D factors out of Z values: 1; the levels of the newest row and the changes
     before it, standardized, with angles as sine and cosine; and the smooth sign, the magnitude, and
-    the part outside a dead zone of each level around zero and of the newest change of each state.
+    the part outside a dead zone of each level and of the newest change of each state. A level
+    counts from zero, or from its mean if that is farther from zero than the standard deviation.
 
     Candidates are the products of up to D smooth values, each non-smooth function, and its products
     with a smooth value. If they are more than MAX_CANDIDATES, there are none of the last kind, then
@@ -48,6 +49,7 @@ class NarxTerms(Terms):
     """
 
     center: Tensor
+    rest: Tensor
     std: Tensor
     change_std: Tensor
     factors: Tensor
@@ -73,7 +75,7 @@ class NarxTerms(Terms):
         levels = len(plain) + 2 * sum(angles)
         self.rows, self.degree, self.mixes = self._size(levels, min(rows, self.history), degree)
         self.smooth = levels + (self.rows - 1) * self.columns
-        for name, value in {"center": 0.0, "std": 1.0, "change_std": 1.0}.items():
+        for name, value in {"center": 0.0, "rest": 0.0, "std": 1.0, "change_std": 1.0}.items():
             self.register_buffer(name, torch.full((self.columns,), value))
         candidates = self.candidates()[:terms]
         factors = torch.zeros(terms, self.degree, dtype=torch.long)
@@ -120,6 +122,8 @@ class NarxTerms(Terms):
         newest = rows[:, 0]
         self.center.copy_(newest.mean(0))
         self.std.copy_(_positive(newest.std(0)))
+        # Of a velocity or a current zero matters, of a level far from zero its mean.
+        self.rest.copy_(torch.where(self.center.abs() < self.std, 0.0, self.center))
         if self.history > 1:
             change = self.lags.wrap(newest - rows[:, 1])
             self.change_std.copy_(_positive(change.square().mean(0).sqrt()))
@@ -129,7 +133,7 @@ class NarxTerms(Terms):
         newest = rows[:, 0]
         angle = newest.index_select(1, self.lags.angle)
         level = ((newest - self.center) / self.std).index_select(1, self.straight)
-        rough = (newest / self.std).index_select(1, self.straight)  # around its own zero
+        rough = ((newest - self.rest) / self.std).index_select(1, self.straight)
         parts = [torch.ones_like(newest[:, :1]), level, torch.sin(angle), torch.cos(angle)]
         if self.history > 1:
             used = max(2, self.rows)
