@@ -3,16 +3,18 @@
 The name tells the pairs. The sign follows from the clips: half a cycle later, the right leg of a
 gait does what the left one did, with the same sign or the opposite one. In a curve, joints that
 turn about the vertical (`yaw`) move both legs the same way, so theirs is the sign that fits a
-linear model of the joint over the command, whose image has the opposite lateral parts.
+linear model of the joint over the command, whose image has the opposite lateral parts. Of joints at
+rest, stated limits tell the sign if those of one side are the opposite of the other's.
 
 Symbols: n rows and P rows of a cycle, E clips, M numbers of a command, F terms of a Fourier series.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kinemill.draft.robot_file import Ends
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import split_words
@@ -22,6 +24,7 @@ from kinemill.validate.cycles import STILL, cycle_of, fourier
 PARTNERS = {"left": "right", "l": "r"}
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
+ROUNDED = 1e-3  # rad between limits that are meant to be equal
 CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
 HARMONICS = 6
 RIDGE = 0.05  # of the commands, relative to their largest value
@@ -42,13 +45,19 @@ class Mirror:
     unclear: list[str]
 
 
-def find_mirror(joints: list[str], clips: Sequence[Floats], commands: Floats) -> Mirror:
+def find_mirror(
+    joints: list[str],
+    clips: Sequence[Floats],
+    commands: Floats,
+    limits: Mapping[str, Ends | None],
+) -> Mirror:
     """Find the pairs and signs of a mirror image.
 
     Args:
         joints: names of J joints.
         clips: joint angles (n, J) of each clip, rad.
         commands: mean forward, lateral and turning velocity of each clip, (E, 3), or (E, 0).
+        limits: stated limits of joints, rad, which tell the signs that clips do not show.
     """
     pairs = [(one, other) for one in joints if (other := partner(one)) in joints and other]
     paired = {name for pair in pairs for name in pair}
@@ -61,13 +70,25 @@ def find_mirror(joints: list[str], clips: Sequence[Floats], commands: Floats) ->
             ratio = 1.0 if series is None else _command_ratio(series, columns)
         else:
             ratio = _shift_ratio(clips, columns, half)
-        if 1.0 / CLEAR < ratio < CLEAR:
+        by_limits = _opposite_limits(limits.get(one), limits.get(other))
+        if 1.0 / CLEAR < ratio < CLEAR and by_limits is not None:
+            is_flipped = by_limits
+        elif 1.0 / CLEAR < ratio < CLEAR:
             unclear += [one, other]
             is_flipped = TURNING in split_words(one)
         else:
             is_flipped = ratio > 1.0
         flipped += [one, other] if is_flipped else []
     return Mirror(pairs, [name for name in joints if name in flipped], unclear)
+
+
+def _opposite_limits(one: Ends | None, other: Ends | None) -> bool | None:
+    """Return whether the limits of a pair are opposite; None if they tell neither."""
+    if one is None or other is None:
+        return None
+    same = bool(np.allclose(one, other, rtol=0.0, atol=ROUNDED))
+    opposite = bool(np.allclose(one, (-other[1], -other[0]), rtol=0.0, atol=ROUNDED))
+    return opposite if same != opposite else None
 
 
 def partner(joint: str) -> str | None:

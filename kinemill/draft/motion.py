@@ -16,7 +16,7 @@ import numpy as np
 
 from kinemill.draft.column import Column, identifier
 from kinemill.draft.logs import read_tables
-from kinemill.draft.mirror_pairs import Mirror, find_mirror
+from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
@@ -37,7 +37,6 @@ LATERAL = ("command_y", "command_yaw")  # opposite in a mirror image
 LOOP = "Wrap"  # `LoopMode` of a clip that repeats itself
 TEST = 0.2  # share of the only clip
 VALIDATION = 0.2  # share of each clip, at its end
-ROUNDED = 1e-3  # rad between the limits of two sides that are meant to be equal
 _NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
 
 
@@ -65,7 +64,8 @@ def build_motion(
     columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
     columns, findings = _with_limits(columns, robot)
     commands = _commands(tables)
-    mirror = find_mirror([*clips.joints], *_arrays(columns, commands))
+    limits = {column.channel: column.limits for column in columns}
+    mirror = find_mirror([*clips.joints], *_arrays(columns, commands), limits)
     columns, obstacle = _mirrored_limits(columns, mirror)
     targets = [
         replace(

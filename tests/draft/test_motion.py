@@ -125,6 +125,16 @@ def test_the_mirror_of_real_clips_is_that_of_the_shipped_task(
     assert {*mirror.flip} == {*expected.flip}
 
 
+def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(shared_data, task_of):
+    robot = read_robot(shared_data / "awd_robots" / "mini_bdx" / "scene.xml")
+    draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
+    # -1.13 to 2.09 rad on the left, and -2.09 to 1.13 rad on the right.
+    (mirror,) = task_of(draft).augment
+    assert {"left_antenna", "right_antenna"} <= {*mirror.flip}
+    assert "left_hip_roll" not in mirror.flip
+    assert not any("do not show" in remark for remark in draft.remarks)
+
+
 def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_of):
     robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
     draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
