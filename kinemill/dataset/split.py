@@ -18,8 +18,9 @@ from typing import Protocol
 import numpy as np
 
 from kinemill.task import Dataset
-from kinemill.task.stages import Rows, Tail
+from kinemill.task.stages import Blocks, Rows, Tail
 
+MOST_BLOCKS, BLOCK_ROWS = 4, 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
 
 
@@ -178,7 +179,7 @@ def cut_pieces(
     shortest: int = 2,
     context: SplitContext | None = None,
 ) -> list[Piece]:
-    """Return the pieces of all episodes: prescribed rows cut out, validation tails cut off.
+    """Return the pieces of all episodes: prescribed rows and validation blocks or tails cut out.
 
     Args:
         rules: the task's `dataset` part.
@@ -203,10 +204,18 @@ def cut_pieces(
         spans = _spans(prescribed, episode, side, context.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
             own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
-            cut = _tail_start(rules, last - first, shortest) if side_ == "train" else last - first
-            pieces.append(Piece(own, *about, side_, first, first + cut))
-            if first + cut < last:
-                pieces.append(Piece(f"{own}-tail", *about, "validation", first + cut, last))
+            blocks = _validation(rules, own, last - first, shortest) if side_ == "train" else []
+            if not blocks:
+                pieces.append(Piece(own, *about, side_, first, last))
+                continue
+            edges = [0, *(edge for block in blocks for edge in block), last - first]
+            for index, (begin, end) in enumerate(pairwise(edges)):
+                if begin == end:
+                    continue
+                rest = "train" if end - begin >= shortest else "unused"
+                split = "validation" if index % 2 else rest
+                piece = f"{own}-rows{first + begin}" if index else own
+                pieces.append(Piece(piece, *about, split, first + begin, first + end))
     return pieces
 
 
@@ -238,11 +247,27 @@ def _spans(
     return spans
 
 
-def _tail_start(rules: Dataset, rows: int, shortest: int) -> int:
-    if not isinstance(rules.validation, Tail):
-        return rows
-    tail = round(rules.validation.tail * rows)
-    return rows - tail if min(tail, rows - tail) >= shortest else rows
+def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tuple[int, int]]:
+    """Return the validation blocks (first row, row after the last) of rows of training.
+
+    A share of blocks is divided among equal sections, with one block in each, at a place that
+    follows from the hash of `own`: nothing else changes it.
+    """
+    rule = rules.validation
+    if not isinstance(rule, Tail | Blocks):
+        return []
+    total = round((rule.tail if isinstance(rule, Tail) else rule.blocks) * rows)
+    if min(total, rows - total) < shortest:
+        return []
+    if isinstance(rule, Tail):
+        return [(rows - total, rows)]
+    count = max(1, min(MOST_BLOCKS, total // BLOCK_ROWS))
+    size, section = total // count, rows // count
+    firsts = [
+        index * section + round(position(f"{own}-{index}") * (section - size))
+        for index in range(count)
+    ]
+    return [(first, first + size) for first in firsts]
 
 
 def unmatched_patterns(

@@ -238,12 +238,12 @@ def _ingest(draft: Draft) -> list[str]:
 def _dataset(draft: Draft) -> str:
     by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
-        return f"dataset: {{{by}validation: {{tail: 0.1}}, test: 0.2}}"
+        return f"dataset: {{{by}validation: {{blocks: 0.15}}, test: 0.2}}"
     last = units[-1] if len(units) > 1 else _sibling(draft.logs[-1])
     if last is None:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
-        return f"dataset: {{validation: {{tail: 0.1}}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {{tail: 0.1}}, test: [{last}]}}  # name your own"
+        return f"dataset: {{validation: {{blocks: 0.15}}, test: [{rows}]}}  # {_ALONE}"
+    return f"dataset: {{{by}validation: {{blocks: 0.15}}, test: [{last}]}}  # name your own"
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:

@@ -202,6 +202,15 @@ class Tail(Settings):
     tail: Share = Field(description="last share of the rows of every training episode")
 
 
+class Blocks(Settings):
+    """A share of every training episode, as contiguous blocks where its content hash puts them."""
+
+    blocks: Share = Field(
+        description="share of the rows of every training episode, in one to four blocks: unlike a "
+        "tail, they are not always at rest"
+    )
+
+
 class Rows(Settings):
     """Fixed rows of recordings, as a benchmark prescribes them, at the task's time step."""
 
@@ -282,9 +291,10 @@ class Dataset(Settings):
         description="near-duplicates: `together` assigns them to the split of the first one; "
         "`apart` ignores them, for a task that repeats one motion",
     )
-    validation: Tail | Share | Choice = Field(
+    validation: Tail | Blocks | Share | Choice = Field(
         default=0.15,
-        description="share of the recordings, name patterns, rows, or the tail of each episode",
+        description="share of the recordings, name patterns, rows, or a tail or blocks of each "
+        "training episode",
     )
     test: Share | Choice = Field(
         default=0.2, description="share of the recordings, name patterns, or rows"

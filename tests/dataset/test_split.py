@@ -109,9 +109,57 @@ def test_the_tail_is_the_last_tenth_of_every_training_episode():
     pieces = cut_pieces(Dataset(validation={"tail": 0.1}, test=["run-001*"]), [log(0), log(1)])
     assert [(piece.id[16:], piece.split, piece.first, piece.last) for piece in pieces] == [
         ("-0000", "train", 0, 90),
-        ("-0000-tail", "validation", 90, 100),
+        ("-0000-rows90", "validation", 90, 100),
         ("-0000", "test", 0, 100),
     ]
+
+
+BLOCKS = Dataset(validation={"blocks": 0.15}, test=["x"])
+
+
+def test_blocks_are_a_share_of_every_section_of_an_episode():
+    pieces = cut_pieces(BLOCKS, [log(0, rows=8000)], shortest=20)
+    edges = [pieces[0].first, *(piece.last for piece in pieces)]
+    assert (edges[0], edges[-1], edges) == (0, 8000, sorted(edges))  # nothing is lost or doubled
+    blocks = [piece for piece in pieces if piece.split == "validation"]
+    assert [(piece.last - piece.first, piece.first // 2000) for piece in blocks] == [
+        (300, section) for section in range(4)
+    ]
+    assert {piece.split for piece in pieces} == {"train", "validation"}
+    assert len({piece.id for piece in pieces}) == len(pieces)
+
+
+def test_a_short_episode_gives_one_block_at_a_place_that_follows_from_its_content():
+    episodes = [log(number, rows=1000) for number in range(40)]
+    firsts = []
+    for episode in episodes:
+        alone = cut_pieces(BLOCKS, [episode], shortest=20)
+        (block,) = (piece for piece in alone if piece.split == "validation")
+        firsts.append(block.first)
+        assert block.last - block.first == 150
+        assert [
+            piece for piece in cut_pieces(BLOCKS, episodes, 20) if piece.episode == episode.id
+        ] == alone
+    assert min(firsts) < 200  # at the start
+    assert max(firsts) > 650  # at the end
+
+
+def test_training_rows_beside_a_block_that_hold_no_window_are_unused():
+    splits = {
+        piece.split
+        for number in range(200)
+        for piece in cut_pieces(BLOCKS, [log(number, rows=1000)], shortest=100)
+        if piece.last - piece.first < 100
+    }
+    assert splits == {"unused"}
+
+
+def test_an_episode_whose_blocks_hold_no_window_stays_whole_in_training():
+    (piece,) = cut_pieces(BLOCKS, [log(0, rows=120)], shortest=20)
+    assert (piece.split, piece.last) == ("train", 120)
+    selection = task(validation={"blocks": 0.15}, test=["run-001*"])
+    with pytest.raises(BadInput, match=r"give 0\.15 of it away.*a larger share"):
+        check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)], shortest=20))
 
 
 def test_an_episode_whose_tail_holds_no_window_stays_whole_in_training():
@@ -123,13 +171,13 @@ def test_an_episode_whose_tail_holds_no_window_stays_whole_in_training():
 
 def test_tails_that_are_all_too_short_ask_for_larger_ones():
     selection = task(validation={"tail": 0.1}, test=["run-001*"])
-    with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger tail"):
+    with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger share"):
         check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)], shortest=20))
 
 
-def test_an_empty_validation_proposes_the_tail():
+def test_an_empty_validation_proposes_blocks():
     selection = task(validation=0.01, test=["run-000*"])
-    with pytest.raises(BadInput, match=r"validation: \{tail: 0.1\}") as caught:
+    with pytest.raises(BadInput, match=r"validation: \{blocks: 0.15\}") as caught:
         check_sides(selection, cut_pieces(selection.dataset, [log(0), log(1)]))
     assert "share 0.01 of 2 recordings leaves it empty" in str(caught.value)
 
