@@ -15,7 +15,7 @@ from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.test_inputs import Array, Probe
 
 TURN = np.float32(np.pi) * (1 + 1e-6)  # rad, of a rounded half turn
-RUNAWAY = 1e3  # times the limits of a state: beyond them a rollout has diverged
+RUNAWAY = 1e3  # times the inputs of a state: beyond that a rollout has diverged
 SAME = 1e-4  # of the largest value of a channel: allowed difference of steps and rollouts
 
 
@@ -54,8 +54,10 @@ def rejects_invalid_inputs(results: Sequence["Refusal"], expected: str) -> Gate:
 
 
 def _angles_beyond_turn(simulator: Simulator, probes: Sequence[Probe]) -> list[str]:
-    rolled = [simulator.rollout(*probe.windows) for probe in probes if not probe.is_extreme]
-    largest = np.max([_largest(mask_diverged(states, simulator)) for states in rolled], axis=0)
+    probes = [probe for probe in probes if not probe.is_extreme]
+    inputs = np.max([_largest(probe.windows[0]) for probe in probes], axis=0)
+    rolled = [simulator.rollout(*probe.windows) for probe in probes]
+    largest = np.max([_largest(mask_diverged(one, simulator, inputs)) for one in rolled], axis=0)
     return [
         f"{name} reaches {largest[index]:.4g} rad"
         for index, name in enumerate(simulator.states)
@@ -63,19 +65,24 @@ def _angles_beyond_turn(simulator: Simulator, probes: Sequence[Probe]) -> list[s
     ]
 
 
-def mask_diverged(states: NDArray[np.float32], simulator: Simulator) -> NDArray[np.float32]:
+def mask_diverged(
+    states: NDArray[np.float32], simulator: Simulator, inputs: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return rollouts (N, T, S) with NaN from the step at which they diverge.
 
     From inputs at their limits a sound model may grow without bound. float32 has seven digits: an
-    angle that turns by 1e19 rad in a step has no remainder within π. A row counts until another
-    state is `RUNAWAY` times beyond its limits.
+    angle that turns by 1e19 rad in a step has no remainder within π. A row counts until a state
+    that is not an angle is `RUNAWAY` times larger than the inputs.
+
+    Args:
+        states: of rollouts, (N, T, S).
+        simulator: whose states these are.
+        inputs: largest size of each state in the inputs, (S,): its limits, or what training had.
     """
-    interface = simulator.interface
-    names = list(simulator.states)
-    limited = [n for n in names if n in interface.limits and n not in interface.angles]
-    most = np.array([max(map(abs, interface.limits[name])) for name in limited])
-    size = np.abs(states[:, :, [names.index(name) for name in limited]])
-    diverged = np.logical_or.accumulate((size > RUNAWAY * most).any(axis=2), axis=1)
+    angles = simulator.interface.angles
+    counted = [i for i, name in enumerate(simulator.states) if name not in angles and inputs[i] > 0]
+    size = np.abs(states[:, :, counted])
+    diverged = np.logical_or.accumulate((size > RUNAWAY * inputs[counted]).any(axis=2), axis=1)
     return np.where(diverged[:, :, None], np.float32(np.nan), states)
 
 
