@@ -24,6 +24,7 @@ def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool 
     """
     from kinemill.verify.document import Verification
     from kinemill.verify.findings import best_reference, own_reference
+    from kinemill.verify.output_errors import output_lines
 
     verified, metrics = verified or Verification(), metrics_in(summary)
     own = own_reference(verified)
@@ -35,6 +36,8 @@ def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool 
     if metrics.test:
         comparison_table(verified)
         growth_table(verified.accuracy, best_reference(metrics.nrmse, own))
+    if verified.outputs:
+        table("outputs, predicted but not fed back", *output_lines(verified.outputs))
     failed_table(summary["gate"])
     if diverged := first_not_finite(verified.accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.train.estimator import estimator_weights
+from kinemill.train.estimator import Estimator, estimator_weights, known_rows
 from kinemill.train.layout import Layout
 from kinemill.train.scaling import feature_scale
 
@@ -24,6 +24,8 @@ class Windows:
         horizon: T.
         states: S.
         outputs: (N, Y) float32, channels that are predicted but not fed back; None without any.
+        estimator: estimates derived states of a history, as a robot does when the model runs, or
+            None, see `surplus_rows`. The estimate looks back further than the H rows from `starts`.
     """
 
     values: Tensor
@@ -32,6 +34,7 @@ class Windows:
     horizon: int
     states: int
     outputs: Tensor | None = None
+    estimator: Estimator | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -47,11 +50,25 @@ class Windows:
         states, actions = window[..., : self.states], window[..., self.states :]
         history = self.history
         return (
-            states[:, :history],
+            self._estimated(states[:, :history], which),
             actions[:, : history - 1],
             actions[:, history - 1 : -1],
             states[:, history:],
         )
+
+    def _estimated(self, states: Tensor, which: Tensor) -> Tensor:
+        """Return a history (B, H, S) with derived states as a robot estimates them.
+
+        The filter of the dataset looks ahead. A model that starts from it would learn to rely on
+        what comes after the present.
+        """
+        if self.estimator is None:
+            return states
+        surplus = self.estimator.rows - self.history
+        back = torch.arange(-surplus, self.history, device=self.starts.device)
+        rows = self.starts[which].unsqueeze(1) + back
+        window = self.values[rows.flatten()].view(*rows.shape, -1)[..., : self.states]
+        return self.estimator(window)[:, surplus:]
 
     def gather_channels(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `gather` does, with outputs in the truth, (B, T, S + Y).
@@ -75,12 +92,15 @@ def make_windows(
     Raises:
         BadInput: No episode of the split is long enough for one window.
     """
-    rows = layout.history + horizon
-    starts = dataset.window_starts(split, rows)
+    surplus = surplus_rows(layout)
+    rows = surplus + layout.history + horizon
+    starts = dataset.window_starts(split, rows) + surplus
     if len(starts) == 0:
         raise BadInput(
             f"{split} split of {dataset.task}",
-            f"no episode has {rows} steps (learn.history + learn.horizon)",
+            f"no episode has {rows} steps (learn.history + learn.horizon)"
+            if not surplus
+            else f"no episode has {rows} steps ({surplus} of them estimate derived states)",
             fix="shorten learn.history or learn.horizon, or add longer logs",
         )
     if most is not None and len(starts) > most:
@@ -92,7 +112,21 @@ def make_windows(
         horizon=horizon,
         states=len(layout.states),
         outputs=_output_values(dataset, layout),
+        estimator=Estimator(layout, estimator_weights(dataset, layout))
+        if layout.derived and layout.history > 1
+        else None,
     )
+
+
+def surplus_rows(layout: Layout) -> int:
+    """Return the rows before the history of a training window, for estimates of derived states.
+
+    A model that remembers rows would learn from a filter that looks ahead what comes after the
+    present: NARX models of a pendulum had an nRMSE of 0.041 so, and 0.017 from estimates. One that
+    sees the present alone is trained from the filtered value, because the error of an estimate
+    biases it: rigid bodies had 0.022 so, and 0.025 from estimates.
+    """
+    return known_rows(layout) - layout.history if layout.derived and layout.history > 1 else 0
 
 
 def _output_values(dataset: PackedDataset, layout: Layout) -> Tensor | None:
@@ -121,7 +155,8 @@ def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tens
     The windows of an episode share the weight of its rows, so that short episodes keep the share
     that the dataset's `balance` gives them.
     """
-    episodes, length = dataset.of("train"), layout.history + horizon
+    episodes = dataset.of("train")
+    length = surplus_rows(layout) + layout.history + horizon
     if all(episode.weight == 1.0 for episode in episodes):
         return None
     counts = np.array([max(episode.rows - length + 1, 0) for episode in episodes])
@@ -140,6 +175,7 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
         windows.horizon,
         windows.states,
         None if windows.outputs is None else windows.outputs.to(device),
+        None if windows.estimator is None else windows.estimator.to(device),
     )
 
 

@@ -1,6 +1,7 @@
 """Derived states in the exported files: velocities estimated from measured positions, inside."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.document import Task
 from kinemill.task.export import Export
-from kinemill.train.data import scale_of
+from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.estimator import estimator_weights, known_rows
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
@@ -185,9 +186,32 @@ def test_a_layout_with_derived_states_survives_json(packed):
     assert (again.derived, known_rows(again)) == (layout.derived, 11)
 
 
-def test_logs_too_short_to_estimate_from_are_an_error(packed):
-    from dataclasses import replace
+@pytest.mark.parametrize("history", [1, 4, 15])
+def test_a_model_that_remembers_rows_is_trained_from_estimates(packed, history):
+    layout = layout_of(position_task(history=history))
+    windows = make_windows(packed, "train", layout, 5)
+    some = torch.tensor([0, 60, 200])
+    states, _, actions, truth = windows.gather(some)
+    for row, start in enumerate(windows.starts[some].tolist()):
+        rows = packed.values[start : start + history + 5]
+        assert np.array_equal(truth[row].numpy(), rows[history:, :2])
+        assert np.array_equal(actions[row].numpy(), rows[history - 1 : -1, 2:])
+        assert np.array_equal(states[row, :, 0].numpy(), rows[:history, 0])
+        assert np.array_equal(states[row, :, 1].numpy(), rows[:history, 1]) == (history == 1)
+        present = start + history  # nothing from here on changes the estimate
+        known = packed.values[present - known_rows(layout) : present, :2].copy()
+        if history > 1:
+            known[:, 1] = 0.0
+            step = make(packed, {"type": "mlp"}, history)
+            expected = step.estimator(torch.from_numpy(known)[None])[0, -history:]
+            assert torch.allclose(states[row], expected, atol=1e-6)
+    weights = window_weights(
+        replace(packed, episodes=[replace(one, weight=2.0) for one in packed.episodes]), layout, 5
+    )
+    assert len(weights) == len(windows)
 
+
+def test_logs_too_short_to_estimate_from_are_an_error(packed):
     short = [replace(one, stop=one.start + 8) for one in packed.episodes]
     with pytest.raises(BadInput, match=r"no episode has 11 rows.*velocity is estimated"):
         estimator_weights(replace(packed, episodes=short), layout_of(position_task()))
