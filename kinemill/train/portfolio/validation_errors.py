@@ -18,6 +18,8 @@ from kinemill.train.data import Windows
 WINDOWS = 1024  # evenly spaced; more windows change the error little
 BATCH = 512  # windows rolled out at once
 EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
+# Free runs between these have no skill, as in the gate: the differences between them are chance.
+SKILL, GROSS = 0.8, 2.4
 SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error that counts, in standard deviations
 
 
@@ -38,11 +40,13 @@ class CandidateErrors:
         """Geometric mean of all errors, the smaller the better; infinite if one is not finite.
 
         A geometric mean weighs a factor of two equally at every horizon, so that small errors of
-        one step count as much as large errors of long rollouts.
+        one step count as much as large errors of long rollouts. Free runs of unstable or chaotic
+        robots drift apart: errors between `SKILL` and `GROSS` count alike.
         """
         if not all(map(math.isfinite, self.by_horizon.values())):
             return math.inf
-        errors = np.clip([*self.by_horizon.values(), self.free_run], SMALLEST, LARGEST)
+        free_run = SKILL if SKILL < self.free_run <= GROSS else self.free_run
+        errors = np.clip([*self.by_horizon.values(), free_run], SMALLEST, LARGEST)
         return float(np.exp(np.log(errors).mean()))
 
 

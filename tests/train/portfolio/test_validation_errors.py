@@ -53,3 +53,11 @@ def test_a_free_run_without_bounds_counts_as_the_largest_error():
 def test_a_validation_split_without_a_window_is_an_error(packed):
     with pytest.raises(BadInput, match=r"no episode has 205 rows \(a history of 5"):
         ValidationRows(packed, history=5, horizon=200)
+
+
+def test_free_runs_without_skill_count_alike_until_they_are_gross():
+    def score(free_run):
+        return CandidateErrors({1: 0.1, 25: 0.5}, free_run).score
+
+    assert score(0.9) == score(2.3) == score(0.8) > score(0.79)
+    assert score(2.5) > score(2.3)
