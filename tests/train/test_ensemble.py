@@ -117,3 +117,20 @@ def test_an_ensemble_is_loaded_as_it_was_published(home, packed):
         assert torch.equal(step.rollout(*windows), again.rollout(*windows))
     assert step.belief.members == 2
     assert len(step.belief.measured) == 2
+
+
+@pytest.mark.parametrize("model", ["arx", "physics", "narx"])
+def test_every_member_that_is_fitted_in_closed_form_is_exact(packed, model):
+    """The pendulum is linear in their terms; a member with the scaling of another is off by 1 %."""
+    alpha = {"outputs": {"alpha": {"relation": "derivative", "of": "velocity"}}}
+    settings = {"ensemble": 3, "model": {"type": model, "ridge": 1e-12}}
+    _, module, _ = prepared(packed, **settings, **(alpha if model == "physics" else {}))
+    states, past, actions = data(packed)
+    starts = torch.arange(6) * 15
+    index = starts.unsqueeze(1) + torch.arange(3, 10)
+    truth = torch.from_numpy(packed.values.copy())[index][..., :2]
+    with torch.no_grad():
+        mean, offsets, _ = module.bundle(states, past, actions)
+    for member in range(3):
+        missed = module.wrap(mean + offsets[:, :, member] - truth) / module.state_std
+        assert missed.abs().max() < 1e-3

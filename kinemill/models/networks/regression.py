@@ -55,6 +55,7 @@ class Regression(Network):
     def __init__(self, terms: Terms, history: int, output_std: Tensor, ridge: float) -> None:
         super().__init__()
         self.terms, self.history, self.ridge = terms, history, ridge
+        self.holds_scale = False
         count = terms.counts[history - 1]
         self.head = nn.Linear(count, len(output_std))
         self.register_buffer("gain", torch.ones(count))
@@ -87,17 +88,25 @@ class Regression(Network):
         with torch.no_grad():
             for number, (states, actions, _, targets) in enumerate(batches):
                 rows = torch.cat([states, actions], dim=-1).double().cpu()
-                if number == 0:
+                if number == 0 and not self.holds_scale:
                     self.terms.center_on(rows.mean((0, 1)))
                 triangle.add(self.terms.cpu().double()(rows.flip(1)), targets.double().cpu())
             self.terms.to(self.gain)
             self.set(triangle.solution(self.terms.counts[self.history - 1], self.ridge))
 
+    def hold_scale(self) -> None:
+        """Keep centers and gains in further fits, because members of an ensemble share buffers."""
+        self.holds_scale = True
+
     def set(self, solution: "Solution") -> None:
         """Set the weights; the outputs were fitted in units of `output_std`."""
         with torch.no_grad():
-            self.gain.copy_(solution.gain)
-            self.head.weight.copy_(solution.weight)
+            if self.holds_scale:
+                ratio = solution.gain / torch.where(self.gain > 0.0, self.gain, 1.0)
+                self.head.weight.copy_(solution.weight * ratio)
+            else:
+                self.gain.copy_(solution.gain)
+                self.head.weight.copy_(solution.weight)
             self.head.bias.copy_(solution.bias)
 
 

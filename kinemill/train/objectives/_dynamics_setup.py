@@ -84,6 +84,9 @@ def _module(
         which = drawn(len(train), learn.seed, member)
         step.to(train.values.device)
         if hasattr(step.network, "fit"):
+            if member and hasattr(step.network, "hold_scale"):
+                fit_network(step, train, torch.arange(len(train)))
+                step.network.hold_scale()
             fit_network(step, train, which)
         if getattr(step.network, "fits_sequences", False):
             step.network.fit_sequences(sequences(step, train, which))
@@ -145,7 +148,7 @@ def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
     free run over that share; so all members of an ensemble have the same terms.
     """
     with torch.no_grad():
-        if hasattr(step.network, "select"):
+        if hasattr(step.network, "select") and not step.network.holds_scale:
             left_out = is_left_out(windows)
             numbers = (~left_out).nonzero().flatten()
             most = min(step.network.selection_rows, len(numbers))
