@@ -26,6 +26,7 @@ from kinemill.store import (
     read_json,
     to_json_value,
 )
+from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult, TaskFacts
@@ -124,7 +125,9 @@ class _Race:
         self._folder = context.folder / PORTFOLIO
         self._folder.mkdir(exist_ok=True)
         self._facts = facts_of(task, data[0])
-        self._rows = ValidationRows(data[0], self._facts.longest, task.verify.horizon)
+        derived = [task.channels[name] for name in task.derived]
+        known = max(self._facts.longest, estimator_rows(derived, task.dt))
+        self._rows = ValidationRows(data[0], known, task.verify.horizon)
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s

@@ -55,7 +55,7 @@ class ValidationRows:
 
     Args:
         dataset: the packed dataset.
-        history: longest history of any candidate, rows.
+        history: most rows that any candidate needs before its first prediction.
         horizon: steps of the longest rollout over windows.
 
     Raises:
@@ -95,14 +95,15 @@ class ValidationRows:
         """Return the errors of a dynamics model.
 
         Args:
-            module: with `history` and `rollout(states (B, H, S), past_actions (B, H-1, A),
-                actions (B, T, A)) -> (B, T, S)`, task units.
+            module: a `train.step.Step` or an ensemble. It starts from what a robot measures:
+                derived states are estimated.
         """
-        late = self._history - module.history
+        late = self._history - module.rows
         squares = [torch.zeros(self._horizon, len(self._std), dtype=torch.float64)]
         for some in torch.arange(len(self._windows)).split(BATCH):
             states, past, actions, truth = self._windows.gather(some)
-            predicted = module.rollout(states[:, late:], past[:, late:], actions)
+            known = module.estimate_history(states[:, late:], past[:, late:])
+            predicted = module.rollout(*known, actions)
             squares.append(self._squares(predicted, truth).sum(0))
         mean = torch.stack(squares).sum(0)[:, self._variable].mean(1) / len(self._windows)
         by_horizon = {steps: _root(mean[steps - 1]) for steps in self.horizons}
@@ -117,12 +118,11 @@ class ValidationRows:
         )
         rows, count = self._windows.values[index], len(self._std)
         states, actions = rows[..., :count], rows[..., count:]
-        first = self._history - module.history
-        predicted = module.rollout(
-            states[:, first : self._history],
-            actions[:, first : self._history - 1],
-            actions[:, self._history - 1 : -1],
+        first = self._history - module.rows
+        known = module.estimate_history(
+            states[:, first : self._history], actions[:, first : self._history - 1]
         )
+        predicted = module.rollout(*known, actions[:, self._history - 1 : -1])
         squares = self._squares(predicted, states[:, self._history :])
         inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
         mean = squares[inside][:, self._variable].mean()

@@ -13,13 +13,16 @@ from kinemill.train.portfolio.validation_errors import CandidateErrors, Validati
 class Shifted:
     """Predicts the truth of the pendulum plus a constant, in standard deviations and turns."""
 
-    history = 3
+    history = rows = 3
 
     def __init__(self, packed, shift, turns=0):
         self.offset = torch.tensor(packed.std[:2] * shift, dtype=torch.float32)
         self.offset[0] += 2 * math.pi * turns
         (episode,) = packed.of("validation")
         self.values = torch.from_numpy(packed.values[episode.start : episode.stop])
+
+    def estimate_history(self, states, past_actions):
+        return states, past_actions
 
     def rollout(self, states, past_actions, actions):
         assert states.shape[1] == 3
@@ -61,3 +64,26 @@ def test_free_runs_without_skill_count_alike_until_they_are_gross():
 
     assert score(0.9) == score(2.3) == score(0.8) > score(0.79)
     assert score(2.5) > score(2.3)
+
+
+class Estimating(Shifted):
+    """Knows five rows, estimates the velocity of three, and predicts from the estimates."""
+
+    rows = 5
+
+    def estimate_history(self, states, past_actions):
+        assert (states.shape[1], past_actions.shape[1]) == (5, 4)
+        self.estimated = states[:, 2:].clone()
+        self.estimated[..., 1] = 7.0
+        return self.estimated, past_actions[:, 2:]
+
+    def rollout(self, states, past_actions, actions):
+        assert states is self.estimated
+        return states[:, -1:].expand(-1, actions.shape[1], -1)
+
+
+def test_candidates_start_from_estimates_of_derived_states(packed):
+    rows = ValidationRows(packed, history=8, horizon=20)
+    errors = rows.errors_of(Estimating(packed, 0.0))
+    assert errors.by_horizon[1] > 1.0  # 7 rad/s is far off
+    assert errors.free_run > 1.0
