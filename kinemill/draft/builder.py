@@ -65,7 +65,7 @@ def build(
             expected="numbers that change, such as positions and velocities",
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
-    columns, no_action = (columns, "") if is_policy else infer_inputs(columns)
+    columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
     step = max(table.step for table in tables)
     columns = _units(_angles(find_quaternions(columns)))
     joints = match_joints(columns, robot) if robot else {}
@@ -87,6 +87,16 @@ def build(
         no_action=no_action,
         joints=stated,
     )
+
+
+def _outputs(columns: list[Column]) -> list[Column]:
+    """Make accelerations and sensor readings outputs: a dynamics model predicts them."""
+    return [
+        replace(column, guess=replace(column.guess, role="output"))
+        if column.role == "observation"
+        else column
+        for column in columns
+    ]
 
 
 def _angles(columns: list[Column]) -> list[Column]:

@@ -47,7 +47,7 @@ class Column:
         """What the draft concluded, and from what."""
         by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
         unit = [] if self.sure else ["unit?"]
-        handling = ["recorded, not predicted"] if self.role == "observation" else []
+        handling = ["predicted, not fed back"] if self.role == "output" else []
         return [
             *([by_name] if by_name else ["a column that changes"]),
             *handling,

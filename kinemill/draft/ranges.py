@@ -29,7 +29,7 @@ def with_range(column: Column) -> Column:
 
     Limits that a robot file states stay.
     """
-    if column.kind != "linear" or column.role == "observation" or column.limits:
+    if column.kind != "linear" or column.role in {"observation", "output"} or column.limits:
         return column
     every = [column.converted(values) for _, values in column.samples.values()]
     nonempty = [values for values in every if len(values)]

@@ -135,7 +135,7 @@ def with_stated_limits(
     limited, findings = list[Column](), list[LimitFinding]()
     for column in columns:
         joint = joints.get(column.guess.name)
-        if joint is None or column.role == "observation":
+        if joint is None or column.role in {"observation", "output"}:
             limited.append(column)
             continue
         own, finding = _limited(column, joint, robot.path)
