@@ -40,7 +40,8 @@ ADVICE: dict[Effect, tuple[str, str]] = {
     ),
     "friction": (
         "the sign of a velocity",
-        "dry friction: learn.model: physics or rigid_body",
+        "dry friction: learn.model: rigid_body with friction: stribeck, or lugre for joints that stick; "
+        "or physics",
     ),
     "drag": ("a velocity squared", "drag: learn.model: physics, or an mlp with more layers"),
     "angle": (
@@ -49,17 +50,17 @@ ADVICE: dict[Effect, tuple[str, str]] = {
     ),
     "curvature": (
         "squares and cubes of a channel",
-        "a curved characteristic: learn.model: polynomial, or a residual network on the best "
-        "linear model: {type: linear, residual: mlp}",
+        "a curved characteristic: learn.model: narx or polynomial, or a residual network on the "
+        "best linear model: {type: linear, residual: mlp}",
     ),
     "product": (
         "products of two channels",
-        "coupling: learn.model: physics with coupling, rigid_body or polynomial",
+        "coupling: learn.model: physics with coupling, rigid_body or narx",
     ),
     "threshold": (
         "a threshold of an action",
         "a dead zone or saturation of the actuator: log what arrives at the motor (current, "
-        "measured torque), or use a network: learn.model: mlp",
+        "measured torque), or use learn.model: narx, which tries dead zones",
     ),
     "drift": (
         "the time since the start of the episode",
