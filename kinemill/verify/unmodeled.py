@@ -40,8 +40,8 @@ ADVICE: dict[Effect, tuple[str, str]] = {
     ),
     "friction": (
         "the sign of a velocity",
-        "dry friction: learn.model: rigid_body with friction: stribeck, or lugre for joints that stick; "
-        "or physics",
+        "dry friction: learn.model: rigid_body with friction: stribeck, or lugre for joints that "
+        "stick; or physics",
     ),
     "drag": ("a velocity squared", "drag: learn.model: physics, or an mlp with more layers"),
     "angle": (
