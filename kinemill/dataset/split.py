@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from kinemill.task import Dataset
-from kinemill.task.stages import Blocks, Rows, Tail
+from kinemill.task.stages import EpisodeShare, Rows
 
 MOST_BLOCKS, BLOCK_ROWS = 4, 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
@@ -254,12 +254,12 @@ def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tupl
     follows from the hash of `own`: nothing else changes it.
     """
     rule = rules.validation
-    if not isinstance(rule, Tail | Blocks):
+    if not isinstance(rule, EpisodeShare):
         return []
-    total = round((rule.tail if isinstance(rule, Tail) else rule.blocks) * rows)
+    total = round((rule.tail or rule.blocks or 0.0) * rows)
     if min(total, rows - total) < shortest:
         return []
-    if isinstance(rule, Tail):
+    if rule.tail is not None:
         return [(rows - total, rows)]
     count = max(1, min(MOST_BLOCKS, total // BLOCK_ROWS))
     size, section = total // count, rows // count

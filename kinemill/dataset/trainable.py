@@ -21,7 +21,7 @@ from kinemill.dataset.split import (
 )
 from kinemill.errors import BadInput
 from kinemill.task import Dataset, Task
-from kinemill.task.stages import Blocks, Tail
+from kinemill.task.stages import EpisodeShare
 
 _NAMED = 8  # recordings or episodes listed in a message
 
@@ -82,10 +82,9 @@ def _why_empty(rules: Dataset, side: str, names: list[str], units: str) -> str:
     rule = rules.validation if side == "validation" else rules.test
     if side == "train":
         return "nothing is left for training"
-    if isinstance(rule, Tail):
-        return f"no training episode is long enough to give the last {rule.tail:g} of it away"
-    if isinstance(rule, Blocks):
-        return f"no training episode is long enough to give {rule.blocks:g} of it away"
+    if isinstance(rule, EpisodeShare):
+        share = f"{rule.blocks:g}" if rule.tail is None else f"the last {rule.tail:g}"
+        return f"no training episode is long enough to give {share} of it away"
     if isinstance(rule, float):
         return f"the share {rule:g} of {len(names)} {units} leaves it empty"
     missed = [line for line in unmatched_patterns(rules, names) if line.startswith(side)]
@@ -100,7 +99,7 @@ def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
         return f"{by_name}; `near_duplicates: apart` if the task is the same motion over and over"
     if side == "test":
         return f"{by_name}; a share needs at least one recording for each split"
-    if side == "validation" and isinstance(rules.validation, Tail | Blocks):
+    if side == "validation" and isinstance(rules.validation, EpisodeShare):
         return f"a larger share, a lower `validate.min_steps`, or: {by_name}"
     if side == "validation":
         return f"`validation: {{blocks: 0.15}}` takes parts of every training episode; {by_name}"

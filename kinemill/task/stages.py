@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from kinemill.registry import nearest
@@ -196,19 +197,27 @@ class ValidateBase(Settings):
     min_steps: PositiveInt = Field(default=20, description="shorter pieces are dropped, rows")
 
 
-class Tail(Settings):
-    """The last share of every training episode."""
+class EpisodeShare(Settings):
+    """A share of the rows of every training episode: its tail, or blocks."""
 
-    tail: Share = Field(description="last share of the rows of every training episode")
-
-
-class Blocks(Settings):
-    """A share of every training episode, as contiguous blocks where its content hash puts them."""
-
-    blocks: Share = Field(
-        description="share of the rows of every training episode, in one to four blocks: unlike a "
-        "tail, they are not always at rest"
+    tail: Share | None = Field(
+        default=None,
+        description="share at the end of every training episode",
+        exclude_if=lambda value: value is None,
     )
+    blocks: Share | None = Field(
+        default=None,
+        description="share in one to four contiguous blocks of every training episode, where its "
+        "content hash puts them: unlike a tail, they are not always at rest",
+        exclude_if=lambda value: value is None,
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "EpisodeShare":
+        if (self.tail is None) == (self.blocks is None):
+            message = "expected one of `tail` and `blocks`"
+            raise ValueError(message)
+        return self
 
 
 class Rows(Settings):
@@ -291,7 +300,7 @@ class Dataset(Settings):
         description="near-duplicates: `together` assigns them to the split of the first one; "
         "`apart` ignores them, for a task that repeats one motion",
     )
-    validation: Tail | Blocks | Share | Choice = Field(
+    validation: EpisodeShare | Share | Choice = Field(
         default=0.15,
         description="share of the recordings, name patterns, rows, or a tail or blocks of each "
         "training episode",

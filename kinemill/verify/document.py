@@ -26,6 +26,7 @@ from kinemill.verify.check_results import (
 from kinemill.verify.checklist import Gate
 from kinemill.verify.cold_start import ColdStart
 from kinemill.verify.comparison import Comparison, Comparisons, final
+from kinemill.verify.effects import UnmodeledEffect
 from kinemill.verify.losses import Counted
 from kinemill.verify.results import (
     Accuracy,
@@ -39,7 +40,6 @@ from kinemill.verify.results import (
     Stability,
     TorchTrials,
     TrialResults,
-    UnmodeledEffect,
     WindowCounts,
 )
 

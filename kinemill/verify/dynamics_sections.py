@@ -8,6 +8,7 @@ from kinemill.verify.check_sections import trial_sections
 from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.document import Verification
 from kinemill.verify.dynamics import DynamicsSubject
+from kinemill.verify.effects import ADVICE
 from kinemill.verify.figures import three_examples
 from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.overfitting import fitting_section
@@ -18,7 +19,6 @@ from kinemill.verify.report_sections import (
     limits_text,
     windows_card,
 )
-from kinemill.verify.unmodeled import ADVICE
 from kinemill.verify.verifier import Verdict
 
 LISTED = 12  # effects in the table

@@ -4,16 +4,13 @@ Numbers that are not finite are null in JSON, see `kinemill.store.numbers`.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from kinemill.store.numbers import Interval, Number
 
 NO_INTERVAL = (float("nan"), float("nan"))
-Effect = Literal[
-    "linear", "past", "friction", "drag", "angle", "curvature", "product", "threshold", "drift"
-]
 
 
 @dataclass(frozen=True)
@@ -165,22 +162,6 @@ class ResidualStatistics:
     lags: int
     band: Number
     channels: dict[str, ChannelResiduals]
-
-
-@dataclass(frozen=True)
-class UnmodeledEffect:
-    """An effect that explains residuals of a channel, not measured on the test split.
-
-    Attributes:
-        channel: name of a state.
-        effect: key of `unmodeled.ADVICE`.
-        share: share of the variance of the residuals that its terms explain, on rows that their
-            weights were not fitted to, beyond what the linear terms explain.
-    """
-
-    channel: str
-    effect: Effect
-    share: Number
 
 
 @dataclass(frozen=True)

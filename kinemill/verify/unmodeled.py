@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.verify.effects import Effect, UnmodeledEffect
 from kinemill.verify.residuals import Series
-from kinemill.verify.results import Effect, UnmodeledEffect
 
 ROWS = 10_000  # residuals: enough for shares of a few percent
 LEAST = 0.05  # share of the variance that an effect must explain
@@ -27,47 +27,6 @@ LAGS = 5  # rows before the present
 MAX_PAST, MAX_PRODUCTS = 300, 200  # terms; more channels have fewer lags, or no products
 STEP = 0.1  # width of a friction step in standard deviations of the velocity
 RIDGE = 1e-6  # penalty on squared weights, relative to the rows
-
-ADVICE: dict[Effect, tuple[str, str]] = {
-    "linear": (
-        "the present row",
-        "train longer (learn.steps, or learn.budget without a model). If the share stays, the "
-        "states are noisy: a longer learn.history, or rigid_body with observer: true, filters them",
-    ),
-    "past": (
-        "rows before the present",
-        "a longer learn.history, or a model with memory: gru, lstm, latent",
-    ),
-    "friction": (
-        "the sign of a velocity",
-        "dry friction: learn.model: rigid_body with friction: stribeck, or lugre for joints that "
-        "stick; or physics",
-    ),
-    "drag": ("a velocity squared", "drag: learn.model: physics, or an mlp with more layers"),
-    "angle": (
-        "sine and cosine of an angle",
-        "gravity or geometry: kind: angle at the channel, and learn.model: physics or rigid_body",
-    ),
-    "curvature": (
-        "squares and cubes of a channel",
-        "a curved characteristic: learn.model: narx or polynomial, or a residual network on the "
-        "best linear model: {type: linear, residual: mlp}",
-    ),
-    "product": (
-        "products of two channels",
-        "coupling: learn.model: physics with coupling, rigid_body or narx",
-    ),
-    "threshold": (
-        "a threshold of an action",
-        "a dead zone or saturation of the actuator: log what arrives at the motor (current, "
-        "measured torque), or use learn.model: narx, which tries dead zones",
-    ),
-    "drift": (
-        "the time since the start of the episode",
-        "a slow change that no channel measures, such as temperature or battery voltage: log it, "
-        "and add its channel as an action",
-    ),
-}
 
 
 @QUIETLY

@@ -21,8 +21,7 @@ from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.versions import find_version
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from kinemill.verify.results import UnmodeledEffect
-from kinemill.verify.unmodeled import ADVICE
+from kinemill.verify.effects import ADVICE, UnmodeledEffect
 from tests.conftest import ROOT
 from tests.register.conftest import Claims, enroll
 

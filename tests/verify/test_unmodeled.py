@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from kinemill.verify.effects import ADVICE
 from kinemill.verify.residuals import Series
-from kinemill.verify.unmodeled import ADVICE, unmodeled_effects
+from kinemill.verify.unmodeled import unmodeled_effects
 from tests.verify.conftest import pack
 
 ROWS, EPISODES = 1500, 5

@@ -15,7 +15,7 @@ from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder,
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.verify.document import read_verification
-from kinemill.verify.unmodeled import ADVICE
+from kinemill.verify.effects import ADVICE
 
 _DIVERGED = (
     "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
