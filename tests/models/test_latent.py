@@ -47,6 +47,19 @@ def test_an_output_comes_up_to_its_limit_and_no_further():
     assert free.item() == 50.0
 
 
+def test_without_actions_the_state_goes_on_by_itself():
+    free = TASK.model_copy(update={"channels": {"level": TASK.channels["level"]}})
+    output = {"level": Output(relation="equal", of="level")}
+    layout = make_layout(free, output, "semi_implicit", HISTORY)
+    values = ([2.0], [4.0], [2.0], [4.0], [2.0])
+    scale = {name: torch.tensor(one).double() for name, one in zip(SCALES, values, strict=True)}
+    network = Latent().build_for(layout, scale)
+    row = torch.randn(5, 1)
+    outputs, *carry = network(row, *network.warm_up(torch.randn(5, HISTORY - 1, 1)))
+    assert outputs.shape == (5, 1)
+    assert torch.isfinite(network(row, *carry)[0]).all()
+
+
 def test_after_the_history_only_actions_are_looked_at():
     network = build()
     past, present = torch.randn(1, HISTORY - 1, 2), torch.randn(1, 2)

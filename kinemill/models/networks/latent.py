@@ -71,7 +71,8 @@ class LatentNetwork(Network):
         self.initialize(settings.lag)
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        self.register_buffer("input_columns", torch.tensor(list(input_columns)), persistent=False)
+        columns = torch.tensor(list(input_columns), dtype=torch.long)
+        self.register_buffer("input_columns", columns, persistent=False)
         for name, value in {"limited": limited, "low": low, "high": high}.items():
             self.register_buffer(name, value, persistent=False)
 
