@@ -126,8 +126,8 @@ class _Race:
         self._folder.mkdir(exist_ok=True)
         self._facts = facts_of(task, data[0])
         derived = [task.channels[name] for name in task.derived]
-        known = max(self._facts.longest, estimator_rows(derived, task.dt))
-        self._rows = ValidationRows(data[0], known, task.verify.horizon)
+        rows = max(self._facts.longest, estimator_rows(derived, task.dt))
+        self._rows = ValidationRows(data[0], rows, task.verify.horizon)
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s

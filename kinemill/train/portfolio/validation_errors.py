@@ -102,8 +102,8 @@ class ValidationRows:
         squares = [torch.zeros(self._horizon, len(self._std), dtype=torch.float64)]
         for some in torch.arange(len(self._windows)).split(BATCH):
             states, past, actions, truth = self._windows.gather(some)
-            known = module.estimate_history(states[:, late:], past[:, late:])
-            predicted = module.rollout(*known, actions)
+            start = module.estimate_history(states[:, late:], past[:, late:])
+            predicted = module.rollout(*start, actions)
             squares.append(self._squares(predicted, truth).sum(0))
         mean = torch.stack(squares).sum(0)[:, self._variable].mean(1) / len(self._windows)
         by_horizon = {steps: _root(mean[steps - 1]) for steps in self.horizons}
@@ -119,10 +119,10 @@ class ValidationRows:
         rows, count = self._windows.values[index], len(self._std)
         states, actions = rows[..., :count], rows[..., count:]
         first = self._history - module.rows
-        known = module.estimate_history(
+        start = module.estimate_history(
             states[:, first : self._history], actions[:, first : self._history - 1]
         )
-        predicted = module.rollout(*known, actions[:, self._history - 1 : -1])
+        predicted = module.rollout(*start, actions[:, self._history - 1 : -1])
         squares = self._squares(predicted, states[:, self._history :])
         inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
         mean = squares[inside][:, self._variable].mean()
