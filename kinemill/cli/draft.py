@@ -140,7 +140,7 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write a task, and the schema for editors beside it."""
+    """Write a task, and the schema for editors next to it."""
     from kinemill.store import publish_file, publish_json
     from kinemill.task.schema import SCHEMA_FILE, task_schema
 

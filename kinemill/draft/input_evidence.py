@@ -39,7 +39,7 @@ class _Roles:
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     """Make the inputs among states without telling names actions; return why not, if unclear.
 
-    Columns are returned unchanged if a name tells a role, or there is an action already.
+    Columns are returned unchanged if a name shows a role, or there is an action already.
     """
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     is_named = any(columns[at].guess.what != "unknown" for at in states)

@@ -1,6 +1,6 @@
 """Media of a draft: the images and instructions of demonstrations, as their reader finds them.
 
-The reader of a format decides what it can read: it is asked for every candidate as an image and as
+The reader of a format decides what it can read: it reads every candidate as an image and as
 a text, and refuses the others. Instructions are columns with a telling name, attributes such as
 `@language`, and the tasks of a LeRobot data set.
 """
@@ -74,7 +74,7 @@ def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
         for shape in [item.content.shape]
     ]
     left_out = dict.fromkeys(
-        video_features(first.path), "a video in a file of its own, which no reader decodes"
+        video_features(first.path), "a video in a separate file, which no reader decodes"
     )
     texts, instruction, why = _instructions(tables, topics)
     return MediaOfLogs(_named([*media, *texts], used_names), instruction, left_out | why)

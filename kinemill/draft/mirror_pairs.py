@@ -1,10 +1,10 @@
 """Mirror pairs of a motion draft: left and right joints, and which signs a mirror image changes.
 
-The name tells the pairs. The sign follows from the clips: half a cycle later, the right leg of a
+Pairs follow from names. The sign follows from the clips: half a cycle later, the right leg of a
 gait does what the left one did, with the same sign or the opposite one. In a curve, joints that
 turn about the vertical (`yaw`) move both legs the same way, so theirs is the sign that fits a
 linear model of the joint over the command, whose image has the opposite lateral parts. Of joints at
-rest, stated limits tell the sign if those of one side are the opposite of the other's.
+rest, stated limits give the sign if those of one side are the opposite of the other's.
 
 Symbols: n rows and P rows of a cycle, E clips, M numbers of a command, F terms of a Fourier series.
 """
@@ -57,7 +57,7 @@ def find_mirror(
         joints: names of J joints.
         clips: joint angles (n, J) of each clip, rad.
         commands: mean forward, lateral and turning velocity of each clip, (E, 3), or (E, 0).
-        limits: stated limits of joints, rad, which tell the signs that clips do not show.
+        limits: stated limits of joints, rad, which give the signs that clips do not show.
     """
     pairs = [(one, other) for one in joints if (other := partner(one)) in joints and other]
     paired = {name for pair in pairs for name in pair}
@@ -83,7 +83,7 @@ def find_mirror(
 
 
 def _opposite_limits(one: Ends | None, other: Ends | None) -> bool | None:
-    """Return whether the limits of a pair are opposite; None if they tell neither."""
+    """Return whether the limits of a pair are opposite; None if neither is clear."""
     if one is None or other is None:
         return None
     same = bool(np.allclose(one, other, rtol=0.0, atol=ROUNDED))

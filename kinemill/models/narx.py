@@ -20,7 +20,7 @@ from kinemill.task.portfolio import Candidate, TaskFacts
 
 MAX_CHANNELS = 60  # of tasks for which a portfolio tries it
 MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts
-SHORT, LONG = 5, 20  # histories to try beside the best in closed form, rows
+SHORT, LONG = 5, 20  # histories to try in addition to the best in closed form, rows
 
 
 @MODELS.register("narx")

@@ -15,7 +15,7 @@ from kinemill.models.networks.regression import Regression, Solution, Triangle
 
 CELLS = 8_000_000  # numbers of the candidates over all rows; bounds memory at 64 MB and time
 SMALLEST = 1e-300  # norm of a column that is not zero
-COLLINEAR = 1e-8  # share of a candidate's square that must be left beside the terms selected before
+COLLINEAR = 1e-8  # share of a candidate's square that must remain after the terms selected before
 GAIN = 0.99  # times the best error counts as improvement
 
 

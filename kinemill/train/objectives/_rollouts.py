@@ -124,7 +124,7 @@ class Rollouts:
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
         if forcing is not None:
             fed = noise.below(forcing.at(step), len(flat), horizon)
-        own = truth[..., : len(self.std)]  # what a rollout goes on from
+        own = truth[..., : len(self.std)]  # what a rollout continues from
         data = [states, past, actions, own, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
             predicted, variance = Member(self.module, None).unroll(*data)
