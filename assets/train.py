@@ -72,9 +72,7 @@ def _families(model: Path) -> dg.TableMetadataValue | None:
     """Return the candidates of a portfolio, the best first; None without a portfolio."""
     if not (model / RESULTS).is_file():
         return None
-    results = sorted(
-        read_document(model / RESULTS, list[CandidateResult]), key=lambda one: one.rank
-    )
+    results = read_document(model / RESULTS, list[CandidateResult])
     return table(
         [
             {

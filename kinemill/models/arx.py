@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
-from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.portfolio import Structure, TaskFacts
 
 
 @MODELS.register("arx")
@@ -41,19 +41,20 @@ class Arx(Model):
         return unknown_channels(list(self.relative or []), channels, "relative")
 
     @classmethod
-    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
-        """Propose all histories, with angles as sine and cosine if there are any."""
-        modes = {"wrapped": "linear", **({"sin_cos": "linear, sin cos"} if facts.angles else {})}
+    def structures(cls, facts: TaskFacts) -> Sequence[Structure]:
+        """Return linear models, with angles as sine and cosine if there are any."""
+        modes = [("linear", "linear", "wrapped")]
+        if facts.angles:
+            modes.append(("linear_sincos", "linear, sin cos", "sin_cos"))
         return [
-            [
-                Candidate(
-                    f"{name}, history {rows}",
-                    {"model": {"type": "arx", "angles": mode}, "history": rows}
-                    | {"outputs": facts.deltas, "optimizer": {"lr": 1e-4}},
-                )
-                for rows in facts.histories
-            ]
-            for mode, name in modes.items()
+            Structure(
+                family,
+                name,
+                {"type": "arx", "angles": mode, "relative": list(facts.relative)},
+                facts.deltas,
+                facts.columns,
+            )
+            for family, name, mode in modes
         ]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
-from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 
 MAX_COUPLED = 8  # joints; products of all pairs of more joints are too many terms
 MAX_HISTORY = 10  # rows that delays and filters of a drive take
@@ -55,22 +55,21 @@ class Physics(Model):
         return unknown_channels(pairs, channels, "pairs") + relative
 
     @classmethod
-    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
-        """Propose accelerations and changes, coupled and not, where velocities have positions."""
+    def structures(cls, facts: TaskFacts) -> Sequence[Structure]:
+        """Return accelerations and changes, coupled and not, where velocities have positions."""
         if not facts.pairs:
             return []
-        coupled = (False, True) if len(facts.pairs) <= MAX_COUPLED else (False,)
+        common = {"type": "physics", "pairs": dict(facts.pairs), "relative": list(facts.relative)}
         return [
-            [
-                Candidate(
-                    f"physics of {name}{', coupled' if coupling else ''}, history {rows}",
-                    {"model": {"type": "physics", "coupling": coupling, "pairs": dict(facts.pairs)}}
-                    | {"outputs": outputs, "history": rows, "optimizer": {"lr": 1e-4}},
-                )
-                for rows in facts.histories
-                if rows <= MAX_HISTORY
-            ]
-            for coupling in coupled
+            Structure(
+                "physics",
+                f"physics of {name}{', coupled' if coupling else ''}",
+                {**common, "coupling": coupling},
+                outputs,
+                facts.columns,
+                MAX_HISTORY,
+            )
+            for coupling in ((False, True) if len(facts.pairs) <= MAX_COUPLED else (False,))
             for name, outputs in (
                 ("accelerations", facts.accelerations),
                 ("changes", facts.deltas),

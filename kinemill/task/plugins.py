@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
-from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 
 P = TypeVar("P", bound="Plugin")
 
@@ -79,10 +79,11 @@ class Model(Plugin):
         return self.build(*sizes)
 
     @classmethod
-    def quick_candidates(cls, facts: TaskFacts) -> Sequence[Sequence[Candidate]]:
-        """Return what the portfolio of a task without `learn.model` fits first, in closed form.
+    def structures(cls, facts: TaskFacts) -> Sequence[Structure]:
+        """Return the simple models of this type, which are fitted in closed form.
 
-        Each sequence goes from cheap to expensive; it ends early once candidates stop improving.
+        They are references that a model has to beat, and what the portfolio of a task without
+        `learn.model` tries first.
         """
         del facts
         return ()

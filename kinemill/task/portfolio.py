@@ -1,12 +1,14 @@
 """Portfolio of model families: what each family proposes for a task without `learn.model`."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
-HISTORIES = (1, 2, 5, 10, 20, 40)  # rows; each about twice as long as the one before
+HISTORIES = (1, 2, 4, 10, 20, 40, 80)  # rows of history of simple models
+RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1)  # relative to the rows, terms scaled
+USUAL_RIDGE = 1e-6  # of those, the one that every history is tried with
+MOST_TERMS = 1000  # of a regression; more would take minutes and little memory is left on a robot
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class TaskFacts:
         states: names of the states, in the order of every state tensor.
         actions: names of the actions.
         angles: states that are angles.
+        relative: states and actions whose zero does not matter (`kind: coordinate`).
         pairs: position by velocity, of states related by `derivative_of`.
         drives: coordinate that each action accelerates most, by action; see `drives_of`.
         longest: longest history that the episodes of training and validation allow, rows.
@@ -27,11 +30,17 @@ class TaskFacts:
     states: tuple[str, ...]
     actions: tuple[str, ...]
     angles: frozenset[str]
+    relative: tuple[str, ...]
     pairs: Mapping[str, str]
     drives: Mapping[str, str]
     longest: int
     horizon: int
     history: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the states, then of the actions."""
+        return (*self.states, *self.actions)
 
     @property
     def histories(self) -> tuple[int, ...]:
@@ -57,6 +66,55 @@ class TaskFacts:
 
 
 @dataclass(frozen=True)
+class Structure:
+    """A simple model without its history and ridge.
+
+    The verifier fits all structures as references that a model has to beat, and the portfolio
+    tries them with the same settings.
+
+    Attributes:
+        family: the reference that it is a structure of.
+        name: displayed name, unique within the portfolio.
+        model: settings of the model plug-in, without its ridge.
+        outputs: as `learn.outputs`.
+        columns: names of the states, then of the actions.
+        longest: rows of history at most; None: as many as the data allow.
+    """
+
+    family: str
+    name: str
+    model: dict[str, Any]
+    outputs: dict[str, dict[str, str]]
+    columns: tuple[str, ...]
+    longest: int | None = None
+
+    def settings(self, history: int, ridge: float) -> dict[str, Any]:
+        """Return keys of `learn`; features are in task units, so no scale counts twice."""
+        plain = {name: {"type": "plain"} for name in self.columns}
+        return {
+            "model": {**self.model, "ridge": ridge},
+            "outputs": self.outputs,
+            "history": history,
+            "encoding": {"scale": "none", "channels": plain},
+        }
+
+    def candidate(self, history: int, ridge: float = USUAL_RIDGE) -> "Candidate":
+        """Return it as a candidate of a portfolio."""
+        penalty = "" if ridge == USUAL_RIDGE else f", ridge {ridge:g}"
+        settings = self.settings(history, ridge) | {"optimizer": {"lr": 1e-4}}
+        return Candidate(f"{self.name}, history {history}{penalty}", settings)
+
+    def histories(self, facts: TaskFacts) -> tuple[int, ...]:
+        """Return the histories to try, rows, shortest first."""
+        width = len(self.columns) + len(facts.angles)
+        return tuple(
+            rows
+            for rows in facts.histories
+            if rows == 1 or (rows * width <= MOST_TERMS and rows <= (self.longest or rows))
+        )
+
+
+@dataclass(frozen=True)
 class Candidate:
     """Settings that a model family proposes.
 
@@ -73,7 +131,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """CandidateResult of one candidate after one round.
+    """Result of one candidate after one round.
 
     Attributes:
         name: name of the candidate.
@@ -100,8 +158,3 @@ class CandidateResult:
     free_run: float | None = None
     score: float | None = None
     failure: str = ""
-
-    @property
-    def rank(self) -> float:
-        """The score; infinite without one."""
-        return math.inf if self.score is None else self.score

@@ -11,7 +11,9 @@ from kinemill.task.portfolio import RESULTS, CandidateResult
 TEXT = (
     "The task names no model, so families were compared by their rollouts over the validation "
     "split. Errors are in standard deviations of the training split; the score is their geometric "
-    "mean, the smaller the better. Round 0 is fitted in closed form."
+    "mean, the smaller the better. The first line was selected: candidates that are worse than a "
+    "simple reference at a horizon come later, and in a tie fewer parameters come first. Round 0 "
+    "is fitted in closed form."
 )
 
 
@@ -24,7 +26,7 @@ def portfolio_section(model: Path) -> str:
     path = model / RESULTS
     if not path.is_file():
         return ""
-    results = sorted(read_document(path, list[CandidateResult]), key=lambda one: one.rank)
+    results = read_document(path, list[CandidateResult])
     horizons = next((list(one.errors) for one in results if one.errors), [])
     names = ["1 step" if steps == 1 else f"{steps} steps" for steps in horizons]
     head = ["family", "round", "score", *names, "free run", "parameters", "steps", "time, s"]

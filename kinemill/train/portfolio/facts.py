@@ -3,6 +3,9 @@
 Symbols: N rows, S states, A actions, n coordinates.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -17,30 +20,40 @@ ROWS = 20_000  # training rows of the regression that finds the drives
 Floats = NDArray[np.float64]
 
 
-def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
-    """Return the facts about a task and its dataset."""
+def channel_facts(task: Task) -> TaskFacts:
+    """Return what the channels of a task tell, without its data."""
     channels, states = task.channels, task.states
     parents = [channels[name].derivative_of for name in states]
-    pairs = {
-        velocity: position
-        for velocity, position in zip(states, parents, strict=True)
-        if position in states and parents.count(position) == 1
-    }
-    rows = [one.rows for one in dataset.of("train")]
-    validation = max((one.rows for one in dataset.of("validation")), default=0)
-    room = min(int(np.percentile(rows, SHORT)), validation) - task.verify.horizon
     return TaskFacts(
         states=tuple(states),
         actions=tuple(task.actions),
         angles=frozenset(name for name in states if channels[name].kind == "angle"),
-        pairs=pairs,
-        drives=drives_of(dataset, pairs),
-        longest=min(HISTORIES[-1], max(1, room)),
+        relative=tuple(name for name in task.columns if channels[name].kind == "coordinate"),
+        pairs={
+            velocity: position
+            for velocity, position in zip(states, parents, strict=True)
+            if position in states and parents.count(position) == 1
+        },
+        drives={},
+        longest=HISTORIES[-1],
         horizon=task.verify.horizon,
     )
 
 
-def drives_of(dataset: PackedDataset, pairs: dict[str, str]) -> dict[str, str]:
+def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
+    """Return the facts about a task and its dataset."""
+    facts = channel_facts(task)
+    rows = [one.rows for one in dataset.of("train")]
+    validation = max((one.rows for one in dataset.of("validation")), default=0)
+    room = min(int(np.percentile(rows, SHORT)), validation) - task.verify.horizon
+    return replace(
+        facts,
+        drives=drives_of(dataset, facts.pairs),
+        longest=min(HISTORIES[-1], max(1, room)),
+    )
+
+
+def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str]:
     """Return the coordinate that each action accelerates most, one action for each coordinate.
 
     The change of every velocity in one step is regressed on states, sines and cosines of angles,

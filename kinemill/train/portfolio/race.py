@@ -9,8 +9,8 @@ so two machines can choose differently; a published model is never changed.
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult, TaskFac
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
-from kinemill.train.loop import Objective, batches_of, fit
+from kinemill.train.loop import fit
 from kinemill.train.portfolio.facts import facts_of
+from kinemill.train.portfolio.measurement import measured, score_text, step_seconds
+from kinemill.train.portfolio.selection import Bars
 from kinemill.train.portfolio.settings import gradient_steps, learn_of
-from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.portfolio.simple_models import SimpleModels
+from kinemill.train.portfolio.validation_errors import ValidationRows
 from kinemill.train.run_config import dotted
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
@@ -46,10 +49,11 @@ QUICK, CLOSED = 0.2, 0.4
 ROUNDS = (0.3, 0.15)  # shares of the rounds of training
 LEAST = 0.2  # share of the budget of the last training at least
 LAST = len(ROUNDS) + 1  # number of the last round
-PATIENCE = 2  # candidates of a sequence without improvement before it ends
-GAIN = 0.99  # times the best score counts as improvement
-RIDGES = (1e-3, 1e-1)  # tried on the best model in closed form
-PROBE, FEWEST = 20, 40  # steps that measure the time per step, and steps of a round at least
+PROBE_SHARE = 0.2  # of the time of a candidate, to measure the time per step
+FEWEST = 10  # steps of a round at least
+# A candidate gets SHORT s at least, or this share of a small budget: a shorter training shows
+# little of what it can do, so fewer candidates are tried.
+SHORT, SHORTEST = 4.0, 0.07
 LAST_WINDOWS = 4  # times the windows of a Gauss-Newton fit in the last training
 MOST_STEPS = 20_000  # of the last training
 
@@ -84,26 +88,6 @@ def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext)
     return race.finish(winner)
 
 
-@dataclass
-class _Sequence:
-    """A sequence of quick candidates.
-
-    Attributes:
-        candidates: what is left of it, cheap ones first.
-        best: smallest score so far.
-        waited: candidates since then.
-    """
-
-    candidates: Iterator[Candidate]
-    best: float = math.inf
-    waited: int = 0
-
-    def add(self, score: float) -> None:
-        """Note the score of the next candidate."""
-        self.waited = 0 if score < GAIN * self.best else self.waited + 1
-        self.best = min(self.best, score)
-
-
 class _Race:
     """All candidates of one training.
 
@@ -128,6 +112,7 @@ class _Race:
         derived = [task.channels[name] for name in task.derived]
         rows = max(self._facts.longest, estimator_rows(derived, task.dt))
         self._rows = ValidationRows(data[0], rows, task.verify.horizon)
+        self._bars = Bars({})
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -144,14 +129,22 @@ class _Race:
         Raises:
             KinemillError: every candidate failed; the first failure is raised.
         """
-        self._fit_sequences()
-        best = self._best()
-        history = self._history(best)
-        self._fit_ridges(best)
+        simple = SimpleModels(
+            self._facts,
+            [one for model in MODELS for one in MODELS[model].structures(self._facts)],
+            lambda candidate: self._attempt(candidate, 0, 0.0),
+            lambda: self._spent < QUICK * self._learn.budget,
+        )
+        simple.fit()
+        self._bars = Bars.of(simple.results)
+        history = self._history(self._best())
         proposals = self._proposals(replace(self._facts, history=history))
         for candidate in proposals:
-            if not candidate.trains and self._spent < CLOSED * self._learn.budget:
-                self._attempt(candidate, 0, 0.0)
+            if not candidate.trains:
+                if self._spent < CLOSED * self._learn.budget:
+                    self._attempt(candidate, 0, 0.0)
+                else:
+                    self._skip(candidate)
         self._halve([candidate for candidate in proposals if candidate.trains])
         winner = self._best()
         if winner is None:
@@ -169,48 +162,44 @@ class _Race:
             fix="lower verify.horizon, or check the units of the channels",
         )
 
-    def _fit_sequences(self) -> None:
-        """Fit the quick candidates of all families in turns, cheap ones first."""
-        every = [one for model in MODELS for one in MODELS[model].quick_candidates(self._facts)]
-        active = [_Sequence(iter(candidates)) for candidates in every]
-        while active and self._spent < QUICK * self._learn.budget:
-            for sequence in active:
-                candidate = next(sequence.candidates, None)
-                if candidate is None:
-                    sequence.waited = PATIENCE
-                else:
-                    sequence.add(self._attempt(candidate, 0, 0.0).rank)
-            active = [one for one in active if one.waited < PATIENCE]
-
-    def _fit_ridges(self, best: CandidateResult | None) -> None:
-        """Fit the best model in closed form with larger penalties."""
-        if best is None or "ridge" not in MODELS[best.type].model_fields:
-            return
-        own = self._candidates[best.name]
-        for ridge in RIDGES:
-            settings = {**own.settings, "model": {**own.settings["model"], "ridge": ridge}}
-            self._attempt(Candidate(f"{own.name}, ridge {ridge:g}", settings), 0, 0.0)
-
     def _proposals(self, facts: TaskFacts) -> list[Candidate]:
         return [one for model in MODELS for one in MODELS[model].candidates(facts)]
 
     def _halve(self, candidates: Sequence[Candidate]) -> None:
-        """Train candidates in rounds; the better half of a round continues."""
+        """Train candidates in rounds; the better half of a round continues.
+
+        Fits of few parameters come first. Where a budget is too small for all, the others are
+        listed as not tried.
+        """
+        budget = self._learn.budget
+        candidates = sorted(candidates, key=lambda one: "gauss_newton" not in one.settings)
         for number, share in enumerate(ROUNDS, start=1):
-            if self._spent > (1.0 - LEAST) * self._learn.budget:
-                return
-            seconds = share * self._learn.budget / max(1, len(candidates))
-            results = [self._attempt(one, number, seconds) for one in candidates]
-            results = sorted((one for one in results if not one.failure), key=lambda one: one.rank)
+            end = min(self._spent + share * budget, (1.0 - LEAST) * budget)
+            results: list[CandidateResult] = []
+            for index, candidate in enumerate(candidates):
+                left = end - self._spent
+                if left > 0.0:
+                    seconds = max(left / (len(candidates) - index), min(SHORTEST * budget, SHORT))
+                    results.append(self._attempt(candidate, number, min(seconds, left)))
+                elif number == 1:
+                    self._skip(candidate)
+            results = sorted((one for one in results if not one.failure), key=self._bars.rank)
             going_on = {one.name for one in results[: math.ceil(len(results) / 2)]}
             candidates = [one for one in candidates if one.name in going_on]
+
+    def _skip(self, candidate: Candidate) -> None:
+        """List a candidate that the budget leaves no time for."""
+        self._candidates[candidate.name] = candidate
+        empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], 1)
+        why = f"not tried: no time is left of learn.budget ({self._learn.budget:g} s)"
+        self._results.append(replace(empty, failure=why))
 
     def _history(self, best: CandidateResult | None) -> int:
         return int(self._candidates[best.name].settings["history"]) if best else 1
 
     def _best(self) -> CandidateResult | None:
-        finite = [one for one in self._results if one.score is not None]
-        return min(finite, key=lambda one: one.rank, default=None)
+        best = next(iter(self._bars.order(self._results)), None)
+        return best if best is not None and best.score is not None else None
 
     def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
         """Return the result of a candidate in a round, from the file if it is there."""
@@ -250,7 +239,7 @@ class _Race:
         steps, each = 0, 0.0
         if candidate.trains:
             folder = self._folder_of(candidate, empty.round)
-            each = _step_seconds(module, objective, task.learn)
+            each = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
             steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
             task = self._task_of(candidate, steps, seconds)
             silent = NullReporter()
@@ -258,7 +247,7 @@ class _Race:
             module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
         self._write(candidate, empty.round, task, module)
-        return replace(_measured(empty, module, errors), steps=steps, step_seconds=each)
+        return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
 
     def _task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:
         """Return the task with the settings of a candidate, see `learn_of`."""
@@ -289,47 +278,68 @@ class _Race:
 
     def _report(self, result: CandidateResult) -> None:
         progress = self._context.listeners[1]
-        text = result.failure or f"score {result.rank:.4g}, {result.parameters} parameters"
+        text = result.failure or f"score {score_text(result.score)}, {result.parameters} parameters"
         progress.log_message(f"{result.name}: {text}, {result.seconds:.1f} s")
 
     def finish(self, winner: CandidateResult) -> Trained:
-        """Train the winner with what is left of the budget, and return the better weights."""
-        candidate = self._candidates[winner.name]
+        """Train with what is left of the budget, and return the best weights.
+
+        A winner that was fitted in closed form has nothing to gain. The best of the candidates that
+        learn is trained in its place, and published if it becomes better.
+        """
+        last = self._last_learner(winner)
+        candidate = self._candidates[last.name]
         rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
         task = self._task_of(candidate, FEWEST, rest, LAST_WINDOWS)
-        steps = self._last_steps(task.learn, candidate, winner, rest)
-        task = self._task_of(candidate, steps, rest, LAST_WINDOWS)
+        task = self._task_of(
+            candidate, self._last_steps(task.learn, candidate, last, rest), rest, LAST_WINDOWS
+        )
         learn: Any = task.learn
-        start = self._folder_of(candidate, winner.round) / "model"
+        start = self._folder_of(candidate, last.round) / "model"
         warm = WarmStart(str(start), digest(candidate.name), str(start))
         listeners = self._context.listeners
-        listeners[1].log_message(f"best family: {winner.name}; {steps} more steps")
-        parameters = {"parameters": winner.parameters, "family": winner.name}
+        listeners[1].log_message(f"best so far: {winner.name}")
+        listeners[1].log_message(f"last training: {last.name}, {learn.steps} steps")
+        parameters = {"parameters": last.parameters, "family": last.name}
         listeners[0].log_params(dotted(task.part("learn")) | parameters)
         module, objective = learn.prepare(task, *self._data, self._context.device, warm)
         objective = replace(objective, evaluate_start=True)
         state, best = fit(module, objective, learn, self._context.folder, listeners)
         module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
-        last = _measured(CandidateResult(winner.name, winner.type, LAST), module, errors)
-        is_better = last.rank < winner.rank
-        results = [*self._results, replace(last, seconds=state.seconds, steps=state.step)]
+        trained = measured(CandidateResult(last.name, last.type, LAST), module, errors)
+        trained = replace(trained, seconds=state.seconds, steps=state.step)
+        is_better = self._bars.rank(trained) < self._bars.rank(winner)
+        others = [one for one in self._bars.order(self._results) if one is not winner]
+        results = [trained, winner, *others] if is_better else [winner, trained, *others]
+        best_candidate = self._candidates[results[0].name]
+        listeners[1].log_message(f"best family: {results[0].name}")
         return Trained(
-            weights=module.state_dict() if is_better else load_file(start / WEIGHTS),
+            weights=module.state_dict() if is_better else self._weights_of(winner),
             history=state.history,
             step=state.step,
             best_step=state.best_step if is_better else 0,
             best=state.best,
             monitor=objective.monitor,
             summary={
-                "parameters": winner.parameters,
+                "parameters": results[0].parameters,
                 "windows": objective.windows,
                 "train_loss": state.history["train/loss"][-1][1],
-                "family": winner.name,
+                "family": results[0].name,
             },
             files={RESULTS: json.dumps(to_json_value(results), indent=1).encode() + b"\n"},
-            learn=learn,
+            learn=learn if is_better else learn_of(self._learn, best_candidate, FEWEST, 0.0),
         )
+
+    def _last_learner(self, winner: CandidateResult) -> CandidateResult:
+        """Return the best result of a candidate that learns; the winner if there is none."""
+        ordered = [winner, *self._bars.order(self._results)]
+        learners = [one for one in ordered if self._candidates[one.name].trains]
+        return next((one for one in learners if one.score is not None), winner)
+
+    def _weights_of(self, result: CandidateResult) -> dict[str, Any]:
+        candidate = self._candidates[result.name]
+        return load_file(self._folder_of(candidate, result.round) / "model" / WEIGHTS)
 
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
@@ -343,29 +353,3 @@ class _Race:
                 steps = min(MOST_STEPS, max(FEWEST, steps))
             publish_json(path, {"steps": steps})
         return int(read_json(path)["steps"])
-
-
-def _step_seconds(module: Any, objective: Objective, learn: Any) -> float:
-    """Return the time of one training step without the optimizer, s."""
-    batches, began = batches_of(objective, learn), time.monotonic()
-    for step in range(PROBE):
-        if step == PROBE // 4:  # the first steps are slower
-            began = time.monotonic()
-        objective.loss(batches.at(step), step).backward()
-    module.zero_grad()
-    return (time.monotonic() - began) / (PROBE - PROBE // 4)
-
-
-def _measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:
-    """Return a result with the errors and the number of parameters of a module."""
-    return replace(
-        empty,
-        parameters=sum(value.numel() for value in module.parameters()),
-        errors={steps: _finite(error) for steps, error in errors.by_horizon.items()},
-        free_run=_finite(errors.free_run),
-        score=_finite(errors.score),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ from typing import Any
 from kinemill.task.portfolio import Candidate
 
 NEWTON = 0.5  # share of the time of a candidate that its Gauss-Newton fit takes at most
-EVALUATIONS = 5  # of each round
+EVALUATIONS = 3  # of each round
 
 
 def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Any:

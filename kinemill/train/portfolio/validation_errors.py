@@ -45,9 +45,14 @@ class CandidateErrors:
         """
         if not all(map(math.isfinite, self.by_horizon.values())):
             return math.inf
-        free_run = SKILL if SKILL < self.free_run <= GROSS else self.free_run
-        errors = np.clip([*self.by_horizon.values(), free_run], SMALLEST, LARGEST)
+        errors = [*self.by_horizon.values(), counted(self.free_run)]
+        errors = np.clip(errors, SMALLEST, LARGEST)
         return float(np.exp(np.log(errors).mean()))
+
+
+def counted(free_run: float) -> float:
+    """Return the error in free run as it counts: all errors without skill count alike."""
+    return SKILL if SKILL < free_run <= GROSS else free_run
 
 
 class ValidationRows:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
+from kinemill.task.portfolio import HISTORIES
 from kinemill.train.step import Step
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.references.baselines import (
@@ -27,7 +28,6 @@ from kinemill.verify.references.ranking import (
     strongest,
 )
 from kinemill.verify.references.ridge import (
-    HISTORIES,
     Fitted,
     histories_of,
     make_step,
@@ -160,7 +160,7 @@ def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Step) -
     from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
     folder.mkdir()
-    task = spec.task_of(fitted.variant, fitted.history, fitted.ridge)
+    task = spec.task_of(fitted.structure, fitted.history, fitted.ridge)
     about = description_of(task, (scope.dataset, scope.dataset), scope.digest)
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
     weights = {name: value.contiguous() for name, value in step.state_dict().items()}

@@ -1,6 +1,6 @@
 """Ranking the members of a family by their errors on validation rows.
 
-Symbols: M members of one variant and history, K horizons, the last of which is `verify.horizon`.
+Symbols: M members of one structure and history, K horizons, the last of which is `verify.horizon`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LEEWAY = 0.05  # relative error at the horizon that is given for smaller errors 
 
 @dataclass
 class _Group:
-    """Members of one variant and history, that run as one batch.
+    """Members of one structure and history, that run as one batch.
 
     Attributes:
         fitted: each of them.

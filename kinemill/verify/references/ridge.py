@@ -11,13 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Structure
 from kinemill.train.step import Step
 from kinemill.verify.accuracy import gather
-from kinemill.verify.references.specs import Spec, Variant
+from kinemill.verify.references.specs import Spec
 
-HISTORIES = (1, 2, 4, 10, 20, 40, 80)
-RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1)  # relative to the rows, terms scaled
-MOST_TERMS = 1000  # of a regression; more would take minutes and little memory is left on a robot
 # Share of the windows that a longer history has to leave. Windows of the test split are what a
 # model is measured on; those of the validation split only rank members, all on the same rows.
 SHARES = {"train": 0.8, "validation": 0.6, "test": 0.9}
@@ -32,13 +30,13 @@ class Fitted:
     """A member of a family.
 
     Attributes:
-        variant: its structure.
+        structure: its structure.
         history: rows of history.
         ridge: its penalty.
         solution: its weights, `kinemill.models.networks.regression.Solution`.
     """
 
-    variant: Variant
+    structure: Structure
     history: int
     ridge: float
     solution: Any
@@ -73,7 +71,7 @@ def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     from kinemill.train.layout import layout_of
     from kinemill.train.step import make_step as make
 
-    task = spec.task_of(member.variant, member.history, member.ridge)
+    task = spec.task_of(member.structure, member.history, member.ridge)
     layout, learn = layout_of(task), task.learn
     step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
     step.network.terms.center_on(torch.from_numpy(np.asarray(dataset.mean)))
@@ -81,31 +79,35 @@ def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
 
 
 def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list[list[Fitted]]:
-    """Return a group for each variant and history, with a member for each ridge."""
-    return [group for variant in spec.variants for group in _fit(spec, variant, dataset, histories)]
+    """Return a group for each structure and history, with a member for each ridge."""
+    return [
+        group
+        for structure in spec.structures
+        for group in _fit(spec, structure, dataset, histories)
+    ]
 
 
 def _fit(
-    spec: Spec, variant: Variant, dataset: PackedDataset, histories: list[int]
+    spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
 ) -> list[list[Fitted]]:
     import torch
 
     from kinemill.models.networks.regression import Triangle
 
-    longest = variant.longest or max(histories)
+    longest = structure.longest or max(histories)
     lengths = [rows for rows in histories if rows <= longest]
-    step = make_step(spec, dataset, Fitted(variant, lengths[-1], 0.0, None))
+    step = make_step(spec, dataset, Fitted(structure, lengths[-1], 0.0, None))
     counts = step.network.terms.counts
     usable = [rows for rows in lengths if counts[rows - 1] <= MOST_TERMS] or lengths[:1]
     if usable[-1] != lengths[-1]:
-        step = make_step(spec, dataset, Fitted(variant, usable[-1], 0.0, None))
+        step = make_step(spec, dataset, Fitted(structure, usable[-1], 0.0, None))
     triangle = Triangle()
     with torch.inference_mode():
         for terms, outputs in _examples(step, dataset):
             triangle.add(terms, outputs)
         return [
             [
-                Fitted(variant, rows, ridge, triangle.solution(counts[rows - 1], ridge))
+                Fitted(structure, rows, ridge, triangle.solution(counts[rows - 1], ridge))
                 for ridge in RIDGES
             ]
             for rows in usable

@@ -47,4 +47,4 @@ def test_the_longest_history_leaves_room_for_the_horizon(packed):
     far = task.verify.model_copy(update={"horizon": 140})
     facts = facts_of(task.model_copy(update={"verify": far}), packed)
     assert facts.longest == 10
-    assert facts.histories == (1, 2, 5, 10)
+    assert facts.histories == (1, 2, 4, 10)

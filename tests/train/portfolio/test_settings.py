@@ -25,7 +25,7 @@ def test_without_that_fit_all_time_is_for_gradients():
     learn = learn_of(pendulum_task().learn, mlp, 1000, 12.0)
     assert learn.gauss_newton is None
     assert gradient_steps(learn, 12.0, 0.01) == 1200
-    assert (learn.steps, learn.eval_every, learn.history) == (1000, 200, 4)
+    assert (learn.steps, learn.eval_every, learn.history) == (1000, 333, 4)
     assert learn.schedule.warmup_steps == 50
 
 

@@ -1,0 +1,46 @@
+"""What is measured of a candidate: the time of a step, its errors and its size."""
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+from kinemill.task.portfolio import CandidateResult
+from kinemill.train.loop import Objective, batches_of
+from kinemill.train.portfolio.validation_errors import CandidateErrors
+
+PROBE = 20  # steps that measure the time per step at most
+
+
+def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:
+    """Return the time of one training step without the optimizer, s, measured within `seconds`."""
+    batches, began, each = batches_of(objective, learn), time.monotonic(), 0.0
+    for step in range(PROBE):
+        started = time.monotonic()
+        objective.loss(batches.at(step), step).backward()
+        now = time.monotonic()
+        each = now - started if step == 0 else min(each, now - started)  # the first are slower
+        if now - began > seconds:
+            break
+    module.zero_grad()
+    return each
+
+
+def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:
+    """Return a result with the errors and the number of parameters of a module."""
+    return replace(
+        empty,
+        parameters=sum(value.numel() for value in module.parameters()),
+        errors={steps: _finite(error) for steps, error in errors.by_horizon.items()},
+        free_run=_finite(errors.free_run),
+        score=_finite(errors.score),
+    )
+
+
+def score_text(score: float | None) -> str:
+    """Return a score as text."""
+    return "not finite" if score is None else f"{score:.4g}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

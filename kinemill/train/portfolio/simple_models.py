@@ -1,0 +1,113 @@
+"""Simple models of all families, fitted in closed form: histories first, then ridges."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kinemill.task.portfolio import (
+    RIDGES,
+    USUAL_RIDGE,
+    Candidate,
+    CandidateResult,
+    Structure,
+    TaskFacts,
+)
+from kinemill.train.portfolio.selection import Bars
+
+PATIENCE = 3  # histories of a structure without improvement before it ends
+GAIN = 0.99  # times the best score counts as improvement
+
+
+@dataclass
+class _Sequence:
+    """A structure with the histories that are left of it, short ones first.
+
+    Attributes:
+        structure: of a simple model.
+        histories: what is left of them, rows.
+        best: smallest score so far.
+        waited: histories since then.
+    """
+
+    structure: Structure
+    histories: Iterator[int]
+    best: float = math.inf
+    waited: int = 0
+
+    def add(self, result: CandidateResult) -> None:
+        """Note the result of the next history."""
+        score = math.inf if result.score is None else result.score
+        self.waited = 0 if score < GAIN * self.best else self.waited + 1
+        self.best = min(self.best, score)
+
+
+class SimpleModels:
+    """All structures of all models, fitted as candidates of a portfolio.
+
+    Args:
+        facts: about the task and its data.
+        structures: of all models.
+        attempt: fits and measures a candidate.
+        has_time: whether there is time for more.
+
+    Attributes:
+        results: of what was fitted, in that order.
+    """
+
+    def __init__(
+        self,
+        facts: TaskFacts,
+        structures: Sequence[Structure],
+        attempt: Callable[[Candidate], CandidateResult],
+        has_time: Callable[[], bool],
+    ) -> None:
+        self._facts, self._structures = facts, structures
+        self._attempt, self._has_time = attempt, has_time
+        self._members: dict[str, tuple[Structure, int]] = {}
+        self.results: list[CandidateResult] = []
+
+    def fit(self) -> None:
+        """Fit one history of each structure after the other, then the best with other ridges."""
+        active = [_Sequence(one, iter(one.histories(self._facts))) for one in self._structures]
+        while active and self._has_time():
+            for sequence in active:
+                history = next(sequence.histories, None)
+                if history is None:
+                    sequence.waited = PATIENCE
+                else:
+                    sequence.add(self._fit(sequence.structure, history))
+            active = [one for one in active if one.waited < PATIENCE]
+        for family in dict.fromkeys(one.family for one in self._structures):
+            self._fit_ridges(family)
+
+    def _fit(
+        self, structure: Structure, history: int, ridge: float = USUAL_RIDGE
+    ) -> CandidateResult:
+        candidate = structure.candidate(history, ridge)
+        self._members[candidate.name] = structure, history
+        result = self._attempt(candidate)
+        self.results.append(result)
+        return result
+
+    def _fit_ridges(self, family: str) -> None:
+        """Fit the best of a family, by rank and by the longest horizon, with other ridges."""
+        bars = Bars.of(self.results)
+        own = [
+            one
+            for one in self.results
+            if self._members[one.name][0].family == family and one.score is not None
+        ]
+        if not own:
+            return
+        best = {one.name for one in (min(own, key=bars.rank), min(own, key=_at_horizon))}
+        for name in sorted(best):
+            for ridge in RIDGES:
+                if ridge != USUAL_RIDGE and self._has_time():
+                    self._fit(*self._members[name], ridge)
+
+
+def _at_horizon(result: CandidateResult) -> float:
+    """Return the error at the longest horizon."""
+    errors = result.errors or {}
+    error = errors.get(max(errors, default=0))
+    return math.inf if error is None else error

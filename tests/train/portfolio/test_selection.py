@@ -1,0 +1,62 @@
+"""Order of candidates: what a reference does better costs, and in a tie the simple one wins."""
+
+import pytest
+
+from kinemill.task.portfolio import CandidateResult
+from kinemill.train.portfolio.selection import Bars
+
+
+def result(name, errors, free_run, parameters=10):
+    score = 1.0
+    for error in (*errors.values(), free_run):
+        score *= error
+    score **= 1.0 / (len(errors) + 1)
+    return CandidateResult(name, "x", 0, 0, parameters, 1.0, 0.0, errors, free_run, score)
+
+
+REFERENCE = result("linear", {1: 0.01, 5: 0.05, 25: 0.2}, 0.4)
+
+
+def test_a_candidate_far_worse_than_a_reference_at_one_step_loses():
+    """Its score is half of the reference's, but it is 19 times worse at one step."""
+    narx = result("narx", {1: 0.19, 5: 0.01, 25: 0.02}, 0.06)
+    assert narx.score < 0.7 * REFERENCE.score
+    bars = Bars.of([REFERENCE])
+    assert [one.name for one in bars.order([narx, REFERENCE])] == ["linear", "narx"]
+    assert bars.rank(narx) == pytest.approx(19.0 * narx.score)
+    assert bars.rank(REFERENCE) == REFERENCE.score
+
+
+def test_a_candidate_that_is_nowhere_worse_ranks_by_its_score():
+    better = result("mlp", {1: 0.009, 5: 0.04, 25: 0.1}, 0.3)
+    bars = Bars.of([REFERENCE])
+    assert bars.rank(better) == better.score
+    assert bars.order([REFERENCE, better])[0] is better
+
+
+def test_bars_are_the_smallest_errors_of_all_references():
+    other = result("physics", {1: 0.02, 5: 0.02, 25: 0.05}, 0.5)
+    assert Bars.of([REFERENCE, other]).errors == {1: 0.01, 5: 0.02, 25: 0.05, 0: 0.4}
+
+
+@pytest.mark.parametrize(("factor", "first"), [(0.99, "small"), (0.9, "large")])
+def test_a_tie_goes_to_fewer_parameters(factor, first):
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    small = result("small", errors, 0.3, parameters=5)
+    large = result("large", {k: factor * v for k, v in errors.items()}, 0.3, parameters=500)
+    assert Bars({}).order([large, small])[0].name == first
+
+
+def test_free_runs_without_skill_are_no_bar():
+    """Both predict nothing after a whole episode, so neither loses for it."""
+    lucky = result("lucky", {1: 0.01, 25: 0.2}, 0.81)
+    other = result("other", {1: 0.01, 25: 0.2}, 2.3)
+    bars = Bars.of([lucky])
+    assert bars.rank(other) == pytest.approx(other.score)
+
+
+def test_candidates_without_a_score_come_last():
+    failed = CandidateResult("gru", "gru", 1, failure="not tried")
+    bars = Bars.of([failed])
+    assert bars.order([failed, REFERENCE]) == [REFERENCE, failed]
+    assert bars.errors == {}
