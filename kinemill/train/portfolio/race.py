@@ -177,10 +177,12 @@ class _Race:
             end = min(self._spent + share * budget, (1.0 - LEAST) * budget)
             results: list[CandidateResult] = []
             for index, candidate in enumerate(candidates):
-                left = end - self._spent
-                if left > 0.0:
-                    seconds = max(left / (len(candidates) - index), min(SHORTEST * budget, SHORT))
-                    results.append(self._attempt(candidate, number, min(seconds, left)))
+                remaining = end - self._spent
+                if remaining > 0.0:
+                    seconds = max(
+                        remaining / (len(candidates) - index), min(SHORTEST * budget, SHORT)
+                    )
+                    results.append(self._attempt(candidate, number, min(seconds, remaining)))
                 elif number == 1:
                     self._skip(candidate)
             results = sorted((one for one in results if not one.failure), key=self._bars.rank)
