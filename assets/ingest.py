@@ -48,9 +48,7 @@ class Logs(dg.Config):
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `recordings` of a task."""
 
-    kinds = {"parquet", "polars"}
-
-    @stage(task, "recordings", __doc__, kinds=kinds, checks=_CHECKS, config=Logs)
+    @stage(task, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
         from kinemill.ingest import stage as ingest
         from kinemill.ingest.files import drop_folder

@@ -74,7 +74,6 @@ def stage(
     after: Sequence[str] = (),
     kinds: set[str],
     checks: Checks | None = None,
-    config: type[dg.Config] | None = None,
 ) -> Callable[[Callable[..., Events]], dg.AssetsDefinition]:
     """Declare the asset `name` of a task.
 
@@ -91,7 +90,6 @@ def stage(
         after: upstream assets, by parameter name.
         kinds: kinds, which Dagster shows as icons.
         checks: asset checks.
-        config: run configuration, which the function takes as `config`.
     """
     key = dg.AssetKey([task.name, name])
     inputs = {asset: dg.AssetKey([task.name, asset]) for asset in after}
@@ -105,6 +103,7 @@ def stage(
     }
 
     def declare(body: Callable[..., Events]) -> dg.AssetsDefinition:
+        config: type[dg.Config] | None = body.__annotations__.get("config")
         compute = dg.OpDefinition(
             _compute(_with_checks_alone(body, name, checks) if checks else body, config),
             name=f"{task.name}__{name}",

@@ -6,6 +6,7 @@ are errors.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ for _kind, _pattern, _first in _CORE_SCHEMA:
     )
 
 
+# The same loader on libyaml takes a sixth of the time; a PyYAML can be built without it.
+_Fast: type[yaml.SafeLoader | yaml.CSafeLoader] = _Core
+if yaml.__with_libyaml__:
+    _Fast = type(
+        "_Fast", (yaml.CSafeLoader,), {"yaml_implicit_resolvers": _Core.yaml_implicit_resolvers}
+    )
+
+
 @dataclass(frozen=True)
 class Document:
     """A parsed YAML file: its value, and the line (from 1) of every key and item in it."""
@@ -71,17 +80,43 @@ def read_yaml(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError([f"{path}: cannot be read ({error})"]) from error
     try:
-        node = _Core(text).get_single_node()
+        node = _compose(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TaskError([f"{path}:{line}: not YAML: {error.problem}"]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise TaskError([f"{path}: not YAML: {error}"]) from error
     reader = _Reader(path)
     value = reader.read(node, ()) if node is not None else None
     if reader.problems:
         raise TaskError(reader.problems)
     return Document(path, value, reader.lines)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the root node of a document.
+
+    Raises:
+        yaml.YAMLError: The text is not one YAML document, or is nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        _check_depth(yaml.parse(text, Loader=_Fast))
+        return _Fast(text).get_single_node()
+    except yaml.YAMLError:
+        # PyYAML's messages name the character that libyaml only calls one.
+        _check_depth(yaml.parse(text, Loader=_Core))
+        return _Core(text).get_single_node()
+
+
+def _check_depth(events: Iterator[yaml.Event]) -> None:
+    """Refuse deep nesting: nodes are composed recursively, by libyaml without a limit."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            problem = f"nested deeper than {MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def scalar(text: str, where: str = "value") -> Any:
@@ -92,7 +127,7 @@ def scalar(text: str, where: str = "value") -> Any:
     """
     reader = _Reader(Path(where))
     try:
-        node = _Core(text).get_single_node()
+        node = _compose(text)
         value = reader.read(node, ()) if node is not None else None
     except yaml.YAMLError as error:
         raise BadInput(where, f"{text!r} is not YAML", fix=_first_line(error)) from error
@@ -106,6 +141,7 @@ def _first_line(error: yaml.YAMLError) -> str:
     return problem or str(error).splitlines()[0]
 
 
+MAX_DEPTH = 100  # levels; a task has six
 MOST_VALUES = 100_000  # a task has a few hundred
 MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are used"
 

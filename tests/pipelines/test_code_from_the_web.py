@@ -7,7 +7,7 @@ from kinemill.errors import BadInput
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.definitions import build
+from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import make_until, run_config
 from kinemill_dagster.pipelines.tune import tune
 from tests.pipelines.conftest import TASK, TINY

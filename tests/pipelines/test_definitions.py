@@ -13,7 +13,7 @@ from kinemill.task.overrides import leaves, nested
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS, build_metadata
 from kinemill_dagster.pipelines.chain import definitions_of
-from kinemill_dagster.pipelines.definitions import build
+from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import run_config
 from kinemill_dagster.pipelines.run_status_sensors import failures
 from kinemill_dagster.resources.task_resource import launchpad
