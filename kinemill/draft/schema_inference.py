@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, Table, read_text, stamped, table_of, usual_step
@@ -64,17 +65,29 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or form == "csv":
-        return [read_text(path, rate)]
+        return split_table(read_text(path, rate))
     reader: Reader = READERS[form]
-    result = _everything(reader, path, rate)
-    about = reader.about(path)
-    tables = (_table(path, log, result, rate) for log in result.logs)
-    return [replace(one, labels=about.labels, text=about.text) for one in tables]
+    about, listed = reader.about(path), _header(reader, path)
+    tables = list[Table]()
+    if experiments := find_experiments(listed):
+        every = {name for one in experiments for name in one.columns.values()}
+        for one in experiments:
+            own = [name for name in listed if name not in every or name in one.columns.values()]
+            result = _everything(reader, path, own, rate)
+            tables += [named(_table(path, log, result, rate), one) for log in result.logs]
+    else:
+        result = _everything(reader, path, listed, rate)
+        tables = [_table(path, log, result, rate) for log in result.logs]
+    return [
+        replace(one, labels={**one.labels, **about.labels}, text=about.text) for one in tables
+    ]
 
 
-def _everything(reader: Reader, path: Path, rate: float | None) -> _ReadResult:
-    """Read all columns that can be channels, with a clock: timestamps, or the rate of the rows."""
-    listed = _header(reader, path)
+def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:
+    """Read all of the listed columns that can be channels, with a clock.
+
+    The clock are timestamps, or the rate of the rows.
+    """
     stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
     aside |= {name: "a timestamp, by its name" for name in listed if _is_stamp(name)}

@@ -72,6 +72,15 @@ class Draft:
         """The logs of the draft."""
         return list(dict.fromkeys(table.path for table in self.tables))
 
+    @property
+    def experiments(self) -> dict[str, Table]:
+        """The first table of each of several experiments side by side in a file, by its name."""
+        found: dict[str, Table] = {}
+        for table in self.tables:
+            if table.experiment:
+                found.setdefault(table.experiment, table)
+        return found
+
 
 def write_task(draft: Draft) -> str:
     """Spell a draft as a task file."""
@@ -154,16 +163,20 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
 
 
 def _source(column: Column) -> list[str]:
-    if column.log_unit or column.offset or column.scale != 1.0:
-        unit = f", unit: {column.log_unit}" if column.log_unit else ""
-        offset = f", offset: {column.offset:.15g}" if column.offset else ""
-        scale = f", scale: {column.scale:.6g}" if column.scale != 1.0 else ""
-        items = [f"{{name: {_text(name)}{unit}{scale}{offset}}}" for name in column.names]
-    elif column.names != [column.channel]:
-        items = [_text(name) for name in column.names]
-    else:
+    items = [_source_item(column, name) for name in column.names]
+    if items == [column.channel]:
         return []
     return [f"source: {items[0] if len(items) == 1 else '[' + ', '.join(items) + ']'}"]
+
+
+def _source_item(column: Column, name: str) -> str:
+    """Spell the name of a column in a log, with its unit there."""
+    if not (column.log_unit or column.offset or column.scale != 1.0):
+        return _text(name)
+    unit = f", unit: {column.log_unit}" if column.log_unit else ""
+    offset = f", offset: {column.offset:.15g}" if column.offset else ""
+    scale = f", scale: {column.scale:.6g}" if column.scale != 1.0 else ""
+    return f"{{name: {_text(name)}{unit}{scale}{offset}}}"
 
 
 def _resample(column: Column, draft: Draft) -> list[str]:
@@ -231,10 +244,31 @@ def _ingest(draft: Draft) -> list[str]:
     parts += [f"rate: {rate:.12g}"] if rate else []
     parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
     parts += draft.part.ingest
+    if draft.experiments:
+        spelled = (_experiment(draft, table) for table in draft.experiments.values())
+        parts.append(f"parts: {{{', '.join(spelled)}}}")
     return [f"ingest: {{{', '.join(parts)}}}"] if parts else []
 
 
+def _experiment(draft: Draft, table: Table) -> str:
+    """Spell a part of `ingest.parts`: the columns that differ from those of the first part."""
+    own = [
+        f"{column.channel}: {_source_item(column, table.sources[name])}"
+        for column in draft.columns
+        for name in column.names
+        if name in table.sources
+    ]
+    if table.time in table.sources:
+        own.append(f"time: {_text(table.sources[table.time])}")
+    return f"{table.experiment}: {{{', '.join(own)}}}"
+
+
 def _dataset(draft: Draft) -> str:
+    if draft.experiments:
+        *_, (part, table) = draft.experiments.items()
+        names = ", ".join(map(_quiet, list(table.sources.values())[:3]))
+        rules = f'validation: {{blocks: 0.15}}, test: ["*/{part}"]'
+        return f"dataset: {{group_by: part, {rules}}}  # as the columns {names} are named"
     by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
         return f"dataset: {{{by}validation: {{blocks: 0.15}}, test: 0.2}}"

@@ -38,6 +38,9 @@ class Table:
         labels: other names of columns, where they are more descriptive.
         text: instruction of the log.
         own_clocks: whether topics have their own timestamps.
+        experiment: which of several experiments side by side in the file this is; empty: the only.
+        sources: names of its columns in the file, where they differ from those of the first
+            experiment, which `values` has.
     """
 
     path: Path
@@ -50,6 +53,8 @@ class Table:
     labels: dict[str, str] = field(default_factory=dict[str, str])
     text: str = ""
     own_clocks: bool = False
+    experiment: str = ""
+    sources: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def step(self) -> float:
