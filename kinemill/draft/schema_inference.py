@@ -78,9 +78,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     else:
         result = _everything(reader, path, listed, rate)
         tables = [_table(path, log, result, rate) for log in result.logs]
-    return [
-        replace(one, labels={**one.labels, **about.labels}, text=about.text) for one in tables
-    ]
+    return [replace(one, labels={**one.labels, **about.labels}, text=about.text) for one in tables]
 
 
 def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:

@@ -16,6 +16,7 @@ from kinemill.runtime.window_metrics import Predictor
 from kinemill.store import ArtifactRef, publish_document, publish_file
 from kinemill.store.home import Home
 from kinemill.task.document import Task
+from kinemill.train.portfolio.histories import histories_of
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import (
     MODEL,
@@ -46,7 +47,6 @@ from kinemill.verify.references import (
     References,
     find_references,
     fit_references,
-    histories_of,
 )
 from kinemill.verify.report_sections import (
     accuracy_card,

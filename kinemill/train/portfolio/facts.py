@@ -13,8 +13,10 @@ from scipy.optimize import linear_sum_assignment
 from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
+from kinemill.train.portfolio.histories import histories_of
 
-SHORT = 20  # percentile of the rows of training episodes that must leave room for the history
+# Share of the windows that the longest history has to leave: all candidates start behind it.
+LEFT = {"train": 0.8, "validation": 0.8}
 ROWS = 20_000  # training rows of the regression that finds the drives
 
 Floats = NDArray[np.float64]
@@ -43,14 +45,8 @@ def channel_facts(task: Task) -> TaskFacts:
 def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
     """Return the facts about a task and its dataset."""
     facts = channel_facts(task)
-    rows = [one.rows for one in dataset.of("train")]
-    validation = max((one.rows for one in dataset.of("validation")), default=0)
-    room = min(int(np.percentile(rows, SHORT)), validation) - task.verify.horizon
-    return replace(
-        facts,
-        drives=drives_of(dataset, facts.pairs),
-        longest=min(HISTORIES[-1], max(1, room)),
-    )
+    histories = histories_of(dataset, task.verify.horizon, LEFT)
+    return replace(facts, drives=drives_of(dataset, facts.pairs), longest=max(histories, default=1))
 
 
 def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str]:

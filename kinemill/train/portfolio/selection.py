@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.validation_errors import LARGEST, SMALLEST, counted
 
-TIE = 1.02  # ranks up to so many times the smallest are a tie: the fewest parameters come first
+TIE = 1.03  # ranks up to so many times the smallest are a tie: the fewest parameters come first
 FREE_RUN = 0  # key of the free run beside steps of horizons
 
 

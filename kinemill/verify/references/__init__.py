@@ -8,7 +8,6 @@ of history and ridges, `physics` where velocities name their positions (`derivat
 from kinemill.verify.references.baselines import ConstantVelocity, Persistence
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
-from kinemill.verify.references.ridge import histories_of
 from kinemill.verify.references.stage import find_references, load_references
 from kinemill.verify.references.step_predictor import StepPredictor
 
@@ -21,6 +20,5 @@ __all__ = [
     "StepPredictor",
     "find_references",
     "fit_references",
-    "histories_of",
     "load_references",
 ]

@@ -9,6 +9,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
+from kinemill.train.portfolio.histories import histories_of
 from kinemill.train.step import Step
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.references.baselines import (
@@ -29,7 +30,6 @@ from kinemill.verify.references.ranking import (
 )
 from kinemill.verify.references.ridge import (
     Fitted,
-    histories_of,
     make_step,
 )
 from kinemill.verify.references.selection import Ground, ground_of

@@ -11,15 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Structure
+from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
 from kinemill.train.step import Step
 from kinemill.verify.accuracy import gather
 from kinemill.verify.references.specs import Spec
 
-# Share of the windows that a longer history has to leave. Windows of the test split are what a
-# model is measured on; those of the validation split only rank members, all on the same rows.
-SHARES = {"train": 0.8, "validation": 0.6, "test": 0.9}
-SHORT = 4  # rows that any history may have, as long as no episode loses all its windows
 ROWS = 8192  # training windows processed in one batch, bounds memory
 FITTED = 20_000  # training windows that are enough, or
 PER_TERM = 30  # so many for each term: what more would add is below 2 % of the noise
@@ -40,27 +36,6 @@ class Fitted:
     history: int
     ridge: float
     solution: Any
-
-
-def histories_of(dataset: PackedDataset, horizon: int) -> list[int]:
-    """Return the lengths of history that leave enough windows of each split."""
-    horizons = {"train": 1, "validation": horizon, "test": horizon}
-    return [
-        rows
-        for rows in HISTORIES
-        if all(_leaves(dataset, split, rows, steps) for split, steps in horizons.items())
-    ]
-
-
-def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> bool:
-    lengths = np.array([item.rows - horizon for item in dataset.of(split)], dtype=np.int64)
-    lengths = lengths[lengths > 0]  # windows by episode, of a history of one row
-    remaining = np.maximum(lengths - history + 1, 0)
-    if history <= SHORT:
-        return bool((remaining > 0).all())
-    if history > SHORT and (split == "test" and not (remaining > 0).all()):
-        return False
-    return bool(remaining.sum() >= SHARES[split] * lengths.sum())
 
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:

@@ -42,9 +42,9 @@ def test_facts_of_the_pendulum(packed):
 
 
 def test_the_longest_history_leaves_room_for_the_horizon(packed):
-    """Episodes have 150 rows: with a horizon of 140 a model knows 10 of them."""
+    """Episodes have 150 rows: with a horizon of 100, 40 of 50 windows are left by 10 rows."""
     task = pendulum_task()
-    far = task.verify.model_copy(update={"horizon": 140})
+    far = task.verify.model_copy(update={"horizon": 100})
     facts = facts_of(task.model_copy(update={"verify": far}), packed)
     assert facts.longest == 10
     assert facts.histories == (1, 2, 4, 10)

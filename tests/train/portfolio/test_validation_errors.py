@@ -87,3 +87,21 @@ def test_candidates_start_from_estimates_of_derived_states(packed):
     errors = rows.errors_of(Estimating(packed, 0.0))
     assert errors.by_horizon[1] > 1.0  # 7 rad/s is far off
     assert errors.free_run > 1.0
+
+
+class Failing(Shifted):
+    """Is off by 0.01 standard deviations, and by a hundred times as much in one window of ten."""
+
+    def rollout(self, states, past_actions, actions):
+        truth = super().rollout(states, past_actions, actions) - self.offset
+        factor = torch.ones(len(states), 1, 1)
+        factor[::10] = 100.0
+        return truth + factor * self.offset
+
+
+def test_a_few_windows_do_not_decide(packed):
+    """The mean of their squares would make it 0.32, three times as much."""
+    rows = ValidationRows(packed, history=3, horizon=20)
+    errors = rows.errors_of(Failing(packed, 0.01))
+    share = -(-len(rows._windows) // 10) / len(rows._windows)
+    assert errors.by_horizon[20] == pytest.approx(0.01 * (1 + 99 * share), rel=1e-3)
