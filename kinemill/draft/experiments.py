@@ -69,18 +69,18 @@ def _readings(name: str) -> Iterable[tuple[str, Stem]]:
         endings = [one for one in (*TRAINING, *TESTING) if word.endswith(one)]
         if not endings:
             continue
-        known = max(endings, key=len)  # `test` ends with `est` too
-        rest = [word.removesuffix(known)] if word != known else []
+        marker = max(endings, key=len)  # `test` ends with `est` too
+        rest = [word.removesuffix(marker)] if word != marker else []
         if stem := (*words[:index], *rest, *words[index + 1 :]):
-            yield known, stem
+            yield marker, stem
 
 
 def split_table(table: Table) -> list[Table]:
     """Return a table for each experiment of a table, or the table itself."""
-    found = find_experiments(table.values)
-    if found is None:
+    experiments = find_experiments(table.values)
+    if experiments is None:
         return [table]
-    first, second = found
+    first, second = experiments
     names = {*first.columns.values(), *second.columns.values()}
     shared = {name: name for name in table.values if name not in names}
     return [
@@ -91,7 +91,7 @@ def split_table(table: Table) -> list[Table]:
             ),
             one,
         )
-        for one in found
+        for one in experiments
     ]
 
 

@@ -75,11 +75,11 @@ class Draft:
     @property
     def experiments(self) -> dict[str, Table]:
         """The first table of each of several experiments side by side in a file, by its name."""
-        found: dict[str, Table] = {}
+        experiments: dict[str, Table] = {}
         for table in self.tables:
             if table.experiment:
-                found.setdefault(table.experiment, table)
-        return found
+                experiments.setdefault(table.experiment, table)
+        return experiments
 
 
 def write_task(draft: Draft) -> str:

@@ -16,7 +16,7 @@ from kinemill.task.portfolio import HISTORIES, TaskFacts
 from kinemill.train.portfolio.histories import histories_of
 
 # Share of the windows that the longest history has to leave: all candidates start behind it.
-LEFT = {"train": 0.8, "validation": 0.8}
+REMAINING = {"train": 0.8, "validation": 0.8}
 ROWS = 20_000  # training rows of the regression that finds the drives
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ def channel_facts(task: Task) -> TaskFacts:
 def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
     """Return the facts about a task and its dataset."""
     facts = channel_facts(task)
-    histories = histories_of(dataset, task.verify.horizon, LEFT)
+    histories = histories_of(dataset, task.verify.horizon, REMAINING)
     return replace(facts, drives=drives_of(dataset, facts.pairs), longest=max(histories, default=1))
 
 
