@@ -6,21 +6,19 @@ with outputs that may saturate. The initial weights are a stable chain of lags, 
 by subspace identification, to which the network adds nothing at first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.errors import BadInput
+from kinemill.models._encoded_state import EncodedStateModel
 from kinemill.models._layers import Activation
-from kinemill.models._layout import ModelLayout, feature_columns
-from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 
 
 @MODELS.register("latent")
-class Latent(Model):
+class Latent(EncodedStateModel):
     """Settings of the latent state space."""
 
     type: Literal["latent"] = "latent"
@@ -33,19 +31,6 @@ class Latent(Model):
         "subspace identification finds in the training rows",
     )
     activation: Activation = Field(default="tanh", description="activation function of the update")
-    limits: dict[str, tuple[float, float]] = Field(
-        default={}, description="where a sensor saturates, by state, in its unit"
-    )
-
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return limits of unknown states, and empty intervals."""
-        states = {name: one for name, one in channels.items() if one.role == "state"}
-        problems = unknown_channels(list(self.limits), states, "limits")
-        return problems + [
-            (("limits", name), f"{low} is not below {high}")
-            for name, (low, high) in self.limits.items()
-            if not low < high
-        ]
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
@@ -68,32 +53,14 @@ class Latent(Model):
             for start in ("lags", "subspace")
         ]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
-        """Make the `LatentNetwork`.
-
-        Raises:
-            BadInput: A limit is of a state whose output is not its value.
-        """
+    def make(
+        self,
+        inputs: int,
+        history: int,
+        bounds: Sequence[tuple[float, float] | None],
+        input_columns: Sequence[int],
+    ) -> Any:
+        """Make the `LatentNetwork`."""
         from kinemill.models.networks.latent import LatentNetwork
 
-        bounds: list[tuple[float, float] | None] = []
-        for number, (name, output) in enumerate(layout.outputs):
-            limits = self.limits.get(output.of)
-            if limits and output.relation != "equal":
-                raise BadInput(
-                    f"learn.model.limits: {output.of}",
-                    f"its output {name!r} is a {output.relation}",
-                    expected="relation: equal, so that the output is the value that saturates",
-                )
-            mean, std = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
-            low, high = ((edge - mean) / std for edge in limits or (0.0, 1.0))
-            bounds.append((low, high) if limits else None)
-        actions = len(layout.states)  # the first column of the actions
-        input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
-        return LatentNetwork(self, layout.features, layout.history, bounds, input_columns)
-
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
-        """Make the network without limits, as a part of another model; all features act on it."""
-        from kinemill.models.networks.latent import LatentNetwork
-
-        return LatentNetwork(self, inputs, history, [None] * outputs, range(inputs))
+        return LatentNetwork(self, inputs, history, bounds, input_columns)

@@ -6,17 +6,15 @@ the least-squares solution over all training rows; as the residual of another mo
 """
 
 from collections.abc import Sequence
-from itertools import combinations_with_replacement
 from math import comb
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.errors import BadInput
+from kinemill.models._monomials import monomials_of
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, TaskFacts
 
-MAX_MONOMIALS = 5000
 FEW_MONOMIALS = 600  # that a portfolio fits within seconds
 
 
@@ -57,16 +55,5 @@ class Polynomial(Model):
         from kinemill.models.networks.polynomial import PolynomialNetwork
 
         width = min(self.rows, history) * inputs
-        monomials = _monomials(width, self.degree)
+        monomials = monomials_of(width, self.degree)
         return PolynomialNetwork(inputs, outputs, history, monomials, width, self.ridge)
-
-
-def _monomials(width: int, degree: int) -> dict[int, list[tuple[int, ...]]]:
-    """Return by degree, from 2 on, which of `width` values are multiplied."""
-    if (count := comb(width + degree, degree)) > MAX_MONOMIALS:
-        message = f"{count} monomials of {width} values; lower `degree` or `rows`"
-        raise BadInput("learn.model", message, expected=f"at most {MAX_MONOMIALS}")
-    return {
-        each: list(combinations_with_replacement(range(width), each))
-        for each in range(2, degree + 1)
-    }

@@ -3,7 +3,9 @@
 A rollout is x[k+1] = f(x[k], a[k], θ), where x holds the state and the carry. Its slopes obey
 S[k+1] = ∂f/∂x S[k] + ∂f/∂θ (forward sensitivities; Dickinson and Gelinas, 1976). The rollout is
 computed first, so both Jacobians of all steps and windows are independent of each other and are
-made in large batches. Only small matrix products remain for each step.
+made in large batches. Only small matrix products remain for each step. Parts of the carry that do
+not matter once the history is full (`settled` of a network) are left out of x, so a model with two
+hidden states has n = 3, however long its history is.
 Symbols: B windows, T horizon, S states, A actions, n size of x, P parameters, M rows of a batch.
 """
 
@@ -14,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp, vmap
+from torch.func import functional_call, jacrev, jvp, vmap
 
 Window = tuple[Tensor, ...]  # states (B, H, S), past actions, actions (B, T, A), truth (B, T, S)
 
@@ -45,35 +47,51 @@ class Deadline:
 
 
 class _Packed(torch.nn.Module):
-    """(x (M, n), actions (M, A)) -> (M, n), where x holds the state and the carry of a step."""
+    """(x (M, n), actions (M, A)) -> (M, n), where x holds the state and the carry of a step.
+
+    Attributes:
+        lead: steps that `_Initial` makes; 1 if x leaves out what has settled after the first.
+    """
 
     def __init__(self, step: Any) -> None:
         super().__init__()
         self.step = step
         self.states = len(step.layout.states)
-        self.sizes = [self.states]
-        self.sizes += [int(torch.Size(shape).numel()) for shape in step.carry_shapes]
+        is_plain = not step.sliding and not step.has_origin
+        self.settled: dict[int, float] = getattr(step.network, "settled", {}) if is_plain else {}
+        self.lead = 1 if self.settled else 0
+        self.kept = [n for n in range(len(step.carry_shapes)) if n not in self.settled]
+        shapes = [torch.Size(step.carry_shapes[number]) for number in self.kept]
+        self.sizes = [self.states, *(int(shape.numel()) for shape in shapes)]
 
     def forward(self, x: Tensor, actions: Tensor) -> Tensor:
-        state, *carry = x.split(self.sizes, dim=1)
-        shapes = self.step.carry_shapes
-        carry = [part.unflatten(1, shape) for part, shape in zip(carry, shapes, strict=True)]
+        state, *parts = x.split(self.sizes, dim=1)
+        carry = [
+            x.new_full((len(x), *shape), self.settled.get(number, 0.0))
+            for number, shape in enumerate(self.step.carry_shapes)
+        ]
+        for number, part in zip(self.kept, parts, strict=True):
+            carry[number] = part.unflatten(1, self.step.carry_shapes[number])
         return self.pack(self.step(state, actions, *carry))
 
     def pack(self, parts: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat([part.flatten(1) for part in parts], dim=1)
+        state, *carry = parts
+        return torch.cat([state, *(carry[number].flatten(1) for number in self.kept)], dim=1)
 
 
 class _Initial(torch.nn.Module):
-    """(states (B, H, S), past actions (B, H - 1, A)) -> x (B, n) before the first prediction."""
+    """(states (B, H, S), past actions (B, H - 1, A), action (B, A)) -> x (B, n) at the start."""
 
     def __init__(self, packed: _Packed) -> None:
         super().__init__()
         self.packed = packed
 
-    def forward(self, states: Tensor, past_actions: Tensor) -> Tensor:
-        carry = self.packed.step.warm_up(states, past_actions)
-        return self.packed.pack((states[:, -1], *carry))
+    def forward(self, states: Tensor, past_actions: Tensor, action: Tensor) -> Tensor:
+        step = self.packed.step
+        parts = states[:, -1], *step.warm_up(states, past_actions)
+        for _ in range(self.packed.lead):
+            parts = step(parts[0], action, *parts[1:])
+        return self.packed.pack(parts)
 
 
 class _Whole(torch.nn.Module):
@@ -108,7 +126,8 @@ class Rollouts:
         }
         step.requires_grad_(False)  # forward mode needs no graph
         self._size = sum(self._packed.sizes)
-        self._latest: tuple[Tensor, Tensor] | None = None  # parameters, and what they visited
+        # Parameters, horizon, and what they visited.
+        self._latest: tuple[Tensor, int, Tensor] | None = None
 
     def named(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """Return the parameters in a flat vector (P,) by name."""
@@ -145,14 +164,17 @@ class Rollouts:
         if self._size > MOST_VALUES:
             yield self._along_the_rollout(flat, horizon)
             return
-        actions, std = self._window[2][:, :horizon].transpose(0, 1), self._step.state_std
-        states, batch = self._packed.states, actions.shape[1]
+        std, states, lead = self._step.state_std, self._packed.states, self._packed.lead
+        actions = self._window[2][:, lead:horizon].transpose(0, 1)
         visited = self._roll(flat, horizon)
         missed = self._missed(visited)
         slopes = self._initial_slopes(flat)
-        many = max(1, CELLS // (batch * self._size * (self._size + len(flat))))
-        for first in range(0, horizon, many):
-            some = slice(first, min(horizon, first + many))
+        for errors in missed[:lead]:
+            yield errors.flatten(), (slopes[:, :states] / std.unsqueeze(1)).flatten(0, 1)
+        missed = missed[lead:]
+        many = max(1, CELLS // (len(slopes) * self._size * (self._size + len(flat))))
+        for first in range(0, len(actions), many):
+            some = slice(first, min(len(actions), first + many))
             by_x, by_parameter = self._jacobians(flat, visited[:-1][some], actions[some])
             rows: list[Tensor] = []
             for own, added in zip(by_x, by_parameter, strict=True):
@@ -162,54 +184,76 @@ class Rollouts:
             yield missed[some].flatten(), scaled.flatten(0, 2)
 
     def _roll(self, flat: Tensor, horizon: int) -> Tensor:
-        """Return x before the first step and after each, (T + 1, B, n); the latest is cached."""
+        """Return x from the start on, after each step: (T + 1 - lead, B, n); caches the latest."""
         if self._latest is not None:
-            earlier, visited_then = self._latest
-            if earlier is flat and len(visited_then) == horizon + 1:
+            earlier, steps, visited_then = self._latest
+            if earlier is flat and steps == horizon:
                 return visited_then
         self._deadline.check()
         self._set(flat)
         states, past_actions, actions, _ = self._window
-        visited = [self._initial(states, past_actions)]
-        for action in actions[:, :horizon].unbind(1):
+        visited = [self._initial(states, past_actions, actions[:, 0])]
+        for action in actions[:, self._packed.lead : horizon].unbind(1):
             visited.append(self._packed(visited[-1], action))
-        self._latest = flat, torch.stack(visited)
-        return self._latest[1]
+        self._latest = flat, horizon, torch.stack(visited)
+        return self._latest[2]
 
     def _missed(self, visited: Tensor) -> Tensor:
         """Return the errors (T, B, S) of what a rollout visited."""
-        truth = self._window[3][:, : len(visited) - 1].transpose(0, 1)
-        values = visited[1:, :, : self._packed.states]
+        values = visited[1 - self._packed.lead :, :, : self._packed.states]
+        truth = self._window[3][:, : len(values)].transpose(0, 1)
         return self._step.wrap(values - truth) / self._step.state_std
 
     def _initial_slopes(self, flat: Tensor) -> Tensor:
-        """Return ∂x/∂θ before the first step, (B, n, P)."""
-        states, past_actions, *_ = self._window
+        """Return ∂x/∂θ at the start, (B, n, P)."""
+        states, past_actions, actions, _ = self._window
 
         def initial(flat: Tensor) -> Tensor:
             own = self.named(flat, "packed.step.")
-            return functional_call(self._initial, own, (states, past_actions))
+            return functional_call(self._initial, own, (states, past_actions, actions[:, 0]))
 
-        if self._step.history == 1:
+        if self._step.history + self._packed.lead == 1:
             return flat.new_zeros(len(states), self._size, len(flat))
         return torch.cat([*self._columns(initial, flat)]).movedim(0, -1)
 
     def _jacobians(self, flat: Tensor, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ∂f/∂x (T, B, n, n) and ∂f/∂θ (T, B, n, P) of x (T, B, n), actions (T, B, A)."""
-        own, by_x, by_parameter = self.named(flat, "step."), list[Tensor](), list[Tensor]()
+        """Return ∂f/∂x (T, B, n, n) and ∂f/∂θ (T, B, n, P) of x (T, B, n), actions (T, B, A).
+
+        Reverse mode for few values, n passes for all parameters; else forward mode.
+        """
+        by_x, by_parameter = list[Tensor](), list[Tensor]()
         rows = zip(x.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
+        make = self._backward if 2 * self._size < len(flat) else self._forward
         for some, under in rows:
-
-            def move(shift: Tensor, some: Tensor = some, under: Tensor = under) -> Tensor:
-                return functional_call(self._packed, own, (some + shift, under))
-
-            def change(flat: Tensor, some: Tensor = some, under: Tensor = under) -> Tensor:
-                return functional_call(self._packed, self.named(flat, "step."), (some, under))
-
-            by_x.append(torch.cat([*self._columns(move, torch.zeros_like(some[0]))]).movedim(0, -1))
-            by_parameter.append(torch.cat([*self._columns(change, flat)]).movedim(0, -1))
+            self._deadline.check()
+            own, added = make(flat, some, under)
+            by_x.append(own)
+            by_parameter.append(added)
         sizes = x.shape[:2]
         return torch.cat(by_x).unflatten(0, sizes), torch.cat(by_parameter).unflatten(0, sizes)
+
+    def _backward(self, flat: Tensor, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ∂f/∂x (M, n, n) and ∂f/∂θ (M, n, P) of x (M, n), actions (M, A)."""
+
+        def row(flat: Tensor, x: Tensor, action: Tensor) -> Tensor:
+            parameters = self.named(flat, "step.")
+            return functional_call(self._packed, parameters, (x[None], action[None]))[0]
+
+        by_parameter, by_x = vmap(jacrev(row, (0, 1)), (None, 0, 0))(flat, x, actions)
+        return by_x, by_parameter
+
+    def _forward(self, flat: Tensor, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same as `_backward`, by forward mode."""
+        own = self.named(flat, "step.")
+
+        def move(shift: Tensor) -> Tensor:
+            return functional_call(self._packed, own, (x + shift, actions))
+
+        def change(flat: Tensor) -> Tensor:
+            return functional_call(self._packed, self.named(flat, "step."), (x, actions))
+
+        by_x, by_parameter = self._columns(move, torch.zeros_like(x[0])), self._columns(change, flat)
+        return torch.cat([*by_x]).movedim(0, -1), torch.cat([*by_parameter]).movedim(0, -1)
 
     def _along_the_rollout(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
         """Return errors (N,) and slopes (N, P), carried along the rollout with each parameter."""

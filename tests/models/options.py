@@ -44,6 +44,7 @@ OPTIONS = {
     "arx": {"ridge": 1e-3, "angles": "wrapped"},
     "narx": {"terms": 12, "degree": 2, "rows": 3, "ridge": 1e-3},
     "physics": {"ridge": 1e-3, "coupling": False, "friction": "stribeck"},
+    "pnlss": {"size": 3, "degree": 2},
     "latent": {"size": 3, "hidden_size": 5, "activation": "elu", "start": "subspace"},
 }
 

@@ -18,7 +18,7 @@ def test_its_terms_are_the_window_and_every_product_of_the_newest_rows():
 
 
 def test_more_products_than_anybody_can_learn_are_refused():
-    with pytest.raises(BadInput, match=r"monomials of 40 values; lower `degree` or `rows`"):
+    with pytest.raises(BadInput, match=r"monomials of 40 values.*lower `degree`"):
         Polynomial(degree=5, rows=4).build(inputs=10, outputs=1, history=10)
 
 

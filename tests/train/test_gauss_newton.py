@@ -93,6 +93,7 @@ def test_of_several_starts_the_best_in_validation_is_taken(packed):
         ({"type": "rigid_body", "delay": 2, "observer": True}, {"outputs": ALPHA}),
         ({"type": "rigid_body", "delay": 0, "friction": "lugre"}, {"outputs": ALPHA}),
         ({"type": "latent", "size": 3, "hidden_size": 4}, {}),
+        ({"type": "pnlss", "size": 2}, {}),
         ({"type": "gru", "hidden_size": 4}, {"window": "sliding"}),
         ({"type": "physics"}, {"outputs": ALPHA, "integrator": "rk4"}),
     ],

@@ -12,6 +12,31 @@ from kinemill.models.networks.linear import least_squares
 Monomials = Mapping[int, list[tuple[int, ...]]]
 
 
+class Products(nn.Module):
+    """(B, width) -> (B, count), products of values by degree.
+
+    Args:
+        monomials: by degree, which values are multiplied.
+    """
+
+    def __init__(self, monomials: Monomials) -> None:
+        super().__init__()
+        self.degrees = tuple(monomials)
+        self.count = sum(len(columns) for columns in monomials.values())
+        for degree, columns in monomials.items():
+            self.register_buffer(f"columns_{degree}", torch.tensor(columns), persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return all products, those of degree 2 first."""
+        return torch.cat([self.of_degree(values, degree) for degree in self.degrees], dim=1)
+
+    def of_degree(self, values: Tensor, degree: int) -> Tensor:
+        """(B, width) -> (B, monomials of one degree)."""
+        columns = self.get_buffer(f"columns_{degree}")
+        factors = values.index_select(1, columns.flatten()).unflatten(1, (-1, degree))
+        return reduce(torch.mul, factors.unbind(2))
+
+
 class PolynomialNetwork(Network):
     """(B, F), window (B, H - 1, F) -> (B, O), window.
 
@@ -35,11 +60,8 @@ class PolynomialNetwork(Network):
     ) -> None:
         super().__init__()
         self.carry_shapes = ((history - 1, inputs),)
-        self.degrees, self.width, self.ridge = tuple(monomials), width, ridge
-        for degree, columns in monomials.items():
-            self.register_buffer(f"columns_{degree}", torch.tensor(columns), persistent=False)
-        terms = history * inputs + sum(len(columns) for columns in monomials.values())
-        self.head = nn.Linear(terms, outputs)
+        self.width, self.ridge, self.products = width, ridge, Products(monomials)
+        self.head = nn.Linear(history * inputs + self.products.count, outputs)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
         """Return the window, which is the features (B, H - 1, F) themselves."""
@@ -54,13 +76,7 @@ class PolynomialNetwork(Network):
         """(B, H, F) -> (B, P): all values of the window, then the monomials by degree."""
         flat = window.flatten(1)
         newest = flat[:, flat.shape[1] - self.width :]
-        return torch.cat([flat, *(self.products(newest, n) for n in self.degrees)], dim=1)
-
-    def products(self, values: Tensor, degree: int) -> Tensor:
-        """(B, width) -> (B, monomials of one degree)."""
-        columns = self.get_buffer(f"columns_{degree}")
-        factors = values.index_select(1, columns.flatten()).unflatten(1, (-1, degree))
-        return reduce(torch.mul, factors.unbind(2))
+        return torch.cat([flat, self.products(newest)], dim=1)
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set all weights to the least-squares solution; (N, H, F) and targets (N, O)."""

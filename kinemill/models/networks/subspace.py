@@ -24,11 +24,14 @@ class StateSpace:
         encoder: E (n, H F), of the past rows p, the oldest first, and e (n,).
         update: A (n, n), B (n, m) and b (n,).
         head: C (O, n) and d (O,).
+        direct: C (O, n), D (O, m) and d (O,) of y[k+1] = C x[k+1] + D u[k] + d, for actions that
+            move an output at once.
     """
 
     encoder: tuple[Tensor, Tensor]
     update: tuple[Tensor, Tensor, Tensor]
     head: tuple[Tensor, Tensor]
+    direct: tuple[Tensor, Tensor, Tensor]
 
 
 def identify(
@@ -62,12 +65,17 @@ def identify(
     encode = observed @ directions[:, order] * scale  # (past, up to n)
     encode = torch.nn.functional.pad(encode, (0, size - encode.shape[1]))
     state, after = (past - mean) @ encode, (following - mean) @ encode
-    moved, shift = _regress(torch.cat([state, columns[:, history - 1]], dim=1), after)
+    both = torch.cat([state, columns[:, history - 1]], dim=1)
+    moved, shift = _regress(both, after)
     read, level = _regress(after, outputs[:, history - 1])
+    through, offset = _regress(
+        torch.cat([after, columns[:, history - 1]], dim=1), outputs[:, history - 1]
+    )
     encoder = features.new_zeros(size, len(mask))
     encoder[:, mask] = encode.T
     update = (stable(moved[:size].T), moved[size:].T, shift)
-    return StateSpace((encoder, -(mean @ encode)), update, (read.T, level))
+    direct = (through[:size].T, through[size:].T, offset)
+    return StateSpace((encoder, -(mean @ encode)), update, (read.T, level), direct)
 
 
 def stable(matrix: Tensor) -> Tensor:

@@ -1,0 +1,66 @@
+"""Settings that models with encoded hidden states share."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from kinemill.errors import BadInput
+from kinemill.models._layout import ModelLayout, feature_columns
+from kinemill.task.channels import Channel
+from kinemill.task.plugins import Model, unknown_channels
+
+
+class EncodedStateModel(Model):
+    """Base of settings: how sensors saturate, and which features act on the hidden states."""
+
+    limits: dict[str, tuple[float, float]] = Field(
+        default={}, description="where a sensor saturates, by state, in its unit"
+    )
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return limits of unknown states, and empty intervals."""
+        states = {name: one for name, one in channels.items() if one.role == "state"}
+        problems = unknown_channels(list(self.limits), states, "limits")
+        return problems + [
+            (("limits", name), f"{low} is not below {high}")
+            for name, (low, high) in self.limits.items()
+            if not low < high
+        ]
+
+    @abstractmethod
+    def make(
+        self,
+        inputs: int,
+        history: int,
+        bounds: Sequence[tuple[float, float] | None],
+        input_columns: Sequence[int],
+    ) -> Any:
+        """Make the network; the arguments are those of `EncodedStateNetwork`."""
+
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+        """Make the network.
+
+        Raises:
+            BadInput: A limit is of a state whose output is not its value.
+        """
+        bounds: list[tuple[float, float] | None] = []
+        for number, (name, output) in enumerate(layout.outputs):
+            limits = self.limits.get(output.of)
+            if limits and output.relation != "equal":
+                raise BadInput(
+                    f"learn.model.limits: {output.of}",
+                    f"its output {name!r} is a {output.relation}",
+                    expected="relation: equal, so that the output is the value that saturates",
+                )
+            mean, std = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
+            low, high = ((edge - mean) / std for edge in limits or (0.0, 1.0))
+            bounds.append((low, high) if limits else None)
+        actions = len(layout.states)  # the first column of the actions
+        input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
+        return self.make(layout.features, layout.history, bounds, input_columns)
+
+    def build(self, inputs: int, outputs: int, history: int) -> Any:
+        """Make the network without limits, as a part of another model; all features act on it."""
+        return self.make(inputs, history, [None] * outputs, range(inputs))

@@ -1,0 +1,109 @@
+"""Base of networks with hidden states that an encoder estimates once from the history.
+
+Symbols: B batch, F features, H rows of history, m inputs, O outputs, x hidden states (B, size).
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinemill.models.networks.layers import Network
+from kinemill.models.networks.subspace import StateSpace, identify
+
+MOST_FUTURE = 20  # rows of the future that subspace identification looks at
+Bounds = Sequence[tuple[float, float] | None]
+
+
+class EncodedStateNetwork(Network):
+    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
+
+    x is zero until the history is full. From then on outputs follow from x and the inputs alone.
+
+    Args:
+        size: number of hidden states.
+        inputs: F.
+        history: H.
+        bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
+        input_columns: columns of the features that act on the hidden states, m numbers.
+
+    Attributes:
+        settled: value of each part of the carry, by its index, that no longer matters once the
+            history is full.
+    """
+
+    input_columns: Tensor
+    limited: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self, size: int, inputs: int, history: int, bounds: Bounds, input_columns: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.history = history
+        self.carry_shapes = ((history - 1, inputs), (1,), (size,))
+        self.settled = {0: 0.0, 1: float(history)}
+        self.encoder = nn.Linear(history * inputs, size)
+        self.sharpness = nn.Parameter(torch.full((len(bounds),), 2.0))  # logarithm
+        limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
+        low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
+        columns = torch.tensor(list(input_columns), dtype=torch.long)
+        self.register_buffer("input_columns", columns, persistent=False)
+        for name, value in {"limited": limited, "low": low, "high": high}.items():
+            self.register_buffer(name, value, persistent=False)
+
+    @abstractmethod
+    def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance one row: x (B, size), inputs (B, m) -> x (B, size), outputs (B, O)."""
+
+    @abstractmethod
+    def start_as(self, model: StateSpace) -> None:
+        """Set the weights of `advance` to a linear model."""
+
+    @torch.no_grad()
+    def fit_sequences(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the weights to a linear model by subspace identification.
+
+        Args:
+            batches: features (N, H + T, F), and scaled outputs (N, H + T - 1, O) that follow rows.
+        """
+        rows = self.history + MOST_FUTURE
+        parts = [(f[:, :rows].double().cpu(), y[:, : rows - 1].double().cpu()) for f, y in batches]
+        features, outputs = (torch.cat(some) for some in zip(*parts, strict=True))
+        size, inputs = self.encoder.out_features, self.input_columns.tolist()
+        model = identify(features, outputs, inputs, self.history, size)
+        self.encoder.weight.copy_(model.encoder[0])
+        self.encoder.bias.copy_(model.encoder[1])
+        self.start_as(model)
+
+    def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after features (B, K, F)."""
+        batch, rows, _ = features.shape
+        if rows >= self.history:
+            return self.replay(features)
+        window = functional.pad(features, (0, 0, self.history - 1 - rows, 0))
+        count = features.new_full((batch, 1), float(rows))
+        return window, count, features.new_zeros(batch, self.encoder.out_features)
+
+    def forward(
+        self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Advance one row; the encoder sets the hidden states once, when the history is full."""
+        rows = torch.cat([window, features.unsqueeze(1)], dim=1)
+        after = count - (self.history - 1)  # rows since the history was full
+        is_full = torch.clamp(1.0 - after.abs(), min=0.0)  # 1 or 0
+        x = x + is_full * (self.encoder(rows.flatten(1)) - x)
+        x, outputs = self.advance(x, features.index_select(1, self.input_columns))
+        is_known = torch.clamp(1.0 + after, min=0.0, max=1.0)  # 1 or 0
+        count = torch.clamp(count + 1.0, max=float(self.history))
+        return self.saturate(outputs), rows[:, 1:], count, is_known * x
+
+    def saturate(self, y: Tensor) -> Tensor:
+        """Keep outputs (B, O) softly between their bounds."""
+        sharp = torch.exp(self.sharpness)
+        below = self.high - functional.softplus(sharp * (self.high - y)) / sharp
+        between = self.low + functional.softplus(sharp * (below - self.low)) / sharp
+        return y + self.limited * (between - y)

@@ -1,0 +1,60 @@
+"""Network of the polynomial nonlinear state space. Symbols: see `encoded_state`."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork
+from kinemill.models.networks.polynomial import Monomials, Products
+from kinemill.models.networks.subspace import StateSpace
+
+
+class PnlssNetwork(EncodedStateNetwork):
+    """x[k+1] = A x + B u + E ζ(x, u) + b; y[k+1] = C x[k+1] + D u + d, with monomials ζ.
+
+    Paduart et al. (2010), equation 5, with a linear output equation. Output k + 1 is predicted from
+    inputs up to k; D stands for inputs that are sampled with the output they move.
+
+    Args:
+        size: number of hidden states.
+        inputs: F.
+        history: H.
+        bounds: see `EncodedStateNetwork`.
+        input_columns: see `EncodedStateNetwork`.
+        monomials: by degree, which of x and u are multiplied.
+    """
+
+    fits_sequences = True
+
+    def __init__(
+        self,
+        size: int,
+        inputs: int,
+        history: int,
+        bounds: Bounds,
+        input_columns: Sequence[int],
+        monomials: Monomials,
+    ) -> None:
+        super().__init__(size, inputs, history, bounds, input_columns)
+        width = size + len(input_columns)
+        self.products = Products(monomials)
+        self.linear, self.head = nn.Linear(width, size), nn.Linear(width, len(bounds))
+        self.terms = nn.Linear(self.products.count, size, bias=False)
+        nn.init.zeros_(self.terms.weight)  # random products would grow without bound
+
+    def start_as(self, model: StateSpace) -> None:
+        """Set the weights to a linear model, those of products to zero."""
+        transition, driven, shift = model.update
+        read, through, level = model.direct
+        self.linear.weight.copy_(torch.cat([transition, driven], dim=1))
+        self.linear.bias.copy_(shift)
+        self.head.weight.copy_(torch.cat([read, through], dim=1))
+        self.head.bias.copy_(level)
+        self.terms.weight.zero_()
+
+    def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance one row, see `EncodedStateNetwork`."""
+        both = torch.cat([x, inputs], dim=1)
+        x = self.linear(both) + self.terms(self.products(both))
+        return x, self.head(torch.cat([x, inputs], dim=1))
