@@ -252,7 +252,10 @@ class Rollouts:
         def change(flat: Tensor) -> Tensor:
             return functional_call(self._packed, self.named(flat, "step."), (x, actions))
 
-        by_x, by_parameter = self._columns(move, torch.zeros_like(x[0])), self._columns(change, flat)
+        by_x, by_parameter = (
+            self._columns(move, torch.zeros_like(x[0])),
+            self._columns(change, flat),
+        )
         return torch.cat([*by_x]).movedim(0, -1), torch.cat([*by_parameter]).movedim(0, -1)
 
     def _along_the_rollout(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:

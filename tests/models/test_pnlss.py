@@ -1,0 +1,111 @@
+"""The polynomial state space: a known oscillator on a hardening spring with one sensor."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.models.pnlss import Pnlss
+from kinemill.task.document import Task
+from kinemill.task.portfolio import TaskFacts
+from kinemill.train.data import Windows
+from kinemill.train.dynamics_settings import GaussNewton
+from kinemill.train.gauss_newton import fit_rollouts
+from kinemill.train.layout import layout_of
+from kinemill.train.objectives._dynamics_setup import error_of, sequences
+from kinemill.train.step import SCALES, make_step
+
+HISTORY, HORIZON = 6, 60
+TASK = Task.model_validate(
+    {
+        "task": "spring",
+        "dt": 0.1,
+        "channels": {
+            "position": {"role": "state", "unit": "m"},
+            "force": {"role": "action", "unit": "N"},
+        },
+        "learn": {
+            "type": "dynamics",
+            "model": {"type": "pnlss"},
+            "outputs": {"position": {"relation": "equal", "of": "position"}},
+            "history": HISTORY,
+            "horizon": HORIZON,
+        },
+    }
+)
+
+
+def oscillation(amplitude, seed, cubic=1.0, direct=0.0):
+    """x'' = -x - 0.4 x' - `cubic` x³ + u, semi-implicit Euler: rows of x + `direct` u, and u.
+
+    With `direct`, the action of a row is the force of the next row, as by `resample: {lead: 1}`.
+    """
+    random = np.random.default_rng(seed)
+    x, v, rows = 0.0, 0.0, []
+    forces = amplitude * np.repeat(random.normal(size=400), 4)
+    for force, following in pairwise(forces):
+        action = following if direct else force
+        rows.append((x + direct * force, action))
+        v += 0.1 * (-x - 0.4 * v - cubic * x**3 + force)
+        x += 0.1 * v
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def windows_of(rows):
+    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
+    return Windows(rows, starts, HISTORY, HORIZON, 1)
+
+
+def start(windows, rows):
+    """The model before its fit, with the scales of the rows: linear, by subspace identification."""
+    position, both = rows[:, :1], rows
+    parts = (position.std(0), both.mean(0), both.std(0), position.mean(0), position.std(0))
+    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
+    torch.manual_seed(0)
+    step = make_step(TASK.learn.model, layout_of(TASK), scale)
+    step.network.fit_sequences(sequences(step, windows, torch.arange(len(windows))))
+    return step
+
+
+def test_it_finds_the_hardening_spring_and_goes_on_beyond_the_training():
+    """What remains is the start by a linear encoder, also at 1.5 times the amplitude."""
+    rows = oscillation(1.0, 0)
+    windows, wider = windows_of(rows), windows_of(oscillation(1.5, 1))
+    step = start(windows, rows)
+    linear = error_of(step, windows), error_of(step, wider)
+    settings = GaussNewton(windows=80, iterations=40)
+    fit_rollouts(step, windows, torch.arange(len(windows)), settings)
+    assert min(linear) > 1e-2
+    assert error_of(step, windows) < 5e-3 * linear[0]
+    assert error_of(step, wider) < 2e-2 * linear[1]
+
+
+def test_an_action_that_moves_the_output_at_once_is_in_the_linear_start():
+    """Half of the force reaches the sensor in its own row, so a chain of states alone cannot."""
+    rows = oscillation(1.0, 0, cubic=0.0, direct=0.5)
+    windows = windows_of(rows)
+    assert error_of(start(windows, rows), windows) < 1e-5  # of a variance of 1
+
+
+def test_it_starts_without_products():
+    rows = oscillation(1.0, 0)
+    assert not start(windows_of(rows), rows).network.terms.weight.any()
+
+
+def test_more_products_than_anybody_can_learn_are_refused():
+    with pytest.raises(BadInput, match="monomials of 41 values"):
+        Pnlss(size=40, degree=5).build(1, 1, 3)
+
+
+def facts(angles=()):
+    channels = {"states": ("position",), "actions": ("force",), "angles": frozenset(angles)}
+    return TaskFacts(**channels, relative=(), pairs={}, drives={}, longest=50, horizon=250)
+
+
+def test_a_portfolio_tries_it_unless_an_angle_has_no_value_of_its_own():
+    proposals = Pnlss.candidates(facts())
+    assert [one.settings["model"]["size"] for one in proposals] == [2, 3]
+    assert all(one.settings["gauss_newton"] and one.trains for one in proposals)
+    assert Pnlss.candidates(facts(["position"])) == []
