@@ -60,8 +60,8 @@ class _Packed(torch.nn.Module):
         is_plain = not step.sliding and not step.has_origin
         self.settled: dict[int, float] = getattr(step.network, "settled", {}) if is_plain else {}
         self.lead = 1 if self.settled else 0
-        self.kept = [n for n in range(len(step.carry_shapes)) if n not in self.settled]
-        shapes = [torch.Size(step.carry_shapes[number]) for number in self.kept]
+        self.lasting = [n for n in range(len(step.carry_shapes)) if n not in self.settled]
+        shapes = [torch.Size(step.carry_shapes[number]) for number in self.lasting]
         self.sizes = [self.states, *(int(shape.numel()) for shape in shapes)]
 
     def forward(self, x: Tensor, actions: Tensor) -> Tensor:
@@ -70,13 +70,13 @@ class _Packed(torch.nn.Module):
             x.new_full((len(x), *shape), self.settled.get(number, 0.0))
             for number, shape in enumerate(self.step.carry_shapes)
         ]
-        for number, part in zip(self.kept, parts, strict=True):
+        for number, part in zip(self.lasting, parts, strict=True):
             carry[number] = part.unflatten(1, self.step.carry_shapes[number])
         return self.pack(self.step(state, actions, *carry))
 
     def pack(self, parts: tuple[Tensor, ...]) -> Tensor:
         state, *carry = parts
-        return torch.cat([state, *(carry[number].flatten(1) for number in self.kept)], dim=1)
+        return torch.cat([state, *(carry[number].flatten(1) for number in self.lasting)], dim=1)
 
 
 class _Initial(torch.nn.Module):

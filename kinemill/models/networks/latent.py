@@ -27,7 +27,7 @@ class _Settings(Protocol):
 
 
 class LatentNetwork(EncodedStateNetwork):
-    """x[k+1] = x + A x + B u + a network of both; outputs follow from x[k+1] alone.
+    """x[k+1] = x + A x + B u + a network of x and u; outputs follow from x[k+1] alone.
 
     Args:
         settings: sizes, activation and initial lag.
@@ -79,6 +79,6 @@ class LatentNetwork(EncodedStateNetwork):
 
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Advance one row, see `EncodedStateNetwork`."""
-        both = torch.cat([x, inputs], dim=1)
-        x = x + self.linear(both) + self.down(self.act(self.up(both)))
+        joined = torch.cat([x, inputs], dim=1)
+        x = x + self.linear(joined) + self.down(self.act(self.up(joined)))
         return x, self.head(x)

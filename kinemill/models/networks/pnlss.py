@@ -55,6 +55,6 @@ class PnlssNetwork(EncodedStateNetwork):
 
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Advance one row, see `EncodedStateNetwork`."""
-        both = torch.cat([x, inputs], dim=1)
-        x = self.linear(both) + self.terms(self.products(both))
+        joined = torch.cat([x, inputs], dim=1)
+        x = self.linear(joined) + self.terms(self.products(joined))
         return x, self.head(torch.cat([x, inputs], dim=1))

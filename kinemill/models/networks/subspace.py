@@ -65,8 +65,7 @@ def identify(
     encode = observed @ directions[:, order] * scale  # (past, up to n)
     encode = torch.nn.functional.pad(encode, (0, size - encode.shape[1]))
     state, after = (past - mean) @ encode, (following - mean) @ encode
-    both = torch.cat([state, columns[:, history - 1]], dim=1)
-    moved, shift = _regress(both, after)
+    moved, shift = _regress(torch.cat([state, columns[:, history - 1]], dim=1), after)
     read, level = _regress(after, outputs[:, history - 1])
     through, offset = _regress(
         torch.cat([after, columns[:, history - 1]], dim=1), outputs[:, history - 1]
