@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
@@ -107,6 +108,8 @@ class LibraryLearner:
             device=site.device,
             seed=site.learn.seed,
         )
+        # Its default logger creates a folder in the system's temporary folder and leaves it there.
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
 
     def _steps(self) -> int:
         model = getattr(self, "model", None)  # called while the model is built

@@ -89,6 +89,14 @@ def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(nam
     assert pack_tensors(other.state()[0]) == pack_tensors(straight.state()[0])
 
 
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_training_leaves_nothing_in_the_temporary_folder(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    task = rl_task(place_of(name), name)
+    task.learn.algorithm.learner(site_of(task)).advance(64, 1)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "evolution"])
 def test_the_policy_does_what_the_library_would_do(name):
     task = rl_task(place_of(name), name)
