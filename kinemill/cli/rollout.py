@@ -25,7 +25,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="champion|true|FOLDER|models:/...",
-        help="What plans are tried on; true is the physics of the plant itself. Or the policy: "
+        help="Model that simulates the plans; true is the physics of the plant. Or the policy: "
         "@alias or :3 as well.",
     ),
 ]
@@ -135,15 +135,21 @@ def _load_task_with_controller(
     task: str, controller: str | None, overrides: list[str] | None
 ) -> Any:
     """Return the task with its overrides, and with the named controller in place of its own."""
+    from kinemill.control.cost import control_of
     from kinemill.task import load_task, parse_overrides
 
     changed = parse_overrides(overrides or [])
     if controller and controller not in _PLAIN:
+        control_of(load_task(task, changed))  # without that part, its keys would be the error
         changed = {"control.controller.type": controller, **changed}
     loaded = load_task(task, changed)
     for note in loaded.notes:
         notify(note)
     return loaded
+
+
+def _planned_on(model: str) -> str:
+    return "the physics of the plant" if model == "true" else model
 
 
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
@@ -176,7 +182,7 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
     runs = run_and_log(task, (name, policy), seeds, options.to, seconds=seconds, explore=explore)
     summary = {"task": task.name, "controller": name, "model": model, **runs.document}
     if report:
-        title = name if options.controller in _PLAIN else f"{name}, plans tried on {model}"
+        title = name if options.controller in _PLAIN else f"{name} plans on {_planned_on(model)}"
         publish_file(report, page(task, title, runs.episodes, options.seeds).encode())
     summary["report"] = str(report) if report else None
     if options.as_json:
@@ -211,7 +217,7 @@ def _policy(options: _Rollout) -> tuple[str, Any]:
 def _print(summary: dict[str, Any]) -> None:
     table(
         f"{summary['controller']} on {summary['task']}, model {summary['model']}",
-        ["seed", "success", "cost", "ms an action", "log"],
+        ["seed", "success", "cost", "ms per action", "log"],
         [
             [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
             for run in summary["runs"]

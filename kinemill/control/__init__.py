@@ -4,8 +4,8 @@
     action = planner.act(states, past_actions)                      # (H, S), (H-1, A) -> (A,)
 
 Symbols: B plans tried at once, H history, T horizon, K knots of a plan, S states, A actions,
-M models a plan is tried on. Tensors are batch first, in the task's units. Action k acts from state
-k to k+1. Each controller is a file of `kinemill.control.controllers`.
+M models that simulate it. Tensors are batch first, in the task's units. Action k acts from state k
+to k+1. Each controller is a file of `kinemill.control.controllers`.
 """
 
 from kinemill.control.closed_loop import Episode, run_episode

@@ -38,7 +38,7 @@ def control_of(task: Task) -> Control:
     if task.control is None:
         raise BadInput(
             task.path or f"task {task.name}",
-            "says nothing about control",
+            "has no `control` part",
             expected="a `control` part with plant, cost and controller",
             fix="see docs/control.md",
         )

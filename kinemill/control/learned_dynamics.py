@@ -11,7 +11,7 @@ from kinemill.task.document import Task
 
 
 class LearnedModel:
-    """A `kinemill.runtime.Simulator`, tried on many plans from one history.
+    """A `kinemill.runtime.Simulator`, simulating many plans from one history.
 
     Of an ensemble every member is asked, so that `control.risk` weighs where they disagree.
 

@@ -26,7 +26,7 @@ class Planner:
 
     Args:
         controller: how plans are drawn and updated.
-        models: M models that every plan is tried on.
+        models: M models; each simulates every plan.
         cost: what they are judged by.
         limits: lowest and highest action, (2, A).
         max_change: largest change of an action in one step, (A,); infinite where it is free.
@@ -142,7 +142,7 @@ def make_planner(
 
     Args:
         task: with a `control` part.
-        models: that every plan is tried on.
+        models: each simulates every plan.
         controller: in place of the task's own.
 
     Raises:

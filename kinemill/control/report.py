@@ -80,7 +80,7 @@ def _cards(task: Task, episodes: Sequence[Episode]) -> str:
     cards = [
         card("Success", f"{good} of {len(episodes)}", "", f"held for the last {hold:g} s"),
         card("Cost", number(sum(episode.cost for episode in episodes)), "", "summed over runs"),
-        card("Rate", rate, "Hz", f"one action of {task.dt:g} s, median"),
+        card("Rate", rate, "Hz", f"median; an action lasts {task.dt:g} s"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -104,4 +104,4 @@ def _rows(episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
         [str(seed), mark(episode.success), number(episode.cost), number(1e3 * episode.seconds)]
         for episode, seed in zip(episodes, seeds, strict=True)
     ]
-    return f"<h2>Runs</h2>{table(['seed', 'success', 'cost', 'ms an action'], rows, 2)}"
+    return f"<h2>Runs</h2>{table(['seed', 'success', 'cost', 'ms per action'], rows, 2)}"

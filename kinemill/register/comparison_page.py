@@ -44,8 +44,8 @@ def _lead(comparison: DynamicsComparison) -> str:
     first, second = comparison.names
     ratio, (low, high) = comparison.nrmse.ratio, comparison.nrmse.interval
     if not math.isfinite(ratio):
-        return f"{first} and {second} cannot be compared: one of them diverges."
-    text = f"{second} has <b>{number(ratio)}</b> times the error of {first}"
+        return f"{first.capitalize()} and {second} cannot be compared: one of them diverges."
+    text = f"{second.capitalize()} has <b>{number(ratio)}</b> times the error of {first}"
     if not math.isfinite(low):
         return f"{text}; the test split is too small for an interval."
     interval = f"95 % interval {number(low)} to {number(high)}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins with the labels, px
+_NARROW = 500  # px; a phone shows this width
 POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 
 
@@ -92,9 +93,10 @@ def line_chart(
         bands: marked stretches, behind the lines.
     """
     frame = Frame(*size, _range_x(lines), y or value_range(lines))
+    kind = ' class="wide"' if frame.width > _NARROW else ""
     clip = f"inside-{frame.width}-{frame.height}"  # charts of a size may share it
     parts = [
-        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" '
+        f'<svg{kind} viewBox="0 0 {frame.width} {frame.height}" role="img" '
         f'aria-label="{escape(f"{labels[1]} over {labels[0]}")}">',
         f'<clipPath id="{clip}"><rect x="{PAD_LEFT}" y="{PAD_TOP - 4}" '
         f'width="{frame.width - PAD_LEFT - PAD_RIGHT + 5}" '

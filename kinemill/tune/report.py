@@ -201,7 +201,7 @@ def _row(line: TrialRecord, best: TrialRecord | None) -> list[str]:
 
 def _facts(search: Search) -> str:
     task, of = search.task(), objective_of(search.task())
-    rolled = f"rollouts of {search.horizon} steps from {search.history} known"
+    rolled = f"error of rollouts of {search.horizon} steps after {search.history} measured steps"
     rows: list[tuple[str, Any]] = [
         ("study", search.name),
         ("dataset", search.dataset.digest[:12]),

@@ -256,7 +256,7 @@ def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
         else ""
     )
     heads = ["Check", "Channel", "Where", "Found", "Expected", "Fix"]
-    return f"<h2>Findings</h2>{table(heads, cells)}{more}"
+    return f"<h2>Findings</h2>{table(heads, cells, fixed=True)}{more}"
 
 
 _KEYS = ("check", "channel", "where", "found", "expected", "fix")

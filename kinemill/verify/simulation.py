@@ -185,6 +185,6 @@ def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
         f"<h1>{interface.task}</h1></div></header>",
         f"<h2>States and actions over seconds</h2>{legend(styles)}",
         f'<div class="stack">{"".join(charts)}</div><h2>What was simulated</h2>',
-        table(["What", ""], facts),
+        table(["", ""], facts),
     ]
     return html_page(f"{interface.task}: simulation", sections)

@@ -55,4 +55,6 @@ def test_without_a_champion_or_a_controller_it_says_what_is_missing(home):
     done = CliRunner().invoke(app, ["model", "rollout", "pendulum"])
     assert "kinemill run pendulum" in str(done.exception)
     done = CliRunner().invoke(app, ["model", "rollout", "cart_pole", "--model", "true"])
-    assert "says nothing about control" in str(done.exception)
+    assert "has no `control` part" in str(done.exception)
+    done = CliRunner().invoke(app, ["model", "rollout", "cart_pole", "--controller", "mppi"])
+    assert "has no `control` part" in str(done.exception)

@@ -142,7 +142,7 @@ def test_the_closed_loop_runs_on_a_model_that_still_learns():
     assert result["cost"] > 0.0
     assert eval_callback.closed_loop(_still(task), task) == result
     without = pendulum_task()
-    with pytest.raises(BadInput, match="says nothing about control"):
+    with pytest.raises(BadInput, match="has no `control` part"):
         eval_callback.closed_loop(_still(without), without)
 
 
