@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class LeagueResult:
     Attributes:
         name: name of the set.
         status: `done`, `refused`, or the failure in one line.
-        family: model family that was selected.
+        family: model family that was selected; a reference where the gate preferred one.
         model: error at the horizon on the test split, nRMSE.
         reference: name of the best simple reference there.
         reference_error: its error.
@@ -137,7 +137,7 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     return LeagueResult(
         entry.name,
         document["status"],
-        family=_family(entry.name),
+        family=_family(entry.name, document["selection"]),
         model=errors.get("model"),
         reference=best,
         reference_error=references.get(best),
@@ -168,11 +168,14 @@ def _places() -> dict[str, str]:
     }
 
 
-def _family(task: str) -> str:
-    """Return the family of the newest model of a task."""
+def _family(task: str, selection: Mapping[str, str] | None) -> str:
+    """Return the family of the newest model of a task, and the reference that replaced it."""
     folders = (project() / "var" / "store" / "model" / task).glob(f"*/{RESULTS}")
     newest = max(folders, key=lambda path: path.stat().st_mtime, default=None)
-    return read_json(newest.parent / "summary.json").get("family", "") if newest else ""
+    family = read_json(newest.parent / "summary.json").get("family", "") if newest else ""
+    if selection is None or selection["selected"] == "trained":
+        return family
+    return f"reference {selection['selected']} (trained: {family})"
 
 
 def _last_line(text: str) -> str:

@@ -311,7 +311,7 @@ class _Race:
         errors = self._rows.errors_of(module.to("cpu").eval())
         trained = measured(CandidateResult(last.name, last.type, LAST), module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
-        is_better = self._bars.rank(trained) < self._bars.rank(winner)
+        is_better = self._bars.order([winner, trained])[0] is trained
         others = [one for one in self._bars.order(self._results) if one is not winner]
         results = [trained, winner, *others] if is_better else [winner, trained, *others]
         best_candidate = self._candidates[results[0].name]
