@@ -54,11 +54,16 @@ class Tune(Settings):
                 what = "cannot be searched: trials are compared on the same data"
                 problems.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
         learn: Any = self.space.get("learn", {})
-        if not isinstance(learn, dict) or _is_choice(learn):
-            problems.append((("space", "learn"), "is not a mapping of keys of `learn`"))
-        else:
-            what = "is fixed in a search: all trials train on the same data"
-            problems += [(("space", "learn", key), what) for key in learn if key in _FIXED]
+        choices: dict[Location, Any] = {("space", "learn"): learn}
+        if isinstance(learn, dict) and isinstance(learn.get(SELECT), list):
+            items = enumerate(learn[SELECT])
+            choices = {("space", "learn", SELECT, index): item for index, item in items}
+        for where, item in choices.items():
+            if not isinstance(item, dict) or _is_choice(item):
+                problems.append((where, "is not a mapping of keys of `learn`"))
+            else:
+                what = "is fixed in a search: all trials train on the same data"
+                problems += [((*where, key), what) for key in item if key in _FIXED]
         return [*problems, *_malformed(self.space, ("space",))]
 
 
@@ -140,6 +145,8 @@ def label(item: Any) -> str:
     """Return the label of an item of a `select`."""
     if isinstance(item, list):
         return " + ".join(map(label, item)) if any(map(_has_type, item)) else json.dumps(item)
+    if isinstance(item, dict) and _has_type(item.get("model")):
+        return item["model"]["type"]  # an alternative of `learn`
     return item["type"] if _has_type(item) else item if isinstance(item, str) else json.dumps(item)
 
 

@@ -6,7 +6,7 @@ choice from the space is a valid task, also with third-party plug-ins.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import ValidationError
@@ -15,9 +15,12 @@ from kinemill.dataset import PackedDataset
 from kinemill.store import Json
 from kinemill.task import MODELS, Plugin, Task
 from kinemill.task.overrides import family_at
+from kinemill.task.portfolio import RIDGES, Candidate, TaskFacts
+from kinemill.train.portfolio.facts import channel_facts, facts_of
 
 OTHERS = ("mlp", "gru", "linear")  # tried besides the task's own model; one per kind of model
 SIMULATORS = (*OTHERS, "arx", "polynomial")  # tried besides the own model of a dynamics task
+USUAL_HISTORY = 10  # rows, of candidates that a portfolio tries with the best history before
 _SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
 _NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
 _NOISY = ("dropout",)  # exploration is random already, so networks stay deterministic
@@ -32,23 +35,78 @@ class DataFacts:
     Attributes:
         std: standard deviation of each state in the training split, in its unit.
         history: longest history that fits the validation episodes, in steps; None: any.
+        portfolio: what model families need to know of a dynamics task without `learn.model`.
     """
 
     std: Mapping[str, float]
     history: int | None = None
+    portfolio: TaskFacts | None = None
 
     @classmethod
-    def of(cls, packed: PackedDataset, horizon: int) -> "DataFacts":
-        """Return the facts about a dataset."""
+    def of(cls, task: Task, packed: PackedDataset) -> "DataFacts":
+        """Return the facts about a dataset of a task."""
+        horizon = task.verify.horizon
         std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
         longest = max((each.rows for each in packed.of("validation")), default=0)
         states = {name: std[name] for name in packed.states if std[name] > 0.0}
-        return cls(states, max(1, longest - horizon))
+        portfolio = facts_of(task, packed) if _is_portfolio(task) else None
+        return cls(states, max(1, longest - horizon), portfolio)
 
 
 def default_space(task: Task, facts: DataFacts | None = None) -> Json:
     """Return the space around a task's own settings, in the format of `tune.space`."""
     facts = facts or DataFacts({})
+    space: Json = {"learn": _around(task, facts)}
+    if _is_portfolio(task):
+        space["learn"] = portfolio_space(task, facts.portfolio or channel_facts(task))
+    if augment := _augment(task, facts):
+        space["augment"] = {"select": augment}
+    return space
+
+
+def _is_portfolio(task: Task) -> bool:
+    return task.learn.type == "dynamics" and getattr(task.learn, "model", None) is None
+
+
+def portfolio_space(task: Task, facts: TaskFacts) -> Json:
+    """Return the settings that the portfolio of a task without `learn.model` tries.
+
+    The histories and ridges of its simple models, and around the other candidates the sizes of
+    their models, their histories and their learning rates.
+    """
+    simple = [
+        {
+            **structure.candidate(1).settings,
+            "history": {"select": list(structure.histories(facts))},
+            "model": {**structure.model, "ridge": {"select": list(RIDGES)}},
+        }
+        for model in MODELS
+        for structure in MODELS[model].structures(facts)
+    ]
+    usual = replace(facts, history=min(USUAL_HISTORY, facts.longest))
+    others = [
+        _near(candidate, task, facts)
+        for model in MODELS
+        for candidate in MODELS[model].candidates(usual)
+    ]
+    return {"select": [*simple, *others]}
+
+
+def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
+    """Return the space around the settings of a candidate."""
+    settings: Json = {**candidate.settings}
+    settings["model"] = plugin_space(MODELS[settings["model"]["type"]](**settings["model"]), task)
+    own = settings["history"]
+    histories = [one for one in _numbers(own) if one <= facts.longest]
+    settings["history"] = {"select": [own, *(one for one in histories if one != own)]}
+    rate = settings["optimizer"]["lr"]
+    bounds = [_rounded(rate / _RATES), _rounded(rate * _RATES)]
+    settings["optimizer"] = {"lr": {"range": bounds, "log": True}}
+    return settings
+
+
+def _around(task: Task, facts: DataFacts) -> Json:
+    """Return the space around a task's own `learn`."""
     learn: Json = {}
     own_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
     models = own_models if task.learn.from_logs else ()  # some cannot be trained by reinforcement
@@ -58,8 +116,6 @@ def default_space(task: Task, facts: DataFacts | None = None) -> Json:
         *((("head", None),) if is_comparable else ()),
     ):
         own: Any = getattr(task.learn, key, None)
-        if key == "model" and own is None and task.learn.type == "dynamics":
-            own = _plain(MODELS[OTHERS[0]], task)  # instead of a portfolio in every trial
         if isinstance(own, Plugin):
             learn[key] = {"select": list(_alternatives(key, own, others, task))}
     if isinstance(algorithm := getattr(task.learn, "algorithm", None), Plugin):
@@ -68,10 +124,7 @@ def default_space(task: Task, facts: DataFacts | None = None) -> Json:
         own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
         fits = [one for one in _numbers(own) if facts.history is None or one <= facts.history]
         learn["history"] = {"select": sorted({own, *fits}, key=lambda one: (one != own, one))}
-    space: Json = {"learn": learn}
-    if augment := _augment(task, facts):
-        space["augment"] = {"select": augment}
-    return space
+    return learn
 
 
 def _alternatives(

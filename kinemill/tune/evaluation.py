@@ -8,7 +8,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.store import Artifact
 from kinemill.task import Task
-from kinemill.tune.search import Search, history_of
+from kinemill.tune.search import Search
 
 WINDOWS = 2048  # evenly spaced; more windows change the error little
 BATCH = 512
@@ -27,11 +27,9 @@ def evaluate(search: Search, task: Task, model: Artifact) -> float:
     from kinemill.train import load_model
 
     packed = load_dataset(search.home, search.dataset)
-    return rollout_error(
-        load_model(search.home.root / model.ref.path),
-        packed,
-        (history_of(task), search.history, search.horizon),
-    )
+    module = load_model(search.home.root / model.ref.path)
+    # A portfolio selects its own history, so that of the task says nothing.
+    return rollout_error(module, packed, (module.history, search.history, search.horizon))
 
 
 def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int]) -> float:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
@@ -12,7 +11,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import task_bytes
 from kinemill.task.protocols import WarmStart
-from kinemill.task.search import FixedChooser, select_values, single_choices
+from kinemill.task.search import SELECT, FixedChooser, select_values, single_choices
 from kinemill.tune.defaults import DataFacts, default_space
 
 VERSION = 1
@@ -92,7 +91,7 @@ def begin(
     if task.path is None:
         raise BadInput(f"task {task.name}", "has no file")
     space, longest = _space(task, home, dataset) if task.learn.from_logs else _plain_space(task)
-    learn = space.get("learn", {})
+    searched = {key for learn in _learn_parts(space) for key in learn}
     depends: Json = {
         "version": VERSION,
         "dataset": dataset.digest,
@@ -109,7 +108,7 @@ def begin(
         space=space,
         history=longest,
         horizon=task.verify.horizon,
-        prunes=task.tune.pruning != "none" and not {"horizon", "checkpoint"} & set(learn),
+        prunes=task.tune.pruning != "none" and not {"horizon", "checkpoint"} & searched,
         start=start,
     )
     publish_file(search.folder / TASKS / f"{task.name}.yaml", task_bytes(task.path))
@@ -129,7 +128,7 @@ def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
         BadInput: no validation episode is as long as the windows of the trials.
     """
     packed = load_dataset(home, dataset)
-    usual = default_space(task, DataFacts.of(packed, task.verify.horizon))
+    usual = default_space(task, DataFacts.of(task, packed))
     space = task.tune.space or usual
     longest = max([history_of(task), *_histories(space)])
     if task.learn.type != "dynamics":  # evaluated by its training, on other windows
@@ -149,14 +148,21 @@ def history_of(task: Task) -> int:
     return int(getattr(task.learn, "history", 0))
 
 
+def _learn_parts(space: Json) -> list[Json]:
+    """Return the alternatives of `learn` in a space; without a choice it is the only one."""
+    learn: Json = space.get("learn", {})
+    return learn.get(SELECT, [learn])
+
+
 def _histories(space: Json) -> list[int]:
     """Return the histories in a space; of a range, its ends."""
-    node: Any = space.get("learn", {}).get("history")
-    if node is None:
-        return []
-    alone = {"history": node}
-    every = [{}, *single_choices(alone)]
-    return [int(select_values(alone, FixedChooser(value))["history"]) for value in every]
+    histories: list[int] = []
+    for learn in _learn_parts(space):
+        if "history" in learn:
+            alone = {"history": learn["history"]}
+            for value in ({}, *single_choices(alone)):
+                histories.append(int(select_values(alone, FixedChooser(value))["history"]))
+    return histories
 
 
 def _to_json(search: Search) -> Json:

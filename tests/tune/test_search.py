@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from kinemill.augment import stage as augment
 from kinemill.errors import BadInput, CorruptArtifact
@@ -20,10 +21,10 @@ from kinemill.tune import best_of, describe, list_trials, tracked, write_best, w
 from kinemill.tune.evaluation import rollout_error
 from kinemill.tune.optuna_journal import Journal
 from kinemill.tune.results import importances
-from kinemill.tune.search import folder_of, read_search
+from kinemill.tune.search import begin, folder_of, read_search
 from kinemill.tune.settings import complete
 from kinemill.tune.study import next_trial, open_study
-from tests.train.conftest import swing
+from tests.train.conftest import publish, swing
 from tests.tune.conftest import go, packed_with, start
 
 
@@ -273,3 +274,22 @@ def test_two_workers_share_one_journal(search_of, pendulum):
     result = list_trials(search)
     assert [line.state for line in result] == ["done"] * 8
     assert len({str(line.settings) for line in result}) == 8
+
+
+def test_a_task_without_a_model_is_searched_over_the_candidates_of_its_portfolio(
+    task_file, home, packed
+):
+    """The first trial is the portfolio itself; the others set whole parts of `learn`."""
+    document = yaml.safe_load(task_file.read_text())
+    document["learn"] = {"type": "dynamics", "steps": 10, "budget": 2.0, "batch_size": 32}
+    document["tune"] = {"startup": 2}
+    task_file.write_text(yaml.safe_dump(document, sort_keys=False))
+    search = begin(load_task(task_file), home, publish(home, packed), {})
+    assert not search.prunes  # horizons differ
+    go(search, 4)
+    lines = list_trials(search)
+    assert sum(line.error is not None for line in lines) >= 3
+    assert lines[0].own
+    for line in lines[1:]:
+        assert {"learn.model.type", "learn.history"} <= line.settings.keys()
+        assert load_task(task_file, line.settings).learn.model is not None

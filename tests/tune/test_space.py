@@ -1,14 +1,18 @@
 """Spaces in a task file, and the one that is searched where it names none."""
 
 import random
+from dataclasses import replace
 
 import pytest
+import yaml
 
 from kinemill.errors import TaskError
 from kinemill.task import MODELS, load_task
+from kinemill.task.portfolio import RIDGES
 from kinemill.task.search import FixedChooser, labels_of, select_values, single_choices
+from kinemill.train.portfolio.facts import channel_facts
 from kinemill.tune import DataFacts, default_space
-from kinemill.tune.defaults import SIMULATORS
+from kinemill.tune.defaults import SIMULATORS, USUAL_HISTORY
 from tests.conftest import EXAMPLES, ROOT
 from tests.tune.conftest import TASK
 
@@ -148,12 +152,52 @@ def test_the_default_space_holds_the_own_settings_and_more():
     assert [] in space["augment"]["select"]
 
 
-def test_a_search_of_a_task_without_a_model_selects_among_families():
-    """No trial runs a portfolio of its own."""
+def without_a_model():
     task = load_task("cart_pole")
     learn = task.learn.model_copy(update={"model": None})
-    space = default_space(task.model_copy(update={"learn": learn}))
-    assert {one["type"] for one in space["learn"]["model"]["select"]} == {*SIMULATORS}
+    return task.model_copy(update={"learn": learn})
+
+
+def test_a_search_of_a_task_without_a_model_searches_the_space_of_the_portfolio():
+    """Every family, structure and setting that the portfolio tries can be drawn."""
+    task = without_a_model()
+    facts = replace(channel_facts(task), history=USUAL_HISTORY)
+    items = default_space(task)["learn"]["select"]
+    structures = [one for model in MODELS for one in MODELS[model].structures(facts)]
+    candidates = [one for model in MODELS for one in MODELS[model].candidates(facts)]
+    assert len(items) == len(structures) + len(candidates)
+    assert {item["model"]["type"] for item in items} >= {"arx", "physics", "narx", "rigid_body"}
+    firsts = [FixedChooser({"learn": index}) for index in range(len(items))]
+    drawn = [select_values({"learn": {"select": items}}, one)["learn"] for one in firsts]
+    for structure, item in zip(structures, items, strict=False):
+        assert item["history"]["select"] == list(structure.histories(facts))
+        assert item["model"]["ridge"]["select"] == list(RIDGES)
+    for candidate, values in zip(candidates, drawn[len(structures) :], strict=True):
+        assert values["history"] == candidate.settings["history"]
+        model, own = values["model"], candidate.settings["model"]
+        assert MODELS[own["type"]](**model) == MODELS[own["type"]](**own)
+        assert values.get("outputs") == candidate.settings.get("outputs")
+
+
+def test_every_part_of_that_space_makes_a_task(tmp_path):
+    """No trial runs a portfolio of its own."""
+    text = (EXAMPLES / "cart_pole.yaml").read_text()
+    raw = yaml.safe_load(text)
+    raw["learn"] = {"type": "dynamics"}
+    path = tmp_path / "cart_pole.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    space = default_space(load_task(path))
+    for seed in range(40):
+        task = load_task(path, select_values(space, Dice(seed)))
+        assert task.learn.model is not None
+    # It can be written into the task file, and a wrong key in it is an error with its place.
+    raw["tune"] = {"space": space}
+    path.write_text(yaml.safe_dump(raw))
+    assert load_task(path).tune.space == space
+    raw["tune"]["space"]["learn"]["select"][2]["device"] = "cpu"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(TaskError, match=r"tune.space.learn.select.2.device: is fixed in a search"):
+        load_task(path)
 
 
 def test_the_default_space_is_one_that_a_task_file_may_hold(task_file, pendulum):
