@@ -49,7 +49,7 @@ def _version_of(module: str) -> int:
     return getattr(importlib.import_module(f"kinemill.{module}"), _VERSION)
 
 
-def code_references(task: Task, body: Callable[..., Any]) -> dict[str, Any]:
+def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
     """Return the metadata with the locations of an asset's code and of its task file.
 
     Files in a git checkout with a remote are linked there too, at the commit that is checked out.

@@ -6,7 +6,6 @@ Logs, champions and robots are not made by Dagster. They are external assets, wh
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
@@ -98,7 +97,7 @@ def upstream_champions(task: Task) -> dict[str, list[str]]:
     return {asset: sorted(names) for asset, names in sources.items()}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

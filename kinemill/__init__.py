@@ -12,7 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 
-def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
+def load_task(name: str | Path, overrides: Mapping[str, object] | None = None) -> Any:
     """Read, override and check a task, given by name or path; see `kinemill.task.load_task`."""
     from kinemill.task import load_task as load
 
@@ -21,10 +21,10 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> A
 
 def run(
     task: str | Path,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     *,
     logs: str | Path | None = None,
-    **objects: Any,
+    **objects: object,
 ) -> Any:
     """Run the pipeline of a task in this process; see `kinemill.cli.run_result.Run`.
 

@@ -146,7 +146,7 @@ def _is_interruption(error: BaseException | None) -> bool:
     return error is not None and not isinstance(error, Exception | SystemExit)
 
 
-def _terminal_settings() -> Any:
+def _terminal_settings() -> list[object] | None:
     try:
         import termios
 

@@ -42,7 +42,9 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     # Not `dg.with_resources`: that adds an `io_manager`, and a project may have another one.
     with warnings.catch_warnings():  # resources of an asset are a beta feature
         warnings.simplefilter("ignore", dg.BetaWarning)
-        attributes = [asset.get_attributes_dict() | {"resource_defs": own} for asset in assets]
+        attributes: list[dict[str, Any]] = [
+            asset.get_attributes_dict() | {"resource_defs": own} for asset in assets
+        ]
         return [dg.AssetsDefinition(**one) for one in attributes]
 
 

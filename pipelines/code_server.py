@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import psutil
 import yaml
 
 from kinemill.errors import KinemillError
-from kinemill.store import publish_file
+from kinemill.store import Json, publish_file
 from kinemill.store.project import DEFS, WORKSPACE
 from kinemill.task import list_tasks
 from kinemill_dagster.resources.dagster_api import reload_code
@@ -68,12 +68,12 @@ class CodeServer:
         entries = [self._entry(one) for one in _entries(self.project)]
         publish_file(self.workspace, yaml.safe_dump({"load_from": entries}).encode())
 
-    def _entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def _entry(self, entry: Mapping[str, object]) -> Json:
         if _location(entry) is not None:
             return {"grpc_server": {"socket": str(self.socket), "location_name": self.location}}
         return {kind: self._absolute(settings) for kind, settings in entry.items()}
 
-    def _absolute(self, settings: Any) -> Any:
+    def _absolute(self, settings: object) -> object:
         if not isinstance(settings, dict):
             return settings
         paths = {key: str(self.project / settings[key]) for key in _PATHS if settings.get(key)}
@@ -118,13 +118,13 @@ def open_code_server(project: Path) -> Generator[CodeServer | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _entries(project: Path) -> list[dict[str, Any]]:
+def _entries(project: Path) -> list[Json]:
     document: Any = yaml.safe_load((project / WORKSPACE).read_bytes()) or {}
     listed = document.get("load_from") or []
     return listed if isinstance(listed, list) else [listed]
 
 
-def _location(entry: dict[str, Any]) -> str | None:
+def _location(entry: Mapping[str, object]) -> str | None:
     """Return the name of the code location if an entry of a workspace file is this program."""
     module: Any = entry.get("python_module")
     if module == MODULE:

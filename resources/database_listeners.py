@@ -6,7 +6,6 @@ default storage needs no subclass.
 """
 
 import sqlite3
-from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -28,7 +27,7 @@ def install_listeners() -> None:
         event.listen(Engine, "handle_error", _explain_full_disk)
 
 
-def _set_timeout(connection: Any, _record: Any) -> None:
+def _set_timeout(connection: object, _record: object) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute(f"PRAGMA busy_timeout = {TIMEOUT * 1000}")
 

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dagster_pipes import (
@@ -61,7 +62,7 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     return LOST
 
 
-def _connect(ray: Any, settings: Ray) -> None:
+def _connect(ray: ModuleType, settings: Ray) -> None:
     # Ray would look at every process's working folder and copy it otherwise.
     ray.init(
         address=settings.address or os.environ.get("RAY_ADDRESS") or "auto",

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
@@ -19,6 +18,7 @@ from kinemill.process import exit_with_parent, tune_process
 from kinemill.store import ArtifactRef, Json, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
+from kinemill.task.protocols import WarmStart
 
 
 class Lines:
@@ -39,7 +39,7 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
-def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
+def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, WarmStart | None]:
     """Return task, home, dataset, training set, and the model to start from."""
     from kinemill.task.protocols import WarmStart
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Json, document, notify, table
+from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.store import Json
+from kinemill.store.home import Home
 
 _FAILED = 1
 _HOW = "no alert is sent: write alerts.yaml into the home, see docs/operations.md"
 
 
-def list_receivers(as_json: Json = False) -> None:
+def list_receivers(as_json: JsonOption = False) -> None:
     """List who receives alerts, and how many were sent.
 
     Alerts report failures, refusals and drift.
@@ -21,7 +23,7 @@ def list_receivers(as_json: Json = False) -> None:
     _report(_waiting, as_json=as_json)
 
 
-def send_test(as_json: Json = False) -> None:
+def send_test(as_json: JsonOption = False) -> None:
     """Send a test alert to every receiver.
 
     The exit code is 1 if a receiver was not reached.
@@ -31,7 +33,7 @@ def send_test(as_json: Json = False) -> None:
     _report(_test, as_json=as_json)
 
 
-def _report(lines_of: Callable[..., list[dict[str, Any]]], *, as_json: bool) -> None:
+def _report(lines_of: Callable[..., list[Json]], *, as_json: bool) -> None:
     from kinemill.cli.project import project
     from kinemill.store.home import Home
 
@@ -50,7 +52,7 @@ def _report(lines_of: Callable[..., list[dict[str, Any]]], *, as_json: bool) -> 
         raise typer.Exit(_FAILED)
 
 
-def _test(home: Any, settings: Any) -> list[dict[str, Any]]:
+def _test(home: Home, settings: Any) -> list[Json]:
     """Send one alert to every receiver, one after the other."""
     from kinemill.cli.project import project
 
@@ -67,7 +69,7 @@ def _test(home: Any, settings: Any) -> list[dict[str, Any]]:
     return lines
 
 
-def _waiting(home: Any, settings: Any) -> list[dict[str, Any]]:
+def _waiting(home: object, settings: Any) -> list[Json]:
     """Return the number of alerts per receiver that are queued, sent and given up."""
     from kinemill.cli.project import project
     from kinemill.store import read_json

@@ -174,7 +174,7 @@ class _Root(LazyGroup):
         super().__init__(**attributes)
 
 
-def _tree() -> list[Any]:
+def _tree() -> list[LazyCommand | LazyGroup]:
     return [
         *_commands(_TOP),
         _group(

@@ -6,10 +6,11 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import document, table
+from kinemill.task.document import Task
 
 
 def demonstrate(
-    task: Any,
+    task: Task,
     to: Path,
     seeds: range,
     *,
@@ -48,7 +49,7 @@ def demonstrate(
     typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")
 
 
-def load_expert(task: Any, planner: Any, model: str | None) -> Any:
+def load_expert(task: Task, planner: Any, model: str | None) -> Any:
     """Return the expert: a planner, or a trained policy; None for the environment's own.
 
     Args:

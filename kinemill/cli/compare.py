@@ -7,7 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, document, interval, quantity, table
+from kinemill.cli.output import JsonOption, document, interval, quantity, table
+from kinemill.register.comparison_results import (
+    ComparedChannel,
+    DynamicsComparison,
+    PolicyComparison,
+)
+from kinemill.verify.comparison import Comparison
 
 
 def compare(
@@ -31,7 +37,7 @@ def compare(
         Path | None,
         typer.Option("--out", help="Output folder for report.html and comparison.json."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two versions on the same test split.
 
@@ -70,7 +76,7 @@ def compare(
         typer.echo(f"report  {out.resolve()}/report.html")
 
 
-def _print_policy(comparison: Any) -> None:
+def _print_policy(comparison: PolicyComparison) -> None:
     rows = [
         [what, metric.a, metric.b, metric.difference]
         for what, metric in comparison.trial_metrics.items()
@@ -82,7 +88,7 @@ def _print_policy(comparison: Any) -> None:
     typer.echo(f"better: {better} (return, start by start: {ends})")
 
 
-def _print_dynamics(comparison: Any) -> None:
+def _print_dynamics(comparison: DynamicsComparison) -> None:
     names, windows, nrmse = comparison.names, comparison.windows, comparison.nrmse
     rows: list[list[Any]] = [
         [channel, line.unit, line.a.rmse, line.b.rmse, line.ratio]
@@ -100,7 +106,7 @@ def _print_dynamics(comparison: Any) -> None:
         typer.echo(f"differs: {line}")
 
 
-def _print_steps(comparison: Any) -> None:
+def _print_steps(comparison: DynamicsComparison) -> None:
     last = comparison.windows.horizon
     steps = sorted({1, (last + 1) // 2, last})
     rows = [
@@ -112,7 +118,7 @@ def _print_steps(comparison: Any) -> None:
     table(title, ["channel", "unit", *heads], rows)
 
 
-def _print_horizons(comparison: Any) -> None:
+def _print_horizons(comparison: DynamicsComparison) -> None:
     from kinemill.register.gate.rules.no_worse import at_horizon
 
     horizons = comparison.horizons
@@ -121,7 +127,7 @@ def _print_horizons(comparison: Any) -> None:
     table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
 
 
-def _ratio(one: Any) -> str:
+def _ratio(one: Comparison) -> str:
     """Spell a ratio, with a word if the difference is significant."""
     if not math.isfinite(one.ratio):
         return "diverges"
@@ -129,5 +135,5 @@ def _ratio(one: Any) -> str:
     return f"{text} worse" if one.low > 1.0 else f"{text} better" if one.high < 1.0 else text
 
 
-def _pair_text(line: Any, step: int) -> str:
+def _pair_text(line: ComparedChannel, step: int) -> str:
     return " / ".join(quantity(side.by_step[step - 1], 3) for side in (line.a, line.b))

@@ -14,6 +14,7 @@ from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.failures import check_databases, damaged_databases
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
@@ -39,7 +40,7 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+    def ask(self, query: str, **variables: object) -> Json:
         """Send a GraphQL query; return the `data` of the response.
 
         Raises:
@@ -118,7 +119,7 @@ def _written(home: Home) -> dict[str, str]:
         return {}
 
 
-def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def fetch(url: str, body: Mapping[str, object] | None = None) -> Json:
     """Return the JSON response of an address, by POST with a `body`, else by GET.
 
     Raises:
@@ -165,7 +166,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
 
 
-def _graphql(said: bytes) -> dict[str, Any] | None:
+def _graphql(said: bytes) -> Json | None:
     """Return the response to a GraphQL query, or None if it is something else."""
     try:
         document = json.loads(said)

@@ -2,13 +2,27 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_task
 from kinemill.cli.log_results import show_files, spell_name
-from kinemill.cli.output import Json, Limit, Offset, TaskName, document, logs_path, notify, table
+from kinemill.cli.output import (
+    JsonOption,
+    Limit,
+    Offset,
+    TaskName,
+    document,
+    logs_path,
+    notify,
+    table,
+)
+from kinemill.ingest.membership import Member
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.validate.reprocess import ReprocessReport
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -24,7 +38,7 @@ def ingest(
         list[Path] | None,
         typer.Argument(help="Log files or folders; default: the task's drop folder."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read logs into the store.
 
@@ -53,7 +67,7 @@ def check(
             "--task", help="Task name, or path of a task file.", autocompletion=complete_task
         ),
     ],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check logs against a task without storing them.
 
@@ -82,7 +96,7 @@ def check(
 
 
 def list_recordings(
-    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: Json = False
+    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
 ) -> None:
     """List the recordings of a task with their status.
 
@@ -98,7 +112,7 @@ def search_recordings(
     ],
     limit: Limit = 100,
     offset: Offset = 0,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find recordings by name or content hash.
 
@@ -143,7 +157,7 @@ def _print_ignored(ignored: dict[str, str]) -> None:
         notify(f"ignored ({why}): {', '.join(each[:_NAMED])}{more}")
 
 
-def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
+def _show(title: str, files: list[Json], *, as_json: bool) -> None:
     if as_json:
         document({"files": files})
         return
@@ -161,7 +175,7 @@ def reprocess(
     last: Annotated[
         str | None, typer.Option("--to", help="Last recording name, in sorted order.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Process recordings again where rules changed.
 
@@ -199,7 +213,7 @@ def reprocess(
         raise typer.Exit(1)
 
 
-def _print_reprocessed(report: Any) -> None:
+def _print_reprocessed(report: ReprocessReport) -> None:
     if report.changed:
         rules = [[one.stage, one.rule, one.old, one.new] for one in report.changed]
         table("rules that changed", ["stage", "rule", "old", "new"], rules)
@@ -223,7 +237,7 @@ def forget(
     undo: Annotated[
         bool, typer.Option("--undo", help="Allow a forgotten recording to be ingested again.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove a recording permanently.
 
@@ -245,7 +259,7 @@ def forget(
 
 
 def _forget(
-    task: Any, home: Any, recording: str, because: str, *, agreed: bool, as_json: bool
+    task: Task, home: Home, recording: str, because: str, *, agreed: bool, as_json: bool
 ) -> None:
     from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
@@ -268,7 +282,7 @@ def _forget(
     typer.echo(f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}")
 
 
-def _confirm(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) -> None:
+def _confirm(task: str, member: Member, used: list[Json], *, agreed: bool) -> None:
     """Ask for confirmation of an irreversible deletion.
 
     Raises:
@@ -287,7 +301,7 @@ def _confirm(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool
     typer.confirm("Remove it?", abort=True, err=True)
 
 
-def _spell_use(used: list[dict[str, Any]]) -> str:
+def _spell_use(used: list[Json]) -> str:
     """Spell which dataset and model versions used a recording."""
     if not used:
         return "no dataset and no model used it"

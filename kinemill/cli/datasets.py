@@ -1,12 +1,13 @@
 """Dataset commands: versions of a task, their differences, and lineage in both directions."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.store import Json
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 _SHORT = 12  # characters of a digest that are shown
@@ -15,7 +16,7 @@ _SPLITS = ("train", "validation", "test")
 
 
 def list_versions(
-    task: TaskName, limit: Limit = 20, offset: Offset = 0, as_json: Json = False
+    task: TaskName, limit: Limit = 20, offset: Offset = 0, as_json: JsonOption = False
 ) -> None:
     """List the dataset versions of a task.
 
@@ -34,7 +35,7 @@ def show_version(
     version: DatasetVersion = "latest",
     limit: Limit = 20,
     offset: Offset = 0,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a dataset version: features, split and warnings.
 
@@ -54,7 +55,7 @@ def diff_versions(
     second: DatasetVersion,
     limit: Limit = 20,
     offset: Offset = 0,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two dataset versions of a task.
 
@@ -68,7 +69,7 @@ def diff_versions(
     document(summary) if as_json else _print_diff(summary)
 
 
-def _print_list(summary: dict[str, Any]) -> None:
+def _print_list(summary: Json) -> None:
     rows = [
         [
             line["version"],
@@ -87,7 +88,7 @@ def _counts(episodes: dict[str, int]) -> str:
     return ", ".join(f"{number} {split}" for split, number in episodes.items() if number)
 
 
-def _print_version(summary: dict[str, Any]) -> None:
+def _print_version(summary: Json) -> None:
     typer.echo(
         f"{summary['name']}  {summary['digest'][:_SHORT]}  {summary['status']}  "
         f"{summary['created']}  {summary['owner']}\n"
@@ -104,7 +105,7 @@ def _print_version(summary: dict[str, Any]) -> None:
     table(f"episodes, {len(rows)} of {total} (--offset, --limit)", columns, rows)
 
 
-def _print_diff(summary: dict[str, Any]) -> None:
+def _print_diff(summary: Json) -> None:
     kinds = ("added", "removed", "moved", "changed")
     counts = ", ".join(f"{summary[kind]} {kind}" for kind in kinds)
     typer.echo(
@@ -135,7 +136,7 @@ def lineage(
     ] = None,
     limit: Limit = 20,
     offset: Offset = 0,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the recordings that a model was trained on.
 
@@ -165,11 +166,11 @@ def lineage(
         print_summary(summary)
 
 
-def _spell(model: dict[str, Any]) -> str:
+def _spell(model: Json) -> str:
     return "".join([f":{model['version']}", *(f" @{alias}" for alias in model["aliases"])])
 
 
-def _print_recordings(summary: dict[str, Any]) -> None:
+def _print_recordings(summary: Json) -> None:
     dataset = summary["dataset"]
     typer.echo(
         f"{summary['task']}{_spell(summary['model'])} learned from dataset v{dataset['version']} "
@@ -185,7 +186,7 @@ def _print_recordings(summary: dict[str, Any]) -> None:
     table(f"recordings, {len(rows)} of {summary['total']}", ["recording", *columns], rows)
 
 
-def _print_uses(summary: dict[str, Any]) -> None:
+def _print_uses(summary: Json) -> None:
     for one in summary["recordings"]:
         rows = [
             [

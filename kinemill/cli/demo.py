@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import Json, notify
+from kinemill.cli.output import JsonOption, notify
 from kinemill.cli.project import project
 from kinemill.store.home import Home
 
@@ -27,7 +27,7 @@ def demo(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete earlier demo results first; needs --keep.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline on logs of a simulated cart-pole.
 

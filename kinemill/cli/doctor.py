@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from kinemill import __version__
-from kinemill.cli.output import Json, document, table
+from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.project import project_root
 
@@ -33,7 +33,7 @@ class Finding:
     value: str
     fix: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the result as a JSON object."""
         return asdict(self)
 
@@ -150,7 +150,7 @@ def _tasks() -> Iterator[Finding]:
             yield Finding(f"task {name}", ok=True, value=str(path))
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Check versions, GPU, home, disk, tasks and registry.
 
     Each failed check is shown with its fix. The exit code is 1 if a check fails.
@@ -174,7 +174,7 @@ def _mark(ok: bool | None) -> str:
     return {True: "ok", False: "MISSING", None: "-"}[ok]
 
 
-def version(as_json: Json = False) -> None:
+def version(as_json: JsonOption = False) -> None:
     """Print the version of kinemill.
 
     With --json, also prints the versions of Python and of the main libraries.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import Json, document
+from kinemill.cli.output import JsonOption, document
 
 
 class LearnType(StrEnum):
@@ -51,7 +51,7 @@ def new(
         float | None,
         typer.Option("--rate", min=1e-6, help="Sampling rate in Hz for logs without timestamps."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draft a task file from logs, clips or an environment.
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import Json, TaskName, document, logs_path, quantity, table
+from kinemill.cli.output import JsonOption, TaskName, document, logs_path, quantity, table
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 from kinemill.validate.drift.documents import DriftReport
 
 
@@ -16,7 +18,7 @@ def drift(
         Path | None,
         typer.Option("--logs", help="Log or folder of logs to compare; nothing is stored."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List new episodes on which the champion is too wrong.
 
@@ -40,21 +42,19 @@ def drift(
         _print(report)
 
 
-def _measure_home(task: Any, home: Any) -> DriftReport:
+def _measure_home(task: Task, home: Home) -> DriftReport:
     """Evaluate the recordings of a task, ingested and validated under its current rules."""
     with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
         return _measure(task, home, Path(empty), home)
 
 
-def _measure_logs(task: Any, home: Any, logs: Path) -> DriftReport:
+def _measure_logs(task: Task, home: Home, logs: Path) -> DriftReport:
     """Evaluate logs with the champion of `home` in a temporary home."""
-    from kinemill.store.home import Home
-
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
         return _measure(task, Home(Path(scratch)), logs, home)
 
 
-def _measure(task: Any, home: Any, logs: Path, registry: Any) -> DriftReport:
+def _measure(task: Task, home: Home, logs: Path, registry: Home) -> DriftReport:
     from kinemill.cli.progress import StderrProgress
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion

@@ -3,12 +3,13 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import BadInput
+from kinemill.sim import Dummy
 from kinemill.store import digest, publish_file
 from kinemill.store.home import Home
 from kinemill.task import list_tasks, load_task
+from kinemill.task.document import Task
 
 
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
@@ -41,7 +42,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
 
 
-def _refuse_pictures(task: Any, dummy: Any) -> None:
+def _refuse_pictures(task: Task, dummy: Dummy) -> None:
     """Refuse an image size that differs from what the environment renders.
 
     Raises:
@@ -64,7 +65,7 @@ def _refuse_pictures(task: Any, dummy: Any) -> None:
             )
 
 
-def _read(settings: list[str]) -> Any:
+def _read(settings: list[str]) -> Dummy:
     from pydantic import ValidationError
 
     from kinemill.registry import nearest
@@ -82,7 +83,7 @@ def _read(settings: list[str]) -> Any:
         raise BadInput(where, f"{first['msg']}; found {first['input']!r}") from error
 
 
-def _write_task(name: str, dummy: Any, home: Home) -> str:
+def _write_task(name: str, dummy: Dummy, home: Home) -> str:
     """Write the task file of a robot with these dimensions; return its path."""
     from kinemill.sim import dummy_task
 

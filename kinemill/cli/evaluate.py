@@ -16,7 +16,7 @@ from kinemill.cli.model_ref import (
     load_policy_model,
 )
 from kinemill.cli.output import (
-    Json,
+    JsonOption,
     Overrides,
     document,
     logs_path,
@@ -25,6 +25,8 @@ from kinemill.cli.output import (
     table,
     wrap_text,
 )
+from kinemill.verify.document import LogEvaluation, PolicyEvaluation
+from kinemill.verify.results import ChannelAccuracy
 
 
 def evaluate(
@@ -54,7 +56,7 @@ def evaluate(
         bool, typer.Option("--watch", help="With --shadow: check for new logs every 5 s.")
     ] = False,
     overrides: Overrides = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure the errors of a model on logs.
 
@@ -168,7 +170,7 @@ def _evaluate_policy(
         _print_policy(evaluation)
 
 
-def _print_policy(evaluation: Any) -> None:
+def _print_policy(evaluation: PolicyEvaluation) -> None:
     title = f"{evaluation.task}{evaluation.source.name}"
     if evaluation.actions is not None:
         own, repeat = evaluation.actions["model"], evaluation.actions["repeat"]
@@ -179,6 +181,7 @@ def _print_policy(evaluation: Any) -> None:
         rows.append(["nrmse", "", own.nrmse, "", repeat.nrmse])
         columns = ["action", "unit", "RMSE", "MAE", "repeat the last, RMSE"]
         table(f"{title}, actions that differ from the logged ones", columns, rows)
+    if evaluation.logs is not None:
         typer.echo(f"{evaluation.logs.episodes} episodes, {evaluation.logs.rows} rows")
     trials = evaluation.environment
     if trials is not None:
@@ -275,7 +278,7 @@ def _champion(loaded: LoadedModel) -> tuple[Any, str]:
     return simulator, ""
 
 
-def _print_summary(evaluation: Any, folder: Path) -> None:
+def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
     """Print the errors at the horizon, their growth, and where the report is."""
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
     from kinemill.verify.findings import best_in
@@ -302,9 +305,11 @@ def _print_summary(evaluation: Any, folder: Path) -> None:
     )
 
 
-def _print_model(evaluation: Any) -> None:
+def _print_model(evaluation: LogEvaluation) -> None:
     """Print further results of the model: MAE, free run, whiteness."""
     own, analysis = evaluation.accuracy["model"].channels, evaluation.analysis
+    if analysis is None:
+        return
     free, residuals = analysis.free_run["model"].rmse, analysis.residuals.channels
     rows = [
         [
@@ -317,6 +322,6 @@ def _print_model(evaluation: Any) -> None:
     table("the model itself", columns, rows)
 
 
-def _interval(line: Any) -> str:
+def _interval(line: ChannelAccuracy) -> str:
     low, high = line.interval
     return f"{quantity(low, 3)} to {quantity(high, 3)}" if math.isfinite(low) else ""

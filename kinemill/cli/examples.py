@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, document, table
+from kinemill.cli.output import JsonOption, document, table
 
 
-def list_examples(as_json: Json = False) -> None:
+def list_examples(as_json: JsonOption = False) -> None:
     """List the tasks that come with kinemill.
 
     Example: kinemill examples list
@@ -39,7 +39,7 @@ def copy(
     to: Annotated[
         Path | None, typer.Option("--to", help="Folder; default: the tasks of the project.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy an example to the tasks of the project.
 

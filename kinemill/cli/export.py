@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.model_ref import ModelName, address_of
-from kinemill.cli.output import Json, TaskName, document, notify
+from kinemill.cli.output import JsonOption, TaskName, document, notify
 
 
 def export(
@@ -15,7 +15,7 @@ def export(
     c99: Annotated[
         bool, typer.Option("--c99", help="Also write step.c and step.h, compared with step.onnx.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy a registered model to a folder that runs anywhere.
 
@@ -57,7 +57,7 @@ def export_data(
     version: Annotated[
         str, typer.Option("--version", help="Version number, digest prefix, or latest.")
     ] = "latest",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the episodes of a dataset version to files.
 

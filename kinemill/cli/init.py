@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import Json, document, notify
+from kinemill.cli.output import JsonOption, document, notify
 
 
 def init(
@@ -13,7 +13,7 @@ def init(
     example: Annotated[
         str | None, typer.Option("--example", help="Example task to copy, such as cart_pole.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Create a project folder, or the missing files of one.
 

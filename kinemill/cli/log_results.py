@@ -4,16 +4,17 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import typer
+
+from kinemill.store import Json
 
 MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
 
 
-def show_files(title: str, files: Sequence[dict[str, Any]]) -> None:
+def show_files(title: str, files: Sequence[Json]) -> None:
     """Print the outcome of each log, its first reasons, and the number of logs per outcome."""
     typer.echo(title)
     for file in files:
@@ -25,14 +26,14 @@ def show_files(title: str, files: Sequence[dict[str, Any]]) -> None:
     typer.echo(f"{logs}{': ' if text else ''}{text}")
 
 
-def _size(file: dict[str, Any]) -> str:
+def _size(file: Json) -> str:
     if not file["episodes"]:
         return ""
     episodes = "1 episode" if file["episodes"] == 1 else f"{file['episodes']} episodes"
     return f": {episodes}, {file['rows']} rows"
 
 
-def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> None:
+def show_reasons(reasons: Sequence[Json], most: int | None = None) -> None:
     """Print reasons as indented paragraphs; count those beyond `most` by check."""
     listed = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
     columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
@@ -47,7 +48,7 @@ def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> 
         typer.echo(f"    - and {len(reasons) - len(listed)} more: {kinds}")
 
 
-def spell_reason(reason: dict[str, Any]) -> str:
+def spell_reason(reason: Json) -> str:
     """Spell a reason as one sentence: where, found, expected and fix."""
     what = " ".join(part for part in (reason["check"], reason["channel"]) if part)
     expected = f", expected {reason['expected']}" if reason["expected"] else ""

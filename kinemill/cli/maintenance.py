@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_task
-from kinemill.cli.output import Json, document, notify, table
+from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.store import Json
 
 _POWERS = ["", "k", "m", "g", "t"]
 _OVER = 1  # exit code: the home exceeds the budget, or something is damaged
@@ -36,7 +37,7 @@ def gc(
     why: Annotated[
         bool, typer.Option("--why", help="Print why each remaining item is kept.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete artifacts that no registered version depends on.
 
@@ -71,7 +72,7 @@ def backup(
         bool,
         typer.Option("--link", help="Hard-link immutable files; needs the same disk."),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Back up the home while it is in use.
 
@@ -108,7 +109,7 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="Move the current content of the home aside.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Restore the home from a backup.
 
@@ -135,7 +136,7 @@ def upgrade(
         bool,
         typer.Option("--saved", help="Confirm that a shared database was backed up elsewhere."),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Upgrade the home to the installed versions.
 
@@ -184,17 +185,17 @@ def spell_size(size: float) -> str:
     return f"{size:.3g} TB"
 
 
-def _orchestrator(home: Any) -> Any:
+def _orchestrator(home: object) -> Any:
     from kinemill.cli.project import project
 
     return project("pipelines.housekeeping").orchestrator(home)
 
 
-def _sum(things: list[dict[str, Any]]) -> int:
+def _sum(things: list[Json]) -> int:
     return sum(thing["bytes"] for thing in things)
 
 
-def _show(report: dict[str, Any], *, why: bool) -> None:
+def _show(report: Json, *, why: bool) -> None:
     would = "would go" if report["dry_run"] else "went"
     rows = [
         [kind, line["things"], spell_size(line["bytes"])] for kind, line in report["freed"].items()
@@ -212,7 +213,7 @@ def _show(report: dict[str, Any], *, why: bool) -> None:
     )
 
 
-def rebuild_registry(as_json: Json = False) -> None:
+def rebuild_registry(as_json: JsonOption = False) -> None:
     """Rebuild the registry from the store.
 
     Example: kinemill admin rebuild-registry

@@ -6,10 +6,10 @@ The folder has each value immediately; MLflow has it 5 s later, and permanently.
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from kinemill.cli.dagster_client import NoServer, fetch, mlflow_url
 from kinemill.errors import KinemillError
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.tracking.jsonl import FILE, Point, Reader, as_series
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training
@@ -66,7 +66,7 @@ class Numbers:
         """The last loss of the training."""
         return next((p[LOSS] for p in reversed(self.points) if LOSS in p), None)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Json:
         """Return the document of `kinemill runs metrics`."""
         return as_series(self.points)
 
@@ -116,7 +116,7 @@ def _points(url: str, task: str, run: str) -> list[Point]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _history(api: str, run: str, metric: str) -> Iterator[dict[str, Any]]:
+def _history(api: str, run: str, metric: str) -> Iterator[Json]:
     page = ""
     while True:
         query = {"run_id": run, "metric_key": metric, "max_results": _MOST, "page_token": page}

@@ -9,6 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_model
+from kinemill.register.versions import Version
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
 
@@ -46,7 +50,7 @@ class LoadedModel:
     name: str
     version: int | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the identity of the model as a JSON object."""
         return {
             "name": self.name,
@@ -56,7 +60,7 @@ class LoadedModel:
         }
 
 
-def address_of(model: str) -> tuple[Any, str]:
+def address_of(model: str) -> tuple[Task, str]:
     """Split TASK, TASK@alias or TASK:version into the task and the rest.
 
     Raises:
@@ -68,7 +72,7 @@ def address_of(model: str) -> tuple[Any, str]:
     return load_task(task), which
 
 
-def load_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
+def load_model(model: str, folder: Path | None, changed: object = None) -> LoadedModel:
     """Load the model that a command line names.
 
     Raises:
@@ -80,7 +84,7 @@ def load_model(model: str, folder: Path | None, changed: Any = None) -> LoadedMo
     return _load(model, folder, changed, load_simulator)
 
 
-def load_policy_model(model: str, folder: Path | None, changed: Any = None) -> LoadedModel:
+def load_policy_model(model: str, folder: Path | None, changed: object = None) -> LoadedModel:
     """Load the policy that a command line names; `LoadedModel.simulator` is the policy.
 
     Raises:
@@ -92,7 +96,9 @@ def load_policy_model(model: str, folder: Path | None, changed: Any = None) -> L
     return _load(model, folder, changed, load_policy)
 
 
-def _load(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> LoadedModel:
+def _load(
+    model: str, folder: Path | None, changed: Any, load: Callable[..., object]
+) -> LoadedModel:
     from kinemill.errors import BadInput
     from kinemill.register.saved_task import reading_task, task_of
     from kinemill.store.home import Home
@@ -126,7 +132,7 @@ def _parts(model: str) -> tuple[str, str]:
     return address["task"], address["which"] or ""
 
 
-def _load_registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
+def _load_registered(task: str, home: Home, which: str) -> tuple[Version, Path]:
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
 

@@ -1,18 +1,19 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, TaskName, document, quantity, table, wrap_text
+from kinemill.cli.output import JsonOption, TaskName, document, quantity, table, wrap_text
+from kinemill.store import Json
 
 _SHORT = 16  # characters of a digest that are shown
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 
-def list_models(task: TaskName, as_json: Json = False) -> None:
+def list_models(task: TaskName, as_json: JsonOption = False) -> None:
     """List the registered versions of a task.
 
     The newest version comes first.
@@ -46,19 +47,19 @@ def list_models(task: TaskName, as_json: Json = False) -> None:
     )
 
 
-def _alias_text(line: dict[str, Any]) -> str:
+def _alias_text(line: Json) -> str:
     """Spell the aliases; a champion with too little test data is marked as provisional."""
     kind = "provisional " if line["provisional"] else ""
     return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line["aliases"])
 
 
-def _verdict(line: dict[str, Any]) -> str:
+def _verdict(line: Json) -> str:
     from kinemill.cli.summary import spell_gate
 
     return "provisional" if line["provisional"] else spell_gate(line["gate"])
 
 
-def _error(measured: dict[str, Any]) -> str:
+def _error(measured: Json) -> str:
     """Spell the error of the model; empty without a verification."""
     return quantity(measured["model"]) if "model" in measured else ""
 
@@ -70,7 +71,7 @@ def show_model(
             help="Model: TASK, TASK@alias or TASK:version.", autocompletion=complete_model
         ),
     ],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show one version: errors, gate, lineage and files.
 
@@ -94,7 +95,7 @@ def show_model(
     _print(summary)
 
 
-def _print(summary: dict[str, Any]) -> None:
+def _print(summary: Json) -> None:
     from kinemill.cli.summary import errors_table, gate_table, metrics_in, tried_table
 
     aliases = "".join(f"@{alias}" for alias in summary["aliases"])

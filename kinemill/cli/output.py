@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_task
+from kinemill.store import Json
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Number of lines to skip.")]
 NOT_FINITE = "not finite"
@@ -63,7 +64,7 @@ def logs_path(logs: Path, option: str = "") -> Path:
     return logs.resolve()
 
 
-def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str, Any]:
+def changes(presets: list[str] | None, overrides: list[str] | None) -> Json:
     """Return the overrides of `--with` and `--set`; single keys override presets."""
     from kinemill.task import parse_overrides
     from kinemill.task.presets import preset_overrides
@@ -72,7 +73,7 @@ def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str,
     return named | parse_overrides(overrides or [])
 
 
-def document(value: Mapping[str, Any]) -> None:
+def document(value: Mapping[str, object]) -> None:
     """Write one JSON document to stdout."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
@@ -82,7 +83,7 @@ def notify(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under headings; numbers with four digits, nothing for None."""
     from rich import box
     from rich.console import Console
@@ -103,7 +104,7 @@ class Bad(str):
     """Text of a cell with a problem: red if the terminal has colors."""
 
 
-def _drawn(cell: Any) -> Any:
+def _drawn(cell: object) -> Any:
     from rich.text import Text
 
     return Text(cell, style="bold red") if isinstance(cell, Bad) else spell(cell)
@@ -117,7 +118,7 @@ def wrap_text(text: str) -> str:
     return textwrap.fill(text, console.width) if console.is_terminal else text
 
 
-def spell(cell: Any) -> str:
+def spell(cell: object) -> str:
     """Spell one cell."""
     if isinstance(cell, bool):
         return "yes" if cell else "no"

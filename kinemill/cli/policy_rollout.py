@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from kinemill.cli.output import document, interval, quantity, table
 from kinemill.errors import BadInput
+from kinemill.store import Json
 from kinemill.store.home import Home
+from kinemill.task.document import Task
 
 FILMS = "films"
 
@@ -33,7 +34,7 @@ class Options:
     as_json: bool
 
 
-def rollout_policy(task: Any, to: Path, seeds: range, options: Options) -> None:
+def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None:
     """Run a registered policy in its task's environment.
 
     Args:
@@ -60,7 +61,7 @@ def rollout_policy(task: Any, to: Path, seeds: range, options: Options) -> None:
         _print(summary, to)
 
 
-def refuse_options(values: Mapping[str, Any]) -> None:
+def refuse_options(values: Mapping[str, object]) -> None:
     """Refuse options that do not apply to a policy.
 
     Raises:
@@ -79,7 +80,7 @@ def address_of(task: str, model: str) -> str:
     return f"models:/{task}/{model[1:]}" if model.startswith(":") else model
 
 
-def _print(summary: dict[str, Any], to: Path) -> None:
+def _print(summary: Json, to: Path) -> None:
     table(
         f"{summary['model']} in the environment of {summary['task']}",
         ["seed", "return", "success", "steps"],

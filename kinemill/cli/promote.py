@@ -1,11 +1,13 @@
 """Gate commands: why, approve, promote, rollback and audit."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, TaskName, document, notify, table, wrap_text
+from kinemill.cli.output import JsonOption, TaskName, document, notify, table, wrap_text
+from kinemill.store import Json
 
 _REFUSED = 1
 
@@ -33,7 +35,7 @@ def why(
             autocompletion=complete_model,
         ),
     ],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain why a version is champion or was refused.
 
@@ -71,7 +73,7 @@ def approve(
         typer.Option("--breaking", help="Accept an interface that differs from the champion's."),
     ] = False,
     reason: Why = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Approve a version and run the gate again.
 
@@ -97,7 +99,7 @@ def promote(
         bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
     ] = False,
     reason: Why = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a version champion.
 
@@ -123,7 +125,7 @@ def rollback(
     ] = None,
     expect: Expected = None,
     reason: Why = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Roll back to the previous champion.
 
@@ -139,7 +141,7 @@ def rollback(
     _print_change(change, as_json=as_json)
 
 
-def audit(task: TaskName, as_json: Json = False) -> None:
+def audit(task: TaskName, as_json: JsonOption = False) -> None:
     """List every change of champion: who, when and why.
 
     The exit code is 1 if the log has a gap.
@@ -163,7 +165,7 @@ def audit(task: TaskName, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _print_change(change: dict[str, Any], *, as_json: bool) -> None:
+def _print_change(change: Json, *, as_json: bool) -> None:
     if as_json:
         document(change)
         return
@@ -178,7 +180,7 @@ def _print_change(change: dict[str, Any], *, as_json: bool) -> None:
     _print_gate([line for line in change["gate"] if not line["passed"]])
 
 
-def _print_causes(causes: list[dict[str, Any]]) -> None:
+def _print_causes(causes: list[Json]) -> None:
     """Print the causes of a refusal by rank, then their consequences."""
     own = [line for line in causes if line["follows"] is None]
     for rank, line in enumerate(own, 1):
@@ -191,7 +193,7 @@ def _print_causes(causes: list[dict[str, Any]]) -> None:
         typer.echo(f"   because of {root} also: {', '.join(rules)}")
 
 
-def _print_gate(gate: list[dict[str, Any]]) -> None:
+def _print_gate(gate: list[Mapping[str, object]]) -> None:
     from kinemill.cli.summary import gate_table
 
     gate_table(gate)

@@ -3,12 +3,15 @@
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import Json, document, notify
+from kinemill.cli.output import JsonOption, document, notify
+from kinemill.register.pull_source import OfHome
+from kinemill.runtime.registry_client import ServerSource
+from kinemill.store import Json
 
 
 def pull(
@@ -35,7 +38,7 @@ def pull(
     robot: Annotated[
         str | None, typer.Option("--robot", help="Name of the robot; default: the host name.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Download a version to a folder that robots load.
 
@@ -53,7 +56,7 @@ def pull(
         _print(bring(source, to), as_json=as_json)
 
 
-def _source(model: str, server: str | None, robot: str) -> Any:
+def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome:
     from kinemill.runtime.registry_client import address_parts, from_server
 
     if server is not None:
@@ -64,7 +67,7 @@ def _source(model: str, server: str | None, robot: str) -> Any:
     return OfHome(Home.resolve(), *address_parts(model), robot)
 
 
-def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
+def _watch(source: ServerSource | OfHome, to: Path, every: float, *, as_json: bool) -> None:
     import threading
 
     from kinemill.interrupts import message_on_interrupt, resume
@@ -74,7 +77,7 @@ def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
         watch(source, to, lambda result: _print(result, as_json=as_json), threading.Event(), every)
 
 
-def _print(result: dict[str, Any], *, as_json: bool) -> None:
+def _print(result: Json, *, as_json: bool) -> None:
     if as_json:
         document(result)
         return
@@ -105,7 +108,7 @@ def canary(
         bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
     ] = False,
     reason: Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")] = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve a version to a share of the robots first.
 

@@ -1,13 +1,15 @@
 """`kinemill data quarantine`: list held-back recordings, release or reject them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
-from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 
 RecordingName = Annotated[
     str, typer.Argument(help="Recording name, or content hash or its prefix.")
@@ -15,7 +17,7 @@ RecordingName = Annotated[
 
 
 def list_held_back(
-    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: Json = False
+    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
 ) -> None:
     """List recordings that are not wholly accepted.
 
@@ -27,7 +29,7 @@ def list_held_back(
     _list(load_task(task), Home.resolve(), offset, limit, as_json=as_json)
 
 
-def show_recording(task: TaskName, recording: RecordingName, as_json: Json = False) -> None:
+def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption = False) -> None:
     """Show the status, faults and decisions of a recording.
 
     Example: kinemill data show my_robot run1.csv
@@ -39,7 +41,7 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: Json = Fal
 
 
 def release(
-    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: JsonOption = False
 ) -> None:
     """Accept a recording as it is, in spite of its faults.
 
@@ -51,7 +53,7 @@ def release(
 
 
 def reject(
-    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: JsonOption = False
 ) -> None:
     """Exclude a recording from datasets.
 
@@ -63,7 +65,7 @@ def reject(
 
 
 def undo(
-    task: TaskName, recording: RecordingName, because: Because = "", as_json: Json = False
+    task: TaskName, recording: RecordingName, because: Because = "", as_json: JsonOption = False
 ) -> None:
     """Withdraw the decision on a recording.
 
@@ -74,7 +76,7 @@ def undo(
     _decide(quarantine_decisions.withdraw, task, recording, because, as_json=as_json)
 
 
-def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> None:
+def _list(task: Task, home: Home, offset: int, limit: int, *, as_json: bool) -> None:
     from kinemill.validate.recording_status import held_back
 
     page = held_back(task, home, offset, limit)
@@ -97,14 +99,14 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
         typer.echo(f"{page.pending} not validated yet: kinemill run {task.name}")
 
 
-def _decision(made: dict[str, Any] | None) -> str:
+def _decision(made: Mapping[str, object] | None) -> str:
     if made is None:
         return ""
     because = f": {made['because']}" if made["because"] else ""
     return f"{made['decision']}, {made['who']}, {made['when']}{because}"
 
 
-def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
+def _show(task: Task, home: Home, which: str, *, as_json: bool) -> None:
     from kinemill.ingest.decisions import audit, current_decisions
     from kinemill.ingest.inspection import find_member
     from kinemill.validate.recording_status import status_of

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, TaskName, document, notify, quantity, table
+from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
+from kinemill.store import Json
+from kinemill.task.document import Task
 
 _PLAIN = ("zero", "random")  # baselines without planning
 
@@ -106,7 +108,7 @@ def rollout(
     video: Video = False,
     variant: Variant = None,
     overrides: Overrides = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a controller or a policy and log its episodes.
 
@@ -133,7 +135,7 @@ def rollout(
 
 def _load_task_with_controller(
     task: str, controller: str | None, overrides: list[str] | None
-) -> Any:
+) -> Task:
     """Return the task with its overrides, and with the named controller in place of its own."""
     from kinemill.control.cost import control_of
     from kinemill.task import load_task, parse_overrides
@@ -191,7 +193,7 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
         _print(summary)
 
 
-def _folder(task: Any, to: Path | None) -> Path:
+def _folder(task: Task, to: Path | None) -> Path:
     """Return the folder for logs: the drop folder, unless another is named."""
     from kinemill.store.home import Home
 
@@ -214,7 +216,7 @@ def _policy(options: _Rollout) -> tuple[str, Any]:
     return settings.type, make_planner(task, [learned_model(task, where, options.threads)])
 
 
-def _print(summary: dict[str, Any]) -> None:
+def _print(summary: Json) -> None:
     table(
         f"{summary['controller']} on {summary['task']}, model {summary['model']}",
         ["seed", "success", "cost", "ms per action", "log"],

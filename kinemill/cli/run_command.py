@@ -1,12 +1,13 @@
 """`kinemill run`: run the whole pipeline in this process."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.output import (
-    Json,
+    JsonOption,
     Logs,
     Overrides,
     Presets,
@@ -39,7 +40,7 @@ def run(
         ),
     ] = None,
     resume: Resume = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline for a task.
 
@@ -79,7 +80,7 @@ def _try(
 def run_task(
     task: str,
     logs: Path | None,
-    changed: dict[str, Any],
+    changed: Mapping[str, object],
     *,
     resume: bool = False,
     as_json: bool,

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kinemill.environments.evaluation import Trials
 from kinemill.errors import BadInput
-
-Json = dict[str, Any]
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.simulator import Simulator
+from kinemill.store import Json
+from kinemill.task.document import Task
 
 
 class Run(dict[str, Any]):
@@ -20,14 +23,14 @@ class Run(dict[str, Any]):
     """
 
     def __init__(
-        self, document: Mapping[str, Any], task: Any, where: str | Path | None, summary: Json
+        self, document: Mapping[str, object], task: Task, where: str | Path | None, summary: Json
     ) -> None:
         super().__init__(document)
         self.task, self._where, self._summary = task, where, summary
         self._loaded: Any = None
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Policy | Simulator:
         """The model as a robot loads it: a `Policy` or a `Simulator`.
 
         Raises:
@@ -76,7 +79,7 @@ class Run(dict[str, Any]):
         seed: int = 0,
         variant: str | None = None,
         to: str | Path | None = None,
-    ) -> Any:
+    ) -> Trials:
         """Run the policy in the task's environment.
 
         Args:
@@ -98,7 +101,7 @@ class Run(dict[str, Any]):
         return trials
 
 
-def of_chain(document: Mapping[str, Any], task: Any) -> Run:
+def of_chain(document: Json, task: Task) -> Run:
     """Return the result of a pipeline run; its model is the registered version."""
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import find_version
@@ -119,12 +122,12 @@ def of_chain(document: Mapping[str, Any], task: Any) -> Run:
 
 def run_with_objects(
     name: str | Path,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     *,
-    environment: Any = None,
-    wrappers: Sequence[Any] = (),
-    model: Any = None,
-    callbacks: Sequence[Any] = (),
+    environment: object = None,
+    wrappers: Sequence[object] = (),
+    model: object = None,
+    callbacks: Sequence[object] = (),
 ) -> Run:
     """Train and export in this process with objects in place of names; register nothing.
 
@@ -160,7 +163,7 @@ def run_with_objects(
     return Run(document, task, home.root / exported.ref.path, trained.summary)
 
 
-def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -> Any:
+def _holding(task: Task, environment: Any, wrappers: Sequence[Any], model: object) -> Any:
     """Return the task with objects in it."""
     from kinemill.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
 

@@ -7,6 +7,7 @@ from typing import Any
 from kinemill.cli.dagster_client import Server
 from kinemill.cli.metrics import Numbers
 from kinemill.errors import BadInput
+from kinemill.store import Json
 
 OWNER, TASK, RESUME = "kinemill/owner", "kinemill/task", "kinemill/resume"
 PRIORITY, RETRY = "dagster/priority", "dagster/auto_retry_run_id"
@@ -57,13 +58,13 @@ fragment Told on PythonError { message className errorChain { error { message cl
 """
 
 
-def latest(server: Server, count: int = LATEST) -> list[dict[str, Any]]:
+def latest(server: Server, count: int = LATEST) -> list[Json]:
     """Return the status of the latest runs, newest first."""
     response = _right(server, server.ask(_RUNS, limit=count)["runsOrError"], "Runs")
     return [document_of(server, run) for run in response["results"]]
 
 
-def one(server: Server, run: str) -> dict[str, Any]:
+def one(server: Server, run: str) -> Json:
     """Return the status of a run.
 
     Args:
@@ -76,7 +77,7 @@ def one(server: Server, run: str) -> dict[str, Any]:
     return document_of(server, look_up(server, run))
 
 
-def look_up(server: Server, run: str) -> dict[str, Any]:
+def look_up(server: Server, run: str) -> Json:
     """Return the run with this id, or this beginning of an id."""
     whole = run if len(run) == _LENGTH else _complete_id(server, run)
     response = server.ask(_ONE, id=whole)["runOrError"]
@@ -85,24 +86,24 @@ def look_up(server: Server, run: str) -> dict[str, Any]:
     return _right(server, response, "Run")
 
 
-def status_of(run: Mapping[str, Any]) -> str:
+def status_of(run: Json) -> str:
     """Return queued, starting, running, canceling, completed, failed or canceled."""
     return _STATUS[run["status"]]
 
 
-def task_of(run: Mapping[str, Any]) -> str:
+def task_of(run: Json) -> str:
     """Return the task of a run, also of one that materializes only some assets."""
     assets = run.get("assetSelection") or []
     named = assets[0]["path"][0] if assets else run["jobName"]
     return _tags(run).get(TASK) or named
 
 
-def retry_of(run: Mapping[str, Any]) -> str | None:
+def retry_of(run: Json) -> str | None:
     """Return the run that resumes a failed one, or None."""
     return _tags(run).get(RETRY)
 
 
-def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
+def document_of(server: Server, run: Json) -> Json:
     """Return the document of `kinemill runs show`."""
     task, status = task_of(run), status_of(run)
     numbers = Numbers.of(run["runId"], task)
@@ -151,23 +152,23 @@ def _unknown(server: Server, run: str) -> BadInput:
     return BadInput(f"run {run}", "unknown", fix=f"the latest: {listing or 'there is none yet'}")
 
 
-def _right(server: Server, reply: dict[str, Any], typename: str) -> dict[str, Any]:
+def _right(server: Server, reply: Json, typename: str) -> Json:
     if reply["__typename"] != typename:
         raise server.failure(reply.get("message") or reply["__typename"])
     return reply
 
 
-def _tags(run: Mapping[str, Any]) -> dict[str, str]:
+def _tags(run: Json) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["tags"]}
 
 
-def _parameters(run: Mapping[str, Any], task: str) -> dict[str, Any]:
+def _parameters(run: Json, task: str) -> Json:
     """Return the overrides that the run was started with, dotted key to value."""
     config = run["runConfig"] or {}
     return _flat(config.get("resources", {}).get(task, {}).get("config", {}))
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(config: Mapping[str, object], prefix: str = "") -> Json:
     flat: dict[str, Any] = {}
     for key, value in config.items():
         inner = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
@@ -175,7 +176,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _model(run: Mapping[str, Any], task: str) -> str | None:
+def _model(run: Json, task: str) -> str | None:
     """Return the address of the version that the run registered or found cached."""
     for made in run["assetMaterializations"]:
         if made["assetKey"]["path"][-1] == "registered_model":
@@ -200,7 +201,7 @@ def _error(server: Server, run: str) -> str | None:
         after = response["cursor"]
 
 
-def _reason(error: Mapping[str, Any]) -> str:
+def _reason(error: Json) -> str:
     """Return the innermost message of an error, without those that wrap it."""
     chain = [error, *(link["error"] for link in error["errorChain"])]
     ours = [one for one in chain if one["message"].startswith("kinemill.")]

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.model_ref import ModelName, address_of
-from kinemill.cli.output import Json, document, notify, table
+from kinemill.cli.output import JsonOption, document, notify, table
 
 
 def ui(
@@ -76,7 +77,7 @@ Proxied = Annotated[
 UserName = Annotated[str, typer.Argument(help="User name.")]
 
 
-def list_users(as_json: Json = False) -> None:
+def list_users(as_json: JsonOption = False) -> None:
     """List the users of the web pages with their roles.
 
     Example: kinemill admin users list
@@ -113,7 +114,7 @@ def remove_user(name: UserName) -> None:
     _users().remove(name)
 
 
-def _users() -> Any:
+def _users() -> ModuleType:
     from kinemill.cli.project import project
     from kinemill.store.home import Home
 
@@ -125,7 +126,7 @@ def _names(tasks: str | None) -> list[str] | None:
     return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
 
 
-def _add(users: Any, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
+def _add(users: ModuleType, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
     if proxied:
         users.put_proxied(who, role, tasks)
     else:
@@ -159,7 +160,7 @@ def _password() -> str:
 def report(
     model: ModelName,
     to: Annotated[Path, typer.Option(help="HTML file to write.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the HTML report of one version.
 

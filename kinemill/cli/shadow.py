@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from kinemill.cli.output import document, notify, quantity, table
 from kinemill.interrupts import Interrupted, resume
+from kinemill.store import Json
 
 _EVERY = 5.0  # s between scans for new logs
 
@@ -47,7 +47,7 @@ def run_shadow(
         raise Interrupted(f"the record is kept; {resume()}") from stopped
 
 
-def _print_line(line: dict[str, Any]) -> None:
+def _print_line(line: Json) -> None:
     if line["right"] is None:
         notify(f"{line['name']}: left out, {line['why']}")
         return
@@ -55,7 +55,7 @@ def _print_line(line: dict[str, Any]) -> None:
     notify(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
 
 
-def _summarize(summary: dict[str, Any]) -> None:
+def _summarize(summary: Json) -> None:
     right = summary["right"]
     title = (
         f"{summary['task']}: champion version {summary['champion']}, challenger version "

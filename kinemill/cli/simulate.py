@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import polars as pl
 import typer
+from numpy.typing import NDArray
 
 from kinemill.cli.model_ref import LoadedModel, ModelFolder, ModelName, load_model
-from kinemill.cli.output import Json, document, notify, table
+from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.store import Json
+from kinemill.verify.simulation import Start
 
 _PRINTED_ROWS = 8  # rows of a long simulation that are printed
 
@@ -46,7 +51,7 @@ def simulate(
     to: Output = None,
     plot: Plot = None,
     folder: ModelFolder = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Simulate with a learned model.
 
@@ -111,7 +116,7 @@ def _start(
     actions: Path | None,
     initial: dict[str, float],
     steps: int | None,
-) -> tuple[Any, dict[str, float]]:
+) -> tuple[Start, dict[str, float]]:
     """Return the initial rows and actions, and the states to move from there."""
     from kinemill.errors import BadInput
 
@@ -125,7 +130,7 @@ def _start(
     return _start_at_rest(loaded, actions, initial).first(steps), {}
 
 
-def _start_at_rest(loaded: LoadedModel, actions: Path | None, initial: dict[str, float]) -> Any:
+def _start_at_rest(loaded: LoadedModel, actions: Path | None, initial: dict[str, float]) -> Start:
     """Start from a state at rest under the first action."""
     from kinemill.verify.actions import read_actions
     from kinemill.verify.simulation import Start
@@ -145,7 +150,7 @@ def _start_at_rest(loaded: LoadedModel, actions: Path | None, initial: dict[str,
     return Start(states[0], past[0], read, None, f"actions of {actions}")
 
 
-def _start_in_log(loaded: LoadedModel, source: str, row: int | None) -> Any:
+def _start_in_log(loaded: LoadedModel, source: str, row: int | None) -> Start:
     from kinemill.verify.simulation import start_of_rows
 
     rows, text = _rows(loaded, source)
@@ -153,7 +158,7 @@ def _start_in_log(loaded: LoadedModel, source: str, row: int | None) -> Any:
     return start_of_rows(rows, loaded.simulator.interface, at, text)
 
 
-def _rows(loaded: LoadedModel, source: str) -> tuple[Any, str]:
+def _rows(loaded: LoadedModel, source: str) -> tuple[NDArray[np.float64], str]:
     """Return the rows (N, C) of an episode of the home, or of the longest episode of a log."""
     from kinemill.errors import BadInput
     from kinemill.verify.files import unlike
@@ -172,7 +177,7 @@ def _rows(loaded: LoadedModel, source: str) -> tuple[Any, str]:
     return logs.rows.rows(longest).astype("float64"), f"{longest.name}, episode {longest.id}"
 
 
-def _summary(loaded: LoadedModel, start: Any, trajectory: Any) -> dict[str, Any]:
+def _summary(loaded: LoadedModel, start: Start, trajectory: pl.DataFrame) -> Json:
     """Return what was simulated, and the errors at the end if the truth is known."""
     simulator = loaded.simulator
     last = trajectory.row(-1, named=True)
@@ -195,7 +200,7 @@ def _summary(loaded: LoadedModel, start: Any, trajectory: Any) -> dict[str, Any]
     }
 
 
-def _print(summary: dict[str, Any], trajectory: Any) -> None:
+def _print(summary: Json, trajectory: pl.DataFrame) -> None:
     title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
     if not summary["to"]:
         every = max(1, trajectory.height // _PRINTED_ROWS)

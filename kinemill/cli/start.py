@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.dagster_client import Server
 from kinemill.cli.output import (
-    Json,
+    JsonOption,
     Logs,
     Overrides,
     Presets,
@@ -20,6 +21,7 @@ from kinemill.cli.output import (
     logs_path,
     notify,
 )
+from kinemill.store import Json
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id or its prefix, from `kinemill runs list`.")
@@ -61,7 +63,7 @@ def start(
         int, typer.Option("--priority", help="Queue priority; higher runs first.")
     ] = 0,
     resume: Resume = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Start a run on the Dagster server and return.
 
@@ -99,7 +101,7 @@ def start(
     typer.echo(f"end it:    kinemill runs cancel {run[:8]}")
 
 
-def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[str, Any]:
+def _config(task: str, changed: Json, logs: Path | None) -> Json:
     """Return the run config: overrides for the task's resource, and the folder of `recordings`."""
     from kinemill.task.overrides import nested
 
@@ -111,7 +113,9 @@ def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[st
     return config
 
 
-def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+def _launch(
+    server: Server, task: str, config: Mapping[str, object], tags: Mapping[str, str]
+) -> str:
     """Launch the job of a task; return the id of the run."""
     from kinemill.errors import BadInput
 
@@ -129,7 +133,7 @@ def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str
     raise BadInput(server.url, f"does not start {task}: {text or response['__typename']}")
 
 
-def _job_selector(server: Any, task: str) -> dict[str, str]:
+def _job_selector(server: Server, task: str) -> dict[str, str]:
     """Return the selector of a task's job; reload the code location if the file is newer."""
     from kinemill.errors import BadInput
     from kinemill.registry import nearest
@@ -146,7 +150,7 @@ def _job_selector(server: Any, task: str) -> dict[str, str]:
     raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, jobs_known))
 
 
-def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
+def _repositories(server: Server) -> list[tuple[str, str, list[str]]]:
     """Return (location, repository, jobs) of everything that the server has loaded."""
     response = server.ask(_REPOSITORIES)["repositoriesOrError"]
     if response["__typename"] != "RepositoryConnection":
@@ -157,7 +161,7 @@ def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def cancel(run: RunName, as_json: Json = False) -> None:
+def cancel(run: RunName, as_json: JsonOption = False) -> None:
     """Cancel a queued or running run.
 
     Ends every process of the run.
@@ -187,7 +191,7 @@ def cancel(run: RunName, as_json: Json = False) -> None:
         )
 
 
-def _end(server: Any, record: Mapping[str, Any]) -> None:
+def _end(server: Server, record: Json) -> None:
     """Cancel a run; mark one that is starting, which has no process yet, as canceled.
 
     Raises:
@@ -210,7 +214,7 @@ def _end(server: Any, record: Mapping[str, Any]) -> None:
     raise KinemillError(f"run {record['runId'][:8]}", f"cannot be ended: {said}")
 
 
-def _wait_until_ended(server: Any, record: dict[str, Any]) -> dict[str, Any]:
+def _wait_until_ended(server: Server, record: Json) -> Json:
     """Wait until a canceled run has ended; return its status."""
     from kinemill.cli import run_status
 

@@ -4,15 +4,18 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, document, notify, quantity, table
+from kinemill.cli.dagster_client import Server
+from kinemill.cli.metrics import Numbers
+from kinemill.cli.output import JsonOption, document, notify, quantity, table
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
+from kinemill.store import Json
 
 _LOOK_EVERY = 1.0  # s
 _SHORT = 8  # characters of an id that are shown
@@ -20,7 +23,7 @@ _APART = {"step", "time"}
 _ASIDE = "memory/"  # metrics for MLflow and --json only
 
 
-def list_runs(as_json: Json = False) -> None:
+def list_runs(as_json: JsonOption = False) -> None:
     """List the latest runs.
 
     Reads them from the Dagster server of `kinemill ui`, or the one at KINEMILL_URL.
@@ -53,7 +56,7 @@ def list_runs(as_json: Json = False) -> None:
     )
 
 
-def show_run(run: RunName, as_json: Json = False) -> None:
+def show_run(run: RunName, as_json: JsonOption = False) -> None:
     """Show one run: status, progress, settings and error.
 
     Example: kinemill runs show 1ee64d1c
@@ -65,7 +68,7 @@ def show_run(run: RunName, as_json: Json = False) -> None:
     document(summary) if as_json else _print_one(summary)
 
 
-def _print_one(summary: Mapping[str, Any]) -> None:
+def _print_one(summary: Json) -> None:
     rows = [
         [name, value]
         for name, value in {**summary, "step": _steps(summary)}.items()
@@ -75,7 +78,7 @@ def _print_one(summary: Mapping[str, Any]) -> None:
     table("", ["", ""], rows)
 
 
-def _steps(summary: Mapping[str, Any]) -> str:
+def _steps(summary: Mapping[str, object]) -> str:
     if summary["step"] is None:
         return ""
     return (
@@ -124,7 +127,7 @@ def metrics(
         )
 
 
-def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool) -> None:
+def _follow(server: Server, record: Json, numbers: Numbers, *, as_json: bool) -> None:
     """Print points as they arrive, and the status of the run on stderr, until it has ended."""
     from kinemill.cli import run_status
 
@@ -151,7 +154,7 @@ def _follow(server: Any, record: dict[str, Any], numbers: Any, *, as_json: bool)
 
 
 @contextmanager
-def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
+def _bar(numbers: Numbers, *, enabled: bool) -> Generator[Callable[[Json], None]]:
     """Show a progress bar with rate and time left below the lines, on a terminal."""
     if not (enabled and sys.stdout.isatty()):
         yield lambda _point: None
@@ -165,7 +168,7 @@ def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
     with Progress(*columns, transient=True) as progress:
         bar = progress.add_task("", total=numbers.total, pace="")
 
-        def show(point: Mapping[str, Any]) -> None:
+        def show(point: Json) -> None:
             pace.note(point["step"], point["time"])
             how = format_pace(pace, numbers.total)
             progress.update(bar, completed=point["step"], total=numbers.total, pace=how)
@@ -173,7 +176,7 @@ def _bar(numbers: Any, *, enabled: bool) -> Generator[Any]:
         yield show
 
 
-def _merge_steps(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _merge_steps(points: Sequence[Mapping[str, object]]) -> Iterator[Json]:
     """Merge consecutive points of one step."""
     for _, same in itertools.groupby(points, key=lambda point: point["step"]):
         whole: dict[str, Any] = {}
@@ -183,7 +186,7 @@ def _merge_steps(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]
             yield whole
 
 
-def _line(point: Mapping[str, Any], total: int | None) -> str:
+def _line(point: Json, total: int | None) -> str:
     """Spell a point as `step   50/500  train/loss 0.1234  lr 0.001`."""
     width = len(str(total)) if total else 6
     of = f"/{total}" if total else ""

@@ -8,13 +8,19 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
+from kinemill.store import Json
+from kinemill.verify.document import Assessment, Verification
+from kinemill.verify.findings import Cell
+from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
 _COMPARED = ("champion", "persistence")  # shown with a dynamics model and the best reference
 
 
-def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool = True) -> None:
+def run_summary(
+    summary: Json, verified: Verification | None = None, *, is_kept: bool = True
+) -> None:
     """Print the document of `run` as tables, with the results of the verification.
 
     Args:
@@ -49,7 +55,7 @@ def run_summary(summary: dict[str, Any], verified: Any = None, *, is_kept: bool 
         typer.echo("web pages   kinemill ui")
 
 
-def metrics_in(summary: dict[str, Any]) -> Any:
+def metrics_in(summary: Mapping[str, object]) -> Metrics:
     """Return the `Metrics` of a document that the registry or a run wrote."""
     from kinemill.store import from_json_value
     from kinemill.verify.results import Metrics
@@ -57,7 +63,7 @@ def metrics_in(summary: dict[str, Any]) -> Any:
     return from_json_value(summary["metrics"], Metrics, Path("metrics"))
 
 
-def _facts_table(summary: dict[str, Any]) -> None:
+def _facts_table(summary: Json) -> None:
     episodes, verification = summary["episodes"], summary["verification"]
     rows = [["dataset", str(summary["dataset"])[:12]]]
     if any(episodes.values()):  # a policy may learn without episodes
@@ -82,7 +88,9 @@ def _facts_table(summary: dict[str, Any]) -> None:
     table(f"{summary['task']}: {summary['status']}", ["", ""], rows)
 
 
-def errors_table(metrics: Any, own: str | None = None, title: str = "error at the horizon") -> None:
+def errors_table(
+    metrics: Metrics, own: str | None = None, title: str = "error at the horizon"
+) -> None:
     """Print the error at the horizon of each channel, with the best reference's and persistence's.
 
     More references do not fit into 80 columns; the report shows all of them.
@@ -117,7 +125,7 @@ def _errors(line: Mapping[str, float], names: Sequence[str]) -> list[str]:
     return [quantity(line[name]) if name in line else "" for name in names]
 
 
-def tried_table(metrics: Any) -> None:
+def tried_table(metrics: Metrics) -> None:
     """Print the outcomes of a policy in its environment, with the champion and random actions."""
     rows = [
         [name, *_errors({who: one for who, one in by.items() if math.isfinite(one)}, _POLICIES)]
@@ -127,7 +135,7 @@ def tried_table(metrics: Any) -> None:
         table("in the environment, on average", ["", *_POLICIES], rows)
 
 
-def comparison_table(verified: Any) -> None:
+def comparison_table(verified: Assessment) -> None:
     """Print model and best reference at each horizon and on each channel."""
     from kinemill.verify.comparison import FREE_RUN, NRMSE
     from kinemill.verify.findings import cells_of
@@ -145,7 +153,7 @@ def comparison_table(verified: Any) -> None:
         table("error / error of the best reference, by steps ahead", ["channel", *heads], rows)
 
 
-def _ratio(cell: Any) -> Any:
+def _ratio(cell: Cell | None) -> object:
     """Spell one comparison, and whether it is significant and counts."""
     if cell is None:
         return ""
@@ -155,7 +163,7 @@ def _ratio(cell: Any) -> Any:
     return Bad(spelled) if cell.state == "worse" else spelled
 
 
-def growth_table(accuracy: Mapping[str, Any], reference: str | None = "linear") -> None:
+def growth_table(accuracy: Mapping[str, Accuracy], reference: str | None = "linear") -> None:
     """Print the error of each channel by step, with that of a reference."""
     channels = accuracy["model"].channels if "model" in accuracy else {}
     last = max((len(line.by_step) for line in channels.values()), default=0)
@@ -175,7 +183,7 @@ def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
 
 
-def first_not_finite(accuracy: Mapping[str, Any]) -> str | None:
+def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:
     """Return a note about the first step at which predictions on test data are not finite."""
     from kinemill.verify.headline import diverging_steps
 
@@ -186,12 +194,12 @@ def first_not_finite(accuracy: Mapping[str, Any]) -> str | None:
     return f"predictions of {name} are not finite from {step} steps ahead on"
 
 
-def _pair_text(line: Any, other: Any, step: int) -> str:
+def _pair_text(line: ChannelAccuracy, other: ChannelAccuracy | None, step: int) -> str:
     values = [quantity(one.by_step[step - 1], 2) for one in (line, other) if one]
     return " / ".join(values)
 
 
-def failed_table(gate: list[dict[str, Any]]) -> None:
+def failed_table(gate: list[Mapping[str, object]]) -> None:
     """Print the lines of the gate that failed; `kinemill model why` lists all of them."""
     failed = [line for line in gate if not line["passed"]]
     gate_table(failed)
@@ -200,14 +208,14 @@ def failed_table(gate: list[dict[str, Any]]) -> None:
         typer.echo(f"gate        {text}; kinemill model why lists them")
 
 
-def gate_table(gate: list[dict[str, Any]]) -> None:
+def gate_table(gate: list[Mapping[str, object]]) -> None:
     """Print the gate's decision by rule."""
     if gate:
         rows = [[g["rule"], g["passed"], g["value"], g["expected"]] for g in gate]
         table("gate", ["rule", "passed", "value", "expected"], rows)
 
 
-def spell_gate(gate: list[dict[str, Any]]) -> str:
+def spell_gate(gate: list[Json]) -> str:
     """Spell the decision of the gate: which rules refused."""
     refused = [line["rule"] for line in gate if not line["passed"]]
     if refused == ["approval"]:
@@ -215,7 +223,7 @@ def spell_gate(gate: list[dict[str, Any]]) -> str:
     return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {spell(item)}" for name, item in value.items())
     return spell(value)

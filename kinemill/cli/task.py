@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, Presets, TaskName, changes, document, table
+from kinemill.cli.output import JsonOption, Overrides, Presets, TaskName, changes, document, table
 
 
-def list_tasks(as_json: Json = False) -> None:
+def list_tasks(as_json: JsonOption = False) -> None:
     """List the tasks and the errors of invalid ones.
 
     Example: kinemill task list
@@ -53,7 +53,7 @@ def show_task(
     launchpad: Annotated[
         bool, typer.Option("--launchpad", help="Print the run config for Dagster's launchpad.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print a task with all defaults and overrides.
 

@@ -6,7 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, TaskName, document, notify, quantity, table
+from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
+from kinemill.environments.evaluation import Agent
+from kinemill.store import Json
+from kinemill.task.document import Task
+from kinemill.task.environment import Environment
 
 USUAL = "usual"
 
@@ -25,7 +29,7 @@ def transfer(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
     overrides: Overrides = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train under each variant and test under all variants.
 
@@ -51,14 +55,14 @@ def transfer(
     table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
 
 
-def _spell_success(one: Mapping[str, Any]) -> str:
+def _spell_success(one: Json) -> str:
     """Spell the success of a policy, or its return if the environment reports no success."""
     return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
 
 
 def matrix(
-    task: Any, models: Mapping[str, Any], variants: Sequence[str], workers: int = 1
-) -> dict[str, dict[str, Any]]:
+    task: Task, models: Mapping[str, Agent], variants: Sequence[str], workers: int = 1
+) -> dict[str, Json]:
     """Return success and return of each policy under each variant.
 
     Args:
@@ -87,7 +91,7 @@ def matrix(
     return results
 
 
-def task_under(task: Any, variant: str) -> Any:
+def task_under(task: Task, variant: str) -> Task:
     """Return the task with the settings of a variant of its environment."""
     from kinemill.environments.factory import environment_of
 
@@ -103,13 +107,13 @@ def task_under(task: Any, variant: str) -> Any:
     return task.model_copy(update={"environment": changed})
 
 
-def _environment(task: Any) -> Any:
+def _environment(task: Task) -> Environment:
     from kinemill.environments.factory import environment_of
 
     return environment_of(task)
 
 
-def _train_policy(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
+def _train_policy(task: Task, variant: str, folder: Path, episodes: int, workers: int) -> Agent:
     """Train a policy from an expert under a variant, in a temporary home."""
     from kinemill.augment import stage as augment
     from kinemill.dataset import stage as dataset_stage

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.output import (
-    Json,
+    JsonOption,
     Overrides,
     Presets,
     TaskName,
@@ -18,6 +18,8 @@ from kinemill.cli.output import (
     quantity,
     table,
 )
+from kinemill.store import Json
+from kinemill.task.document import Task
 
 _REFUSED = 1
 
@@ -48,7 +50,7 @@ def tune(
     ] = False,
     overrides: Overrides = None,
     presets: Presets = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Search for better settings.
 
@@ -80,7 +82,7 @@ def tune(
         raise typer.Exit(_REFUSED)
 
 
-def _print_space(task: Any, *, as_json: bool) -> None:
+def _print_space(task: Task, *, as_json: bool) -> None:
     import yaml
 
     from kinemill.tune.defaults import default_space
@@ -93,7 +95,7 @@ def _print_space(task: Any, *, as_json: bool) -> None:
     typer.echo(yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=100), nl=False)
 
 
-def _print(summary: dict[str, Any]) -> None:
+def _print(summary: Json) -> None:
     best, own = summary["best"], summary["own"]
     typer.echo(
         f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "

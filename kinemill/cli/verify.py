@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, document, table
+from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import Blocked
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder with rollout.onnx or policy.onnx.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Verify an exported model folder.
 

@@ -1,11 +1,15 @@
 """`kinemill data view`: plot a recording or an episode on an offline HTML page."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import Json, TaskName, document
+from kinemill.cli.output import JsonOption, TaskName, document
+from kinemill.ingest.membership import Member
+from kinemill.ingest.recordings import Recording
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 
 
 def view(
@@ -23,7 +27,7 @@ def view(
         Path | None,
         typer.Option("--rerun", help="Write an .rrd file for the Rerun viewer instead."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Plot a recording on an HTML page.
 
@@ -56,7 +60,7 @@ def view(
     typer.echo(f"{member.name} is drawn in {target}")
 
 
-def _recording(task: Any, home: Any, member: Any) -> Any:
+def _recording(task: Task, home: Home, member: Member) -> Recording:
     from kinemill.errors import BadInput
     from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.inspection import as_recording, read_before

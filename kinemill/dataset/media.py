@@ -71,7 +71,7 @@ class MediaSet:
         default_factory=dict[tuple[str, str], Any], repr=False
     )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for a worker, without open files."""
         return {**vars(self), "_open": {}}
 

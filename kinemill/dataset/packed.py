@@ -5,7 +5,6 @@ Symbols: N rows of all episodes, C channels (states, then actions), S states, Y 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,7 +180,9 @@ class PackedDataset:
         return np.concatenate([np.empty(0, np.int64), *starts])
 
 
-def create_values(folder: Path, rows: int, columns: int) -> np.memmap[Any, np.dtype[np.float32]]:
+def create_values(
+    folder: Path, rows: int, columns: int
+) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
     """Create the file of packed rows in `folder` and return it as a writable (rows, columns) map.
 
     Rows are written to disk one episode at a time, which bounds the memory of packing.

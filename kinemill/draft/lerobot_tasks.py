@@ -69,14 +69,14 @@ def _is_small(path: Path) -> bool:
     return is_file(path) and path.stat().st_size <= LARGEST
 
 
-def _of_lines(path: Path) -> Iterator[tuple[Any, str]]:
+def _of_lines(path: Path) -> Iterator[tuple[int, str]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.strip():
             item = json.loads(line)
             yield item["task_index"], item["task"]
 
 
-def _of_table(path: Path) -> Iterator[tuple[Any, str]]:
+def _of_table(path: Path) -> Iterator[tuple[int, str]]:
     frame = pl.read_parquet(path, glob=False)
     texts = "task" if "task" in frame.columns else "__index_level_0__"
     return zip(frame["task_index"].to_list(), frame[texts].to_list(), strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
 from kinemill.environments.evaluation import RandomPolicy, Trials, try_policy
 from kinemill.environments.factory import make_environment
+from kinemill.environments.gym_types import Env
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.store import Json
@@ -99,7 +100,7 @@ def _load(text: str, name: str) -> Task:
         return load_task(path)
 
 
-def _with_spaces(draft: EnvironmentDraft, environment: Any) -> EnvironmentDraft:
+def _with_spaces(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
     """Add the wrappers that make the observations one vector, and a limit of time.
 
     Raises:
@@ -130,7 +131,7 @@ def _with_spaces(draft: EnvironmentDraft, environment: Any) -> EnvironmentDraft:
     return replace(draft, settings=settings)
 
 
-def _time_step(environment: Any, draft: EnvironmentDraft) -> tuple[float, str]:
+def _time_step(environment: Env, draft: EnvironmentDraft) -> tuple[float, str]:
     """Return the time step, s, that an environment states, and how."""
     if draft.dt[1] != _FIRST:
         return draft.dt
@@ -179,7 +180,8 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     """Choose the algorithm, the wrappers of the policy, and the budget."""
     layout = trials.episodes[0].layout
     environment = make_environment(task)
-    spec, space = environment.spec, environment.action_space
+    space: Any = environment.action_space
+    spec = environment.spec
     environment.close()
     is_bounded = not any(layout.choices) and bool(space.is_bounded())
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)

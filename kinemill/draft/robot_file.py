@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf, radians
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -160,7 +161,7 @@ def _range(ends: Any, limited: Any, spec: Any) -> Ends | None:
     return (low, high) if is_stated and low < high else None
 
 
-def _driven(joint: JointLimits, actuator: Any, spec: Any, library: Any) -> JointLimits:
+def _driven(joint: JointLimits, actuator: Any, spec: Any, library: ModuleType) -> JointLimits:
     """Add the limits of an actuator to those of its joint.
 
     A position servo has the force kp (ctrl - q) - ..., so the first number of its gain is the

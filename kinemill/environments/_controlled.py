@@ -5,8 +5,6 @@ The reward of a step is what it costs, negative: -dt (sum of the terms of `contr
 Symbols: B rows, S states, A actions.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,7 +75,7 @@ class Controlled:
         return self.cost.reached(np.stack(states[-rows:]), np.stack(actions[-rows:]))
 
 
-def picture(points: Floats, size: int = 240) -> Any:
+def picture(points: Floats, size: int = 240) -> NDArray[np.uint8]:
     """Draw links through points (P, 2) m as a picture (H, W, 3) uint8."""
     from PIL import Image, ImageDraw
 

@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.errors import BadInput
 
 _STREAM = 29  # apart from what else is drawn by an episode's seed
@@ -27,7 +28,7 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
         BadInput: actions are choices, or have no limits.
     """
 
-    def __init__(self, env: Any, std: float) -> None:
+    def __init__(self, env: Env, std: float) -> None:
         super().__init__(env)
         space = env.action_space
         if not isinstance(space, Box) or not space.is_bounded():
@@ -38,13 +39,13 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._std = std * (space.high - space.low) / 2
         self._random = np.random.default_rng(0)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         if seed is not None:
             self._random = np.random.default_rng([seed, _STREAM])
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Carry out an action and noise, within the limits."""
         expert_action = np.asarray(action, self._low.dtype)
         noise = self._std * self._random.normal(size=expert_action.shape)

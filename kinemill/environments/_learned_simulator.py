@@ -9,9 +9,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.environments._controlled import Controlled, Floats
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.environments.vector_env import Rows
 from kinemill.task.document import Task
 
@@ -39,11 +41,11 @@ class LearnedBatch:
         history = np.tile(self.rules.start(random), self._simulator.history)
         return np.concatenate([history, np.zeros(self._simulator.history * self._actions)])
 
-    def observe(self, states: Floats) -> Any:
+    def observe(self, states: Floats) -> NDArray[np.float32]:
         """Return the present states of the robot, (B, S)."""
         return self._split(states)[0][:, -1].astype(np.float32)
 
-    def advance(self, states: Floats, actions: Any) -> Any:
+    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, Any]:
         """Predict one step; a row that the model loses (not finite) has ended."""
         history, past = self._split(states)
         space: Any = self.action_space
@@ -51,7 +53,7 @@ class LearnedBatch:
         next_states = self._simulator.rollout(history, past[:, 1:], action[:, None])[:, 0].astype(
             float
         )
-        lost = ~np.isfinite(next_states).all(axis=1)
+        lost = np.logical_not(np.isfinite(next_states)).all(axis=1)
         next_states[lost] = history[lost, -1]
         next_states = np.clip(next_states, self.rules.low, self.rules.high)
         rewards = self.rules.rewards(next_states, action, past[:, -1], history[:, -1])
@@ -89,14 +91,14 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
         self.action_space = self._batch.action_space
         self.observation_names = tuple(task.states)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         super().reset(seed=seed, options=options)
         self._row = self._batch.start(self.np_random)
         self._states, self._actions = list[Any](), list[Any]()
         return self._batch.observe(self._row[None])[0], {}
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Predict one step."""
         action = np.asarray(action, dtype=float)
         rows, rewards, lost = self._batch.advance(self._row[None], action[None])
@@ -109,7 +111,7 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
             info["is_success"] = self._batch.rules.reached(self._states, self._actions)
         return observation, float(rewards[0]), bool(lost[0]), False, info
 
-    def render(self) -> Any:
+    def render(self) -> NDArray[np.uint8]:
         """Draw the links of the plant that the model was learned from."""
         from kinemill.control.physics import Robot
         from kinemill.environments._controlled import picture
@@ -120,7 +122,7 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
         return picture(robot.plant.points(joints[None])[0])
 
 
-def make_learned_environment(task: Task, folder: Path, steps: int | None, *, render: bool) -> Any:
+def make_learned_environment(task: Task, folder: Path, steps: int | None, *, render: bool) -> Env:
     """Return the environment; with its own limit of time if the task sets none."""
     from gymnasium.wrappers import TimeLimit
 

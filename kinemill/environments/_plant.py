@@ -4,9 +4,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
 
 from kinemill.control.physics import Robot, make_plant
 from kinemill.environments._controlled import Controlled, picture
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.task.document import Task
 
 
@@ -29,7 +32,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         self.action_space = self._motors(self._rules.action_space)
         self.observation_names = tuple(task.states)
 
-    def _motors(self, space: Any) -> Any:
+    def _motors(self, space: Any) -> Box[np.float32]:
         """Return the limits of the task, narrowed to what the plant's motors give."""
         low, high = np.clip((space.low, space.high), *self._robot.limits).astype(np.float32)
         return gymnasium.spaces.Box(low, high, dtype=np.float32)
@@ -38,7 +41,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         """Set parameters of the plant for the next episodes."""
         self._robot = Robot(self._task, make_plant(self._task, parameters))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         super().reset(seed=seed, options=options)
         start = self._rules.start(self.np_random)
@@ -46,7 +49,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         self._states, self._actions = [start], list[Any]()
         return start.astype(np.float32), {}
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Hold the action for one time step."""
         applied = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
         previous = self._actions[-1] if self._actions else np.zeros(len(applied))
@@ -59,13 +62,13 @@ class PlantEnv(gymnasium.Env[Any, Any]):
             info["is_success"] = self._rules.reached(self._states, self._actions)
         return state.astype(np.float32), float(reward), False, False, info
 
-    def render(self) -> Any:
+    def render(self) -> NDArray[np.uint8]:
         """Draw the robot's links."""
         joints = self._robot.to_plant(self._states[-1])[: len(self._robot.plant.joints)]
         return picture(self._robot.plant.points(joints[None])[0])
 
 
-def make_plant_environment(task: Task, steps: int | None, *, render: bool) -> Any:
+def make_plant_environment(task: Task, steps: int | None, *, render: bool) -> Env:
     """Return the environment; with its own limit of time if the task sets none."""
     from gymnasium.wrappers import TimeLimit
 

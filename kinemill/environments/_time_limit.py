@@ -5,12 +5,13 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import TimeLimit
 
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.errors import BadInput
 
 LONGEST = 100_000  # steps of an episode that nothing limits: a quarter of an hour at 100 Hz
 
 
-def limited(environment: Any, steps: int | None, named: str) -> Any:
+def limited(environment: Env, steps: int | None, named: str) -> Env:
     """Return an environment whose episodes end.
 
     Args:
@@ -23,7 +24,7 @@ def limited(environment: Any, steps: int | None, named: str) -> Any:
     return environment if _has_limit(environment) else Ending(environment, named)
 
 
-def _has_limit(environment: Any) -> bool:
+def _has_limit(environment: object) -> bool:
     while isinstance(environment, gymnasium.Wrapper):
         if isinstance(environment, TimeLimit):
             return True
@@ -39,16 +40,16 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
         named: which it is.
     """
 
-    def __init__(self, env: Any, named: str) -> None:
+    def __init__(self, env: Env, named: str) -> None:
         super().__init__(env)
         self._named, self._steps = named, 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         self._steps = 0
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Go one step on.
 
         Raises:

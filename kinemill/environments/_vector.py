@@ -6,13 +6,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
+from numpy.typing import NDArray
 
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.errors import BadInput
 
 OBSERVATION = "observation"
 
 
-def vector_space(environment: Any, where: str) -> Any:
+def vector_space(environment: Env, where: str) -> Box[np.float32]:
     """Return the space of the vector that is observed.
 
     Raises:
@@ -38,9 +40,9 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(
         self,
-        env: Any,
-        space: Any,
-        change: Callable[[Any], Any],
+        env: Env,
+        space: Box[np.float32],
+        change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         begin: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(env)
@@ -51,17 +53,17 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
         )
         self._change, self._begin = change, begin
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
         if self._begin is not None:
             self._begin()
         return self._changed(observation), info
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Go one step on."""
-        observation, *rest = self.env.step(action)
-        return self._changed(observation), *rest
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._changed(observation), reward, terminated, truncated, info
 
     def _changed(self, observation: Any) -> Any:
         if self._is_dict:
@@ -69,6 +71,6 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._change(observation)
 
 
-def box(low: Any, high: Any) -> Any:
+def box(low: object, high: object) -> Box[np.float32]:
     """Return a float32 Box between two vectors."""
     return Box(np.asarray(low, np.float32), np.asarray(high, np.float32), dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from kinemill.environments.gym_types import Env, Options, Reset
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -30,9 +31,9 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(
         self,
-        env: Any,
+        env: Env,
         drawn: Mapping[str, tuple[float, float]],
-        fixed: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(env)
         self._drawn, self._fixed = dict(drawn), dict(fixed or {})
@@ -44,7 +45,7 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
                 where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no number of the environment", fix=nearest(name, names))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Draw the parameters and start an episode."""
         if seed is not None:
             self._random = np.random.default_rng([seed, _STREAM])
@@ -61,5 +62,5 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(seed=seed, options=options)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

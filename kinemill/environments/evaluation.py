@@ -3,7 +3,7 @@
 Each episode follows from its seed alone, so it is the same whichever process it runs in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.factory import environment_of, make_environment
+from kinemill.environments.gym_types import Env, Space
 from kinemill.environments.layout import action_limits, layout_of
 from kinemill.environments.obs_filter import seen_by
 from kinemill.parallel import worker_pool
@@ -29,7 +30,7 @@ class Agent(Protocol):
         """Begin an episode; all randomness follows from the seed."""
         ...
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Any) -> object:
         """Choose an action, in the environment's own terms."""
         ...
 
@@ -181,7 +182,7 @@ def summed(runs: Sequence[Recorded], full: int) -> Trials:
 
 
 def _run_from_settings(
-    settings: Json, policy: Agent, recorded: Any, variant: str | None
+    settings: Json, policy: Agent, recorded: Sequence[tuple[int, bool]], variant: str | None
 ) -> list[Recorded]:
     return _run(Task.model_validate(settings), policy, recorded, variant)
 
@@ -197,7 +198,7 @@ def _run(
 
 def run_episode(
     task: Task,
-    environment: Any,
+    environment: Env,
     policy: Agent,
     seed: int,
     *,
@@ -254,7 +255,9 @@ def run_episode(
     )
 
 
-def within(action: Any, limits: tuple[Any, Any] | None) -> Any:
+def within(
+    action: object, limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+) -> object:
     """Return an action clipped to limits; the same object where it is within them."""
     if limits is None:
         return action
@@ -263,7 +266,7 @@ def within(action: Any, limits: tuple[Any, Any] | None) -> Any:
     return action if np.array_equal(clipped, values, equal_nan=True) else clipped
 
 
-def numbers_in(info: dict[str, Any]) -> dict[str, float]:
+def numbers_in(info: Mapping[str, object]) -> dict[str, float]:
     """Return what of an `info` is a number: the events of a step."""
     return {
         name: float(value)
@@ -272,7 +275,7 @@ def numbers_in(info: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _stacked(observations: list[Any]) -> dict[str, NDArray[Any]]:
+def _stacked(observations: list[Any]) -> dict[str, NDArray[np.generic]]:
     if isinstance(observations[0], dict):
         return {name: np.stack([one[name] for one in observations]) for name in observations[0]}
     return {"observation": np.stack(observations)}
@@ -285,20 +288,20 @@ class RandomPolicy:
         space: of the actions.
     """
 
-    def __init__(self, space: Any) -> None:
+    def __init__(self, space: Space) -> None:
         self._space = space
 
     def reset(self, seed: int) -> None:
         """Begin an episode."""
         self._space.seed(seed)
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Any) -> object:
         """Draw an action."""
         mask = observation.get("action_mask") if isinstance(observation, dict) else None
         return self._space.sample(None if mask is None else masks_of(self._space, mask))
 
 
-def masks_of(space: Any, mask: Any) -> Any:
+def masks_of(space: object, mask: object) -> NDArray[np.int8] | tuple[NDArray[np.int8], ...]:
     """Return a mask (M,) as Gymnasium's `sample` takes it: int8, one a choice."""
     values = np.asarray(mask).astype(np.int8)
     sizes = getattr(space, "nvec", None)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.document import Task
-from kinemill.task.environment import Environment
+from kinemill.task.environment import Environment, Range
 
 Estimates = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
 
@@ -35,7 +36,7 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
 
 def make_environment(
     task: Task, *, render: bool = False, variant: str | None = None, seed: int | None = None
-) -> Any:
+) -> Env:
     """Return what a policy acts in: with its limit of time, and parameters drawn at each reset.
 
     Args:
@@ -66,8 +67,8 @@ def make_environment(
 
 
 def learning_environment(
-    task: Task, estimates: Estimates, *, inner: Callable[[Any], Any] | None = None
-) -> Any:
+    task: Task, estimates: Estimates, *, inner: Callable[[Env], Env] | None = None
+) -> Env:
     """Return what a network learns in: all wrappers on, those of the policy and of training too.
 
     Args:
@@ -85,7 +86,7 @@ def learning_environment(
 
 def _parameters(
     settings: Environment, variant: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Range], dict[str, object]]:
     """Return the parameters that are drawn, with their ranges, and those that are set."""
     fixed = {
         name: value

@@ -4,7 +4,6 @@ Symbols: B batch, D numbers observed, E numbers after the adapter, A actions.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 CLIP = 10.0  # of a normalized observation; further out nothing was ever learned
 
 
-def clipped(value: Tensor, low: Any, high: Any) -> Tensor:
+def clipped(value: Tensor, low: object, high: object) -> Tensor:
     """Return values held within limits; NaN stays NaN, which ONNX Runtime's own clip may lose."""
     low, high = torch.as_tensor(low), torch.as_tensor(high)
     bounded = torch.where(value > high, high.expand_as(value), value)
@@ -57,7 +56,7 @@ class Adapter(nn.Module):
         """Turn actions (B, A) of what is outside into those of what is inside."""
         return action
 
-    def load(self, estimates: Mapping[str, Any]) -> None:
+    def load(self, estimates: Mapping[str, object]) -> None:
         """Take what the wrapper estimated, arrays by name of a buffer."""
         for name, value in estimates.items():
             own: Tensor = getattr(self, name)
@@ -124,7 +123,7 @@ class Scaled(Adapter):
     low: Tensor
     high: Tensor
 
-    def __init__(self, inputs: int, limits: Any) -> None:
+    def __init__(self, inputs: int, limits: object) -> None:
         super().__init__(inputs)
         low, high = torch.as_tensor(limits, dtype=torch.float32)
         self.register_buffer("low", low)

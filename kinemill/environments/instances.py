@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from pydantic import ConfigDict, Field
 
+from kinemill.environments.gym_types import Env
 from kinemill.task.environment import Environment, Wrapper
 
 Maker = Callable[[], Any]
@@ -24,7 +25,7 @@ class ObjectEnvironment(Environment):
     maker: Maker = Field(exclude=True)
     name: str = ""  # of the function, for the card
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: object, *, render: bool = False) -> Env:
         """Return a new environment; pictures are its own business."""
         del task, render
         return self.maker()
@@ -40,13 +41,13 @@ class ObjectWrapper(Wrapper):
     wrap_with: Callable[[Any], Any] = Field(exclude=True)
     name: str = ""
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: object, estimates: Mapping[str, object]) -> Env:
         """Return the environment with this around it."""
         del estimates
         return self.wrap_with(environment)
 
 
-def name_of(thing: Any) -> str:
+def name_of(thing: object) -> str:
     """Return what an object calls itself, and a word that no other has.
 
     Nobody can tell whether an object does what it did last time, so nothing is taken for known.

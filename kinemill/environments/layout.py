@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
@@ -12,7 +13,7 @@ from kinemill.task.document import Task
 Array = NDArray[Any]
 
 
-def layout_of(task: Task, environment: Any) -> PolicyLayout:
+def layout_of(task: Task, environment: Env) -> PolicyLayout:
     """Return what a policy sees and gives, names from the task's channels or the spaces.
 
     An environment may have `observation_names`, `action_names` and `units` (by name) of its own.
@@ -57,7 +58,7 @@ def layout_of(task: Task, environment: Any) -> PolicyLayout:
     )
 
 
-def action_limits(task: Task, environment: Any, layout: PolicyLayout) -> tuple[Array, Array] | None:
+def action_limits(task: Task, environment: Env, layout: PolicyLayout) -> tuple[Array, Array] | None:
     """Return the lowest and highest action, each shaped as the environment takes it.
 
     An action obeys the limits of the environment's space and those of the task's channel.
@@ -86,7 +87,7 @@ def _rounded(limit: float, kind: Any, toward: float) -> Any:
     return np.nextafter(near, kind.type(toward)) if beyond else near
 
 
-def _spaces(space: Any) -> dict[str, Any]:
+def _spaces(space: object) -> dict[str, Any]:
     """Return the observation's parts by the names of a policy's inputs.
 
     Raises:
@@ -110,7 +111,7 @@ def _spaces(space: Any) -> dict[str, Any]:
     return parts
 
 
-def _names(task: Task, environment: Any, what: str, count: int) -> tuple[str, ...]:
+def _names(task: Task, environment: Env, what: str, count: int) -> tuple[str, ...]:
     """Return names of the numbers observed or done: channels, the environment's, or numbered.
 
     An environment's own names count first where they are channels: a policy may see some of them.
@@ -138,12 +139,12 @@ def _channels(task: Task, what: str) -> tuple[str, ...]:
     return tuple(name for name in selected if name in names) if selected else tuple(names)
 
 
-def _attribute(environment: Any, name: str, default: Any) -> Any:
+def _attribute(environment: Env, name: str, default: object) -> Any:
     has = environment.has_wrapper_attr(name)
     return environment.get_wrapper_attr(name) if has else default
 
 
-def _actions(task: Task, environment: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _actions(task: Task, environment: Env) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return names of the actions, and how many choices each has, 0 for a continuous one.
 
     Raises:

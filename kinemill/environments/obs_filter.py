@@ -5,7 +5,7 @@ from typing import Any
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 
 
-def seen_by(policy: Any, observation: Any, available: PolicyLayout) -> Any:
+def seen_by(policy: object, observation: object, available: PolicyLayout) -> object:
     """Return what a policy sees of what an environment shows.
 
     Args:

@@ -9,9 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.gym_types import Info
+
 EPISODE = "kinemill_episode"  # of `info`, at the end of an episode: what it was like
 
 Floats = NDArray[np.float64]
+# observations (B, D), rewards (B,), dones (B,), infos, masks (B, M)
+Step = tuple[
+    NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]], Floats
+]
 
 
 class Batch(Protocol):
@@ -28,7 +34,7 @@ class Batch(Protocol):
         """Return what is seen of states, (B, S) -> (B, D)."""
         ...
 
-    def advance(self, states: Floats, actions: Any) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Go one step on: states (B, S), rewards (B,), and whether each ended by itself (B,)."""
         ...
 
@@ -52,7 +58,7 @@ class Rows:
         self._randoms = [np.random.default_rng(row) for row in range(count)]
         self._masks = np.ones((count, 0))
 
-    def reset(self, seeds: Sequence[int | None]) -> Any:
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
         """Begin an episode in each row; return observations (B, D) and masks."""
         for row, seed in enumerate(seeds):
             if seed is not None:
@@ -62,7 +68,7 @@ class Rows:
         self._sums = self._squares = 0.0
         return self._batch.observe(self._states), self._masks
 
-    def step(self, actions: Any) -> Any:
+    def step(self, actions: object) -> Step:
         """Go one step on; return observations, rewards, dones, infos, masks."""
         self._states, rewards, ended = self._batch.advance(self._states, actions)
         self._steps += 1
@@ -83,7 +89,7 @@ class Rows:
             observations[rows] = self._batch.observe(self._states[rows])
         return observations, rewards.astype(np.float32), dones, infos, self._masks
 
-    def _finished(self, row: int, observations: Any, ended: bool) -> dict[str, Any]:
+    def _finished(self, row: int, observations: NDArray[np.float32], ended: bool) -> Info:
         stats = summed(
             (float(self._rewards[row]), int(self._steps[row]), ended),
             (np.asarray(self._sums)[row], np.asarray(self._squares)[row]),

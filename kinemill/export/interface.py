@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
 
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.step import TrainedStep, carries
@@ -16,7 +15,7 @@ _ESTIMATES = "the same, with derived states estimated; the rollout starts from t
 LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
-def describe(model: Mapping[str, Any], step: TrainedStep) -> Interface:
+def describe(model: Json, step: TrainedStep) -> Interface:
     """Return the interface of `step`; `model` is its `model.json`."""
     layout = step.layout
     channels = [*layout.states, *layout.actions]

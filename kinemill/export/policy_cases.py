@@ -61,7 +61,9 @@ class Cases:
 
 
 def make_cases(
-    module: PolicyModule, interface: PolicyInterface, inputs: Mapping[str, Any] | None = None
+    module: PolicyModule,
+    interface: PolicyInterface,
+    inputs: Mapping[str, NDArray[np.generic]] | None = None,
 ) -> Cases:
     """Return inputs, actions of the trained policy and the tolerance of a runtime.
 
@@ -79,7 +81,7 @@ def make_cases(
     return Cases(values, action, allowed_of(action, perturbed, interface))
 
 
-def play(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
     """Return the actions (N, T, A) of a policy for inputs (N, T, ...), with its carry fed back."""
     rows, steps = next(iter(inputs.values())).shape[:2]
     carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
@@ -163,7 +165,7 @@ def random_inputs(
 
 def _masks(
     random: np.random.Generator, shape: tuple[int, int], interface: PolicyInterface
-) -> NDArray[Any]:
+) -> NDArray[np.generic]:
     """Forbid each choice with probability 1/2, but leave one for each action."""
     parts = list[NDArray[Any]]()
     for count in interface.choices:

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.export._graph import IR_VERSION, OPSET
 from kinemill.export.cases import training_windows
@@ -116,7 +118,7 @@ def _quiet() -> Generator[None]:
 
 def _batches(
     interface: Interface, simulator: Simulator, windows: Windows
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Yield inputs of a step: measured states and actions, and the carry after them."""
     states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
     carry = simulator.warm_up(states, past)
@@ -197,7 +199,7 @@ def _fault(variant: Simulator, windows: Windows) -> str:
     return ""
 
 
-def windows_of(rows: Any, history: int) -> Windows:
+def windows_of(rows: PackedDataset | None, history: int) -> Windows:
     """Return the windows for calibration and measurement of variants.
 
     Raises:

@@ -28,7 +28,7 @@ ONNX Runtime differed by at most 1.3 times that distance (`python -m benchmarks.
 
 import copy
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,6 +40,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from kinemill.runtime.interface import Dtype
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.step import Step
 
 Floats = NDArray[np.float64]
 Run = Callable[..., tuple[Tensor, ...]]
@@ -89,8 +91,12 @@ class Rounding(TorchDispatchMode):
         self._pool = torch.rand(_POOL, generator=generator, dtype=torch.float64) * 2.0 - 1.0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Any,
+        types: object,
+        args: Any = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         """Run one operation and perturb its float results."""
         del types
         kwargs, kind = kwargs or {}, func.overloadpacket
@@ -113,7 +119,9 @@ class Rounding(TorchDispatchMode):
         result = func(*args, **kwargs)
         return tree_map_only(Tensor, lambda one: self._perturb_relative(one, 2.0), result)
 
-    def _product(self, func: Any, args: Any, kwargs: Any, first: int) -> Tensor:
+    def _product(
+        self, func: Callable[..., Tensor], args: Any, kwargs: Mapping[str, object], first: int
+    ) -> Tensor:
         """Run a matrix product; a bias counts as one more term."""
         result = func(*args, **kwargs)
         if not _floats(result):
@@ -141,7 +149,7 @@ class Rounding(TorchDispatchMode):
         return self._pool[start : start + count].view(like.shape).to(like.dtype)
 
 
-def _floats(value: Any) -> bool:
+def _floats(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
@@ -149,7 +157,9 @@ def _terms(operand: Tensor, result: Tensor) -> float:
     return operand.numel() / max(result.numel(), 1)
 
 
-def _sizes(func: Callable[..., Tensor], args: Any, kwargs: Any) -> Tensor:
+def _sizes(
+    func: Callable[..., Tensor], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Tensor:
     """Return an operation on the absolute values of its operands."""
     return func(*tree_map_only(Tensor, Tensor.abs, args), **kwargs)
 
@@ -186,7 +196,10 @@ class Evaluations:
 
 
 def evaluate(
-    step: Any, run: Run, inputs: Sequence[NDArray[Any]], precision: Dtype = "float32"
+    step: Any,
+    run: Run,
+    inputs: Sequence[NDArray[np.float32]],
+    precision: Dtype = "float32",
 ) -> Evaluations:
     """Evaluate a step in float64, and as correct runtimes of a precision may evaluate it.
 
@@ -219,7 +232,7 @@ def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Floats, ...]:
     return tuple(part.double().numpy() for part in tensors)
 
 
-def rollout(module: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+def rollout(module: Step | Ensemble, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Return rollouts for (N, R, S), (N, R-1, A), (N, T, A): (N, T, S), and (N, T, Y) if any."""
     states, past_actions, actions = inputs
     history = module.estimate_history(states, past_actions)

@@ -5,9 +5,9 @@ The system clears new pages, which takes as long as filling them.
 
 import sys
 from threading import local
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEAST = 1 << 17  # numbers; smaller arrays are not pooled
 
@@ -22,7 +22,7 @@ class _ThreadBuffer(local):
 _buffer = _ThreadBuffer()
 
 
-def borrow_array(shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def borrow_array(shape: tuple[int, int]) -> NDArray[np.float64]:
     """Return an uninitialized array (k, n): the buffer of the thread, if nothing refers to it."""
     size = shape[0] * shape[1]
     if size < LEAST:

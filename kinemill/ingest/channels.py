@@ -4,10 +4,10 @@ Symbols: n samples, m steps of the grid, t time in s.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.ingest.buffer_pool import borrow_array
 from kinemill.ingest.clock import EXACT, Floats, Rows
@@ -111,9 +111,7 @@ def _infinite(name: str, series: pl.Series) -> list[Reason]:
     ]
 
 
-def _not_finite_reason(
-    name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], text: str
-) -> Reason:
+def _not_finite_reason(name: str, check: str, rows: NDArray[np.int64], text: str) -> Reason:
     return reason(
         check,
         stretches(rows + 1),

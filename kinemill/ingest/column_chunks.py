@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -22,7 +23,7 @@ class ChunkedColumn:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Floats:
         del copy
         return np.concatenate(self._parts, dtype=dtype)
 

@@ -12,11 +12,11 @@ about a recording is current until it is withdrawn:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest.raw import Reason, reason
-from kinemill.store import publish_shared, read_json
+from kinemill.store import Json, publish_shared, read_json
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, lock, now
 from kinemill.store.remote_sync import bring_new
@@ -50,7 +50,7 @@ class Decision:
         """Status of an excluded recording: rejected, forgotten or superseded."""
         return _BARRED[self.decision]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the decision as a JSON object."""
         return dict(vars(self))
 

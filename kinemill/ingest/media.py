@@ -10,10 +10,11 @@ Symbols: F images, H height, W width, m steps of a track.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Texts, reason
@@ -98,7 +99,7 @@ class _Pictures:
         self._file: IO[bytes] = path.open("w+b")
         self._start = self._head()
 
-    def add(self, pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    def add(self, pictures: NDArray[np.uint8]) -> None:
         self._file.write(np.ascontiguousarray(pictures).data)
         self.count += len(pictures)
 
@@ -122,7 +123,7 @@ class _Pictures:
 
 def _append(
     pictures: dict[str, _Pictures], name: str, images: Images, tracks: Tracks, folder: Path
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+) -> NDArray[np.int64]:
     """Write the images of one channel that a part's tracks use; return their rows by old row."""
     if name not in pictures:
         pictures[name] = _Pictures(folder / image_file(name), images.shape)
@@ -143,13 +144,13 @@ def _append(
     return moved
 
 
-def _add_texts(all_texts: list[str], texts: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _add_texts(all_texts: list[str], texts: list[str]) -> NDArray[np.int64]:
     """Add texts to those known; return the position of each."""
     all_texts += [text for text in dict.fromkeys(texts) if text not in all_texts]
     return np.array([all_texts.index(text) for text in texts], np.int64)
 
 
-def _renumber(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
+def _renumber(frame: pl.DataFrame, moved: dict[str, NDArray[np.int64]]) -> list[pl.Series]:
     return [
         pl.Series(name, rows[frame[name].to_numpy()].astype(np.int32))
         for name, rows in moved.items()

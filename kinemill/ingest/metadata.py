@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, str]:
     return _flat(path, cast("dict[str, Any]", value))
 
 
-def _flat(path: Path, value: dict[str, Any]) -> dict[str, str]:
+def _flat(path: Path, value: Mapping[str, object]) -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, item in value.items():
         inner = cast("dict[str, Any]", item) if isinstance(item, dict) else {"": item}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.errors import BadLog
 from kinemill.registry import nearest
@@ -295,7 +296,7 @@ def _list_names(names: list[str], most: int = 12) -> str:
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def stretches(rows: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+def stretches(rows: NDArray[np.int64]) -> str:
     """Spell rising row numbers: `row 7`, or `rows 3-5, 9 and 40 more`."""
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
     spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:MAX_LISTED]]

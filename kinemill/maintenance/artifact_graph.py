@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from kinemill.store import MANIFEST, SUMMARY, canonical
+from kinemill.store import MANIFEST, SUMMARY, Json, canonical
 from kinemill.store.home import Home
 
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
@@ -131,7 +130,7 @@ def _of_set(folder: Path) -> str | None:
     return _parse(summary.read_bytes()).get("digest") if summary.is_file() else None
 
 
-def _parse(text: bytes) -> dict[str, Any]:
+def _parse(text: bytes) -> Json:
     """Parse a document; return nothing for a damaged one, which the next run quarantines."""
     with suppress(ValueError):
         value = json.loads(text)

@@ -1,7 +1,7 @@
 """The part of a task's layout that architectures read, see `kinemill.train.layout.Layout`."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class ModelLayout(Protocol):
     @property
     def features(self) -> int: ...
     @property
-    def groups(self) -> Sequence[tuple[Any, list[int]]]: ...
+    def groups(self) -> Sequence[tuple[EncodingKind, list[int]]]: ...
 
 
 def feature_columns(layout: ModelLayout) -> list[int]:

@@ -74,7 +74,7 @@ class Bodies(Settings):
         return [joint for body in self.bodies for joint in body.joints]
 
 
-def read_bodies(value: Any, info: ValidationInfo) -> Any:
+def read_bodies(value: object, info: ValidationInfo) -> object:
     """Read a MuJoCo model: its XML text, or its file relative to the task file."""
     if not isinstance(value, str):
         return value

@@ -1,12 +1,13 @@
 """Settings that the recurrent networks share."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
 
 from pydantic import Field, PositiveInt
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
 from kinemill.task.plugins import Model
+from kinemill.task.protocols import TorchModule
 
 
 class Recurrent(Model):
@@ -19,10 +20,10 @@ class Recurrent(Model):
     layer_norm: LayerNorm = False
 
     @abstractmethod
-    def network_class(self) -> Any:
+    def network_class(self) -> Callable[..., TorchModule]:
         """Return the subclass of `kinemill.models.networks.recurrent.RecurrentNetwork`."""
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network; its memory replaces the history."""
         from kinemill.models.networks.layers import LayerOptions
 

@@ -1,11 +1,12 @@
 """Gated recurrent units (Cho et al., 2014, with the reset gate after the product as in cuDNN)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from kinemill.models._recurrent import Recurrent
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("gru")
@@ -26,7 +27,7 @@ class GRU(Recurrent):
         }
         return [Candidate(f"gru, history {rows}", settings, trains=True)]
 
-    def network_class(self) -> Any:
+    def network_class(self) -> Callable[..., TorchModule]:
         """Return `GRUNetwork`."""
         from kinemill.models.networks.recurrent import GRUNetwork
 

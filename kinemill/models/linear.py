@@ -13,8 +13,10 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.plugins import MODELS, Model, pick_or_none
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("linear")
@@ -61,7 +63,7 @@ class Linear(Model):
         name = f"linear with residual network, history {facts.history}"
         return [Candidate(name, settings, trains=True)]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the network of a dynamics model, `local` or not."""
         del scale
         sizes = layout.features, len(layout.outputs), layout.history
@@ -73,7 +75,7 @@ class Linear(Model):
         own = [{states[k], *layout.actions[k : k + 1]} for k in numbers]
         return self._make_local(sizes, columns, own)
 
-    def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> Any:
+    def build_acting(self, layout: PolicyLayout, sizes: tuple[int, int, int]) -> TorchModule:
         """Make the network of a policy, `local` or not.
 
         With `local`, the k-th action depends on its previous value and on the k-th other
@@ -94,7 +96,7 @@ class Linear(Model):
             sizes, names, [{name, *rest[k : k + 1]} for k, name in enumerate(actions)]
         )
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network without knowledge of channels.
 
         Raises:
@@ -106,12 +108,12 @@ class Linear(Model):
 
     def _make_local(
         self, sizes: tuple[int, int, int], columns: Sequence[str], own: Sequence[set[str]]
-    ) -> Any:
+    ) -> TorchModule:
         from kinemill.models.networks.linear import FeatureMask
 
         return self._make(sizes, FeatureMask.by_name(columns, own, self.groups))
 
-    def _make(self, sizes: tuple[int, int, int], mask: Any) -> Any:
+    def _make(self, sizes: tuple[int, int, int], mask: Any) -> TorchModule:
         """Make the `LinearNetwork` for inputs, outputs, history and a `FeatureMask` or None."""
         from kinemill.models.networks.linear import LinearNetwork
 

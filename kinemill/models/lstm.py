@@ -1,9 +1,11 @@
 """Long short-term memory (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers, 2000)."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 from kinemill.models._recurrent import Recurrent
 from kinemill.task.plugins import MODELS
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("lstm")
@@ -12,7 +14,7 @@ class LSTM(Recurrent):
 
     type: Literal["lstm"] = "lstm"
 
-    def network_class(self) -> Any:
+    def network_class(self) -> Callable[..., TorchModule]:
         """Return `LSTMNetwork`."""
         from kinemill.models.networks.recurrent import LSTMNetwork
 

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("mlp")
@@ -40,7 +41,7 @@ class MLP(Model):
         }
         return [Candidate(f"mlp, history {facts.history}", settings, trains=True)]
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the `MLPNetwork`."""
         from kinemill.models.networks.layers import LayerOptions
         from kinemill.models.networks.mlp import MLPNetwork

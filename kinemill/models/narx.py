@@ -17,6 +17,7 @@ from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 MAX_CHANNELS = 60  # of tasks for which a portfolio tries it
 MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts
@@ -76,7 +77,7 @@ class Narx(Model):
                 proposals.append(Candidate(name, {**common, **settings}, trains=True))
         return proposals
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the network `Narx`.
 
         Raises:

@@ -15,6 +15,7 @@ from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 MAX_COUPLED = 8  # joints; products of all pairs of more joints are too many terms
 MAX_HISTORY = 10  # rows that delays and filters of a drive take
@@ -86,7 +87,7 @@ class Physics(Model):
         name = f"physics of accelerations, Stribeck friction, history {rows}"
         return [Candidate(name, settings | {"optimizer": {"lr": 1e-4}})] if facts.pairs else []
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the `Regression` on terms of mechanics."""
         from kinemill.models.networks.lag_terms import relative_columns
         from kinemill.models.networks.mechanics_terms import MechanicsTerms

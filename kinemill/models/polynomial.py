@@ -7,13 +7,14 @@ the least-squares solution over all training rows; as the residual of another mo
 
 from collections.abc import Sequence
 from math import comb
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
 from kinemill.models._monomials import monomials_of
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 FEW_MONOMIALS = 600  # that a portfolio fits within seconds
 
@@ -46,7 +47,7 @@ class Polynomial(Model):
             if rows <= history and comb(rows * width + degree, degree) <= FEW_MONOMIALS
         ]
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the `PolynomialNetwork`.
 
         Raises:

@@ -21,6 +21,7 @@ from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
@@ -110,7 +111,7 @@ class RigidBody(Model):
             for name, settings, history in proposals
         ]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the `RigidBodyNetwork`; its outputs are accelerations (B, n).
 
         Raises:

@@ -1,12 +1,14 @@
 """The plain recurrent network (Elman, 1990): h' = act(W x + U h + b)."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 from pydantic import Field
 
 from kinemill.models._layers import Activation
 from kinemill.models._recurrent import Recurrent
 from kinemill.task.plugins import MODELS
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("rnn")
@@ -18,7 +20,7 @@ class RNN(Recurrent):
         default="tanh", description="activation function of the hidden units"
     )
 
-    def network_class(self) -> Any:
+    def network_class(self) -> Callable[..., TorchModule]:
         """Return `RNNNetwork`."""
         from kinemill.models.networks.recurrent import RNNNetwork
 

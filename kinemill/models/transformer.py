@@ -4,12 +4,13 @@ Encoder blocks of Vaswani et al. (2017), normalized before each part (Xiong et a
 learned positions. The carry is the window without its newest row.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
 from kinemill.task.plugins import MODELS, Model
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("transformer")
@@ -37,7 +38,7 @@ class Transformer(Model):
             raise ValueError(message)
         return self
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the `TransformerNetwork`."""
         from kinemill.models.networks.layers import LayerOptions
         from kinemill.models.networks.transformer import BlockSizes, TransformerNetwork

@@ -5,7 +5,6 @@ Symbols: n rows, J joints.
 
 from collections.abc import Mapping
 from fnmatch import fnmatch
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,9 @@ _NAMED = 8  # clips that a message names
 _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"
 
 
-def check_cycles(learn: MotionSettings, task: Task, clips: Mapping[str, Mapping[str, Any]]) -> None:
+def check_cycles(
+    learn: MotionSettings, task: Task, clips: Mapping[str, Mapping[str, object]]
+) -> None:
     """Check that `kinemill.motion.gaits.fit_gaits` can fit training clips.
 
     Args:

@@ -32,8 +32,8 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.loop import Objective
 from kinemill.train.noise import KeyedNoise
+from kinemill.train.objective import Objective
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze, start_policy
 from kinemill.validate.cycles import STILL

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from kinemill.environments.gym_types import Info
 from kinemill.environments.kinds.legged import START_STD, LeggedEnvironment
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
@@ -105,7 +106,7 @@ class Tracking:
         for totals in (self._correction, self._returns, self._sums, self._squares):
             totals[rows] = 0.0
 
-    def step(self, actions: Any) -> Step:
+    def step(self, actions: object) -> Step:
         """Add corrections (B, J), in units of `REACH`, to the gait's targets.
 
         Returns:
@@ -143,7 +144,7 @@ class Tracking:
         rewards = (weights.task * task + weights.imitation * imitation).astype(np.float32)
         return inputs, rewards, dones, infos, self._masks
 
-    def _final_info(self, row: int, inputs: Observations, ended: bool) -> dict[str, Any]:
+    def _final_info(self, row: int, inputs: Observations, ended: bool) -> Info:
         episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)
         stats = summed(episode, (self._sums[row], self._squares[row]))
         error = float(self._robots.speed_error()[row])

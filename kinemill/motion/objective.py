@@ -6,13 +6,14 @@ the residual in rollouts of `horizon` rows. If the task has an environment, stag
 correction of these gaits in physics (`kinemill.motion.motion_tracking`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from kinemill.motion.settings import MotionSettings
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.plugins import OBJECTIVES
+from kinemill.task.protocols import TorchModule
 from kinemill.train.context import Trained, TrainingContext
 
 
@@ -41,7 +42,7 @@ class Motion(MotionSettings):
 
         check_cycles(self, task, clips)
 
-    def setup_function(self) -> Any:
+    def setup_function(self) -> Callable[..., object]:
         """Return the function that prepares a training."""
         from kinemill.motion.gait_setup import prepare
 
@@ -73,7 +74,7 @@ class Motion(MotionSettings):
             check_environment(task, PolicyLayout.from_json(description["layout"]))
         return description
 
-    def rebuild(self, description: Json, weights: dict[str, Any]) -> Any:
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `GaitPolicy`, or a `TrackingPolicy` if it was trained in an environment."""
         del weights
         if description["physics"]:

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 MIN_LR, MAX_LR = 1e-4, 0.1  # bounds of the learning rate, as in the form that starts a run
 
 
-def _as_physics(value: Any) -> Any:
+def _as_physics(value: object) -> object:
     """Return the settings of `physics` with `DEFAULTS` for the omitted ones."""
     if not isinstance(value, dict):
         return value

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection, Table
+
 from kinemill.errors import CorruptArtifact
 from kinemill.register.ledger import has_file, ledger_folder, publish
 from kinemill.register.mlflow_tables import connected
@@ -58,7 +60,7 @@ def save_rows(home: Home, version: Version) -> None:
         schema = MetaData()
         schema.reflect(connection, only=list(_TABLES))
 
-        def rows(name: str, /, **keys: Sequence[Any]) -> list[Json]:
+        def rows(name: str, /, **keys: Sequence[object]) -> list[Json]:
             table = schema.tables[name]
             query = select(table).where(*(table.c[key].in_(values) for key, values in keys.items()))
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -86,7 +88,7 @@ def _select(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
     }
 
 
-def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
+def put_rows(home: Home, task: str, number: int, connection: Connection) -> None:
     """Write the rows of a version to MLflow's tables if they are missing or differ.
 
     Raises:
@@ -128,7 +130,7 @@ def _moved(document: Json, root: str) -> dict[str, list[Json]]:
     }
 
 
-def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
+def _experiment(table: Table, rows: Sequence[Json], connection: Connection) -> int:
     """Return the id of the experiment with this name, else the recorded id, else a free id."""
     from sqlalchemy import select
 
@@ -141,7 +143,7 @@ def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
     return max(ids.values()) + 1 if is_used else row["experiment_id"]
 
 
-def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:
+def _put(table: Table, rows: Sequence[Json], connection: Connection) -> None:
     keys = [column.name for column in table.primary_key]
     new = list[Json]()
     for row, there in _compared(table, keys, rows, connection):
@@ -155,7 +157,7 @@ def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:
 
 
 def _compared(
-    table: Any, keys: Sequence[str], rows: Sequence[Json], connection: Any
+    table: Table, keys: Sequence[str], rows: Sequence[Json], connection: Connection
 ) -> Iterator[tuple[Json, Json | None]]:
     """Yield each row with MLflow's row of the same primary key, or None."""
     from sqlalchemy import select

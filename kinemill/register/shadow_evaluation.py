@@ -72,7 +72,7 @@ class Shadow:
                 hash_ = file_digest(log.path)
                 if hash_ not in recorded:
                     recorded.add(hash_)
-                    line = plain(self._line(log.name, log.path, hash_))
+                    line: Json = plain(self._line(log.name, log.path, hash_))
                     self._append(line)
                     yield line
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kinemill.environments.graph import Adapter, clipped
 from kinemill.rl.networks import Core
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task.environment import Wrapper
 from kinemill.task.reinforcement import Head
 from kinemill.train.policy import PolicyModule
 
@@ -126,7 +127,7 @@ def outputs_of(layout: PolicyLayout) -> int:
     return sum(layout.choices) if any(layout.choices) else len(layout.actions)
 
 
-def adapters_of(wrappers: Sequence[Any], layout: PolicyLayout) -> list[Adapter]:
+def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapter]:
     """Return the wrappers of the policy as torch modules, from the innermost outwards."""
     adapters, inputs = list[Adapter](), len(layout.observation)
     for wrapper in wrappers:
@@ -139,7 +140,7 @@ def adapters_of(wrappers: Sequence[Any], layout: PolicyLayout) -> list[Adapter]:
 def actor_of(
     learn: Any,
     layout: PolicyLayout,
-    wrappers: Sequence[Any],
+    wrappers: Sequence[Wrapper],
     restart: Mapping[str, Tensor],
     core: Core | None = None,
 ) -> Actor:

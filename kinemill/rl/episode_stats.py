@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 
 from kinemill.environments.evaluation import numbers_in
+from kinemill.environments.gym_types import Info, Options, Reset, Transition
 from kinemill.environments.vector_env import EPISODE
 
 _TRAIN_KEYS = ("return", "length", "success")
@@ -18,13 +19,13 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
     Events are the numbers in `info`, such as a metric of the user's: summed over the episode.
     """
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         self._reward, self._steps = 0.0, 0
         self._actions, self._events = list[Any](), dict[str, float]()
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Transition:
         """Go one step on."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._reward += float(reward)
@@ -37,7 +38,7 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
             info = {**info, EPISODE: self._summed(info, terminated)}
         return observation, reward, terminated, truncated, info
 
-    def _summed(self, info: dict[str, Any], terminated: bool) -> dict[str, float]:
+    def _summed(self, info: Info, terminated: bool) -> dict[str, float]:
         actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
         success = {"success": float(info["is_success"])} if "is_success" in info else {}
         averages, stds = actions.mean(axis=0), actions.std(axis=0)

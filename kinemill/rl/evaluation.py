@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.evaluation import Recorded, Trials, numbers_in, summed
+from kinemill.environments.gym_types import Env
 from kinemill.errors import TrainingFailed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
@@ -63,7 +65,7 @@ class Evaluator:
         return trials
 
 
-def _as_action(action: Any, choices: Sequence[int], single: bool) -> Any:
+def _as_action(action: Any, choices: Sequence[int], single: bool) -> object:
     if not any(choices):
         return action
     return int(action[0]) if single else action.astype(np.int64)
@@ -77,13 +79,13 @@ class EpisodeRun:
         seed: of its start.
     """
 
-    def __init__(self, environment: Any, seed: int) -> None:
+    def __init__(self, environment: Env, seed: int) -> None:
         self._environment, self._seed = environment, seed
         self._latest, self._info = environment.reset(seed=seed)
         self._rewards, self._events = list[float](), dict[str, float]()
         self.over = self._terminated = False
 
-    def part(self, name: str) -> Any:
+    def part(self, name: str) -> NDArray[np.generic]:
         """Return the present value of an input of the policy."""
         latest = self._latest
         values = latest[name] if isinstance(latest, dict) else latest

@@ -16,6 +16,7 @@ from kinemill.rl.actor import outputs_of
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Perceptron
 from kinemill.rl.sb3 import moments, refill, seed_all
+from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
 
 Floats = NDArray[np.float32]
@@ -86,7 +87,7 @@ class EvolutionLearner:
         }
 
     @torch.no_grad()
-    def _returns(self, members: Tensor, seed: int) -> Any:
+    def _returns(self, members: Tensor, seed: int) -> NDArray[np.float64]:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
         layers, count = _layers(self._core, members), len(members)
         self._copies._seeds = [seed] * count  # the same start for all
@@ -99,7 +100,7 @@ class EvolutionLearner:
             alive &= ~dones
         return returns
 
-    def _actions(self, raw: Tensor) -> Any:
+    def _actions(self, raw: Tensor) -> NDArray[np.generic]:
         """Turn outputs (P, n) into actions, as the finished policy does."""
         choices = self._site.layout.choices
         if any(choices):
@@ -131,19 +132,19 @@ class EvolutionLearner:
             raise BadInput("learn.start_from", "has another network", fix=fix)
         self._core.load_state_dict(restart_weights)
 
-    def state(self) -> tuple[Groups, dict[str, Any]]:
+    def state(self) -> tuple[Groups, Json]:
         """Return network, optimizer and the count of steps."""
         groups: Groups = {"network": self.restart_weights(), "optimizer": moments(self._optimizer)}
         return groups, {"steps": self._steps}
 
-    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+    def restore(self, groups: Groups, state: Json) -> None:
         """Go back to what `state` returned."""
         self._core.load_state_dict(groups["network"])
         refill(self._optimizer, groups.get("optimizer", {}))
         self._steps = state["steps"]
 
 
-def centered_ranks(values: Any) -> Floats:
+def centered_ranks(values: object) -> Floats:
     """Return ranks, evenly between -0.5 for the lowest and 0.5; equal values share theirs."""
     values = np.asarray(values)
     _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
 
 
@@ -70,10 +71,10 @@ class Learner(Protocol):
         """
         ...
 
-    def state(self) -> tuple[Groups, dict[str, Any]]:
+    def state(self) -> tuple[Groups, Json]:
         """Return all that the next round depends on: tensors by group and name, and JSON."""
         ...
 
-    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+    def restore(self, groups: Groups, state: Json) -> None:
         """Go back to what `state` returned."""
         ...

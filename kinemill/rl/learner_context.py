@@ -5,10 +5,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.environments import learning_environment
 from kinemill.environments.evaluation import RandomPolicy
 from kinemill.environments.factory import Estimates
+from kinemill.environments.gym_types import Env
+from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
 from kinemill.rl.actor import adapters_of
 from kinemill.rl.episode_stats import EpisodeStats
@@ -16,14 +19,15 @@ from kinemill.rl.learner import Site
 from kinemill.rl.torch_vec_env import AdaptedRows
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
+from kinemill.task.reinforcement import Algorithm
 
 
 def open_site(
     task: Task,
     layout: PolicyLayout,
     estimates: Estimates,
-    device: Any,
-    callbacks: Sequence[Any] = (),
+    device: object,
+    callbacks: Sequence[object] = (),
 ) -> Site:
     """Return where a task's algorithm learns; its environment has to be closed.
 
@@ -38,7 +42,7 @@ def open_site(
     return Site(learn, layout, environment, device, tuple(callbacks))
 
 
-def check_algorithm(algorithm: Any, layout: PolicyLayout) -> None:
+def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     """Pass if an algorithm can learn what a policy has to do.
 
     Raises:
@@ -67,7 +71,7 @@ def check_algorithm(algorithm: Any, layout: PolicyLayout) -> None:
         raise BadInput(where, f"observes {parts}", expected="a vector of numbers alone")
 
 
-def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Any]:
+def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
     """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
     own: Any = task.environment
     if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # objects handed in
@@ -76,16 +80,18 @@ def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Any]:
     return partial(_copy_from_settings, settings, list(estimates))
 
 
-def _copy_from_settings(settings: Any, estimates: Estimates) -> Any:
+def _copy_from_settings(settings: object, estimates: Estimates) -> Env:
     return copy_with_stats(Task.model_validate(settings), estimates)
 
 
-def copy_with_stats(task: Task, estimates: Estimates) -> Any:
+def copy_with_stats(task: Task, estimates: Estimates) -> Env:
     """Return one copy, what happens in its episodes counted."""
     return learning_environment(task, estimates, inner=EpisodeStats)
 
 
-def native_factory(task: Task, layout: PolicyLayout, estimates: Estimates) -> Any:
+def native_factory(
+    task: Task, layout: PolicyLayout, estimates: Estimates
+) -> Callable[[int], Rows | AdaptedRows] | None:
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
     bare = own.vectorized(task)
@@ -96,7 +102,7 @@ def native_factory(task: Task, layout: PolicyLayout, estimates: Estimates) -> An
     return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), estimates)
 
 
-def estimate(task: Task, seed: int) -> list[dict[str, Any]]:
+def estimate(task: Task, seed: int) -> list[dict[str, NDArray[np.generic]]]:
     """Return what each wrapper has to know, from steps of a random policy.
 
     Each sees what the wrappers inside of it make of them.
@@ -116,7 +122,9 @@ def estimate(task: Task, seed: int) -> list[dict[str, Any]]:
     return estimates
 
 
-def _random_observations(task: Task, estimates: Estimates, steps: int, seed: int) -> Any:
+def _random_observations(
+    task: Task, estimates: Estimates, steps: int, seed: int
+) -> NDArray[np.generic]:
     environment = learning_environment(task, list(estimates))
     policy, rows = RandomPolicy(environment.action_space), list[Any]()
     observation, _ = environment.reset(seed=seed)

@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
+from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
+from kinemill.task.plugins import Model
 
 
 class Core(nn.Module):
@@ -61,7 +62,7 @@ class ModelCore(Core):
         outputs: numbers that the layer on top gives.
     """
 
-    def __init__(self, model: Any, inputs: int, features: int, outputs: int) -> None:
+    def __init__(self, model: Model, inputs: int, features: int, outputs: int) -> None:
         super().__init__()
         self.extractor = Extractor(model, inputs, features)
         self.head = nn.Linear(features, outputs)
@@ -83,7 +84,7 @@ class Extractor(nn.Module):
         BadInput: the model remembers.
     """
 
-    def __init__(self, model: Any, inputs: int, features: int) -> None:
+    def __init__(self, model: Model, inputs: int, features: int) -> None:
         super().__init__()
         self.network = model.build(inputs, features, 1)
         if any(0 not in shape for shape in self.network.carry_shapes):
@@ -133,13 +134,13 @@ def copy_layers(layers: Sequence[nn.Module], into: Sequence[nn.Module]) -> None:
         outputs.load_state_dict(inputs.state_dict())
 
 
-def require_plain_mlp(model: Any, algorithm: str) -> None:
-    """Pass if a model is a plain perceptron.
+def require_plain_mlp(model: Model, algorithm: str) -> MLP:
+    """Return the settings of a model that is a plain perceptron.
 
     Raises:
         BadInput: it is not.
     """
-    plain = model.type == "mlp" and not model.dropout and model.bias and not model.layer_norm
-    if not plain:
+    if not isinstance(model, MLP) or model.dropout or not model.bias or model.layer_norm:
         where = f"learn.model, with {algorithm}"
         raise BadInput(where, "is no plain perceptron", expected="{type: mlp}, no drop-out")
+    return model

@@ -1,7 +1,7 @@
 """Reinforcement: learn what to do by trying it in an environment, judged by what that brings."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -10,8 +10,14 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     SerializeAsAny,
+    ValidationInfo,
 )
 
+from kinemill.environments.card import Card
+from kinemill.registry import Registry
+from kinemill.store import ArtifactRef, Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import (
     MODELS,
@@ -24,7 +30,9 @@ from kinemill.task.plugins import (
     Schedule,
     pick,
 )
+from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
+from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (
     "accumulate",
@@ -37,8 +45,10 @@ _UNUSED = (
     "eval_callback",
 )
 
+P = TypeVar("P", bound=Plugin)
 
-def _named(family: Any, cls: type[Plugin]) -> Any:
+
+def _named(family: Registry[type[P]], cls: type[P]) -> Callable[[object, ValidationInfo], P]:
     """Make a validator that takes a name alone, too."""
     build = pick(family, cls)
     return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
@@ -117,11 +127,11 @@ class Reinforcement(Learn):
         """Callbacks of stable-baselines3, set from Python; evolution ignores them."""
         return self._callbacks
 
-    def call(self, callbacks: Sequence[Any]) -> None:
+    def call(self, callbacks: Sequence[object]) -> None:
         """Set stable-baselines3 callbacks of the training."""
         self._callbacks = tuple(callbacks)
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems: settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
@@ -132,23 +142,25 @@ class Reinforcement(Learn):
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
         ]
 
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: object) -> Card:
         """Return the card of the environment."""
         from kinemill.environments.card import open_card
 
         del training_set
         return open_card(home, dataset)
 
-    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+    def describe(self, task: Task, data: Card) -> Json:
         """Return the layout of the policy, and the wrappers that are part of it."""
+        from kinemill.environments.factory import environment_of
+
         wrappers = [
             wrapper.model_dump(mode="json")
-            for wrapper in task.environment.wrappers
+            for wrapper in environment_of(task).wrappers
             if wrapper.scope == "policy"
         ]
         return {"layout": data.document.layout.to_json(), "wrappers": wrappers}
 
-    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return an `Actor`."""
         from kinemill.rl.actor import RestartWeights, actor_of
         from kinemill.runtime.policy_layout import PolicyLayout
@@ -160,7 +172,7 @@ class Reinforcement(Learn):
         wrappers = [WRAPPERS[one["type"]].model_validate(one) for one in description["wrappers"]]
         return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, restart)
 
-    def train(self, task: Any, data: Any, bench: Any) -> Any:
+    def train(self, task: Task, data: Card, bench: TrainingContext) -> Trained:
         """Train in the environment of the card."""
         from kinemill.rl.training_loop import fit
 

@@ -6,18 +6,23 @@ Their archives contain pickles, so checkpoints store tensors and JSON instead.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
+from kinemill.models.mlp import MLP
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, Extractor
+from kinemill.rl.objective import Reinforcement
+from kinemill.store import Json
+from kinemill.task.plugins import Model
 from kinemill.train.checkpoint import Groups
 
 _ACTIVATIONS = {
@@ -41,7 +46,7 @@ class ModelExtractor(BaseFeaturesExtractor):
         features: number of outputs.
     """
 
-    def __init__(self, observation_space: Any, model: Any, features: int) -> None:
+    def __init__(self, observation_space: Box[np.float32], model: Model, features: int) -> None:
         super().__init__(observation_space, features)
         self.extractor = Extractor(model, observation_space.shape[0], features)
 
@@ -50,18 +55,20 @@ class ModelExtractor(BaseFeaturesExtractor):
         return self.extractor(observations)
 
 
-def is_plain(model: Any) -> bool:
+def is_plain(model: Model) -> TypeGuard[MLP]:
     """Return whether a model is a perceptron that stable-baselines3 can build."""
-    return model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
+    return isinstance(model, MLP) and model.dropout == 0.0 and model.bias and not model.layer_norm
 
 
-def activation_of(model: Any) -> Any:
+def activation_of(model: Model) -> type[nn.Module]:
     """Return the class of the activation; tanh for one that is not listed."""
     return _ACTIVATIONS.get(getattr(model, "activation", "tanh"), nn.Tanh)
 
 
 def policy_kwargs(
-    learn: Any, net_arch: Sequence[int] | Mapping[str, Sequence[int]], features: int | None = None
+    learn: Reinforcement,
+    net_arch: Sequence[int] | Mapping[str, Sequence[int]],
+    features: int | None = None,
 ) -> dict[str, Any]:
     """Return `policy_kwargs` of a policy with the model and optimizer of `learn`.
 
@@ -99,7 +106,9 @@ class LibraryLearner:
         core: copies the network of stable-baselines3's policy.
     """
 
-    def __init__(self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]) -> None:
+    def __init__(
+        self, site: Site, build: Callable[..., object], core: Callable[[object], Core]
+    ) -> None:
         self._site, self._core = site, core
         rate, environment = site.rate, site.environment
         self.model: Any = build(
@@ -182,7 +191,7 @@ class LibraryLearner:
             parameters = self.model.policy.parameters()
             self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
 
-    def state(self) -> tuple[Groups, dict[str, Any]]:
+    def state(self) -> tuple[Groups, Json]:
         """Return networks, optimizers, replay buffer and counters."""
         groups: Groups = {"networks": self.restart_weights()}  # some share memory there
         names, variables = self.model._get_torch_save_params()
@@ -202,7 +211,7 @@ class LibraryLearner:
         groups["replay"] = _replay_tensors(buffer)
         return groups, counters | {"pos": buffer.pos, "full": buffer.full}
 
-    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+    def restore(self, groups: Groups, state: Json) -> None:
         """Go back to what `state` returned."""
         self.model.policy.load_state_dict(groups["networks"])
         self._after_loading()

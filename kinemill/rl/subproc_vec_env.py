@@ -27,7 +27,7 @@ class SubprocessCopies:
         BadInput: The environment is a Python object, which another process cannot load.
     """
 
-    def __init__(self, make: Callable[[], Any], count: int) -> None:
+    def __init__(self, make: Callable[[], object], count: int) -> None:
         if not isinstance(make, partial):
             problem = "an environment given as a Python object cannot run in another process"
             raise BadInput("learn.runner: processes", problem, fix="learn.runner: in_process")
@@ -44,7 +44,7 @@ class SubprocessCopies:
         """Process ID."""
         return self._process.pid
 
-    def begin(self, name: str, *args: Any) -> None:
+    def begin(self, name: str, *args: object) -> None:
         """Send a call.
 
         Raises:
@@ -55,7 +55,7 @@ class SubprocessCopies:
         except OSError as error:
             raise self._lost() from error
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """Wait for the result.
 
         Raises:
@@ -83,7 +83,7 @@ class SubprocessCopies:
             self._process.kill()
 
 
-def _serve(pipe: Any, make: Callable[[], Any], count: int, parent: int) -> None:
+def _serve(pipe: Any, make: Callable[[], object], count: int, parent: int) -> None:
     """Execute calls until the pipe is closed."""
     exit_with_parent(parent)
     os.environ["OMP_NUM_THREADS"] = "1"  # set before an environment imports torch

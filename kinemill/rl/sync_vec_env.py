@@ -44,7 +44,7 @@ class Copies:
             self._store(row, environment.reset(seed=seed)[0])
         return self._latest.copy(), np.stack(self._masks)
 
-    def step(self, actions: Any) -> Step:
+    def step(self, actions: NDArray[np.generic]) -> Step:
         """Advance one step; return observations, rewards, dones, infos, masks."""
         count = len(self._environments)
         rewards, dones = np.zeros(count, np.float32), np.zeros(count, bool)
@@ -74,7 +74,7 @@ class Copies:
         self._latest[row] = self._vector(observation)
 
 
-def call(copies: Any, name: str, args: Sequence[Any]) -> Any:
+def call(copies: Any, name: str, args: Sequence[object]) -> object:
     """Call a method of copies by name; `spaces` returns masked, observation and action space."""
     if name == "spaces":
         return copies.masked, copies.observation_space, copies.action_space

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium.spaces import Box
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.environments.graph import Adapter
+from kinemill.environments.vector_env import Rows, Step
 
 
 class AdaptedRows:
@@ -26,7 +28,7 @@ class AdaptedRows:
     masked = False
 
     def __init__(
-        self, rows: Any, adapters: Sequence[Adapter], estimates: Sequence[Mapping[str, Any]]
+        self, rows: Rows, adapters: Sequence[Adapter], estimates: Sequence[Mapping[str, object]]
     ) -> None:
         self._rows, self._adapters = rows, adapters
         for adapter, estimate in zip(adapters, estimates, strict=True):
@@ -38,14 +40,14 @@ class AdaptedRows:
             ones = np.ones(rows.action_space.shape, np.float32)
             self.action_space = Box(-ones, ones, dtype=np.float32)
 
-    def reset(self, seeds: Sequence[int | None]) -> Any:
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Begin an episode in each row; return observations (B, E) and masks."""
         observations, masks = self._rows.reset(seeds)
         self._carry = [self._zeros(one, len(observations)) for one in self._adapters]
         return self._adapt(observations, np.ones(len(observations), bool)), masks
 
     @torch.no_grad()
-    def step(self, actions: Any) -> Any:
+    def step(self, actions: NDArray[np.float32]) -> Step:
         """Go one step on; return observations, rewards, dones, infos, masks."""
         inner_actions = torch.as_tensor(actions)
         for adapter in reversed(self._adapters):
@@ -64,7 +66,7 @@ class AdaptedRows:
         return self._adapt(observations, dones), rewards, dones, infos, masks
 
     @torch.no_grad()
-    def _adapt(self, observations: Any, first: Any) -> Any:
+    def _adapt(self, observations: object, first: Any) -> NDArray[np.float32]:
         values, begins = (
             torch.from_numpy(observations),
             torch.from_numpy(first.astype(np.float32))[:, None],

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.environments.evaluation import Trials
@@ -30,6 +31,7 @@ from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
 from kinemill.train.checkpoint import Groups, Retention, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.policy import PolicyModule
 from kinemill.train.run_config import dotted
 from kinemill.train.training_state import State
 
@@ -119,7 +121,7 @@ class TrainingLoop:
         """Return what learns there."""
         return self._learn.algorithm.learner(site)
 
-    def _initial_estimates(self) -> list[dict[str, Any]]:
+    def _initial_estimates(self) -> list[dict[str, NDArray[np.generic]]]:
         """Return what the wrappers know: from what is started from, else from random steps."""
         if self._bench.start is not None:
             return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]
@@ -192,7 +194,7 @@ class TrainingLoop:
             state.waited += 1
         return evaluation_metrics(trials) | {MONITOR: mean}
 
-    def policy(self, learner: Learner) -> Any:
+    def policy(self, learner: Learner) -> PolicyModule:
         """Return the policy as it is now, in evaluation mode, on the CPU."""
         restart = {name: value.cpu() for name, value in learner.restart_weights().items()}
         actor = actor_of(
@@ -259,7 +261,7 @@ class TrainingLoop:
             best=-state.best,
             monitor=MONITOR,
             summary={
-                "parameters": sum(value.numel() for value in policy.core.parameters()),
+                "parameters": sum(value.numel() for value in learner.core().parameters()),
                 "objective": state.best,
                 "reached": state.reached,
                 "final": final.document(),
@@ -268,7 +270,7 @@ class TrainingLoop:
         )
 
 
-def curves_csv(history: Mapping[str, Any]) -> str:
+def curves_csv(history: Json) -> str:
     """Spell curves as CSV, one line an evaluation; what was not known is empty."""
     steps = sorted({step for points in history.values() for step, _ in points})
     estimates = [dict(points) for points in history.values()]
@@ -295,7 +297,7 @@ def derive_seed(seed: int, *what: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def _group(groups: Mapping[str, Any], prefix: str) -> Groups:
+def _group(groups: Mapping[str, dict[str, Tensor]], prefix: str) -> Groups:
     start = f"{prefix}/"
     return {
         name.removeprefix(start): values

@@ -16,11 +16,11 @@ from kinemill.rl.sync_vec_env import call
 class Worker(Protocol):
     """Some copies, in this process or elsewhere, that one call at a time is sent to."""
 
-    def begin(self, name: str, *args: Any) -> None:
+    def begin(self, name: str, *args: object) -> None:
         """Start a call of a method of `Copies`."""
         ...
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """Wait for the result of the call."""
         ...
 
@@ -54,11 +54,13 @@ class CopiesEnv(VecEnv):
         self.masks = np.concatenate([masks for _, masks in parts])
         return np.concatenate([observations for observations, _ in parts])
 
-    def step_async(self, actions: Any) -> None:
+    def step_async(self, actions: object) -> None:
         """Store the actions (B, ...) of the next step."""
         self._actions = np.asarray(actions)
 
-    def step_wait(self) -> Any:
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
         parts = self._call_all("step", self._split(self._actions))
         observations, rewards, dones, masks = (
@@ -80,11 +82,11 @@ class CopiesEnv(VecEnv):
         for worker in self._workers:
             worker.end()
 
-    def _split(self, rows: Any) -> list[tuple[Any]]:
+    def _split(self, rows: Sequence[object] | NDArray[np.generic]) -> list[tuple[object]]:
         """Return the arguments for each worker: its share of some rows."""
         return [(rows[low:high],) for low, high in pairwise(self._starts)]
 
-    def _call_all(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def _call_all(self, name: str, arguments: Sequence[tuple[object, ...]]) -> list[Any]:
         """Start a call in every worker, then wait for all results."""
         for worker, args in zip(self._workers, arguments, strict=True):
             worker.begin(name, *args)
@@ -94,28 +96,32 @@ class CopiesEnv(VecEnv):
         """Return whether `attr_name` is `action_masks` and the environment has masks."""
         return attr_name == "action_masks" and self.masked
 
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: object = None) -> list[None]:
         """Return the render mode of each copy, which is none; they have no other attribute."""
         del indices
         if attr_name != "render_mode":
             raise AttributeError(attr_name)
         return [None] * int(self._starts[-1])
 
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: object = None) -> None:
         """Raise an error: the task file alone configures an environment."""
         del value, indices
         raise AttributeError(attr_name)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
+        self,
+        method_name: str,
+        *method_args: object,
+        indices: object = None,
+        **method_kwargs: object,
+    ) -> list[NDArray[np.float64]]:
         """Return the action mask (M,) of each copy."""
         del method_args, indices, method_kwargs
         if method_name != "action_masks":
             raise AttributeError(method_name)
         return list(self.masks)
 
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: object, indices: object = None) -> list[bool]:
         """Return that no copy has a wrapper of stable-baselines3."""
         del wrapper_class, indices
         return [False] * self.num_envs
@@ -131,11 +137,11 @@ class LocalWorker:
     def __init__(self, copies: Any) -> None:
         self._copies, self._result = copies, None
 
-    def begin(self, name: str, *args: Any) -> None:
+    def begin(self, name: str, *args: object) -> None:
         """Do the call."""
         self._result = call(self._copies, name, args)
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """Return the result of the call."""
         return self._result
 

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from kinemill.errors import BadInput
+from kinemill.task.environment import Wrapper
 from kinemill.task.protocols import WarmStart
 from kinemill.train.warm_start import WEIGHTS, described
 
@@ -14,8 +18,8 @@ _RESTART, _ADAPTERS = "restart.", "adapters."
 
 
 def load_warm_start(
-    start: WarmStart, learn: Any, wrappers: Sequence[Any] = ()
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    start: WarmStart, learn: Any, wrappers: Sequence[Wrapper] = ()
+) -> tuple[list[dict[str, NDArray[np.generic]]], dict[str, Tensor]]:
     """Return what each wrapper knew there, and what had been learned.
 
     Args:
@@ -52,7 +56,9 @@ def load_warm_start(
     return _estimates(weights, wrappers), restart
 
 
-def _estimates(weights: dict[str, Any], wrappers: Sequence[Any]) -> list[dict[str, Any]]:
+def _estimates(
+    weights: dict[str, Tensor], wrappers: Sequence[Wrapper]
+) -> list[dict[str, NDArray[np.generic]]]:
     """Return of each wrapper the buffers that it had estimated."""
     estimates, index = list[dict[str, Any]](), 0
     for wrapper in wrappers:

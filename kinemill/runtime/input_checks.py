@@ -73,7 +73,7 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
     return True
 
 
-def to_array(name: str, value: Any) -> NDArray[Any]:
+def to_array(name: str, value: object) -> NDArray[Any]:
     """Return the argument of a caller as an array of any type.
 
     Raises:

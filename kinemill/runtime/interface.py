@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.store.json_io import Json
 
 FORMAT = 1
 # Defaults of optional properties.
@@ -171,7 +172,7 @@ class Interface:
         return ("format", *(name for name in cls.__dataclass_fields__ if name not in _DEFAULTS))
 
     @classmethod
-    def _from_values(cls, values: Mapping[str, Any]) -> "Interface":
+    def _from_values(cls, values: Json) -> "Interface":
         return cls(
             task=values["task"],
             dt=values["dt"],
@@ -192,7 +193,7 @@ class Interface:
         )
 
 
-def _belief(value: Mapping[str, Any] | None) -> Belief | None:
+def _belief(value: Json | None) -> Belief | None:
     if value is None:
         return None
     measured = tuple(float(variance) for variance in value["measured"])

@@ -38,7 +38,7 @@ class ObservationReader:
         self._numbers = Axis("observed numbers", len(names), names, limits)
         self._choices = Axis("choices", self._layout.mask)
 
-    def one(self, observation: Any, mask: ArrayLike | None, seed: int) -> Inputs:
+    def one(self, observation: object, mask: ArrayLike | None, seed: int) -> Inputs:
         """Return the tensors of one observation, a batch of one.
 
         Args:
@@ -94,7 +94,7 @@ class ObservationReader:
             raise BadInput("batch", problem, expected="the same batch size in all")
         return {name: made[name] for name in self._layout.inputs}
 
-    def _only(self, observation: Any) -> dict[str, Any]:
+    def _only(self, observation: object) -> dict[str, object]:
         """Return an observation that is no mapping as the only input of the policy."""
         inputs = [name for name in self._layout.inputs if name not in (MASK, SEED)]
         if len(inputs) != 1:
@@ -113,11 +113,11 @@ class ObservationReader:
             numbers = [values[name] for name in names]
         return as_input(OBSERVATION, numbers, [self._numbers], finite=self._finite)[None]
 
-    def _allowed(self, mask: Any) -> Array:
+    def _allowed(self, mask: object) -> Array:
         choices = np.ones(self._layout.mask) if mask is None else mask
         return self._allowed_rows(to_array(MASK, choices)[None])
 
-    def _allowed_rows(self, mask: Any) -> Array:
+    def _allowed_rows(self, mask: object) -> Array:
         """Return masks (B, M); each action of each row needs an allowed choice."""
         rows = to_array(MASK, mask)
         rows = rows.astype(np.float32) if rows.dtype == bool else rows
@@ -131,7 +131,7 @@ class ObservationReader:
             start += count
         return allowed
 
-    def _medium(self, name: str, values: Mapping[str, Any]) -> NDArray[np.uint8]:
+    def _medium(self, name: str, values: Mapping[str, object]) -> NDArray[np.uint8]:
         if name not in values:
             raise self._lacking(name, values)
         value = values[name]
@@ -141,12 +141,12 @@ class ObservationReader:
         shape, kind = self._shapes[name]
         return _whole(name, to_array(name, value)[None], shape, kind)[0]
 
-    def _lacking(self, name: str, values: Mapping[str, Any]) -> BadInput:
+    def _lacking(self, name: str, values: Mapping[str, object]) -> BadInput:
         expected = ", ".join(self._layout.inputs)
         return BadInput(name, f"is not among {', '.join(values) or 'nothing'}", expected=expected)
 
 
-def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
+def _whole(name: str, value: object, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
     """Return integers (B, ...) as `kind`; images within 0 to 1 are rejected, not rounded to 0."""
     array = to_array(name, value)
     if array.dtype.kind not in "iu":

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array, Axis, as_input
@@ -49,7 +49,7 @@ class OnnxEngine:
         self._session = open_session(where, model, threads)
         self._names = [item.name for item in self._session.get_outputs()]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the arguments: a session cannot be pickled."""
         return OnnxEngine, self._arguments
 
@@ -94,11 +94,11 @@ class Policy:
         self._observations = ObservationReader(interface, finite=finite, bounded=bounded)
         self.reset()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state without the lock, which cannot be pickled."""
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         """Restore the state with a new lock."""
         self.__dict__.update(state)
         self._lock = Lock()
@@ -156,7 +156,7 @@ class Policy:
             self._seed, self._step = seed, 0
             self._carry = self.initial_carry(1)
 
-    def act(self, observation: Any, mask: ArrayLike | None = None) -> Any:
+    def act(self, observation: object, mask: ArrayLike | None = None) -> NDArray[np.generic] | int:
         """Return the action to send now; call this once every `dt`.
 
         Args:
@@ -224,7 +224,7 @@ class Policy:
         shapes = [item.shape for item in self.interface.carry]
         return tuple(np.zeros((batch, *shape), dtype=np.float32) for shape in shapes)
 
-    def as_measured(self, observation: Any) -> Any:
+    def as_measured(self, observation: object) -> Any:
         """Return a checked copy of an observation by name of input; NaN passes.
 
         Raises:

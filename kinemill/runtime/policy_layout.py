@@ -3,9 +3,9 @@
 Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+
+from kinemill.store.json_io import Json
 
 OBSERVATION, MASK, SEED = "observation", "action_mask", "seed"
 
@@ -49,12 +49,12 @@ class PolicyLayout:
             *([SEED] if self.seeded else []),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the layout as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "PolicyLayout":
+    def from_json(cls, values: Json) -> "PolicyLayout":
         """Return the layout of a JSON object."""
         return cls(
             dt=values["dt"],

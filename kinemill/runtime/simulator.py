@@ -61,7 +61,7 @@ class Simulator:
         self._observed = HistoryBuffer(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the arguments and the observed history: sessions cannot be pickled."""
         state = {"rows": self._observed.rows, "compiled": self._compiled is not None}
         return _open, self._arguments, state

@@ -79,7 +79,7 @@ class Watchdog:
         max_age: float,
         deadline: float,
         clock: Callable[[], float] = time.monotonic,
-        sent: Callable[[Array, Any], None] | None = None,
+        sent: Callable[[Array, object], None] | None = None,
     ) -> None:
         for name, value in (("max_age", max_age), ("deadline", deadline)):
             if not value > 0.0:
@@ -106,7 +106,7 @@ class Watchdog:
         threading.Thread(target=self._run_controller, name="controller", daemon=True).start()
         self.counts: dict[str, int] = {}
 
-    def observe(self, state: Any, stamp: float | None = None) -> None:
+    def observe(self, state: ArrayLike, stamp: float | None = None) -> None:
         """Add a measurement (S,), or an observation, made now or at `stamp` of the clock.
 
         A measurement older than the newest one is dropped. A stamp that is in the future or not
@@ -178,7 +178,7 @@ class Watchdog:
             except BaseException as error:  # noqa: BLE001 - `sys.exit` must not end this thread
                 future.set_exception(RuntimeError(repr(error)))
 
-    def _ask_controller(self, state: Any) -> Command:
+    def _ask_controller(self, state: object) -> Command:
         if self._pending is not None and not self._pending.done():
             return self._fall_back("the controller is still late")
         self._pending = Future()
@@ -193,7 +193,7 @@ class Watchdog:
             return self._fall_back("the controller failed", repr(error))
         return self._limit(value)
 
-    def _limit(self, value: Any) -> Command:
+    def _limit(self, value: ArrayLike) -> Command:
         try:
             axes = [Axis("actions", len(self._names), self._names)]
             action = as_input("action", np.atleast_1d(value), axes, finite=True)

@@ -47,7 +47,7 @@ class Windows:
 
 
 def cut_windows(
-    values: NDArray[Any], states: int, starts: NDArray[np.int64], history: int, horizon: int
+    values: NDArray[np.generic], states: int, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
     """Return the windows at rows `starts` (W,) of values (N, C), the first S of them `states`."""
     rows = starts[:, None] + np.arange(history + horizon)

@@ -4,7 +4,6 @@ The linear-quadratic regulator (Kalman 1960) of the plant linearized there by ce
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ STEP = 1e-4  # rad, m, and their rates, to either side: errors of 1e-8 relative
 
 
 @cache
-def regulator(plant: Any, rest: tuple[float, ...], weights: tuple[float, ...]) -> Signal:
+def regulator(plant: Plant, rest: tuple[float, ...], weights: tuple[float, ...]) -> Signal:
     """Return the gain K (A, 2 Q) of u = -K (x - rest) that minimizes Σ x' Q x + u' R u.
 
     Args:

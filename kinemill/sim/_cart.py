@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import PositiveFloat
 
 from kinemill.sim._plant import MECHANICS, Plant
+from kinemill.store import Json
 
 _CART = """
 <mujoco model="{name}">{mechanics}
@@ -53,7 +54,7 @@ class Cart(Plant):
         )
 
 
-def _poles(names: Sequence[str], values: dict[str, Any], hinge: float = 0.0) -> str:
+def _poles(names: Sequence[str], values: Json, hinge: float = 0.0) -> str:
     """Return a chain of poles, each hinged to the end of the one before; `hinge` is its height."""
     if not names:
         return ""

@@ -12,7 +12,6 @@ pictures of the states; others CSV.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from kinemill.sim._dummy_gaits import gait, gait_overrides, repeats
 from kinemill.sim._dummy_parts import NOISE, REACH, Waves, families, play, turn
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
-from kinemill.store import digest, publish_file
+from kinemill.store import Json, digest, publish_file
 from kinemill.task import Task
 from kinemill.task.channels import rotations
 
@@ -61,7 +60,7 @@ def _ending(task: Task) -> str:
     return ".h5" if task.media else ".csv"
 
 
-def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> dict[str, Any]:
+def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> Json:
     """Return the overrides with which a task reads dummy logs and trains briefly.
 
     Args:
@@ -188,7 +187,7 @@ def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
     return np.asarray(natural**2 / stiff, np.complex128)
 
 
-def _fit(task: Task, chain: Mapping[str, Any]) -> dict[str, Any]:
+def _fit(task: Task, chain: Json) -> Json:
     """Return a chain of signals, (n,) each, moved and scaled alike into what the task allows."""
     first, *_ = chain
     bounds, middle = task.channels[first].limits, 0.0

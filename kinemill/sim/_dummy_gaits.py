@@ -15,7 +15,7 @@ import numpy as np
 
 from kinemill.sim._dummy_parts import NOISE, REACH, Floats, Waves, families, play, turn
 from kinemill.sim._table import Table
-from kinemill.store import digest
+from kinemill.store import Json, digest
 from kinemill.task import Task
 from kinemill.task.channels import rotations
 
@@ -32,7 +32,7 @@ def repeats(task: Task) -> bool:
     return task.learn.type == "motion"
 
 
-def gait_overrides(task: Task) -> dict[str, Any]:
+def gait_overrides(task: Task) -> Json:
     """Return what a task of motions must be told beside what every task is."""
     overrides: dict[str, Any] = {"learn.motions": ["*"]}
     learn: Any = task.learn

@@ -3,8 +3,6 @@
 Symbols: n rows, K sines.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +15,7 @@ Floats = NDArray[np.float64]
 Waves = NDArray[np.complex128]
 
 
-def play(waves: Waves, omega: Floats, time: Floats) -> Any:
+def play(waves: Waves, omega: Floats, time: Floats) -> Floats:
     """Return the sum of sines at times (n,) s as (n,); `waves` (K,) at `omega` (K,) rad/s."""
     return np.real(np.exp(1j * np.outer(time, omega)) @ waves)
 

@@ -5,6 +5,7 @@ Symbols: N rows, Q joints, A motors. A state is (2 Q,): the joints' positions, t
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ MECHANICS = """
 """
 
 
-def mujoco() -> Any:
+def mujoco() -> ModuleType:
     """Return the module, imported when first needed."""
     import mujoco
 

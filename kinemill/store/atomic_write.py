@@ -9,11 +9,11 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from kinemill.store.fault_injection import fault_point
@@ -129,7 +129,7 @@ class _opened:  # noqa: N801, a context like contextlib.closing
 
 
 @cache
-def _sync_file_range() -> Any:
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     """Return sync_file_range(2), or None if the system lacks it."""
     if sys.platform != "linux":
         return None
@@ -142,7 +142,7 @@ def _sync_file_range() -> Any:
 
 
 @cache
-def _syncfs() -> Any:
+def _syncfs() -> Callable[[int], None] | None:
     """Return syncfs(2), which flushes a whole file system, or None if the system lacks it."""
     if sys.platform != "linux":
         return None

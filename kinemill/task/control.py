@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from kinemill.registry import Registry, nearest
+from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression
 from kinemill.task.plugins import Plugin, Settings, pick
 
@@ -201,7 +202,7 @@ class Control(Settings):
             raise ValueError(message)
         return value
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return names that are no state, no action or no derived quantity."""
         roles = {name: channel.role for name, channel in channels.items()}
         states = [name for name in roles if roles[name] == "state"]
@@ -224,14 +225,14 @@ class Control(Settings):
                 errors += _unknown_names(aim.of, names, (key, index, "of"))
         return errors
 
-    def is_angle(self, aim: Aim, channels: Mapping[str, Any]) -> bool:
+    def is_angle(self, aim: Aim, channels: Mapping[str, Channel]) -> bool:
         """Return whether the quantity of `aim` is an angle, compared by the shortest rotation."""
         if aim.kind is not None:
             return aim.kind == "angle"
         return aim.of in channels and channels[aim.of].kind == "angle"
 
 
-def _unknown(names: Mapping[str, Any], valid: list[str], what: str, key: str) -> Problems:
+def _unknown(names: Mapping[str, object], valid: list[str], what: str, key: str) -> Problems:
     return [
         ((key, name), f"no {what} {name!r}; {nearest(name, valid)}")
         for name in names

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
+from kinemill.store import Json
 from kinemill.task.channels import Channel
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.computed import is_computed
@@ -219,7 +220,7 @@ class Task(Settings):
         """Return the longest gap that is interpolated in a channel with its own timestamps, s."""
         return self.channels[channel].resample.max_gap or self.max_gap
 
-    def part(self, *names: str) -> dict[str, Any]:
+    def part(self, *names: str) -> Json:
         """Return parts of the task as JSON, for digests; `part("learn", "dt")`."""
         whole = self.model_dump(mode="json", by_alias=True)
         unknown = set(names) - set(whole)

@@ -18,6 +18,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
+from kinemill.store import Json
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.web_overrides import LOCAL
 
@@ -38,7 +39,7 @@ class Wrapper(Plugin):
     scope: ClassVar[Literal["environment", "policy", "training"]] = "environment"
 
     @abstractmethod
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Any, estimates: Mapping[str, object]) -> Any:
         """Return the wrapped `gymnasium.Env`.
 
         Args:
@@ -51,7 +52,7 @@ class Wrapper(Plugin):
         """Number of random-policy steps from which it estimates parameters before training."""
         return 0
 
-    def estimate(self, observations: Any) -> dict[str, Any]:
+    def estimate(self, observations: object) -> dict[str, Any]:
         """Return arrays by name, from observations (N, D) of `estimated` steps."""
         del observations
         return {}
@@ -210,7 +211,7 @@ def pick_environment(value: object, info: ValidationInfo) -> Environment | None:
     return pick(KINDS, Environment)(as_environment(value), info)
 
 
-def named_parameters(environment: Mapping[str, Any]) -> list[str]:
+def named_parameters(environment: Json) -> list[str]:
     """Return the parameter names in `randomize` and `variants` of an environment's settings."""
     names = set(environment.get("randomize", {}))
     for variant in environment.get("variants", {}).values():

@@ -61,7 +61,7 @@ class Expression:
             if isinstance(node, ast.Name) and id(node) not in calls and node.id != "pi"
         )
 
-    def value(self, values: Mapping[str, Any]) -> Any:
+    def value(self, values: Mapping[str, object]) -> Any:
         """Evaluate the formula for numbers or arrays by name, all of one shape."""
         return _value(self.tree, values)
 
@@ -99,7 +99,7 @@ def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in {int, float}
 
 
-def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+def _value(node: ast.expr, values: Mapping[str, object]) -> Any:
     import numpy as np
 
     match node:

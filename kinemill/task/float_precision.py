@@ -4,7 +4,6 @@ float32 holds about seven digits: at 4,500,000 it has steps of 0.5, at 1e9 steps
 """
 
 from math import floor, log10
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ JITTER = 1e-11  # relative; smaller changes are float64 rounding errors of a con
 Floats = NDArray[np.float64]
 
 
-def step_at(reach: Any) -> Any:
+def step_at(reach: object) -> Floats:
     """Return the distance of neighboring float32 values at some sizes."""
     return np.spacing(np.asarray(reach, np.float64).astype(np.float32)).astype(np.float64)
 

@@ -5,6 +5,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationInfo
@@ -51,7 +52,7 @@ def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
     return function
 
 
-def _get_named(where: str, name: str, what: str) -> Any:
+def _get_named(where: str, name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -62,7 +63,7 @@ def _get_named(where: str, name: str, what: str) -> Any:
         ) from error
 
 
-def _from_file(where: str, path: Path) -> Any:
+def _from_file(where: str, path: Path) -> ModuleType:
     name = f"kinemill_evaluate_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():

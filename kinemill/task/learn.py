@@ -14,6 +14,8 @@ from pydantic import (
     field_validator,
 )
 
+from kinemill.store import ArtifactRef, Json
+from kinemill.store.home import Home
 from kinemill.task.hooks import located
 from kinemill.task.plugins import (
     OPTIMIZERS,
@@ -143,7 +145,7 @@ class Learn(Plugin):
         return None if value is None else located(value, info)
 
     @abstractmethod
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:
         """Return the training data.
 
         Args:
@@ -161,7 +163,7 @@ class Learn(Plugin):
         del task
         return {}
 
-    def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
+    def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, object]]) -> None:
         """Raise BadInput if the training episodes are unusable.
 
         Args:
@@ -170,7 +172,7 @@ class Learn(Plugin):
         """
 
     @abstractmethod
-    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+    def describe(self, task: Any, data: Any) -> Json:
         """Return what `rebuild` needs in addition to the weights, and the exported metadata.
 
         Args:
@@ -179,7 +181,7 @@ class Learn(Plugin):
         """
 
     @abstractmethod
-    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> Any:
         """Return the trained module, from the output of `describe` and its weights by name."""
 
     @abstractmethod

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.json_io import publish_json, read_json
 from kinemill.store.project import project_root, tasks_folder
@@ -84,7 +85,7 @@ def _run_from(name: str) -> Path | None:
 
 
 def load_task(
-    name: str | Path, overrides: Mapping[str, Any] | None = None, *, web: bool = False
+    name: str | Path, overrides: Mapping[str, object] | None = None, *, web: bool = False
 ) -> Task:
     """Read, override and check a task: every command loads tasks here.
 
@@ -127,7 +128,7 @@ def task_name(name: str) -> str:
 
 
 def recorded_task(
-    value: Mapping[str, Any], path: Path | None, overrides: Mapping[str, Any], where: object
+    value: Mapping[str, object], path: Path | None, overrides: Mapping[str, object], where: object
 ) -> Task:
     """Check a recorded task with all its keys, after overrides.
 
@@ -164,7 +165,7 @@ def named_task(name: str) -> Path:
 
 
 def check_task(
-    document: Document, value: Any, changes: Mapping[str, Any], context: Context | None = None
+    document: Document, value: object, changes: Json, context: Context | None = None
 ) -> Task:
     """Check `value`, the content of `document` after `changes`, and return it as a task."""
     context = context or Context(document.path.resolve().parent)
@@ -204,7 +205,7 @@ def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]
     return task, _problems(task)
 
 
-def _problems_under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
+def _problems_under(settings: Mapping[str, object], value: Any, context: Context) -> list[Problem]:
     """Return the problems of a task under settings that a search can choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key in settings:
@@ -263,7 +264,7 @@ def _problems(task: Task) -> list[Problem]:
     return errors
 
 
-def _line(document: Document, overrides: Mapping[str, Any], where: Location, what: str) -> str:
+def _line(document: Document, overrides: Mapping[str, object], where: Location, what: str) -> str:
     key = ".".join(map(str, where))
     culprit, surely = blame(document, overrides, where)
     if surely:
@@ -295,7 +296,7 @@ def _is_redundant(
     )
 
 
-def _problem(loc: Location, item: ErrorDetails, value: Any) -> tuple[Location, str]:
+def _problem(loc: Location, item: ErrorDetails, value: object) -> tuple[Location, str]:
     """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
     if item["type"] == "extra_forbidden":
         names = _known_keys(loc[:-1], value)
@@ -350,7 +351,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
     return [field.alias or name for name, field in settings.model_fields.items()]
 
 
-def _kind_below(kind: Any, part: str | int) -> Any:
+def _kind_below(kind: Any, part: str | int) -> object:
     """Return the type annotation at `part`: a field, or a value of a dict or list."""
     if _is_settings(kind):
         field = kind.model_fields.get(part)
@@ -358,7 +359,7 @@ def _kind_below(kind: Any, part: str | int) -> Any:
     return next((inner for inner in get_args(kind) if _settings_class(inner)), None)
 
 
-def _is_settings(kind: Any) -> bool:
+def _is_settings(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 

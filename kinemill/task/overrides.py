@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
+from kinemill.store import Json
 from kinemill.task.compute import TARGETS
 from kinemill.task.control import CONTROLLERS
 from kinemill.task.environment import KINDS, WRAPPERS, as_environment
@@ -56,7 +57,7 @@ def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
     return _FAMILIES.get(keys, _FAMILIES.get((*keys[:-1], "*")))
 
 
-def parse_overrides(items: list[str]) -> dict[str, Any]:
+def parse_overrides(items: list[str]) -> Json:
     """Read `key=value` arguments; values are spelled as in a task file.
 
     `@FILE` reads overrides from a file, one `key: value` per line.
@@ -76,7 +77,7 @@ def parse_overrides(items: list[str]) -> dict[str, Any]:
     return overrides
 
 
-def _of_file(path: Path) -> dict[str, Any]:
+def _of_file(path: Path) -> Json:
     content = read_yaml(path).value
     if not isinstance(content, dict):
         raise BadInput(
@@ -85,7 +86,7 @@ def _of_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict[str, Any]:
+def nested(overrides: Mapping[str, object], notes: list[str] | None = None) -> Json:
     """Return overrides as one mapping that mirrors the task file, as in the launchpad.
 
     A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win. A later
@@ -106,7 +107,7 @@ def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict
     return whole
 
 
-def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
+def apply(value: Json, changes: Json) -> list[str]:
     """Apply overrides to the content of a task file in place; return a line per dropped key.
 
     A mapping merges key by key at every depth; digits are list indices. Anything else replaces the
@@ -127,7 +128,7 @@ def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
     return merge.notes
 
 
-def _chooses(value: Any) -> bool:
+def _chooses(value: object) -> bool:
     """Tell whether a part of `tune.space` is a choice, that is, one value and not a mapping."""
     return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
 
@@ -144,7 +145,7 @@ class _Merge:
     notes: list[str]
     keep_untyped: bool
 
-    def into(self, value: dict[str, Any], changes: Mapping[Any, Any], at: tuple[str, ...]) -> None:
+    def into(self, value: Json, changes: Mapping[str, object], at: tuple[str, ...]) -> None:
         names = {str(key): key for key in value}  # a key may be a number
         for key in sorted(changes, key=lambda name: name != "type"):  # it defines the other keys
             if key == "type":
@@ -152,7 +153,7 @@ class _Merge:
             name = names.get(str(key), str(key))
             value[name] = self._merge_value(value.get(name), changes[key], (*at, str(key)))
 
-    def _merge_value(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
+    def _merge_value(self, old: object, new: object, at: tuple[str, ...]) -> object:
         if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):
             return copy.deepcopy(new)
         changes = cast(Mapping[Any, Any], new)
@@ -170,7 +171,7 @@ class _Merge:
         self.into(content, changes, at)
         return content
 
-    def _drop_foreign_keys(self, value: dict[str, Any], at: tuple[str, ...], new: Any) -> None:
+    def _drop_foreign_keys(self, value: Json, at: tuple[str, ...], new: object) -> None:
         """Drop the keys for which the plug-in `new` has no field."""
         family = family_at(at)
         if family is None or not isinstance(new, str) or new not in family:
@@ -187,16 +188,16 @@ class _Merge:
             )
 
 
-def leaves(changes: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(changes: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield the dotted key and the value of everything that `nested` returned."""
     for key, value in changes.items():
         if isinstance(value, Mapping) and value:
-            yield from leaves(cast(Mapping[Any, Any], value), f"{prefix}{key}.")
+            yield from leaves(cast(Mapping[str, object], value), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:
+def blame(document: Document, overrides: Mapping[str, object], where: Location) -> tuple[str, bool]:
     """Return the override that caused a problem at `where`, and whether that is certain.
 
     Return "" if no override is involved. An override certainly caused problems of values that it

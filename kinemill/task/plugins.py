@@ -135,7 +135,7 @@ class Encoding(Plugin):
         return None
 
     @abstractmethod
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: object) -> tuple[Any, ...]:
         """Turn a tensor (..., n) of n channels, task units, into `parts` tensors of that shape.
 
         It works element by element and maps NaN to NaN.
@@ -148,7 +148,7 @@ class Optimizer(Plugin):
     lr: float = Field(description="peak of the learning rate")
 
     @abstractmethod
-    def build(self, parameters: Iterable[Any]) -> Any:
+    def build(self, parameters: Iterable[object]) -> Any:
         """Make the torch optimizer of `parameters`; the schedule sets `lr` before every step."""
 
 
@@ -184,7 +184,7 @@ CHECKS: Registry[type[Settings]] = Registry("kinemill.validate.checks", "physica
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
-def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -> P:
+def make(family: Registry[type[P]], cls: type[P], value: object, context: object = None) -> P:
     """Build the class that `type` names in `family`, or its default.
 
     Args:
@@ -209,7 +209,7 @@ def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -
     return member.model_validate(value, context=context)
 
 
-def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P]:
+def pick(family: Registry[type[P]], cls: type[P]) -> Callable[[object, ValidationInfo], P]:
     """Return a validator that calls `make`."""
     return lambda value, info: make(family, cls, value, info.context)
 
@@ -219,14 +219,16 @@ def usual(family: Registry[type[P]]) -> P:
     return family[str(family.usual)].model_validate({})
 
 
-def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P | None]:
+def pick_or_none(
+    family: Registry[type[P]], cls: type[P]
+) -> Callable[[object, ValidationInfo], P | None]:
     """Return a validator like that of `pick` which also accepts None."""
     build = pick(family, cls)
     return lambda value, info: None if value is None else build(value, info)
 
 
 def unknown_channels(
-    names: Mapping[str, Any] | list[str], channels: Mapping[str, Any], *where: str | int
+    names: Mapping[str, object] | list[str], channels: Mapping[str, Any], *where: str | int
 ) -> list[tuple[tuple[str | int, ...], str]]:
     """Return a problem for each of `names` that is not a numeric channel."""
     numbers = [name for name, channel in channels.items() if channel.role not in MEDIA]

@@ -12,6 +12,7 @@ from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.store.project import project_root
 from kinemill.task.examples import PRESETS
 from kinemill.task.yaml import read_yaml
@@ -39,7 +40,7 @@ def list_presets() -> dict[str, dict[str, Path]]:
     return presets
 
 
-def preset_overrides(items: list[str]) -> dict[str, Any]:
+def preset_overrides(items: list[str]) -> Json:
     """Read `part=preset` arguments and return their overrides.
 
     Raises:
@@ -64,7 +65,7 @@ def preset_overrides(items: list[str]) -> dict[str, Any]:
     return overrides
 
 
-def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield dotted keys and values of nested settings, `type` first: it defines the other keys.
 
     So a preset changes the keys that it names and leaves all others.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 class Tracker(Protocol):
     """Receives parameters and metrics during training, such as MLflow."""
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Record the settings once."""
         ...
 
@@ -41,7 +41,7 @@ class Progress(Protocol):
 class NullReporter:
     """A Tracker and Progress that discards everything."""
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Drop the settings."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -58,6 +58,16 @@ class NullReporter:
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Drop the progress."""
+
+
+class TorchModule(Protocol):
+    """A `torch.nn.Module`, for modules that do not import torch."""
+
+    training: bool
+
+    def parameters(self, recurse: bool = True) -> Iterator[object]:
+        """Yield the parameters."""
+        ...
 
 
 class Champion(Protocol):

@@ -62,7 +62,7 @@ class Runner(Plugin):
     )
 
     @abstractmethod
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: object, copies: int) -> Any:
         """Return a `kinemill.rl.vec_env.CopiesEnv`.
 
         Args:

@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from kinemill.registry import Registry
+from kinemill.store import Json
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.control import CONTROLLERS, Controller
 from kinemill.task.document import Task, validate_settings
@@ -87,7 +88,7 @@ class _WithShortForms(GenerateJsonSchema):
         return {"anyOf": [*options, _SHORT]}
 
 
-def task_schema() -> dict[str, Any]:
+def task_schema() -> Json:
     """Return the JSON schema of a task file; imports the settings of every plug-in."""
     members = {base: [family[name] for name in family] for base, family in _FAMILIES.items()}
     members[ValidateBase] = [validate_settings()]
@@ -116,7 +117,7 @@ def _name(references: Mapping[Any, JsonSchemaValue], model: type[BaseModel]) -> 
     return references[model, "validation"]["$ref"].removeprefix("#/$defs/")
 
 
-def _name_type(definition: dict[str, Any], name: str, usual: str | None) -> None:
+def _name_type(definition: Json, name: str, usual: str | None) -> None:
     """Require the `type` that chooses a plug-in, except for the usual one of its family."""
     definition["properties"]["type"] = {"const": name}
     required = set(definition.get("required", [])) - {"type"}

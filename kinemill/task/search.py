@@ -6,12 +6,13 @@ its own keys. A list item whose choice is `null` is omitted.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.plugins import Settings
 from kinemill.task.yaml import Location
 
@@ -45,7 +46,7 @@ class Tune(Settings):
     )
     seed: NonNegativeInt = Field(default=0, description="seed of the sampler")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[Problem]:
+    def problems(self, channels: Mapping[str, object]) -> list[Problem]:
         """Return malformed choices, and keys that a search cannot change."""
         del channels
         problems: list[Problem] = []
@@ -67,7 +68,7 @@ class Tune(Settings):
         return [*problems, *_malformed(self.space, ("space",))]
 
 
-def _is_choice(node: Any) -> bool:
+def _is_choice(node: object) -> bool:
     return isinstance(node, dict) and (SELECT in node or RANGE in node)
 
 
@@ -81,7 +82,7 @@ def _malformed(node: Any, at: Location) -> Iterator[Problem]:
         yield from _malformed(inner, (*at, *key))
 
 
-def _below(node: Any) -> Iterator[tuple[Location, Any]]:
+def _below(node: object) -> Iterator[tuple[Location, object]]:
     """Yield the children of a node and their keys."""
     if isinstance(node, dict):
         if SELECT in node:
@@ -92,7 +93,7 @@ def _below(node: Any) -> Iterator[tuple[Location, Any]]:
         yield from (((index,), item) for index, item in enumerate(node))
 
 
-def _wrong_select(node: dict[str, Any]) -> str | None:
+def _wrong_select(node: Json) -> str | None:
     if set(node) != {SELECT}:
         return (
             f"`select` must be the only key; found also {', '.join(k for k in node if k != SELECT)}"
@@ -104,7 +105,7 @@ def _wrong_select(node: dict[str, Any]) -> str | None:
     return f"`select` has {twice[0]} twice" if twice else None
 
 
-def _wrong_range(node: dict[str, Any]) -> str | None:
+def _wrong_range(node: Mapping[str, object]) -> str | None:
     if extra := [key for key in node if key not in {RANGE, LOG}]:
         return f"unknown key {extra[0]!r}; {nearest(extra[0], [RANGE, LOG])}"
     bounds, log = node[RANGE], node.get(LOG, False)
@@ -150,11 +151,11 @@ def label(item: Any) -> str:
     return item["type"] if _has_type(item) else item if isinstance(item, str) else json.dumps(item)
 
 
-def _has_type(item: Any) -> bool:
+def _has_type(item: object) -> bool:
     return isinstance(item, dict) and isinstance(item.get("type"), str)
 
 
-def labels_of(items: list[Any]) -> list[str]:
+def labels_of(items: Sequence[object]) -> list[str]:
     """Return a label for each item of a `select`; duplicates get a number."""
     names: list[str] = []
     for name in map(label, items):
@@ -162,11 +163,11 @@ def labels_of(items: list[Any]) -> list[str]:
     return names
 
 
-def select_values(space: Mapping[str, Any], chooser: Chooser) -> dict[str, Any]:
+def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
     """Return the settings that a chooser selects from a space: dotted keys to plain values."""
     settings: dict[str, Any] = {}
 
-    def walk(node: Any, name: str) -> None:
+    def walk(node: object, name: str) -> None:
         if isinstance(node, dict) and not _is_choice(node) and node:
             for key in sorted(node, key=lambda one: one != "type"):  # it defines the other keys
                 walk(node[key], f"{name}.{key}" if name else key)
@@ -178,7 +179,7 @@ def select_values(space: Mapping[str, Any], chooser: Chooser) -> dict[str, Any]:
     return settings
 
 
-def _value(node: Any, name: str, chooser: Chooser) -> Any:
+def _value(node: object, name: str, chooser: Chooser) -> Any:
     if isinstance(node, list):
         made = [_value(item, f"{name}.{index}", chooser) for index, item in enumerate(node)]
         return [value for item, value in zip(node, made, strict=True) if not _left_out(item, value)]
@@ -194,20 +195,20 @@ def _value(node: Any, name: str, chooser: Chooser) -> Any:
     return {key: _value(item, f"{name}.{key}", chooser) for key, item in node.items()}
 
 
-def _left_out(item: Any, value: Any) -> bool:
+def _left_out(item: object, value: object) -> bool:
     return _is_choice(item) and value is None
 
 
 class FixedChooser:
     """A chooser that returns given choices, and the first or lowest value for all others."""
 
-    def __init__(self, choices: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, choices: Mapping[str, Number] | None = None) -> None:
         self.choices = choices or {}
 
     def select(self, name: str, labels: list[str]) -> int:
         """Return the given item, or the first."""
         del labels
-        return self.choices.get(name, 0)
+        return int(self.choices.get(name, 0))
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
         """Return the given number, or the lowest."""
@@ -215,12 +216,12 @@ class FixedChooser:
         return self.choices.get(name, low)
 
 
-def single_choices(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def single_choices(space: Mapping[str, object]) -> Iterator[dict[str, Number]]:
     """Yield choices that select each item and each bound of a range once, for `FixedChooser`."""
     return _each(dict(space), "", {})
 
 
-def _each(node: Any, name: str, choices: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _each(node: object, name: str, choices: Mapping[str, Number]) -> Iterator[dict[str, Number]]:
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _each(item, f"{name}.{index}", choices)
@@ -239,7 +240,7 @@ def _each(node: Any, name: str, choices: dict[str, Any]) -> Iterator[dict[str, A
 
 
 def wrong_choices(
-    space: Mapping[str, Any], problems_of: Callable[[dict[str, Any]], list[Problem]]
+    space: Mapping[str, object], problems_of: Callable[[Mapping[str, object]], list[Problem]]
 ) -> list[Problem]:
     """Check every choice separately and return its problems with locations in the space.
 
@@ -257,7 +258,7 @@ def wrong_choices(
     return list(problems)
 
 
-def _source_location(space: Any, where: Location, choices: Mapping[str, Any]) -> Location:
+def _source_location(space: object, where: Location, choices: Mapping[str, Number]) -> Location:
     """Return the location in the space that corresponds to `where` in a task of these choices."""
     at, node, name = _into((), space, "", choices)
     for key in where:
@@ -275,16 +276,16 @@ def _source_location(space: Any, where: Location, choices: Mapping[str, Any]) ->
 
 
 def _into(
-    at: Location, node: Any, name: str, choices: Mapping[str, Any]
+    at: Location, node: Any, name: str, choices: Mapping[str, Number]
 ) -> tuple[Location, Any, str]:
     """Descend to the selected item of a `select`, and of nested ones."""
     while isinstance(node, dict) and SELECT in node:
-        index, names = choices.get(name, 0), labels_of(node[SELECT])
+        index, names = int(choices.get(name, 0)), labels_of(node[SELECT])
         at, node, name = (*at, SELECT, index), node[SELECT][index], f"{name}[{names[index]}]"
     return at, node, name
 
 
-def _active_items(node: list[Any], name: str, choices: Mapping[str, Any]) -> list[int]:
+def _active_items(node: Sequence[object], name: str, choices: Mapping[str, Number]) -> list[int]:
     """Return the indices of the list items that remain under these choices."""
     values = [
         _value(item, f"{name}.{index}", FixedChooser(choices)) for index, item in enumerate(node)

@@ -3,7 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.plugins import (
     READERS,
@@ -131,7 +132,7 @@ class Ingest(Settings):
 
     @field_validator("parts")
     @classmethod
-    def _plain_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _plain_names(cls, value: Json) -> Json:
         if odd := [name for name in value if not re.fullmatch(r"[\w-]+", name)]:
             message = f"{odd[0]!r} is not a valid part name; use letters, digits, _ and -"
             raise ValueError(message)

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kinemill.registry import Registry
 from kinemill.task.plugins import Plugin
@@ -36,7 +36,7 @@ class Training:
 class Opened(Protocol):
     """A `Tracker` that can be closed; a repeated step replaces its earlier values."""
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
+    def log_params(self, params: Mapping[str, object]) -> None:
         """Record the settings once."""
         ...
 

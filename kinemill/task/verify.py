@@ -1,11 +1,11 @@
 """The `verify` part of a task file: how the exported model is verified."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from kinemill.registry import nearest
+from kinemill.task.channels import Channel
 from kinemill.task.control import Formula, Problems
 from kinemill.task.expressions import Expression
 from kinemill.task.plugins import Settings
@@ -63,7 +63,7 @@ class Verify(Settings):
         description=("closed-loop episodes in the task's simulator, for a task with `control`"),
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of names that are not states or channels of the task."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         channel_names = [name for name, one in channels.items() if one.role in ("state", "action")]
@@ -78,7 +78,7 @@ class Verify(Settings):
         return errors
 
 
-def _unknown(names: Any, valid: list[str], what: str, where: tuple[str, ...]) -> Problems:
+def _unknown(names: Iterable[str], valid: list[str], what: str, where: tuple[str, ...]) -> Problems:
     return [
         (where, f"{name!r} is not a known {what}; {nearest(name, valid)}")
         for name in sorted(names)

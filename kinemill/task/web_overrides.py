@@ -35,7 +35,7 @@ class Context:
     allowed: frozenset[Value] | None = None
     validated: set[Value] = field(default_factory=set[Value])
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """Return it as the mapping that pydantic expects."""
         return {"folder": self.folder, "settings": self}
 
@@ -53,12 +53,12 @@ class Local:
     code: bool = False
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema of the field, preceded by the check."""
         return core_schema.with_info_before_validator_function(self._checked, handler(source))
 
-    def _checked(self, value: Any, info: ValidationInfo) -> Any:
+    def _checked(self, value: object, info: ValidationInfo) -> object:
         context = (info.context or {}).get("settings")
         if not isinstance(context, Context):
             return value
@@ -91,7 +91,7 @@ def mark_of(info: Any) -> Local | None:
     return next((one for one in info.metadata if isinstance(one, Local)), None)
 
 
-def marked_values(part: Any) -> Iterator[Value]:
+def marked_values(part: object) -> Iterator[Value]:
     """Yield the values of marked fields in a part of a task, and in all parts below."""
     if isinstance(part, BaseModel):
         for name, info in type(part).model_fields.items():

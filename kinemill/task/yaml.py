@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from kinemill.errors import BadInput, TaskError
+from kinemill.store import Json
 
 Location = tuple[str | int, ...]
 
@@ -119,7 +120,7 @@ def _check_depth(events: Iterator[yaml.Event]) -> None:
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
-def scalar(text: str, where: str = "value") -> Any:
+def scalar(text: str, where: str = "value") -> object:
     """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list.
 
     Raises:
@@ -156,7 +157,7 @@ class _Reader:
         self._open: set[int] = set()  # the ancestors of the current node
         self._remaining = MOST_VALUES
 
-    def read(self, node: yaml.Node, at: Location) -> Any:
+    def read(self, node: yaml.Node, at: Location) -> object:
         self.lines.setdefault(at, node.start_mark.line + 1)
         self._remaining -= 1
         if self._remaining <= 0:  # nested aliases can expand a few lines to gigabytes
@@ -176,7 +177,7 @@ class _Reader:
     def _complain(self, node: yaml.Node, what: str) -> None:
         self.problems.append(f"{self.path}:{node.start_mark.line + 1}: {what}")
 
-    def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, at: Location) -> Json:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
@@ -190,7 +191,7 @@ class _Reader:
                 values[key] = self.read(value_node, (*at, key))
         return values
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.Node) -> bool | int | float | str | None:
         kind, text = node.tag.rpartition(":")[2], str(node.value)
         try:
             if kind == "int":

@@ -6,7 +6,7 @@ A failure of any tracker but MLflow is reported once and never ends the training
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from kinemill.task.document import Task
 from kinemill.task.protocols import Progress, Tracker
@@ -49,6 +49,9 @@ def logged(
     finally:
         for one in extra:
             one.close(ended_well)
+
+
+T = TypeVar("T")
 
 
 class Guarded:
@@ -97,7 +100,7 @@ class Guarded:
         if (tracker := self._opened) is not None:
             self._try(lambda: work(tracker))
 
-    def _try(self, work: Callable[[], Any]) -> Any:
+    def _try(self, work: Callable[[], T]) -> T | None:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - a foreign library may raise anything

@@ -19,7 +19,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MIN_SCALE = 1.0  # below this scale an overflow is not caused by the scaling
 
 
-def lowered(module: nn.Module, amp: str) -> list[Any]:
+def lowered(module: nn.Module, amp: str) -> list[torch.nn.Module]:
     """Return the modules whose networks can run in the precision of `learn.amp`.
 
     Raises:

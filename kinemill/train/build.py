@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from kinemill.train.batches import member_seed
+from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
 from kinemill.train.step import ESTIMATOR, SCALES, Step, make_step
 
@@ -16,11 +17,11 @@ _PREFIX = "member.step."  # of the names in the step of an ensemble
 def assemble(
     learn: Any,
     layout: Layout,
-    scale: Mapping[str, Any],
+    scale: Mapping[str, torch.Tensor],
     robots: int = 1,
     first: Callable[[Step, int], float] | None = None,
     starts: int = 1,
-) -> Any:
+) -> Step | Ensemble:
     """Return a `Step`, or an `Ensemble` of steps; the random weights of a member have its own seed.
 
     Args:
@@ -51,7 +52,7 @@ def assemble(
     return Ensemble([Member(step, Noise(*sizes) if noisy else None) for step in steps])
 
 
-def _one(learn: Any, layout: Layout, scale: Mapping[str, Any], robots: int) -> Step:
+def _one(learn: Any, layout: Layout, scale: Mapping[str, torch.Tensor], robots: int) -> Step:
     if robots == 1:
         return make_step(learn.model, layout, scale)
     from kinemill.train.robots import make_robot_network
@@ -60,12 +61,12 @@ def _one(learn: Any, layout: Layout, scale: Mapping[str, Any], robots: int) -> S
     return Step(layout, network, scale)
 
 
-def step_of(module: Any) -> Step:
+def step_of(module: Step | Ensemble) -> Step:
     """Return the step of a module of `assemble`; that of an ensemble has stacked parameters."""
     return module if isinstance(module, Step) else module.member.step
 
 
-def scale_in(weights: Mapping[str, Any]) -> dict[str, Any]:
+def scale_in(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the scaling tensors among the weights of a module of `assemble`."""
     prefix = "" if SCALES[0] in weights else _PREFIX
     names = (*SCALES, ESTIMATOR)

@@ -47,7 +47,7 @@ class Chunk(Settings):
         remainder = count - self.n_action_steps * ((count + 0.5) / self.n_action_steps).floor()
         return (remainder < 0.5).to(count.dtype)
 
-    def join(self, chunk: Any, count: Any, queue: Any) -> tuple[Any, Any]:
+    def join(self, chunk: Any, count: object, queue: Any) -> tuple[Any, Any]:
         """Return the action of this row (B, A), and the queue for the row after.
 
         Args:

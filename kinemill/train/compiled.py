@@ -131,7 +131,9 @@ class _Counting(TorchDispatchMode):
 
     operations = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: Any = (), kwargs: Any = None
+    ) -> Any:
         self.operations += 1
         return func(*args, **(kwargs or {}))
 

@@ -10,13 +10,13 @@ predicted but not fed back, P covariance.
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from kinemill.train.ensemble_member import Member
+from kinemill.train.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Ensemble(nn.Module):
             _put(self.member, name, value)
 
     @property
-    def layout(self) -> Any:
+    def layout(self) -> Layout:
         """The layout that all members have."""
         return self.member.step.layout
 
@@ -124,7 +124,7 @@ class Ensemble(nn.Module):
             return self._one_by_one(method, arguments, shared)
         axes = tuple(None if same else 1 for same in shared)
 
-        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> Any:
+        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, ...]:
             return functional_call(self.member, parameters, (method, *arguments_))
 
         every = torch.vmap(one, in_dims=(0, *axes), randomness="different")
@@ -235,7 +235,7 @@ class Ensemble(nn.Module):
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
         """Roll out every member on its own data, see `Member.unroll`; all (E, B, ...)."""
 
-        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> Any:
+        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, Tensor]:
             return functional_call(self.member, parameters, ("unroll", *arguments_))
 
         every = torch.vmap(one, in_dims=(0, *(0 for _ in data)), randomness="different")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinemill.train.robots import robots_set
+from kinemill.train.step import Step
 
 WIDTH = 64  # of the hidden layer behind the variance: it is smoother than what it belongs to
 SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0  # log variances in spreads of the outputs, at first
@@ -52,11 +53,11 @@ class Member(nn.Module):
         noise: of the same layout, or None where only the mean is learned.
     """
 
-    def __init__(self, step: Any, noise: Noise | None) -> None:
+    def __init__(self, step: Step, noise: Noise | None) -> None:
         super().__init__()
         self.step, self.noise = step, noise
 
-    def forward(self, method: str, *arguments: Any) -> Any:
+    def forward(self, method: str, *arguments: object) -> Any:
         """Call one of the methods below."""
         return getattr(self, method)(*arguments)
 

@@ -55,7 +55,7 @@ class TorchSimulator:
         return self.module.rollout(*tensors).cpu().numpy()
 
 
-def _view(module: Any, task: Task) -> Any:
+def _view(module: Any, task: Task) -> object:
     """Return the module as a simulator or as a policy."""
     if task.learn.gives == "policy":
         from kinemill.train.policy_runner import as_policy
@@ -64,7 +64,7 @@ def _view(module: Any, task: Task) -> Any:
     return TorchSimulator(module, task)
 
 
-def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
+def load_callback(target: str | None, task: Task) -> Callable[[object], dict[str, float]] | None:
     """Return the function of `learn.eval_callback` for the loop; None if it is not set.
 
     Raises:
@@ -75,7 +75,7 @@ def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, f
     where = f"learn.eval_callback: {target}"
     function = load_hook(where, target)
 
-    def evaluate(module: Any) -> dict[str, float]:
+    def evaluate(module: object) -> dict[str, float]:
         try:
             numbers = function(_view(module, task), task)
         except KinemillError:
@@ -88,7 +88,7 @@ def load_callback(target: str | None, task: Task) -> Callable[[Any], dict[str, f
     return evaluate
 
 
-def _numbers(where: str, numbers: Any) -> dict[str, float]:
+def _numbers(where: str, numbers: object) -> dict[str, float]:
     target = "a mapping of names to numbers"
     if not isinstance(numbers, Mapping):
         raise BadInput(where, f"returned {type(numbers).__name__}", expected=target)

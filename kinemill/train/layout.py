@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinemill.store import Json
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, Encoding, make
@@ -82,7 +83,7 @@ class Layout:
             groups.setdefault(key, (encoding, []))[1].append(column)
         return sorted(groups.values(), key=lambda group: group[0].type == "plain")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the layout as JSON for `model.json`."""
         return {
             **{field.name: getattr(self, field.name) for field in fields(self)},
@@ -93,7 +94,7 @@ class Layout:
         }
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "Layout":
+    def from_json(cls, raw: Json) -> "Layout":
         """Return the layout of `to_json`."""
         return cls(
             states=tuple(raw["states"]),

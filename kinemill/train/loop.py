@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,40 +22,9 @@ from kinemill.train.checkpoint import Retention, is_due, read_checkpoint, write_
 from kinemill.train.ddp import broadcast_tensors, process_group
 from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
-from kinemill.train.nan_diagnosis import Suspect
+from kinemill.train.objective import Objective
 from kinemill.train.optimizer_step import Steps
 from kinemill.train.training_state import State, Training
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What the loop minimizes and monitors.
-
-    Attributes:
-        loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
-            members of an ensemble; M is 1 without one. Of a part of a batch it is told, too, which
-            place that has in it: (first window, windows of the whole batch).
-        evaluate: () -> validation errors by name.
-        monitor: the name whose smallest value marks the best weights.
-        windows: number of training windows.
-        weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
-        members: M; their parameters are stacked along the first axis.
-        steady: whether the loss of windows is the same at every training step.
-        suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
-            None: nobody knows.
-        evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
-    """
-
-    loss: Callable[..., Tensor]
-    evaluate: Callable[[], dict[str, float]]
-    monitor: str
-    windows: int
-    weights: Tensor | None = None
-    members: int = 1
-    steady: bool = False
-    suspect: Callable[[Tensor, int], Suspect] | None = None
-    evaluate_start: bool = False
-
 
 Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of a module
 

@@ -3,7 +3,6 @@
 import gc
 import resource
 import sys
-from typing import Any
 
 import torch
 
@@ -48,7 +47,9 @@ def make_room() -> None:
         torch.cuda.empty_cache()
 
 
-def out_of_memory(where: str, module: torch.nn.Module, learn: Any, windows: int) -> TrainingFailed:
+def out_of_memory(
+    where: str, module: torch.nn.Module, learn: object, windows: int
+) -> TrainingFailed:
     """Return the error with the sizes that did not fit, and a fix.
 
     Args:

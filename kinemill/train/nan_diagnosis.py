@@ -5,13 +5,14 @@ every step would have to look at. Symbols: M members, B windows of a batch.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from kinemill.errors import Diverged
+from kinemill.task.learn import Learn
+from kinemill.train.objective import Objective, Suspect
 
 _SMALL = 0.01  # of the highest rate so far: a schedule has brought the rate of the last step down
 
@@ -21,23 +22,6 @@ class NotFinite(Exception):
 
     def __init__(self, loss: float, norm: float) -> None:
         self.loss, self.norm = loss, norm
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """What is to blame.
-
-    Attributes:
-        window: its place in the data, `window from row 3 of episode run7`.
-        channel: the channel at fault.
-        message: what is wrong with it there.
-        in_data: whether the data themselves are not finite.
-    """
-
-    window: str
-    channel: str
-    message: str
-    in_data: bool
 
 
 def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:
@@ -54,8 +38,8 @@ def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:
 def explained(
     fault: NotFinite,
     module: torch.nn.Module,
-    objective: Any,
-    learn: Any,
+    objective: Objective,
+    learn: Learn,
     at: tuple[Tensor, int],
 ) -> Diverged:
     """Return the error that says where a fault came from; weights are as before the step.
@@ -63,7 +47,7 @@ def explained(
     Args:
         fault: what was found.
         module: what learns.
-        objective: see `loop.Objective`; its loss as the step took it.
+        objective: see `objective.Objective`; its loss as the step took it.
         learn: settings of the training.
         at: window numbers (M, B) of the batch, and the step.
     """
@@ -98,7 +82,7 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
     return ", or ".join([*advice, "look at the data for extremes there"])
 
 
-def _narrowed(module: torch.nn.Module, objective: Any, batch: Tensor, step: int) -> Tensor:
+def _narrowed(module: torch.nn.Module, objective: Objective, batch: Tensor, step: int) -> Tensor:
     """Return the windows (M, 1) that are not finite by themselves, or more if only together."""
     first, last = 0, batch.shape[1]
     while last - first > 1:
@@ -113,7 +97,7 @@ def _narrowed(module: torch.nn.Module, objective: Any, batch: Tensor, step: int)
 
 
 def _is_bad(
-    module: torch.nn.Module, objective: Any, batch: Tensor, step: int, half: tuple[int, int]
+    module: torch.nn.Module, objective: Objective, batch: Tensor, step: int, half: tuple[int, int]
 ) -> bool:
     module.zero_grad(set_to_none=True)
     device = next(module.parameters()).device

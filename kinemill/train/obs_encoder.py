@@ -4,7 +4,6 @@ Symbols: B batch, D numbers observed, H height, W width, C colors, L bytes of a 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ class ObsEncoder(nn.Module):
         layout: PolicyLayout,
         angles: Sequence[str],
         scale: Mapping[str, Tensor],
-        encoders: Mapping[str, tuple[Any, int]],
+        encoders: Mapping[str, tuple[nn.Module, int]],
     ) -> None:
         super().__init__()
         self.images, self.texts = list(layout.images), list(layout.texts)

@@ -6,7 +6,6 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
 from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
+from kinemill.train.objective import Objective
 from kinemill.train.precision import multiplied, probe
 from kinemill.train.training_state import Training
 
@@ -30,13 +30,13 @@ class Steps:
 
     Args:
         training: what changes.
-        objective: of the training, see `loop.Objective`.
+        objective: of the training, see `objective.Objective`.
         learn: settings.
         progress: who hears how steps are made.
     """
 
     def __init__(
-        self, training: Training, objective: Any, learn: Learn, progress: Progress
+        self, training: Training, objective: Objective, learn: Learn, progress: Progress
     ) -> None:
         self.training, self.learn, self._progress = training, learn, progress
         self.device = next(training.module.parameters()).device
@@ -74,7 +74,7 @@ class Steps:
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
         self._progress.log_message(f"{why}: a step is {state.pieces} micro-batches from here on")
 
-    def _in_precision(self, objective: Any) -> Any:
+    def _in_precision(self, objective: Objective) -> Objective:
         def loss(which: Tensor, step: int, *part: tuple[int, int]) -> Tensor:
             with in_precision(self.parts, self.learn.amp, self.device):
                 return objective.loss(which, step, *part)
@@ -114,7 +114,7 @@ class Steps:
             state.matmul = probe(self.training.module, lambda some: loss(some, 0), piece)
 
 
-def reason_against(training: Training, objective: Any, learn: Learn) -> str | None:
+def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:
     """Return why the update cannot be compiled; None if it can."""
     parts = training.module.modules()
     drops = any(isinstance(part, torch.nn.Dropout) and part.p > 0.0 for part in parts)
@@ -131,7 +131,9 @@ def reason_against(training: Training, objective: Any, learn: Learn) -> str | No
     return None if has_compiler() else "without a C++ compiler"
 
 
-def is_to_be_compiled(training: Training, objective: Any, learn: Learn, batch: Tensor) -> bool:
+def is_to_be_compiled(
+    training: Training, objective: Objective, learn: Learn, batch: Tensor
+) -> bool:
     """Return whether the updates of a training are compiled, see `learn.compile`.
 
     Args:
@@ -155,7 +157,7 @@ def is_to_be_compiled(training: Training, objective: Any, learn: Learn, batch: T
     return pays(operations, learn.steps)
 
 
-def as_program(training: Training, objective: Any, learn: Learn) -> Update:
+def as_program(training: Training, objective: Objective, learn: Learn) -> Update:
     """Return the compiled update; the first call compiles it."""
     module, optimizer = training.module, training.optimizer
     device = next(module.parameters()).device
@@ -170,7 +172,7 @@ def as_program(training: Training, objective: Any, learn: Learn) -> Update:
     return update
 
 
-def one_by_one(training: Training, objective: Any, learn: Learn) -> Update:
+def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update:
     """Return the update in eager mode."""
     module, optimizer, scaler = training.module, training.optimizer, training.scaler
     gradient, own = gradient_of(training, objective), process_group()
@@ -199,7 +201,7 @@ def one_by_one(training: Training, objective: Any, learn: Learn) -> Update:
     return update
 
 
-def gradient_of(training: Training, objective: Any) -> Callable[[Tensor, int], Tensor]:
+def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, int], Tensor]:
     """Return what leaves the gradient of a batch (M, B) in the parameters and returns its loss.
 
     The gradient of several micro-batches is their mean, weighted by their sizes, which is that of

@@ -3,8 +3,6 @@
 So a policy is tried while it is trained: `try_policy(task, as_policy(module), seeds)`.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +38,7 @@ class Bare(nn.Module):
 
 
 def interface_of(
-    module: PolicyModule, task: str = "", dataset: str = "", versions: Any = None
+    module: PolicyModule, task: str = "", dataset: str = "", versions: dict[str, str] | None = None
 ) -> PolicyInterface:
     """Return the interface of an exported policy.
 

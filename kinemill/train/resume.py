@@ -7,7 +7,6 @@ digest is of: who asks to go on hears what has changed instead.
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.store import Json, canonical, digest, peek, publish_json, read_json
@@ -81,7 +80,7 @@ def changes(previous: Json, now: Json) -> list[str]:
     ]
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     if not isinstance(value, dict) or not value:
         yield prefix.removeprefix("task."), value
         return
@@ -90,6 +89,6 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(one, f"{prefix}.{key}" if prefix else key)
 
 
-def _abbreviate(value: Any) -> str:
+def _abbreviate(value: object) -> str:
     text = value if isinstance(value, str) else canonical(value)
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

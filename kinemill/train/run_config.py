@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from kinemill.store import Json
 from kinemill.store.provenance import git_commit
 from kinemill.task.document import Task
 
@@ -16,7 +17,7 @@ _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
 _BROUGHT = ("return", "success", "length")  # what an episode comes to, as curves are named
 
 
-def config_text(task: Task, device: Any) -> str:
+def config_text(task: Task, device: object) -> str:
     """Return YAML with the resolved task, versions, device and platform."""
     learn = task.learn
     run = {
@@ -71,7 +72,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
+def dotted(value: object, prefix: str = "") -> Json:
     """Return nested settings as dotted keys, as MLflow lists them."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
@@ -81,7 +82,7 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
+def plot_curves(history: Json, best_step: int, path: Path) -> None:
     """Plot errors and returns of a training; equal curves give equal bytes."""
     import matplotlib as mpl
 

@@ -12,11 +12,12 @@ Symbols: B windows, T horizon, S states, A actions, n size of x, P parameters, M
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, jacrev, jvp, vmap
+
+from kinemill.train.step import Step
 
 Window = tuple[Tensor, ...]  # states (B, H, S), past actions, actions (B, T, A), truth (B, T, S)
 
@@ -53,7 +54,7 @@ class _Packed(torch.nn.Module):
         lead: steps that `_Initial` makes; 1 if x leaves out what has settled after the first.
     """
 
-    def __init__(self, step: Any) -> None:
+    def __init__(self, step: Step) -> None:
         super().__init__()
         self.step = step
         self.states = len(step.layout.states)
@@ -97,7 +98,7 @@ class _Initial(torch.nn.Module):
 class _Whole(torch.nn.Module):
     """(window, horizon) -> errors of the rollout, flat (T B S,), in standard deviations."""
 
-    def __init__(self, step: Any) -> None:
+    def __init__(self, step: Step) -> None:
         super().__init__()
         self.step = step
 
@@ -117,7 +118,7 @@ class Rollouts:
         deadline: checked before each rollout and each batch of Jacobians.
     """
 
-    def __init__(self, step: Any, window: Window, deadline: Deadline) -> None:
+    def __init__(self, step: Step, window: Window, deadline: Deadline) -> None:
         self._step, self._window, self._deadline = step, window, deadline
         self._packed, self._whole = _Packed(step), _Whole(step)
         self._initial = _Initial(self._packed)

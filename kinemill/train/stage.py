@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file
@@ -112,7 +111,7 @@ def _broadcast(message: bytes) -> None:
 
 
 def _train(
-    task: Task, data: Any, folder: Path, listeners: Listeners, start: WarmStart | None
+    task: Task, data: object, folder: Path, listeners: Listeners, start: WarmStart | None
 ) -> Trained:
     import torch
 

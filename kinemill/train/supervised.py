@@ -1,6 +1,7 @@
 """Base of the learn types that train on episodes in the training loop."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from kinemill.store import ArtifactRef
@@ -14,7 +15,7 @@ from kinemill.train.context import Trained, TrainingContext
 class Supervised(Learn):
     """Learn from a packed dataset and its training set, batch by batch."""
 
-    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> object:
         """Return the packed dataset and its training set."""
         from kinemill.dataset import load_dataset
 
@@ -23,12 +24,12 @@ class Supervised(Learn):
     def prepare(
         self,
         task: Task,
-        dataset: Any,
-        training_set: Any,
-        device: Any,
+        dataset: object,
+        training_set: object,
+        device: object,
         start: WarmStart | None = None,
     ) -> Any:
-        """Return the module to train and its `kinemill.train.loop.Objective`.
+        """Return the module to train and its `kinemill.train.objective.Objective`.
 
         Args:
             task: the `Task` whose `learn` this is.
@@ -44,7 +45,7 @@ class Supervised(Learn):
         return self.setup_function()(self, task, (dataset, training_set), device, start)
 
     @abstractmethod
-    def setup_function(self) -> Any:
+    def setup_function(self) -> Callable[..., object]:
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
@@ -85,7 +86,7 @@ class Demonstrated(Supervised):
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
     version: ClassVar[int] = 4
 
-    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:
+    def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> object:
         """Return the demonstrations of the dataset, and those of its training set."""
         from kinemill.train.demonstrations import Demonstrations
 

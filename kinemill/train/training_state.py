@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
 from kinemill.train.ema import Average
 from kinemill.train.precision import Matmul
@@ -58,12 +59,12 @@ class State:
             point = value if math.isfinite(value) else None
             self.history.setdefault(name, []).append([self.step, point])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the numbers as JSON; an infinite `best` becomes None."""
         return {**vars(self), "best": self.best if math.isfinite(self.best) else None}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "State":
+    def from_json(cls, value: Json) -> "State":
         """Read it back."""
         state = cls(**value)
         state.best = math.inf if value["best"] is None else state.best
@@ -100,7 +101,7 @@ class Training:
             name: value.detach().clone() for name, value in self.module.state_dict().items()
         }
 
-    def to_checkpoint(self) -> tuple[Groups, dict[str, Any]]:
+    def to_checkpoint(self) -> tuple[Groups, Json]:
         """Return the tensors by group and name, and the rest as JSON."""
         entries: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
         moments = {
@@ -119,7 +120,7 @@ class Training:
             self.state.scaler = self.scaler.state_dict()
         return groups, self.state.to_json()
 
-    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+    def restore(self, groups: Groups, state: Json) -> None:
         """Restore what `to_checkpoint` returned."""
         device = next(self.module.parameters()).device
         self.module.load_state_dict(groups["weights"])

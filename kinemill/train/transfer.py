@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.models.networks.weights import different_weights
+from kinemill.store import Json
 from kinemill.task.protocols import WarmStart
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
@@ -73,9 +74,7 @@ def start_policy(module: PolicyModule, start: WarmStart) -> None:
     module.load_state_dict(values)
 
 
-def _unlike(
-    earlier: Layout, layout: Layout, about: Mapping[str, Any], units: Mapping[str, str]
-) -> list[str]:
+def _unlike(earlier: Layout, layout: Layout, about: Json, units: Mapping[str, str]) -> list[str]:
     """Return the differences between an earlier model's channels and those of this task."""
     differences = [
         f"{name}: {_plain(there)} there, {_plain(here)} here"
@@ -91,13 +90,13 @@ def _unlike(
     ]
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _tensors(earlier: Any, module: Any) -> dict[str, Tensor]:
+def _tensors(earlier: Any, module: object) -> dict[str, Tensor]:
     """Return the earlier tensors under the names of `module`, one model repeated per member."""
     if not isinstance(module, Ensemble) or isinstance(earlier, Ensemble):
         return earlier.state_dict()

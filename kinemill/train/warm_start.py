@@ -39,7 +39,7 @@ def start_in(folder: Path) -> WarmStart:
     return WarmStart(str(folder), content_digest, str(folder))
 
 
-def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
+def description_of(task: Task, data: object, dataset_digest: str) -> Json:
     """Return what `load_model` needs in addition to the weights, and exported metadata."""
     about: Json = {
         "task": task.name,

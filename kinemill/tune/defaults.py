@@ -5,7 +5,7 @@ other literals of its field. A value is included only if it is valid with all ot
 choice from the space is a valid task, also with third-party plug-ins.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
@@ -139,14 +139,14 @@ def _alternatives(
             yield around(plain, task)
 
 
-def _plain(cls: Any, task: Task) -> Plugin | None:
+def _plain(cls: type[Plugin], task: Task) -> Plugin | None:
     """Return a plug-in with its defaults, or None if it has required settings."""
     made = _made(cls, {}, task)
     residual = {"residual": {"type": "mlp"}}  # a linear model alone fits few systems
     return _made(cls, residual, task) or made if "residual" in cls.model_fields else made
 
 
-def _made(cls: Any, values: Mapping[str, Any], task: Task) -> Plugin | None:
+def _made(cls: type[Plugin], values: Json, task: Task) -> Plugin | None:
     try:
         plugin = cls.model_validate(values)
     except ValidationError:
@@ -192,7 +192,7 @@ def plugin_space(own: Plugin, task: Task) -> Json:
     }
 
 
-def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[Json]:
+def _pairs(offers: Mapping[str, Sequence[object]], name: str, offer: object) -> Iterator[Json]:
     """Yield settings with `offer`, alone and with each accepted change of another field."""
     usual = {key: values[0] for key, values in offers.items()} | {name: offer}
     yield usual
@@ -201,7 +201,7 @@ def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[J
             yield from ({**usual, key: value} for value in values[1:])
 
 
-def _offers(own: Plugin, name: str, value: Any) -> list[Any]:
+def _offers(own: Plugin, name: str, value: object) -> list[object]:
     """Return candidate values of a field besides `value`, which may be invalid."""
     field = type(own).model_fields[name]
     if get_origin(field.annotation) is Literal:
@@ -220,7 +220,7 @@ def _numbers(value: int) -> list[int]:
     return [one for one in candidates if one >= 1]
 
 
-def _is_counts(value: Any) -> TypeGuard[list[int]]:
+def _is_counts(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(one) is int for one in value) and value != []
 
 
@@ -231,7 +231,7 @@ def _layers(sizes: list[int]) -> list[list[int]]:
     return [*wide, *fewer, [*sizes, sizes[-1]]]
 
 
-def _augment(task: Task, facts: DataFacts) -> list[Any]:
+def _augment(task: Task, facts: DataFacts) -> list[object]:
     """Return the task's own augmentations, none, and state noise of two sizes."""
     own = task.part("augment")["augment"]
     noises: list[Any] = []

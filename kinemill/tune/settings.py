@@ -38,7 +38,7 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     return task, settings
 
 
-def flat(value: Any, key: str) -> Json:
+def flat(value: object, key: str) -> Json:
     """Return nested settings as dotted keys, `type` first because it defines the others."""
     if not isinstance(value, dict) or not value:
         return {key: value}

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kinemill.store import Json
 from kinemill.task import CHECKS, Task
 from kinemill.validate import nonfinite
 from kinemill.validate.apply_checks import TOO_SHORT
@@ -41,7 +42,7 @@ class Outlier:
     actual: str
     fix: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the outlier as an item of a check's `failing` list."""
         item = {"recording": self.recording, "channels": self.channels, "found": self.actual}
         return {**item, "fix": self.fix} if self.fix else item
@@ -66,7 +67,7 @@ class PlannedCheck:
     blocking: bool
     description: str
 
-    def make_result(self, passed: bool, values: Mapping[str, Any]) -> CheckResult:
+    def make_result(self, passed: bool, values: Mapping[str, object]) -> CheckResult:
         """Return a result of this check."""
         return CheckResult(self.name, passed, self.blocking, self.description, dict(values))
 
@@ -85,7 +86,7 @@ _PHYSICS = {
 }
 
 
-def is_skipped(values: Mapping[str, Any]) -> bool:
+def is_skipped(values: Mapping[str, object]) -> bool:
     """Return whether a check failed only because an earlier failure left it nothing to check."""
     return str(values.get("error", "")).startswith((NO_EPISODE, NOT_RUN))
 

@@ -66,7 +66,7 @@ def commands_of(task: Task) -> list[str]:
     return [name for name in inputs if task.channels[name].role == "observation"]
 
 
-def clip_of(task: Task, values: Mapping[str, NDArray[Any]]) -> Clip:
+def clip_of(task: Task, values: Mapping[str, NDArray[np.generic]]) -> Clip:
     """Return what channel -> (n,) of a clip shows; rows with a joint that is not known are out."""
     joints = np.stack([np.asarray(values[name], np.float64) for name in joints_of(task)], axis=1)
     joints = joints[np.isfinite(joints).all(axis=1)]
@@ -101,7 +101,7 @@ def leading_joint(clips: Sequence[Clip]) -> int:
     return int(np.argmax(np.sum([clip.joints.std(axis=0) for clip in clips], axis=0)))
 
 
-def clip_section(task: Task, values: Mapping[str, NDArray[Any]]) -> str:
+def clip_section(task: Task, values: Mapping[str, NDArray[np.generic]]) -> str:
     """Return a clip's cycle, its commands, and joints over its phase as HTML.
 
     Nothing of a task that learns no motion, or where no row is known.

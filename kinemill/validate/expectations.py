@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import polars as pl
 
+from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.task.channels import USUAL
 from kinemill.validate.check_results import MAX_LISTED, NOT_RUN, CheckResult, planned_checks
@@ -103,7 +105,7 @@ def skipped_checks(task: Task, why: str) -> list[CheckResult]:
     return [plans[name].make_result(False, {"error": f"{NOT_RUN}: {why}"}) for name in names]
 
 
-def _values(group: list[BoundResult], episodes: int) -> dict[str, Any]:
+def _values(group: list[BoundResult], episodes: int) -> Json:
     failing = [
         {
             "episode": episode,
@@ -177,7 +179,7 @@ def _all_hold(table: pl.DataFrame, bounds: list[Bound]) -> bool:
     )
 
 
-def _great_expectations() -> tuple[Any, Any]:
+def _great_expectations() -> tuple[ModuleType, ModuleType]:
     """Import Great Expectations, and its expectations."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
     names = ("great_expectations", "great_expectations.expectations")
@@ -199,9 +201,7 @@ def _batches() -> Any:
     return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _validate_bounds(
-    batch: Any, bounds: list[Bound], form: dict[str, Any]
-) -> dict[Bound, BoundResult]:
+def _validate_bounds(batch: Any, bounds: list[Bound], form: Json) -> dict[Bound, BoundResult]:
     """Return what a batch of Great Expectations answers to bounds, in one of its formats."""
     gx, kinds = _great_expectations()
     expectations = [

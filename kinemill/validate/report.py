@@ -72,7 +72,7 @@ def spell_numbers(values: Json) -> str:
     )
 
 
-def _spell(value: Any) -> str:
+def _spell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return " / ".join(map(_spell, value)) if isinstance(value, list) else str(value)

@@ -5,6 +5,7 @@ Writing the file (`.rrd`) needs the extra `kinemill[rerun]`, which installs half
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -46,7 +47,7 @@ def write_rrd(task: Task, recording: Recording, target: Path, episode: int | Non
         aside.unlink(missing_ok=True)
 
 
-def _rerun() -> Any:
+def _rerun() -> ModuleType:
     try:
         return import_module("rerun")
     except ImportError as error:
@@ -58,7 +59,7 @@ def _rerun() -> Any:
 
 
 def _log_track(
-    rerun: Any, stream: Any, task: Task, stretch: Stretch, window: tuple[int, int] | None
+    rerun: ModuleType, stream: Any, task: Task, stretch: Stretch, window: tuple[int, int] | None
 ) -> None:
     """Log the channels of a track as `<part>/<role>/<channel>`, each finding at its first row."""
     first, last = window or (0, stretch.frame.height)

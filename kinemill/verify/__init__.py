@@ -13,6 +13,7 @@ Names are imported on first use: `kinemill model show` does without polars.
 """
 
 import importlib
+from typing import Any
 
 from kinemill.verify import stage
 
@@ -27,7 +28,7 @@ _MODULES = {
 __all__ = ["stage"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import a public name from the module that defines it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

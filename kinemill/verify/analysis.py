@@ -316,7 +316,7 @@ def _worst(item: EpisodeErrors, errors: Errors) -> WorstEpisode:
     )
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return a JSON value in which numbers that are not finite are null."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from kinemill.reports.charts import number
-from kinemill.store import read_json
+from kinemill.store import Json, read_json
 from kinemill.train.warm_start import CURVES, described
 from kinemill.verify.results import FitDiagnosis
 
@@ -51,7 +50,7 @@ class _Course:
     train_before: float
 
 
-def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> FitDiagnosis | None:
+def fitting_of(curves: Json, learn: Json) -> FitDiagnosis | None:
     """Say whether a training over- or under-fitted; None where its curves do not show either.
 
     Args:
@@ -85,13 +84,13 @@ def fitting_section(diagnosis: FitDiagnosis | None) -> str:
     )
 
 
-def _points(curves: Mapping[str, Any], name: str, since: int) -> Points:
+def _points(curves: Json, name: str, since: int) -> Points:
     return [
         (step, value) for step, value in curves.get(name, []) if step > since and value is not None
     ]
 
 
-def _course(curves: Mapping[str, Any], since: int) -> _Course | None:
+def _course(curves: Json, since: int) -> _Course | None:
     validation, trained = (_points(curves, name, since) for name in (VALIDATION, TRAINING))
     count = len(validation)
     size = max(TAIL, count // 5)
@@ -158,7 +157,7 @@ def _early(course: _Course) -> FitDiagnosis | None:
     )
 
 
-def _unable(course: _Course, learn: Mapping[str, Any]) -> FitDiagnosis | None:
+def _unable(course: _Course, learn: Mapping[str, object]) -> FitDiagnosis | None:
     if learn.get("loss", "squared") != "squared" or course.train_last <= 0.0:
         return None
     error = math.sqrt(course.train_last)

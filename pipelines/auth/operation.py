@@ -20,6 +20,7 @@ from graphql.language import (
     SelectionSetNode,
 )
 
+from kinemill.store import Json
 from kinemill_dagster.pipelines.auth.calls import Refused
 
 # The largest query of Dagster's pages has 639 fields, 11 levels, 4 aliases and 3 root fields.
@@ -56,7 +57,7 @@ class Operation:
         return self.kind is OperationType.MUTATION
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> Json:
         """Return the request that a server receives."""
         return {"query": self.text, "variables": dict(self.variables)}
 
@@ -70,7 +71,7 @@ class _Size:
     aliases: int = 0
 
 
-def parse_operation(body: Mapping[str, Any]) -> Operation:
+def parse_operation(body: Mapping[str, object]) -> Operation:
     """Return the operation of a GraphQL request.
 
     Raises:
@@ -89,7 +90,7 @@ def parse_operation(body: Mapping[str, Any]) -> Operation:
         raise Refused(400, f"this is not GraphQL ({str(error).splitlines()[0]})") from error
 
 
-def _operation(document: DocumentNode, name: str | None, variables: dict[str, Any]) -> Operation:
+def _operation(document: DocumentNode, name: str | None, variables: Json) -> Operation:
     fragments, operations = _definitions(document)
     if name is None and len(operations) != 1:
         raise Refused(400, "the request must hold one operation, or name one in operationName")
@@ -205,5 +206,5 @@ def _roots(
     return fields
 
 
-def _arguments(node: FieldNode, variables: dict[str, Any]) -> dict[str, Any]:
+def _arguments(node: FieldNode, variables: Json) -> Json:
     return {one.name.value: value_from_ast_untyped(one.value, variables) for one in node.arguments}

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 from starlette.types import Receive, Scope
 
 from kinemill.runtime.registry_client import ROBOT_HEADER
+from kinemill.store import Json
 from kinemill_dagster.pipelines.auth.calls import Call, Refused
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -151,7 +152,7 @@ def check_json(call: Call) -> None:
         raise Refused(415, "compressed bodies are not accepted")
 
 
-async def read_json(receive: Receive, largest: int = LARGEST) -> dict[str, Any]:
+async def read_json(receive: Receive, largest: int = LARGEST) -> Json:
     """Return the JSON object of a body; an empty body is an empty object.
 
     Raises:
@@ -173,7 +174,7 @@ async def read_json(receive: Receive, largest: int = LARGEST) -> dict[str, Any]:
     return parse_object(bytes(body)) if body.strip() else {}
 
 
-def parse_object(text: bytes | str) -> dict[str, Any]:
+def parse_object(text: bytes | str) -> Json:
     """Parse a JSON object strictly, so that all parsers agree.
 
     Raises:
@@ -227,7 +228,7 @@ def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope
     }
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> Json:
     members = dict(pairs)
     if len(members) != len(pairs):
         message = "a key is repeated"

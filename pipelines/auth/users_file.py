@@ -3,11 +3,12 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinemill.errors import BadInput
+from kinemill.store import Json
 from kinemill.store.atomic_write import write_secret
 
 GROUP = "group:"  # prefix of the name of a group
@@ -101,7 +102,7 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
     )
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> Json:
     """Return a JSON object; a duplicate key would hide an entry."""
     members = dict(pairs)
     if len(members) < len(pairs):

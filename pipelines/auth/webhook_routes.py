@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinemill.errors import BadInput
+from kinemill.store import Json
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route
 from kinemill_dagster.pipelines.auth.request import Request
@@ -85,8 +86,8 @@ def webhook_route(request: Request, rest: str, allowed: Callable[[], Webhooks]) 
 
 
 def _checked(
-    document: type[_Body] | None, body: Mapping[str, Any], allowed: Callable[[], Webhooks]
-) -> Mapping[str, Any] | None:
+    document: type[_Body] | None, body: Mapping[str, object], allowed: Callable[[], Webhooks]
+) -> Json | None:
     """Return the body that MLflow receives, built from the checked document.
 
     Raises:
@@ -108,5 +109,5 @@ def _checked(
     return checked
 
 
-def _name(body: Mapping[str, Any] | None) -> str:
+def _name(body: Mapping[str, object] | None) -> str:
     return str((body or {}).get("name", ""))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
@@ -67,7 +66,7 @@ def _why(champion: int, new: list[DriftingRecording]) -> str:
     return f"{len(new)} new recordings drift from champion version {champion}: {text}{more}"
 
 
-def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
+def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[object]:
     """Return the recordings that are in the dataset of the newest model."""
     selected, model = list(recordings), latest(home, task.name, "model")
     if not selected or model is None:

@@ -8,12 +8,11 @@ fills.
 
 import os
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from kinemill.errors import BadInput, KinemillError, ProcessLost, TrainingFailed
-from kinemill.store import read_json
+from kinemill.store import Json, read_json
 from kinemill.store.home import Home
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Kubernetes
@@ -73,7 +72,7 @@ def environment(job: Path) -> dict[str, str]:
     return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
 
 
-def pod_spec(home: Home, settings: Kubernetes) -> dict[str, Any]:
+def pod_spec(home: Home, settings: Kubernetes) -> Json:
     """Return the specification of the pod, but for its image, command and variables.
 
     Raises:

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.dataset.packed import SPLITS, PackedDataset, PackedEpisode
 from kinemill.dataset.writers import WRITERS, Export
@@ -157,7 +157,7 @@ def _frame(
     )
 
 
-def _vector(name: str, part: np.ndarray[Any, np.dtype[np.float32]]) -> pl.Series:
+def _vector(name: str, part: NDArray[np.float32]) -> pl.Series:
     if part.shape[1] == 1:
         return pl.Series(name, part[:, 0], dtype=pl.Float32)
     return pl.Series(name, part, dtype=pl.Array(pl.Float32, part.shape[1]))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class CartPoles:
@@ -18,15 +19,17 @@ class CartPoles:
         self.observation_space = self._one.single_observation_space
         self.action_space = self._one.single_action_space
 
-    def start(self, random: np.random.Generator) -> Any:
+    def start(self, random: np.random.Generator) -> NDArray[np.float64]:
         """Draw a state (4,) near the upright."""
         return random.uniform(self._one.low, self._one.high, 4)
 
-    def observe(self, states: Any) -> Any:
+    def observe(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the state (B, 4)."""
         return states.astype(np.float32)
 
-    def advance(self, states: Any, actions: Any) -> Any:
+    def advance(
+        self, states: NDArray[np.float64], actions: object
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Go one step on."""
         inner, count = self._one, len(states)
         if inner.num_envs != count:

@@ -3,9 +3,8 @@
 MJCF of our own: 1 kg on two sliding joints, each driven toward the commanded velocity.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Disc
@@ -49,7 +48,7 @@ class Gantry(Planar):
         """Where the tool is, (2,) m."""
         return self.data.qpos.copy()
 
-    def numbers(self) -> Any:
+    def numbers(self) -> NDArray[np.float32]:
         """Return position and rates, (4,) m and m/s."""
         return np.r_[self.data.qpos, self.data.qvel].astype(np.float32)
 
@@ -58,7 +57,7 @@ class Gantry(Planar):
         return Disc((self.data.qpos[0], self.data.qpos[1]), TOOL, INK)
 
 
-def toward(position: Any, goal: Any, speed: float) -> Any:
+def toward(position: object, goal: object, speed: float) -> NDArray[np.float32]:
     """Return the velocity (2,) m/s from a position to a goal, slower near to it."""
     way = np.asarray(goal, float) - np.asarray(position, float)
     far = float(np.linalg.norm(way))

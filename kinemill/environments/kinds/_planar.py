@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from kinemill.environments.gym_types import Options, Reset, Transition
 from kinemill.environments.kinds._raster import Bar, Disc, Picture, draw
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -80,9 +81,7 @@ class Planar(gymnasium.Env[Any, Any]):
         self.model.actuator_gainprm[:] = self._own["actuator_gainprm"]
         self.model.actuator_gainprm[:, 0] *= gain
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode; all that is drawn follows from the seed."""
         super().reset(seed=seed, options=options)
         self._library.mj_resetData(self.model, self.data)
@@ -92,7 +91,7 @@ class Planar(gymnasium.Env[Any, Any]):
         self._waiting = deque([still] * round(self.parameters["delay"]))
         return self.observe(), {}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> Transition:
         """Hold a command for one row."""
         self._waiting.append(np.clip(np.asarray(action, float), self._low, self._high))
         self.data.ctrl[:] = self._waiting.popleft()
@@ -100,7 +99,7 @@ class Planar(gymnasium.Env[Any, Any]):
         reward, over, success = self.evaluate()
         return self.observe(), reward, over, False, {"is_success": success}
 
-    def render(self) -> Any:
+    def render(self) -> NDArray[np.uint8]:
         """Return a picture (n, n, 3) uint8."""
         return self.picture(FILMED)
 

@@ -1,9 +1,12 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kinemill.environments.gym_types import Env
+from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
@@ -25,7 +28,7 @@ class GymnasiumEnvironment(Environment):
         default={}, description="of its constructor, by name"
     )
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: object, *, render: bool = False) -> Env:
         """Return the environment; Gymnasium's own limit of time counts if the task sets none.
 
         Raises:
@@ -45,7 +48,7 @@ class GymnasiumEnvironment(Environment):
             where, problem = f"environment.id: {self.id}", f"cannot be made: {error}"
             raise BadInput(where, problem, fix=_fix(self.id, error)) from error
 
-    def vectorized(self, task: Any) -> Any:
+    def vectorized(self, task: object) -> Callable[[int], Rows] | None:
         """Return what makes so many copies as one, where Gymnasium has it; else None."""
         del task
         if self.id != "CartPole-v1" or self.randomize or self.arguments:

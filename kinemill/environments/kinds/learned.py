@@ -1,15 +1,19 @@
 """A learned simulator in the place of physics: what a dynamics task exported, step by step."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from kinemill.environments.gym_types import Env
+from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
+from kinemill.task.channels import Channel
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.web_overrides import MODEL
 
@@ -43,7 +47,7 @@ class LearnedEnvironment(Environment):
             return value
         return str((folder / Path(value).expanduser()).absolute())
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return starts of what is no state, too."""
         states = [name for name, one in channels.items() if one.role == "state"]
         unknown = [name for name in self.start if name not in states]
@@ -80,7 +84,7 @@ class LearnedEnvironment(Environment):
 
         return {"model": self.model, "dataset": str(load(self.folder()).interface.dataset)}
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment.
 
         Raises:
@@ -94,7 +98,7 @@ class LearnedEnvironment(Environment):
 
         return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
 
-    def vectorized(self, task: Any) -> Any:
+    def vectorized(self, task: Task) -> Callable[[int], Rows] | None:
         """Return what makes so many copies that are predicted at once."""
         if self.physics == "plant":
             return None
@@ -102,7 +106,7 @@ class LearnedEnvironment(Environment):
 
         return lambda count: learned_rows(self._begun(task), self.folder(), self.steps, count)
 
-    def _begun(self, task: Any) -> Any:
+    def _begun(self, task: Task) -> Task:
         """Return the task with the starts of the model's own."""
         if not self.start or task.control is None:
             return task

@@ -4,6 +4,7 @@ It observes attitude, rates, joints and the command, and acts by joint targets t
 Symbols: J joints.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +16,12 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
 
+from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.physics import MujocoWarp
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
 
@@ -86,7 +89,7 @@ class LeggedEnvironment(Environment):
         """Return the environment with the MJCF file that `folder` holds."""
         return self.model_copy(update={"body": str(folder / _BODY)})
 
-    def make(self, task: Any, *, render: bool = False) -> "LeggedEnv":
+    def make(self, task: Task, *, render: bool = False) -> "LeggedEnv":
         """Return the environment.
 
         Raises:
@@ -95,7 +98,7 @@ class LeggedEnvironment(Environment):
         robots = self._robots(task.dt, 1)
         return LeggedEnv(robots, self.commands, (self.push, self.push_every), render=render)
 
-    def many(self, task: Any, count: int, device: Any) -> LeggedRobots:
+    def many(self, task: Task, count: int, device: Any) -> LeggedRobots:
         """Return robots to train in, for a training on a torch device.
 
         Raises:
@@ -156,8 +159,8 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._push = float(parameters.get("push", self._push))
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        self, *, seed: int | None = None, options: Mapping[str, object] | None = None
+    ) -> tuple[NDArray[np.float32], Info]:
         """Start in stance on level ground, with noise on the joints."""
         super().reset(seed=seed)
         del options
@@ -170,7 +173,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def step(
         self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    ) -> tuple[NDArray[np.float32], float, bool, bool, Info]:
         """Advance one time step with joint targets (J,), rad."""
         space: Any = self.action_space
         robots = self.robots

@@ -6,10 +6,13 @@ The expert passes on a random side. The mean of both sides leads into the obstac
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kinemill.environments.evaluation import Agent
+from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._gantry import TOOL, Gantry, toward
-from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Disc
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
@@ -24,11 +27,11 @@ class Obstacle(Environment):
 
     type: Literal["obstacle"] = "obstacle"
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment."""
         return ObstaclePlane(max(1, round(task.dt / 0.01)), render=render)
 
-    def expert(self, environment: Any) -> Any:
+    def expert(self, environment: object) -> Agent:
         """Return the expert, which passes on a random side."""
         del environment
         return EitherSide()
@@ -39,11 +42,11 @@ class ObstaclePlane(Gantry):
 
     observation_names: ClassVar[tuple[str, ...]] = ("x", "y", "x_rate", "y_rate")
 
-    def begin(self, random: np.random.Generator) -> Vector:
+    def begin(self, random: np.random.Generator) -> NDArray[np.float64]:
         """Draw a start on the left."""
         return np.array([START, random.uniform(-0.1, 0.1)])
 
-    def observe(self) -> Any:
+    def observe(self) -> NDArray[np.float32]:
         """Return (4,) m, m/s."""
         return self.numbers()
 
@@ -69,7 +72,7 @@ class EitherSide:
         """Choose a side, by the seed."""
         self._side = float(np.random.default_rng([seed, _STREAM]).choice([-1.0, 1.0]))
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Any) -> NDArray[np.float32]:
         """Return velocities (2,), m/s."""
         position = np.asarray(observation[:2], float)
         if position[0] >= 0.0:

@@ -1,7 +1,9 @@
 """A robot of `kinemill.sim` in MuJoCo, rewarded by the task's `control` part."""
 
-from typing import Any, Literal
+from typing import Literal
 
+from kinemill.environments.gym_types import Env
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 
@@ -14,7 +16,7 @@ class PlantEnvironment(Environment):
 
     type: Literal["plant"] = "plant"
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment.
 
         Raises:

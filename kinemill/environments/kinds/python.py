@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.hooks import file_of, load_hook, located
@@ -29,7 +30,7 @@ class PythonEnvironment(Environment):
     def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
         return located(value, info, "Class")
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: object, *, render: bool = False) -> Env:
         """Return the environment.
 
         Raises:

@@ -4,12 +4,16 @@ MJCF of our own: links of 0.2 m and 0.2 kg in a horizontal plane, motors in the 
 bends one way only, so that each place has one posture.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kinemill.environments.evaluation import Agent
+from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Bar, Disc
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 LINK, NEAR, STEPS_NEAR = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
@@ -44,11 +48,11 @@ class Reach(Environment):
 
     type: Literal["reach"] = "reach"
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment."""
         return ReachArm(max(1, round(task.dt / 0.005)), render=render)
 
-    def expert(self, environment: Any) -> Any:
+    def expert(self, environment: object) -> Agent:
         """Return who holds the posture that brings the tip to the target."""
         del environment
         return Postures()
@@ -77,7 +81,7 @@ class ReachArm(Planar):
         self.target = tip(random.uniform([-1.5, 0.6], [1.5, 2.2]))
         return random.uniform([-1.5, 0.6], [1.5, 2.2])
 
-    def observe(self) -> Any:
+    def observe(self) -> Vector:
         """Return (6,) rad, rad/s, m."""
         return np.r_[self.data.qpos, self.data.qvel, self.target].astype(np.float32)
 
@@ -105,19 +109,19 @@ class Postures:
     def reset(self, seed: int) -> None:
         """Begin an episode; nothing is drawn."""
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: object) -> NDArray[np.float32]:
         """Return torques (2,), N·m."""
         angles, rates, target = np.split(np.asarray(observation, float), 3)
         return (STIFFNESS * (posture(target) - angles) - DAMPING * rates).astype(np.float32)
 
 
-def tip(angles: Any) -> Vector:
+def tip(angles: NDArray[np.float64]) -> Vector:
     """Return where the tip is: (2,) rad -> (2,) m."""
     first, second = angles[0], angles[0] + angles[1]
     return LINK * np.array([np.cos(first) + np.cos(second), np.sin(first) + np.sin(second)])
 
 
-def posture(target: Any) -> Vector:
+def posture(target: NDArray[np.float64]) -> Vector:
     """Return the posture that has the tip at a place, elbow bent to the left: (2,) m -> (2,) rad.
 
     By the law of cosines; a place out of reach gets the straight arm that points there.

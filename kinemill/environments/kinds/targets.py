@@ -11,9 +11,12 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from kinemill.environments.evaluation import Agent
+from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Color, Disc
+from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 COLORS: dict[str, Color] = {
@@ -34,12 +37,12 @@ class Targets(Environment):
     pixels: PositiveInt = Field(default=64, description="height and width of the image, pixels")
     text_bytes: PositiveInt = Field(default=64, description="length of the instruction, bytes")
 
-    def make(self, task: Any, *, render: bool = False) -> Any:
+    def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment."""
         sizes = self.pixels, self.text_bytes
         return TargetsPlane(sizes, max(1, round(task.dt / 0.01)), render=render)
 
-    def expert(self, environment: Any) -> Any:
+    def expert(self, environment: Any) -> Agent:
         """Return who knows where the targets are."""
         return Informed(environment.unwrapped)
 
@@ -72,7 +75,7 @@ class TargetsPlane(Gantry):
         self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(color)
         return random.uniform(-0.05, 0.05, 2)
 
-    def observe(self) -> Any:
+    def observe(self) -> dict[str, NDArray[np.generic]]:
         """Return numbers (4,), a picture (H, W, 3) and letters (L,)."""
         letters = np.frombuffer(self.instruction.encode()[: self.letters], np.uint8)
         return {
@@ -112,7 +115,7 @@ class Informed:
     def reset(self, seed: int) -> None:
         """Begin an episode; nothing is drawn."""
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: object) -> NDArray[np.float32]:
         """Return velocities (2,), m/s."""
         del observation
         plane = self._plane

@@ -6,12 +6,14 @@ under the feet and a keyframe `stance`. Symbols: J joints, F feet, K spheres of 
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.sim import mujoco
 
 Floats = NDArray[np.float64]
 
@@ -124,9 +126,7 @@ def load_body(path: Path) -> Body:
 
 def body_of(mjcf: str, where: str) -> Body:
     """Parse a body from MJCF text; `where` names it in errors."""
-    import mujoco
-
-    library: Any = mujoco
+    library = mujoco()
     try:
         model = library.MjModel.from_xml_string(mjcf)
     except ValueError as error:
@@ -149,7 +149,7 @@ def body_of(mjcf: str, where: str) -> Body:
     )
 
 
-def _check(library: Any, model: Any, where: str) -> None:
+def _check(library: ModuleType, model: Any, where: str) -> None:
     kinds, hinge = list(model.jnt_type), int(library.mjtJoint.mjJNT_HINGE)
     if not kinds or kinds[0] != int(library.mjtJoint.mjJNT_FREE) or {*kinds[1:]} != {hinge}:
         expected = "a trunk with a free joint first, then hinge joints only"
@@ -170,7 +170,7 @@ def _check(library: Any, model: Any, where: str) -> None:
         raise BadInput(where, f"has feet with {counts or 'no'} spheres", expected=expected)
 
 
-def _key(library: Any, model: Any) -> int:
+def _key(library: ModuleType, model: Any) -> int:
     return int(library.mj_name2id(model, library.mjtObj.mjOBJ_KEY, STANCE))
 
 
@@ -184,7 +184,7 @@ def _foot_bodies(model: Any) -> list[int]:
     return sorted({int(body) for body in model.geom_bodyid[_spheres(model)]})
 
 
-def _foot(library: Any, model: Any, body: int) -> Foot:
+def _foot(library: ModuleType, model: Any, body: int) -> Foot:
     """Return the chain of links from the trunk (body 1) to a foot."""
     geoms = np.flatnonzero(_spheres(model) & (model.geom_bodyid == body))
     links = list[_Link]()
@@ -194,7 +194,7 @@ def _foot(library: Any, model: Any, body: int) -> Foot:
     return Foot(tuple(links), model.geom_pos[geoms].copy(), model.geom_size[geoms, 0].copy())
 
 
-def _link(library: Any, model: Any, body: int) -> _Link:
+def _link(library: ModuleType, model: Any, body: int) -> _Link:
     rotation, joint = np.zeros(9), int(model.body_jntadr[body])
     library.mju_quat2Mat(rotation, model.body_quat[body])
     x, y, z = model.jnt_axis[joint] if joint >= 0 else (0.0, 0.0, 0.0)

@@ -6,6 +6,7 @@ Symbols: B robots, J joints.
 import copy
 import importlib
 import os
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,7 +157,7 @@ class MujocoWarp:
         self._stale = False
 
 
-def _models(library: Any, body: Body, count: int) -> list[Any]:
+def _models(library: ModuleType, body: Body, count: int) -> list[object]:
     """Return B equal models."""
     model = library.MjModel.from_xml_string(body.mjcf)
     return [copy.copy(model) for _ in range(count)]

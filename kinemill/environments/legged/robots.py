@@ -97,7 +97,12 @@ class LeggedRobots:
         self.physics.update(row)
 
     def begin(
-        self, rows: Any, command: Floats, joints: Floats, rates: Floats, velocity: Floats
+        self,
+        rows: Any,
+        command: Floats,
+        joints: Floats,
+        rates: Floats,
+        velocity: Floats,
     ) -> None:
         """Start an episode of some robots, on level ground.
 

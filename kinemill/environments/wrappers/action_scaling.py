@@ -1,10 +1,13 @@
 """Actions within [-1, 1], whatever the limits of the robot's are."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
+from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.environment import WRAPPERS, Wrapper
+from kinemill.task.protocols import TorchModule
 
 
 @WRAPPERS.register("action_scaling")
@@ -14,7 +17,7 @@ class ActionScaling(Wrapper):
     scope = "policy"
     type: Literal["action_scaling"] = "action_scaling"
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with actions in [-1, 1].
 
         Raises:
@@ -32,7 +35,7 @@ class ActionScaling(Wrapper):
         ends = np.ones(space.shape, np.float32)
         return RescaleAction(environment, -ends, ends)
 
-    def module(self, layout: Any, inputs: int) -> Any:
+    def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
         """Return the same in torch."""
         from kinemill.environments.graph import Scaled
 

@@ -1,13 +1,17 @@
 """Angles as their sine and cosine: a full turn is no jump, and no way around is longer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from numpy.typing import NDArray
 from pydantic import Field
 
+from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.environment import WRAPPERS, Wrapper
+from kinemill.task.protocols import TorchModule
 
 
 @WRAPPERS.register("angle_features")
@@ -28,7 +32,7 @@ class AngleFeatures(Wrapper):
                 raise BadInput(where, "is not observed", fix=nearest(name, list(names)))
         return sorted(one if isinstance(one, int) else list(names).index(one) for one in self.of)
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with sine and cosine behind all other numbers.
 
         Raises:
@@ -45,7 +49,7 @@ class AngleFeatures(Wrapper):
         columns = self._columns(names)
         rest = [index for index in range(space.shape[0]) if index not in columns]
 
-        def change(vector: Any) -> Any:
+        def change(vector: NDArray[np.float32]) -> NDArray[np.float32]:
             angles = vector[columns]
             return np.concatenate([vector[rest], np.sin(angles), np.cos(angles)]).astype(np.float32)
 
@@ -53,7 +57,7 @@ class AngleFeatures(Wrapper):
         low, high = np.append(space.low[rest], -ends), np.append(space.high[rest], ends)
         return OnVector(environment, box(low, high), change)
 
-    def module(self, layout: Any, inputs: int) -> Any:
+    def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:
         """Return the same in torch."""
         from kinemill.environments.graph import Turned
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import Field
 
+from kinemill.environments.gym_types import Env
 from kinemill.task.environment import WRAPPERS, Wrapper
+from kinemill.task.protocols import TorchModule
 
 
 @WRAPPERS.register("frame_stack")
@@ -16,7 +19,7 @@ class FrameStack(Wrapper):
     type: Literal["frame_stack"] = "frame_stack"
     frames: int = Field(default=4, ge=2, description="observations that a network sees at once")
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with stacked vectors, filled with the first one at the start."""
         from collections import deque
 
@@ -28,14 +31,14 @@ class FrameStack(Wrapper):
         space = vector_space(environment, "environment.wrappers: frame_stack")
         last: deque[Any] = deque(maxlen=self.frames)
 
-        def change(vector: Any) -> Any:
+        def change(vector: NDArray[np.float32]) -> NDArray[np.float32]:
             last.extend([vector] * (1 if last else self.frames))
             return np.concatenate(last).astype(np.float32)
 
         stacked = box(np.tile(space.low, self.frames), np.tile(space.high, self.frames))
         return OnVector(environment, stacked, change, last.clear)
 
-    def module(self, layout: Any, inputs: int) -> Any:
+    def module(self, layout: object, inputs: int) -> TorchModule:
         """Return the same in torch, what was seen before in the carry."""
         from kinemill.environments.graph import Stacked
 

@@ -1,11 +1,15 @@
 """Observations in spreads from their mean, both estimated before training and fixed then."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from kinemill.environments.gym_types import Env
 from kinemill.task.environment import WRAPPERS, Wrapper
+from kinemill.task.protocols import TorchModule
 
 _LEAST = 1e-4  # spread of a number that hardly changes, in its unit
 
@@ -25,7 +29,7 @@ class NormalizeObservation(Wrapper):
         """Return `steps`."""
         return self.steps
 
-    def estimate(self, observations: Any) -> dict[str, Any]:
+    def estimate(self, observations: object) -> dict[str, NDArray[np.float32]]:
         """Return mean (D,) and spread (D,) of observations (N, D)."""
         import numpy as np
 
@@ -33,7 +37,7 @@ class NormalizeObservation(Wrapper):
         std = np.maximum(rows.std(axis=0), _LEAST)
         return {"mean": rows.mean(axis=0).astype(np.float32), "std": std.astype(np.float32)}
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with normalized vectors."""
         import numpy as np
 
@@ -44,13 +48,13 @@ class NormalizeObservation(Wrapper):
         mean = np.asarray(estimates.get("mean", np.zeros(space.shape)), np.float32)
         std = np.asarray(estimates.get("std", np.ones(space.shape)), np.float32)
 
-        def change(vector: Any) -> Any:
+        def change(vector: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.clip((vector - mean) / std, -CLIP, CLIP).astype(np.float32)
 
         ends = np.full(space.shape, CLIP, np.float32)
         return OnVector(environment, box(-ends, ends), change)
 
-    def module(self, layout: Any, inputs: int) -> Any:
+    def module(self, layout: object, inputs: int) -> TorchModule:
         """Return the same in torch, mean and spread as buffers."""
         from kinemill.environments.graph import Normalized
 

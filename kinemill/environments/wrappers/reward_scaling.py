@@ -1,10 +1,11 @@
 """Rewards of a size that critics learn well; returns are told in the environment's own."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from kinemill.environments.gym_types import Env
 from kinemill.task.environment import WRAPPERS, Wrapper
 
 
@@ -17,7 +18,7 @@ class RewardScaling(Wrapper):
     factor: float = Field(default=0.1, gt=0.0, description="factor on each reward of the training")
     offset: float = Field(default=0.0, description="value that is added to each scaled reward")
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with other rewards."""
         from gymnasium.wrappers import TransformReward
 

@@ -1,10 +1,14 @@
 """One vector of all numbers that an environment observes in parts, such as position and goal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
 from pydantic import Field
 
+from kinemill.environments.gym_types import Env, Space
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.task.environment import WRAPPERS, Wrapper
@@ -25,7 +29,7 @@ class VectorObs(Wrapper):
         description="parts of the observation, in this order; default: all, sorted by name",
     )
 
-    def wrap(self, environment: Any, estimates: Mapping[str, Any]) -> Any:
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with one vector `observation`, its parts named `part_index`.
 
         Raises:
@@ -45,7 +49,7 @@ class VectorObs(Wrapper):
         media = {name: parts[name] for name in parts if name not in numbers}
         vectors = {OBSERVATION: _vector([parts[name] for name in keys])} if keys else {}
 
-        def change(observation: Any) -> Any:
+        def change(observation: object) -> Any:
             values = dict(_values(space, observation, _name_of(space)))
             if not keys:
                 return {name: values[name] for name in media}
@@ -62,19 +66,19 @@ class VectorObs(Wrapper):
         return wrapped
 
 
-def _name_of(space: Any) -> str:
+def _name_of(space: object) -> str:
     """Return the name of the only part of an observation that is not made of parts."""
     return IMAGE if _is_media("", space) else OBSERVATION
 
 
-def _is_media(name: str, space: Any) -> bool:
+def _is_media(name: str, space: object) -> bool:
     from gymnasium.spaces import Box
 
     picture = isinstance(space, Box) and space.dtype == "uint8" and len(space.shape) in (1, 3)
     return picture or name == MASK
 
 
-def _vector(parts: list[Any]) -> Any:
+def _vector(parts: Sequence[object]) -> Box[np.float32]:
     """Return the space of parts that are put one after the other, float32."""
     import numpy as np
     from gymnasium.spaces import Box
@@ -85,7 +89,7 @@ def _vector(parts: list[Any]) -> Any:
     return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
 
-def _joined(parts: list[tuple[Any, Any]]) -> Any:
+def _joined(parts: list[tuple[object, object]]) -> NDArray[np.float32]:
     import numpy as np
     from gymnasium.spaces.utils import flatten
 
@@ -93,7 +97,7 @@ def _joined(parts: list[tuple[Any, Any]]) -> Any:
     return np.concatenate([part.reshape(-1) for part in values])
 
 
-def _names(name: str, space: Any) -> list[str]:
+def _names(name: str, space: object) -> list[str]:
     from gymnasium.spaces import Box
     from gymnasium.spaces.utils import flatdim
 
@@ -102,7 +106,7 @@ def _names(name: str, space: Any) -> list[str]:
     return [f"{name}_{index}" for index in range(flatdim(space))]
 
 
-def _inside(space: Any) -> Any:
+def _inside(space: object) -> Iterable[tuple[str | int, Space]] | None:
     """Return the spaces inside of a dict or a tuple, by key; None: it has no parts."""
     from gymnasium.spaces import Dict, Tuple
 
@@ -111,7 +115,7 @@ def _inside(space: Any) -> Any:
     return enumerate(space.spaces) if isinstance(space, Tuple) else None
 
 
-def _flat(space: Any, alone: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(space: Space, alone: str, prefix: str = "") -> Iterator[tuple[str, Space]]:
     """Yield the name and the space of each part; names of parts inside parts are joined by `_`."""
     inside = _inside(space)
     if inside is not None:
@@ -125,14 +129,14 @@ def _flat(space: Any, alone: str, prefix: str = "") -> Iterator[tuple[str, Any]]
     yield name, space
 
 
-def _is_numbers(space: Any) -> bool:
+def _is_numbers(space: object) -> bool:
     from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
     return isinstance(space, Box | Discrete | MultiBinary | MultiDiscrete)
 
 
 def _values(
-    space: Any, observation: Any, alone: str, prefix: str = ""
+    space: object, observation: Any, alone: str, prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
     inside = _inside(space)
     if inside is None:

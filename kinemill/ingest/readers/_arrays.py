@@ -89,7 +89,7 @@ def columns_of(name: str, array: Array) -> list[Column]:
     ]
 
 
-def _no_number(dtype: np.dtype[Any]) -> str:
+def _no_number(dtype: np.dtype[np.generic]) -> str:
     if dtype.kind in "SU":
         return "holds text; a channel of it has `role: text`"
     if dtype.kind not in "fiub" or dtype.itemsize > 8:

@@ -14,7 +14,7 @@ import numpy as np
 MOST, LONGEST = 64, 1000  # largest number of attributes, and of characters of each
 
 
-def texts(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
+def texts(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
     """Return numbers and texts among attributes as text, JSON objects as `name.key`."""
     attributes: dict[str, str] = {}
     for name, value in pairs:
@@ -25,7 +25,7 @@ def texts(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
     return attributes
 
 
-def _flat(name: str, value: Any) -> Iterable[tuple[str, Any]]:
+def _flat(name: str, value: object) -> Iterable[tuple[str, object]]:
     """Yield the items of a JSON object one by one; any other value itself."""
     value = _text(value) if isinstance(value, bytes) else value
     if isinstance(value, str) and value.startswith("{"):
@@ -38,7 +38,7 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, Any]]:
     return [(name, value)]
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """Return a number or a text as text; None for anything else."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = cast(Any, value).reshape(-1)[0]

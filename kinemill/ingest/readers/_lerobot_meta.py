@@ -55,7 +55,7 @@ def _labels(feature: str, described: Json) -> dict[str, str]:
     return dict(zip(element_names, labels, strict=True))
 
 
-def _names(names: Any) -> Iterator[str]:
+def _names(names: object) -> Iterator[str]:
     """Yield names from a list, from nested lists, or from lists under keys."""
     if isinstance(names, str):
         yield names
@@ -85,7 +85,7 @@ def _tasks(meta: Path) -> Iterator[str]:
                 yield from _text(value)
 
 
-def _text(value: Any) -> Iterator[str]:
+def _text(value: object) -> Iterator[str]:
     if isinstance(value, str) and value.strip():
         yield value.strip()
 
@@ -106,5 +106,5 @@ def _parse_json(text: str) -> Json:
         return {}
 
 
-def _object(value: Any) -> Json:
+def _object(value: object) -> Json:
     return cast(Json, value) if isinstance(value, dict) else {}

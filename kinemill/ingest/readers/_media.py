@@ -112,12 +112,12 @@ def _image(
     return MediaColumn(name, Images(array.shape[1:], _blocks(read, array)), array.shape[0])
 
 
-def _row_slicer(values: Any) -> Callable[[int, int], Any]:
+def _row_slicer(values: Any) -> Callable[[int, int], NDArray[np.generic]]:
     return lambda start, stop: values[start:stop]
 
 
 def _blocks(
-    read: Callable[[int, int], Any], array: Array
+    read: Callable[[int, int], NDArray[np.generic]], array: Array
 ) -> Callable[[NDArray[np.int64]], Iterator[Pictures]]:
     """Return a function that yields the images at rising rows, one block of the file at a time."""
     size = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))

@@ -44,7 +44,7 @@ class MessageMedia:
             if self._task.channels[name].role == role:
                 yield source, name
 
-    def take(self, source: str, value: Any) -> float | None:
+    def take(self, source: str, value: object) -> float | None:
         """Store the image or text of a message; return its number, None if the message has none."""
         if source in self._pictures:
             picture = of_message(value, _field)
@@ -94,7 +94,7 @@ def hold_texts(texts: pl.Series, positions: Sequence[int], base: Signal) -> Sign
     return Signal(base.time, values, order)
 
 
-def _field(message: Any, name: str) -> Any:
+def _field(message: object, name: str) -> Any:
     if isinstance(message, Mapping):
         return message.get(name)
     return getattr(message, name) if name in getattr(message, "__dataclass_fields__", ()) else None

@@ -206,7 +206,7 @@ def _follow(message: Any, path: Path) -> Any:
     return message
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """Return a value as a number, None if it is none; an integer beyond float64 is infinite."""
     if not isinstance(value, int | float | np.number | np.bool_):
         return None
@@ -216,7 +216,7 @@ def _number(value: Any) -> float | None:
         return np.inf if value > 0 else -np.inf
 
 
-def _stamp(value: Any, ticks: float) -> int | None:
+def _stamp(value: object, ticks: float) -> int | None:
     """Return a timestamp in ns, from seconds and a fraction, or from a number in ticks."""
     seconds = _follow(value, ("sec",)) if value is not None else None
     if isinstance(seconds, int | np.integer):
@@ -235,7 +235,7 @@ def _within(stamp: int) -> int | None:
     return stamp if -_INT64 <= stamp < _INT64 else None
 
 
-def _fields(message: Any) -> list[str]:
+def _fields(message: object) -> list[str]:
     """Return the names of the numbers in a message, the first few of each array."""
     names: list[str] = []
     for name in _names(message, ""):
@@ -245,7 +245,7 @@ def _fields(message: Any) -> list[str]:
     return names
 
 
-def _names(value: Any, name: str) -> Iterator[str]:
+def _names(value: object, name: str) -> Iterator[str]:
     if _number(value) is not None:
         yield name
     elif isinstance(value, list | tuple | np.ndarray):

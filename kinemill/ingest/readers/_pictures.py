@@ -166,7 +166,7 @@ def of_message(message: Any, get: Callable[[Any, str], Any]) -> tuple[bytes, Pla
     return data, Plain(int(height), int(width), int(step), encoding)
 
 
-def _bytes(content: Any) -> bytes | None:
+def _bytes(content: object) -> bytes | None:
     if isinstance(content, bytes | bytearray):
         return bytes(content)
     if isinstance(content, np.ndarray) and content.dtype == np.uint8:

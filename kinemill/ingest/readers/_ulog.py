@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.ingest.raw import Unreadable, reason
 
@@ -166,14 +167,14 @@ def _lay_out(
     return end if depth == 0 else at
 
 
-def read_column(data: bytes, at: np.ndarray[Any, np.dtype[np.int64]], kind: str) -> Any:
+def read_column(data: bytes, at: NDArray[np.int64], kind: str) -> Any:
     """Return the values of a field, (n,) of its type, from their places in the file."""
     raw = np.frombuffer(data, dtype=np.uint8)
     width = np.dtype(kind).itemsize
     return np.ascontiguousarray(raw[at[:, None] + np.arange(width)]).view(kind)[:, 0]
 
 
-def whole_file(problem: str) -> Any:
+def whole_file(problem: str) -> dict[str, str | None]:
     """Return a reason about the file as a whole."""
     fix = "copy it from the flight controller again"
     return reason("format", "file", problem, expected="a whole ULog file", fix=fix)

@@ -61,7 +61,9 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     return read_file(path, task, "HDF5")
 
 
-def read_file(path: Path, task: Task, what: str, *, columns_first: bool = False) -> Any:
+def read_file(
+    path: Path, task: Task, what: str, *, columns_first: bool = False
+) -> RawLog | list[RawLog]:
     """Read an HDF5 file; in MATLAB files columns come first, and the format has another name."""
     import h5py
 
@@ -205,7 +207,7 @@ def _is_text(dtype: Any, shape: tuple[int, ...] | None) -> bool:
     return fits and (h5py.check_string_dtype(dtype) is not None or dtype.kind == "S")
 
 
-def _strings(values: Any) -> list[str]:
+def _strings(values: object) -> list[str]:
     items = np.asarray(values, dtype=object).reshape(-1).tolist()
     return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in items]
 
@@ -222,13 +224,13 @@ def _reach(group: Any, name: str) -> Any:
     return group[name]
 
 
-def _is_group(item: Any) -> bool:
+def _is_group(item: object) -> bool:
     import h5py
 
     return isinstance(item, h5py.Group)
 
 
-def _trouble(item: Any) -> str:
+def _trouble(item: object) -> str:
     """Return why an object, or the text of `_reach`, must not or cannot be read."""
     import h5py
 
@@ -244,7 +246,7 @@ def _trouble(item: Any) -> str:
     return f"is stored in chunks of {chunk:.3g} bytes" if chunk > CHUNK else ""
 
 
-def _is_external(item: Any) -> bool:
+def _is_external(item: object) -> bool:
     import h5py
 
     return not isinstance(item, h5py.Dataset) or item.is_virtual or bool(item.external)

@@ -8,12 +8,14 @@ velocity of the trunk, m/s along and across its heading and rad/s, from `root_po
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.ingest.raw import (
     TIME,
@@ -26,6 +28,7 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import damaged_file
+from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -70,7 +73,7 @@ def read(path: Path, task: Task) -> RawLog:
     return RawLog(pl.DataFrame([time.alias(TIME), *columns]), matched.sources, ticks)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> Json:
     size = path.stat().st_size
     if size > LARGEST:
         raise _unfit("size", f"{size} bytes of text", f"at most {LARGEST}")
@@ -83,7 +86,7 @@ def _parse(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], content)
 
 
-def _clip(content: dict[str, Any]) -> _Clip:
+def _clip(content: Json) -> _Clip:
     values = _frames(content["Frames"])
     offsets, sizes = (_layout(content, key) for key in ("Frame_offset", "Frame_size"))
     joints = [str(name) for name in _list(content.get("Joints"))]
@@ -127,7 +130,7 @@ def _mean_velocity(position: Values, quaternion: Values, rate: float) -> dict[st
     return {name: float(value) for name, value in means.items()}
 
 
-def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _frames(frames: object) -> NDArray[np.float64]:
     rows = _list(frames)
     widths = {len(_list(row)) for row in rows}
     if len(widths) != 1 or widths == {0}:
@@ -142,7 +145,7 @@ def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise damaged_file("JSON", error) from error
 
 
-def _layout(content: dict[str, Any], key: str) -> dict[str, int]:
+def _layout(content: Mapping[str, object], key: str) -> dict[str, int]:
     layout = content.get(key)
     first = _list(layout)[0] if isinstance(layout, list) and layout else layout
     if not isinstance(first, dict):
@@ -153,11 +156,11 @@ def _layout(content: dict[str, Any], key: str) -> dict[str, int]:
     return named
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return cast(list[Any], value) if isinstance(value, list) else []
 
 
-def _rate(content: dict[str, Any]) -> float | None:
+def _rate(content: Mapping[str, object]) -> float | None:
     """Return frames per second, Hz; prefer `FPS`, because `FrameDuration` is often rounded."""
     for key, per_second in (("FPS", True), ("FrameDuration", False)):
         value = content.get(key)

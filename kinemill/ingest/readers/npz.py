@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -126,7 +126,9 @@ class _Npz:
             )
 
 
-def _read_header(file: IO[bytes], size: int, reopen: Any, stored: int | None = None) -> Array:
+def _read_header(
+    file: IO[bytes], size: int, reopen: Callable[[], IO[bytes]], stored: int | None = None
+) -> Array:
     """Read the header of an array at the start of `file`, which holds `size` bytes."""
     version = np.lib.format.read_magic(file)
     headers = {

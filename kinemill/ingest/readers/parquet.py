@@ -79,7 +79,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     return episodes(log, counts) if counters else log
 
 
-def _frame(table: Any) -> pl.DataFrame:
+def _frame(table: object) -> pl.DataFrame:
     return cast(pl.DataFrame, pl.from_arrow(table))
 
 
@@ -110,7 +110,7 @@ def _read(
     return RawLog(frame, matched.sources, ticks, media=contents), whole.select(extra)
 
 
-def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
+def _header(file: object, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
     """List all columns, and the elements of vectors."""
     sources = [source.name for channel in task.channels.values() for source in channel.source]
     vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}

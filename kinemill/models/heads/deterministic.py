@@ -1,10 +1,11 @@
 """Deterministic head: the network returns the actions."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from kinemill.task.imitation import HEADS, Head
+from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("deterministic")
@@ -16,7 +17,7 @@ class Deterministic(Head):
         default="squared", description="squared or absolute error of the actions"
     )
 
-    def build(self, length: int, actions: int) -> Any:
+    def build(self, length: int, actions: int) -> TorchModule:
         """Make the `DeterministicHead`."""
         from kinemill.models.networks.heads import DeterministicHead
 

@@ -6,12 +6,13 @@ cosine schedule of noise (Nichol and Dhariwal 2021, eq. 17). With time t in [0, 
 eq. 12 with η = 0) goes to x_s = α_s x_0 + σ_s (x_t - α_t x_0) / σ_t.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
 from kinemill.models.heads._sampling import Sampling
 from kinemill.task.imitation import HEADS
+from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("diffusion")
@@ -24,7 +25,7 @@ class Diffusion(Sampling):
         description="largest absolute denoised action, in standard deviations of training",
     )
 
-    def build(self, length: int, actions: int) -> Any:
+    def build(self, length: int, actions: int) -> TorchModule:
         """Make the `DiffusionHead`."""
         from kinemill.models.networks.heads import DiffusionHead
 

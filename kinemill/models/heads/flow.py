@@ -4,10 +4,11 @@ On straight lines x_t = (1 - t) ε + t x_1 from noise to a chunk the velocity is
 learns its mean, and sampling integrates it from t = 0 to 1.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.models.heads._sampling import Sampling
 from kinemill.task.imitation import HEADS
+from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("flow")
@@ -16,7 +17,7 @@ class Flow(Sampling):
 
     type: Literal["flow"] = "flow"
 
-    def build(self, length: int, actions: int) -> Any:
+    def build(self, length: int, actions: int) -> TorchModule:
         """Make the `FlowHead`."""
         from kinemill.models.networks.heads import FlowHead
 

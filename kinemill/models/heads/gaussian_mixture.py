@@ -3,11 +3,12 @@
 One component is sampled for a chunk, which keeps its actions coherent.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kinemill.task.imitation import HEADS, Head
+from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("gaussian_mixture")
@@ -27,7 +28,7 @@ class GaussianMixture(Head):
         "in Mandlekar et al.",
     )
 
-    def build(self, length: int, actions: int) -> Any:
+    def build(self, length: int, actions: int) -> TorchModule:
         """Make the `MixtureHead`."""
         from kinemill.models.networks.heads import MixtureHead
 

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from kinemill.rl.learner import Learner, Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
@@ -41,7 +43,7 @@ class OffPolicy(Algorithm):
         default=64, description="numbers between another model than a perceptron, and the actor"
     )
 
-    def usual(self, learn: Any) -> dict[str, Any]:
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
         return {
             "gamma": self.gamma,
@@ -54,17 +56,17 @@ class OffPolicy(Algorithm):
             "policy_kwargs": self.networks(learn),
         }
 
-    def networks(self, learn: Any) -> dict[str, Any]:
+    def networks(self, learn: Reinforcement) -> dict[str, Any]:
         """Return stable-baselines3's `policy_kwargs`."""
         from kinemill.rl.sb3 import is_plain, policy_kwargs
 
         plain = is_plain(learn.model)
-        actor = list(learn.model.hidden_sizes) if plain else []
+        actor = list(learn.model.hidden_sizes) if is_plain(learn.model) else []
         critic = self.critic_sizes or actor or [self.features]
         net_arch = {"pi": actor, "qf": list(critic)}
         return policy_kwargs(learn, net_arch, None if plain else self.features)
 
-    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.rl.networks import ModelCore, Perceptron
         from kinemill.rl.sb3 import is_plain
@@ -77,7 +79,7 @@ class OffPolicy(Algorithm):
         """Return the layers of the library's actor, in order."""
         return [*actor.latent_pi, actor.mu]
 
-    def copied(self, learn: Any, policy: Any) -> Any:
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
         from kinemill.rl.networks import ModelCore, copy_layers
 
@@ -91,7 +93,7 @@ class OffPolicy(Algorithm):
             copy_layers(layers, core.layers)
         return core.eval()
 
-    def made(self, site: Any, model: Any, settings: dict[str, Any]) -> Any:
+    def made(self, site: Site, model: Any, settings: dict[str, Any]) -> Learner:
         """Return a learner with stable-baselines3's class `model`."""
         from kinemill.rl.sb3 import LibraryLearner
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from kinemill.rl.learner import Learner, Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm
 
 Share = Field(gt=0.0, le=1.0)
@@ -47,10 +49,10 @@ class ActorCritic(Algorithm):
     )
 
     @abstractmethod
-    def build(self, site: Any) -> Callable[..., Any]:
+    def build(self, site: Site) -> Callable[..., object]:
         """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
 
-    def usual(self, learn: Any) -> dict[str, Any]:
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
         frequency = self.sde_sample_freq
         sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
@@ -65,7 +67,7 @@ class ActorCritic(Algorithm):
             "policy_kwargs": self.networks(learn),
         }
 
-    def networks(self, learn: Any) -> dict[str, Any]:
+    def networks(self, learn: Reinforcement) -> dict[str, Any]:
         """Return stable-baselines3's `policy_kwargs`."""
         from kinemill.rl.sb3 import is_plain, policy_kwargs
 
@@ -74,7 +76,7 @@ class ActorCritic(Algorithm):
         shared = {"share_features_extractor": self.critic == "shared"}
         return policy_kwargs(learn, [], self.features) | shared
 
-    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.rl.networks import ModelCore, Perceptron
         from kinemill.rl.sb3 import is_plain
@@ -83,7 +85,7 @@ class ActorCritic(Algorithm):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
         return ModelCore(learn.model, inputs, self.features, outputs)
 
-    def copied(self, learn: Any, policy: Any) -> Any:
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
         from kinemill.rl.networks import ModelCore, copy_layers
 
@@ -96,7 +98,7 @@ class ActorCritic(Algorithm):
             copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
         return core.eval()
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         from kinemill.rl.sb3 import LibraryLearner
 

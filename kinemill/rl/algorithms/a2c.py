@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from kinemill.rl.algorithms._on_policy import ActorCritic
+from kinemill.rl.learner import Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -23,7 +24,7 @@ class A2C(ActorCritic):
         default=False, description="scale the advantages of a batch to mean 0, standard deviation 1"
     )
 
-    def build(self, site: Any) -> Callable[..., Any]:
+    def build(self, site: Site) -> Callable[..., object]:
         """Return what makes the library's model."""
         import stable_baselines3
 

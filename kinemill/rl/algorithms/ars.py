@@ -5,6 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from kinemill.models.mlp import MLP
+from kinemill.rl.learner import Learner, Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -26,10 +29,10 @@ class ARS(Algorithm):
     linear: bool = Field(default=False, description="one layer instead of `learn.model`")
     alive_bonus_offset: float = Field(default=0.0, description="added to each step's reward")
 
-    def _hidden(self, learn: Any) -> list[int]:
-        return [] if self.linear else list(learn.model.hidden_sizes)
+    def _hidden(self, model: MLP) -> list[int]:
+        return [] if self.linear else list(model.hidden_sizes)
 
-    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the policy's network.
 
         Raises:
@@ -37,14 +40,14 @@ class ARS(Algorithm):
         """
         from kinemill.rl.networks import Perceptron, require_plain_mlp
 
-        require_plain_mlp(learn.model, self.type)
-        return Perceptron([inputs, *self._hidden(learn), outputs], learn.model.activation)
+        model = require_plain_mlp(learn.model, self.type)
+        return Perceptron([inputs, *self._hidden(model), outputs], model.activation)
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         import sb3_contrib
 
-        from kinemill.rl.networks import copy_layers
+        from kinemill.rl.networks import copy_layers, require_plain_mlp
         from kinemill.rl.sb3 import LibraryLearner, activation_of
 
         learn = site.learn
@@ -57,7 +60,7 @@ class ARS(Algorithm):
             return core.eval()
 
         networks = {
-            "net_arch": self._hidden(learn),
+            "net_arch": self._hidden(require_plain_mlp(learn.model, self.type)),
             "activation_fn": activation_of(learn.model),
             "squash_output": True,
         }

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
+from kinemill.rl.learner import Learner, Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -25,7 +27,7 @@ class Evolution(Algorithm):
     )
     episodes: int = Field(default=1, ge=1, description="of each member")
 
-    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the policy's network.
 
         Raises:
@@ -33,11 +35,10 @@ class Evolution(Algorithm):
         """
         from kinemill.rl.networks import Perceptron, require_plain_mlp
 
-        require_plain_mlp(learn.model, self.type)
-        sizes = [inputs, *learn.model.hidden_sizes, outputs]
-        return Perceptron(sizes, learn.model.activation)
+        model = require_plain_mlp(learn.model, self.type)
+        return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         from kinemill.rl.evolution import EvolutionLearner
 

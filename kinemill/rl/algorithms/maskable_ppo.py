@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kinemill.rl.algorithms.ppo import PPO
+from kinemill.rl.learner import Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -16,7 +17,7 @@ class MaskablePPO(PPO):
     masked: ClassVar[bool] = True
     type: Literal["maskable_ppo"] = "maskable_ppo"
 
-    def build(self, site: Any) -> Callable[..., Any]:
+    def build(self, site: Site) -> Callable[..., object]:
         """Return what makes the library's model."""
         import sb3_contrib
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.rl.algorithms._on_policy import ActorCritic
+from kinemill.rl.learner import Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -30,13 +32,13 @@ class PPO(ActorCritic):
         default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
     )
 
-    def build(self, site: Any) -> Callable[..., Any]:
+    def build(self, site: Site) -> Callable[..., object]:
         """Return what makes the library's model."""
         import stable_baselines3
 
         return partial(stable_baselines3.PPO, "MlpPolicy", **self.settings(site.learn))
 
-    def settings(self, learn: Any) -> dict[str, Any]:
+    def settings(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the library's names of all settings."""
         return self.usual(learn) | {
             "batch_size": learn.batch_size,

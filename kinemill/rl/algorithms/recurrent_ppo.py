@@ -8,6 +8,8 @@ from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
 from kinemill.rl.algorithms.ppo import PPO
+from kinemill.rl.learner import Site
+from kinemill.rl.objective import Reinforcement
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -21,7 +23,7 @@ class RecurrentPPO(PPO):
         default=64, description="hidden units of the LSTM of the actor and of the critic"
     )
 
-    def build(self, site: Any) -> Callable[..., Any]:
+    def build(self, site: Site) -> Callable[..., object]:
         """Return what makes the library's model.
 
         Raises:
@@ -39,14 +41,15 @@ class RecurrentPPO(PPO):
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
         return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
 
-    def core(self, learn: Any, inputs: int, outputs: int) -> Any:
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import LSTMCore
+        from kinemill.rl.networks import LSTMCore, require_plain_mlp
 
-        sizes = [*learn.model.hidden_sizes, outputs]
-        return LSTMCore(inputs, self.lstm_hidden_size, sizes, learn.model.activation)
+        model = require_plain_mlp(learn.model, self.type)
+        sizes = [*model.hidden_sizes, outputs]
+        return LSTMCore(inputs, self.lstm_hidden_size, sizes, model.activation)
 
-    def copied(self, learn: Any, policy: Any) -> Any:
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
         from kinemill.rl.networks import copy_layers
 

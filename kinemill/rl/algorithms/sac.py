@@ -1,10 +1,11 @@
 """Soft actor-critic (Haarnoja et al., 2018): return and entropy, from all steps remembered."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.rl.learner import Learner, Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -17,7 +18,7 @@ class SAC(OffPolicy):
         default="auto", description="weight of the entropy in the objective; auto: learned"
     )
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         import stable_baselines3
 

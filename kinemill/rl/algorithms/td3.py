@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.rl.learner import Learner, Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -28,7 +29,7 @@ class TD3(OffPolicy):
         """Return the layers of the library's actor, in order."""
         return list(actor.mu)
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         import numpy as np
         import stable_baselines3

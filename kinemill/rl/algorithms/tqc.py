@@ -1,10 +1,11 @@
 """Truncated quantile critics (Kuznetsov et al., 2020): SAC that distrusts the highest returns."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.rl.learner import Learner, Site
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -21,7 +22,7 @@ class TQC(OffPolicy):
         default=2, description="highest quantiles left out, in each critic"
     )
 
-    def learner(self, site: Any) -> Any:
+    def learner(self, site: Site) -> Learner:
         """Return what learns."""
         import sb3_contrib
 

@@ -1,7 +1,7 @@
 """The fastest runner for an environment: vectorized if it has that form, else in process."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.task.reinforcement import RUNNERS, Runner
 
@@ -12,7 +12,7 @@ class Auto(Runner):
 
     type: Literal["auto"] = "auto"
 
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: object, copies: int) -> object:
         """Return the vectorized environment."""
         runner = "native" if native is not None else "in_process"
         return RUNNERS[runner].model_validate({"type": runner}).open(make, native, copies)

@@ -1,7 +1,7 @@
 """All copies in this process, one after the other; a debugger can follow them."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.task.reinforcement import RUNNERS, Runner
 
@@ -12,7 +12,7 @@ class InProcess(Runner):
 
     type: Literal["in_process"] = "in_process"
 
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: object, copies: int) -> object:
         """Return the vectorized environment."""
         del native
         from kinemill.rl.sync_vec_env import Copies

@@ -13,7 +13,7 @@ class Native(Runner):
 
     type: Literal["native"] = "native"
 
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: Any, copies: int) -> object:
         """Return the vectorized environment.
 
         Raises:

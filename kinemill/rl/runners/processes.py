@@ -1,7 +1,7 @@
 """Copies in processes of this machine: for environments whose steps take long."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.task.reinforcement import RUNNERS, Runner
 
@@ -12,7 +12,7 @@ class Processes(Runner):
 
     type: Literal["processes"] = "processes"
 
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: object, copies: int) -> object:
         """Return the vectorized environment."""
         from kinemill.rl.subproc_vec_env import SubprocessCopies, shares
         from kinemill.rl.vec_env import CopiesEnv

@@ -1,7 +1,8 @@
 """Copies in actors of a Ray cluster: `RAY_ADDRESS`, or one started on this machine."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from kinemill.errors import BadInput
 from kinemill.task.reinforcement import RUNNERS, Runner
@@ -13,7 +14,7 @@ class Ray(Runner):
 
     type: Literal["ray"] = "ray"
 
-    def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
+    def open(self, make: Callable[[], object], native: object, copies: int) -> object:
         """Return the vectorized environment.
 
         Raises:
@@ -37,12 +38,12 @@ class Ray(Runner):
 class _Copies:
     """The copies of an actor."""
 
-    def __init__(self, make: Callable[[], Any], count: int) -> None:
+    def __init__(self, make: Callable[[], object], count: int) -> None:
         from kinemill.rl.sync_vec_env import Copies
 
         self._copies = Copies(make, count)
 
-    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+    def call(self, name: str, args: tuple[object, ...]) -> object:
         """Execute a call."""
         from kinemill.rl.sync_vec_env import call
 
@@ -58,15 +59,15 @@ class _Actor:
         count: number of copies.
     """
 
-    def __init__(self, ray: Any, make: Callable[[], Any], count: int) -> None:
+    def __init__(self, ray: ModuleType, make: Callable[[], object], count: int) -> None:
         self._ray, self._pending = ray, None
         self._actor = ray.remote(num_cpus=1)(_Copies).remote(make, count)
 
-    def begin(self, name: str, *args: Any) -> None:
+    def begin(self, name: str, *args: object) -> None:
         """Send a call."""
         self._pending = self._actor.call.remote(name, args)
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """Wait for the result."""
         return self._ray.get(self._pending)
 

@@ -85,7 +85,7 @@ class Events:
         )
         self._write(self._summary(value=[value]), 0)
 
-    def _write(self, summary: Any, step: int) -> None:
+    def _write(self, summary: object, step: int) -> None:
         self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
 
 

@@ -19,7 +19,7 @@ class CosSin(Encoding):
         default=None, description="of one turn, in the channel's unit; default: 2π rad"
     )
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: Any) -> tuple[object, ...]:
         """Return cos and sin of the turn: (..., n) -> twice (..., n)."""
         import torch
 

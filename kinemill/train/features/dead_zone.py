@@ -14,6 +14,6 @@ class DeadZone(Encoding):
     type: Literal["dead_zone"] = "dead_zone"
     width: PositiveFloat = Field(description="to each side of zero, in the channel's unit")
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: Any) -> tuple[object, ...]:
         """Return x - clip(x, -width, width): (..., n) -> (..., n)."""
         return (values - values.clamp(-self.width, self.width),)

@@ -1,6 +1,6 @@
 """The value itself."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.task.plugins import ENCODINGS, Encoding
 
@@ -11,6 +11,6 @@ class Plain(Encoding):
 
     type: Literal["plain"] = "plain"
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: object) -> tuple[object, ...]:
         """Return the values: (..., n) -> (..., n)."""
         return (values,)

@@ -1,6 +1,6 @@
 """A coordinate, counted from another row: where its zero lies does not matter."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,6 +27,6 @@ class Relative(Encoding):
         """The row that counts as zero; None: the default of the window, not yet filled in."""
         return self.to
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: object) -> tuple[object, ...]:
         """Return the values: (..., n) -> (..., n); the origin is subtracted before."""
         return (values,)

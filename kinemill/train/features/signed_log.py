@@ -16,7 +16,7 @@ class SignedLog(Encoding):
         default=1.0, description="up to about here it is linear, in the channel's unit"
     )
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: Any) -> tuple[object, ...]:
         """Return asinh(x / linear), which is ±log(2 |x| / linear) far out: (..., n) -> (..., n)."""
         import torch
 

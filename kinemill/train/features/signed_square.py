@@ -12,6 +12,6 @@ class SignedSquare(Encoding):
     parts: ClassVar[int] = 2
     type: Literal["signed_square"] = "signed_square"
 
-    def encode(self, values: Any) -> tuple[Any, ...]:
+    def encode(self, values: Any) -> tuple[object, ...]:
         """Return x and x |x|: (..., n) -> twice (..., n)."""
         return values, values * values.abs()

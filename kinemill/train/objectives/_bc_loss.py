@@ -3,6 +3,7 @@
 Symbols: B batch, K rows of a window, R rows that are learned at, T actions of a chunk, A actions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,7 +158,7 @@ class Cloning:
         truth = self.module.scaled(self.watch.actions.index_select(0, rows))
         return self.module.head(present, draws)[:, 0] - truth
 
-    def fit_batches(self, count: int) -> Any:
+    def fit_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features (n, K, F) and target chunks (n, T A), for closed-form fits."""
         with torch.no_grad():
             for some in torch.arange(len(self.train)).split(count):

@@ -12,11 +12,12 @@ from kinemill.models._recurrent import Recurrent
 from kinemill.models.networks.text_encoders import vocabulary
 from kinemill.models.networks.weights import load_weights
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.loop import Objective
+from kinemill.train.objective import Objective
 from kinemill.train.objectives._bc_loss import MAX_SEQUENCES, Cloning, Samples
 from kinemill.train.objectives._env_evaluation import FAILURE, EnvEvaluation
 from kinemill.train.obs_encoder import ObsEncoder
@@ -103,7 +104,7 @@ def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
     return vocabulary(values)
 
 
-def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
+def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
     """Make the policy of a description, with random weights.
 
     Args:

@@ -16,9 +16,10 @@ from kinemill.train.batches import member_seed
 from kinemill.train.build import assemble
 from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights
 from kinemill.train.dynamics_settings import GaussNewton
+from kinemill.train.ensemble import Ensemble
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
-from kinemill.train.loop import Objective
+from kinemill.train.objective import Objective
 from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
 from kinemill.train.objectives._nan_windows import Suspects
 from kinemill.train.objectives._rollouts import Rollouts
@@ -34,7 +35,7 @@ Data = tuple[PackedDataset, PackedDataset]
 
 def prepare(
     learn: Any, task: Task, data: Data, device: torch.device, start: WarmStart | None
-) -> tuple[Any, Objective]:
+) -> tuple[Step | Ensemble, Objective]:
     """Return the module to train and its objective, see `Supervised.prepare`."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = _windows(data, layout, learn.horizon, device)
@@ -69,7 +70,7 @@ def _windows(
 
 def _module(
     learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: WarmStart | None
-) -> Any:
+) -> Step | Ensemble:
     """Return the initial module: random, fitted in closed form, or of an earlier model."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = windows
@@ -78,7 +79,7 @@ def _module(
     share = newton.seconds / (starts * learn.ensemble) if newton and newton.seconds else None
     readouts = list[Any]()
 
-    def first(step: Any, member: int) -> float:
+    def first(step: Step, member: int) -> float:
         if start is not None:
             return 0.0
         which = drawn(len(train), learn.seed, member)
@@ -130,7 +131,7 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 
 @torch.no_grad()
-def error_of(step: Any, windows: Windows) -> float:
+def error_of(step: Step, windows: Windows) -> float:
     """Return the mean squared error of a step's rollouts, in standard deviations."""
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
@@ -141,7 +142,7 @@ def error_of(step: Any, windows: Windows) -> float:
     return float(torch.cat(sums).mean())
 
 
-def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
+def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
     """Fit a network in closed form to the windows `which`.
 
     A network with `select` chooses its terms first, on all windows but a share, and by the error in

@@ -3,12 +3,11 @@
 Symbols: W windows, R runs, H history, T horizon, L steps of the longest run, C columns, S states.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from kinemill.train.data import Windows
+from kinemill.train.step import Step
 
 BLOCKS, LEFT_OUT = 10, (2, 7)  # a fifth of the windows, in two blocks
 RUNS, LONGEST = 64, 400  # rollouts, and their steps at most
@@ -42,7 +41,7 @@ class FreeRuns:
         self._windows = windows
 
     @torch.no_grad()
-    def error_of(self, step: Any) -> float:
+    def error_of(self, step: Step) -> float:
         """Return the geometric mean of the errors after 1, 2, 4, ... steps, in standard deviations.
 
         Args:

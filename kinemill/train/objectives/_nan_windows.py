@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.train.nan_diagnosis import Suspect
+from kinemill.train.objective import Suspect
 from kinemill.train.objectives._rollouts import Rollouts
 
 

@@ -3,7 +3,7 @@
 Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -16,10 +16,12 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
+from kinemill.store import Json
 from kinemill.task.channels import Channel
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick_or_none, unknown_channels
+from kinemill.task.protocols import TorchModule
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings
@@ -148,7 +150,7 @@ class Dynamics(Supervised):
         test = history | {"verify.horizon": task.verify.horizon}
         return {"train": window, "validation": window, "test": test}
 
-    def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
+    def train(self, task: Task, data: object, bench: TrainingContext) -> Trained:
         """Train the model, or select one from the portfolio if the task has none."""
         if self.model is not None:
             return super().train(task, data, bench)
@@ -156,13 +158,13 @@ class Dynamics(Supervised):
 
         return train_portfolio(self, task, data, bench)
 
-    def setup_function(self) -> Any:
+    def setup_function(self) -> Callable[..., object]:
         """Return the function that sets up a training."""
         from kinemill.train.objectives._dynamics_setup import prepare
 
         return prepare
 
-    def describe(self, task: Task, data: Any) -> dict[str, Any]:
+    def describe(self, task: Task, data: Any) -> Json:
         """Return units, limits, standard deviations and layout of the channels, and the robots."""
         from kinemill.train.layout import layout_of
 
@@ -175,7 +177,7 @@ class Dynamics(Supervised):
             "robots": list(self.robots_in(training_set)),
         }
 
-    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `train.step.Step` or a `train.ensemble.Ensemble`."""
         from kinemill.train.build import assemble, scale_in
         from kinemill.train.layout import Layout

@@ -4,7 +4,7 @@ Behavior cloning: at each row of an episode the actions from there on are learne
 to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
@@ -12,9 +12,11 @@ from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
 from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
 from kinemill.models.heads import HEADS, Head
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
+from kinemill.task.protocols import TorchModule
 from kinemill.train.chunks import Chunk
 from kinemill.train.supervised import Demonstrated
 
@@ -91,13 +93,13 @@ class Imitation(Demonstrated):
         images, texts = ([name for name in names if role[name] == one] for one in MEDIA)
         return numbers, images, texts
 
-    def setup_function(self) -> Any:
+    def setup_function(self) -> Callable[..., object]:
         """Return the function that sets up a training."""
         from kinemill.train.objectives._bc_setup import prepare
 
         return prepare
 
-    def describe(self, task: Task, data: Any) -> dict[str, Any]:
+    def describe(self, task: Task, data: Any) -> Json:
         """Return the policy's layout, units, limits, standard deviations and words."""
         from kinemill.train.objectives._bc_setup import layout_of, words_in
 
@@ -113,7 +115,7 @@ class Imitation(Demonstrated):
             "words": list(words_in(data[1], layout)),
         }
 
-    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `kinemill.train.bc_policy.BCPolicy`."""
         from kinemill.train.objectives._bc_setup import assemble, scale_in
 

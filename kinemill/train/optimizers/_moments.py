@@ -20,7 +20,7 @@ class Moments(Optimizer):
         default=1e-8, description="term that keeps the denominator of a step above zero"
     )
 
-    def made(self, kind: Any, parameters: Iterable[Any]) -> Any:
+    def made(self, kind: Any, parameters: Iterable[Any]) -> object:
         """Make torch's optimizer of a kind; one fused kernel a step."""
         return kind(
             parameters,

@@ -1,7 +1,7 @@
 """Adam (Kingma and Ba, 2015): steps scaled by running means of gradients and of their squares."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._moments import Moments
@@ -13,7 +13,7 @@ class Adam(Moments):
 
     type: Literal["adam"] = "adam"
 
-    def build(self, parameters: Iterable[Any]) -> Any:
+    def build(self, parameters: Iterable[object]) -> object:
         """Make the optimizer."""
         import torch
 

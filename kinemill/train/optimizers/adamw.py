@@ -1,7 +1,7 @@
 """AdamW (Loshchilov and Hutter, 2019): Adam whose weight decay is not scaled by the moments."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ class AdamW(Moments):
         description="decay of the weights in each step, times the learning rate",
     )
 
-    def build(self, parameters: Iterable[Any]) -> Any:
+    def build(self, parameters: Iterable[object]) -> object:
         """Make the optimizer."""
         import torch
 

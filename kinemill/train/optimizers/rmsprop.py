@@ -24,7 +24,7 @@ class RMSprop(Optimizer):
         default=1e-8, description="term that keeps the denominator of a step above zero"
     )
 
-    def build(self, parameters: Iterable[Any]) -> Any:
+    def build(self, parameters: Iterable[Any]) -> object:
         """Make the optimizer."""
         import torch
 

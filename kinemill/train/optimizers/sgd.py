@@ -27,7 +27,7 @@ class SGD(Optimizer):
             raise ValueError(message)
         return self
 
-    def build(self, parameters: Iterable[Any]) -> Any:
+    def build(self, parameters: Iterable[Any]) -> object:
         """Make the optimizer; one fused kernel a step."""
         import torch
 

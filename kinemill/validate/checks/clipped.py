@@ -7,7 +7,7 @@ partner: it counts as clipped if it stays on its limit, or repeats its own extre
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -37,7 +37,7 @@ class Clipped(CheckSettings):
     )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
         return unknown_channels(self.ignore, channels, "ignore")
 

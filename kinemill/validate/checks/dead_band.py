@@ -5,7 +5,7 @@ is exactly zero is compared with the smallest nonzero velocity and with the nois
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -32,7 +32,7 @@ class DeadBand(CheckSettings):
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
         return unknown_channels(self.ignore, channels, "ignore")
 

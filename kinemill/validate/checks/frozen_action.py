@@ -6,7 +6,7 @@ values that no controller holds.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -47,7 +47,7 @@ class FrozenAction(CheckSettings):
     )
     ignore: list[str] = Field(default=[], description="actions that are not checked")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
         return unknown_channels(self.ignore, channels, "ignore")
 

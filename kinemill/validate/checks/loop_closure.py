@@ -5,7 +5,7 @@ default a finding is only a warning: the rows themselves are valid.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -32,7 +32,7 @@ class LoopClosure(CheckSettings):
         "to the largest such difference inside the clip",
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return channels that the task does not have."""
         return unknown_channels(self.channels, channels, "channels")
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic import ConfigDict, Field, PositiveFloat, model_serializer, model_validator
 
+from kinemill.store import Json
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
@@ -27,20 +28,20 @@ class MaxJump(CheckSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _direct(cls, value: Any) -> Any:
+    def _direct(cls, value: object) -> object:
         # pyright: ignore[reportUnknownMemberType]
         if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):
-            return cast("Any", value)
+            return cast("object", value)
         settings = cast("dict[str, Any]", value)
         own = {key: settings[key] for key in CheckSettings.model_fields if key in settings}
         return {"bounds": {key: item for key, item in settings.items() if key not in own}, **own}
 
     @model_serializer
-    def _serialize(self) -> dict[str, Any]:
+    def _serialize(self) -> Json:
         own = {key: getattr(self, key) for key in CheckSettings.model_fields}
         return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return bounds for channels that the task does not have."""
         return unknown_channels(self.bounds, channels)
 

@@ -4,7 +4,7 @@ Most robots need no setting: a velocity with limits cannot cross its range immed
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -31,7 +31,7 @@ class Rate(CheckSettings):
         default=3, description="number of steps over which the rate is computed"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return bounds for channels that the task does not have."""
         return unknown_channels(self.bounds, channels, "bounds")
 

@@ -9,7 +9,7 @@ and the offset within 0.02 rad/s; the one channel with many spikes has 3 % and 0
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -67,7 +67,7 @@ class Velocity(CheckSettings):
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
         return unknown_channels(self.ignore, channels, "ignore")
 

@@ -8,7 +8,7 @@ Symbols: x position, v velocity, n rows.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -42,7 +42,7 @@ class VelocityNoise(CheckSettings):
     rows: PositiveInt = Field(default=50, description="minimum number of rows to compare")
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
         return unknown_channels(self.ignore, channels, "ignore")
 

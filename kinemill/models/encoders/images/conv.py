@@ -4,11 +4,12 @@ Each channel of the last layer becomes the mean position of its activation, two 
 positions exact where pooling would blur them. A text selects further positions by attention.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.task.imitation import IMAGES, ImageEncoder
+from kinemill.task.protocols import TorchModule
 
 
 @IMAGES.register("conv")
@@ -31,7 +32,7 @@ class Conv(ImageEncoder):
     )
     queries: PositiveInt = Field(default=4, description="positions that a text selects")
 
-    def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:
+    def build(self, shape: tuple[int, int, int], text_size: int = 0) -> TorchModule:
         """Make the `ConvEncoder`."""
         from kinemill.models.networks.image_encoders import ConvEncoder, ConvSizes
 

@@ -1,10 +1,11 @@
 """A small vision transformer (Dosovitskiy et al. 2021), normalized before each part."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from kinemill.task.imitation import IMAGES, ImageEncoder
+from kinemill.task.protocols import TorchModule
 
 
 @IMAGES.register("vit")
@@ -24,7 +25,7 @@ class ViT(ImageEncoder):
             raise ValueError(message)
         return self
 
-    def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:
+    def build(self, shape: tuple[int, int, int], text_size: int = 0) -> TorchModule:
         """Make the `ViTEncoder`.
 
         Raises:

@@ -1,10 +1,11 @@
 """A text byte by byte: embeddings of bytes and positions, convolutions, the mean of all."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
 from kinemill.task.imitation import TEXTS, TextEncoder
+from kinemill.task.protocols import TorchModule
 
 
 @TEXTS.register("bytes")
@@ -17,7 +18,7 @@ class Bytes(TextEncoder):
         default=2, description="number of convolutions over neighboring bytes"
     )
 
-    def build(self, length: int, words: tuple[str, ...]) -> Any:
+    def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `BytesEncoder`."""
         from kinemill.models.networks.text_encoders import BytesEncoder
 

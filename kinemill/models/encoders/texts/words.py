@@ -1,10 +1,11 @@
 """A text as a bag of words: the words of the training texts, and one vector for unknown words."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
 from kinemill.task.imitation import TEXTS, TextEncoder
+from kinemill.task.protocols import TorchModule
 
 
 @TEXTS.register("words")
@@ -14,7 +15,7 @@ class Words(TextEncoder):
     type: Literal["words"] = "words"
     max_words: PositiveInt = Field(default=16, description="words that are read of a text")
 
-    def build(self, length: int, words: tuple[str, ...]) -> Any:
+    def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `WordsEncoder`."""
         from kinemill.models.networks.text_encoders import WordsEncoder
 

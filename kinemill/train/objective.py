@@ -1,0 +1,53 @@
+"""What a training minimizes, and what a loss that is not finite is blamed on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """What is to blame.
+
+    Attributes:
+        window: its place in the data, `window from row 3 of episode run7`.
+        channel: the channel at fault.
+        message: what is wrong with it there.
+        in_data: whether the data themselves are not finite.
+    """
+
+    window: str
+    channel: str
+    message: str
+    in_data: bool
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the loop minimizes and monitors.
+
+    Attributes:
+        loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
+            members of an ensemble; M is 1 without one. Of a part of a batch it is told, too, which
+            place that has in it: (first window, windows of the whole batch).
+        evaluate: () -> validation errors by name.
+        monitor: the name whose smallest value marks the best weights.
+        windows: number of training windows.
+        weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
+        members: M; their parameters are stacked along the first axis.
+        steady: whether the loss of windows is the same at every training step.
+        suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
+            None: nobody knows.
+        evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
+    """
+
+    loss: Callable[..., Tensor]
+    evaluate: Callable[[], dict[str, float]]
+    monitor: str
+    windows: int
+    weights: Tensor | None = None
+    members: int = 1
+    steady: bool = False
+    suspect: Callable[[Tensor, int], Suspect] | None = None
+    evaluate_start: bool = False

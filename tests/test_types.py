@@ -1,0 +1,48 @@
+"""The share of parameters and returns whose type is, or contains, `Any`."""
+
+import ast
+import re
+
+from tests.conftest import ROOT
+from tests.test_structure import tracked
+
+FOLDERS = ("kinemill", "assets", "resources", "pipelines")
+MOST = 0.025  # the aim is 2 %: hydrax 1.9 %, lerobot 1.4 %, stable-baselines3 1.0 %
+
+
+def annotations(source: str) -> list[str]:
+    """Return the annotation of each parameter and return of a module, "" where it has none."""
+    found: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+            named += [one for one in (given.vararg, given.kwarg) if one is not None]
+            found += [one.annotation for one in named if one.arg not in {"self", "cls"}]
+            found.append(node.returns)
+    return ["" if one is None else ast.unparse(one) for one in found]
+
+
+def is_untyped(annotation: str) -> bool:
+    return not annotation or re.search(r"\bAny\b", annotation) is not None
+
+
+def test_each_parameter_and_return_counts_once():
+    source = (
+        "def act(one, /, two: int, *rest: Any, key: dict[str, Any], **more: 'Any') -> None: ...\n"
+        "class Kind:\n"
+        "    async def later(self, given: AnyOf) -> list[Any]: ...\n"
+    )
+    found = annotations(source)
+    assert found == ["", "int", "dict[str, Any]", "Any", "'Any'", "None", "AnyOf", "list[Any]"]
+    assert [is_untyped(one) for one in found] == [
+        *(True, False, True, True, True, False, False, True)
+    ]
+
+
+def test_few_parameters_and_returns_contain_any():
+    sources = [(ROOT / name).read_text() for name in tracked(*(f"{one}/*.py" for one in FOLDERS))]
+    found = [one for source in sources for one in annotations(source)]
+    assert len(found) > 15_000
+    untyped = sum(map(is_untyped, found))
+    assert untyped / len(found) < MOST, f"{untyped} of {len(found)}: name the types"
