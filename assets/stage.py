@@ -30,7 +30,8 @@ from kinemill_dagster.resources.task_resource import TaskResource
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.Output[ArtifactRef]]
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 _NAMED = 3  # recordings or episodes listed in a failure
-_CHECKED = dg.Out(dg.Any, is_required=False)  # the output of every check
+# The output of every check; `dg.Any` is a DagsterType.
+_CHECKED = dg.Out(dg.Any, is_required=False)  # pyright: ignore[reportArgumentType]
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
 

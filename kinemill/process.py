@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY = 1.0  # s, where the kernel cannot notify
@@ -95,7 +96,7 @@ def without_ctrl_c() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def process_of(pid: int, seen_at: float, tolerance: float = 60.0) -> object:
+def process_of(pid: int, seen_at: float, tolerance: float = 60.0) -> Any:
     """Return psutil's process `pid` if it is the one that ran at `seen_at`, or None.
 
     A process that started later only reuses the pid; a zombie counts as ended.
