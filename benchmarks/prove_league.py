@@ -16,9 +16,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from benchmarks import ROOT, replace_section
 from kinemill.store import publish_document, read_document, read_json
@@ -73,8 +74,10 @@ class LeagueResult:
     Attributes:
         name: name of the set.
         status: `done`, `refused`, or the failure in one line.
-        family: model family that was selected; a reference where the gate preferred one.
-        model: error at the horizon on the test split, nRMSE.
+        family: model family that was selected and trained.
+        model: its error at the horizon on the test split, nRMSE.
+        served: what the gate preferred: the trained model, or a reference where the test data do
+            not show that the trained one is better.
         reference: name of the best simple reference there.
         reference_error: its error.
         quarantined: logs without an accepted episode.
@@ -88,6 +91,7 @@ class LeagueResult:
     model: float | None = None
     reference: str = ""
     reference_error: float | None = None
+    served: str = ""
     quarantined: int = 0
     seconds: float = 0.0
     budget: float = BUDGET
@@ -98,6 +102,18 @@ class LeagueResult:
         if self.model is None or not self.reference_error:
             return None
         return self.model / self.reference_error
+
+
+class _Candidate(TypedDict):
+    candidate: str
+    version: int
+
+
+class Selection(TypedDict):
+    """What the gate selected, as `kinemill run --json` prints it."""
+
+    selected: str
+    candidates: list[_Candidate]
 
 
 def project() -> Path:
@@ -129,7 +145,7 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     if trained.returncode not in {0, 1} or not trained.stdout.strip():
         return LeagueResult(entry.name, f"run: {_last_line(trained.stderr)}", budget=budget)
     document = json.loads(trained.stdout)
-    errors = {name: value for name, value in document["metrics"]["nrmse"].items() if value}
+    errors = _trained(entry.name, document["selection"])
     references = {
         name: value for name, value in errors.items() if name not in {"model", "champion"}
     }
@@ -137,10 +153,11 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     return LeagueResult(
         entry.name,
         document["status"],
-        family=_family(entry.name, document["selection"]),
+        family=_family(entry.name),
         model=errors.get("model"),
         reference=best,
         reference_error=references.get(best),
+        served=document["selection"]["selected"],
         quarantined=document["episodes"]["quarantined"],
         budget=budget,
     )
@@ -168,14 +185,19 @@ def _places() -> dict[str, str]:
     }
 
 
-def _family(task: str, selection: Mapping[str, str] | None) -> str:
-    """Return the family of the newest model of a task, and the reference that replaced it."""
+def _family(task: str) -> str:
+    """Return the family of the newest model of a task."""
     folders = (project() / "var" / "store" / "model" / task).glob(f"*/{RESULTS}")
     newest = max(folders, key=lambda path: path.stat().st_mtime, default=None)
-    family = read_json(newest.parent / "summary.json").get("family", "") if newest else ""
-    if selection is None or selection["selected"] == "trained":
-        return family
-    return f"reference {selection['selected']} (trained: {family})"
+    return read_json(newest.parent / "summary.json").get("family", "") if newest else ""
+
+
+def _trained(task: str, selection: Selection) -> dict[str, float]:
+    """Return the errors of the trained model and of the references, nRMSE, by name."""
+    listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
+    (own,) = [one["version"] for one in selection["candidates"] if one["candidate"] == "trained"]
+    (version,) = [one for one in listed if one["version"] == own]
+    return {name: value for name, value in version["metrics"]["nrmse"].items() if value}
 
 
 def _last_line(text: str) -> str:
@@ -186,13 +208,14 @@ def _last_line(text: str) -> str:
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
     lines = [
-        "| set | family | nRMSE | best reference | its nRMSE | ratio | quarantined | gate | s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| set | family | nRMSE | best reference | nRMSE | ratio | quarantined | gate | serves | s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in results:
         cells = [one.name, one.family, _number(one.model), one.reference]
         cells += [_number(one.reference_error), _number(one.ratio), str(one.quarantined)]
-        lines.append(f"| {' | '.join([*cells, one.status, f'{one.seconds:.0f}'])} |")
+        cells += [one.status, one.served, f"{one.seconds:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     ratios = [one.ratio for one in results if one.ratio]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
     better = sum(ratio < 1.0 for ratio in ratios)

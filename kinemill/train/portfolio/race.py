@@ -185,7 +185,7 @@ class _Race:
                     results.append(self._attempt(candidate, number, min(seconds, remaining)))
                 elif number == 1:
                     self._skip(candidate)
-            results = sorted((one for one in results if not one.failure), key=self._bars.rank)
+            results = self._bars.order(one for one in results if not one.failure)
             going_on = {one.name for one in results[: math.ceil(len(results) / 2)]}
             candidates = [one for one in candidates if one.name in going_on]
 

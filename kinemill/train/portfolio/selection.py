@@ -1,12 +1,13 @@
 """Order of candidates: by score, held against the simple references, simple ones first in a tie."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.validation_errors import LARGEST, SMALLEST, counted
 
+LEEWAY = 1.05  # times the smallest error of the references at the longest horizon
 TIE = 1.03  # ranks up to so many times the smallest are a tie: the fewest parameters come first
 FREE_RUN = 0  # key of the free run beside steps of horizons
 
@@ -41,13 +42,24 @@ class Bars:
         )
         return result.score * max(1.0, *ratios, 1.0)
 
+    def is_behind(self, result: CandidateResult) -> bool:
+        """Return whether a reference is better at the longest horizon, where the gate compares."""
+        last = max(self.errors, default=FREE_RUN)
+        error = _errors(result).get(last, math.inf)
+        return last in self.errors and error > LEEWAY * self.errors[last]
+
     def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return all results, the best first; in a tie those with the fewest parameters."""
-        ranked: Sequence[CandidateResult] = sorted(results, key=self.rank)
-        level = TIE * self.rank(ranked[0]) if ranked else 0.0
-        tied = [one for one in ranked if self.rank(one) <= level and one.score is not None]
-        tied.sort(key=lambda one: one.parameters)
-        return [*tied, *(one for one in ranked if one not in tied)]
+        """Return all results, the best first; in a tie those with the fewest parameters.
+
+        Those that are behind a reference at the longest horizon come after all others.
+        """
+        ranked = sorted(results, key=lambda one: (self.is_behind(one), self.rank(one)))
+        if not ranked or ranked[0].score is None:
+            return ranked
+        level, tier = TIE * self.rank(ranked[0]), self.is_behind(ranked[0])
+        tied = [one for one in ranked if self.is_behind(one) == tier and self.rank(one) <= level]
+        rest = ranked[len(tied) :]
+        return [*sorted(tied, key=lambda one: one.parameters), *rest]
 
 
 def _errors(result: CandidateResult) -> dict[int, float]:

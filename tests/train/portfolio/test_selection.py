@@ -60,3 +60,14 @@ def test_candidates_without_a_score_come_last():
     bars = Bars.of([failed])
     assert bars.order([failed, REFERENCE]) == [REFERENCE, failed]
     assert bars.errors == {}
+
+
+def test_a_candidate_behind_a_reference_at_the_longest_horizon_comes_after_all_others():
+    """There the gate compares; a reference itself is never behind."""
+    exact = result("physics", {1: 0.001, 25: 0.01}, 0.13)
+    steady = result("physics, more ridge", {1: 0.001, 25: 0.04}, 0.001)
+    bars = Bars.of([exact, steady])
+    assert steady.score < exact.score
+    assert bars.rank(steady) < bars.rank(exact)
+    assert bars.order([steady, exact]) == [exact, steady]
+    assert bars.order([result("mlp", {1: 0.001, 25: 0.0104}, 0.001), exact])[0].name == "mlp"
