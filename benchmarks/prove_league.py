@@ -208,7 +208,7 @@ def _last_line(text: str) -> str:
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
     lines = [
-        "| set | family | nRMSE | best reference | nRMSE | ratio | quarantined | gate | serves | s |",
+        "| set | family | nRMSE | best reference | its | ratio | quarantined | gate | serves | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in results:
