@@ -25,7 +25,6 @@ OPERATING = {  # mutations that start and end runs, or reload task files
     "sensorDryRun",
 }
 _RELOADING = {"reloadRepositoryLocation", "reloadWorkspace"}
-_TERMINATING = {"terminateRun", "terminateRuns", "terminatePipelineExecution"}
 _NOTHING = {"__typename"}  # changes nothing
 _OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
 _ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets

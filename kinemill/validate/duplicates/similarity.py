@@ -276,11 +276,6 @@ def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Sig
     return values, inside
 
 
-def duplicate_distance(one: Course, other: Course) -> float | None:
-    """Return the distance of two recordings of the same run, or None for different runs."""
-    return duplicate_distances(one, [other])[0]
-
-
 def duplicate_distances(one: Course, others: Sequence[Course]) -> list[float | None]:
     """Return the distance of each other course of the same run, and None for different runs.
 
