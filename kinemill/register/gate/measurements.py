@@ -20,6 +20,7 @@ from kinemill.register.gate.inputs import (
     Paired,
     RowOverlap,
 )
+from kinemill.register.gate.output_comparisons import output_comparisons
 from kinemill.register.gate.paired_rollouts import (
     SPLIT,
     RolledOut,
@@ -75,7 +76,10 @@ class DynamicsMeasurements:
         )
         # A loss within `promote.max_channel_loss` does not count against the challenger.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
-        return ChampionComparison(mine, other_one, pair(own, other, promote.channel, margin))
+        paired = pair(own, other, promote.channel, margin)
+        outputs = output_comparisons((models[0], models[1]), self._rows, own.errors, margin)
+        horizons = {key: {**one, **outputs.get(key, {})} for key, one in paired.horizons.items()}
+        return ChampionComparison(mine, other_one, replace(paired, horizons=horizons))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a separate process and predict the first test window."""

@@ -1,9 +1,9 @@
 """The challenger is not significantly worse than any reference, at any horizon or channel.
 
 The rule compares one step, several horizons and whole free-run episodes, for each channel and the
-mean, with the strongest reference there and with the champion. The Holm procedure keeps the
-probability of any false loss at 5 % (see kinemill.verify.losses). `promote.horizons` and
-`promote.channels` select the comparisons.
+mean, with the strongest reference there and with the champion, whose outputs count as channels too.
+The Holm procedure keeps the probability of any false loss at 5 % (see kinemill.verify.losses).
+`promote.horizons` and `promote.channels` select the comparisons.
 """
 
 import math
