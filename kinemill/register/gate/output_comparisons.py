@@ -63,12 +63,12 @@ def _errors(model: Simulator, rows: PackedDataset, names: list[str], errors: Err
     assert rows.output_values is not None
     present = errors.starts + errors.history - 1
     starts, horizon = present - model.history + 1, errors.horizon
-    ahead = np.minimum(list(errors.by_horizon), horizon - 1)
+    offsets = np.minimum(list(errors.by_horizon), horizon - 1)
     predicted = list[Floats]()
     for first in range(0, len(starts), CHUNK):
         windows = gather(rows, starts[first : first + CHUNK], model.history, horizon)
         rolled = model.rollout_outputs(windows.states, windows.past_actions, windows.actions)[1]
-        picked = rolled[:, ahead].astype(np.float64)
+        picked = rolled[:, offsets].astype(np.float64)
         predicted.append(picked[..., [list(model.outputs).index(name) for name in names]])
-    truth = rows.output_values[present[:, None] + ahead].astype(np.float64)
+    truth = rows.output_values[present[:, None] + offsets].astype(np.float64)
     return np.concatenate(predicted) - truth[..., [rows.outputs.index(name) for name in names]]
