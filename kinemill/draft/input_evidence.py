@@ -39,10 +39,10 @@ class _Roles:
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     """Make the inputs among states without telling names actions; return why not, if unclear.
 
-    Columns are returned unchanged if a name shows a role, or there is an action already.
+    Columns are returned unchanged if all names show a role, or there is an action already.
     """
     states = [at for at, column in enumerate(columns) if column.role == "state"]
-    is_named = any(columns[at].guess.what != "unknown" for at in states)
+    is_named = all(columns[at].guess.what != "unknown" for at in states)
     has_action = any(column.role == "action" for column in columns)
     if is_named or has_action or not 2 <= len(states) <= MOST_COLUMNS:
         return columns, ""
@@ -70,7 +70,8 @@ def _roles(columns: list[Column]) -> _Roles:
         return _Roles([], "the columns share no clock")
     gain = np.median(gains, axis=0)
     driven = gain.max(axis=0)  # by the column that drives it most
-    inputs = np.flatnonzero((driven <= INDEPENDENT) & (gain.max(axis=1) >= DRIVES))
+    unnamed = np.array([column.guess.what == "unknown" for column in columns])
+    inputs = np.flatnonzero(unnamed & (driven <= INDEPENDENT) & (gain.max(axis=1) >= DRIVES))
     if not len(inputs):
         return _Roles([], "no column drives another without being driven")
     others = np.setdiff1d(np.arange(len(columns)), inputs)

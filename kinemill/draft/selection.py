@@ -9,6 +9,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
+from kinemill.ingest.header_units import bracketed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -19,6 +20,11 @@ from kinemill.ingest.name_heuristics import (
     split_words,
 )
 from kinemill.ingest.raw import split_index
+
+# Meaning of a column whose name does not tell it.
+_BY_UNIT = dict.fromkeys(("rad", "deg"), "position") | dict.fromkeys(
+    ("rpm", "rad/s", "deg/s", "m/s"), "velocity"
+)
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -125,7 +131,7 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
     """
     selected: dict[str, Guess] = {}
     others = letter_columns(table)
-    guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
+    guesses = [_with_header_unit(guess(name, table.labels.get(name, ""))) for name in table.values]
     duplicates = _find_duplicates(table)
     commanded = any(one.role == "action" and not _is_current(one) for one in guesses)
     for name_guess in sorted(guesses, key=lambda item: item.preference):
@@ -152,6 +158,17 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
             selected[family] = replace(name_guess, role=role)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
+
+
+def _with_header_unit(one: Guess) -> Guess:
+    """Return a guess with the unit that the header states in brackets.
+
+    A column without a telling name is a position or a velocity by its unit.
+    """
+    unit = bracketed_unit(one.label or one.name) or one.unit
+    if one.what != "unknown" or one.role != "state":
+        return replace(one, unit=unit)
+    return replace(one, unit=unit, what=_BY_UNIT.get(unit or "", one.what))
 
 
 def _is_current(one: Guess) -> bool:

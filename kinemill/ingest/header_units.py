@@ -18,15 +18,23 @@ _SPELLED = {"%": "percent", "°": "deg", "°/s": "deg/s", "deg/sec": "deg/s", "r
 @cache
 def stated_unit(column: str) -> str | None:
     """Return the unit at the end of a column's name, or None."""
-    if match := _STATED.search(column):
-        text = match[1].strip()
-        text = _SPELLED.get(text, UNITS.get(text.lower(), text))
-        try:
-            return check_unit(text)
-        except BadInput:
-            return None  # a comment, such as "(filtered)"
+    if _STATED.search(column):
+        return bracketed_unit(column)
     last = (split_words(column) or [""])[-1]
     return UNITS[last] if last in _SUFFIXES else None
+
+
+@cache
+def bracketed_unit(column: str) -> str | None:
+    """Return the unit in brackets at the end of a column's name, or None."""
+    if (match := _STATED.search(column)) is None:
+        return None
+    text = match[1].strip()
+    text = _SPELLED.get(text, UNITS.get(text.lower(), text))
+    try:
+        return check_unit(text)
+    except BadInput:
+        return None  # a comment, such as "(filtered)"
 
 
 def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.task_draft_writer import write_task
 
 
@@ -101,7 +102,7 @@ def test_the_silverbox_is_driven_by_its_first_column(shared_data):
 def test_names_that_tell_the_roles_of_tanks_keep_them(shared_data):
     draft = build("tanks", shared_data / "cascaded_tanks" / "dataBenchmark.mat")
     actions = [column for column in draft.columns if column.role == "action"]
-    assert {column.guess.name for column in actions} == {"uEst", "uVal"}
+    assert {column.guess.name for column in actions} == {"uEst"}  # `uVal` is that of the test
     assert not any("inferred an action" in note for one in actions for note in one.notes)
 
 
@@ -111,3 +112,30 @@ def test_the_tanks_without_names_are_driven_by_their_pumps(shared_data, tmp_path
     draft = build("tanks", write(tmp_path / "a.csv", *rows.T), 0.25)
     roles = {column.guess.name: column.role for column in draft.columns}
     assert roles == {"V1": "action", "V2": "action", "V3": "state", "V4": "state"}
+
+
+def test_names_of_another_language_are_read_by_their_units_and_their_data(tmp_path):
+    """An angle in degrees, a speed in rpm that follows it, and a current that drives both."""
+    random, rows, dt = np.random.default_rng(0), 1500, 0.01
+    current = np.repeat(random.normal(0.0, 2.0, rows // 25), 25)
+    angle, speed = np.zeros(rows), np.zeros(rows)
+    for k in range(1, rows):
+        push = 3.0 * current[k - 4] if k >= 4 else 0.0
+        speed[k] = speed[k - 1] + dt * (push - 9.0 * np.sin(angle[k - 1]) - 0.4 * speed[k - 1])
+        angle[k] = angle[k - 1] + dt * speed[k]
+    table = [1e3 * dt * np.arange(rows), np.rad2deg(angle), speed * 30.0 / np.pi, current]
+    names = ["Zeit [ms]", "Achse1 Winkel [°]", "Drehzahl_rpm", "Motorstrom (A)"]
+    lines = [
+        ";".join(f"{value:.5f}".replace(".", ",") for value in row)
+        for row in zip(*table, strict=True)
+    ]
+    path = tmp_path / "lauf.csv"
+    path.write_text("\n".join([";".join(names), *lines]))
+    task = check_own_logs(build("axis", path)).task
+    angle, speed = task.channels["achse1_winkel"], task.channels["drehzahl_rpm"]
+    assert (angle.kind, angle.unit, angle.source[0].unit) == ("angle", "rad", "deg")
+    assert (speed.unit, speed.derivative_of, speed.source[0].unit) == (
+        *("rad/s", "achse1_winkel", "rpm"),
+    )
+    assert task.actions == ["motorstrom_a"]
+    assert task.channels["motorstrom_a"].unit == "A"
