@@ -55,7 +55,8 @@ def _lines(draft: Draft) -> list[tuple[str, ...]]:
 def show_draft(checked: CheckedDraft) -> None:
     """Print the conclusions of a draft, and what its own logs lose."""
     draft = checked.draft
-    title = f"{draft.name}: dt {draft.dt:g} s, {len(draft.logs)} logs"
+    logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
+    title = f"{draft.name}: dt {draft.dt:g} s, {logs}"
     table(title, _HEADINGS, _lines(draft))
     for remark in draft.remarks:
         typer.echo(f"  {spell_name(remark)}")

@@ -12,6 +12,7 @@ from kinemill.store import Json
 MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
+_ACCEPTED = {"episodes": "accepted"}  # beside a number of logs, which may have several episodes
 
 
 def show_files(title: str, files: Sequence[Json]) -> None:
@@ -20,7 +21,7 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     for file in files:
         typer.echo(f"{file['outcome']:<{_WIDTH}} {spell_name(file['file'])}{_size(file)}")
         show_reasons(file["reasons"], MOST_REASONS)
-    counted = Counter(file["outcome"] for file in files)
+    counted = Counter(_ACCEPTED.get(file["outcome"], file["outcome"]) for file in files)
     text = ", ".join(f"{count} {result}" for result, count in sorted(counted.items()))
     logs = "1 log" if len(files) == 1 else f"{len(files)} logs"
     typer.echo(f"{logs}{': ' if text else ''}{text}")

@@ -120,7 +120,7 @@ def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
     assert "a.csv: 1 episode, 600 rows" in told
     assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
     assert "- format, file: is empty, expected a header line and rows; record" in told
-    assert told.splitlines()[-1] == "4 logs: 3 episodes, 1 quarantined"
+    assert told.splitlines()[-1] == "4 logs: 3 accepted, 1 quarantined"
 
 
 def test_of_many_reasons_the_first_are_spelled_and_the_rest_counted(capsys):

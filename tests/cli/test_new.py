@@ -44,7 +44,7 @@ def test_a_file_of_another_name_is_refused_and_one_of_its_own_is_written(
     said = kinemill("new", "mine", "--from", path, "--to", target)
     assert "observed" in said
     assert "torque" in said
-    assert "1 log: 1 episodes" in said
+    assert "1 log: 1 accepted" in said
     assert load_task(target).channels["velocity"].derivative_of == "angle"
 
 
