@@ -58,7 +58,8 @@ def prove(task: str, seed: int) -> Path:
     """
     home = home_of(task)
     kept = home.root / f"seed-{seed}"
-    if (kept / "run.json").is_file():
+    document_file = kept.with_suffix(".json")  # beside the folder, which holds what was exported
+    if document_file.is_file():
         return kept
     command = [str(Path(sys.executable).with_name("kinemill")), "run", task, "--json"]
     command += ["--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]
@@ -73,7 +74,7 @@ def prove(task: str, seed: int) -> Path:
     made = (home.root / "store" / "onnx_model" / task).iterdir()
     latest = max(made, key=lambda folder: folder.stat().st_mtime)
     shutil.copytree(latest, kept, dirs_exist_ok=True)
-    (kept / "run.json").write_text(done.stdout)
+    document_file.write_text(done.stdout)
     return kept
 
 

@@ -34,6 +34,7 @@ class EncodedStateNetwork(Network):
             history is full.
     """
 
+    fits_sequences = False
     input_columns: Tensor
     limited: Tensor
     low: Tensor
@@ -59,9 +60,9 @@ class EncodedStateNetwork(Network):
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Advance one row: x (B, size), inputs (B, m) -> x (B, size), outputs (B, O)."""
 
-    @abstractmethod
     def start_as(self, model: StateSpace) -> None:
-        """Set the weights of `advance` to a linear model."""
+        """Set the weights of `advance` to a linear model, if `fits_sequences` is true."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def fit_sequences(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -84,7 +85,9 @@ class EncodedStateNetwork(Network):
         batch, rows, _ = features.shape
         if rows >= self.history:
             return self.replay(features)
-        window = functional.pad(features, (0, 0, self.history - 1 - rows, 0))
+        window, missing = features, self.history - 1 - rows
+        if missing:
+            window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
         count = features.new_full((batch, 1), float(rows))
         return window, count, features.new_zeros(batch, self.encoder.out_features)
 
