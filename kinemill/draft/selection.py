@@ -22,9 +22,10 @@ from kinemill.ingest.name_heuristics import (
 from kinemill.ingest.raw import split_index
 
 # Meaning of a column whose name does not tell it.
-_BY_UNIT = dict.fromkeys(("rad", "deg"), "position") | dict.fromkeys(
-    ("rpm", "rad/s", "deg/s", "m/s"), "velocity"
-)
+_BY_UNIT: dict[str, str] = {
+    **{unit: "position" for unit in ("rad", "deg")},
+    **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s")},
+}
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
