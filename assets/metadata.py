@@ -73,7 +73,7 @@ DESCRIPTIONS = {
 }
 
 
-def build_metadata(**entries: Any) -> dict[str, Any]:
+def build_metadata(**entries: object) -> dict[str, Any]:
     """Return metadata with known keys only; None values are omitted.
 
     Raises:
@@ -126,7 +126,7 @@ def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
     return dg.MetadataValue.md(f"![drawing](data:image/svg+xml;base64,{data})")
 
 
-def readable(values: Mapping[str, Any]) -> dict[str, Any]:
+def readable(values: Mapping[str, object]) -> dict[str, Any]:
     """Return the values of a check as metadata: numbers and text unchanged, lists as tables."""
     return {name: _value(value) for name, value in values.items() if value not in (None, [], {})}
 

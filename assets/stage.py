@@ -171,7 +171,7 @@ def _with_checks_alone(
     """Evaluate the stored artifact in place of the body in a run that selects checks only."""
 
     @functools.wraps(body)
-    def wrapper(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Events:
+    def wrapper(context: dg.AssetExecutionContext, *args: object, **kwargs: object) -> Events:
         if context.selected_asset_keys:
             yield from body(context, *args, **kwargs)
             return
@@ -282,7 +282,7 @@ def _because(result: CheckResult) -> str:
     return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
 
 
-def _name(failing: Any) -> str:
+def _name(failing: object) -> str:
     """Return the name of a failing episode, recording or record."""
     if not isinstance(failing, Mapping):
         return str(failing)
@@ -291,7 +291,7 @@ def _name(failing: Any) -> str:
     return f"{record.get('recording') or record.get('episode')}{value}"
 
 
-def _is_many(value: Any) -> bool:
+def _is_many(value: object) -> bool:
     return isinstance(value, list | dict)
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.store import publish_file
@@ -90,7 +91,7 @@ class TaskAttributes(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, core_schema: Any, handler: GetJsonSchemaHandler
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Return the schema of a task file with the key `file`, which no other key accompanies."""
         from kinemill.task.schema import task_schema
@@ -120,7 +121,7 @@ def _with_definitions(schema: JsonSchemaValue, generator: Any) -> JsonSchemaValu
         name: generator.get_cache_defs_ref_schema(f"kinemill.{name}:0") for name in definitions
     }
 
-    def renamed(value: Any) -> Any:
+    def renamed(value: object) -> object:
         if isinstance(value, list):
             return [renamed(item) for item in cast("list[Any]", value)]
         if not isinstance(value, dict):

@@ -76,7 +76,7 @@ def _connect(ray: ModuleType, settings: Ray) -> None:
 class _Attempt:
     """The workers of one attempt."""
 
-    def __init__(self, ray: Any, remote_job: RemoteJob, settings: Ray) -> None:
+    def __init__(self, ray: ModuleType, remote_job: RemoteJob, settings: Ray) -> None:
         self._ray, self._remote_job, self._settings = ray, remote_job, settings
         actor = ray.remote(Node).options(
             num_cpus=settings.cpus,

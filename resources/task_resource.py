@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
 from kinemill.register.consistency import is_registered
-from kinemill.store import digest
+from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
@@ -116,7 +116,7 @@ class Form(dg.Shape):
         super().__init__(dict(fields))
         self.path = task.path or Path(f"{task.name}.yaml")
 
-    def effective(self, value: Mapping[str, Any], *, web: bool = True) -> Task:
+    def effective(self, value: Json, *, web: bool = True) -> Task:
         """Return the task with what is filled in, over the web or by a user of this machine.
 
         Raises:
@@ -128,7 +128,7 @@ class Form(dg.Shape):
         COMPUTE[changed.compute.type]  # an unknown target is refused before any step
         return changed
 
-    def post_process(self, value: dict[str, Any]) -> dict[str, Any]:
+    def post_process(self, value: Json) -> Json:
         """Refuse what the task cannot have; Dagster asks this before it launches a run.
 
         Raises:
@@ -195,7 +195,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     return dg.Any
 
 
-def _is_one_model(annotation: Any) -> bool:
+def _is_one_model(annotation: object) -> bool:
     return get_origin(annotation) not in (Union, UnionType)
 
 
@@ -206,7 +206,7 @@ def _spelled_by_field(part: BaseModel) -> bool:
     return isinstance(spelled, dict) and set(spelled) == names
 
 
-def _describe(info: FieldInfo, value: Any) -> str:
+def _describe(info: FieldInfo, value: object) -> str:
     now = "" if isinstance(value, BaseModel) else f"now {value!r}"
     return ". ".join(part for part in (now, _bounds(info), info.description or "") if part)
 

@@ -21,7 +21,7 @@ class LazyCommand(TyperCommand):
         super().__init__(name, help=summary)
         self._path = path
 
-    def load(self) -> Any:
+    def load(self) -> object:
         """Import the module of the command and return the command with its options."""
         module, _, function = self._path.partition(".")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)

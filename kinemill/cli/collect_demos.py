@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import document, table
+from kinemill.environments.evaluation import Agent
 from kinemill.task.document import Task
 
 
@@ -14,7 +15,7 @@ def demonstrate(
     to: Path,
     seeds: range,
     *,
-    expert: Any,
+    expert: Agent | None,
     workers: int,
     failures: bool,
     as_json: bool,
@@ -49,7 +50,7 @@ def demonstrate(
     typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")
 
 
-def load_expert(task: Task, planner: Any, model: str | None) -> Any:
+def load_expert(task: Task, planner: Any, model: str | None) -> Agent | None:
     """Return the expert: a planner, or a trained policy; None for the environment's own.
 
     Args:

@@ -25,6 +25,9 @@ from kinemill.cli.output import (
     table,
     wrap_text,
 )
+from kinemill.dataset import PackedDataset
+from kinemill.runtime.simulator import Simulator
+from kinemill.store import ArtifactRef
 from kinemill.verify.document import LogEvaluation, PolicyEvaluation
 from kinemill.verify.results import ChannelAccuracy
 
@@ -197,7 +200,10 @@ Predictors = dict[str, Any]
 
 
 def _predictors(
-    loaded: LoadedModel, logs: Any, horizon: int, training_and_reason: tuple[Any, str]
+    loaded: LoadedModel,
+    logs: Any,
+    horizon: int,
+    training_and_reason: tuple[tuple[ArtifactRef, PackedDataset] | None, str],
 ) -> tuple[tuple[Predictors, Predictors], list[str], Any]:
     """Return the models to compare with, notes about them, and the scale of errors.
 
@@ -239,7 +245,7 @@ def _stated_scale(loaded: LoadedModel) -> Any:
     return stated_scale(accuracy, loaded.simulator.interface.states)
 
 
-def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
+def _training_rows(loaded: LoadedModel) -> tuple[tuple[ArtifactRef, PackedDataset] | None, str]:
     """Return the dataset that the model was trained on: ref and rows; or None and the reason."""
     from kinemill.dataset import find_version, load_dataset
     from kinemill.errors import BadInput, CorruptArtifact
@@ -256,7 +262,7 @@ def _training_rows(loaded: LoadedModel) -> tuple[Any, str]:
     return (version.ref, rows), ""
 
 
-def _champion(loaded: LoadedModel) -> tuple[Any, str]:
+def _champion(loaded: LoadedModel) -> tuple[Simulator | None, str]:
     """Return the champion, unless it is the model itself."""
     from kinemill.errors import CorruptArtifact
     from kinemill.register.bundle import model_digest

@@ -72,7 +72,7 @@ def address_of(model: str) -> tuple[Task, str]:
     return load_task(task), which
 
 
-def load_model(model: str, folder: Path | None, changed: object = None) -> LoadedModel:
+def load_model(model: str, folder: Path | None, changed: Json | None = None) -> LoadedModel:
     """Load the model that a command line names.
 
     Raises:
@@ -84,7 +84,7 @@ def load_model(model: str, folder: Path | None, changed: object = None) -> Loade
     return _load(model, folder, changed, load_simulator)
 
 
-def load_policy_model(model: str, folder: Path | None, changed: object = None) -> LoadedModel:
+def load_policy_model(model: str, folder: Path | None, changed: Json | None = None) -> LoadedModel:
     """Load the policy that a command line names; `LoadedModel.simulator` is the policy.
 
     Raises:
@@ -97,7 +97,7 @@ def load_policy_model(model: str, folder: Path | None, changed: object = None) -
 
 
 def _load(
-    model: str, folder: Path | None, changed: Any, load: Callable[..., object]
+    model: str, folder: Path | None, changed: Json | None, load: Callable[..., object]
 ) -> LoadedModel:
     from kinemill.errors import BadInput
     from kinemill.register.saved_task import reading_task, task_of

@@ -1,13 +1,14 @@
 """`kinemill data quarantine`: list held-back recordings, release or reject them."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.ingest.decisions import Decision
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
@@ -127,7 +128,12 @@ def _show(task: Task, home: Home, which: str, *, as_json: bool) -> None:
 
 
 def _decide(
-    decide: Callable[..., Any], task: str, recording: str, because: str, *, as_json: bool
+    decide: Callable[[Task, Home, str, str], Decision],
+    task: str,
+    recording: str,
+    because: str,
+    *,
+    as_json: bool,
 ) -> None:
     from kinemill.store.home import Home
     from kinemill.task import load_task

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
+from kinemill.control.policies import Policy
 from kinemill.store import Json
 from kinemill.task.document import Task
 
@@ -201,7 +202,7 @@ def _folder(task: Task, to: Path | None) -> Path:
     return to or drop_folder
 
 
-def _policy(options: _Rollout) -> tuple[str, Any]:
+def _policy(options: _Rollout) -> tuple[str, Policy]:
     """Return the name and the object that chooses actions: a planner, or a baseline."""
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
     from kinemill.control.cost import control_of

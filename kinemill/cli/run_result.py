@@ -1,6 +1,6 @@
 """The result of `kinemill.run`: the document of `kinemill run`, with model and policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Run(dict[str, Any]):
         return self._loaded
 
     @property
-    def policy(self) -> Any:
+    def policy(self) -> Policy:
         """The policy: `reset(seed)`, `act(observation)`.
 
         Raises:
@@ -53,7 +53,8 @@ class Run(dict[str, Any]):
         """
         if self.task.learn.gives != "policy":
             raise BadInput(f"task {self.task.name}", "learns dynamics", fix="use .model")
-        return self.model
+        policy: Any = self.model
+        return policy
 
     @property
     def metrics(self) -> Json:
@@ -124,8 +125,8 @@ def run_with_objects(
     name: str | Path,
     overrides: Mapping[str, object],
     *,
-    environment: object = None,
-    wrappers: Sequence[object] = (),
+    environment: Callable[[], object] | None = None,
+    wrappers: Sequence[Callable[..., object]] = (),
     model: object = None,
     callbacks: Sequence[object] = (),
 ) -> Run:
@@ -154,7 +155,8 @@ def run_with_objects(
         fix = "leave objects out, or name what they are in the task file"
         raise BadInput(f"task {task.name}", f"learns by {task.learn.type}", fix=fix)
     task = _holding(task, environment, wrappers, model)
-    task.learn.call(callbacks)
+    learn: Any = task.learn
+    learn.call(callbacks)
     card = make_card(task, home)
     silent = (NullReporter(), NullReporter())
     trained = train.run(task, home, card.ref, card.ref, silent)
@@ -163,7 +165,12 @@ def run_with_objects(
     return Run(document, task, home.root / exported.ref.path, trained.summary)
 
 
-def _holding(task: Task, environment: Any, wrappers: Sequence[Any], model: object) -> Any:
+def _holding(
+    task: Task,
+    environment: Callable[[], object] | None,
+    wrappers: Sequence[Callable[..., object]],
+    model: object,
+) -> Task:
     """Return the task with objects in it."""
     from kinemill.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
 

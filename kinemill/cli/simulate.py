@@ -1,7 +1,7 @@
 """`kinemill model simulate`: simulate with a learned model, from a log or from one state."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kinemill.cli.model_ref import LoadedModel, ModelFolder, ModelName, load_model
 from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.runtime.simulator import Simulator
 from kinemill.store import Json
 from kinemill.verify.simulation import Start
 
@@ -83,11 +84,11 @@ def simulate(
         _print(summary, trajectory)
 
 
-def _strict(loaded: LoadedModel) -> Any:
+def _strict(loaded: LoadedModel) -> Simulator:
     """Load the model so that a NaN in its inputs is an error."""
-    from kinemill.runtime import load
+    from kinemill.runtime import load_simulator
 
-    return load(loaded.folder)
+    return load_simulator(loaded.folder)
 
 
 def _states(spelled: list[str]) -> dict[str, float]:

@@ -1,12 +1,13 @@
 """`kinemill model verify`: check an exported model folder without its training data."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import Blocked
+from kinemill.verify.bundle import FolderCheck
 
 
 def verify(
@@ -31,7 +32,7 @@ def verify(
         raise typer.Exit(Blocked.exit_code)
 
 
-def _print(result: Any) -> None:
+def _print(result: FolderCheck) -> None:
     verdict = "verified" if result.passed else "NOT verified"
     table(
         f"{result.folder}: {verdict}" + (f", a model of {result.task}" if result.task else ""),

@@ -5,7 +5,7 @@ joint and, for each actuator, the range of its control and of its force; MuJoCo'
 defaults and includes, and no mesh is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import inf, radians
 from pathlib import Path
@@ -154,7 +154,7 @@ def _position(joint: Any, spec: Any) -> Ends | None:
     return radians(ends[0]), radians(ends[1])
 
 
-def _range(ends: Any, limited: Any, spec: Any) -> Ends | None:
+def _range(ends: Iterable[float], limited: int, spec: Any) -> Ends | None:
     """Return a range if it is in force: stated, and neither switched off nor left to no default."""
     low, high = (float(end) for end in ends)
     is_stated = int(limited) != _NO and (int(limited) != _AUTO or bool(spec.compiler.autolimits))

@@ -45,7 +45,7 @@ class LearnedBatch:
         """Return the present states of the robot, (B, S)."""
         return self._split(states)[0][:, -1].astype(np.float32)
 
-    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, Any]:
+    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Predict one step; a row that the model loses (not finite) has ended."""
         history, past = self._split(states)
         space: Any = self.action_space
@@ -62,7 +62,7 @@ class LearnedBatch:
         after = np.concatenate(
             [history.reshape(len(history), -1), past.reshape(len(past), -1)], axis=1
         )
-        return after, rewards, lost
+        return after, rewards, np.asarray(lost)
 
     def _split(self, states: Floats) -> tuple[Floats, Floats]:
         """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""

@@ -65,7 +65,7 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._changed(observation), reward, terminated, truncated, info
 
-    def _changed(self, observation: Any) -> Any:
+    def _changed(self, observation: Any) -> object:
         if self._is_dict:
             return {**observation, OBSERVATION: self._change(observation[OBSERVATION])}
         return self._change(observation)

@@ -10,6 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Model, unknown_channels
+from kinemill.task.protocols import TorchModule
 
 
 class EncodedStateModel(Model):
@@ -36,10 +37,10 @@ class EncodedStateModel(Model):
         history: int,
         bounds: Sequence[tuple[float, float] | None],
         input_columns: Sequence[int],
-    ) -> Any:
+    ) -> TorchModule:
         """Make the network; the arguments are those of `EncodedStateNetwork`."""
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the network.
 
         Raises:
@@ -61,6 +62,6 @@ class EncodedStateModel(Model):
         input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
         return self.make(layout.features, layout.history, bounds, input_columns)
 
-    def build(self, inputs: int, outputs: int, history: int) -> Any:
+    def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network without limits, as a part of another model; all features act on it."""
         return self.make(inputs, history, [None] * outputs, range(inputs))

@@ -3,6 +3,7 @@
 It holds what equations of motion need; meshes, contacts and sensors are left out.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -155,5 +156,5 @@ def _joint(model: Any, number: int, gears: dict[int, float]) -> TreeJoint:
     )
 
 
-def _numbers(values: Any) -> Any:
+def _numbers(values: Iterable[float]) -> Any:
     return tuple(float(value) for value in values)

@@ -15,6 +15,7 @@ from kinemill.models._layout import ModelLayout
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 from kinemill.task.portfolio import Structure, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("arx")
@@ -57,7 +58,7 @@ class Arx(Model):
             for family, name, mode in modes
         ]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> Any:
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the `Regression` on lags."""
         from kinemill.models.networks.lag_terms import Lags, relative_columns
         from kinemill.models.networks.regression import Regression

@@ -15,6 +15,7 @@ from kinemill.models._encoded_state import EncodedStateModel
 from kinemill.models._layers import Activation
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("latent")
@@ -59,7 +60,7 @@ class Latent(EncodedStateModel):
         history: int,
         bounds: Sequence[tuple[float, float] | None],
         input_columns: Sequence[int],
-    ) -> Any:
+    ) -> TorchModule:
         """Make the `LatentNetwork`."""
         from kinemill.models.networks.latent import LatentNetwork
 

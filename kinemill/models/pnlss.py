@@ -9,7 +9,7 @@ with `learn.gauss_newton`: it has few parameters, and simulation errors of long 
 
 from collections.abc import Sequence
 from math import comb
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
@@ -17,6 +17,7 @@ from kinemill.models._encoded_state import EncodedStateModel
 from kinemill.models._monomials import monomials_of
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
+from kinemill.task.protocols import TorchModule
 
 FEW_MONOMIALS = 60  # of a candidate; its Gauss-Newton fit takes seconds
 
@@ -59,7 +60,7 @@ class Pnlss(EncodedStateModel):
         history: int,
         bounds: Sequence[tuple[float, float] | None],
         input_columns: Sequence[int],
-    ) -> Any:
+    ) -> TorchModule:
         """Make the `PnlssNetwork`.
 
         Raises:

@@ -4,7 +4,7 @@ They are the experiment, the run with its parameters and metrics, the training d
 model and the version. Tags and aliases of the version change later and are in the ledger.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def save_rows(home: Home, version: Version) -> None:
     publish(home, rows_file(home, version.task, version.number), FORMAT.stamp(document))
 
 
-def _select(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
+def _select(rows: Any, version: Version) -> Mapping[str, Mapping[str, Sequence[object]]]:
     """Return the values that select the rows of a version, by the column in `_TABLES`."""
     run, model = [version.run_id], [version.logged_model]
     (logged,) = rows("logged_models", model_id=model)

@@ -65,7 +65,9 @@ class Evaluator:
         return trials
 
 
-def _as_action(action: Any, choices: Sequence[int], single: bool) -> object:
+def _as_action(
+    action: NDArray[np.float32], choices: Sequence[int], single: bool
+) -> NDArray[np.generic] | int:
     if not any(choices):
         return action
     return int(action[0]) if single else action.astype(np.int64)
@@ -92,7 +94,7 @@ class EpisodeRun:
         numbers = name in (OBSERVATION, MASK)
         return np.asarray(values, np.float32) if numbers else np.asarray(values)
 
-    def step(self, action: Any) -> None:
+    def step(self, action: NDArray[np.generic] | int) -> None:
         """Advance one step."""
         self._latest, reward, ended, cut, self._info = self._environment.step(action)
         self._rewards.append(float(reward))

@@ -126,7 +126,7 @@ class LSTMCore(Core):
         return self.above(hidden)[0], hidden, cell
 
 
-def copy_layers(layers: Sequence[nn.Module], into: Sequence[nn.Module]) -> None:
+def copy_layers(layers: Sequence[object], into: Sequence[object]) -> None:
     """Copy the linear layers among `layers` into those of `into`, one after the other."""
     own = [layer for layer in layers if isinstance(layer, nn.Linear)]
     theirs = [layer for layer in into if isinstance(layer, nn.Linear)]

@@ -120,10 +120,10 @@ class Reinforcement(Learn):
         default=10_000, description="environment steps between checkpoints"
     )
 
-    _callbacks: tuple[Any, ...] = PrivateAttr(default=())
+    _callbacks: tuple[object, ...] = PrivateAttr(default=())
 
     @property
-    def callbacks(self) -> tuple[Any, ...]:
+    def callbacks(self) -> tuple[object, ...]:
         """Callbacks of stable-baselines3, set from Python; evolution ignores them."""
         return self._callbacks
 

@@ -69,7 +69,7 @@ def policy_kwargs(
     learn: Reinforcement,
     net_arch: Sequence[int] | Mapping[str, Sequence[int]],
     features: int | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return `policy_kwargs` of a policy with the model and optimizer of `learn`.
 
     Args:
@@ -77,17 +77,16 @@ def policy_kwargs(
         net_arch: hidden sizes of stable-baselines3's own layers.
         features: outputs of the model in front of them; None: no such model.
     """
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "activation_fn": activation_of(learn.model),
         "optimizer_class": lambda parameters, **_: learn.optimizer.build(list(parameters)),
         "net_arch": net_arch,
     }
     if features is None:
         return settings
-    return settings | {
-        "features_extractor_class": ModelExtractor,
-        "features_extractor_kwargs": {"model": learn.model, "features": features},
-    }
+    extractor = {"model": learn.model, "features": features}
+    settings |= {"features_extractor_class": ModelExtractor, "features_extractor_kwargs": extractor}
+    return settings
 
 
 def seed_all(seed: int) -> None:

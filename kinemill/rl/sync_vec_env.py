@@ -17,6 +17,7 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION
 Make = Callable[[], Any]
 Observations = NDArray[np.float32]
 Masks = NDArray[np.float64]
+Observed = Observations | dict[str, Observations]  # of one copy
 Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Masks]
 
 
@@ -31,7 +32,6 @@ class Copies:
     def __init__(self, make: Make, count: int) -> None:
         self._environments = [make() for _ in range(count)]
         space: Any = self._environments[0].observation_space
-        self._is_dict = isinstance(space, Dict)
         self.masked = isinstance(space, Dict) and MASK in space.spaces
         self.observation_space = space.spaces[OBSERVATION] if isinstance(space, Dict) else space
         self.action_space = self._environments[0].action_space
@@ -65,12 +65,13 @@ class Copies:
         for environment in self._environments:
             environment.close()
 
-    def _vector(self, observation: Any) -> Any:
-        return observation[OBSERVATION] if self._is_dict else observation
+    def _vector(self, observation: Observed) -> Observations:
+        return observation[OBSERVATION] if isinstance(observation, dict) else observation
 
-    def _store(self, row: int, observation: Any) -> None:
-        if self.masked:
-            self._masks[row] = np.asarray(observation[MASK])
+    def _store(self, row: int, observation: Observed) -> None:
+        if self.masked and isinstance(observation, dict):
+            mask: Any = observation[MASK]
+            self._masks[row] = np.asarray(mask)
         self._latest[row] = self._vector(observation)
 
 

@@ -24,6 +24,7 @@ from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
+from kinemill.rl.vec_env import CopiesEnv
 from kinemill.rl.warm_start import load_warm_start
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
@@ -143,7 +144,7 @@ class TrainingLoop:
         waited = learn.patience is not None and state.waited >= learn.patience
         return state.step >= learn.steps or state.reached or waited
 
-    def _advance(self, learner: Learner, copies: Any) -> None:
+    def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
         """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
         state, learn = self._training.state, self._learn
         began, first_step = time.perf_counter(), state.step

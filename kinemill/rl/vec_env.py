@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from kinemill.environments.gym_types import Info
 from kinemill.environments.vector_env import EPISODE
 from kinemill.errors import BadInput
 from kinemill.rl.sync_vec_env import call
@@ -60,7 +61,7 @@ class CopiesEnv(VecEnv):
 
     def step_wait(
         self,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[Info]]:
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
         parts = self._call_all("step", self._split(self._actions))
         observations, rewards, dones, masks = (

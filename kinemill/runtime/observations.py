@@ -65,7 +65,7 @@ class ObservationReader:
             raise BadInput(MASK, "was given", expected="none: this policy has no action mask")
         return made
 
-    def many(self, inputs: Mapping[str, Any]) -> Inputs:
+    def many(self, inputs: Mapping[str, ArrayLike]) -> Inputs:
         """Return the tensors of a batch, by name of input; a missing mask allows all choices.
 
         Raises:

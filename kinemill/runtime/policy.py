@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -224,7 +224,7 @@ class Policy:
         shapes = [item.shape for item in self.interface.carry]
         return tuple(np.zeros((batch, *shape), dtype=np.float32) for shape in shapes)
 
-    def as_measured(self, observation: object) -> Any:
+    def as_measured(self, observation: object) -> object:
         """Return a checked copy of an observation by name of input; NaN passes.
 
         Raises:

@@ -152,7 +152,7 @@ class Watchdog:
             self._sent(command.action, state)
         return command
 
-    def _input_fault(self, newest: tuple[Any, float] | None) -> tuple[str, str]:
+    def _input_fault(self, newest: tuple[ArrayLike, float] | None) -> tuple[str, str]:
         """Return the fault of the newest measurement and details, or two ""."""
         if newest is None:
             return "nothing was observed yet", ""

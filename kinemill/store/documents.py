@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @cache
-def _adapter(kind: Any) -> Any:
+def _adapter(kind: type[object]) -> Any:
     # Imported here: a robot imports this package and has no pydantic.
     from pydantic import TypeAdapter
 

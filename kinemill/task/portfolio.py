@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kinemill.store import Json
+
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
 HISTORIES = (1, 2, 4, 10, 20, 40, 80)  # rows of history of simple models
 RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1)  # relative to the rows, terms scaled
@@ -88,7 +90,7 @@ class Structure:
     columns: tuple[str, ...]
     longest: int | None = None
 
-    def settings(self, history: int, ridge: float) -> dict[str, Any]:
+    def settings(self, history: int, ridge: float) -> Json:
         """Return keys of `learn`; features are in task units, so no scale counts twice."""
         plain = {name: {"type": "plain"} for name in self.columns}
         return {

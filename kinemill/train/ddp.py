@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, distributed, nn
 
 from kinemill.errors import BadInput
+from kinemill.store import Json
+from kinemill.train.checkpoint import Groups
 
 # The others wait while rank zero evaluates or writes. A dead process is noticed by its connection.
 TIMEOUT = timedelta(minutes=10)
@@ -131,7 +133,9 @@ def joined(device: str) -> Generator[ProcessGroup]:
         distributed.destroy_process_group()
 
 
-def broadcast_tensors(own: ProcessGroup, content: Any) -> Any:
+def broadcast_tensors(
+    own: ProcessGroup, content: tuple[Groups, Json] | None
+) -> tuple[Groups, Json] | None:
     """Return the checkpoint of rank zero, or None.
 
     Args:
@@ -146,5 +150,5 @@ def broadcast_tensors(own: ProcessGroup, content: Any) -> Any:
     document: Any = json.loads(own.broadcast(state))
     if document is None:
         return None
-    tensors = own.broadcast(pack_tensors(content[0]) if own.is_rank_zero else b"")
+    tensors = own.broadcast(pack_tensors(content[0]) if own.is_rank_zero and content else b"")
     return unpack_tensors(tensors), document

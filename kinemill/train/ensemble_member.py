@@ -4,8 +4,6 @@ Symbols: B batch, H history, T horizon, S states, A actions, O outputs, F featur
 drift and gain of a step; P covariance of the state, R variance of its measurement.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,7 +31,7 @@ class Noise(nn.Module):
         self.largest = nn.Parameter(torch.full((outputs,), LARGEST))
         self.measured = nn.Parameter(torch.full((states,), MEASURED).log() * 2)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> object:
         """Return log variances (B, O) of the scaled outputs from features (B, F)."""
         free = self.head(torch.tanh(self.inner(features)))
         below = self.largest - functional.softplus(self.largest - free)
@@ -57,7 +55,7 @@ class Member(nn.Module):
         super().__init__()
         self.step, self.noise = step, noise
 
-    def forward(self, method: str, *arguments: object) -> Any:
+    def forward(self, method: str, *arguments: object) -> object:
         """Call one of the methods below."""
         return getattr(self, method)(*arguments)
 

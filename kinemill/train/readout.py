@@ -90,7 +90,7 @@ class Readout(nn.Module):
 
 
 @torch.no_grad()
-def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Any = None) -> None:
+def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Readout | None = None) -> None:
     """Fit the readout of a step to the present rows of the windows `which`, in closed form."""
     states = len(step.layout.states)
 

@@ -11,6 +11,7 @@ import yaml
 from kinemill.store import Json
 from kinemill.store.provenance import git_commit
 from kinemill.task.document import Task
+from kinemill.task.learn import Learn
 
 CONFIG = "config.yaml"
 _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
@@ -34,7 +35,7 @@ def config_text(task: Task, device: object) -> str:
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 
 
-def in_short(learn: Any) -> str:
+def in_short(learn: Learn) -> str:
     """Return the main settings of a training in one line."""
     batch, algorithm = f"batch {learn.batch_size}", getattr(learn, "algorithm", None)
     parts = [

@@ -233,11 +233,11 @@ def _bound_result(bound: Bound, result: Any) -> BoundResult:
     return BoundResult(bound, bool(result.success), failed, failing)
 
 
-def _plain(value: Any) -> float | str:
+def _plain(value: float | str) -> float | str:
     return value if isinstance(value, str) else float(value)
 
 
-def _message(info: Any) -> str | None:
+def _message(info: Json) -> str | None:
     """Return the message of an expectation that raised: its own, or those of its metrics."""
     if not info:
         return None

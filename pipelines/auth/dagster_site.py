@@ -215,7 +215,7 @@ def _config(config: object) -> Mapping[str, Any] | None:
     return parsed if isinstance(parsed, Mapping) else None
 
 
-def _names_gate(config: Mapping[str, Any]) -> bool:
+def _names_gate(config: Mapping[str, object]) -> bool:
     """Return whether a run configuration overrides a part of a task that belongs to the gate."""
     parts = [*_values(config.get("resources")), *_op_configs(config, "overrides")]
     parts += [
@@ -225,7 +225,7 @@ def _names_gate(config: Mapping[str, Any]) -> bool:
     return bool(keys & _GATE)
 
 
-def _op_configs(config: Mapping[str, Any], *keys: str) -> list[Mapping[str, Any]]:
+def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, Any]]:
     """Return the configuration of each op, or what it holds under some keys."""
     configs: list[Any] = []
     for kind in ("ops", "solids"):

@@ -140,7 +140,7 @@ class MlflowRecords:
         return Run(record.model_id, owner, str(record.experiment_id), not is_open)
 
     @staticmethod
-    def _query(ask: Callable[[], Any]) -> Any:
+    def _query(ask: Callable[[], object]) -> Any:
         """Return the result of a query; None if the record does not exist."""
         from mlflow.exceptions import MlflowException
 

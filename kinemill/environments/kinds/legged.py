@@ -149,7 +149,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.observation_space = Box(-np.inf, np.inf, (len(self.observation_names),), np.float32)
         self.render_mode = "rgb_array" if render else None
 
-    def vary(self, parameters: dict[str, Any]) -> None:
+    def vary(self, parameters: dict[str, float]) -> None:
         """Set mass, friction and gain as factors, and the push in m/s.
 
         Raises:

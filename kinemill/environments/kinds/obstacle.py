@@ -3,7 +3,7 @@
 The expert passes on a random side. The mean of both sides leads into the obstacle.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class EitherSide:
         """Choose a side, by the seed."""
         self._side = float(np.random.default_rng([seed, _STREAM]).choice([-1.0, 1.0]))
 
-    def act(self, observation: Any) -> NDArray[np.float32]:
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return velocities (2,), m/s."""
         position = np.asarray(observation[:2], float)
         if position[0] >= 0.0:

@@ -98,7 +98,7 @@ class LeggedRobots:
 
     def begin(
         self,
-        rows: Any,
+        rows: list[int] | NDArray[np.intp] | slice,
         command: Floats,
         joints: Floats,
         rates: Floats,

@@ -49,7 +49,7 @@ class VectorObs(Wrapper):
         media = {name: parts[name] for name in parts if name not in numbers}
         vectors = {OBSERVATION: _vector([parts[name] for name in keys])} if keys else {}
 
-        def change(observation: object) -> Any:
+        def change(observation: object) -> object:
             values = dict(_values(space, observation, _name_of(space)))
             if not keys:
                 return {name: values[name] for name in media}

@@ -136,7 +136,7 @@ class _Hdf5:
                 raise ValueError(message)
         return texts
 
-    def _refuse_damaged_heaps(self, dtype: Any) -> None:
+    def _refuse_damaged_heaps(self, dtype: np.dtype[np.generic]) -> None:
         """Check the heaps of strings; a damaged one makes the library loop forever."""
         if dtype.hasobject and not self._heaps_are_whole:
             if set(self._file.id.get_create_plist().get_sizes()) != {_LENGTHS}:
@@ -200,7 +200,7 @@ def _rows(path: Path, name: str, start: int, stop: int) -> Values:
         raise damaged_file("HDF5", error) from error
 
 
-def _is_text(dtype: Any, shape: tuple[int, ...] | None) -> bool:
+def _is_text(dtype: np.dtype[np.generic], shape: tuple[int, ...] | None) -> bool:
     import h5py
 
     fits = shape is not None and len(shape) <= 1

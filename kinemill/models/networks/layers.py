@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,17 @@ class Network(nn.Module):
         return carry
 
 
+class _Settings(Protocol):
+    """What models with hidden layers share in their settings."""
+
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def bias(self) -> bool: ...
+    @property
+    def layer_norm(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class LayerOptions:
     """Options of hidden layers, as the settings of several models spell them."""
@@ -43,7 +54,7 @@ class LayerOptions:
     layer_norm: bool = False
 
     @classmethod
-    def of(cls, settings: Any) -> "LayerOptions":
+    def of(cls, settings: _Settings) -> "LayerOptions":
         """Return the options of a model's settings; `activation` is optional there."""
         activation = getattr(settings, "activation", cls.activation)
         return cls(activation, settings.dropout, settings.bias, settings.layer_norm)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.process import run_python
 from kinemill.runtime import load
@@ -39,7 +40,9 @@ np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
 """
 
 
-def ask(code: str, folder: Path, arrays: Mapping[str, Any], timeout: float) -> tuple[Any, str]:
+def ask(
+    code: str, folder: Path, arrays: Mapping[str, NDArray[np.generic]], timeout: float
+) -> tuple[Any, str]:
     """Run code on a bundle and arrays in a fresh process, and return the result.
 
     Args:

@@ -1,6 +1,6 @@
 """Off-policy algorithms: shared settings of those that learn from a replay buffer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -56,7 +56,7 @@ class OffPolicy(Algorithm):
             "policy_kwargs": self.networks(learn),
         }
 
-    def networks(self, learn: Reinforcement) -> dict[str, Any]:
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
         from kinemill.rl.sb3 import is_plain, policy_kwargs
 
@@ -75,7 +75,7 @@ class OffPolicy(Algorithm):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
         return ModelCore(learn.model, inputs, self.features, outputs)
 
-    def layers(self, actor: Any) -> list[Any]:
+    def layers(self, actor: Any) -> list[object]:
         """Return the layers of the library's actor, in order."""
         return [*actor.latent_pi, actor.mu]
 
@@ -93,7 +93,9 @@ class OffPolicy(Algorithm):
             copy_layers(layers, core.layers)
         return core.eval()
 
-    def made(self, site: Site, model: Any, settings: dict[str, Any]) -> Learner:
+    def made(
+        self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
+    ) -> Learner:
         """Return a learner with stable-baselines3's class `model`."""
         from kinemill.rl.sb3 import LibraryLearner
 

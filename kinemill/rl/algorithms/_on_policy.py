@@ -67,7 +67,7 @@ class ActorCritic(Algorithm):
             "policy_kwargs": self.networks(learn),
         }
 
-    def networks(self, learn: Reinforcement) -> dict[str, Any]:
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
         from kinemill.rl.sb3 import is_plain, policy_kwargs
 

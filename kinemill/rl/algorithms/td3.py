@@ -25,7 +25,7 @@ class TD3(OffPolicy):
     )
     policy_delay: PositiveInt = Field(default=2, description="critic updates per actor update")
 
-    def layers(self, actor: Any) -> list[Any]:
+    def layers(self, actor: Any) -> list[object]:
         """Return the layers of the library's actor, in order."""
         return list(actor.mu)
 

@@ -1,12 +1,12 @@
 """Evaluate a policy in its environment during training."""
 
 import math
-from typing import Any
 
 from kinemill.environments.evaluation import try_policy
 from kinemill.environments.factory import environment_of
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
+from kinemill.train.objectives._bc_loss import Cloning
 from kinemill.train.policy_runner import as_policy
 
 FAILURE = "validation/missed"
@@ -26,7 +26,7 @@ class EnvEvaluation:
         BadInput: the task has no environment.
     """
 
-    def __init__(self, cloning: Any, task: Task) -> None:
+    def __init__(self, cloning: Cloning, task: Task) -> None:
         trials = environment_of(task).trials
         self._cloning, self._task = cloning, task
         first = trials.seed + trials.episodes

@@ -1,7 +1,6 @@
 """What Adam and AdamW have in common: steps scaled by running means of gradients and squares."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from pydantic import Field, PositiveFloat
 
@@ -20,7 +19,7 @@ class Moments(Optimizer):
         default=1e-8, description="term that keeps the denominator of a step above zero"
     )
 
-    def made(self, kind: Any, parameters: Iterable[Any]) -> object:
+    def made(self, kind: Callable[..., object], parameters: Iterable[object]) -> object:
         """Make torch's optimizer of a kind; one fused kernel a step."""
         return kind(
             parameters,
