@@ -41,8 +41,8 @@ def run(
     # Imported by name: stages import this package and must not import higher layers with it.
     run_result = importlib.import_module("kinemill.cli.run_result")
     if objects:
-        given: dict[str, Any] = dict(objects)
-        return run_result.run_with_objects(task, dict(overrides or {}), **given)
+        options: dict[str, Any] = dict(objects)
+        return run_result.run_with_objects(task, dict(overrides or {}), **options)
     project = importlib.import_module("kinemill.cli.project").project
     folder = Path(logs).resolve() if logs is not None else None
     result = project("pipelines.run").run_chain(str(task), dict(overrides or {}), logs=folder)
