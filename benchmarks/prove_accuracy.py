@@ -51,7 +51,9 @@ def home_of(task: str) -> Home:
 
 
 def prove(task: str, seed: int) -> Path:
-    """Run the chain once for `seed`, unless it was; return the folder of its model.
+    """Run the chain once for `seed`, unless it was; return the folder of the trained model.
+
+    That is also the one that the gate refused in favor of a reference or of an earlier seed.
 
     Raises:
         RuntimeError: the chain failed, or its verification did.
@@ -61,21 +63,24 @@ def prove(task: str, seed: int) -> Path:
     document_file = kept.with_suffix(".json")  # beside the folder, which holds what was exported
     if document_file.is_file():
         return kept
-    command = [str(Path(sys.executable).with_name("kinemill")), "run", task, "--json"]
-    command += ["--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]
-    environment = {**os.environ, "KINEMILL_HOME": str(home.root)}
-    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, text=True)
+    arguments = ["--json", "--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]
+    done = _kinemill(home, "run", task, *arguments)
     document = json.loads(done.stdout) if done.stdout else {}
-    if not (document.get("verification") or {}).get(
-        "passed"
-    ):  # refused is well: an earlier seed won
+    if not (document.get("verification") or {}).get("passed"):
         message = f"{task}, seed {seed}: exit code {done.returncode}, {done.stdout}"
         raise RuntimeError(message)
-    made = (home.root / "store" / "onnx_model" / task).iterdir()
-    latest = max(made, key=lambda folder: folder.stat().st_mtime)
-    shutil.copytree(latest, kept, dirs_exist_ok=True)
+    candidates = document["selection"]["candidates"]
+    (version,) = [one["version"] for one in candidates if one["candidate"] == "trained"]
+    shutil.rmtree(kept, ignore_errors=True)
+    _kinemill(home, "model", "export", f"{task}:{version}", "--to", str(kept)).check_returncode()
     document_file.write_text(done.stdout)
     return kept
+
+
+def _kinemill(home: Home, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name("kinemill")), *arguments]
+    environment = {**os.environ, "KINEMILL_HOME": str(home.root)}
+    return subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, text=True)
 
 
 def simulators(task: str) -> list[Any]:
