@@ -18,7 +18,7 @@ from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, writ
 
 SETS = [
     ("bouc_wen_sim_h5/train.h5", 1 / 750, ["channel_y"], ["u"], 40_960),
-    ("cascaded_tanks/dataBenchmark.mat", 4.0, ["yest", "yval"], ["uest", "uval"], 1024),
+    ("cascaded_tanks/dataBenchmark.mat", 4.0, ["channel_y"], ["u"], 2048),
     (
         "cartpole_sim_mcap/simulation_example.mcap",
         0.1,
