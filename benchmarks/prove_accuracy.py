@@ -60,7 +60,7 @@ def prove(task: str, seed: int) -> Path:
     """
     home = home_of(task)
     kept = home.root / f"seed-{seed}"
-    document_file = kept.with_suffix(".json")  # beside the folder, which holds what was exported
+    document_file = kept.with_suffix(".json")  # not in the folder: its files are sealed
     if document_file.is_file():
         return kept
     arguments = ["--json", "--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]

@@ -4,7 +4,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
-Info = dict[str, Any]  # what a step or reset tells besides the observation
+Info = dict[str, Any]  # the `info` of a step or reset
 Options = dict[str, Any]  # of a reset
 Env = gymnasium.Env[Any, Any]
 Space = gymnasium.Space[Any]

@@ -29,8 +29,8 @@ class Objective:
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
-            members of an ensemble; M is 1 without one. Of a part of a batch it is told, too, which
-            place that has in it: (first window, windows of the whole batch).
+            members of an ensemble; M is 1 without one. For a part of a batch it also takes the
+            place of that part: (first window, windows of the whole batch).
         evaluate: () -> validation errors by name.
         monitor: the name whose smallest value marks the best weights.
         windows: number of training windows.
