@@ -120,19 +120,12 @@ def stage(
             required_resource_keys={task.name},
             pool=pool_of(task, name),
         )
-        spec = dg.AssetSpec(
-            key,
+        spec = _spec(task, name).replace_attributes(
             deps=[*inputs.values(), *unread],
             description=described(page or "", task.name),
             skippable=bool(checks),
             metadata=code_references(task, body),
-            group_name=task.name,
-            code_version=code_version(task, _STAGE[name]),
-            owners=task.owners,
-            tags=asset_tags(task),
             kinds=kinds,
-            freshness_policy=_freshness(task, name),
-            partitions_def=partitions_of(task, name),
         )
         return dg.AssetsDefinition(
             keys_by_input_name=inputs | orders,
@@ -144,6 +137,19 @@ def stage(
         )
 
     return declare
+
+
+def _spec(task: Task, name: str) -> dg.AssetSpec:
+    """Return what follows from the task and the name of an asset alone."""
+    return dg.AssetSpec(
+        [task.name, name],
+        group_name=task.name,
+        code_version=code_version(task, _STAGE[name]),
+        owners=task.owners,
+        tags=asset_tags(task),
+        freshness_policy=_freshness(task, name),
+        partitions_def=partitions_of(task, name),
+    )
 
 
 def _compute(

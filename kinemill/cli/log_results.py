@@ -12,7 +12,7 @@ from kinemill.store import Json
 MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
-_ACCEPTED = {"episodes": "accepted"}  # beside a number of logs, which may have several episodes
+_ACCEPTED = {"episodes": "accepted"}  # of logs, which may have several episodes
 
 
 def show_files(title: str, files: Sequence[Json]) -> None:

@@ -180,7 +180,7 @@ def test_a_search_of_a_task_without_a_model_searches_the_space_of_the_portfolio(
 
 
 def test_every_part_of_that_space_makes_a_task(tmp_path):
-    """No trial runs a portfolio of its own."""
+    """No trial runs a portfolio."""
     text = (EXAMPLES / "cart_pole.yaml").read_text()
     raw = yaml.safe_load(text)
     raw["learn"] = {"type": "dynamics"}

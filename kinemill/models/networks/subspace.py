@@ -25,7 +25,7 @@ class StateSpace:
         update: A (n, n), B (n, m) and b (n,).
         head: C (O, n) and d (O,).
         direct: C (O, n), D (O, m) and d (O,) of y[k+1] = C x[k+1] + D u[k] + d, for actions that
-            move an output at once.
+            move an output without delay.
     """
 
     encoder: tuple[Tensor, Tensor]
